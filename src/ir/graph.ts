@@ -1,0 +1,95 @@
+/**
+ * The graph: plain JSON, nodes in a dense array in topological order, inputs by index. One result per node.
+ * No class instances and no typed arrays inside; the data behind ports lives in side tables keyed by port name.
+ */
+import type { Type } from "./types.ts";
+
+/** Attribute values are JSON. Objects are allowed but the textual form prints them as JSON. */
+export type Attribute = string | number | boolean | null | readonly Attribute[] | { readonly [key: string]: Attribute };
+export type Attributes = { readonly [name: string]: Attribute };
+
+/** Where a node was written: method or model file and line. */
+export interface SourceLocation {
+  readonly file: string;
+  readonly line: number;
+}
+
+export interface Node {
+  readonly op: string;
+  readonly inputs: readonly number[];
+  readonly attributes: Attributes;
+  readonly type: Type;
+  /** Module path the node belongs to, e.g. `model.layers.0.self_attn.q_proj`. */
+  readonly scope?: string;
+  readonly location?: SourceLocation;
+  /** Ids, in the graph that the last pass read, of the nodes that this one was made from. */
+  readonly from?: readonly number[];
+}
+
+export interface Output {
+  readonly name: string;
+  readonly node: number;
+}
+
+export interface Graph {
+  readonly name: string;
+  readonly nodes: readonly Node[];
+  readonly outputs: readonly Output[];
+}
+
+/**
+ * Roles of ports (op `port`):
+ * - `input`   given at every run (token ids, labels, masks, scalars such as the step number)
+ * - `weight`  frozen tensor of the base model; may be bf16 or f16, and is then expanded where it is read
+ * - `param`   trained tensor (adapter tensors, `modules_to_save` copies, trained biases); f32
+ * - `buffer`  frozen adapter tensor or index table that comes with the program (`vera_A`, positions)
+ */
+export type PortRole = "input" | "weight" | "param" | "buffer";
+
+export function portName(node: Node): string {
+  return node.attributes.name as string;
+}
+
+export function portRole(node: Node): PortRole {
+  return node.attributes.role as PortRole;
+}
+
+export function ports(graph: Graph, role?: PortRole): { id: number; name: string; node: Node }[] {
+  const found: { id: number; name: string; node: Node }[] = [];
+  graph.nodes.forEach((node, id) => {
+    if (node.op === "port" && (role === undefined || portRole(node) === role)) found.push({ id, name: portName(node), node });
+  });
+  return found;
+}
+
+/** For every node the ids of the nodes that read it (once per reading input); outputs are not counted. */
+export function usersOf(graph: Graph): number[][] {
+  const users: number[][] = graph.nodes.map(() => []);
+  graph.nodes.forEach((node, id) => {
+    for (const input of node.inputs) users[input]!.push(id);
+  });
+  return users;
+}
+
+/** Ids of the nodes that some output needs, as a dense array of booleans. */
+export function liveNodes(graph: Graph): boolean[] {
+  const live = new Array<boolean>(graph.nodes.length).fill(false);
+  for (const output of graph.outputs) live[output.node] = true;
+  for (let id = graph.nodes.length - 1; id >= 0; id--) {
+    if (live[id]) for (const input of graph.nodes[id]!.inputs) live[input] = true;
+  }
+  return live;
+}
+
+/** Drops what no output needs and renumbers; ports stay when `keepPorts`. */
+export function compact(graph: Graph, keepPorts = false): Graph {
+  const live = liveNodes(graph);
+  const renumbered = new Map<number, number>();
+  const nodes: Node[] = [];
+  graph.nodes.forEach((node, id) => {
+    if (!live[id] && !(keepPorts && node.op === "port")) return;
+    renumbered.set(id, nodes.length);
+    nodes.push({ ...node, inputs: node.inputs.map((i) => renumbered.get(i)!) });
+  });
+  return { name: graph.name, nodes, outputs: graph.outputs.map((o) => ({ name: o.name, node: renumbered.get(o.node)! })) };
+}

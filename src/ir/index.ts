@@ -1,0 +1,10 @@
+/** What the other rooms import from `ir`. */
+export * from "./builder.ts";
+export * from "./diagnostics.ts";
+export * from "./evaluate.ts";
+export * from "./graph.ts";
+export * from "./op-record.ts";
+export { einsumExtents, einsumOf, parseEinsum, type EinsumSpec } from "./ops/contraction.ts";
+export * from "./registry.ts";
+export * from "./threefry.ts";
+export * from "./types.ts";

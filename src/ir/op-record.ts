@@ -1,0 +1,71 @@
+/**
+ * The record of an operation.  Everything the compiler knows about an op stands in its record: types, f64 evaluation, derivative,
+ * cost, samples for tests, and how it is lowered. Completeness is a loop over the registry in the tests.
+ */
+import type { Builder } from "./builder.ts";
+import type { Attributes, Node } from "./graph.ts";
+import type { TensorType, Type } from "./types.ts";
+
+/** A tensor of the f64 evaluator, row-major. Integers and booleans (0, 1) are held as f64 too. */
+export interface Value {
+  readonly shape: readonly number[];
+  readonly data: Float64Array;
+}
+
+export interface Cost {
+  readonly flops: number;
+  /** Bytes read and written when the op runs as a kernel of its own. */
+  readonly bytes: number;
+}
+
+/**
+ * How the tensor-level op is lowered to kernels:
+ * - `leaf`      ports, constants, iota: no inputs
+ * - `pointwise` result[i] depends on inputs[..][i] only
+ * - `movement`  result is a view: an index map over its inputs
+ * - `reduce`, `contraction`  as named
+ * - `gather`, `scatter`      table lookups by index tensors
+ * - `random`    counter-based: a function of the element's index and scalar inputs
+ * - `matrix`    small batched linear algebra (inverse)
+ * - `operator`  operator level; gone after `associate`
+ */
+export type OpClass = "leaf" | "pointwise" | "movement" | "reduce" | "contraction" | "gather" | "scatter" | "random" | "matrix" | "operator";
+
+export interface VjpContext {
+  readonly builder: Builder;
+  readonly node: Node;
+  /** Ids, in the builder's graph, of the node's inputs and of its result. */
+  readonly inputs: readonly number[];
+  readonly output: number;
+  /** Id of the gradient of the result; same type as the result. */
+  readonly cotangent: number;
+  /** Which inputs need a gradient; others may be answered with null. */
+  readonly needed: readonly boolean[];
+}
+
+/** One random instance of an op for gradient checks, evaluation against tfjs, and fuzzing. */
+export interface OpSample {
+  readonly inputs: readonly TensorType[];
+  readonly attributes: Attributes;
+  /** Range of the input values; default [-1, 1]. For index inputs: [0, n - 1]. */
+  readonly ranges?: readonly (readonly [number, number])[];
+}
+
+export interface OpRecord {
+  readonly name: string;
+  readonly opClass: OpClass;
+  /** Number of inputs, or `variadic` (one or more). */
+  readonly arity: number | "variadic";
+  /** One line for documentation: what it computes, with shapes. */
+  readonly doc: string;
+  /** Type of the result. Throws `WebpeftError` (code `IR-TYPE`) with the reason when the inputs do not fit. */
+  infer(inputs: readonly Type[], attributes: Attributes): Type;
+  /** f64 evaluation: the oracle. Absent for ports (the evaluator is given their data) and operator-level ops. */
+  eval?(inputs: readonly Value[], attributes: Attributes, type: TensorType): Value;
+  /** Gradients of the inputs, or null where there is none. `nondifferentiable` is an explicit answer; leaving it out is not. */
+  readonly vjp?: ((context: VjpContext) => readonly (number | null)[]) | "nondifferentiable";
+  cost(inputs: readonly Type[], attributes: Attributes, type: Type): Cost;
+  readonly samples?: () => readonly OpSample[];
+  /** Pointwise ops: the WGSL expression, given the texts of the arguments and the attributes. */
+  readonly wgsl?: (args: readonly string[], attributes: Attributes) => string;
+}

@@ -1,0 +1,57 @@
+/** Helpers that the op records share: checks of types, f64 loops, costs. */
+import { WebpeftError } from "../diagnostics.ts";
+import type { Attributes } from "../graph.ts";
+import type { Cost, Value } from "../op-record.ts";
+import { byteWidth, sizeOf, stridesOf, type TensorType, type Type, typeText } from "../types.ts";
+
+export function typeError(op: string, expected: string, got: string): WebpeftError {
+  return new WebpeftError("IR-TYPE", { message: `${op} cannot take these inputs`, where: op, expected, got });
+}
+
+/** The type as a tensor type, or `IR-TYPE`. */
+export function asTensor(op: string, type: Type | undefined): TensorType {
+  if (type?.kind !== "tensor") throw typeError(op, "a tensor", type === undefined ? "nothing" : typeText(type));
+  return type;
+}
+
+export function requireThat(condition: boolean, op: string, expected: string, inputs: readonly Type[]): void {
+  if (!condition) throw typeError(op, expected, inputs.map(typeText).join(", ") || "no inputs");
+}
+
+export function numbers(attributes: Attributes, name: string): readonly number[] {
+  return attributes[name] as readonly number[];
+}
+
+export function value(shape: readonly number[], data?: Float64Array): Value {
+  return { shape, data: data ?? new Float64Array(sizeOf(shape)) };
+}
+
+/** Calls `visit(position, offset)` for all elements of `shape`, `offset` running by `strides`. Row-major order. */
+export function forEachIndex(shape: readonly number[], strides: readonly number[], visit: (position: number, offset: number) => void): void {
+  const size = sizeOf(shape);
+  const index = new Array<number>(shape.length).fill(0);
+  let offset = 0;
+  for (let position = 0; position < size; position++) {
+    visit(position, offset);
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      index[axis]!++;
+      offset += strides[axis]!;
+      if (index[axis]! < shape[axis]!) break;
+      offset -= strides[axis]! * shape[axis]!;
+      index[axis] = 0;
+    }
+  }
+}
+
+export function bytesOf(type: Type): number {
+  return type.kind === "tensor" ? sizeOf(type.shape) * byteWidth(type.dtype) : 0;
+}
+
+/** Cost of an op that reads its inputs once, writes its result once, and does `flopsPerElement` per result element. */
+export function streamingCost(inputs: readonly Type[], type: Type, flopsPerElement: number): Cost {
+  const elements = type.kind === "tensor" ? sizeOf(type.shape) : 0;
+  return { flops: elements * flopsPerElement, bytes: inputs.reduce((sum, t) => sum + bytesOf(t), bytesOf(type)) };
+}
+
+export const noCost = (): Cost => ({ flops: 0, bytes: 0 });
+export { stridesOf, sizeOf };

@@ -1,0 +1,117 @@
+/**
+ * `einsum`: the one contraction. Two operands, one letter per axis. A letter in both operands and the result is a batch axis, in both
+ * operands only it is contracted, in one operand and the result it is free. A letter in one operand alone is refused: reduce first.
+ */
+import { WebpeftError } from "../diagnostics.ts";
+import type { Attributes } from "../graph.ts";
+import type { OpRecord } from "../op-record.ts";
+import { tensor } from "../types.ts";
+import { asTensor, bytesOf, requireThat, sizeOf, stridesOf, value } from "./common.ts";
+
+export interface EinsumSpec {
+  readonly a: string;
+  readonly b: string;
+  readonly out: string;
+  readonly batch: readonly string[];
+  readonly contracted: readonly string[];
+  readonly freeA: readonly string[];
+  readonly freeB: readonly string[];
+}
+
+/** Reads `"bmk,bnk->bmn"`. Throws `IR-EINSUM` for anything that is not of this kind. */
+export function parseEinsum(spec: string): EinsumSpec {
+  const match = /^([a-z]*),([a-z]*)->([a-z]*)$/.exec(spec);
+  const refuse = (why: string): WebpeftError =>
+    new WebpeftError("IR-EINSUM", { message: `the einsum ${JSON.stringify(spec)} is not a contraction of two tensors: ${why}`, where: "einsum", got: spec });
+  if (match === null) throw refuse("write it as letters,letters->letters");
+  const [a, b, out] = [match[1]!, match[2]!, match[3]!];
+  for (const part of [a, b, out]) if (new Set(part).size !== part.length) throw refuse(`a letter occurs twice in ${part}`);
+  for (const letter of out) if (!a.includes(letter) && !b.includes(letter)) throw refuse(`${letter} is in the result only`);
+  for (const letter of a) if (!b.includes(letter) && !out.includes(letter)) throw refuse(`${letter} is in the first operand only`);
+  for (const letter of b) if (!a.includes(letter) && !out.includes(letter)) throw refuse(`${letter} is in the second operand only`);
+  return {
+    a,
+    b,
+    out,
+    batch: [...out].filter((l) => a.includes(l) && b.includes(l)),
+    contracted: [...a].filter((l) => b.includes(l) && !out.includes(l)),
+    freeA: [...out].filter((l) => a.includes(l) && !b.includes(l)),
+    freeB: [...out].filter((l) => b.includes(l) && !a.includes(l)),
+  };
+}
+
+export const einsumOf = (attributes: Attributes): EinsumSpec => parseEinsum(attributes.spec as string);
+
+/** Extent of every letter. */
+export function einsumExtents(spec: EinsumSpec, a: readonly number[], b: readonly number[]): Map<string, number> {
+  const extents = new Map<string, number>();
+  [...spec.a].forEach((letter, i) => extents.set(letter, a[i]!));
+  [...spec.b].forEach((letter, i) => extents.set(letter, b[i]!));
+  return extents;
+}
+
+export const contractionOps: readonly OpRecord[] = [
+  {
+    name: "einsum",
+    opClass: "contraction",
+    arity: 2,
+    doc: "Batched contraction of two tensors. Attribute: spec, e.g. `bmk,bnk->bmn`.",
+    infer: (inputs, attributes) => {
+      const a = asTensor("einsum", inputs[0]);
+      const b = asTensor("einsum", inputs[1]);
+      const spec = einsumOf(attributes);
+      const ranks = spec.a.length === a.shape.length && spec.b.length === b.shape.length;
+      requireThat(ranks && a.dtype === "f32" && b.dtype === "f32", "einsum", `two f32 tensors for ${attributes.spec as string}`, inputs);
+      const extents = einsumExtents(spec, a.shape, b.shape);
+      const agree = [...spec.a].every((letter, i) => extents.get(letter) === a.shape[i]);
+      requireThat(agree, "einsum", `equal extents for shared letters of ${attributes.spec as string}`, inputs);
+      return tensor("f32", [...spec.out].map((letter) => extents.get(letter)!));
+    },
+    eval: (inputs, attributes, type) => {
+      const [a, b] = [inputs[0]!, inputs[1]!];
+      const spec = einsumOf(attributes);
+      const extents = einsumExtents(spec, a.shape, b.shape);
+      const strideIn = (letters: string, shape: readonly number[]) => (letter: string) => {
+        const at = letters.indexOf(letter);
+        return at < 0 ? 0 : stridesOf(shape)[at]!;
+      };
+      const strideA = strideIn(spec.a, a.shape);
+      const strideB = strideIn(spec.b, b.shape);
+      const offsets = (letters: readonly string[], stride: (letter: string) => number): number[] =>
+        letters.reduce<number[]>(
+          (sofar, letter) => sofar.flatMap((o) => Array.from({ length: extents.get(letter)! }, (_unused, i) => o + i * stride(letter))),
+          [0],
+        );
+      const outLetters = [...spec.out];
+      const [outA, outB] = [offsets(outLetters, strideA), offsets(outLetters, strideB)];
+      const [innerA, innerB] = [offsets(spec.contracted, strideA), offsets(spec.contracted, strideB)];
+      const result = value(type.shape);
+      for (let i = 0; i < result.data.length; i++) {
+        let sum = 0;
+        for (let k = 0; k < innerA.length; k++) sum += a.data[outA[i]! + innerA[k]!]! * b.data[outB[i]! + innerB[k]!]!;
+        result.data[i] = sum;
+      }
+      return result;
+    },
+    vjp: ({ builder, node, inputs, cotangent, needed }) => {
+      const { a, b, out } = einsumOf(node.attributes);
+      return [
+        needed[0] ? builder.einsum(`${out},${b}->${a}`, cotangent, inputs[1]!) : null,
+        needed[1] ? builder.einsum(`${out},${a}->${b}`, cotangent, inputs[0]!) : null,
+      ];
+    },
+    cost: (inputs, attributes, type) => {
+      const [a, b] = [asTensor("einsum", inputs[0]), asTensor("einsum", inputs[1])];
+      const spec = einsumOf(attributes);
+      const extents = einsumExtents(spec, a.shape, b.shape);
+      const inner = spec.contracted.reduce((product, letter) => product * extents.get(letter)!, 1);
+      const elements = type.kind === "tensor" ? sizeOf(type.shape) : 0;
+      return { flops: 2 * elements * inner, bytes: bytesOf(a) + bytesOf(b) + bytesOf(type) };
+    },
+    samples: () => [
+      { inputs: [tensor("f32", [3, 4]), tensor("f32", [5, 4])], attributes: { spec: "mk,nk->mn" } },
+      { inputs: [tensor("f32", [2, 3, 4]), tensor("f32", [2, 4, 5])], attributes: { spec: "bmk,bkn->mbn" } },
+      { inputs: [tensor("f32", [3, 4, 2]), tensor("f32", [4, 2, 5])], attributes: { spec: "mkj,kjn->nm" } },
+    ],
+  },
+];

@@ -1,0 +1,118 @@
+/**
+ * Operator-level ops: linear maps with a form. They are typed and costed here; how a form is applied, made dense or transposed stands in
+ * `forms.ts`. None of them survives the pass `associate`.
+ */
+import type { Attributes } from "../graph.ts";
+import type { OpRecord } from "../op-record.ts";
+import { operatorType, type OperatorType, sameShape, tensor, type Type } from "../types.ts";
+import { asTensor, noCost, numbers, requireThat, sizeOf } from "./common.ts";
+
+function asOperator(op: string, inputs: readonly Type[], at: number): OperatorType {
+  const type = inputs[at];
+  requireThat(type?.kind === "operator", op, "an operator", inputs);
+  return type as OperatorType;
+}
+
+const operatorOp = (
+  name: string,
+  arity: OpRecord["arity"],
+  doc: string,
+  infer: (inputs: readonly Type[], attributes: Attributes) => Type,
+): OpRecord => ({ name, opClass: "operator", arity, doc, infer, vjp: "nondifferentiable", cost: noCost });
+
+/** Sites: the places of a base model that an adapter may change. `attach` replaces every one of them. */
+const siteOps: readonly OpRecord[] = [
+  operatorOp(
+    "site.linear",
+    "variadic",
+    "y[..., out] = x[..., in] W^T (+ b). Inputs: x, weight f32[out,in], optionally bias f32[out]. Attribute: path (module path).",
+    (inputs) => {
+      const x = asTensor("site.linear", inputs[0]);
+      const w = asTensor("site.linear", inputs[1]);
+      const bias = inputs[2] === undefined || sameShape(asTensor("site.linear", inputs[2]).shape, [w.shape[0]!]);
+      requireThat(w.shape.length === 2 && x.shape.at(-1) === w.shape[1] && bias, "site.linear", "x[..., in], W[out,in], b[out]", inputs);
+      return tensor("f32", [...x.shape.slice(0, -1), w.shape[0]!]);
+    },
+  ),
+  operatorOp("site.embedding", 2, "Rows of the table f32[v,d] for i32 ids [...s]: [...s, d]. Attribute: path.", (inputs) => {
+    const table = asTensor("site.embedding", inputs[0]);
+    const ids = asTensor("site.embedding", inputs[1]);
+    requireThat(table.shape.length === 2 && ids.dtype === "i32", "site.embedding", "a table [v,d] and i32 ids", inputs);
+    return tensor("f32", [...ids.shape, table.shape[1]!]);
+  }),
+  operatorOp(
+    "site.norm",
+    "variadic",
+    "Normalisation over the last axis, times gain (+ bias). Inputs: x, gain [d], optionally bias [d]. Attributes: path, kind (rms | layer), epsilon.",
+    (inputs) => {
+      const x = asTensor("site.norm", inputs[0]);
+      requireThat(sameShape(asTensor("site.norm", inputs[1]).shape, [x.shape.at(-1)!]), "site.norm", "x[..., d], gain[d]", inputs);
+      return x;
+    },
+  ),
+];
+
+export const operatorOps: readonly OpRecord[] = [
+  operatorOp("op.dense", 1, "The matrix [out, in] as an operator.", (inputs) => {
+    const type = asTensor("op.dense", inputs[0]);
+    requireThat(type.shape.length === 2 && type.dtype === "f32", "op.dense", "f32[out,in]", inputs);
+    return operatorType(type.shape[0]!, type.shape[1]!);
+  }),
+  operatorOp("op.diag", 1, "Diagonal operator from its entries [n].", (inputs) => {
+    const type = asTensor("op.diag", inputs[0]);
+    requireThat(type.shape.length === 1, "op.diag", "f32[n]", inputs);
+    return operatorType(type.shape[0]!, type.shape[0]!);
+  }),
+  operatorOp("op.blockdiag", 1, "Block-diagonal operator from its blocks [g, out/g, in/g].", (inputs) => {
+    const type = asTensor("op.blockdiag", inputs[0]);
+    requireThat(type.shape.length === 3, "op.blockdiag", "f32[g,o,i]", inputs);
+    const [g, o, i] = type.shape as [number, number, number];
+    return operatorType(g * o, g * i);
+  }),
+  operatorOp("op.identity", 0, "Identity. Attribute: size.", (_inputs, attributes) => operatorType(attributes.size as number, attributes.size as number)),
+  operatorOp(
+    "op.shuffle",
+    0,
+    "Permutation as a view: y = x.reshape(shape).transpose(permutation).flatten(). Attributes: shape, permutation.",
+    (_inputs, attributes) => operatorType(sizeOf(numbers(attributes, "shape")), sizeOf(numbers(attributes, "shape"))),
+  ),
+  operatorOp("op.compose", "variadic", "Product: op.compose(A, B) x = A (B x).", (inputs) => {
+    const types = inputs.map((_t, i) => asOperator("op.compose", inputs, i));
+    requireThat(types.every((t, i) => i === 0 || types[i - 1]!.in === t.out), "op.compose", "operators whose sizes chain", inputs);
+    return operatorType(types[0]!.out, types.at(-1)!.in);
+  }),
+  operatorOp("op.add", "variadic", "Sum of operators of one size.", (inputs) => {
+    const types = inputs.map((_t, i) => asOperator("op.add", inputs, i));
+    requireThat(types.every((t) => t.out === types[0]!.out && t.in === types[0]!.in), "op.add", "operators of one size", inputs);
+    return types[0]!;
+  }),
+  operatorOp("op.scale", 2, "Operator times a scalar f32[].", (inputs) => {
+    const type = asOperator("op.scale", inputs, 0);
+    requireThat(sameShape(asTensor("op.scale", inputs[1]).shape, []), "op.scale", "an operator and f32[]", inputs);
+    return type;
+  }),
+  operatorOp("op.transpose", 1, "Transposed operator.", (inputs) => {
+    const type = asOperator("op.transpose", inputs, 0);
+    return operatorType(type.in, type.out);
+  }),
+  operatorOp(
+    "op.dropout",
+    3,
+    "Random diagonal that varies over tokens: entries 0 with probability p, else 1/(1-p). Inputs: seed, step, sample offset (u32[]). Attributes: size, p, site, tensor.",
+    (_inputs, attributes) => operatorType(attributes.size as number, attributes.size as number),
+  ),
+  operatorOp("op.apply", 2, "x [..., in] through an operator: [..., out].", (inputs) => {
+    const type = asOperator("op.apply", inputs, 0);
+    const x = asTensor("op.apply", inputs[1]);
+    requireThat(x.shape.at(-1) === type.in && x.dtype === "f32", "op.apply", `f32[..., ${type.in}]`, inputs);
+    return tensor("f32", [...x.shape.slice(0, -1), type.out]);
+  }),
+  operatorOp("op.to_dense", 1, "The operator as a matrix [out, in].", (inputs) => {
+    const type = asOperator("op.to_dense", inputs, 0);
+    return tensor("f32", [type.out, type.in]);
+  }),
+  operatorOp("op.row_norm", 1, "Euclidean norm of every row of the operator: [out]; expanded, never through the dense matrix.", (inputs) =>
+    tensor("f32", [asOperator("op.row_norm", inputs, 0).out]),
+  ),
+  ...siteOps,
+];

@@ -1,0 +1,269 @@
+/**
+ * Pointwise ops: inputs of one shape, result of that shape. Broadcasting is an op of its own, so a pointwise op never looks at shapes.
+ */
+import type { Attributes } from "../graph.ts";
+import type { OpRecord, OpSample, VjpContext } from "../op-record.ts";
+import { type DType, sameShape, tensor, type TensorType } from "../types.ts";
+import { asTensor, requireThat, streamingCost, value } from "./common.ts";
+
+type Gradient = (context: VjpContext, x: number, y: number, g: number) => number;
+
+function evaluate(f: (...args: number[]) => number): NonNullable<OpRecord["eval"]> {
+  return (inputs, _attributes, type) => {
+    const result = value(type.shape);
+    const [a, b, c] = inputs.map((v) => v.data);
+    for (let i = 0; i < result.data.length; i++) result.data[i] = f(a![i]!, b?.[i]!, c?.[i]!);
+    return result;
+  };
+}
+
+const sample = (arity: number, range: readonly [number, number]): readonly OpSample[] => [
+  {
+    inputs: Array.from({ length: arity }, () => tensor("f32", [3, 5])),
+    attributes: {},
+    ranges: Array.from({ length: arity }, () => range),
+  },
+];
+
+/** A unary f32 op. `gradient` gets the ids of input x, result y and cotangent g. */
+function unary(
+  name: string,
+  doc: string,
+  f: (x: number) => number,
+  wgsl: (x: string) => string,
+  gradient: Gradient | "nondifferentiable",
+  flops = 1,
+  range: readonly [number, number] = [-1, 1],
+): OpRecord {
+  return {
+    name,
+    opClass: "pointwise",
+    arity: 1,
+    doc,
+    infer: (inputs) => {
+      const type = asTensor(name, inputs[0]);
+      requireThat(type.dtype === "f32", name, "f32", inputs);
+      return type;
+    },
+    eval: evaluate(f),
+    vjp: gradient === "nondifferentiable" ? gradient : (c) => [gradient(c, c.inputs[0]!, c.output, c.cotangent)],
+    cost: (inputs, _attributes, type) => streamingCost(inputs, type, flops),
+    samples: () => sample(1, range),
+    wgsl: (args) => wgsl(args[0]!),
+  };
+}
+
+/** The shared type of the inputs, which must have one shape and one dtype. */
+function sameTypes(name: string, inputs: readonly import("../types.ts").Type[]): TensorType {
+  const a = asTensor(name, inputs[0]);
+  const b = asTensor(name, inputs[1]);
+  requireThat(sameShape(a.shape, b.shape) && a.dtype === b.dtype, name, "two tensors of one shape and dtype", inputs);
+  return a;
+}
+
+function binary(
+  name: string,
+  doc: string,
+  f: (a: number, b: number) => number,
+  wgsl: (a: string, b: string, attributes: Attributes) => string,
+  gradient: ((c: VjpContext, a: number, b: number, g: number) => readonly (number | null)[]) | "nondifferentiable",
+  range: readonly [number, number] = [-1, 1],
+): OpRecord {
+  return {
+    name,
+    opClass: "pointwise",
+    arity: 2,
+    doc,
+    infer: (inputs) => {
+      const type = sameTypes(name, inputs);
+      requireThat(type.dtype === "f32" || type.dtype === "i32" || type.dtype === "u32", name, "numbers", inputs);
+      return type;
+    },
+    eval: evaluate(f),
+    vjp: gradient === "nondifferentiable" ? gradient : (c) => gradient(c, c.inputs[0]!, c.inputs[1]!, c.cotangent),
+    cost: (inputs, _attributes, type) => streamingCost(inputs, type, 1),
+    samples: () => sample(2, range),
+    wgsl: (args, attributes) => wgsl(args[0]!, args[1]!, attributes),
+  };
+}
+
+function comparison(name: string, doc: string, f: (a: number, b: number) => boolean, operator: string): OpRecord {
+  return {
+    name,
+    opClass: "pointwise",
+    arity: 2,
+    doc,
+    infer: (inputs) => tensor("bool", sameTypes(name, inputs).shape),
+    eval: evaluate((a, b) => (f(a, b) ? 1 : 0)),
+    vjp: "nondifferentiable",
+    cost: (inputs, _attributes, type) => streamingCost(inputs, type, 1),
+    samples: () => sample(2, [-1, 1]),
+    wgsl: (args) => `(${args[0]} ${operator} ${args[1]})`,
+  };
+}
+
+const positive: readonly [number, number] = [0.2, 2];
+
+/** Piecewise choice of a gradient for `maximum` and `minimum`: all of it goes to the chosen input, a on a tie. */
+function chosen(compare: "le" | "lt", aFirst: boolean) {
+  return (c: VjpContext, a: number, b: number, g: number): readonly number[] => {
+    const k = c.builder;
+    const bWins = aFirst ? k.add(compare, [a, b]) : k.add(compare, [b, a]);
+    const zero = k.zerosLike(g);
+    return [k.add("select", [bWins, zero, g]), k.add("select", [bWins, g, zero])];
+  };
+}
+
+export const pointwiseOps: readonly OpRecord[] = [
+  unary("neg", "-x", (x) => -x, (x) => `(-${x})`, (c, _x, _y, g) => c.builder.neg(g)),
+  unary("exp", "e^x", Math.exp, (x) => `exp(${x})`, (c, _x, y, g) => c.builder.mul(g, y), 8),
+  unary("log", "natural logarithm", Math.log, (x) => `log(${x})`, (c, x, _y, g) => c.builder.div(g, x), 8, positive),
+  unary("sqrt", "square root", Math.sqrt, (x) => `sqrt(${x})`, (c, _x, y, g) => c.builder.div(c.builder.scale(g, 0.5), y), 4, positive),
+  unary(
+    "rsqrt",
+    "1 / sqrt(x)",
+    (x) => 1 / Math.sqrt(x),
+    (x) => `inverseSqrt(${x})`,
+    (c, x, y, g) => c.builder.scale(c.builder.div(c.builder.mul(g, y), x), -0.5),
+    4,
+    positive,
+  ),
+  unary(
+    "reciprocal",
+    "1 / x",
+    (x) => 1 / x,
+    (x) => `(1.0 / ${x})`,
+    (c, _x, y, g) => c.builder.neg(c.builder.mul(g, c.builder.mul(y, y))),
+    4,
+    positive,
+  ),
+  unary("sin", "sine", Math.sin, (x) => `sin(${x})`, (c, x, _y, g) => c.builder.mul(g, c.builder.add("cos", [x])), 8),
+  unary("cos", "cosine", Math.cos, (x) => `cos(${x})`, (c, x, _y, g) => c.builder.neg(c.builder.mul(g, c.builder.add("sin", [x]))), 8),
+  unary(
+    "tanh",
+    "hyperbolic tangent",
+    Math.tanh,
+    (x) => `tanh(${x})`,
+    (c, _x, y, g) => c.builder.mul(g, c.builder.sub(c.builder.constantLike(y, 1), c.builder.mul(y, y))),
+    8,
+  ),
+  unary(
+    "sigmoid",
+    "1 / (1 + e^-x)",
+    (x) => 1 / (1 + Math.exp(-x)),
+    (x) => `(1.0 / (1.0 + exp(-${x})))`,
+    (c, _x, y, g) => c.builder.mul(g, c.builder.mul(y, c.builder.sub(c.builder.constantLike(y, 1), y))),
+    10,
+  ),
+  unary(
+    "abs",
+    "absolute value; gradient 0 at 0",
+    Math.abs,
+    (x) => `abs(${x})`,
+    (c, x, _y, g) => c.builder.mul(g, c.builder.add("sign", [x])),
+    1,
+  ),
+  unary("sign", "-1, 0 or 1", Math.sign, (x) => `sign(${x})`, "nondifferentiable"),
+  unary("floor", "largest integer not above x", Math.floor, (x) => `floor(${x})`, "nondifferentiable"),
+  {
+    ...unary("stop_gradient", "x, with no gradient", (x) => x, (x) => x, "nondifferentiable", 0),
+    vjp: () => [null],
+  },
+  binary("add", "a + b", (a, b) => a + b, (a, b) => `(${a} + ${b})`, (_c, _a, _b, g) => [g, g]),
+  binary("sub", "a - b", (a, b) => a - b, (a, b) => `(${a} - ${b})`, (c, _a, _b, g) => [g, c.builder.neg(g)]),
+  binary("mul", "a * b", (a, b) => a * b, (a, b) => `(${a} * ${b})`, (c, a, b, g) => [c.builder.mul(g, b), c.builder.mul(g, a)]),
+  binary(
+    "div",
+    "a / b",
+    (a, b) => a / b,
+    (a, b) => `(${a} / ${b})`,
+    (c, a, b, g) => {
+      const ga = c.builder.div(g, b);
+      return [ga, c.builder.neg(c.builder.div(c.builder.mul(ga, a), b))];
+    },
+    positive,
+  ),
+  binary("maximum", "the larger of a and b", Math.max, (a, b) => `max(${a}, ${b})`, chosen("lt", true)),
+  binary("minimum", "the smaller of a and b", Math.min, (a, b) => `min(${a}, ${b})`, chosen("lt", false)),
+  binary("mod", "a mod b for non-negative integers, or floats by truncation", (a, b) => a % b, (a, b) => `(${a} % ${b})`, "nondifferentiable", positive),
+  comparison("lt", "a < b", (a, b) => a < b, "<"),
+  comparison("le", "a <= b", (a, b) => a <= b, "<="),
+  comparison("eq", "a == b", (a, b) => a === b, "=="),
+  {
+    name: "and",
+    opClass: "pointwise",
+    arity: 2,
+    doc: "a and b, booleans",
+    infer: (inputs) => {
+      const type = sameTypes("and", inputs);
+      requireThat(type.dtype === "bool", "and", "bool", inputs);
+      return type;
+    },
+    eval: evaluate((a, b) => (a !== 0 && b !== 0 ? 1 : 0)),
+    vjp: "nondifferentiable",
+    cost: (inputs, _attributes, type) => streamingCost(inputs, type, 1),
+    samples: () => [{ inputs: [tensor("bool", [3, 5]), tensor("bool", [3, 5])], attributes: {}, ranges: [[0, 1], [0, 1]] }],
+    wgsl: (args) => `(${args[0]} && ${args[1]})`,
+  },
+  {
+    name: "not",
+    opClass: "pointwise",
+    arity: 1,
+    doc: "not a, boolean",
+    infer: (inputs) => {
+      const type = asTensor("not", inputs[0]);
+      requireThat(type.dtype === "bool", "not", "bool", inputs);
+      return type;
+    },
+    eval: evaluate((a) => (a !== 0 ? 0 : 1)),
+    vjp: "nondifferentiable",
+    cost: (inputs, _attributes, type) => streamingCost(inputs, type, 1),
+    samples: () => [{ inputs: [tensor("bool", [3, 5])], attributes: {}, ranges: [[0, 1]] }],
+    wgsl: (args) => `(!${args[0]})`,
+  },
+  {
+    name: "select",
+    opClass: "pointwise",
+    arity: 3,
+    doc: "b where the boolean a is true, else c",
+    infer: (inputs) => {
+      const a = asTensor("select", inputs[0]);
+      const b = asTensor("select", inputs[1]);
+      const c = asTensor("select", inputs[2]);
+      const fits = a.dtype === "bool" && b.dtype === c.dtype && sameShape(a.shape, b.shape) && sameShape(b.shape, c.shape);
+      requireThat(fits, "select", "bool and two tensors of one dtype, all of one shape", inputs);
+      return b;
+    },
+    eval: evaluate((a, b, c) => (a !== 0 ? b : c)),
+    vjp: ({ builder, inputs, cotangent }) => {
+      const zero = builder.zerosLike(cotangent);
+      return [null, builder.add("select", [inputs[0]!, cotangent, zero]), builder.add("select", [inputs[0]!, zero, cotangent])];
+    },
+    cost: (inputs, _attributes, type) => streamingCost(inputs, type, 1),
+    samples: () => [
+      { inputs: [tensor("bool", [3, 5]), tensor("f32", [3, 5]), tensor("f32", [3, 5])], attributes: {}, ranges: [[0, 1], [-1, 1], [-1, 1]] },
+    ],
+    wgsl: (args) => `select(${args[2]}, ${args[1]}, ${args[0]})`,
+  },
+  {
+    name: "cast",
+    opClass: "pointwise",
+    arity: 1,
+    doc: "The value in another dtype; f16 and bf16 expand exactly to f32; f32 to integers truncates. Attribute: dtype.",
+    infer: (inputs, attributes) => tensor(attributes.dtype as DType, asTensor("cast", inputs[0]).shape),
+    eval: (inputs, attributes, type) => {
+      const result = value(type.shape, Float64Array.from(inputs[0]!.data));
+      if (attributes.dtype === "i32" || attributes.dtype === "u32") result.data.forEach((v, i) => { result.data[i] = Math.trunc(v); });
+      if (attributes.dtype === "bool") result.data.forEach((v, i) => { result.data[i] = v !== 0 ? 1 : 0; });
+      return result;
+    },
+    vjp: ({ builder, node, inputs, cotangent }) => {
+      const from = builder.tensorType(inputs[0]!).dtype;
+      const floats = (from === "f32" || from === "f16" || from === "bf16") && node.attributes.dtype === "f32";
+      return [floats ? builder.cast(cotangent, from) : null];
+    },
+    cost: (inputs, _attributes, type) => streamingCost(inputs, type, 1),
+    samples: () => [{ inputs: [tensor("i32", [3, 5])], attributes: { dtype: "f32" }, ranges: [[0, 9]] }],
+    wgsl: (args, attributes) => `${attributes.dtype as string}(${args[0]})`,
+  },
+];

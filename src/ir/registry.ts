@@ -1,0 +1,39 @@
+/** All op records, by name. A new op is a record in one of the lists below, and nothing else. */
+import type { OpRecord } from "./op-record.ts";
+import { contractionOps } from "./ops/contraction.ts";
+import { indexOps } from "./ops/gather.ts";
+import { leafOps } from "./ops/leaf.ts";
+import { matrixOps } from "./ops/matrix.ts";
+import { movementOps } from "./ops/movement.ts";
+import { operatorOps } from "./ops/operator.ts";
+import { pointwiseOps } from "./ops/pointwise.ts";
+import { randomOps } from "./ops/random.ts";
+import { reduceOps } from "./ops/reduce.ts";
+
+const all: readonly OpRecord[] = [
+  ...leafOps,
+  ...pointwiseOps,
+  ...movementOps,
+  ...reduceOps,
+  ...contractionOps,
+  ...indexOps,
+  ...randomOps,
+  ...matrixOps,
+  ...operatorOps,
+];
+
+const byName: ReadonlyMap<string, OpRecord> = new Map(all.map((record) => [record.name, record]));
+
+export function opRecords(): readonly OpRecord[] {
+  return all;
+}
+
+export function hasOp(name: string): boolean {
+  return byName.has(name);
+}
+
+export function opRecord(name: string): OpRecord {
+  const record = byName.get(name);
+  if (record === undefined) throw new Error(`no op is called ${name}`);
+  return record;
+}

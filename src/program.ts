@@ -1,0 +1,51 @@
+/**
+ * What `compile` makes and executors run. Plain data: no device, no tensors.
+ *
+ * A program is a set of *stages*, each a tensor-level graph. Stages meet in named *storage*: flat f32 buffers that outlive a run.
+ * A port or an output of a stage is bound by its name to a slice of storage (`bindings`); a port without a binding is fed at every run
+ * (role `input`), or is a weight or buffer that is uploaded once.
+ *
+ * Stages of a training program, run in this order in one submit: `prepare` (once at start: what depends on frozen weights only),
+ * `project` (projections of parameters, in place), `micro` (forward, backward: outputs `loss`, `logits` if asked, and `grad.<param>`),
+ * `update` (clipping, AdamW on the flat buffers, in place). With accumulation `micro` runs several times and `accumulate` adds gradients.
+ * Inference: `forward`. Merging: `merge`, one output per changed base tensor, named by its file key. Fresh adapters: `init`.
+ */
+import type { Attributes, Graph } from "./ir/graph.ts";
+
+export type StageName = "init" | "prepare" | "project" | "forward" | "micro" | "accumulate" | "update" | "merge";
+
+export interface Stage {
+  readonly name: StageName;
+  readonly graph: Graph;
+}
+
+/** A slice of a storage buffer, in f32 elements; `offset` is a multiple of 64 (256 bytes). */
+export interface StorageSlice {
+  readonly buffer: string;
+  readonly offset: number;
+  readonly size: number;
+}
+
+export interface StorageBuffer {
+  readonly name: string;
+  /** Number of f32 elements. */
+  readonly size: number;
+}
+
+export interface ProgramStorage {
+  /** `params`, `grads`, `moment1`, `moment2`, `derived` (results of `prepare`), `status`. */
+  readonly buffers: readonly StorageBuffer[];
+  /** By port name (params, derived values) and by output name (`grad.<param>`, derived values, `status`). */
+  readonly bindings: Readonly<Record<string, StorageSlice>>;
+}
+
+/** One trained or saved tensor of the adapter. The port's name is the checkpoint key. */
+export interface AdapterTensor {
+  readonly key: string;
+  readonly shape: readonly number[];
+  readonly role: "param" | "buffer";
+  /** Further keys under which the same tensor is saved (ties). */
+  readonly aliases?: readonly string[];
+  readonly saved: boolean;
+  readonly attributes?: Attributes;
+}
