@@ -39,6 +39,12 @@ export interface ProgramStorage {
   readonly bindings: Readonly<Record<string, StorageSlice>>;
 }
 
+/** What an executor runs. An executor may want more (the WebGPU one makes kernels and a plan from it, or is given them). */
+export interface ExecutableProgram {
+  readonly stages: readonly Stage[];
+  readonly storage: ProgramStorage;
+}
+
 /** One trained or saved tensor of the adapter. The port's name is the checkpoint key. */
 export interface AdapterTensor {
   readonly key: string;
