@@ -1,0 +1,248 @@
+/**
+ * Algebra on operators: named rules that bring an adapted weight to a normal form: flat sums and products, transposes at the leaves,
+ * scalars as far as possible where the vectors are shortest, adjacent diagonals and blocks merged, terms that cancel removed.
+ */
+import { constantMultiple, scalarConstant } from "./operator-view.ts";
+import type { Candidate, Rewriter, Rule } from "./rewrite.ts";
+
+const inputOf = (rewriter: Rewriter, candidate: Candidate) => rewriter.node(candidate.inputs[0]!);
+
+/** Inputs with those of op `op` replaced by their own inputs; undefined when there are none. */
+function flattened(candidate: Candidate, rewriter: Rewriter, op: string): number[] | undefined {
+  if (!candidate.inputs.some((i) => rewriter.node(i).op === op)) return undefined;
+  return candidate.inputs.flatMap((i) => (rewriter.node(i).op === op ? rewriter.node(i).inputs : [i]));
+}
+
+/** Merges the first adjacent pair that `merge` can, in a product. */
+function mergeAdjacent(candidate: Candidate, rewriter: Rewriter, merge: (a: number, b: number) => number | undefined): number | undefined {
+  for (let i = 0; i + 1 < candidate.inputs.length; i++) {
+    const merged = merge(candidate.inputs[i]!, candidate.inputs[i + 1]!);
+    if (merged === undefined) continue;
+    return rewriter.add("op.compose", [...candidate.inputs.slice(0, i), merged, ...candidate.inputs.slice(i + 2)]);
+  }
+  return undefined;
+}
+
+export const algebraRules: readonly Rule[] = [
+  {
+    name: "transpose-of-transpose",
+    ops: ["op.transpose"],
+    doc: "A.T.T -> A",
+    rewrite: (c, r) => (inputOf(r, c).op === "op.transpose" ? inputOf(r, c).inputs[0] : undefined),
+  },
+  {
+    name: "transpose-of-product",
+    ops: ["op.transpose"],
+    doc: "(A B).T -> B.T A.T",
+    rewrite: (c, r) => {
+      const node = inputOf(r, c);
+      if (node.op !== "op.compose") return undefined;
+      return r.add("op.compose", [...node.inputs].reverse().map((i) => r.add("op.transpose", [i])));
+    },
+  },
+  {
+    name: "transpose-of-sum",
+    ops: ["op.transpose"],
+    doc: "(A + B).T -> A.T + B.T",
+    rewrite: (c, r) => {
+      const node = inputOf(r, c);
+      return node.op === "op.add" ? r.add("op.add", node.inputs.map((i) => r.add("op.transpose", [i]))) : undefined;
+    },
+  },
+  {
+    name: "transpose-of-scale",
+    ops: ["op.transpose"],
+    doc: "(s A).T -> s A.T",
+    rewrite: (c, r) => {
+      const node = inputOf(r, c);
+      return node.op === "op.scale" ? r.add("op.scale", [r.add("op.transpose", [node.inputs[0]!]), node.inputs[1]!]) : undefined;
+    },
+  },
+  {
+    name: "transpose-of-symmetric",
+    ops: ["op.transpose"],
+    doc: "diag(d).T -> diag(d); I.T -> I; dropout.T -> dropout",
+    rewrite: (c, r) => (["op.diag", "op.identity", "op.dropout"].includes(inputOf(r, c).op) ? c.inputs[0] : undefined),
+  },
+  {
+    name: "transpose-of-blocks",
+    ops: ["op.transpose"],
+    doc: "blockdiag(T).T -> blockdiag(T transposed per block)",
+    rewrite: (c, r) => {
+      const node = inputOf(r, c);
+      return node.op === "op.blockdiag" ? r.add("op.blockdiag", [r.transpose(node.inputs[0]!, [0, 2, 1])]) : undefined;
+    },
+  },
+  {
+    name: "transpose-of-shuffle",
+    ops: ["op.transpose"],
+    doc: "shuffle.T -> the inverse shuffle",
+    rewrite: (c, r) => {
+      const { op, attributes } = inputOf(r, c);
+      if (op !== "op.shuffle") return undefined;
+      const shape = attributes.shape as readonly number[];
+      const permutation = attributes.permutation as readonly number[];
+      return r.add("op.shuffle", [], {
+        shape: permutation.map((axis) => shape[axis]!),
+        permutation: permutation.map((_axis, i) => permutation.indexOf(i)),
+      });
+    },
+  },
+  {
+    name: "identity-shuffle",
+    ops: ["op.shuffle"],
+    doc: "a shuffle that moves nothing -> I",
+    rewrite: ({ attributes }, r) => {
+      const shape = attributes.shape as readonly number[];
+      const moved = (attributes.permutation as readonly number[]).filter((axis) => shape[axis] !== 1);
+      const still = moved.every((axis, i) => i === 0 || moved[i - 1]! < axis);
+      return still ? r.add("op.identity", [], { size: shape.reduce((p, n) => p * n, 1) }) : undefined;
+    },
+  },
+  {
+    name: "no-dropout",
+    ops: ["op.dropout"],
+    doc: "dropout(0) -> I",
+    rewrite: ({ attributes }, r) => (attributes.p === 0 ? r.add("op.identity", [], { size: attributes.size! }) : undefined),
+  },
+  {
+    name: "flatten-product",
+    ops: ["op.compose"],
+    doc: "A (B C) -> A B C",
+    rewrite: (c, r) => {
+      const inputs = flattened(c, r, "op.compose");
+      return inputs === undefined ? undefined : r.add("op.compose", inputs);
+    },
+  },
+  {
+    name: "identity-in-product",
+    ops: ["op.compose"],
+    doc: "A I -> A",
+    rewrite: (c, r) => {
+      const kept = c.inputs.filter((i) => r.node(i).op !== "op.identity");
+      if (kept.length === c.inputs.length) return undefined;
+      return kept.length === 0 ? c.inputs[0] : r.add("op.compose", kept);
+    },
+  },
+  {
+    name: "single-factor",
+    ops: ["op.compose", "op.add"],
+    doc: "product or sum of one -> it",
+    rewrite: (c) => (c.inputs.length === 1 ? c.inputs[0] : undefined),
+  },
+  {
+    name: "diagonals-merge",
+    ops: ["op.compose"],
+    doc: "diag(a) diag(b) -> diag(a .* b)",
+    rewrite: (c, r) =>
+      mergeAdjacent(c, r, (a, b) => {
+        const [x, y] = [r.node(a), r.node(b)];
+        return x.op === "op.diag" && y.op === "op.diag" ? r.add("op.diag", [r.mul(x.inputs[0]!, y.inputs[0]!)]) : undefined;
+      }),
+  },
+  {
+    name: "blocks-merge",
+    ops: ["op.compose"],
+    doc: "blockdiag(S) blockdiag(T) -> blockdiag(S T), blocks of one size",
+    rewrite: (c, r) =>
+      mergeAdjacent(c, r, (a, b) => {
+        const [x, y] = [r.node(a), r.node(b)];
+        if (x.op !== "op.blockdiag" || y.op !== "op.blockdiag") return undefined;
+        const [s, t] = [x.inputs[0]!, y.inputs[0]!];
+        if (r.shape(s)[0] !== r.shape(t)[0] || r.shape(s)[2] !== r.shape(t)[1]) return undefined;
+        return r.add("op.blockdiag", [r.einsum("gij,gjk->gik", s, t)]);
+      }),
+  },
+  {
+    name: "shuffles-cancel",
+    ops: ["op.compose"],
+    doc: "P P.T -> I for shuffles",
+    rewrite: (c, r) =>
+      mergeAdjacent(c, r, (a, b) => {
+        if (r.node(a).op !== "op.shuffle" || r.node(b).op !== "op.shuffle") return undefined;
+        return r.add("op.transpose", [a]) === b ? r.add("op.identity", [], { size: r.operator(a).out }) : undefined;
+      }),
+  },
+  {
+    name: "scale-in-product",
+    ops: ["op.compose"],
+    doc: "A (s B) C -> s (A B C)",
+    rewrite: (c, r) => {
+      const at = c.inputs.findIndex((i) => r.node(i).op === "op.scale");
+      if (at < 0) return undefined;
+      const [inner, s] = r.node(c.inputs[at]!).inputs as [number, number];
+      return r.add("op.scale", [r.add("op.compose", [...c.inputs.slice(0, at), inner, ...c.inputs.slice(at + 1)]), s]);
+    },
+  },
+  {
+    name: "scale-by-one",
+    ops: ["op.scale"],
+    doc: "1 A -> A",
+    rewrite: (c, r) => (scalarConstant(r, c.inputs[1]!) === 1 ? c.inputs[0] : undefined),
+  },
+  {
+    name: "scale-of-scale",
+    ops: ["op.scale"],
+    doc: "s (t A) -> (s t) A",
+    rewrite: (c, r) => {
+      const node = inputOf(r, c);
+      if (node.op !== "op.scale") return undefined;
+      const [s, t] = [scalarConstant(r, c.inputs[1]!), scalarConstant(r, node.inputs[1]!)];
+      const factor = s !== undefined && t !== undefined ? r.constant(s * t) : r.mul(c.inputs[1]!, node.inputs[1]!);
+      return r.add("op.scale", [node.inputs[0]!, factor]);
+    },
+  },
+  {
+    name: "scale-of-sum",
+    ops: ["op.scale"],
+    doc: "s (A + B) -> s A + s B",
+    rewrite: (c, r) => {
+      const node = inputOf(r, c);
+      return node.op === "op.add" ? r.add("op.add", node.inputs.map((i) => r.add("op.scale", [i, c.inputs[1]!]))) : undefined;
+    },
+  },
+  {
+    name: "flatten-sum",
+    ops: ["op.add"],
+    doc: "A + (B + C) -> A + B + C",
+    rewrite: (c, r) => {
+      const inputs = flattened(c, r, "op.add");
+      return inputs === undefined ? undefined : r.add("op.add", inputs);
+    },
+  },
+  {
+    name: "equal-terms",
+    ops: ["op.add"],
+    doc: "a A + b A -> (a + b) A, dropped when a + b = 0",
+    rewrite: (c, r) => {
+      const factors = new Map<number, number>();
+      for (const input of c.inputs) {
+        const [factor, operator] = constantMultiple(r, input);
+        factors.set(operator, (factors.get(operator) ?? 0) + factor);
+      }
+      if (factors.size === c.inputs.length) return undefined;
+      const terms = [...factors].filter(([_operator, factor]) => factor !== 0);
+      if (terms.length === 0) return undefined;
+      return r.add("op.add", terms.map(([operator, factor]) => r.add("op.scale", [operator, r.constant(factor)])));
+    },
+  },
+  {
+    name: "apply-identity",
+    ops: ["op.apply"],
+    doc: "I x -> x",
+    rewrite: (c, r) => (inputOf(r, c).op === "op.identity" ? c.inputs[1] : undefined),
+  },
+  {
+    name: "dense-of-dense",
+    ops: ["op.to_dense"],
+    doc: "to_dense(dense(M)) -> M",
+    rewrite: (c, r) => (inputOf(r, c).op === "op.dense" ? inputOf(r, c).inputs[0] : undefined),
+  },
+  {
+    name: "transpose-of-dense",
+    ops: ["op.transpose"],
+    doc: "dense(M).T -> dense(M transposed)",
+    rewrite: (c, r) => (inputOf(r, c).op === "op.dense" ? r.dense(r.transpose(inputOf(r, c).inputs[0]!, [1, 0])) : undefined),
+  },
+];
+

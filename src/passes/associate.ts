@@ -1,0 +1,40 @@
+/**
+ * Lowers operators to tensor ops. For every applied operator the costs of working on the activations and of folding the weight are
+ * compared, forward and backward together, and the comparison is kept as a note.
+ */
+import { Builder } from "../ir/builder.ts";
+import { compact, type Graph, portRole } from "../ir/graph.ts";
+import { type CostNote, OperatorLowering } from "./lower-operator.ts";
+import { rebuild } from "./rewrite.ts";
+
+export interface AssociateResult {
+  readonly graph: Graph;
+  readonly notes: readonly CostNote[];
+}
+
+/** Whether a node of a growing graph depends on a parameter; remembers what it has seen. */
+function trainedIn(builder: Builder): (id: number) => boolean {
+  const known = new Map<number, boolean>();
+  const trained = (id: number): boolean => {
+    const before = known.get(id);
+    if (before !== undefined) return before;
+    const node = builder.node(id);
+    const answer = node.op === "port" ? portRole(node) === "param" : node.inputs.some(trained);
+    known.set(id, answer);
+    return answer;
+  };
+  return trained;
+}
+
+export function associate(graph: Graph, options: { readonly train: boolean }): AssociateResult {
+  const notes: CostNote[] = [];
+  const builder = new Builder(graph.name);
+  const lowering = new OperatorLowering(builder, { train: options.train, trained: trainedIn(builder), note: (note) => notes.push(note) });
+  const ids = rebuild(graph, builder, (node, inputs) => {
+    if (node.op === "op.apply") return lowering.applyCheapest(inputs[0]!, inputs[1]!, node.scope ?? "");
+    if (node.op === "op.to_dense") return lowering.dense([inputs[0]!]);
+    if (node.op === "op.row_norm") return lowering.rowNorm(inputs[0]!);
+    return undefined;
+  });
+  return { graph: compact(builder.finish(graph.outputs.map((o) => ({ name: o.name, node: ids[o.node]! })))), notes };
+}

@@ -1,0 +1,79 @@
+/**
+ * Splits off what depends on frozen data only (weights, index tables, constants): rotary tables, squared row norms, DFT matrices. It runs
+ * once, in the stage `prepare`, and the rest of the program reads it from the storage buffer `derived`.
+ */
+import { Builder } from "../ir/builder.ts";
+import { compact, type Graph, type Node, type Output, portRole } from "../ir/graph.ts";
+import { opRecord } from "../ir/registry.ts";
+import { sizeOf, type TensorType } from "../ir/types.ts";
+import { rebuild } from "./rewrite.ts";
+
+export interface DerivedTensor {
+  /** Port name in the main graph, output name in the prepare graph. */
+  readonly name: string;
+  readonly shape: readonly number[];
+}
+
+export interface PrepareSplit {
+  readonly prepare: Graph;
+  readonly main: Graph;
+  readonly derived: readonly DerivedTensor[];
+}
+
+/** Flops per result element from which a value is worth keeping instead of recomputing where it is read. */
+const worthKeeping = 4;
+
+function isFrozenLeaf(node: Node): boolean {
+  return node.op === "port" ? portRole(node) === "weight" || portRole(node) === "buffer" : node.inputs.length === 0;
+}
+
+/** Views, casts and leaves stay with their readers: keeping them would only copy. */
+const isTransparent = (node: Node): boolean => node.op === "cast" || ["leaf", "movement"].includes(opRecord(node.op).opClass);
+
+function flopsPerElement(graph: Graph): number[] {
+  const work: number[] = [];
+  graph.nodes.forEach((node) => {
+    const own = opRecord(node.op).cost(node.inputs.map((i) => graph.nodes[i]!.type), node.attributes, node.type).flops;
+    const size = Math.max(1, sizeOf((node.type as TensorType).shape));
+    work.push(own / size + node.inputs.reduce((sum, i) => sum + work[i]!, 0));
+  });
+  return work;
+}
+
+/** Nodes of `graph` that move to `prepare`: frozen, worth it, and read by something that stays. */
+function cutNodes(graph: Graph): ReadonlySet<number> {
+  const frozen: boolean[] = [];
+  graph.nodes.forEach((node) => {
+    frozen.push(node.inputs.length === 0 ? isFrozenLeaf(node) : node.inputs.every((i) => frozen[i]!));
+  });
+  const work = flopsPerElement(graph);
+  const needed = graph.nodes.map(() => false);
+  for (const output of graph.outputs) needed[output.node] = true;
+  const cut = new Set<number>();
+  for (let id = graph.nodes.length - 1; id >= 0; id--) {
+    const node = graph.nodes[id]!;
+    if (!needed[id]) continue;
+    const isF32 = node.type.kind === "tensor" && node.type.dtype === "f32";
+    if (frozen[id] && isF32 && !isTransparent(node) && work[id]! >= worthKeeping) cut.add(id);
+    else for (const input of node.inputs) needed[input] = true;
+  }
+  return cut;
+}
+
+export function splitPrepare(graph: Graph): PrepareSplit {
+  const source = compact(graph, true);
+  const cut = [...cutNodes(source)].sort((a, b) => a - b);
+  const names = new Map(cut.map((id, i) => [id, `derived.${i}`]));
+  const derived = cut.map((id) => ({ name: names.get(id)!, shape: (source.nodes[id]!.type as TensorType).shape }));
+  const main = new Builder(source.name);
+  const ids = rebuild(source, main, (node, _inputs, id) => {
+    const name = names.get(id);
+    return name === undefined ? undefined : main.port(name, "buffer", "f32", (node.type as TensorType).shape);
+  });
+  const outputs: Output[] = cut.map((id) => ({ name: names.get(id)!, node: id }));
+  return {
+    prepare: compact({ name: "prepare", nodes: source.nodes, outputs }),
+    main: compact(main.finish(source.outputs.map((o) => ({ name: o.name, node: ids[o.node]! })))),
+    derived,
+  };
+}
