@@ -1,0 +1,43 @@
+/** Scaled dot-product attention with grouped heads and masks. */
+import type { Builder } from "../ir/builder.ts";
+import { softmax } from "./lowering.ts";
+
+/** Stands for minus infinity: finite, so that a row that sees nothing is uniform instead of NaN. */
+const hidden = -1e30;
+
+/**
+ * Which keys a query sees: bool[s, s], or bool[b, s, s] with a padding mask. Key t is seen from position i when t <= i, when i - t < `window`,
+ * and when `mask` i32[b, s] is not 0 at t.
+ */
+export function visibility(
+  builder: Builder,
+  length: number,
+  mask: number | undefined,
+  window: number | undefined,
+): number {
+  const square = [length, length];
+  const [query, key] = [builder.iota(square, 0), builder.iota(square, 1)];
+  let seen = builder.compare("le", key, query);
+  if (window !== undefined && window < length) {
+    const reach = builder.plus(key, builder.constantLike(key, window));
+    seen = builder.compare("and", seen, builder.compare("lt", query, reach));
+  }
+  if (mask === undefined) return seen;
+  const shape = [builder.shape(mask)[0]!, ...square];
+  const real = builder.add("not", [builder.compare("eq", mask, builder.zerosLike(mask))]);
+  return builder.compare("and", builder.broadcast(seen, shape, [1, 2]), builder.broadcast(real, shape, [0, 2]));
+}
+
+/**
+ * Context f32[b, s, n, g, d] of queries f32[b, s, n, g, d] over keys and values f32[b, s, n, d]: n key heads, each shared by g query
+ * heads, which are an axis of their own so that keys and values are never repeated in memory. A query that sees no key gets the
+ * mean of all values.
+ */
+export function attend(builder: Builder, queries: number, keys: number, values: number, seen: number): number {
+  const width = builder.shape(queries).at(-1)!;
+  const scores = builder.scale(builder.einsum("bsngd,btnd->bngst", queries, keys), 1 / Math.sqrt(width));
+  const shape = builder.shape(scores);
+  const condition = builder.broadcast(seen, shape, builder.shape(seen).length === 2 ? [3, 4] : [0, 3, 4]);
+  const masked = builder.select(condition, scores, builder.constantLike(scores, hidden));
+  return builder.einsum("bngst,btnd->bsngd", softmax(builder, masked), values);
+}

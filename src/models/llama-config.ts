@@ -1,0 +1,169 @@
+/** What the configs of llama, mistral and qwen2 say, in one form. */
+import { type DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
+import {
+  flag,
+  positiveInteger,
+  positiveNumber,
+  present,
+  requirePlainCausalModel,
+  specialTokens,
+  text,
+  texts,
+} from "./config.ts";
+import type { ModelConfig, ModelDefaults } from "./model.ts";
+import { type RopeSettings, readRope } from "./rope.ts";
+
+export type Activation = "silu" | "gelu_tanh";
+
+export interface LlamaSettings {
+  readonly vocabulary: number;
+  readonly hidden: number;
+  readonly intermediate: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly keyValueHeads: number;
+  readonly headWidth: number;
+  readonly epsilon: number;
+  readonly activation: Activation;
+  readonly queryKeyValueBias: boolean;
+  readonly outputBias: boolean;
+  readonly mlpBias: boolean;
+  readonly tied: boolean;
+  readonly rope: RopeSettings;
+  /** Sliding window of every layer; undefined where a layer sees everything before it. */
+  readonly windows: readonly (number | undefined)[];
+  readonly defaults: ModelDefaults;
+}
+
+const activations: Readonly<Record<string, Activation>> = {
+  silu: "silu",
+  swish: "silu",
+  gelu_new: "gelu_tanh",
+  gelu_pytorch_tanh: "gelu_tanh",
+};
+
+/** Key heads of a config that does not name them, as the classes of transformers have it. */
+const defaultKeyValueHeads: Readonly<Record<string, number>> = { mistral: 8, qwen2: 32 };
+
+/** Throws `MODEL-` errors for what is missing, malformed or not built; warns where a field is not honoured. */
+export function readLlamaConfig(config: ModelConfig, sink: DiagnosticSink): LlamaSettings {
+  requirePlainCausalModel(config);
+  warnOfDropout(config, sink);
+  const modelType = text(config, "model_type", "llama");
+  const hidden = positiveInteger(config, "hidden_size");
+  const layers = positiveInteger(config, "num_hidden_layers");
+  const heads = positiveInteger(config, "num_attention_heads");
+  const vocabulary = positiveInteger(config, "vocab_size");
+  const bias = modelType === "llama" && flag(config, "attention_bias", false);
+  return {
+    vocabulary,
+    hidden,
+    intermediate: positiveInteger(config, "intermediate_size"),
+    layers,
+    heads,
+    ...readHeads(config, hidden, heads, defaultKeyValueHeads[modelType] ?? heads),
+    epsilon: positiveNumber(config, "rms_norm_eps", 1e-6),
+    activation: readActivation(config),
+    queryKeyValueBias: bias || modelType === "qwen2",
+    outputBias: bias,
+    mlpBias: modelType === "llama" && flag(config, "mlp_bias", false),
+    tied: flag(config, "tie_word_embeddings", false),
+    rope: readRope(config),
+    windows: readWindows(config, modelType, layers),
+    defaults: {
+      modelType,
+      vocabulary,
+      hidden,
+      layers,
+      maximumLength: positiveInteger(config, "max_position_embeddings", modelType === "llama" ? 2048 : 32768),
+      ...specialTokens(config),
+    },
+  };
+}
+
+function readHeads(
+  config: ModelConfig,
+  hidden: number,
+  heads: number,
+  defaultKeyValue: number,
+): Pick<LlamaSettings, "keyValueHeads" | "headWidth"> {
+  const keyValueHeads = positiveInteger(config, "num_key_value_heads", defaultKeyValue);
+  if (heads % keyValueHeads !== 0) {
+    throw new WebpeftError("MODEL-HEADS", {
+      message: "the query heads cannot be shared out among the key heads",
+      where: "config.json: num_key_value_heads",
+      expected: `a divisor of num_attention_heads ${heads}`,
+      got: String(keyValueHeads),
+    });
+  }
+  const headWidth = positiveInteger(config, "head_dim", Math.floor(hidden / heads));
+  const named = present(config, "head_dim") !== undefined;
+  if (headWidth % 2 !== 0 || (!named && hidden % heads !== 0)) {
+    throw new WebpeftError("MODEL-HEADS", {
+      message: "the width of a head does not fit a rotary embedding",
+      where: named ? "config.json: head_dim" : "config.json: hidden_size, num_attention_heads",
+      expected: "an even whole number",
+      got: named ? String(headWidth) : `${hidden} / ${heads}`,
+    });
+  }
+  return { keyValueHeads, headWidth };
+}
+
+function readActivation(config: ModelConfig): Activation {
+  const name = text(config, "hidden_act", "silu");
+  const activation = Object.hasOwn(activations, name) ? activations[name] : undefined;
+  if (activation === undefined) {
+    throw new WebpeftError("MODEL-ACTIVATION", {
+      message: "this activation is not built",
+      where: "config.json: hidden_act",
+      expected: Object.keys(activations).join(", "),
+      got: name,
+    });
+  }
+  return activation;
+}
+
+/** Mistral slides in every layer; qwen2 in those that `layer_types` or `max_window_layers` name, if at all; llama never. */
+function readWindows(config: ModelConfig, modelType: string, layers: number): readonly (number | undefined)[] {
+  const everywhere = Array.from({ length: layers }, () => undefined);
+  if (modelType === "llama") return everywhere;
+  const uses =
+    modelType === "mistral"
+      ? present(config, "sliding_window") !== undefined
+      : flag(config, "use_sliding_window", false);
+  if (!uses) return everywhere;
+  const window = positiveInteger(config, "sliding_window", 4096);
+  if (modelType === "mistral") return everywhere.map(() => window);
+  const types = readLayerTypes(config, layers);
+  return types.map((type) => (type === "sliding_attention" ? window : undefined));
+}
+
+function readLayerTypes(config: ModelConfig, layers: number): readonly string[] {
+  const first = present(config, "max_window_layers") === 0 ? 0 : positiveInteger(config, "max_window_layers", 28);
+  const byNumber = Array.from({ length: layers }, (_unused, i) =>
+    i >= first ? "sliding_attention" : "full_attention",
+  );
+  const types = texts(config, "layer_types") ?? byNumber;
+  const known = types.every((type) => type === "sliding_attention" || type === "full_attention");
+  if (types.length !== layers || !known) {
+    throw new WebpeftError("MODEL-FIELD", {
+      message: "the field layer_types of config.json is not usable",
+      where: "config.json: layer_types",
+      expected: `${layers} entries, each full_attention or sliding_attention`,
+      got: `${types.length} entries: ${[...new Set(types)].join(", ")}`,
+    });
+  }
+  return types;
+}
+
+function warnOfDropout(config: ModelConfig, sink: DiagnosticSink): void {
+  const dropout = present(config, "attention_dropout") ?? 0;
+  if (dropout === 0) return;
+  sink.warn("MODEL-DROPOUT", {
+    message: "attention dropout of the base model is not applied in training",
+    where: "config.json: attention_dropout",
+    expected: "0",
+    got: JSON.stringify(dropout),
+    help: "set attention_dropout to 0, or use the dropout of the adapter",
+  });
+}

@@ -1,0 +1,48 @@
+/** How model-level nodes become tensor ops; `attach` uses this for sites. */
+import type { Builder } from "../ir/builder.ts";
+
+export type NormKind = "rms" | "layer";
+
+/** Values of one row each, [...], repeated along a new last axis of extent `width`. */
+export function alongRows(builder: Builder, rows: number, width: number): number {
+  const shape = builder.shape(rows);
+  return builder.broadcast(
+    rows,
+    [...shape, width],
+    shape.map((_n, axis) => axis),
+  );
+}
+
+function rowMean(builder: Builder, x: number): number {
+  const shape = builder.shape(x);
+  return builder.scale(builder.sum(x, [shape.length - 1]), 1 / shape.at(-1)!);
+}
+
+/**
+ * Normalisation over the last axis. `rms`: x / sqrt(mean(x^2) + epsilon) * gain; `layer` takes the mean off first. x is [..., d], gain
+ * and bias are [d]. The variance is the biased one, as in PyTorch.
+ */
+export function lowerNorm(
+  builder: Builder,
+  x: number,
+  gain: number,
+  bias: number | undefined,
+  kind: NormKind,
+  epsilon: number,
+): number {
+  const width = builder.shape(x).at(-1)!;
+  const centred = kind === "rms" ? x : builder.sub(x, alongRows(builder, rowMean(builder, x), width));
+  const variance = rowMean(builder, builder.mul(centred, centred));
+  const inverse = builder.add("rsqrt", [builder.plus(variance, builder.constantLike(variance, epsilon))]);
+  const scaled = builder.mul(builder.mul(centred, alongRows(builder, inverse, width)), gain);
+  return bias === undefined ? scaled : builder.plus(scaled, bias);
+}
+
+/** Softmax over the last axis; the largest entry is taken off first, so it never overflows. */
+export function softmax(builder: Builder, x: number): number {
+  const shape = builder.shape(x);
+  const last = shape.length - 1;
+  const largest = builder.add("stop_gradient", [builder.max(x, [last])]);
+  const exponentials = builder.add("exp", [builder.sub(x, alongRows(builder, largest, shape[last]!))]);
+  return builder.div(exponentials, alongRows(builder, builder.sum(exponentials, [last]), shape[last]!));
+}

@@ -1,0 +1,125 @@
+/** Rotary position embedding (Su et al. 2021) in the rotate-half form of Llama, with the frequency scalings `linear` and `llama3`. */
+import type { Builder } from "../ir/builder.ts";
+import { WebpeftError } from "../ir/diagnostics.ts";
+import { positiveInteger, positiveNumber, present, section, text } from "./config.ts";
+import type { ModelConfig } from "./model.ts";
+
+export type RopeScaling =
+  | { readonly kind: "default" }
+  | { readonly kind: "linear"; readonly factor: number }
+  | {
+      readonly kind: "llama3";
+      readonly factor: number;
+      readonly lowFrequencyFactor: number;
+      readonly highFrequencyFactor: number;
+      /** Length of the sequences of the first training. */
+      readonly originalLength: number;
+    };
+
+export interface RopeSettings {
+  /** Base of the geometric row of frequencies. */
+  readonly theta: number;
+  readonly scaling: RopeScaling;
+}
+
+/**
+ * Reads `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (before). Unknown kinds of scaling are refused with
+ * `MODEL-ROPE`, because leaving them out would change every number.
+ */
+export function readRope(config: ModelConfig): RopeSettings {
+  const parameters = section(config, "rope_parameters") ?? section(config, "rope_scaling") ?? {};
+  const nested = Object.values(parameters).some(
+    (value) => typeof value === "object" && value !== null && !Array.isArray(value),
+  );
+  const partial = present(parameters, "partial_rotary_factor") ?? present(config, "partial_rotary_factor") ?? 1;
+  if (nested) throw refused("rope parameters per layer type", "rope_parameters");
+  if (partial !== 1) throw refused(`partial_rotary_factor ${JSON.stringify(partial)}`, "partial_rotary_factor");
+  return {
+    theta: positiveNumber(present(parameters, "rope_theta") === undefined ? config : parameters, "rope_theta", 10000),
+    scaling: readScaling(parameters, config),
+  };
+}
+
+function readScaling(parameters: ModelConfig, config: ModelConfig): RopeScaling {
+  const kind = text(parameters, "rope_type", text(parameters, "type", "default"));
+  switch (kind) {
+    case "default":
+      return { kind };
+    case "linear":
+      return { kind, factor: positiveNumber(parameters, "factor") };
+    case "llama3": {
+      const lowFrequencyFactor = positiveNumber(parameters, "low_freq_factor");
+      const highFrequencyFactor = positiveNumber(parameters, "high_freq_factor");
+      if (highFrequencyFactor <= lowFrequencyFactor)
+        throw refused("high_freq_factor not above low_freq_factor", "high_freq_factor");
+      const originalLength = positiveInteger(parameters, "original_max_position_embeddings");
+      return {
+        kind,
+        factor: positiveNumber(parameters, "factor"),
+        lowFrequencyFactor,
+        highFrequencyFactor,
+        originalLength,
+      };
+    }
+    default:
+      throw refused(`rope type ${kind}`, "rope_type");
+  }
+}
+
+function refused(got: string, field: string): WebpeftError {
+  return new WebpeftError("MODEL-ROPE", {
+    message: "this kind of rotary embedding is not built",
+    where: `config.json: ${field}`,
+    expected: "rope type default, linear or llama3 over the whole head",
+    got,
+  });
+}
+
+/** Frequencies f32[width / 2] in radians per position. */
+function frequencies(builder: Builder, width: number, { theta, scaling }: RopeSettings): number {
+  const index = builder.cast(builder.iota([width / 2], 0), "f32");
+  const plain = builder.add("exp", [builder.scale(index, (-2 * Math.log(theta)) / width)]);
+  if (scaling.kind === "default") return plain;
+  if (scaling.kind === "linear") return builder.scale(plain, 1 / scaling.factor);
+  // Share of the plain frequency: 1 where the original length holds at least `high` turns, 0 where it holds at most `low`.
+  const { lowFrequencyFactor: low, highFrequencyFactor: high, originalLength, factor } = scaling;
+  const turns = builder.scale(plain, originalLength / (2 * Math.PI));
+  const share = builder.scale(builder.sub(turns, builder.constantLike(turns, low)), 1 / (high - low));
+  const clamped = builder.add("minimum", [
+    builder.add("maximum", [share, builder.zerosLike(share)]),
+    builder.constantLike(share, 1),
+  ]);
+  const mixed = builder.plus(builder.scale(clamped, 1 - 1 / factor), builder.constantLike(clamped, 1 / factor));
+  return builder.mul(plain, mixed);
+}
+
+/** Cosines and signed sines, f32[length, width] each, for positions 0 .. length - 1. They depend on no input. */
+export interface RopeTables {
+  readonly cosines: number;
+  /** -sin in the first half of a row, sin in the second: the sign of rotate-half is in the table. */
+  readonly sines: number;
+}
+
+export function ropeTables(builder: Builder, length: number, width: number, settings: RopeSettings): RopeTables {
+  const shape = [length, width / 2];
+  const positions = builder.cast(builder.iota(shape, 0), "f32");
+  const angles = builder.mul(positions, builder.broadcast(frequencies(builder, width, settings), shape, [1]));
+  const [cosine, sine] = [builder.add("cos", [angles]), builder.add("sin", [angles])];
+  return { cosines: builder.concat([cosine, cosine], 1), sines: builder.concat([builder.neg(sine), sine], 1) };
+}
+
+/** Rotates x f32[b, s, ..., width]: x * cos + (halves of x swapped) * signed sin, one pass over x. */
+export function rotate(builder: Builder, x: number, tables: RopeTables): number {
+  const shape = builder.shape(x);
+  const last = shape.length - 1;
+  const spread = (table: number): number => builder.broadcast(table, shape, [1, last]);
+  const half = shape[last]! / 2;
+  const part = (from: number): number =>
+    builder.slice(
+      x,
+      shape.map((_n, axis) => (axis === last ? from : 0)),
+      shape.map((n, axis) => (axis === last ? from + half : n)),
+    );
+  const swapped = builder.concat([part(half), part(0)], last);
+  return builder.plus(builder.mul(x, spread(tables.cosines)), builder.mul(swapped, spread(tables.sines)));
+}
