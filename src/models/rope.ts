@@ -36,11 +36,11 @@ export function readRope(config: ModelConfig): RopeSettings {
   if (partial !== 1) throw refused(`partial_rotary_factor ${JSON.stringify(partial)}`, "partial_rotary_factor");
   return {
     theta: positiveNumber(present(parameters, "rope_theta") === undefined ? config : parameters, "rope_theta", 10000),
-    scaling: readScaling(parameters, config),
+    scaling: readScaling(parameters),
   };
 }
 
-function readScaling(parameters: ModelConfig, config: ModelConfig): RopeScaling {
+function readScaling(parameters: ModelConfig): RopeScaling {
   const kind = text(parameters, "rope_type", text(parameters, "type", "default"));
   switch (kind) {
     case "default":
