@@ -46,9 +46,17 @@ export class Builder {
     const record = opRecord(op);
     const fits = record.arity === "variadic" ? inputs.length >= 1 : inputs.length === record.arity;
     if (!fits) {
-      throw new WebpeftError("IR-TYPE", { message: `${op} has another number of inputs`, where: op, expected: String(record.arity), got: String(inputs.length) });
+      throw new WebpeftError("IR-TYPE", {
+        message: `${op} has another number of inputs`,
+        where: op,
+        expected: String(record.arity),
+        got: String(inputs.length),
+      });
     }
-    return record.infer(inputs.map((i) => this.type(i)), attributes);
+    return record.infer(
+      inputs.map((i) => this.type(i)),
+      attributes,
+    );
   }
 
   finish(outputs: readonly Output[]): Graph {
@@ -71,7 +79,8 @@ export class Builder {
 
   tensorType(id: number): TensorType {
     const type = this.type(id);
-    if (type.kind !== "tensor") throw new WebpeftError("IR-TYPE", { message: "a tensor is wanted here, not an operator", got: typeText(type) });
+    if (type.kind !== "tensor")
+      throw new WebpeftError("IR-TYPE", { message: "a tensor is wanted here, not an operator", got: typeText(type) });
     return type;
   }
 
@@ -137,7 +146,9 @@ export class Builder {
     return sameShape(this.shape(a), shape) ? a : this.add("reshape", [a], { shape: [...shape] });
   }
   transpose(a: number, permutation: readonly number[]): number {
-    return permutation.every((axis, i) => axis === i) ? a : this.add("transpose", [a], { permutation: [...permutation] });
+    return permutation.every((axis, i) => axis === i)
+      ? a
+      : this.add("transpose", [a], { permutation: [...permutation] });
   }
   broadcast(a: number, shape: readonly number[], axes: readonly number[]): number {
     return sameShape(this.shape(a), shape) ? a : this.add("broadcast", [a], { shape: [...shape], axes: [...axes] });
@@ -165,7 +176,10 @@ export class Builder {
     if (sameShape(own, shape)) return a;
     const offset = shape.length - own.length;
     const axes = own.map((_n, i) => i + offset).filter((axis, i) => own[i] === shape[axis]);
-    const squeezed = this.reshape(a, axes.map((axis) => shape[axis]!));
+    const squeezed = this.reshape(
+      a,
+      axes.map((axis) => shape[axis]!),
+    );
     return this.broadcast(squeezed, shape, axes);
   }
 
@@ -179,7 +193,8 @@ export class Builder {
   }
   operator(id: number): OperatorType {
     const type = this.type(id);
-    if (type.kind !== "operator") throw new WebpeftError("IR-TYPE", { message: "an operator is wanted here, not a tensor", got: typeText(type) });
+    if (type.kind !== "operator")
+      throw new WebpeftError("IR-TYPE", { message: "an operator is wanted here, not a tensor", got: typeText(type) });
     return type;
   }
 }
@@ -191,7 +206,12 @@ function broadcastShape(op: string, a: readonly number[], b: readonly number[]):
     const m = a[i - rank + a.length] ?? 1;
     const n = b[i - rank + b.length] ?? 1;
     if (m !== n && m !== 1 && n !== 1) {
-      throw new WebpeftError("IR-TYPE", { message: `${op} cannot broadcast these shapes`, where: op, expected: `[${a.join(",")}]`, got: `[${b.join(",")}]` });
+      throw new WebpeftError("IR-TYPE", {
+        message: `${op} cannot broadcast these shapes`,
+        where: op,
+        expected: `[${a.join(",")}]`,
+        got: `[${b.join(",")}]`,
+      });
     }
     return Math.max(m, n);
   });

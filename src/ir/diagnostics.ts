@@ -60,7 +60,9 @@ export class DiagnosticSink {
 
   warn(code: string, fields: DiagnosticFields): void {
     if (this.strict) throw new WebpeftError(code, fields);
-    const known = this.diagnostics.some((d) => d.code === code && d.message === fields.message && d.where === fields.where);
+    const known = this.diagnostics.some(
+      (d) => d.code === code && d.message === fields.message && d.where === fields.where,
+    );
     if (!known) this.diagnostics.push({ code, severity: "warning", ...fields });
   }
 

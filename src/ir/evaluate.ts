@@ -15,18 +15,27 @@ export type PortData = ArrayLike<number>;
 export function evaluateAll(graph: Graph, ports: Readonly<Record<string, PortData>>): (Value | undefined)[] {
   const values: (Value | undefined)[] = [];
   for (const node of graph.nodes) {
-    if (node.type.kind !== "tensor") throw new Error(`${node.op} is operator level and has no f64 evaluation; run associate first`);
+    if (node.type.kind !== "tensor")
+      throw new Error(`${node.op} is operator level and has no f64 evaluation; run associate first`);
     if (node.op === "port") {
       const data = ports[portName(node)];
       if (data === undefined || data.length !== sizeOf(node.type.shape)) {
-        throw new Error(`port ${portName(node)} wants ${sizeOf(node.type.shape)} numbers and got ${data?.length ?? "none"}`);
+        throw new Error(
+          `port ${portName(node)} wants ${sizeOf(node.type.shape)} numbers and got ${data?.length ?? "none"}`,
+        );
       }
       values.push({ shape: node.type.shape, data: Float64Array.from(data) });
       continue;
     }
     const record = opRecord(node.op);
     if (record.eval === undefined) throw new Error(`${node.op} has no f64 evaluation`);
-    values.push(record.eval(node.inputs.map((i) => values[i]!), node.attributes, node.type));
+    values.push(
+      record.eval(
+        node.inputs.map((i) => values[i]!),
+        node.attributes,
+        node.type,
+      ),
+    );
   }
   return values;
 }

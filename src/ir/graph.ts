@@ -57,7 +57,8 @@ export function portRole(node: Node): PortRole {
 export function ports(graph: Graph, role?: PortRole): { id: number; name: string; node: Node }[] {
   const found: { id: number; name: string; node: Node }[] = [];
   graph.nodes.forEach((node, id) => {
-    if (node.op === "port" && (role === undefined || portRole(node) === role)) found.push({ id, name: portName(node), node });
+    if (node.op === "port" && (role === undefined || portRole(node) === role))
+      found.push({ id, name: portName(node), node });
   });
   return found;
 }
@@ -91,5 +92,9 @@ export function compact(graph: Graph, keepPorts = false): Graph {
     renumbered.set(id, nodes.length);
     nodes.push({ ...node, inputs: node.inputs.map((i) => renumbered.get(i)!) });
   });
-  return { name: graph.name, nodes, outputs: graph.outputs.map((o) => ({ name: o.name, node: renumbered.get(o.node)! })) };
+  return {
+    name: graph.name,
+    nodes,
+    outputs: graph.outputs.map((o) => ({ name: o.name, node: renumbered.get(o.node)! })),
+  };
 }

@@ -4,7 +4,7 @@ export * from "./diagnostics.ts";
 export * from "./evaluate.ts";
 export * from "./graph.ts";
 export * from "./op-record.ts";
-export { einsumExtents, einsumOf, parseEinsum, type EinsumSpec } from "./ops/contraction.ts";
+export { type EinsumSpec, einsumExtents, einsumOf, parseEinsum } from "./ops/contraction.ts";
 export * from "./registry.ts";
 export * from "./threefry.ts";
 export * from "./types.ts";

@@ -29,7 +29,17 @@ export interface Cost {
  * - `matrix`    small batched linear algebra (inverse)
  * - `operator`  operator level; gone after `associate`
  */
-export type OpClass = "leaf" | "pointwise" | "movement" | "reduce" | "contraction" | "gather" | "scatter" | "random" | "matrix" | "operator";
+export type OpClass =
+  | "leaf"
+  | "pointwise"
+  | "movement"
+  | "reduce"
+  | "contraction"
+  | "gather"
+  | "scatter"
+  | "random"
+  | "matrix"
+  | "operator";
 
 export interface VjpContext {
   readonly builder: Builder;
@@ -42,6 +52,12 @@ export interface VjpContext {
   /** Which inputs need a gradient; others may be answered with null. */
   readonly needed: readonly boolean[];
 }
+
+/**
+ * What the value of an attribute is: `integer`, finite `number`, `integers` (a list, none negative), `shape` (a list, all positive),
+ * `text`, a `dtype`, a port's `role`.
+ */
+export type AttributeKind = "integer" | "number" | "integers" | "shape" | "text" | "dtype" | "role";
 
 /** One random instance of an op for gradient checks, evaluation against tfjs, and fuzzing. */
 export interface OpSample {
@@ -56,6 +72,10 @@ export interface OpRecord {
   readonly opClass: OpClass;
   /** Number of inputs, or `variadic` (one or more). */
   readonly arity: number | "variadic";
+  /** The attributes, all of them required; absent when there are none. */
+  readonly attributes?: Readonly<Record<string, AttributeKind>>;
+  /** Whether further attributes may stand beside the declared ones (ports carry details of files). */
+  readonly moreAttributes?: boolean;
   /** One line for documentation: what it computes, with shapes. */
   readonly doc: string;
   /** Type of the result. Throws `WebpeftError` (code `IR-TYPE`) with the reason when the inputs do not fit. */

@@ -14,7 +14,11 @@ function flattened(candidate: Candidate, rewriter: Rewriter, op: string): number
 }
 
 /** Merges the first adjacent pair that `merge` can, in a product. */
-function mergeAdjacent(candidate: Candidate, rewriter: Rewriter, merge: (a: number, b: number) => number | undefined): number | undefined {
+function mergeAdjacent(
+  candidate: Candidate,
+  rewriter: Rewriter,
+  merge: (a: number, b: number) => number | undefined,
+): number | undefined {
   for (let i = 0; i + 1 < candidate.inputs.length; i++) {
     const merged = merge(candidate.inputs[i]!, candidate.inputs[i + 1]!);
     if (merged === undefined) continue;
@@ -37,7 +41,10 @@ export const algebraRules: readonly Rule[] = [
     rewrite: (c, r) => {
       const node = inputOf(r, c);
       if (node.op !== "op.compose") return undefined;
-      return r.add("op.compose", [...node.inputs].reverse().map((i) => r.add("op.transpose", [i])));
+      return r.add(
+        "op.compose",
+        [...node.inputs].reverse().map((i) => r.add("op.transpose", [i])),
+      );
     },
   },
   {
@@ -46,7 +53,12 @@ export const algebraRules: readonly Rule[] = [
     doc: "(A + B).T -> A.T + B.T",
     rewrite: (c, r) => {
       const node = inputOf(r, c);
-      return node.op === "op.add" ? r.add("op.add", node.inputs.map((i) => r.add("op.transpose", [i]))) : undefined;
+      return node.op === "op.add"
+        ? r.add(
+            "op.add",
+            node.inputs.map((i) => r.add("op.transpose", [i])),
+          )
+        : undefined;
     },
   },
   {
@@ -55,7 +67,9 @@ export const algebraRules: readonly Rule[] = [
     doc: "(s A).T -> s A.T",
     rewrite: (c, r) => {
       const node = inputOf(r, c);
-      return node.op === "op.scale" ? r.add("op.scale", [r.add("op.transpose", [node.inputs[0]!]), node.inputs[1]!]) : undefined;
+      return node.op === "op.scale"
+        ? r.add("op.scale", [r.add("op.transpose", [node.inputs[0]!]), node.inputs[1]!])
+        : undefined;
     },
   },
   {
@@ -103,7 +117,8 @@ export const algebraRules: readonly Rule[] = [
     name: "no-dropout",
     ops: ["op.dropout"],
     doc: "dropout(0) -> I",
-    rewrite: ({ attributes }, r) => (attributes.p === 0 ? r.add("op.identity", [], { size: attributes.size! }) : undefined),
+    rewrite: ({ attributes }, r) =>
+      attributes.p === 0 ? r.add("op.identity", [], { size: attributes.size! }) : undefined,
   },
   {
     name: "flatten-product",
@@ -137,7 +152,9 @@ export const algebraRules: readonly Rule[] = [
     rewrite: (c, r) =>
       mergeAdjacent(c, r, (a, b) => {
         const [x, y] = [r.node(a), r.node(b)];
-        return x.op === "op.diag" && y.op === "op.diag" ? r.add("op.diag", [r.mul(x.inputs[0]!, y.inputs[0]!)]) : undefined;
+        return x.op === "op.diag" && y.op === "op.diag"
+          ? r.add("op.diag", [r.mul(x.inputs[0]!, y.inputs[0]!)])
+          : undefined;
       }),
   },
   {
@@ -198,7 +215,12 @@ export const algebraRules: readonly Rule[] = [
     doc: "s (A + B) -> s A + s B",
     rewrite: (c, r) => {
       const node = inputOf(r, c);
-      return node.op === "op.add" ? r.add("op.add", node.inputs.map((i) => r.add("op.scale", [i, c.inputs[1]!]))) : undefined;
+      return node.op === "op.add"
+        ? r.add(
+            "op.add",
+            node.inputs.map((i) => r.add("op.scale", [i, c.inputs[1]!])),
+          )
+        : undefined;
     },
   },
   {
@@ -223,7 +245,10 @@ export const algebraRules: readonly Rule[] = [
       if (factors.size === c.inputs.length) return undefined;
       const terms = [...factors].filter(([_operator, factor]) => factor !== 0);
       if (terms.length === 0) return undefined;
-      return r.add("op.add", terms.map(([operator, factor]) => r.add("op.scale", [operator, r.constant(factor)])));
+      return r.add(
+        "op.add",
+        terms.map(([operator, factor]) => r.add("op.scale", [operator, r.constant(factor)])),
+      );
     },
   },
   {
@@ -242,7 +267,7 @@ export const algebraRules: readonly Rule[] = [
     name: "transpose-of-dense",
     ops: ["op.transpose"],
     doc: "dense(M).T -> dense(M transposed)",
-    rewrite: (c, r) => (inputOf(r, c).op === "op.dense" ? r.dense(r.transpose(inputOf(r, c).inputs[0]!, [1, 0])) : undefined),
+    rewrite: (c, r) =>
+      inputOf(r, c).op === "op.dense" ? r.dense(r.transpose(inputOf(r, c).inputs[0]!, [1, 0])) : undefined,
   },
 ];
-

@@ -29,7 +29,11 @@ function trainedIn(builder: Builder): (id: number) => boolean {
 export function associate(graph: Graph, options: { readonly train: boolean }): AssociateResult {
   const notes: CostNote[] = [];
   const builder = new Builder(graph.name);
-  const lowering = new OperatorLowering(builder, { train: options.train, trained: trainedIn(builder), note: (note) => notes.push(note) });
+  const lowering = new OperatorLowering(builder, {
+    train: options.train,
+    trained: trainedIn(builder),
+    note: (note) => notes.push(note),
+  });
   const ids = rebuild(graph, builder, (node, inputs) => {
     if (node.op === "op.apply") return lowering.applyCheapest(inputs[0]!, inputs[1]!, node.scope ?? "");
     if (node.op === "op.to_dense") return lowering.dense([inputs[0]!]);

@@ -44,7 +44,12 @@ export function scalarPorts(builder: Builder): SiteOperands["scalars"] {
 
 const sitePath = (node: Node): string => node.attributes.path as string;
 
-function attachLinear(builder: Builder, node: Node, inputs: readonly number[], adapter: SiteAdapter | undefined): number {
+function attachLinear(
+  builder: Builder,
+  node: Node,
+  inputs: readonly number[],
+  adapter: SiteAdapter | undefined,
+): number {
   const [x, weight, bias] = inputs as [number, number, number | undefined];
   const { operator, bias: newBias } = adaptedLinear(builder, weight, bias, adapter, sitePath(node));
   const y = builder.apply(operator, x);
@@ -84,7 +89,14 @@ export function attach(graph: Graph, attachment: Attachment): Graph {
     if (node.op === "site.embedding") return builder.add("gather", inputs);
     if (node.op === "site.norm") {
       const [x, gain, bias] = inputs as [number, number, number | undefined];
-      return lowerNorm(builder, x, gain, bias, node.attributes.kind as "rms" | "layer", node.attributes.epsilon as number);
+      return lowerNorm(
+        builder,
+        x,
+        gain,
+        bias,
+        node.attributes.kind as "rms" | "layer",
+        node.attributes.epsilon as number,
+      );
     }
     return trainedCopy(builder, node, attachment);
   });

@@ -27,7 +27,10 @@ export function differentiate(graph: Graph, lossName = "loss"): Graph {
   const source = compact(graph, true);
   const loss = source.outputs.find((o) => o.name === lossName);
   if (loss === undefined) {
-    throw new WebpeftError("PASS-LOSS", { message: `the graph ${graph.name} has no output ${lossName} to differentiate`, where: graph.name });
+    throw new WebpeftError("PASS-LOSS", {
+      message: `the graph ${graph.name} has no output ${lossName} to differentiate`,
+      where: graph.name,
+    });
   }
   const builder = new Builder(source.name);
   const ids = rebuild(source, builder);
@@ -40,10 +43,15 @@ export function differentiate(graph: Graph, lossName = "loss"): Graph {
     const cotangent = cotangents.get(id);
     if (cotangent === undefined || node.op === "port") continue;
     const record = opRecord(node.op);
-    if (typeof record.vjp !== "function") throw new Error(`${node.op} is on the path of a gradient and has no derivative`);
+    if (typeof record.vjp !== "function")
+      throw new Error(`${node.op} is on the path of a gradient and has no derivative`);
     const needed = node.inputs.map((i) => depends[i]!);
     const vjp = record.vjp;
-    const context = { ...(node.scope === undefined ? {} : { scope: node.scope }), ...(node.location === undefined ? {} : { location: node.location }), from: [id] };
+    const context = {
+      ...(node.scope === undefined ? {} : { scope: node.scope }),
+      ...(node.location === undefined ? {} : { location: node.location }),
+      from: [id],
+    };
     const gradients = builder.within(context, () =>
       vjp({ builder, node, inputs: node.inputs.map((i) => ids[i]!), output: ids[id]!, cotangent, needed }),
     );
@@ -51,7 +59,10 @@ export function differentiate(graph: Graph, lossName = "loss"): Graph {
       const gradient = gradients[i];
       if (!needed[i] || gradient === null || gradient === undefined) return;
       const before = cotangents.get(input);
-      cotangents.set(input, before === undefined ? gradient : builder.within(context, () => builder.plus(before, gradient)));
+      cotangents.set(
+        input,
+        before === undefined ? gradient : builder.within(context, () => builder.plus(before, gradient)),
+      );
     });
   }
 

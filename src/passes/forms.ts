@@ -41,7 +41,10 @@ function blocks(builder: Builder, x: number, matrix: number, spec: "goi" | "gio"
 function shuffled(builder: Builder, x: number, shape: readonly number[], permutation: readonly number[]): number {
   const leading = builder.shape(x).slice(0, -1);
   const split = builder.reshape(x, [...leading, ...shape]);
-  const moved = builder.transpose(split, [...leading.map((_n, i) => i), ...permutation.map((axis) => axis + leading.length)]);
+  const moved = builder.transpose(split, [
+    ...leading.map((_n, i) => i),
+    ...permutation.map((axis) => axis + leading.length),
+  ]);
   return builder.reshape(moved, [...leading, sizeOf(shape)]);
 }
 
@@ -59,7 +62,11 @@ const shuffleOf = (node: Node): [readonly number[], readonly number[]] => [
 /** Zero with probability p, else 1 / (1 - p): the mask of dropout, for activations of the given shape whose axis 0 counts samples. */
 export function dropoutMask(builder: Builder, node: Node, shape: readonly number[]): number {
   const p = node.attributes.p as number;
-  const uniform = builder.add("uniform", node.inputs, { shape: [...shape], site: node.attributes.site!, tensor: node.attributes.tensor! });
+  const uniform = builder.add("uniform", node.inputs, {
+    shape: [...shape],
+    site: node.attributes.site!,
+    tensor: node.attributes.tensor!,
+  });
   const dropped = builder.add("lt", [uniform, builder.constantLike(uniform, p)]);
   return builder.select(dropped, builder.zerosLike(uniform), builder.constantLike(uniform, 1 / (1 - p)));
 }
@@ -101,7 +108,12 @@ export const forms: readonly FormRecord[] = [
     apply: (b, node, x) => shuffled(b, x, ...shuffleOf(node)),
     applyTransposed: (b, node, x) => {
       const [shape, permutation] = shuffleOf(node);
-      return shuffled(b, x, permutation.map((axis) => shape[axis]!), permutation.map((_axis, i) => permutation.indexOf(i)));
+      return shuffled(
+        b,
+        x,
+        permutation.map((axis) => shape[axis]!),
+        permutation.map((_axis, i) => permutation.indexOf(i)),
+      );
     },
     dense: (b, node) => {
       const identity = identityMatrix(b, (node.type as OperatorType).in);

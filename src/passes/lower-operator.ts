@@ -70,7 +70,10 @@ export class OperatorLowering {
   }
 
   private vectors(x: number): number {
-    return this.builder.shape(x).slice(0, -1).reduce((p, n) => p * n, 1);
+    return this.builder
+      .shape(x)
+      .slice(0, -1)
+      .reduce((p, n) => p * n, 1);
   }
 
   /** Weight of work on an operator: parameters need gradients of their own. */
@@ -130,7 +133,9 @@ export class OperatorLowering {
     const rows = this.builder.operator(factors[0]!).out;
     const columns = this.builder.operator(factors[at]!).in;
     const left = factors.slice(0, at).reduce((sum, f) => sum + this.applyCost(f, columns), 0);
-    const right = factors.slice(at + 1).reduce((sum, f) => sum + this.applyCost(f, at === 0 ? rows : this.builder.operator(factors[0]!).out), 0);
+    const right = factors
+      .slice(at + 1)
+      .reduce((sum, f) => sum + this.applyCost(f, at === 0 ? rows : this.builder.operator(factors[0]!).out), 0);
     return this.denseCost(factors[at]!) + left + right;
   }
 
@@ -145,7 +150,9 @@ export class OperatorLowering {
       const cost = this.runs(factors, cuts).reduce((sum, run) => sum + this.runCost(run, vectors), 0);
       if (cost < best.cost) best = { cuts, cost };
     }
-    const chain = this.runs(factors, best.cuts).map((run) => (run.length === 1 ? run[0]! : this.builder.dense(this.dense(run))));
+    const chain = this.runs(factors, best.cuts).map((run) =>
+      run.length === 1 ? run[0]! : this.builder.dense(this.dense(run)),
+    );
     return { factors: chain, cost: best.cost };
   }
 
@@ -198,11 +205,17 @@ export class OperatorLowering {
     const node = this.node(id);
     switch (node.op) {
       case "op.add":
-        return this.builder.add("op.add", node.inputs.map((i) => this.transposed(i)));
+        return this.builder.add(
+          "op.add",
+          node.inputs.map((i) => this.transposed(i)),
+        );
       case "op.scale":
         return this.builder.add("op.scale", [this.transposed(node.inputs[0]!), node.inputs[1]!]);
       case "op.compose":
-        return this.builder.add("op.compose", [...node.inputs].reverse().map((i) => this.transposed(i)));
+        return this.builder.add(
+          "op.compose",
+          [...node.inputs].reverse().map((i) => this.transposed(i)),
+        );
       case "op.transpose":
         return node.inputs[0]!;
       default:

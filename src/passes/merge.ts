@@ -11,11 +11,16 @@ import { type Attachment, adaptedLinear } from "./attach.ts";
 /** A frozen weight as f32 in the layout [out, in]. */
 function weightPort(builder: Builder, module: ModuleInfo, dtype: DType): number {
   const [out, width] = [module.out!, module.in!];
-  if (module.layout === "linear") return builder.cast(builder.port(module.weight!, "weight", dtype, [out, width]), "f32");
+  if (module.layout === "linear")
+    return builder.cast(builder.port(module.weight!, "weight", dtype, [out, width]), "f32");
   return builder.transpose(builder.cast(builder.port(module.weight!, "weight", dtype, [width, out]), "f32"), [1, 0]);
 }
 
-export function mergeGraph(modules: readonly ModuleInfo[], attachment: Attachment, weightType: (key: string) => DType): Graph {
+export function mergeGraph(
+  modules: readonly ModuleInfo[],
+  attachment: Attachment,
+  weightType: (key: string) => DType,
+): Graph {
   const builder = new Builder("merge");
   const outputs: Output[] = [];
   for (const module of modules) {
@@ -23,11 +28,16 @@ export function mergeGraph(modules: readonly ModuleInfo[], attachment: Attachmen
     if (adapter === undefined || module.kind !== "linear") continue;
     builder.within({ scope: module.path }, () => {
       const weight = weightPort(builder, module, weightType(module.weight!));
-      const bias = module.bias === undefined ? undefined : biasPort(builder, module, attachment, weightType(module.bias));
+      const bias =
+        module.bias === undefined ? undefined : biasPort(builder, module, attachment, weightType(module.bias));
       const result = adaptedLinear(builder, weight, bias, adapter, module.path);
       const matrix = builder.add("op.to_dense", [result.operator]);
-      outputs.push({ name: module.weight!, node: module.layout === "linear" ? matrix : builder.transpose(matrix, [1, 0]) });
-      if (result.bias !== undefined && result.bias !== bias && module.bias !== undefined) outputs.push({ name: module.bias, node: result.bias });
+      outputs.push({
+        name: module.weight!,
+        node: module.layout === "linear" ? matrix : builder.transpose(matrix, [1, 0]),
+      });
+      if (result.bias !== undefined && result.bias !== bias && module.bias !== undefined)
+        outputs.push({ name: module.bias, node: result.bias });
     });
   }
   return builder.finish(outputs);

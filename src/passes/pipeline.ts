@@ -21,7 +21,13 @@ export interface StageOptions {
 }
 
 /** Lowers a base graph with sites to tensor IR; every step is an entry of the manager's timeline. */
-export function lowerModelStage(manager: PassManager, stage: string, base: Graph, attachment: Attachment, options: StageOptions): Graph {
+export function lowerModelStage(
+  manager: PassManager,
+  stage: string,
+  base: Graph,
+  attachment: Attachment,
+  options: StageOptions,
+): Graph {
   manager.run("build", stage, () => ({ graph: base }));
   manager.run("attach", stage, (graph) => ({ graph: attach(graph, attachment) }));
   return lowerOperatorStage(manager, stage, options);
@@ -30,7 +36,8 @@ export function lowerModelStage(manager: PassManager, stage: string, base: Graph
 /** The rest of the pipeline, for a stage whose graph has operators but no sites. */
 export function lowerOperatorStage(manager: PassManager, stage: string, options: StageOptions): Graph {
   const { projection } = options;
-  if (projection !== undefined) manager.run("project", stage, (graph) => ({ graph: substitutePorts(graph, projection) }));
+  if (projection !== undefined)
+    manager.run("project", stage, (graph) => ({ graph: substitutePorts(graph, projection) }));
   manager.run("algebra", stage, (graph) => rewrite(graph, algebraRules));
   manager.run("associate", stage, (graph) => associate(graph, { train: options.gradients }));
   if (options.gradients) manager.run("differentiate", stage, (graph) => ({ graph: differentiate(graph) }));

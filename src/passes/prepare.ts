@@ -28,12 +28,17 @@ function isFrozenLeaf(node: Node): boolean {
 }
 
 /** Views, casts and leaves stay with their readers: keeping them would only copy. */
-const isTransparent = (node: Node): boolean => node.op === "cast" || ["leaf", "movement"].includes(opRecord(node.op).opClass);
+const isTransparent = (node: Node): boolean =>
+  node.op === "cast" || ["leaf", "movement"].includes(opRecord(node.op).opClass);
 
 function flopsPerElement(graph: Graph): number[] {
   const work: number[] = [];
   graph.nodes.forEach((node) => {
-    const own = opRecord(node.op).cost(node.inputs.map((i) => graph.nodes[i]!.type), node.attributes, node.type).flops;
+    const own = opRecord(node.op).cost(
+      node.inputs.map((i) => graph.nodes[i]!.type),
+      node.attributes,
+      node.type,
+    ).flops;
     const size = Math.max(1, sizeOf((node.type as TensorType).shape));
     work.push(own / size + node.inputs.reduce((sum, i) => sum + work[i]!, 0));
   });

@@ -4,7 +4,7 @@
  * A rule must make the graph smaller or move it towards a normal form; the driver stops with an error after `maximumDepth` nested rewrites.
  */
 import { Builder, type NodeContext } from "../ir/builder.ts";
-import { compact, type Attributes, type Graph, type Node } from "../ir/graph.ts";
+import { type Attributes, compact, type Graph, type Node } from "../ir/graph.ts";
 
 /** What a rule sees: the node about to be made, its inputs already in the builder. */
 export interface Candidate {
@@ -71,7 +71,11 @@ export function rewrite(graph: Graph, rules: readonly Rule[]): RewriteResult {
 }
 
 /** Re-adds every node of `graph` to `builder`; `replace` may answer for a node itself. Returns new ids by old id. */
-export function rebuild(graph: Graph, builder: Builder, replace?: (node: Node, inputs: readonly number[], id: number) => number | undefined): number[] {
+export function rebuild(
+  graph: Graph,
+  builder: Builder,
+  replace?: (node: Node, inputs: readonly number[], id: number) => number | undefined,
+): number[] {
   const ids: number[] = [];
   graph.nodes.forEach((node, id) => {
     const inputs = node.inputs.map((i) => ids[i]!);
@@ -80,7 +84,9 @@ export function rebuild(graph: Graph, builder: Builder, replace?: (node: Node, i
       ...(node.location === undefined ? {} : { location: node.location }),
       from: [id],
     };
-    ids.push(builder.within(context, () => replace?.(node, inputs, id) ?? builder.add(node.op, inputs, node.attributes)));
+    ids.push(
+      builder.within(context, () => replace?.(node, inputs, id) ?? builder.add(node.op, inputs, node.attributes)),
+    );
   });
   return ids;
 }

@@ -14,15 +14,51 @@ const constantOf = (r: Rewriter, id: number): number | undefined => {
 const list = (value: unknown): readonly number[] => value as readonly number[];
 
 const foldable = [
-  "neg", "exp", "log", "sqrt", "rsqrt", "reciprocal", "sin", "cos", "tanh", "sigmoid", "abs", "sign", "floor",
-  "add", "sub", "mul", "div", "maximum", "minimum", "mod", "lt", "le", "eq", "and", "not", "select", "cast",
+  "neg",
+  "exp",
+  "log",
+  "sqrt",
+  "rsqrt",
+  "reciprocal",
+  "sin",
+  "cos",
+  "tanh",
+  "sigmoid",
+  "abs",
+  "sign",
+  "floor",
+  "add",
+  "sub",
+  "mul",
+  "div",
+  "maximum",
+  "minimum",
+  "mod",
+  "lt",
+  "le",
+  "eq",
+  "and",
+  "not",
+  "select",
+  "cast",
 ];
 
 /** The result type the op would have. */
-const typeOf = (c: Candidate, r: Rewriter): TensorType => opRecord(c.op).infer(c.inputs.map((i) => r.type(i)), c.attributes) as TensorType;
+const typeOf = (c: Candidate, r: Rewriter): TensorType =>
+  opRecord(c.op).infer(
+    c.inputs.map((i) => r.type(i)),
+    c.attributes,
+  ) as TensorType;
 
 /** A rule for a binary op with a constant on one side: `pick` gets the other operand. */
-function neutral(name: string, op: string, doc: string, side: "left" | "right", value: number, pick: (other: number, r: Rewriter) => number): Rule {
+function neutral(
+  name: string,
+  op: string,
+  doc: string,
+  side: "left" | "right",
+  value: number,
+  pick: (other: number, r: Rewriter) => number,
+): Rule {
   return {
     name,
     ops: [op],
@@ -64,7 +100,12 @@ const movementRules: readonly Rule[] = [
       const node = r.node(c.inputs[0]!);
       const outer = list(c.attributes.permutation);
       if (outer.every((axis, i) => axis === i)) return c.inputs[0];
-      return node.op === "transpose" ? r.transpose(node.inputs[0]!, outer.map((axis) => list(node.attributes.permutation)[axis]!)) : undefined;
+      return node.op === "transpose"
+        ? r.transpose(
+            node.inputs[0]!,
+            outer.map((axis) => list(node.attributes.permutation)[axis]!),
+          )
+        : undefined;
     },
   },
   {
@@ -75,7 +116,10 @@ const movementRules: readonly Rule[] = [
       const shape = r.shape(c.inputs[0]!);
       const moved = list(c.attributes.permutation).filter((axis) => shape[axis] !== 1);
       if (!moved.every((axis, i) => i === 0 || moved[i - 1]! < axis)) return undefined;
-      return r.reshape(c.inputs[0]!, list(c.attributes.permutation).map((axis) => shape[axis]!));
+      return r.reshape(
+        c.inputs[0]!,
+        list(c.attributes.permutation).map((axis) => shape[axis]!),
+      );
     },
   },
   {
@@ -86,7 +130,11 @@ const movementRules: readonly Rule[] = [
       const node = r.node(c.inputs[0]!);
       if (sameShape(r.shape(c.inputs[0]!), list(c.attributes.shape))) return c.inputs[0];
       if (node.op !== "broadcast") return undefined;
-      return r.broadcast(node.inputs[0]!, list(c.attributes.shape), list(node.attributes.axes).map((axis) => list(c.attributes.axes)[axis]!));
+      return r.broadcast(
+        node.inputs[0]!,
+        list(c.attributes.shape),
+        list(node.attributes.axes).map((axis) => list(c.attributes.axes)[axis]!),
+      );
     },
   },
   {
@@ -108,7 +156,9 @@ const movementRules: readonly Rule[] = [
       if (node.op !== "pad") return undefined;
       const shape = r.shape(node.inputs[0]!);
       const low = list(node.attributes.low);
-      const exact = list(c.attributes.start).every((s, i) => s === low[i] && list(c.attributes.limit)[i] === low[i]! + shape[i]!);
+      const exact = list(c.attributes.start).every(
+        (s, i) => s === low[i] && list(c.attributes.limit)[i] === low[i]! + shape[i]!,
+      );
       return exact ? node.inputs[0] : undefined;
     },
   },
@@ -212,7 +262,9 @@ const contractionRules: readonly Rule[] = [
         letters[i] = permutation.map((_axis, at) => letters[i]![permutation.indexOf(at)]!).join("");
         return node.inputs[0]!;
       });
-      return operands.every((o, i) => o === c.inputs[i]) ? undefined : r.einsum(`${letters[0]},${letters[1]}->${out}`, operands[0]!, operands[1]!);
+      return operands.every((o, i) => o === c.inputs[i])
+        ? undefined
+        : r.einsum(`${letters[0]},${letters[1]}->${out}`, operands[0]!, operands[1]!);
     },
   },
   {
@@ -238,7 +290,9 @@ const contractionRules: readonly Rule[] = [
     doc: "sum over axes of extent 1 -> reshape",
     rewrite: (c, r) => {
       const shape = r.shape(c.inputs[0]!);
-      return list(c.attributes.axes).every((axis) => shape[axis] === 1) ? r.reshape(c.inputs[0]!, typeOf(c, r).shape) : undefined;
+      return list(c.attributes.axes).every((axis) => shape[axis] === 1)
+        ? r.reshape(c.inputs[0]!, typeOf(c, r).shape)
+        : undefined;
     },
   },
 ];

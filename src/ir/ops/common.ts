@@ -22,12 +22,26 @@ export function numbers(attributes: Attributes, name: string): readonly number[]
   return attributes[name] as readonly number[];
 }
 
+/** Whether an attribute is an axis of a tensor of this rank. */
+export function isAxis(axis: unknown, rank: number): boolean {
+  return Number.isInteger(axis) && (axis as number) >= 0 && (axis as number) < rank;
+}
+
+/** Whether axes are increasing axes of a tensor of this rank. */
+export function areAxes(axes: readonly number[], rank: number): boolean {
+  return axes.every((axis, i) => isAxis(axis, rank) && (i === 0 || axes[i - 1]! < axis));
+}
+
 export function value(shape: readonly number[], data?: Float64Array): Value {
   return { shape, data: data ?? new Float64Array(sizeOf(shape)) };
 }
 
 /** Calls `visit(position, offset)` for all elements of `shape`, `offset` running by `strides`. Row-major order. */
-export function forEachIndex(shape: readonly number[], strides: readonly number[], visit: (position: number, offset: number) => void): void {
+export function forEachIndex(
+  shape: readonly number[],
+  strides: readonly number[],
+  visit: (position: number, offset: number) => void,
+): void {
   const size = sizeOf(shape);
   const index = new Array<number>(shape.length).fill(0);
   let offset = 0;
@@ -54,4 +68,4 @@ export function streamingCost(inputs: readonly Type[], type: Type, flopsPerEleme
 }
 
 export const noCost = (): Cost => ({ flops: 0, bytes: 0 });
-export { stridesOf, sizeOf };
+export { sizeOf, stridesOf };

@@ -22,13 +22,21 @@ export interface EinsumSpec {
 export function parseEinsum(spec: string): EinsumSpec {
   const match = /^([a-z]*),([a-z]*)->([a-z]*)$/.exec(spec);
   const refuse = (why: string): WebpeftError =>
-    new WebpeftError("IR-EINSUM", { message: `the einsum ${JSON.stringify(spec)} is not a contraction of two tensors: ${why}`, where: "einsum", got: spec });
+    new WebpeftError("IR-EINSUM", {
+      message: `the einsum ${JSON.stringify(spec)} is not a contraction of two tensors: ${why}`,
+      where: "einsum",
+      got: spec,
+    });
   if (match === null) throw refuse("write it as letters,letters->letters");
   const [a, b, out] = [match[1]!, match[2]!, match[3]!];
-  for (const part of [a, b, out]) if (new Set(part).size !== part.length) throw refuse(`a letter occurs twice in ${part}`);
-  for (const letter of out) if (!a.includes(letter) && !b.includes(letter)) throw refuse(`${letter} is in the result only`);
-  for (const letter of a) if (!b.includes(letter) && !out.includes(letter)) throw refuse(`${letter} is in the first operand only`);
-  for (const letter of b) if (!a.includes(letter) && !out.includes(letter)) throw refuse(`${letter} is in the second operand only`);
+  for (const part of [a, b, out])
+    if (new Set(part).size !== part.length) throw refuse(`a letter occurs twice in ${part}`);
+  for (const letter of out)
+    if (!a.includes(letter) && !b.includes(letter)) throw refuse(`${letter} is in the result only`);
+  for (const letter of a)
+    if (!b.includes(letter) && !out.includes(letter)) throw refuse(`${letter} is in the first operand only`);
+  for (const letter of b)
+    if (!a.includes(letter) && !out.includes(letter)) throw refuse(`${letter} is in the second operand only`);
   return {
     a,
     b,
@@ -44,10 +52,9 @@ export const einsumOf = (attributes: Attributes): EinsumSpec => parseEinsum(attr
 
 /** Extent of every letter. */
 export function einsumExtents(spec: EinsumSpec, a: readonly number[], b: readonly number[]): Map<string, number> {
-  const extents = new Map<string, number>();
-  [...spec.a].forEach((letter, i) => extents.set(letter, a[i]!));
-  [...spec.b].forEach((letter, i) => extents.set(letter, b[i]!));
-  return extents;
+  const pairs = (letters: string, shape: readonly number[]) =>
+    [...letters].map((letter, i) => [letter, shape[i]!] as const);
+  return new Map([...pairs(spec.a, a), ...pairs(spec.b, b)]);
 }
 
 export const contractionOps: readonly OpRecord[] = [
@@ -55,17 +62,26 @@ export const contractionOps: readonly OpRecord[] = [
     name: "einsum",
     opClass: "contraction",
     arity: 2,
+    attributes: { spec: "text" },
     doc: "Batched contraction of two tensors. Attribute: spec, e.g. `bmk,bnk->bmn`.",
     infer: (inputs, attributes) => {
       const a = asTensor("einsum", inputs[0]);
       const b = asTensor("einsum", inputs[1]);
       const spec = einsumOf(attributes);
       const ranks = spec.a.length === a.shape.length && spec.b.length === b.shape.length;
-      requireThat(ranks && a.dtype === "f32" && b.dtype === "f32", "einsum", `two f32 tensors for ${attributes.spec as string}`, inputs);
+      requireThat(
+        ranks && a.dtype === "f32" && b.dtype === "f32",
+        "einsum",
+        `two f32 tensors for ${attributes.spec as string}`,
+        inputs,
+      );
       const extents = einsumExtents(spec, a.shape, b.shape);
       const agree = [...spec.a].every((letter, i) => extents.get(letter) === a.shape[i]);
       requireThat(agree, "einsum", `equal extents for shared letters of ${attributes.spec as string}`, inputs);
-      return tensor("f32", [...spec.out].map((letter) => extents.get(letter)!));
+      return tensor(
+        "f32",
+        [...spec.out].map((letter) => extents.get(letter)!),
+      );
     },
     eval: (inputs, attributes, type) => {
       const [a, b] = [inputs[0]!, inputs[1]!];
@@ -79,7 +95,8 @@ export const contractionOps: readonly OpRecord[] = [
       const strideB = strideIn(spec.b, b.shape);
       const offsets = (letters: readonly string[], stride: (letter: string) => number): number[] =>
         letters.reduce<number[]>(
-          (sofar, letter) => sofar.flatMap((o) => Array.from({ length: extents.get(letter)! }, (_unused, i) => o + i * stride(letter))),
+          (sofar, letter) =>
+            sofar.flatMap((o) => Array.from({ length: extents.get(letter)! }, (_unused, i) => o + i * stride(letter))),
           [0],
         );
       const outLetters = [...spec.out];

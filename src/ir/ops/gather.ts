@@ -12,7 +12,12 @@ export const indexOps: readonly OpRecord[] = [
     infer: (inputs) => {
       const table = asTensor("gather", inputs[0]);
       const indices = asTensor("gather", inputs[1]);
-      requireThat(table.shape.length >= 1 && indices.dtype === "i32", "gather", "a table of rank 1 or more, i32 indices", inputs);
+      requireThat(
+        table.shape.length >= 1 && indices.dtype === "i32",
+        "gather",
+        "a table of rank 1 or more, i32 indices",
+        inputs,
+      );
       return tensor(table.dtype, [...indices.shape, ...table.shape.slice(1)]);
     },
     eval: (inputs, _attributes, type) => {
@@ -20,7 +25,8 @@ export const indexOps: readonly OpRecord[] = [
       const width = sizeOf(table.shape.slice(1));
       const result = value(type.shape);
       indices.data.forEach((row, i) => {
-        if (row < 0 || row >= table.shape[0]!) throw new Error(`gather: index ${row} is outside a table of ${table.shape[0]} rows`);
+        if (row < 0 || row >= table.shape[0]!)
+          throw new Error(`gather: index ${row} is outside a table of ${table.shape[0]} rows`);
         result.data.set(table.data.subarray(row * width, (row + 1) * width), i * width);
       });
       return result;
@@ -30,18 +36,29 @@ export const indexOps: readonly OpRecord[] = [
       null,
     ],
     cost: (inputs, _attributes, type) => ({ flops: 0, bytes: bytesOf(inputs[1]!) + 2 * bytesOf(type) }),
-    samples: () => [{ inputs: [tensor("f32", [5, 3]), tensor("i32", [2, 4])], attributes: {}, ranges: [[-1, 1], [0, 4]] }],
+    samples: () => [
+      {
+        inputs: [tensor("f32", [5, 3]), tensor("i32", [2, 4])],
+        attributes: {},
+        ranges: [
+          [-1, 1],
+          [0, 4],
+        ],
+      },
+    ],
   },
   {
     name: "scatter_add",
     opClass: "scatter",
     arity: 2,
+    attributes: { rows: "integer" },
     doc: "A table [rows, ...rest] whose row r is the sum of the updates [...s, ...rest] at the places where indices [...s] equal r, added in order. Attribute: rows.",
     infer: (inputs, attributes) => {
       const indices = asTensor("scatter_add", inputs[0]);
       const updates = asTensor("scatter_add", inputs[1]);
       const rank = indices.shape.length;
-      const fits = indices.dtype === "i32" && updates.dtype === "f32" && indices.shape.every((n, i) => n === updates.shape[i]);
+      const fits =
+        indices.dtype === "i32" && updates.dtype === "f32" && indices.shape.every((n, i) => n === updates.shape[i]);
       requireThat(fits, "scatter_add", "i32 indices [...s] and f32 updates [...s, ...rest]", inputs);
       return tensor("f32", [attributes.rows as number, ...updates.shape.slice(rank)]);
     },
@@ -57,7 +74,14 @@ export const indexOps: readonly OpRecord[] = [
     vjp: ({ builder, inputs, cotangent }) => [null, builder.add("gather", [cotangent, inputs[0]!])],
     cost: (inputs, _attributes, type) => streamingCost(inputs, type, 1),
     samples: () => [
-      { inputs: [tensor("i32", [2, 4]), tensor("f32", [2, 4, 3])], attributes: { rows: 5 }, ranges: [[0, 4], [-1, 1]] },
+      {
+        inputs: [tensor("i32", [2, 4]), tensor("f32", [2, 4, 3])],
+        attributes: { rows: 5 },
+        ranges: [
+          [0, 4],
+          [-1, 1],
+        ],
+      },
     ],
   },
 ];

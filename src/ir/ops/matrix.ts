@@ -12,7 +12,8 @@ function invertInto(out: Float64Array, source: Float64Array, base: number, n: nu
   };
   for (let column = 0; column < n; column++) {
     let pivot = column;
-    for (let row = column + 1; row < n; row++) if (Math.abs(a[row * n + column]!) > Math.abs(a[pivot * n + column]!)) pivot = row;
+    for (let row = column + 1; row < n; row++)
+      if (Math.abs(a[row * n + column]!) > Math.abs(a[pivot * n + column]!)) pivot = row;
     swapRows(a, 0, column, pivot);
     swapRows(out, base, column, pivot);
     const scale = 1 / a[column * n + column]!;
@@ -39,7 +40,12 @@ export const matrixOps: readonly OpRecord[] = [
     doc: "Inverse of every n x n matrix of [g, n, n].",
     infer: (inputs) => {
       const type = asTensor("inverse", inputs[0]);
-      requireThat(type.dtype === "f32" && type.shape.length === 3 && type.shape[1] === type.shape[2], "inverse", "f32[g,n,n]", inputs);
+      requireThat(
+        type.dtype === "f32" && type.shape.length === 3 && type.shape[1] === type.shape[2],
+        "inverse",
+        "f32[g,n,n]",
+        inputs,
+      );
       return type;
     },
     eval: (inputs, _attributes, type) => {

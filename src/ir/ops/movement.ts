@@ -19,7 +19,12 @@ export const movementOps: readonly OpRecord[] = [
     infer: (inputs, attributes) => {
       const type = asTensor("reshape", inputs[0]);
       const shape = numbers(attributes, "shape");
-      requireThat(sizeOf(shape) === sizeOf(type.shape), "reshape", `${sizeOf(shape)} elements for [${shape.join(",")}]`, inputs);
+      requireThat(
+        sizeOf(shape) === sizeOf(type.shape),
+        "reshape",
+        `${sizeOf(shape)} elements for [${shape.join(",")}]`,
+        inputs,
+      );
       return tensor(type.dtype, shape);
     },
     eval: (inputs, _attributes, type) => value(type.shape, inputs[0]!.data),
@@ -33,9 +38,15 @@ export const movementOps: readonly OpRecord[] = [
     infer: (inputs, attributes) => {
       const type = asTensor("transpose", inputs[0]);
       const permutation = numbers(attributes, "permutation");
-      const isPermutation = sameShape([...permutation].sort((a, b) => a - b), range(type.shape.length));
+      const isPermutation = sameShape(
+        [...permutation].sort((a, b) => a - b),
+        range(type.shape.length),
+      );
       requireThat(isPermutation, "transpose", `rank ${permutation.length} and a permutation of its axes`, inputs);
-      return tensor(type.dtype, permutation.map((axis) => type.shape[axis]!));
+      return tensor(
+        type.dtype,
+        permutation.map((axis) => type.shape[axis]!),
+      );
     },
     eval: (inputs, attributes, type) => {
       const strides = stridesOf(inputs[0]!.shape);
@@ -48,7 +59,12 @@ export const movementOps: readonly OpRecord[] = [
     },
     vjp: ({ builder, node, cotangent }) => {
       const permutation = numbers(node.attributes, "permutation");
-      return [builder.transpose(cotangent, permutation.map((_axis, i) => permutation.indexOf(i)))];
+      return [
+        builder.transpose(
+          cotangent,
+          permutation.map((_axis, i) => permutation.indexOf(i)),
+        ),
+      ];
     },
     samples: () => [{ inputs: [tensor("f32", [2, 3, 4])], attributes: { permutation: [2, 0, 1] } }],
   }),
@@ -60,8 +76,15 @@ export const movementOps: readonly OpRecord[] = [
       const type = asTensor("broadcast", inputs[0]);
       const shape = numbers(attributes, "shape");
       const axes = numbers(attributes, "axes");
-      const fits = axes.length === type.shape.length && axes.every((axis, i) => shape[axis] === type.shape[i] && (i === 0 || axes[i - 1]! < axis));
-      requireThat(fits, "broadcast", `[${axes.map((axis) => shape[axis]).join(",")}] for axes [${axes.join(",")}] of [${shape.join(",")}]`, inputs);
+      const fits =
+        axes.length === type.shape.length &&
+        axes.every((axis, i) => shape[axis] === type.shape[i] && (i === 0 || axes[i - 1]! < axis));
+      requireThat(
+        fits,
+        "broadcast",
+        `[${axes.map((axis) => shape[axis]).join(",")}] for axes [${axes.join(",")}] of [${shape.join(",")}]`,
+        inputs,
+      );
       return tensor(type.dtype, shape);
     },
     eval: (inputs, attributes, type) => {
@@ -78,7 +101,12 @@ export const movementOps: readonly OpRecord[] = [
     },
     vjp: ({ builder, node, cotangent }) => {
       const axes = numbers(node.attributes, "axes");
-      return [builder.sum(cotangent, range(numbers(node.attributes, "shape").length).filter((axis) => !axes.includes(axis)))];
+      return [
+        builder.sum(
+          cotangent,
+          range(numbers(node.attributes, "shape").length).filter((axis) => !axes.includes(axis)),
+        ),
+      ];
     },
     samples: () => [{ inputs: [tensor("f32", [3, 2])], attributes: { shape: [4, 3, 2], axes: [1, 2] } }],
   }),
@@ -90,9 +118,14 @@ export const movementOps: readonly OpRecord[] = [
       const type = asTensor("slice", inputs[0]);
       const start = numbers(attributes, "start");
       const limit = numbers(attributes, "limit");
-      const fits = start.length === type.shape.length && start.every((s, i) => s >= 0 && s < limit[i]! && limit[i]! <= type.shape[i]!);
+      const fits =
+        start.length === type.shape.length &&
+        start.every((s, i) => s >= 0 && s < limit[i]! && limit[i]! <= type.shape[i]!);
       requireThat(fits, "slice", `axes that hold [${start.join(",")}] to [${limit.join(",")}]`, inputs);
-      return tensor(type.dtype, start.map((s, i) => limit[i]! - s));
+      return tensor(
+        type.dtype,
+        start.map((s, i) => limit[i]! - s),
+      );
     },
     eval: (inputs, attributes, type) => {
       const strides = stridesOf(inputs[0]!.shape);
@@ -118,8 +151,16 @@ export const movementOps: readonly OpRecord[] = [
       const type = asTensor("pad", inputs[0]);
       const low = numbers(attributes, "low");
       const high = numbers(attributes, "high");
-      requireThat(low.length === type.shape.length && [...low, ...high].every((n) => n >= 0), "pad", `rank ${low.length}`, inputs);
-      return tensor(type.dtype, type.shape.map((n, i) => n + low[i]! + high[i]!));
+      requireThat(
+        low.length === type.shape.length && [...low, ...high].every((n) => n >= 0),
+        "pad",
+        `rank ${low.length}`,
+        inputs,
+      );
+      return tensor(
+        type.dtype,
+        type.shape.map((n, i) => n + low[i]! + high[i]!),
+      );
     },
     eval: (inputs, attributes, type) => {
       const strides = stridesOf(type.shape);
@@ -132,7 +173,13 @@ export const movementOps: readonly OpRecord[] = [
     },
     vjp: ({ builder, node, inputs, cotangent }) => {
       const low = numbers(node.attributes, "low");
-      return [builder.slice(cotangent, low, builder.shape(inputs[0]!).map((n, i) => n + low[i]!))];
+      return [
+        builder.slice(
+          cotangent,
+          low,
+          builder.shape(inputs[0]!).map((n, i) => n + low[i]!),
+        ),
+      ];
     },
     samples: () => [{ inputs: [tensor("f32", [2, 3])], attributes: { low: [1, 0], high: [0, 2] } }],
   }),
@@ -145,11 +192,22 @@ export const movementOps: readonly OpRecord[] = [
       const axis = attributes.axis as number;
       const first = types[0]!;
       const fits = types.every(
-        (t) => t.dtype === first.dtype && t.shape.length === first.shape.length && t.shape.every((n, i) => i === axis || n === first.shape[i]),
+        (t) =>
+          t.dtype === first.dtype &&
+          t.shape.length === first.shape.length &&
+          t.shape.every((n, i) => i === axis || n === first.shape[i]),
       );
-      requireThat(fits && axis < first.shape.length, "concat", `one dtype and shapes equal but for axis ${axis}`, inputs);
+      requireThat(
+        fits && axis < first.shape.length,
+        "concat",
+        `one dtype and shapes equal but for axis ${axis}`,
+        inputs,
+      );
       const total = types.reduce((sum, t) => sum + t.shape[axis]!, 0);
-      return tensor(first.dtype, first.shape.map((n, i) => (i === axis ? total : n)));
+      return tensor(
+        first.dtype,
+        first.shape.map((n, i) => (i === axis ? total : n)),
+      );
     },
     eval: (inputs, attributes, type) => {
       const axis = attributes.axis as number;
@@ -172,7 +230,11 @@ export const movementOps: readonly OpRecord[] = [
         const shape = builder.shape(input);
         const from = shape.map((_n, i) => (i === axis ? start : 0));
         start += shape[axis]!;
-        return builder.slice(cotangent, from, shape.map((n, i) => (i === axis ? start : n)));
+        return builder.slice(
+          cotangent,
+          from,
+          shape.map((n, i) => (i === axis ? start : n)),
+        );
       });
     },
     samples: () => [{ inputs: [tensor("f32", [2, 3]), tensor("f32", [2, 1])], attributes: { axis: 1 } }],

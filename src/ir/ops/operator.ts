@@ -4,7 +4,7 @@
  */
 import type { Attributes } from "../graph.ts";
 import type { OpRecord } from "../op-record.ts";
-import { operatorType, type OperatorType, sameShape, tensor, type Type } from "../types.ts";
+import { type OperatorType, operatorType, sameShape, type Type, tensor } from "../types.ts";
 import { asTensor, noCost, numbers, requireThat, sizeOf } from "./common.ts";
 
 function asOperator(op: string, inputs: readonly Type[], at: number): OperatorType {
@@ -30,23 +30,43 @@ const siteOps: readonly OpRecord[] = [
       const x = asTensor("site.linear", inputs[0]);
       const w = asTensor("site.linear", inputs[1]);
       const bias = inputs[2] === undefined || sameShape(asTensor("site.linear", inputs[2]).shape, [w.shape[0]!]);
-      requireThat(w.shape.length === 2 && x.shape.at(-1) === w.shape[1] && bias, "site.linear", "x[..., in], W[out,in], b[out]", inputs);
+      requireThat(
+        w.shape.length === 2 && x.shape.at(-1) === w.shape[1] && bias,
+        "site.linear",
+        "x[..., in], W[out,in], b[out]",
+        inputs,
+      );
       return tensor("f32", [...x.shape.slice(0, -1), w.shape[0]!]);
     },
   ),
-  operatorOp("site.embedding", 2, "Rows of the table f32[v,d] for i32 ids [...s]: [...s, d]. Attribute: path.", (inputs) => {
-    const table = asTensor("site.embedding", inputs[0]);
-    const ids = asTensor("site.embedding", inputs[1]);
-    requireThat(table.shape.length === 2 && ids.dtype === "i32", "site.embedding", "a table [v,d] and i32 ids", inputs);
-    return tensor("f32", [...ids.shape, table.shape[1]!]);
-  }),
+  operatorOp(
+    "site.embedding",
+    2,
+    "Rows of the table f32[v,d] for i32 ids [...s]: [...s, d]. Attribute: path.",
+    (inputs) => {
+      const table = asTensor("site.embedding", inputs[0]);
+      const ids = asTensor("site.embedding", inputs[1]);
+      requireThat(
+        table.shape.length === 2 && ids.dtype === "i32",
+        "site.embedding",
+        "a table [v,d] and i32 ids",
+        inputs,
+      );
+      return tensor("f32", [...ids.shape, table.shape[1]!]);
+    },
+  ),
   operatorOp(
     "site.norm",
     "variadic",
     "Normalisation over the last axis, times gain (+ bias). Inputs: x, gain [d], optionally bias [d]. Attributes: path, kind (rms | layer), epsilon.",
     (inputs) => {
       const x = asTensor("site.norm", inputs[0]);
-      requireThat(sameShape(asTensor("site.norm", inputs[1]).shape, [x.shape.at(-1)!]), "site.norm", "x[..., d], gain[d]", inputs);
+      requireThat(
+        sameShape(asTensor("site.norm", inputs[1]).shape, [x.shape.at(-1)!]),
+        "site.norm",
+        "x[..., d], gain[d]",
+        inputs,
+      );
       return x;
     },
   ),
@@ -69,7 +89,9 @@ export const operatorOps: readonly OpRecord[] = [
     const [g, o, i] = type.shape as [number, number, number];
     return operatorType(g * o, g * i);
   }),
-  operatorOp("op.identity", 0, "Identity. Attribute: size.", (_inputs, attributes) => operatorType(attributes.size as number, attributes.size as number)),
+  operatorOp("op.identity", 0, "Identity. Attribute: size.", (_inputs, attributes) =>
+    operatorType(attributes.size as number, attributes.size as number),
+  ),
   operatorOp(
     "op.shuffle",
     0,
@@ -78,12 +100,22 @@ export const operatorOps: readonly OpRecord[] = [
   ),
   operatorOp("op.compose", "variadic", "Product: op.compose(A, B) x = A (B x).", (inputs) => {
     const types = inputs.map((_t, i) => asOperator("op.compose", inputs, i));
-    requireThat(types.every((t, i) => i === 0 || types[i - 1]!.in === t.out), "op.compose", "operators whose sizes chain", inputs);
+    requireThat(
+      types.every((t, i) => i === 0 || types[i - 1]!.in === t.out),
+      "op.compose",
+      "operators whose sizes chain",
+      inputs,
+    );
     return operatorType(types[0]!.out, types.at(-1)!.in);
   }),
   operatorOp("op.add", "variadic", "Sum of operators of one size.", (inputs) => {
     const types = inputs.map((_t, i) => asOperator("op.add", inputs, i));
-    requireThat(types.every((t) => t.out === types[0]!.out && t.in === types[0]!.in), "op.add", "operators of one size", inputs);
+    requireThat(
+      types.every((t) => t.out === types[0]!.out && t.in === types[0]!.in),
+      "op.add",
+      "operators of one size",
+      inputs,
+    );
     return types[0]!;
   }),
   operatorOp("op.scale", 2, "Operator times a scalar f32[].", (inputs) => {
@@ -111,8 +143,11 @@ export const operatorOps: readonly OpRecord[] = [
     const type = asOperator("op.to_dense", inputs, 0);
     return tensor("f32", [type.out, type.in]);
   }),
-  operatorOp("op.row_norm", 1, "Euclidean norm of every row of the operator: [out]; expanded, never through the dense matrix.", (inputs) =>
-    tensor("f32", [asOperator("op.row_norm", inputs, 0).out]),
+  operatorOp(
+    "op.row_norm",
+    1,
+    "Euclidean norm of every row of the operator: [out]; expanded, never through the dense matrix.",
+    (inputs) => tensor("f32", [asOperator("op.row_norm", inputs, 0).out]),
   ),
   ...siteOps,
 ];

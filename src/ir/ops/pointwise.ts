@@ -3,7 +3,7 @@
  */
 import type { Attributes } from "../graph.ts";
 import type { OpRecord, OpSample, VjpContext } from "../op-record.ts";
-import { type DType, sameShape, tensor, type TensorType } from "../types.ts";
+import { type DType, sameShape, type TensorType, tensor } from "../types.ts";
 import { asTensor, requireThat, streamingCost, value } from "./common.ts";
 
 type Gradient = (context: VjpContext, x: number, y: number, g: number) => number;
@@ -11,8 +11,8 @@ type Gradient = (context: VjpContext, x: number, y: number, g: number) => number
 function evaluate(f: (...args: number[]) => number): NonNullable<OpRecord["eval"]> {
   return (inputs, _attributes, type) => {
     const result = value(type.shape);
-    const [a, b, c] = inputs.map((v) => v.data);
-    for (let i = 0; i < result.data.length; i++) result.data[i] = f(a![i]!, b?.[i]!, c?.[i]!);
+    const sources = inputs.map((v) => v.data);
+    for (let i = 0; i < result.data.length; i++) result.data[i] = f(...sources.map((source) => source[i]!));
     return result;
   };
 }
@@ -115,10 +115,39 @@ function chosen(compare: "le" | "lt", aFirst: boolean) {
 }
 
 export const pointwiseOps: readonly OpRecord[] = [
-  unary("neg", "-x", (x) => -x, (x) => `(-${x})`, (c, _x, _y, g) => c.builder.neg(g)),
-  unary("exp", "e^x", Math.exp, (x) => `exp(${x})`, (c, _x, y, g) => c.builder.mul(g, y), 8),
-  unary("log", "natural logarithm", Math.log, (x) => `log(${x})`, (c, x, _y, g) => c.builder.div(g, x), 8, positive),
-  unary("sqrt", "square root", Math.sqrt, (x) => `sqrt(${x})`, (c, _x, y, g) => c.builder.div(c.builder.scale(g, 0.5), y), 4, positive),
+  unary(
+    "neg",
+    "-x",
+    (x) => -x,
+    (x) => `(-${x})`,
+    (c, _x, _y, g) => c.builder.neg(g),
+  ),
+  unary(
+    "exp",
+    "e^x",
+    Math.exp,
+    (x) => `exp(${x})`,
+    (c, _x, y, g) => c.builder.mul(g, y),
+    8,
+  ),
+  unary(
+    "log",
+    "natural logarithm",
+    Math.log,
+    (x) => `log(${x})`,
+    (c, x, _y, g) => c.builder.div(g, x),
+    8,
+    positive,
+  ),
+  unary(
+    "sqrt",
+    "square root",
+    Math.sqrt,
+    (x) => `sqrt(${x})`,
+    (c, _x, y, g) => c.builder.div(c.builder.scale(g, 0.5), y),
+    4,
+    positive,
+  ),
   unary(
     "rsqrt",
     "1 / sqrt(x)",
@@ -137,8 +166,22 @@ export const pointwiseOps: readonly OpRecord[] = [
     4,
     positive,
   ),
-  unary("sin", "sine", Math.sin, (x) => `sin(${x})`, (c, x, _y, g) => c.builder.mul(g, c.builder.add("cos", [x])), 8),
-  unary("cos", "cosine", Math.cos, (x) => `cos(${x})`, (c, x, _y, g) => c.builder.neg(c.builder.mul(g, c.builder.add("sin", [x]))), 8),
+  unary(
+    "sin",
+    "sine",
+    Math.sin,
+    (x) => `sin(${x})`,
+    (c, x, _y, g) => c.builder.mul(g, c.builder.add("cos", [x])),
+    8,
+  ),
+  unary(
+    "cos",
+    "cosine",
+    Math.cos,
+    (x) => `cos(${x})`,
+    (c, x, _y, g) => c.builder.neg(c.builder.mul(g, c.builder.add("sin", [x]))),
+    8,
+  ),
   unary(
     "tanh",
     "hyperbolic tangent",
@@ -166,12 +209,37 @@ export const pointwiseOps: readonly OpRecord[] = [
   unary("sign", "-1, 0 or 1", Math.sign, (x) => `sign(${x})`, "nondifferentiable"),
   unary("floor", "largest integer not above x", Math.floor, (x) => `floor(${x})`, "nondifferentiable"),
   {
-    ...unary("stop_gradient", "x, with no gradient", (x) => x, (x) => x, "nondifferentiable", 0),
+    ...unary(
+      "stop_gradient",
+      "x, with no gradient",
+      (x) => x,
+      (x) => x,
+      "nondifferentiable",
+      0,
+    ),
     vjp: () => [null],
   },
-  binary("add", "a + b", (a, b) => a + b, (a, b) => `(${a} + ${b})`, (_c, _a, _b, g) => [g, g]),
-  binary("sub", "a - b", (a, b) => a - b, (a, b) => `(${a} - ${b})`, (c, _a, _b, g) => [g, c.builder.neg(g)]),
-  binary("mul", "a * b", (a, b) => a * b, (a, b) => `(${a} * ${b})`, (c, a, b, g) => [c.builder.mul(g, b), c.builder.mul(g, a)]),
+  binary(
+    "add",
+    "a + b",
+    (a, b) => a + b,
+    (a, b) => `(${a} + ${b})`,
+    (_c, _a, _b, g) => [g, g],
+  ),
+  binary(
+    "sub",
+    "a - b",
+    (a, b) => a - b,
+    (a, b) => `(${a} - ${b})`,
+    (c, _a, _b, g) => [g, c.builder.neg(g)],
+  ),
+  binary(
+    "mul",
+    "a * b",
+    (a, b) => a * b,
+    (a, b) => `(${a} * ${b})`,
+    (c, a, b, g) => [c.builder.mul(g, b), c.builder.mul(g, a)],
+  ),
   binary(
     "div",
     "a / b",
@@ -183,9 +251,28 @@ export const pointwiseOps: readonly OpRecord[] = [
     },
     positive,
   ),
-  binary("maximum", "the larger of a and b", (a, b) => Math.max(a, b), (a, b) => `max(${a}, ${b})`, chosen("lt", true)),
-  binary("minimum", "the smaller of a and b", (a, b) => Math.min(a, b), (a, b) => `min(${a}, ${b})`, chosen("lt", false)),
-  binary("mod", "a mod b for non-negative integers, or floats by truncation", (a, b) => a % b, (a, b) => `(${a} % ${b})`, "nondifferentiable", positive),
+  binary(
+    "maximum",
+    "the larger of a and b",
+    (a, b) => Math.max(a, b),
+    (a, b) => `max(${a}, ${b})`,
+    chosen("lt", true),
+  ),
+  binary(
+    "minimum",
+    "the smaller of a and b",
+    (a, b) => Math.min(a, b),
+    (a, b) => `min(${a}, ${b})`,
+    chosen("lt", false),
+  ),
+  binary(
+    "mod",
+    "a mod b for non-negative integers, or floats by truncation",
+    (a, b) => a % b,
+    (a, b) => `(${a} % ${b})`,
+    "nondifferentiable",
+    positive,
+  ),
   comparison("lt", "a < b", (a, b) => a < b, "<"),
   comparison("le", "a <= b", (a, b) => a <= b, "<="),
   comparison("eq", "a == b", (a, b) => a === b, "=="),
@@ -202,7 +289,16 @@ export const pointwiseOps: readonly OpRecord[] = [
     eval: evaluate((a, b) => (a !== 0 && b !== 0 ? 1 : 0)),
     vjp: "nondifferentiable",
     cost: (inputs, _attributes, type) => streamingCost(inputs, type, 1),
-    samples: () => [{ inputs: [tensor("bool", [3, 5]), tensor("bool", [3, 5])], attributes: {}, ranges: [[0, 1], [0, 1]] }],
+    samples: () => [
+      {
+        inputs: [tensor("bool", [3, 5]), tensor("bool", [3, 5])],
+        attributes: {},
+        ranges: [
+          [0, 1],
+          [0, 1],
+        ],
+      },
+    ],
     wgsl: (args) => `(${args[0]} && ${args[1]})`,
   },
   {
@@ -230,18 +326,31 @@ export const pointwiseOps: readonly OpRecord[] = [
       const a = asTensor("select", inputs[0]);
       const b = asTensor("select", inputs[1]);
       const c = asTensor("select", inputs[2]);
-      const fits = a.dtype === "bool" && b.dtype === c.dtype && sameShape(a.shape, b.shape) && sameShape(b.shape, c.shape);
+      const fits =
+        a.dtype === "bool" && b.dtype === c.dtype && sameShape(a.shape, b.shape) && sameShape(b.shape, c.shape);
       requireThat(fits, "select", "bool and two tensors of one dtype, all of one shape", inputs);
       return b;
     },
     eval: evaluate((a, b, c) => (a !== 0 ? b : c)),
     vjp: ({ builder, inputs, cotangent }) => {
       const zero = builder.zerosLike(cotangent);
-      return [null, builder.add("select", [inputs[0]!, cotangent, zero]), builder.add("select", [inputs[0]!, zero, cotangent])];
+      return [
+        null,
+        builder.add("select", [inputs[0]!, cotangent, zero]),
+        builder.add("select", [inputs[0]!, zero, cotangent]),
+      ];
     },
     cost: (inputs, _attributes, type) => streamingCost(inputs, type, 1),
     samples: () => [
-      { inputs: [tensor("bool", [3, 5]), tensor("f32", [3, 5]), tensor("f32", [3, 5])], attributes: {}, ranges: [[0, 1], [-1, 1], [-1, 1]] },
+      {
+        inputs: [tensor("bool", [3, 5]), tensor("f32", [3, 5]), tensor("f32", [3, 5])],
+        attributes: {},
+        ranges: [
+          [0, 1],
+          [-1, 1],
+          [-1, 1],
+        ],
+      },
     ],
     wgsl: (args) => `select(${args[2]}, ${args[1]}, ${args[0]})`,
   },
@@ -253,8 +362,14 @@ export const pointwiseOps: readonly OpRecord[] = [
     infer: (inputs, attributes) => tensor(attributes.dtype as DType, asTensor("cast", inputs[0]).shape),
     eval: (inputs, attributes, type) => {
       const result = value(type.shape, Float64Array.from(inputs[0]!.data));
-      if (attributes.dtype === "i32" || attributes.dtype === "u32") result.data.forEach((v, i) => { result.data[i] = Math.trunc(v); });
-      if (attributes.dtype === "bool") result.data.forEach((v, i) => { result.data[i] = v !== 0 ? 1 : 0; });
+      if (attributes.dtype === "i32" || attributes.dtype === "u32")
+        result.data.forEach((v, i) => {
+          result.data[i] = Math.trunc(v);
+        });
+      if (attributes.dtype === "bool")
+        result.data.forEach((v, i) => {
+          result.data[i] = v !== 0 ? 1 : 0;
+        });
       return result;
     },
     vjp: ({ builder, node, inputs, cotangent }) => {

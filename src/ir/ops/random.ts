@@ -9,6 +9,7 @@ export const randomOps: readonly OpRecord[] = [
     name: "uniform",
     opClass: "random",
     arity: 3,
+    attributes: { shape: "shape", site: "integer", tensor: "integer" },
     doc:
       "Uniform numbers in (0, 1). Inputs: seed u32[], step u32[], sample offset u32[]. Element e (row-major) of a tensor whose axis 0 counts samples " +
       "uses counter e + offset * (elements per sample) under the key threefry(seed, step, site, tensor). Attributes: shape, site, tensor.",
@@ -27,6 +28,16 @@ export const randomOps: readonly OpRecord[] = [
     },
     vjp: "nondifferentiable",
     cost: (inputs, _attributes, type) => streamingCost(inputs, type, 100),
-    samples: () => [{ inputs: [u32Scalar, u32Scalar, u32Scalar], attributes: { shape: [3, 4, 2], site: 5, tensor: 1 }, ranges: [[0, 9], [0, 9], [0, 3]] }],
+    samples: () => [
+      {
+        inputs: [u32Scalar, u32Scalar, u32Scalar],
+        attributes: { shape: [3, 4, 2], site: 5, tensor: 1 },
+        ranges: [
+          [0, 9],
+          [0, 9],
+          [0, 3],
+        ],
+      },
+    ],
   },
 ];

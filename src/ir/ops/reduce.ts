@@ -1,7 +1,7 @@
 /** Reductions over a set of axes; the reduced axes disappear. */
 import type { OpRecord } from "../op-record.ts";
 import { tensor } from "../types.ts";
-import { asTensor, forEachIndex, numbers, requireThat, streamingCost, stridesOf, value } from "./common.ts";
+import { areAxes, asTensor, forEachIndex, numbers, requireThat, streamingCost, stridesOf, value } from "./common.ts";
 
 function reduction(
   name: string,
@@ -14,12 +14,21 @@ function reduction(
     name,
     opClass: "reduce",
     arity: 1,
+    attributes: { axes: "integers" },
     doc: `${doc} Attribute: axes (increasing).`,
     infer: (inputs, attributes) => {
       const type = asTensor(name, inputs[0]);
       const axes = numbers(attributes, "axes");
-      requireThat(type.dtype === "f32" && axes.every((axis) => axis < type.shape.length), name, `f32 with axes [${axes.join(",")}]`, inputs);
-      return tensor("f32", type.shape.filter((_n, i) => !axes.includes(i)));
+      requireThat(
+        type.dtype === "f32" && areAxes(axes, type.shape.length),
+        name,
+        `f32 with axes [${axes.join(",")}]`,
+        inputs,
+      );
+      return tensor(
+        "f32",
+        type.shape.filter((_n, i) => !axes.includes(i)),
+      );
     },
     eval: (inputs, attributes, type) => {
       const axes = numbers(attributes, "axes");
@@ -34,7 +43,10 @@ function reduction(
       return result;
     },
     vjp: vjp!,
-    cost: (inputs, _attributes, type) => ({ ...streamingCost(inputs, type, 0), flops: streamingCost([], inputs[0]!, 1).flops }),
+    cost: (inputs, _attributes, type) => ({
+      ...streamingCost(inputs, type, 0),
+      flops: streamingCost([], inputs[0]!, 1).flops,
+    }),
     samples: () => [
       { inputs: [tensor("f32", [2, 3, 4])], attributes: { axes: [2] } },
       { inputs: [tensor("f32", [2, 3, 4])], attributes: { axes: [0, 1] } },
@@ -46,15 +58,27 @@ const keptAxes = (rank: number, axes: readonly number[]): number[] =>
   Array.from({ length: rank }, (_unused, i) => i).filter((i) => !axes.includes(i));
 
 export const reduceOps: readonly OpRecord[] = [
-  reduction("sum", "Sum over axes.", 0, (a, b) => a + b, ({ builder, node, inputs, cotangent }) => {
-    const shape = builder.shape(inputs[0]!);
-    return [builder.broadcast(cotangent, shape, keptAxes(shape.length, numbers(node.attributes, "axes")))];
-  }),
-  reduction("reduce_max", "Largest entry over axes; the gradient goes to every entry that equals it.", -Infinity, Math.max, ({ builder, node, inputs, output, cotangent }) => {
-    const shape = builder.shape(inputs[0]!);
-    const kept = keptAxes(shape.length, numbers(node.attributes, "axes"));
-    const isLargest = builder.add("eq", [inputs[0]!, builder.broadcast(output, shape, kept)]);
-    const g = builder.broadcast(cotangent, shape, kept);
-    return [builder.add("select", [isLargest, g, builder.zerosLike(g)])];
-  }),
+  reduction(
+    "sum",
+    "Sum over axes.",
+    0,
+    (a, b) => a + b,
+    ({ builder, node, inputs, cotangent }) => {
+      const shape = builder.shape(inputs[0]!);
+      return [builder.broadcast(cotangent, shape, keptAxes(shape.length, numbers(node.attributes, "axes")))];
+    },
+  ),
+  reduction(
+    "reduce_max",
+    "Largest entry over axes; the gradient goes to every entry that equals it.",
+    -Infinity,
+    Math.max,
+    ({ builder, node, inputs, output, cotangent }) => {
+      const shape = builder.shape(inputs[0]!);
+      const kept = keptAxes(shape.length, numbers(node.attributes, "axes"));
+      const isLargest = builder.add("eq", [inputs[0]!, builder.broadcast(output, shape, kept)]);
+      const g = builder.broadcast(cotangent, shape, kept);
+      return [builder.add("select", [isLargest, g, builder.zerosLike(g)])];
+    },
+  ),
 ];
