@@ -1,0 +1,214 @@
+/** From `adapter_config.json` to what is adapted where, and to the config that is written back. */
+import { type DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
+import type { ModuleInfo } from "../../models/model.ts";
+import type { FieldDeclaration, FieldValue } from "../fields.ts";
+import { peftVersion } from "./common.ts";
+import { defaultFeedforward } from "./defaults.ts";
+import { type MatchRules, plainEndMatcher } from "./match.ts";
+import { compilePatterns } from "./patterns.ts";
+import { type MethodProfile, profileOf } from "./profiles.ts";
+import { sorted } from "./python-text.ts";
+import { checkFeedforward, checkTogether, configObject, type Fields, peftTypeOf, readFields } from "./read.ts";
+import { findTargets } from "./targets.ts";
+import {
+  biasMode,
+  findModulesToSave,
+  type TrainedBaseTensor,
+  trainedBaseTensors,
+  withTaskHeads,
+} from "./trained-base.ts";
+
+/** What the config reader needs to know of a method. */
+export interface MethodConfig {
+  readonly peftType: string;
+  readonly fields: readonly FieldDeclaration[];
+  /** Kinds of modules it adapts: linear, embedding, norm, attention. */
+  readonly siteKinds: readonly string[];
+  /**
+   * Settles fields that depend on each other (OFT's `r` and `oft_block_size`): returns the fields to change. `present`
+   * names the declared fields that the config holds.
+   */
+  settle?(fields: Fields, present: ReadonlySet<string>, sink: DiagnosticSink): Fields;
+}
+
+export interface AdapterSite {
+  readonly module: ModuleInfo;
+  /** Number of the site in the model's order. */
+  readonly index: number;
+  /** The fields that hold for this module: patterns applied. For IA3 with `is_feedforward`. */
+  readonly fields: Fields;
+}
+
+export interface ResolvedAdapter {
+  readonly peftType: string;
+  /** Every field with its value, `peft_type` excluded. */
+  readonly fields: Fields;
+  /** Names of the fields that the config held. */
+  readonly present: ReadonlySet<string>;
+  readonly sites: readonly AdapterSite[];
+  /** Paths of the modules that train in full. */
+  readonly modulesToSave: readonly string[];
+  readonly bias: "none" | "all" | "targets";
+  /** Tensors of the base that train: those of `modulesToSave`, and biases. */
+  readonly trainedBase: readonly TrainedBaseTensor[];
+  /** `adapter_config.json` as it is written. */
+  readonly savedConfig: Fields;
+  /** Names of the fields that Python writes as floats (`1.0`). */
+  readonly floatFields: ReadonlySet<string>;
+}
+
+/**
+ * Resolves a config for one method on one model. `modelConfig` is the base's `config.json`. Throws CONFIG-... and
+ * METHOD-UNSUPPORTED; never anything but WebpeftError, whatever `config` holds.
+ */
+export function resolveAdapter(
+  config: unknown,
+  method: MethodConfig,
+  modules: readonly ModuleInfo[],
+  modelConfig: Readonly<Record<string, unknown>>,
+  sink: DiagnosticSink,
+): ResolvedAdapter {
+  const given = configObject(config);
+  peftTypeOf(given, [method.peftType]);
+  const profile = profileOf(method.peftType);
+  const read = readFields(given, method.fields, profile, sink);
+  const changed = { ...read.fields, ...method.settle?.(read.fields, read.present, sink) };
+  const base = withHeads(changed);
+  checkTogether(base, profile);
+  const modelType = typeof modelConfig.model_type === "string" ? modelConfig.model_type : "custom";
+  const located = locate(base, method, profile, modelType, modules, sink);
+  const fields = correctLayout(located.fields, read.present, located.hits, profile, sink);
+  const patterns = compilePatterns(fields, read.declarations);
+  const feedforward = plainEndMatcher(names(fields.feedforward_modules), "feedforward_modules");
+  const sites = located.hits.map((module, index): AdapterSite => {
+    const own = patterns.fieldsOf(module.path);
+    return {
+      module,
+      index,
+      fields: profile.table === "ia3" ? { ...own, is_feedforward: feedforward(module.path) } : own,
+    };
+  });
+  patterns.finish(sink);
+  const bias = biasMode(typeof fields.bias === "string" ? fields.bias : "none");
+  const taskType = text(fields.task_type);
+  const modulesToSave = findModulesToSave(list(fields.modules_to_save) ?? [], taskType, modules, sink);
+  const targets = new Set(located.hits.map((module) => module.path));
+  return {
+    peftType: method.peftType,
+    fields,
+    present: read.present,
+    sites,
+    modulesToSave,
+    bias,
+    trainedBase: trainedBaseTensors(modules, targets, modulesToSave, bias),
+    savedConfig: { ...read.unknown, ...savedFields(method.peftType, fields, given, profile, modelConfig) },
+    floatFields: new Set(read.declarations.filter((d) => d.type.startsWith("float")).map((d) => d.name)),
+  };
+}
+
+const text = (value: FieldValue | undefined): string | null => (typeof value === "string" ? value : null);
+const list = (value: FieldValue | undefined): readonly string[] | null =>
+  Array.isArray(value) ? value.filter((item) => typeof item === "string") : null;
+const names = (value: FieldValue | undefined): MatchRules["targets"] => text(value) ?? list(value);
+
+function withHeads(fields: Fields): Fields {
+  if (!Object.hasOwn(fields, "modules_to_save")) return fields;
+  return { ...fields, modules_to_save: withTaskHeads(list(fields.modules_to_save), text(fields.task_type)) };
+}
+
+/** Finds the targets and stores them in the fields as PEFT does; a method without targets has no sites. */
+function locate(
+  fields: Fields,
+  method: MethodConfig,
+  profile: MethodProfile,
+  modelType: string,
+  modules: readonly ModuleInfo[],
+  sink: DiagnosticSink,
+): { fields: Fields; hits: readonly ModuleInfo[] } {
+  if (!Object.hasOwn(fields, "target_modules")) return { fields, hits: [] };
+  const layers = fields.layers_to_transform ?? null;
+  const rules: MatchRules = {
+    targets: names(fields.target_modules),
+    exclude: names(fields.exclude_modules),
+    modulesToSave: list(fields.modules_to_save) ?? [],
+    layers: typeof layers === "number" || layers === null ? layers : (layers as readonly number[]),
+    layersPattern: names(fields.layers_pattern),
+  };
+  const { peftType, siteKinds } = method;
+  const taskType = text(fields.task_type);
+  const settled = profile.table === "ia3" ? settleFeedforward(fields, modelType) : fields;
+  const found = findTargets({ peftType, profile, siteKinds, rules, taskType, modelType, modules }, sink);
+  const kept = profile.targetIsName ? (fields.target_modules ?? found.targets?.[0] ?? null) : found.targets;
+  return { fields: { ...settled, target_modules: kept }, hits: found.hits };
+}
+
+function settleFeedforward(fields: Fields, modelType: string): Fields {
+  checkFeedforward(fields.target_modules, fields.feedforward_modules);
+  if ((fields.feedforward_modules ?? null) !== null) return fields;
+  const value = defaultFeedforward(modelType);
+  if (value !== undefined) return { ...fields, feedforward_modules: value };
+  throw new WebpeftError("CONFIG-FEEDFORWARD", {
+    message: "Please specify `feedforward_modules` in `peft_config`",
+    where: "feedforward_modules",
+    expected: "names of targets; [] for none",
+    got: "null",
+  });
+}
+
+/** `fan_in_fan_out` is what the base stores: the value of the last adapted layer, corrected with a warning. */
+function correctLayout(
+  fields: Fields,
+  present: ReadonlySet<string>,
+  hits: readonly ModuleInfo[],
+  profile: MethodProfile,
+  sink: DiagnosticSink,
+): Fields {
+  const last = hits.filter((module) => module.kind === "linear").at(-1);
+  if (last === undefined) return fields;
+  const transposed = last.layout === "conv1d";
+  if (transposed && profile.linearOnly) {
+    sink.note("CONFIG-CONV1D", {
+      message: "PEFT cannot load this adapter: it does not apply the method to Conv1D layers.",
+      where: last.path,
+    });
+  }
+  if (!Object.hasOwn(fields, "fan_in_fan_out") || fields.fan_in_fan_out === transposed) return fields;
+  const [layer, now] = transposed ? ["Conv1D", "True"] : ["torch.nn.Linear", "False"];
+  const message = `fan_in_fan_out is set to ${transposed ? "False" : "True"} but the target module is \`${layer}\`. Setting fan_in_fan_out to ${now}.`;
+  if (present.has("fan_in_fan_out")) sink.warn("CONFIG-FAN-IN-FAN-OUT", { message, where: "fan_in_fan_out" });
+  else sink.note("CONFIG-FAN-IN-FAN-OUT", { message, where: "fan_in_fan_out" });
+  return { ...fields, fan_in_fan_out: transposed };
+}
+
+/** The fields as PEFT writes them: sets sorted, inference mode on, version, base and class filled in. */
+function savedFields(
+  peftType: string,
+  fields: Fields,
+  given: Fields,
+  profile: MethodProfile,
+  modelConfig: Readonly<Record<string, unknown>>,
+): Fields {
+  const sets = profile.sets.filter((name) => Array.isArray(fields[name]));
+  const sortedSets = Object.fromEntries(sets.map((name) => [name, sorted(list(fields[name]) ?? [])]));
+  const name = modelConfig._name_or_path;
+  const baseName = text(fields.base_model_name_or_path) || (typeof name === "string" && name !== "" ? name : null);
+  return {
+    ...fields,
+    ...sortedSets,
+    peft_type: peftType,
+    peft_version: text(fields.peft_version) ?? peftVersion,
+    inference_mode: true,
+    base_model_name_or_path: baseName,
+    auto_mapping: Object.hasOwn(given, "auto_mapping") ? fields.auto_mapping! : autoMapping(fields, modelConfig),
+  };
+}
+
+/** Class and module of the base; PEFT writes them when there is no task type. */
+function autoMapping(fields: Fields, modelConfig: Readonly<Record<string, unknown>>): FieldValue {
+  const architectures: unknown = modelConfig.architectures;
+  const className: unknown = Array.isArray(architectures) ? architectures[0] : undefined;
+  const type = modelConfig.model_type;
+  if ((fields.task_type ?? null) !== null || typeof className !== "string" || typeof type !== "string") return null;
+  const folder = type.replaceAll("-", "_");
+  return { base_model_class: className, parent_library: `transformers.models.${folder}.modeling_${folder}` };
+}
