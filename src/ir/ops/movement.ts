@@ -1,7 +1,17 @@
 /** Movement ops: the result is a view of the inputs. Codegen turns them into index maps, so they cost nothing where they are fused. */
 import type { OpRecord } from "../op-record.ts";
 import { sameShape, tensor } from "../types.ts";
-import { asTensor, forEachIndex, numbers, requireThat, sizeOf, streamingCost, stridesOf, value } from "./common.ts";
+import {
+  asTensor,
+  forEachIndex,
+  isAxis,
+  numbers,
+  requireThat,
+  sizeOf,
+  streamingCost,
+  stridesOf,
+  value,
+} from "./common.ts";
 
 const movement = (record: Omit<OpRecord, "opClass" | "cost">): OpRecord => ({
   ...record,
@@ -15,6 +25,7 @@ export const movementOps: readonly OpRecord[] = [
   movement({
     name: "reshape",
     arity: 1,
+    attributes: { shape: "shape" },
     doc: "The same elements in row-major order under another shape. Attribute: shape.",
     infer: (inputs, attributes) => {
       const type = asTensor("reshape", inputs[0]);
@@ -34,6 +45,7 @@ export const movementOps: readonly OpRecord[] = [
   movement({
     name: "transpose",
     arity: 1,
+    attributes: { permutation: "integers" },
     doc: "Axis i of the result is axis permutation[i] of the input. Attribute: permutation.",
     infer: (inputs, attributes) => {
       const type = asTensor("transpose", inputs[0]);
@@ -71,6 +83,7 @@ export const movementOps: readonly OpRecord[] = [
   movement({
     name: "broadcast",
     arity: 1,
+    attributes: { shape: "shape", axes: "integers" },
     doc: "Input axis i becomes axis axes[i] of the result; the other axes repeat. Attributes: shape, axes (increasing).",
     infer: (inputs, attributes) => {
       const type = asTensor("broadcast", inputs[0]);
@@ -113,6 +126,7 @@ export const movementOps: readonly OpRecord[] = [
   movement({
     name: "slice",
     arity: 1,
+    attributes: { start: "integers", limit: "integers" },
     doc: "Elements start[i] to limit[i] (exclusive) of every axis. Attributes: start, limit.",
     infer: (inputs, attributes) => {
       const type = asTensor("slice", inputs[0]);
@@ -120,6 +134,7 @@ export const movementOps: readonly OpRecord[] = [
       const limit = numbers(attributes, "limit");
       const fits =
         start.length === type.shape.length &&
+        limit.length === start.length &&
         start.every((s, i) => s >= 0 && s < limit[i]! && limit[i]! <= type.shape[i]!);
       requireThat(fits, "slice", `axes that hold [${start.join(",")}] to [${limit.join(",")}]`, inputs);
       return tensor(
@@ -146,13 +161,14 @@ export const movementOps: readonly OpRecord[] = [
   movement({
     name: "pad",
     arity: 1,
+    attributes: { low: "integers", high: "integers" },
     doc: "Zeros around the input: low[i] before and high[i] after along axis i. Attributes: low, high.",
     infer: (inputs, attributes) => {
       const type = asTensor("pad", inputs[0]);
       const low = numbers(attributes, "low");
       const high = numbers(attributes, "high");
       requireThat(
-        low.length === type.shape.length && [...low, ...high].every((n) => n >= 0),
+        low.length === type.shape.length && high.length === low.length && [...low, ...high].every((n) => n >= 0),
         "pad",
         `rank ${low.length}`,
         inputs,
@@ -186,6 +202,7 @@ export const movementOps: readonly OpRecord[] = [
   movement({
     name: "concat",
     arity: "variadic",
+    attributes: { axis: "integer" },
     doc: "The inputs one after the other along an axis. Attribute: axis.",
     infer: (inputs, attributes) => {
       const types = inputs.map((t) => asTensor("concat", t));
@@ -198,7 +215,7 @@ export const movementOps: readonly OpRecord[] = [
           t.shape.every((n, i) => i === axis || n === first.shape[i]),
       );
       requireThat(
-        fits && axis < first.shape.length,
+        fits && isAxis(axis, first.shape.length),
         "concat",
         `one dtype and shapes equal but for axis ${axis}`,
         inputs,

@@ -4,7 +4,17 @@
  */
 import type { Attributes } from "../graph.ts";
 import type { OpRecord } from "../op-record.ts";
-import { type OperatorType, operatorType, sameShape, type Type, tensor } from "../types.ts";
+import {
+  f32,
+  type OperatorType,
+  operatorType,
+  sameShape,
+  sameType,
+  type TensorType,
+  type Type,
+  tensor,
+  u32Scalar,
+} from "../types.ts";
 import { asTensor, noCost, numbers, requireThat, sizeOf } from "./common.ts";
 
 function asOperator(op: string, inputs: readonly Type[], at: number): OperatorType {
@@ -18,7 +28,11 @@ const operatorOp = (
   arity: OpRecord["arity"],
   doc: string,
   infer: (inputs: readonly Type[], attributes: Attributes) => Type,
-): OpRecord => ({ name, opClass: "operator", arity, doc, infer, vjp: "nondifferentiable", cost: noCost });
+  attributes: NonNullable<OpRecord["attributes"]> = {},
+): OpRecord => ({ name, opClass: "operator", arity, attributes, doc, infer, vjp: "nondifferentiable", cost: noCost });
+
+/** Whether a tensor is f32 of this rank. */
+const isFloat = (type: TensorType, rank: number): boolean => type.dtype === "f32" && type.shape.length === rank;
 
 /** Sites: the places of a base model that an adapter may change. `attach` replaces every one of them. */
 const siteOps: readonly OpRecord[] = [
@@ -29,15 +43,12 @@ const siteOps: readonly OpRecord[] = [
     (inputs) => {
       const x = asTensor("site.linear", inputs[0]);
       const w = asTensor("site.linear", inputs[1]);
-      const bias = inputs[2] === undefined || sameShape(asTensor("site.linear", inputs[2]).shape, [w.shape[0]!]);
-      requireThat(
-        w.shape.length === 2 && x.shape.at(-1) === w.shape[1] && bias,
-        "site.linear",
-        "x[..., in], W[out,in], b[out]",
-        inputs,
-      );
+      const bias = inputs[2] === undefined || sameType(inputs[2], f32(w.shape[0]!));
+      const fits = isFloat(w, 2) && x.dtype === "f32" && x.shape.at(-1) === w.shape[1] && bias && inputs.length <= 3;
+      requireThat(fits, "site.linear", "f32 x[..., in], W[out,in], b[out]", inputs);
       return tensor("f32", [...x.shape.slice(0, -1), w.shape[0]!]);
     },
+    { path: "text" },
   ),
   operatorOp(
     "site.embedding",
@@ -46,14 +57,10 @@ const siteOps: readonly OpRecord[] = [
     (inputs) => {
       const table = asTensor("site.embedding", inputs[0]);
       const ids = asTensor("site.embedding", inputs[1]);
-      requireThat(
-        table.shape.length === 2 && ids.dtype === "i32",
-        "site.embedding",
-        "a table [v,d] and i32 ids",
-        inputs,
-      );
+      requireThat(isFloat(table, 2) && ids.dtype === "i32", "site.embedding", "a table f32[v,d] and i32 ids", inputs);
       return tensor("f32", [...ids.shape, table.shape[1]!]);
     },
+    { path: "text" },
   ),
   operatorOp(
     "site.norm",
@@ -61,42 +68,59 @@ const siteOps: readonly OpRecord[] = [
     "Normalisation over the last axis, times gain (+ bias). Inputs: x, gain [d], optionally bias [d]. Attributes: path, kind (rms | layer), epsilon.",
     (inputs) => {
       const x = asTensor("site.norm", inputs[0]);
-      requireThat(
-        sameShape(asTensor("site.norm", inputs[1]).shape, [x.shape.at(-1)!]),
-        "site.norm",
-        "x[..., d], gain[d]",
-        inputs,
-      );
+      const vector = f32(x.shape.at(-1) ?? 0);
+      const vectors = inputs.slice(1);
+      const fits = vectors.length >= 1 && vectors.length <= 2 && vectors.every((type) => sameType(type, vector));
+      requireThat(x.dtype === "f32" && fits, "site.norm", "f32 x[..., d], gain[d], bias[d]", inputs);
       return x;
     },
+    { path: "text", kind: "text", epsilon: "number" },
   ),
 ];
 
 export const operatorOps: readonly OpRecord[] = [
   operatorOp("op.dense", 1, "The matrix [out, in] as an operator.", (inputs) => {
     const type = asTensor("op.dense", inputs[0]);
-    requireThat(type.shape.length === 2 && type.dtype === "f32", "op.dense", "f32[out,in]", inputs);
+    requireThat(isFloat(type, 2), "op.dense", "f32[out,in]", inputs);
     return operatorType(type.shape[0]!, type.shape[1]!);
   }),
   operatorOp("op.diag", 1, "Diagonal operator from its entries [n].", (inputs) => {
     const type = asTensor("op.diag", inputs[0]);
-    requireThat(type.shape.length === 1, "op.diag", "f32[n]", inputs);
+    requireThat(isFloat(type, 1), "op.diag", "f32[n]", inputs);
     return operatorType(type.shape[0]!, type.shape[0]!);
   }),
   operatorOp("op.blockdiag", 1, "Block-diagonal operator from its blocks [g, out/g, in/g].", (inputs) => {
     const type = asTensor("op.blockdiag", inputs[0]);
-    requireThat(type.shape.length === 3, "op.blockdiag", "f32[g,o,i]", inputs);
+    requireThat(isFloat(type, 3), "op.blockdiag", "f32[g,o,i]", inputs);
     const [g, o, i] = type.shape as [number, number, number];
     return operatorType(g * o, g * i);
   }),
-  operatorOp("op.identity", 0, "Identity. Attribute: size.", (_inputs, attributes) =>
-    operatorType(attributes.size as number, attributes.size as number),
+  operatorOp(
+    "op.identity",
+    0,
+    "Identity. Attribute: size.",
+    (_inputs, attributes) => operatorType(attributes.size as number, attributes.size as number),
+    { size: "integer" },
   ),
   operatorOp(
     "op.shuffle",
     0,
     "Permutation as a view: y = x.reshape(shape).transpose(permutation).flatten(). Attributes: shape, permutation.",
-    (_inputs, attributes) => operatorType(sizeOf(numbers(attributes, "shape")), sizeOf(numbers(attributes, "shape"))),
+    (inputs, attributes) => {
+      const shape = numbers(attributes, "shape");
+      const sorted = [...numbers(attributes, "permutation")].sort((a, b) => a - b);
+      requireThat(
+        sameShape(
+          sorted,
+          shape.map((_n, i) => i),
+        ),
+        "op.shuffle",
+        "a permutation of the axes of shape",
+        inputs,
+      );
+      return operatorType(sizeOf(shape), sizeOf(shape));
+    },
+    { shape: "shape", permutation: "integers" },
   ),
   operatorOp("op.compose", "variadic", "Product: op.compose(A, B) x = A (B x).", (inputs) => {
     const types = inputs.map((_t, i) => asOperator("op.compose", inputs, i));
@@ -120,7 +144,7 @@ export const operatorOps: readonly OpRecord[] = [
   }),
   operatorOp("op.scale", 2, "Operator times a scalar f32[].", (inputs) => {
     const type = asOperator("op.scale", inputs, 0);
-    requireThat(sameShape(asTensor("op.scale", inputs[1]).shape, []), "op.scale", "an operator and f32[]", inputs);
+    requireThat(isFloat(asTensor("op.scale", inputs[1]), 0), "op.scale", "an operator and f32[]", inputs);
     return type;
   }),
   operatorOp("op.transpose", 1, "Transposed operator.", (inputs) => {
@@ -131,7 +155,16 @@ export const operatorOps: readonly OpRecord[] = [
     "op.dropout",
     3,
     "Random diagonal that varies over tokens: entries 0 with probability p, else 1/(1-p). Inputs: seed, step, sample offset (u32[]). Attributes: size, p, site, tensor.",
-    (_inputs, attributes) => operatorType(attributes.size as number, attributes.size as number),
+    (inputs, attributes) => {
+      requireThat(
+        inputs.every((type) => sameType(type, u32Scalar)),
+        "op.dropout",
+        "three u32 scalars",
+        inputs,
+      );
+      return operatorType(attributes.size as number, attributes.size as number);
+    },
+    { size: "integer", p: "number", site: "integer", tensor: "integer" },
   ),
   operatorOp("op.apply", 2, "x [..., in] through an operator: [..., out].", (inputs) => {
     const type = asOperator("op.apply", inputs, 0);

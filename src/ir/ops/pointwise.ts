@@ -358,6 +358,7 @@ export const pointwiseOps: readonly OpRecord[] = [
     name: "cast",
     opClass: "pointwise",
     arity: 1,
+    attributes: { dtype: "dtype" },
     doc: "The value in another dtype; f16 and bf16 expand exactly to f32; f32 to integers truncates. Attribute: dtype.",
     infer: (inputs, attributes) => tensor(attributes.dtype as DType, asTensor("cast", inputs[0]).shape),
     eval: (inputs, attributes, type) => {
