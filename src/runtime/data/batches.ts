@@ -1,0 +1,82 @@
+/**
+ * Batches as a pure function of (examples, seed, step), so that a resumed run sees what an uninterrupted one would have seen. Every epoch is
+ * a permutation of the examples; the last batch of an epoch is filled with empty rows.
+ */
+import { openUniform, threefry } from "../../ir/threefry.ts";
+import { countedLabels, type Example, ignored } from "./examples.ts";
+
+/** One micro-batch, padded on the right. `counted` is the number of labels that count. */
+export interface Batch {
+  readonly input_ids: Int32Array;
+  readonly labels: Int32Array;
+  readonly counted: number;
+  /** Tokens that are not padding. */
+  readonly tokens: number;
+}
+
+/** Fisher-Yates with draws that depend on (seed, epoch) only. */
+export function permutation(size: number, seed: number, epoch: number): Uint32Array {
+  const order = Uint32Array.from({ length: size }, (_unused, i) => i);
+  for (let i = size - 1; i > 0; i--) {
+    const j = Math.floor(openUniform(threefry(seed, epoch, i, 0x5eed)[0]) * (i + 1));
+    [order[i], order[j]] = [order[j]!, order[i]!];
+  }
+  return order;
+}
+
+/** The examples of one batch of `size` rows and `length` places; missing examples are rows without labels. */
+export function padBatch(examples: readonly Example[], size: number, length: number, padToken: number): Batch {
+  const input_ids = new Int32Array(size * length).fill(padToken);
+  const labels = new Int32Array(size * length).fill(ignored);
+  examples.forEach((example, row) => {
+    input_ids.set(example.ids, row * length);
+    labels.set(example.labels, row * length);
+  });
+  const sum = (f: (example: Example) => number): number => examples.reduce((total, example) => total + f(example), 0);
+  return { input_ids, labels, counted: sum(countedLabels), tokens: sum((example) => example.ids.length) };
+}
+
+export interface BatchPlan {
+  /** Rows of a micro-batch, and micro-batches of a step. */
+  readonly batch: number;
+  readonly accumulate: number;
+  readonly length: number;
+  readonly seed: number;
+  readonly padToken: number;
+  /** False keeps the order of the file. */
+  readonly shuffle: boolean;
+}
+
+export class Batches {
+  readonly stepsPerEpoch: number;
+  private epoch = -1;
+  private order: Uint32Array = new Uint32Array();
+
+  constructor(
+    private readonly examples: readonly Example[],
+    private readonly plan: BatchPlan,
+  ) {
+    this.stepsPerEpoch = Math.ceil(examples.length / (plan.batch * plan.accumulate));
+  }
+
+  /** The micro-batches of a step, step 0 first. */
+  step(step: number): Batch[] {
+    const { batch, accumulate, length, padToken } = this.plan;
+    const order = this.orderOf(Math.floor(step / this.stepsPerEpoch));
+    const first = (step % this.stepsPerEpoch) * batch * accumulate;
+    return Array.from({ length: accumulate }, (_unused, micro) => {
+      const start = first + micro * batch;
+      const rows = [...order.subarray(start, start + batch)].map((i) => this.examples[i]!);
+      return padBatch(rows, batch, length, padToken);
+    });
+  }
+
+  private orderOf(epoch: number): Uint32Array {
+    if (epoch !== this.epoch) {
+      const { seed, shuffle } = this.plan;
+      this.order = shuffle ? permutation(this.examples.length, seed, epoch) : Uint32Array.from(this.examples.keys());
+      this.epoch = epoch;
+    }
+    return this.order;
+  }
+}
