@@ -1,0 +1,149 @@
+/** A folder of files, wherever it is: on disk, in memory, behind a URL. */
+import { WebpeftError } from "../../ir/diagnostics.ts";
+import { notFound, readError, systemCode } from "./errors.ts";
+import { type JsonObject, parseJsonObject } from "./json.ts";
+import { type ByteSource, blobSource, bytesSource, fileSource } from "./source.ts";
+import { type UrlOptions, urlSource } from "./url.ts";
+
+export interface FileTree {
+  /** Path or URL as the user gave it. */
+  readonly name: string;
+  /** Names of the files in the folder itself, sorted; undefined where files can only be asked for by name (URLs). */
+  list(): Promise<readonly string[] | undefined>;
+  /** The file of that relative path, or undefined when there is none. */
+  open(path: string, options?: UrlOptions): Promise<ByteSource | undefined>;
+}
+
+export type FileData = Blob | Uint8Array | ArrayBuffer | string;
+/** Files in memory by name; a string is text. */
+export type FileRecord = Readonly<Record<string, FileData>>;
+
+/** What a folder may be given as: a path (Node), a URL, files in memory, or a tree. */
+export type FolderSource = string | URL | FileTree | FileRecord;
+
+export async function openFolder(source: FolderSource): Promise<FileTree> {
+  if (source instanceof URL) return source.protocol === "file:" ? nodeUrlTree(source) : urlTree(source.href);
+  if (typeof source !== "string") return isTree(source) ? source : recordTree(source);
+  if (/^https?:\/\//.test(source)) return urlTree(source);
+  return isNode() ? nodeTree(source) : urlTree(new URL(source, globalThis.location?.href).href);
+}
+
+const isNode = (): boolean => typeof process === "object" && typeof process.versions?.node === "string";
+const isTree = (source: FileTree | FileRecord): source is FileTree => typeof source.open === "function";
+
+async function nodeUrlTree(url: URL): Promise<FileTree> {
+  const { fileURLToPath } = await import("node:url");
+  return nodeTree(fileURLToPath(url));
+}
+
+/** A folder on disk. Throws `FILE-NOT-FOUND` when there is none, `FILE-NOT-A-FOLDER` when the path is a file. */
+export async function nodeTree(folder: string): Promise<FileTree> {
+  const { readdir, stat } = await import("node:fs/promises");
+  const { join } = await import("node:path");
+  const known = await stat(folder).catch((error: unknown) => {
+    throw systemCode(error) === "ENOENT"
+      ? new WebpeftError("FILE-NOT-FOUND", { message: "there is no such folder", where: folder })
+      : readError(error, folder);
+  });
+  if (!known.isDirectory()) {
+    throw new WebpeftError("FILE-NOT-A-FOLDER", { message: "a folder was expected", where: folder, got: "a file" });
+  }
+  return {
+    name: folder,
+    async list() {
+      const entries = await readdir(folder, { withFileTypes: true }).catch((error: unknown) => {
+        throw readError(error, folder);
+      });
+      // Links count: the Hub's cache folders consist of them.
+      const files = entries.filter((entry) => !entry.isDirectory()).map((entry) => entry.name);
+      return files.sort();
+    },
+    async open(path) {
+      const file = join(folder, checkPath(folder, path));
+      try {
+        return await fileSource(file);
+      } catch (error) {
+        if (error instanceof WebpeftError && error.code === "FILE-NOT-FOUND") return undefined;
+        throw error;
+      }
+    },
+  };
+}
+
+export function recordTree(files: FileRecord, name = "memory"): FileTree {
+  return {
+    name,
+    list: async () => Object.keys(files).sort(),
+    async open(path) {
+      const data = Object.hasOwn(files, path) ? files[path] : undefined;
+      if (data === undefined) return undefined;
+      if (typeof data === "string") return bytesSource(path, new TextEncoder().encode(data));
+      return data instanceof Blob ? blobSource(path, data) : bytesSource(path, data);
+    },
+  };
+}
+
+/** Files below a URL, which keeps its query (`?download=true`, tokens of signed addresses). */
+export function urlTree(prefix: string): FileTree {
+  const base = new URL(prefix);
+  if (!base.pathname.endsWith("/")) base.pathname += "/";
+  return {
+    name: prefix,
+    list: async () => undefined,
+    open(path, options) {
+      const url = new URL(checkPath(prefix, path).split("/").map(encodeURIComponent).join("/"), base);
+      url.search = base.search;
+      return urlSource(url.href, options);
+    },
+  };
+}
+
+/** Throws `FILE-PATH` for a path that leads out of the folder, as a hostile index file may name. */
+function checkPath(folder: string, path: string): string {
+  const parts = path.split("/");
+  const safe = parts.every((part) => part !== "" && part !== "." && part !== "..") && !/[\\\0]|^[A-Za-z]:/.test(path);
+  if (safe) return path;
+  throw new WebpeftError("FILE-PATH", {
+    message: "a file name leads out of its folder",
+    where: folder,
+    expected: "a relative path inside the folder",
+    got: JSON.stringify(path),
+  });
+}
+
+/** Where a file of a tree is, for messages. */
+export const pathIn = (tree: FileTree, path: string): string => `${tree.name.replace(/\/+$/, "")}/${path}`;
+
+/** Text files of models are a few megabytes; a tokenizer may be 30. */
+const largestText = 512 * 2 ** 20;
+
+/** A text file, or undefined when there is none. Throws `FILE-NOT-UTF8`, `FILE-TOO-LARGE`. */
+export async function readText(tree: FileTree, path: string, options?: UrlOptions): Promise<string | undefined> {
+  const source = await tree.open(path, options);
+  if (source === undefined) return undefined;
+  if (source.size > largestText) {
+    throw new WebpeftError("FILE-TOO-LARGE", {
+      message: "a text file is too large",
+      where: source.name,
+      expected: `at most ${largestText} bytes`,
+      got: `${source.size} bytes`,
+    });
+  }
+  const bytes = await source.read(0, source.size);
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (error) {
+    throw new WebpeftError(
+      "FILE-NOT-UTF8",
+      { message: "a text file is not UTF-8", where: source.name },
+      { cause: error },
+    );
+  }
+}
+
+/** A JSON file that holds an object. Throws `FILE-NOT-FOUND` when there is none, `FILE-JSON` when it is something else. */
+export async function readJson(tree: FileTree, path: string, options?: UrlOptions): Promise<JsonObject> {
+  const text = await readText(tree, path, options);
+  if (text === undefined) throw notFound(pathIn(tree, path));
+  return parseJsonObject(text, pathIn(tree, path));
+}

@@ -1,0 +1,150 @@
+/**
+ * Writing folders in Node so that they are there whole or not at all: everything is written into a hidden folder beside the target,
+ * flushed to the disk, and then renamed.
+ */
+import { WebpeftError } from "../../ir/diagnostics.ts";
+import { systemCode, writeError } from "./errors.ts";
+
+export interface OutputOptions {
+  /** Allows a target that exists and is not empty. Files of other names in it are left alone. */
+  readonly overwrite?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/** A file's content: whole, or piece by piece so that it need not be in memory. */
+export type FileContent = Uint8Array | string | AsyncIterable<Uint8Array>;
+
+type OutputState = "absent" | "empty" | "filled";
+
+/**
+ * Checks, without a trace, that `folder` can be written: absent or empty, or `overwrite`; and that the place is writable. To be called
+ * before hours of work. Throws `FILE-OUTPUT-EXISTS`, `FILE-NOT-A-FOLDER`, `FILE-WRITE`.
+ */
+export async function prepareOutput(folder: string, options: OutputOptions = {}): Promise<void> {
+  const { access, constants } = await import("node:fs/promises");
+  const { dirname, resolve } = await import("node:path");
+  const state = await outputState(folder);
+  if (state === "filled" && !options.overwrite) {
+    throw new WebpeftError("FILE-OUTPUT-EXISTS", {
+      message: "the output folder exists and is not empty",
+      where: folder,
+      help: "Choose another folder, or allow overwriting.",
+    });
+  }
+  let place = resolve(folder);
+  if (state === "absent") {
+    do place = dirname(place);
+    while ((await outputState(place)) === "absent" && place !== dirname(place));
+  }
+  await access(place, constants.W_OK).catch((error: unknown) => {
+    throw writeError(error, folder);
+  });
+}
+
+async function outputState(folder: string): Promise<OutputState> {
+  const { readdir } = await import("node:fs/promises");
+  try {
+    return (await readdir(folder)).length === 0 ? "empty" : "filled";
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === "ENOENT") return "absent";
+    if (code !== "ENOTDIR") throw writeError(error, folder);
+    throw new WebpeftError("FILE-NOT-A-FOLDER", { message: "a folder was expected", where: folder, got: "a file" });
+  }
+}
+
+/**
+ * Writes a folder of files. A new folder appears with one rename; into an existing one (`overwrite`) the files are renamed one after the
+ * other once all of them are on the disk, and then `obsolete` names are removed. On any error, or when `signal` is aborted, nothing is
+ * left behind and nothing was replaced. Throws `FILE-OUTPUT-EXISTS`, `FILE-DISK-FULL`, `FILE-WRITE`.
+ */
+export async function writeFolder(
+  folder: string,
+  files: ReadonlyMap<string, FileContent>,
+  options: OutputOptions & { readonly obsolete?: readonly string[] } = {},
+): Promise<void> {
+  const { mkdir, mkdtemp, rename, rm, rmdir } = await import("node:fs/promises");
+  const { basename, dirname, join, resolve } = await import("node:path");
+  await prepareOutput(folder, options);
+  const target = resolve(folder);
+  const made = await mkdir(dirname(target), { recursive: true }).catch((error: unknown) => {
+    throw writeError(error, folder);
+  });
+  let staged: string | undefined;
+  try {
+    staged = await mkdtemp(join(dirname(target), `.${basename(target)}.partial-`));
+    for (const [name, content] of files) await writeNew(join(staged, name), content, options.signal);
+    options.signal?.throwIfAborted();
+    const state = await outputState(folder);
+    if (state === "empty") await rmdir(target);
+    if (state !== "filled") {
+      await publish(staged, target);
+    } else {
+      for (const name of files.keys()) await rename(join(staged, name), join(target, name));
+      for (const name of options.obsolete ?? []) await rm(join(target, name), { force: true });
+    }
+  } catch (error) {
+    if (staged !== undefined) await rm(staged, { recursive: true, force: true });
+    if (made !== undefined) await removeEmpty(dirname(target), made);
+    throw writeError(error, folder);
+  }
+  await rm(staged, { recursive: true, force: true });
+}
+
+/** `mkdtemp` makes folders for the owner alone; the published one gets the mode of any new folder. */
+async function publish(staged: string, target: string): Promise<void> {
+  const { chmod, rename } = await import("node:fs/promises");
+  await chmod(staged, 0o777 & ~process.umask());
+  await rename(staged, target);
+}
+
+/** Takes back the parent folders that were made, `made` being the outermost. */
+async function removeEmpty(innermost: string, made: string): Promise<void> {
+  const { rmdir } = await import("node:fs/promises");
+  const { dirname } = await import("node:path");
+  for (let folder = innermost; folder.startsWith(made); folder = dirname(folder)) {
+    const removed = await rmdir(folder).then(
+      () => true,
+      () => false,
+    );
+    if (!removed) return;
+  }
+}
+
+/** Replaces or creates one file by a rename, flushed to the disk before. Throws `FILE-DISK-FULL`, `FILE-WRITE`. */
+export async function writeFileAtomically(path: string, content: FileContent, signal?: AbortSignal): Promise<void> {
+  const { rename, rm } = await import("node:fs/promises");
+  const { basename, dirname, join } = await import("node:path");
+  const staged = join(dirname(path), `.${basename(path)}.partial-${process.pid}-${crypto.randomUUID().slice(0, 8)}`);
+  try {
+    await writeNew(staged, content, signal);
+    await rename(staged, path);
+  } catch (error) {
+    await rm(staged, { force: true });
+    throw writeError(error, path);
+  }
+}
+
+/** Writes and flushes a file that must not exist yet. */
+async function writeNew(path: string, content: FileContent, signal: AbortSignal | undefined): Promise<void> {
+  const { open } = await import("node:fs/promises");
+  const handle = await open(path, "wx");
+  try {
+    for await (const piece of pieces(content)) {
+      signal?.throwIfAborted();
+      for (let done = 0; done < piece.byteLength; ) {
+        const { bytesWritten } = await handle.write(piece, done, Math.min(piece.byteLength - done, 2 ** 28));
+        done += bytesWritten;
+      }
+    }
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function* pieces(content: FileContent): AsyncGenerator<Uint8Array> {
+  if (typeof content === "string") yield new TextEncoder().encode(content);
+  else if (content instanceof Uint8Array) yield content;
+  else yield* content;
+}
