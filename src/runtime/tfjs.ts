@@ -4,7 +4,6 @@
  * stays flat; bf16 and f16 weights are expanded to f32 once, at upload.
  */
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { type Graph, portName } from "../ir/graph.ts";
 import type { TensorType } from "../ir/types.ts";
 import type { ExecutableProgram, StageName } from "../program.ts";
 import {
@@ -22,9 +21,9 @@ import {
 } from "./executor.ts";
 import { toFloat32, toInt32 } from "./tensor.ts";
 import { type BackendName, type BackendOptions, type LoadedBackend, loadBackend, withBackend } from "./tfjs-backend.ts";
-import { compute } from "./tfjs-ops.ts";
+import { Evaluation, type PreparedStage } from "./tfjs-evaluation.ts";
 import { FrozenNumbers, frozenRoots, type Schedule, schedule } from "./tfjs-schedule.ts";
-import { download, expanded, type OpContext, type TfValue, upload } from "./tfjs-values.ts";
+import { upload } from "./tfjs-values.ts";
 
 export interface TfjsExecutor extends Executor {
   readonly backend: BackendName;
@@ -59,13 +58,6 @@ const floats = (tensor: PortTensor): Float32Array =>
 function portData(tensor: PortTensor, type: TensorType): ArrayLike<number> {
   if (!("bytes" in tensor)) return tensor;
   return type.dtype === "f32" || type.dtype === "f16" || type.dtype === "bf16" ? toFloat32(tensor) : toInt32(tensor);
-}
-
-interface PreparedStage {
-  readonly graph: Graph;
-  readonly numbers: readonly (number | undefined)[];
-  readonly roots: readonly boolean[];
-  readonly schedules: Map<string, Schedule>;
 }
 
 class TfjsInstance implements Instance {
@@ -189,120 +181,5 @@ class TfjsInstance implements Instance {
       }
     });
     this.buffers.clear();
-  }
-}
-
-/** One stage of one run: the values that live, and who owns them. */
-class Evaluation {
-  private readonly values = new Map<number, TfValue>();
-  private readonly owned = new Set<Tensor>();
-
-  constructor(
-    private readonly tf: LoadedBackend["tf"],
-    private readonly stage: PreparedStage,
-    private readonly frozen: Map<string, Tensor>,
-    private readonly portTensor: (name: string) => { tensor: Tensor; owned: boolean },
-  ) {}
-
-  step(id: number, frees: readonly number[]): void {
-    this.values.set(id, this.stage.roots[id] === true ? this.root(id) : this.value(id, (i) => this.values.get(i)!));
-    for (const node of frees) this.release(node);
-  }
-
-  private type(id: number): TensorType {
-    const { type, op } = this.stage.graph.nodes[id]!;
-    if (type.kind !== "tensor") throw new Error(`${op} is operator level; run associate first`);
-    return type;
-  }
-
-  private value(id: number, input: (id: number) => TfValue): TfValue {
-    const node = this.stage.graph.nodes[id]!;
-    const type = this.type(id);
-    if (node.op === "port") {
-      const { tensor, owned } = this.portTensor(portName(node));
-      if (owned) this.owned.add(tensor);
-      return { tensor, type };
-    }
-    const scratch: Tensor[] = [];
-    const use = (tensor: Tensor): Tensor => {
-      scratch.push(tensor);
-      return tensor;
-    };
-    const prepared: OpContext["prepared"] = (i, layout, make) => {
-      const number = this.stage.numbers[node.inputs[i]!];
-      return number === undefined ? use(make()) : this.keep(`${number}:${layout}`, make);
-    };
-    try {
-      const context: OpContext = {
-        tf: this.tf,
-        inputs: node.inputs.map(input),
-        attributes: node.attributes,
-        type,
-        use,
-        prepared,
-      };
-      const tensor = compute(node.op, context);
-      this.owned.add(tensor);
-      return { tensor, type };
-    } finally {
-      for (const tensor of scratch) tensor.dispose();
-    }
-  }
-
-  private keep(key: string, make: () => Tensor): Tensor {
-    const known = this.frozen.get(key);
-    if (known !== undefined) return known;
-    const tensor = make();
-    this.frozen.set(key, tensor);
-    return tensor;
-  }
-
-  /** A frozen root: kept in the instance, computed when it is not there yet. What it is made from is freed again. */
-  private root(id: number): TfValue {
-    const key = `${this.stage.numbers[id]}`;
-    const tensor = this.keep(key, () => {
-      const local = new Map<number, TfValue>();
-      const pull = (i: number): TfValue => {
-        const value = local.get(i) ?? this.value(i, pull);
-        local.set(i, value);
-        return value;
-      };
-      const result = pull(id).tensor;
-      this.owned.delete(result);
-      local.delete(id);
-      for (const value of local.values()) this.free(value);
-      return result;
-    });
-    return { tensor, type: this.type(id) };
-  }
-
-  private free(value: TfValue): void {
-    if (this.owned.delete(value.tensor)) value.tensor.dispose();
-  }
-
-  private release(node: number): void {
-    const value = this.values.get(node);
-    if (value !== undefined) this.free(value);
-    this.values.delete(node);
-  }
-
-  /** All elements of a value, copied. */
-  read(id: number): Float32Array {
-    const value = this.values.get(id)!;
-    const scratch: Tensor[] = [];
-    const use = (tensor: Tensor): Tensor => {
-      scratch.push(tensor);
-      return tensor;
-    };
-    const whole = expanded({ tf: this.tf, use }, value);
-    const data = Float32Array.from(download(whole, value.type.dtype));
-    for (const tensor of scratch) tensor.dispose();
-    return data;
-  }
-
-  dispose(): void {
-    for (const tensor of this.owned) tensor.dispose();
-    this.owned.clear();
-    this.values.clear();
   }
 }
