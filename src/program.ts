@@ -10,7 +10,10 @@
  * `update` (clipping, AdamW on the flat buffers, in place). With accumulation `micro` runs several times and `accumulate` adds gradients.
  * Inference: `forward`. Merging: `merge`, one output per changed base tensor, named by its file key. Fresh adapters: `init`.
  */
-import type { Attributes, Graph } from "./ir/graph.ts";
+import type { Diagnostic } from "./ir/diagnostics.ts";
+import type { Graph } from "./ir/graph.ts";
+import type { DType } from "./ir/types.ts";
+import type { ModelDescription } from "./models/model.ts";
 
 export type StageName = "init" | "prepare" | "project" | "forward" | "micro" | "accumulate" | "update" | "merge";
 
@@ -45,13 +48,50 @@ export interface ExecutableProgram {
   readonly storage: ProgramStorage;
 }
 
-/** One trained or saved tensor of the adapter. The port's name is the checkpoint key. */
+/** How an adapter tensor is known outside: in checkpoints, gradients and optimizer state. */
 export interface AdapterTensor {
+  /** Port name and checkpoint key. */
   readonly key: string;
   readonly shape: readonly number[];
   readonly role: "param" | "buffer";
-  /** Further keys under which the same tensor is saved (ties). */
-  readonly aliases?: readonly string[];
+  readonly dtype: DType;
+  /** Further keys under which the same tensor is saved. */
+  readonly aliases: readonly string[];
+  /** False for what is never in a file. */
   readonly saved: boolean;
-  readonly attributes?: Attributes;
+  /** The base tensor that this is a trained copy of. */
+  readonly copyOf?: string;
+}
+
+/** Everything about the adapter of a program that is not in its graphs. */
+export interface AdapterPlan {
+  readonly peftType: string;
+  readonly method: string;
+  /** `adapter_config.json` as it is written, and which of its fields Python writes as floats. */
+  readonly savedConfig: Readonly<Record<string, unknown>>;
+  readonly floatFields: ReadonlySet<string>;
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly tensors: readonly AdapterTensor[];
+  /** Data of buffers that are made on the host (regenerated projections, index tables), by port name. */
+  readonly data: ReadonlyMap<string, Float32Array | Int32Array>;
+  /** Paths of the adapted modules. */
+  readonly sites: readonly string[];
+  /** Whether a parameter is projected at the start of every step. */
+  readonly projects: boolean;
+}
+
+export type ProgramMode = "train" | "infer" | "merge";
+
+/** A program as executors, sessions and the inspector take it. */
+export interface CompiledProgram extends ExecutableProgram {
+  readonly mode: ProgramMode;
+  readonly batch: number;
+  readonly length: number;
+  /** Whether the graphs read `attention_mask`. */
+  readonly mask: boolean;
+  readonly model: ModelDescription;
+  readonly modelConfig: Readonly<Record<string, unknown>>;
+  /** Absent when the base model runs alone. */
+  readonly adapter?: AdapterPlan;
+  readonly diagnostics: readonly Diagnostic[];
 }

@@ -82,3 +82,38 @@ export function splitPrepare(graph: Graph): PrepareSplit {
     derived,
   };
 }
+
+export interface JoinedStages {
+  readonly prepare: Graph;
+  readonly mains: readonly Graph[];
+  readonly derived: readonly DerivedTensor[];
+}
+
+/** Splits several stages at once: values that they share are derived once and have one name. */
+export function joinPrepared(graphs: readonly Graph[]): JoinedStages {
+  const builder = new Builder("prepare");
+  const derived = new Map<number, DerivedTensor>();
+  const mains = graphs.map((graph) => {
+    const split = splitPrepare(graph);
+    const ids = rebuild(split.prepare, builder);
+    const names = new Map(
+      split.prepare.outputs.map((output) => {
+        const id = ids[output.node]!;
+        const name = `derived.${derived.has(id) ? [...derived.keys()].indexOf(id) : derived.size}`;
+        if (!derived.has(id)) derived.set(id, { name, shape: builder.shape(id) });
+        return [output.name, name] as const;
+      }),
+    );
+    return renamePorts(split.main, names);
+  });
+  const outputs = [...derived].map(([node, { name }]) => ({ name, node }));
+  return { prepare: compact(builder.finish(outputs)), mains, derived: [...derived.values()] };
+}
+
+function renamePorts(graph: Graph, names: ReadonlyMap<string, string>): Graph {
+  const nodes = graph.nodes.map((node) => {
+    const name = node.op === "port" ? names.get(node.attributes.name as string) : undefined;
+    return name === undefined ? node : { ...node, attributes: { ...node.attributes, name } };
+  });
+  return { ...graph, nodes };
+}
