@@ -24,10 +24,11 @@ export function readError(error: unknown, file: string): unknown {
 export const notFound = (file: string, help?: string): WebpeftError =>
   new WebpeftError("FILE-NOT-FOUND", { message: "there is no such file", where: file, ...(help && { help }) });
 
-/** `FILE-DISK-FULL` for a full disk or a file size limit, else `FILE-WRITE`. */
+/** `FILE-DISK-FULL` for a full disk or a file size limit, `FILE-WRITE` for other system errors; all else passes through. */
 export function writeError(error: unknown, file: string): unknown {
-  if (error instanceof WebpeftError || isAbort(error)) return error;
-  const full = ["ENOSPC", "EFBIG", "EDQUOT"].includes(systemCode(error) ?? "");
+  const code = systemCode(error);
+  if (code === undefined || error instanceof WebpeftError) return error;
+  const full = ["ENOSPC", "EFBIG", "EDQUOT"].includes(code);
   return new WebpeftError(
     full ? "FILE-DISK-FULL" : "FILE-WRITE",
     {

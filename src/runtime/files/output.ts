@@ -55,7 +55,7 @@ async function outputState(folder: string): Promise<OutputState> {
 
 /**
  * Writes a folder of files. A new folder appears with one rename; into an existing one (`overwrite`) the files are renamed one after the
- * other once all of them are on the disk, and then `obsolete` names are removed. On any error, or when `signal` is aborted, nothing is
+ * other once all of them are on the disk, and then `obsolete` names are removed. When writing fails, or `signal` is aborted, nothing is
  * left behind and nothing was replaced. Throws `FILE-OUTPUT-EXISTS`, `FILE-DISK-FULL`, `FILE-WRITE`.
  */
 export async function writeFolder(
@@ -75,6 +75,7 @@ export async function writeFolder(
     staged = await mkdtemp(join(dirname(target), `.${basename(target)}.partial-`));
     for (const [name, content] of files) await writeNew(join(staged, name), content, options.signal);
     options.signal?.throwIfAborted();
+    await prepareOutput(folder, options);
     const state = await outputState(folder);
     if (state === "empty") await rmdir(target);
     if (state !== "filled") {

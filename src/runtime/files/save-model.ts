@@ -1,0 +1,77 @@
+/** Writes a model (a merged one, a trained one) as a Hugging Face folder. */
+import { type FileTree, readText } from "./folder.ts";
+import { isJsonObject, pythonJson } from "./json.ts";
+import type { Model } from "./model.ts";
+import { type FileContent, type OutputOptions, writeFolder } from "./output.ts";
+import { torchMetadata } from "./safetensors.ts";
+import { encodeHeader, type TensorPlan } from "./safetensors-header.ts";
+import type { Weights } from "./weights.ts";
+
+/** Files beside config and weights that make a folder usable: tokenizers, generation settings, the licence. */
+const companions = [
+  "generation_config.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  "vocab.json",
+  "vocab.txt",
+  "merges.txt",
+  "tokenizer.model",
+  "spiece.model",
+  "sentencepiece.bpe.model",
+  "chat_template.jinja",
+  "chat_template.json",
+  "LICENSE",
+];
+
+export interface SaveModelOptions extends OutputOptions {
+  /** Called after each tensor that was written, in the order of the weights. */
+  readonly onProgress?: (written: number, total: number, key: string) => void;
+}
+
+/**
+ * Writes `config.json`, one `model.safetensors` (keys, order, shapes and dtypes as the weights give them; read and written one by one)
+ * and copies of the tokenizer files. Whole or not at all. Throws what `writeFolder` and reading throw.
+ */
+export async function saveModel(model: Model, folder: string, options: SaveModelOptions = {}): Promise<void> {
+  const files = new Map<string, FileContent>();
+  files.set("config.json", await configText(model));
+  for (const [name, content] of await companionFiles(model.tree)) files.set(name, content);
+  files.set("model.safetensors", tensorPieces(model.weights, options));
+  await writeFolder(folder, files, options);
+}
+
+/** The file as it was read where the config is unchanged, else as transformers formats it. */
+async function configText(model: Model): Promise<string> {
+  const original = model.tree && (await readText(model.tree, "config.json"));
+  if (original !== undefined) {
+    const parsed: unknown = JSON.parse(original);
+    if (isJsonObject(parsed) && pythonJson(parsed) === pythonJson(model.config)) return original;
+  }
+  return `${pythonJson(model.config)}\n`;
+}
+
+async function companionFiles(tree: FileTree | undefined): Promise<Map<string, Uint8Array>> {
+  const files = new Map<string, Uint8Array>();
+  if (tree === undefined) return files;
+  const listed = await tree.list();
+  for (const name of companions) {
+    if (listed !== undefined && !listed.includes(name)) continue;
+    const source = await tree.open(name);
+    if (source !== undefined) files.set(name, await source.read(0, source.size));
+  }
+  return files;
+}
+
+async function* tensorPieces(weights: Weights, options: SaveModelOptions): AsyncGenerator<Uint8Array> {
+  const plans: TensorPlan[] = weights.keys().map((name) => ({ name, ...weights.info(name)! }));
+  yield encodeHeader(plans, torchMetadata);
+  for (const [done, plan] of plans.entries()) {
+    const tensor = await weights.read(plan.name);
+    const same = tensor.dtype === plan.dtype && tensor.shape.join() === plan.shape.join();
+    if (!same) throw new Error(`the tensor ${plan.name} was announced as ${plan.dtype}[${plan.shape.join(",")}]`);
+    yield tensor.bytes;
+    options.onProgress?.(done + 1, plans.length, plan.name);
+  }
+}
