@@ -81,27 +81,31 @@ export function readFields(
   };
 }
 
-/** The method's own declarations win, except for fields that take a name or a list. */
-function declarationsOf(methodFields: readonly FieldDeclaration[], profile: MethodProfile): FieldDeclaration[] {
-  const byName = new Map<string, FieldDeclaration>();
-  const anyField = (name: string, value: FieldValue): FieldDeclaration => ({
-    name,
-    type: "any",
-    nullable: true,
-    default: value,
-  });
-  for (const [name, value] of Object.entries({ ...profile.passive, ...profile.inert }))
-    byName.set(name, anyField(name, value));
-  for (const name of profile.shared) byName.set(name, sharedFields[name]);
-  for (const field of methodFields)
-    if (byName.get(field.name)?.type !== "any" || isPassive(profile, field.name)) byName.set(field.name, field);
-  for (const field of commonFields) byName.set(field.name, field);
-  if (profile.table === "ia3") byName.set("feedforward_modules", anyField("feedforward_modules", null));
-  return [...byName.values()];
-}
+/** Fields that are read here for every method, whatever its fragment says of them. */
+const reserved: ReadonlySet<string> = new Set([
+  ...["target_modules", "exclude_modules", "modules_to_save", "layers_to_transform", "layers_pattern"],
+  ...["feedforward_modules", "peft_type", ...commonFields.map((field) => field.name)],
+]);
 
-const isPassive = (profile: MethodProfile, name: string): boolean =>
-  Object.hasOwn(profile.passive, name) || Object.hasOwn(profile.inert, name) || name === "init_weights";
+const anyField = (name: string, value: FieldValue): FieldDeclaration => ({
+  name,
+  type: "any",
+  nullable: true,
+  default: value,
+});
+
+/** The method's declarations before those of its profile, which come before what PEFT has beside them. */
+function declarationsOf(methodFields: readonly FieldDeclaration[], profile: MethodProfile): FieldDeclaration[] {
+  const beside = Object.entries({ ...profile.passive, ...profile.inert });
+  const fields = [
+    ...beside.map(([name, value]) => anyField(name, value)),
+    ...profile.shared.map((name) => sharedFields[name]),
+    ...methodFields.filter((field) => !reserved.has(field.name)),
+    ...commonFields,
+    ...(profile.table === "ia3" ? [anyField("feedforward_modules", null)] : []),
+  ];
+  return [...new Map(fields.map((field) => [field.name, field])).values()];
+}
 
 function refusePassive(config: Fields, methodFields: readonly FieldDeclaration[], profile: MethodProfile): void {
   for (const [name, only] of Object.entries(profile.passive)) {
@@ -155,9 +159,9 @@ export function checkTogether(fields: Fields, profile: MethodProfile): void {
     throw new WebpeftError("CONFIG-LAYERS", { message, where, got: shown(fields[where]) });
   };
   const isGiven = (name: string): boolean => (fields[name] ?? null) !== null;
+  const isEmpty = (name: string): boolean => ["[]", '""', "null"].includes(JSON.stringify(fields[name] ?? null));
   const isRegex = typeof fields.target_modules === "string";
-  const needsLayers = isGiven("layers_pattern") && fields.layers_pattern !== "" && !isGiven("layers_to_transform");
-  if (profile.checks.includes("a") && needsLayers) {
+  if (profile.checks.includes("a") && !isEmpty("layers_pattern") && isEmpty("layers_to_transform")) {
     refuse("When `layers_pattern` is specified, `layers_to_transform` must also be specified. ", "layers_pattern");
   }
   if (profile.checks.includes("b") && isRegex && isGiven("layers_to_transform")) {

@@ -7,8 +7,8 @@ import { defaultFeedforward } from "./defaults.ts";
 import { type MatchRules, plainEndMatcher } from "./match.ts";
 import { compilePatterns } from "./patterns.ts";
 import { type MethodProfile, profileOf } from "./profiles.ts";
-import { sorted } from "./python-text.ts";
-import { checkFeedforward, checkTogether, configObject, type Fields, peftTypeOf, readFields } from "./read.ts";
+import { shown, sorted } from "./python-text.ts";
+import { checkFeedforward, checkTogether, configObject, type Fields, readFields } from "./read.ts";
 import { findTargets } from "./targets.ts";
 import {
   biasMode,
@@ -69,7 +69,7 @@ export function resolveAdapter(
   sink: DiagnosticSink,
 ): ResolvedAdapter {
   const given = configObject(config);
-  peftTypeOf(given, [method.peftType]);
+  checkType(given, method.peftType);
   const profile = profileOf(method.peftType);
   const read = readFields(given, method.fields, profile, sink);
   const changed = { ...read.fields, ...method.settle?.(read.fields, read.present, sink) };
@@ -104,6 +104,18 @@ export function resolveAdapter(
     savedConfig: { ...read.unknown, ...savedFields(method.peftType, fields, given, profile, modelConfig) },
     floatFields: new Set(read.declarations.filter((d) => d.type.startsWith("float")).map((d) => d.name)),
   };
+}
+
+/** A config for a method given beside it may leave its type out. */
+function checkType(config: Fields, peftType: string): void {
+  const given = config.peft_type ?? null;
+  if (given === null || given === peftType) return;
+  throw new WebpeftError("CONFIG-TYPE-MISMATCH", {
+    message: "The config is for another method.",
+    where: "peft_type",
+    expected: peftType,
+    got: shown(given),
+  });
 }
 
 const text = (value: FieldValue | undefined): string | null => (typeof value === "string" ? value : null);

@@ -1,0 +1,350 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { DiagnosticSink, WebpeftError } from "../../src/ir/diagnostics.ts";
+import { type MethodConfig, peftTypeOf, resolveAdapter } from "../../src/methods/config/index.ts";
+import { goldenCases, goldenJson } from "./golden.ts";
+import { fourierft, handWritten, ia3, lora, oft, vera } from "./methods.ts";
+import { bert, gpt2, llama } from "./models.ts";
+
+const models = { llama, gpt2, "bert-cls": bert };
+const llamaConfig = { model_type: "llama", architectures: ["LlamaForCausalLM"] };
+const resolve = (method: MethodConfig, config: Record<string, unknown>, sink = new DiagnosticSink()) =>
+  resolveAdapter({ peft_type: method.peftType, ...config }, method, llama(), llamaConfig, sink);
+
+function errorOf(action: () => unknown): WebpeftError {
+  try {
+    action();
+  } catch (error) {
+    expect(error).toBeInstanceOf(WebpeftError);
+    return error as WebpeftError;
+  }
+  throw new Error("nothing was thrown");
+}
+
+/** Set-valued lists are compared as sets. */
+const canonical = (config: Record<string, unknown>) => {
+  const sets = ["target_modules", "exclude_modules", "feedforward_modules"];
+  const entries = Object.entries(config).map(([key, value]) => [
+    key,
+    sets.includes(key) && Array.isArray(value) ? [...value].sort() : value,
+  ]);
+  return Object.fromEntries(entries) as Record<string, unknown>;
+};
+
+describe("PEFT's configs, read and written, are equal as JSON, and nothing is warned of", () => {
+  const cases = goldenCases().filter((name) =>
+    handWritten.has(goldenJson(`cases/${name}/adapter_config.json`).peft_type as string),
+  );
+  const refused = ["llama-lora-tokens"];
+  test("there are many", () => expect(cases.length).toBeGreaterThan(30));
+
+  test.each(cases.filter((name) => !refused.includes(name)))("%s", (name) => {
+    const config = goldenJson(`cases/${name}/adapter_config.json`);
+    const base = Object.keys(models).find((key) => name.startsWith(`${key}-`)) as keyof typeof models;
+    const sink = new DiagnosticSink(true);
+    const modelConfig = goldenJson(`bases/${base}/config.json`);
+    const method = handWritten.get(config.peft_type as string)!;
+    const resolved = resolveAdapter(config, method, models[base](), modelConfig, sink);
+    expect(canonical(resolved.savedConfig)).toEqual(canonical(config));
+    expect(resolved.sites.length).toBeGreaterThan(0);
+    const again = resolveAdapter(resolved.savedConfig, method, models[base](), modelConfig, sink);
+    expect(again.savedConfig).toEqual(resolved.savedConfig);
+  });
+
+  test.each(refused)("%s asks for what is not built", (name) => {
+    const config = goldenJson(`cases/${name}/adapter_config.json`);
+    const error = errorOf(() => resolveAdapter(config, lora, llama(), llamaConfig, new DiagnosticSink()));
+    expect([error.code, error.where]).toEqual(["METHOD-UNSUPPORTED", "trainable_token_indices"]);
+  });
+});
+
+describe("defaults", () => {
+  test("PEFT's with peft_version, the seed's without", () => {
+    expect(resolve(fourierft, {}).fields.scaling).toBe(300);
+    expect(resolve(fourierft, { peft_version: "0.21.2" }).fields.scaling).toBe(150);
+    expect(resolve(fourierft, { peft_version: null, scaling: 7 }).fields.scaling).toBe(7);
+  });
+
+  test("a method settles fields that depend on each other, and they are saved so", () => {
+    expect(resolve(oft, {}).savedConfig).toMatchObject({ r: 8, oft_block_size: 0 });
+    expect(resolve(oft, { oft_block_size: 16 }).savedConfig).toMatchObject({ r: 0, oft_block_size: 16 });
+    expect(resolve(oft, { peft_version: "0.21.2" }).savedConfig).toMatchObject({ r: 0, oft_block_size: 32 });
+  });
+
+  test("a fresh config is completed", () => {
+    const saved = resolve(lora, {}).savedConfig;
+    expect(saved).toMatchObject({
+      peft_type: "LORA",
+      peft_version: "0.21.2",
+      inference_mode: true,
+      target_modules: ["q_proj", "v_proj"],
+      megatron_core: "megatron.core",
+      auto_mapping: {
+        base_model_class: "LlamaForCausalLM",
+        parent_library: "transformers.models.llama.modeling_llama",
+      },
+    });
+    const golden = goldenJson("cases/llama-lora/adapter_config.json");
+    expect(Object.keys(saved).sort()).toEqual(Object.keys(golden).sort());
+    expect(resolve(lora, { task_type: "CAUSAL_LM" }).savedConfig.auto_mapping).toBeNull();
+  });
+
+  test("the base's name is filled in where there is none", () => {
+    const named = { ...llamaConfig, _name_or_path: "some/base" };
+    const nameOf = (config: object) =>
+      resolveAdapter({ peft_type: "LORA", ...config }, lora, llama(), named, new DiagnosticSink()).savedConfig
+        .base_model_name_or_path;
+    expect(nameOf({})).toBe("some/base");
+    expect(nameOf({ base_model_name_or_path: "" })).toBe("some/base");
+    expect(nameOf({ base_model_name_or_path: "mine" })).toBe("mine");
+  });
+
+  test("fields that Python writes as floats are named", () => {
+    const { floatFields } = resolve(lora, {});
+    expect(floatFields.has("lora_dropout")).toBe(true);
+    expect(floatFields.has("lora_alpha")).toBe(false);
+  });
+});
+
+describe("refused values", () => {
+  test.each([
+    [{ r: "8" }, "CONFIG-FIELD-TYPE", "r", "a whole number >= 1", '"8"'],
+    [{ r: 1.5 }, "CONFIG-FIELD-TYPE", "r", "a whole number >= 1", "1.5"],
+    [{ r: null }, "CONFIG-FIELD-TYPE", "r", "a whole number >= 1", "null"],
+    [{ r: 0 }, "CONFIG-FIELD-RANGE", "r", "a whole number >= 1", "0"],
+    [{ lora_dropout: 1.5 }, "CONFIG-FIELD-RANGE", "lora_dropout", "a number >= 0 and <= 1", "1.5"],
+    [{ use_dora: 1 }, "CONFIG-FIELD-TYPE", "use_dora", "true or false", "1"],
+    [
+      { init_lora_weights: "pissa" },
+      "CONFIG-FIELD-VALUE",
+      "init_lora_weights",
+      'one of true, false, "gaussian"',
+      '"pissa"',
+    ],
+    [{ rank_pattern: { q_proj: 0 } }, "CONFIG-FIELD-RANGE", 'rank_pattern["q_proj"]', "a whole number >= 1", "0"],
+    [{ rank_pattern: [1] }, "CONFIG-FIELD-TYPE", "rank_pattern", "an object with whole numbers", "[1]"],
+    [{ modules_to_save: "lm_head" }, "CONFIG-FIELD-TYPE", "modules_to_save", "a list of texts, or null", '"lm_head"'],
+  ])("%j", (config, code, where, expected, got) => {
+    const error = errorOf(() => resolve(lora, config));
+    expect(error).toMatchObject({ code, where, expected, got });
+  });
+
+  test.each([
+    [{ target_modules: 3 }, "target_modules"],
+    [{ target_modules: ["q", 3] }, "target_modules"],
+    [{ exclude_modules: {} }, "exclude_modules"],
+    [{ layers_to_transform: "1" }, "layers_to_transform"],
+    [{ layers_to_transform: [1, -1] }, "layers_to_transform"],
+    [{ layers_pattern: 1 }, "layers_pattern"],
+  ])("%j", (config, where) => {
+    expect(errorOf(() => resolve(lora, config))).toMatchObject({ code: "CONFIG-FIELD-TYPE", where });
+  });
+
+  test.each([null, [], "LORA", 3, undefined, { peft_type: "LORA", r: Number.NaN }, { peft_type: "LORA", x: () => 1 }])(
+    "%s is no config",
+    (config) => {
+      const error = errorOf(() => resolveAdapter(config, lora, llama(), llamaConfig, new DiagnosticSink()));
+      expect(error.code).toBe("CONFIG-NOT-OBJECT");
+    },
+  );
+
+  test("null in a nullable field", () =>
+    expect(resolve(fourierft, { random_loc_seed: null }).fields.random_loc_seed).toBeNull());
+
+  test("a task type", () => {
+    const error = errorOf(() => resolve(lora, { task_type: "FOO" }));
+    expect(error.message).toBe(
+      "Invalid task type: 'FOO'. Must be one of the following task types: SEQ_CLS, SEQ_2_SEQ_LM, CAUSAL_LM, TOKEN_CLS, " +
+        "QUESTION_ANS, FEATURE_EXTRACTION.",
+    );
+  });
+
+  test("a bias", () => {
+    expect(errorOf(() => resolve(lora, { bias: "foo" })).message).toBe("Requested bias: foo, is not implemented.");
+    expect(resolve(lora, { bias: "foo_only" }).bias).toBe("targets");
+  });
+
+  test("variants that are not built", () => {
+    expect(errorOf(() => resolve(lora, { target_parameters: ["mlp.up"] })).where).toBe("target_parameters");
+    expect(errorOf(() => resolve(lora, { use_qalora: true })).code).toBe("METHOD-UNSUPPORTED");
+    expect(resolve(lora, { qalora_group_size: 32 }).savedConfig.qalora_group_size).toBe(32);
+  });
+});
+
+describe("the three recurring checks", () => {
+  const a = "When `layers_pattern` is specified, `layers_to_transform` must also be specified. ";
+  const b = "`layers_to_transform` cannot be used when `target_modules` is a str.";
+  const c = "`layers_pattern` cannot be used when `target_modules` is a str.";
+  test.each([
+    [lora, { layers_pattern: "layers" }, a],
+    [vera, { layers_pattern: ["layers"] }, a],
+    [lora, { target_modules: ".*q_proj", layers_to_transform: [1] }, b],
+    [lora, { target_modules: ".*q_proj", layers_to_transform: [], layers_pattern: [] }, b],
+    [fourierft, { target_modules: ".*q_proj", layers_pattern: [] }, c],
+  ])("%#", (method, config, message) => expect(errorOf(() => resolve(method, config)).message).toBe(message));
+
+  test("do not hold for methods without them", () => {
+    expect(resolve(oft, { target_modules: ".*q_proj", layers_to_transform: [1] }).sites).toHaveLength(2);
+    expect(resolve(lora, { layers_pattern: "", layers_to_transform: 1 }).sites).toHaveLength(2);
+  });
+});
+
+describe("unknown fields and types", () => {
+  test("are warned of, kept, and refused under strict", () => {
+    const sink = new DiagnosticSink();
+    const resolved = resolve(lora, { foo: [1], bar: null, runtime_config: {} }, sink);
+    expect(sink.diagnostics.map((d) => d.message)).toContain(
+      "Unexpected keyword arguments ['foo', 'bar'] for class LoraConfig, these are ignored.",
+    );
+    expect(resolved.savedConfig).toMatchObject({ foo: [1], bar: null });
+    expect(resolved.savedConfig).not.toHaveProperty("runtime_config");
+    expect(errorOf(() => resolve(lora, { foo: 1 }, new DiagnosticSink(true))).code).toBe("CONFIG-FIELD-UNKNOWN");
+  });
+
+  test("a config for another method, and one without a type", () => {
+    expect(errorOf(() => resolve(lora, { peft_type: "OFT" }))).toMatchObject({
+      code: "CONFIG-TYPE-MISMATCH",
+      expected: "LORA",
+      got: '"OFT"',
+    });
+    const scale = { peftType: "SCALE", siteKinds: ["linear"], fields: [] };
+    const saved = resolveAdapter(
+      { target_modules: ["q_proj"] },
+      scale,
+      llama(),
+      llamaConfig,
+      new DiagnosticSink(),
+    ).savedConfig;
+    expect(saved).toMatchObject({ peft_type: "SCALE", bias: "none", init_weights: true });
+  });
+
+  test("types", () => {
+    const known = ["LORA", "OFT"];
+    expect(peftTypeOf({ peft_type: "OFT" }, known)).toBe("OFT");
+    expect(errorOf(() => peftTypeOf({ peft_type: "FOO" }, known))).toMatchObject({
+      code: "CONFIG-TYPE-UNKNOWN",
+      expected: "LORA, OFT",
+      got: '"FOO"',
+    });
+    expect(errorOf(() => peftTypeOf({ peft_type: "BONE" }, known)).code).toBe("METHOD-UNSUPPORTED");
+    expect(errorOf(() => peftTypeOf({ r: 3 }, known)).message).toContain("missing required keys: {'peft_type'}");
+    expect(errorOf(() => peftTypeOf({ peft_type: ["LORA"] }, known)).code).toBe("CONFIG-TYPE-UNKNOWN");
+  });
+});
+
+describe("fan_in_fan_out is what the base stores", () => {
+  const onGpt2 = (method: MethodConfig, config: object, sink: DiagnosticSink) =>
+    resolveAdapter({ peft_type: method.peftType, ...config }, method, gpt2(), { model_type: "gpt2" }, sink);
+  test("corrected with a warning where it was given, with a note where not", () => {
+    const sink = new DiagnosticSink();
+    expect(onGpt2(lora, { fan_in_fan_out: false }, sink).savedConfig.fan_in_fan_out).toBe(true);
+    expect(sink.diagnostics).toMatchObject([{ code: "CONFIG-FAN-IN-FAN-OUT", severity: "warning" }]);
+    const quiet = new DiagnosticSink(true);
+    expect(onGpt2(lora, {}, quiet).savedConfig.fan_in_fan_out).toBe(true);
+    expect(quiet.diagnostics).toMatchObject([{ severity: "note" }]);
+    expect(resolve(lora, { fan_in_fan_out: true }).savedConfig.fan_in_fan_out).toBe(false);
+  });
+
+  test("methods that PEFT limits to Linear say so on Conv1D", () => {
+    const sink = new DiagnosticSink();
+    expect(onGpt2(oft, {}, sink).sites).toHaveLength(2);
+    expect(sink.diagnostics.map((d) => d.code)).toContain("CONFIG-CONV1D");
+  });
+});
+
+describe("IA3", () => {
+  test("defaults by model type, feedforward by the plain end of the path", () => {
+    const resolved = resolve(ia3, {});
+    expect(resolved.savedConfig.feedforward_modules).toEqual(["down_proj"]);
+    const flags = resolved.sites.map(({ module, fields }) => [module.path.split(".").at(-1), fields.is_feedforward]);
+    expect(flags.slice(0, 3)).toEqual([
+      ["k_proj", false],
+      ["v_proj", false],
+      ["down_proj", true],
+    ]);
+    const plain = resolve(ia3, {
+      target_modules: ["v_proj", "wn_proj", "down_proj"],
+      feedforward_modules: ["wn_proj"],
+    });
+    expect(plain.sites.map((site) => site.fields.is_feedforward)).toEqual([false, true, false, true]);
+    const regex = resolve(ia3, { target_modules: ["v_proj"], feedforward_modules: ".*\\.1\\..*" });
+    expect(regex.sites.map((site) => site.fields.is_feedforward)).toEqual([false, true]);
+    expect(resolve(ia3, { feedforward_modules: [] }).sites.every((site) => site.fields.is_feedforward === false)).toBe(
+      true,
+    );
+  });
+
+  test("its errors", () => {
+    const subset = errorOf(() => resolve(ia3, { target_modules: ["q_proj"], feedforward_modules: ["up_proj"] }));
+    expect(subset.message).toBe("`feedforward_modules` should be a subset of `target_modules`");
+    const none = errorOf(() =>
+      resolveAdapter(
+        { peft_type: "IA3", target_modules: ["q_proj"] },
+        ia3,
+        llama(),
+        { model_type: "new" },
+        new DiagnosticSink(),
+      ),
+    );
+    expect(none.message).toBe("Please specify `feedforward_modules` in `peft_config`");
+  });
+});
+
+describe("whatever a config holds, only coded errors come out", () => {
+  const strings = fc.oneof(
+    fc.constantFrom("q_proj", "lm_head", ".*q_proj", "all-linear", "(", "layers", "", "__proto__"),
+    fc.string(),
+  );
+  const value = fc.oneof(
+    strings,
+    fc.array(strings, { maxLength: 4 }),
+    fc.jsonValue({ maxDepth: 2 }),
+    fc.integer(),
+    fc.double(),
+  );
+  const fieldNames = [
+    "target_modules",
+    "exclude_modules",
+    "modules_to_save",
+    "layers_to_transform",
+    "layers_pattern",
+    "bias",
+  ];
+  const more = [
+    "fan_in_fan_out",
+    "task_type",
+    "rank_pattern",
+    "r",
+    "peft_version",
+    "feedforward_modules",
+    "n_frequency_pattern",
+  ];
+  const name = fc.oneof(fc.constantFrom(...fieldNames, ...more), fc.string());
+  const config = fc.dictionary(name, value, { maxKeys: 5, noNullPrototype: false });
+
+  test.each([...handWritten.keys()])("%s", (peftType) => {
+    fc.assert(
+      fc.property(config, fc.boolean(), (random, strict) => {
+        const method = handWritten.get(peftType)!;
+        try {
+          resolveAdapter({ ...random, peft_type: peftType }, method, llama(), llamaConfig, new DiagnosticSink(strict));
+        } catch (error) {
+          expect(error).toBeInstanceOf(WebpeftError);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("any JSON", () => {
+    fc.assert(
+      fc.property(fc.anything(), (random) => {
+        try {
+          resolveAdapter(random, lora, llama(), llamaConfig, new DiagnosticSink());
+        } catch (error) {
+          expect(error).toBeInstanceOf(WebpeftError);
+        }
+      }),
+    );
+  });
+});
