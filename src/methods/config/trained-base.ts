@@ -66,7 +66,10 @@ function warnUnused(
   modules: readonly ModuleInfo[],
   sink: DiagnosticSink,
 ): void {
-  const hits = (name: string): boolean => modules.some((module) => nameMatcher([name])(module.path));
+  const hits = (name: string): boolean => {
+    const isNamed = nameMatcher([name]);
+    return modules.some((module) => isNamed(module.path));
+  };
   const heads = taskType !== null && Object.hasOwn(taskHeads, taskType) ? taskHeads[taskType]! : [];
   const quiet = heads.some(hits) ? heads : [];
   const unused = names.filter((name) => !quiet.includes(name) && !hits(name));
