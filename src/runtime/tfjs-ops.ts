@@ -86,6 +86,42 @@ const broadcast: TfOp = (c) => {
   );
 };
 
+/**
+ * A slice with neighbouring axes merged where the inner one is taken whole: the wasm backend copies rows for rank 4 and less, as long as
+ * the merged rows are, and element by element otherwise.
+ */
+const slice: TfOp = (c) => {
+  const start = numbers(c, "start");
+  const merged: { start: number; size: number; extent: number }[] = [];
+  c.inputs[0]!.type.shape.forEach((extent, axis) => {
+    const size = c.type.shape[axis]!;
+    const outer = merged.at(-1);
+    if (outer === undefined || size !== extent) merged.push({ start: start[axis]!, size, extent });
+    else
+      merged[merged.length - 1] = {
+        start: outer.start * extent,
+        size: outer.size * extent,
+        extent: outer.extent * extent,
+      };
+  });
+  return moved(c, 0, (x) => {
+    const source = c.use(
+      c.tf.reshape(
+        x,
+        merged.map((axis) => axis.extent),
+      ),
+    );
+    const part = c.use(
+      c.tf.slice(
+        source,
+        merged.map((axis) => axis.start),
+        merged.map((axis) => axis.size),
+      ),
+    );
+    return c.tf.reshape(part, [...c.type.shape]);
+  });
+};
+
 const concat: TfOp = (c) => {
   const parts = c.inputs.map((_value, i) => full(c, i));
   if (c.type.dtype !== "bool") return c.tf.concat(parts, c.attributes.axis as number);
@@ -164,7 +200,7 @@ export const tfOps: Readonly<Record<string, TfOp>> = {
   reshape: (c) => c.tf.reshape(full(c, 0), [...c.type.shape]),
   transpose: (c) => c.tf.transpose(c.inputs[0]!.tensor, numbers(c, "permutation")),
   broadcast,
-  slice: (c) => moved(c, 0, (x) => c.tf.slice(x, numbers(c, "start"), [...c.type.shape])),
+  slice,
   pad: (c) => {
     const high = numbers(c, "high");
     return moved(c, 0, (x) =>

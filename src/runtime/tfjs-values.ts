@@ -4,7 +4,8 @@
  */
 import type { DataType, Tensor } from "@tensorflow/tfjs-core";
 import type { Attributes } from "../ir/graph.ts";
-import { type DType, sameShape, type TensorType } from "../ir/types.ts";
+import { forEachIndex } from "../ir/ops/common.ts";
+import { type DType, sameShape, sizeOf, stridesOf, type TensorType } from "../ir/types.ts";
 import type { Tf } from "./tfjs-backend.ts";
 
 export interface TfValue {
@@ -57,11 +58,17 @@ export function expanded(
   shape: readonly number[] = value.type.shape,
 ): Tensor {
   if (sameShape(value.tensor.shape, shape)) return value.tensor;
-  const dtype = tfType(value.type.dtype);
-  // Adding zeros is the fastest copy with repetition that the wasm backend has.
-  if (dtype !== "bool") return c.use(c.tf.add(value.tensor, c.use(c.tf.zeros([...shape], dtype))));
-  const numbers = c.use(c.tf.cast(value.tensor, "float32"));
-  return c.use(c.tf.cast(c.use(c.tf.add(numbers, c.use(c.tf.zeros([...shape])))), "bool"));
+  // Adding zeros is the fastest copy with repetition that the wasm backend has; its kernels for integers are slower than the host.
+  const repeat = (x: Tensor): Tensor => c.use(c.tf.add(x, c.use(c.tf.zeros([...shape]))));
+  if (tfType(value.type.dtype) === "float32") return repeat(value.tensor);
+  if (value.type.dtype === "bool") return c.use(c.tf.cast(repeat(c.use(c.tf.cast(value.tensor, "float32"))), "bool"));
+  const data = download(value.tensor, value.type.dtype);
+  const strides = stridesOf(value.tensor.shape).map((stride, axis) => (value.tensor.shape[axis] === 1 ? 0 : stride));
+  const all = new Float64Array(sizeOf(shape));
+  forEachIndex(shape, strides, (position, offset) => {
+    all[position] = data[offset]!;
+  });
+  return c.use(upload(c.tf, all, { ...value.type, shape }));
 }
 
 /** The smallest shape that holds what the values hold unexpanded. */
