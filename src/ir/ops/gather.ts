@@ -1,21 +1,26 @@
 /** Table lookups by index tensors. */
 import type { OpRecord } from "../op-record.ts";
-import { tensor } from "../types.ts";
+import { sameShape, tensor } from "../types.ts";
 import { asTensor, bytesOf, requireThat, sizeOf, streamingCost, value } from "./common.ts";
 
 export const indexOps: readonly OpRecord[] = [
   {
     name: "gather",
     opClass: "gather",
-    arity: 2,
-    doc: "Rows of a table [v, ...rest] by i32 indices [...s]: result [...s, ...rest]. Indices must be in range.",
+    arity: "variadic",
+    doc:
+      "Rows of a table [v, ...rest] by i32 indices [...s]: result [...s, ...rest]. Indices must be in range. A third input, i32[v], may name for " +
+      "every row the one flat place that reads it: then the gradient is a gather as well. For rows whose gradient is not wanted it may hold any place.",
     infer: (inputs) => {
       const table = asTensor("gather", inputs[0]);
       const indices = asTensor("gather", inputs[1]);
+      const inverse = inputs[2] === undefined ? undefined : asTensor("gather", inputs[2]);
+      const invertible =
+        inverse === undefined || (inverse.dtype === "i32" && sameShape(inverse.shape, [table.shape[0]!]));
       requireThat(
-        table.shape.length >= 1 && indices.dtype === "i32",
+        table.shape.length >= 1 && indices.dtype === "i32" && invertible && inputs.length <= 3,
         "gather",
-        "a table of rank 1 or more, i32 indices",
+        "a table of rank 1 or more, i32 indices, optionally their inverse i32[rows]",
         inputs,
       );
       return tensor(table.dtype, [...indices.shape, ...table.shape.slice(1)]);
@@ -31,10 +36,13 @@ export const indexOps: readonly OpRecord[] = [
       });
       return result;
     },
-    vjp: ({ builder, inputs, cotangent }) => [
-      builder.add("scatter_add", [inputs[1]!, cotangent], { rows: builder.shape(inputs[0]!)[0]! }),
-      null,
-    ],
+    vjp: ({ builder, inputs, cotangent }) => {
+      const [table, indices, inverse] = inputs as [number, number, number | undefined];
+      const rows = builder.shape(table)[0]!;
+      if (inverse === undefined) return [builder.add("scatter_add", [indices, cotangent], { rows }), null];
+      const flat = builder.reshape(cotangent, [sizeOf(builder.shape(indices)), ...builder.shape(table).slice(1)]);
+      return [builder.add("gather", [flat, inverse]), null, null];
+    },
     cost: (inputs, _attributes, type) => ({ flops: 0, bytes: bytesOf(inputs[1]!) + 2 * bytesOf(type) }),
     samples: () => [
       {

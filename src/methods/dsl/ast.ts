@@ -1,0 +1,139 @@
+/** The tree of a method fragment: plain data, every part with its place in the fragment. */
+
+/** Line and column, both from 1, inside the fragment's text. */
+export interface Place {
+  readonly line: number;
+  readonly column: number;
+}
+
+export type BinaryOperator = "+" | "-" | "*" | "/" | ".*" | "@" | "==" | "!=" | "<" | "<=" | ">" | ">=" | "and" | "or";
+
+export interface Argument {
+  /** `a` in `kaiming_uniform(a: 0)`. */
+  readonly name?: string;
+  readonly value: Expression;
+  /** The end (exclusive) of a range `value .. to`. */
+  readonly to?: Expression;
+  readonly at: Place;
+}
+
+export type IndexItem =
+  | { readonly kind: "slice"; readonly start?: Expression; readonly limit?: Expression; readonly at: Place }
+  | { readonly kind: "element"; readonly value: Expression; readonly at: Place };
+
+export type Expression = { readonly at: Place } & (
+  | { readonly kind: "literal"; readonly value: number | string | boolean | null }
+  | { readonly kind: "name"; readonly name: string }
+  | { readonly kind: "list"; readonly items: readonly Expression[] }
+  | { readonly kind: "map"; readonly entries: readonly (readonly [string, Expression])[] }
+  | { readonly kind: "unary"; readonly operator: "-" | "not"; readonly operand: Expression }
+  | {
+      readonly kind: "binary";
+      readonly operator: BinaryOperator;
+      readonly left: Expression;
+      readonly right: Expression;
+    }
+  | {
+      readonly kind: "choice";
+      readonly condition: Expression;
+      readonly yes: Expression;
+      readonly no: Expression;
+    }
+  | { readonly kind: "member"; readonly object: Expression; readonly name: string }
+  /** `ordinal` counts the calls of a fragment: it keeps the random draws of two `dropout` calls apart. */
+  | {
+      readonly kind: "call";
+      readonly callee: Expression;
+      readonly arguments: readonly Argument[];
+      readonly ordinal: number;
+    }
+  | { readonly kind: "index"; readonly object: Expression; readonly items: readonly IndexItem[] }
+);
+
+export type CallExpression = Extract<Expression, { kind: "call" }>;
+
+export interface FieldItem {
+  readonly kind: "field";
+  readonly name: string;
+  readonly type: string;
+  readonly nullable: boolean;
+  readonly default: Expression;
+  /** What stands in parentheses after the default: `(seed: 8, minimum: 0)`. */
+  readonly options: readonly Argument[];
+  readonly doc?: string;
+  readonly at: Place;
+}
+
+/**
+ * - `param`  trained and saved, one per site
+ * - `shared` frozen, one per model, saved unless `save if` says no
+ * - `buffer` frozen and saved, one per site
+ * - `const`  frozen, made on the host, never saved
+ */
+export type TensorRole = "param" | "shared" | "buffer" | "const";
+
+export interface TensorItem {
+  readonly kind: "tensor";
+  readonly role: TensorRole;
+  readonly name: string;
+  readonly shape: readonly Expression[];
+  readonly value: Expression;
+  readonly key?: string;
+  readonly saveIf?: Expression;
+  readonly project?: { readonly condition?: Expression; readonly call: CallExpression };
+  readonly when?: Expression;
+  /** Place in the order of declarations; the number of the tensor's random stream. */
+  readonly ordinal: number;
+  readonly at: Place;
+}
+
+export interface StreamItem {
+  readonly kind: "stream";
+  readonly name: string;
+  readonly value: Expression;
+  readonly at: Place;
+}
+
+export interface LetItem {
+  readonly kind: "let";
+  readonly name: string;
+  readonly value: Expression;
+  readonly at: Place;
+}
+
+export interface RequireItem {
+  readonly kind: "require";
+  readonly condition: Expression;
+  readonly severity: "error" | "warning";
+  /** `{name}` stands for the value of a name. */
+  readonly message: string;
+  readonly help?: string;
+  readonly at: Place;
+}
+
+/** `W' = ...`: what the method puts at a site. */
+export interface TargetItem {
+  readonly kind: "target";
+  readonly name: string;
+  readonly value: Expression;
+  readonly at: Place;
+}
+
+export interface SiteBlock {
+  readonly kind: "block";
+  readonly siteKind: string;
+  readonly items: readonly Item[];
+  readonly at: Place;
+}
+
+export type Item = FieldItem | TensorItem | StreamItem | LetItem | RequireItem | TargetItem | SiteBlock;
+
+export interface MethodAst {
+  readonly name: string;
+  readonly file: string;
+  readonly source: string;
+  /** Items outside a block count for all blocks; `method m on linear { ... }` is one block with all items. */
+  readonly items: readonly Item[];
+  readonly blocks: readonly SiteBlock[];
+  readonly at: Place;
+}

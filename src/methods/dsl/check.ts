@@ -1,0 +1,165 @@
+/** What can be said about a fragment without a model: unknown and repeated names, wrong kinds and options. All faults at once. */
+import type { Diagnostic } from "../../ir/diagnostics.ts";
+import { builtins } from "../lib/index.ts";
+import type { FieldItem, Item, MethodAst, Place, SiteBlock, TensorItem } from "./ast.ts";
+import { fieldOptions, fieldTypes } from "./field.ts";
+import { collected } from "./messages.ts";
+import { declarations, predefined, siteNames } from "./scope.ts";
+import { hint } from "./suggest.ts";
+import { expressionsOf, type NameUse, visitNames } from "./walk.ts";
+
+/** Functions that the evaluator knows itself. */
+const specialCalls = ["present", "prod", "site.matches", "site.ends_with"];
+
+class Checker {
+  readonly faults: Diagnostic[] = [];
+
+  constructor(private readonly method: MethodAst) {}
+
+  fault(code: string, at: Place, message: string, help?: string): void {
+    const where = `${this.method.file}:${at.line}:${at.column}`;
+    this.faults.push({ code, severity: "error", message, where, ...(help === undefined ? {} : { help }) });
+  }
+
+  /** One of some known words. */
+  oneOf(what: string, name: string, known: readonly string[], at: Place): void {
+    if (!known.includes(name)) this.fault("METHOD-NAME", at, `There is no ${what} ${name}.`, hint(name, known));
+  }
+
+  items(items: readonly Item[]): void {
+    for (const item of items) {
+      if (item.kind === "field") this.field(item);
+      if (item.kind === "tensor") this.tensor(item);
+    }
+  }
+
+  private field(item: FieldItem): void {
+    this.oneOf("type", item.type, fieldTypes, item.at);
+    for (const option of item.options) {
+      if (option.name === undefined)
+        this.fault("METHOD-DECLARATION", option.at, `An option of ${item.name} has no name.`, "write (minimum: 1)");
+      else this.oneOf("option", option.name, fieldOptions, option.at);
+    }
+  }
+
+  private tensor(item: TensorItem): void {
+    const keyed = item.role !== "const";
+    if (keyed && item.key === undefined) {
+      this.fault(
+        "METHOD-DECLARATION",
+        item.at,
+        `The ${item.role} ${item.name} has no key in the adapter file.`,
+        'add at "key"',
+      );
+    }
+    if (!keyed && item.key !== undefined) {
+      this.fault(
+        "METHOD-DECLARATION",
+        item.at,
+        `The const ${item.name} is never saved and has no key.`,
+        "make it a buffer, or leave the key out",
+      );
+    }
+    if (item.project !== undefined && item.role !== "param") {
+      this.fault("METHOD-DECLARATION", item.at, `Only a param is projected, and ${item.name} is a ${item.role}.`);
+    }
+  }
+
+  repeated(items: readonly Item[]): void {
+    const seen = new Map<string, Place>();
+    const keys = new Set<string>();
+    for (const item of items) {
+      if (!("name" in item)) continue;
+      const name = item.kind === "target" ? `${item.name}'` : item.name;
+      const before = seen.get(name);
+      if (before !== undefined)
+        this.fault("METHOD-DECLARATION", item.at, `${name} is declared twice, first in line ${before.line}.`);
+      seen.set(name, item.at);
+      if (item.kind !== "tensor" || item.key === undefined) continue;
+      if (keys.has(item.key)) this.fault("METHOD-DECLARATION", item.at, `The key ${item.key} is used twice.`);
+      keys.add(item.key);
+    }
+  }
+
+  /** Every name of the items must mean something in the block. */
+  names(items: readonly Item[], block: SiteBlock | undefined): void {
+    const weights = Object.values(siteNames[block?.siteKind ?? "linear"] ?? {});
+    const declared = declarations(this.method, block);
+    const bare = [...builtins.values()]
+      .filter((b) => b.parameters.every((p) => p.default !== undefined))
+      .map((b) => b.name);
+    const words = new Set([...declared.keys(), ...Object.keys(predefined), ...weights, ...bare]);
+    const check = (use: NameUse): void => {
+      if (use.called) this.call(use);
+      else if (!words.has(use.path))
+        this.fault("METHOD-NAME", use.at, `Nothing is called ${use.path} here.`, hint(use.path, words));
+    };
+    for (const item of items) {
+      for (const expression of expressionsOf(item)) visitNames(expression, check);
+      if (item.kind === "require") this.message(item.message, words, item.at);
+    }
+  }
+
+  private call(use: NameUse): void {
+    const known = [...builtins.keys(), ...specialCalls];
+    if (!known.includes(use.path)) {
+      this.fault("METHOD-NAME", use.at, `No function is called ${use.path || "that"}.`, hint(use.path, known));
+    }
+  }
+
+  private message(text: string, words: ReadonlySet<string>, at: Place): void {
+    for (const name of placeholders(text)) {
+      if (!words.has(name)) this.fault("METHOD-NAME", at, `Nothing is called ${name} here.`, hint(name, words));
+    }
+  }
+}
+
+/** Names in braces of a message. */
+export const placeholders = (text: string): string[] =>
+  [...text.matchAll(/\{([A-Za-z_][\w.]*)\}/g)].map((match) => match[1]!);
+
+/** Throws one error with all faults of the fragment. */
+export function checkMethod(method: MethodAst): void {
+  const checker = new Checker(method);
+  checker.items([...method.items, ...method.blocks.flatMap((block) => block.items)]);
+  checker.names(method.items, undefined);
+  checker.repeated(method.items);
+  if (method.blocks.length === 0) {
+    checker.fault(
+      "METHOD-DECLARATION",
+      method.at,
+      "The method changes nothing.",
+      "write: method name on linear { ... W' = ...; }",
+    );
+  }
+  for (const block of method.blocks) checkBlock(checker, method, block);
+  const error = collected(checker.faults);
+  if (error !== undefined) throw error;
+}
+
+function checkBlock(checker: Checker, method: MethodAst, block: SiteBlock): void {
+  const names = siteNames[block.siteKind];
+  checker.oneOf("kind of site", block.siteKind, Object.keys(siteNames), block.at);
+  checker.repeated([...method.items, ...block.items]);
+  checker.names(block.items, block);
+  if (names === undefined) return;
+  const targets = block.items.filter((item) => item.kind === "target");
+  for (const item of block.items) {
+    if (item.kind === "block") checker.fault("METHOD-DECLARATION", item.at, "An on block cannot stand in another.");
+  }
+  for (const target of targets)
+    checker.oneOf(
+      "target",
+      target.name,
+      [names.weight, names.bias].filter((n) => n !== undefined),
+      target.at,
+    );
+  if (targets.length === 0) {
+    checker.fault(
+      "METHOD-DECLARATION",
+      block.at,
+      `The block on ${block.siteKind} changes nothing.`,
+      `assign ${names.weight}'`,
+    );
+  }
+}

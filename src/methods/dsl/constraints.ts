@@ -1,0 +1,52 @@
+/** `require` lines: what a method demands of its config and of its sites. */
+import type { DiagnosticSink } from "../../ir/diagnostics.ts";
+import type { Expression, RequireItem } from "./ast.ts";
+import { condition, evaluateKnown } from "./evaluate.ts";
+import { patternFields } from "./field.ts";
+import type { Scope } from "./scope.ts";
+import { knownText } from "./value.ts";
+import { visitNames } from "./walk.ts";
+
+const siteWords = /^(in|out|site\..*|W0?|E0?|b)$/;
+
+/** Whether an expression can differ from site to site. */
+function differsBySite(scope: Scope, expression: Expression): boolean {
+  const patterns = patternFields(scope.model.method);
+  const seen = new Set<string>();
+  let differs = false;
+  const visit = (path: string): void => {
+    if (seen.has(path)) return;
+    seen.add(path);
+    const item = scope.declared.get(path);
+    if (siteWords.test(path) || patterns.has(path) || item?.kind === "tensor") differs = true;
+    if (item?.kind === "let") visitNames(item.value, (use) => visit(use.path));
+  };
+  visitNames(expression, (use) => visit(use.path));
+  return differs;
+}
+
+/** Checks what belongs to this scope: of the method as a whole, or of one site. Errors are METHOD-CONSTRAINT, warnings too. */
+export function checkConstraints(scope: Scope, sink: DiagnosticSink): void {
+  for (const item of scope.items) {
+    if (item.kind !== "require" || differsBySite(scope, item.condition) !== (scope.site !== undefined)) continue;
+    if (!condition(scope, item.condition)) broken(scope, item, sink);
+  }
+}
+
+function broken(scope: Scope, item: RequireItem, sink: DiagnosticSink): void {
+  const fields = {
+    message: filled(scope, item.message, item),
+    ...(item.help === undefined ? {} : { help: filled(scope, item.help, item) }),
+  };
+  const error = scope.error("METHOD-CONSTRAINT", item.at, fields);
+  if (item.severity === "error") throw error;
+  sink.warn("METHOD-CONSTRAINT", { ...fields, where: error.where! });
+}
+
+/** The message with names in braces replaced by their values. */
+function filled(scope: Scope, text: string, item: RequireItem): string {
+  return text.replace(/\{([A-Za-z_]\w*)\}/g, (_all, name: string) => {
+    const value = evaluateKnown(scope, { kind: "name", name, at: item.at });
+    return typeof value === "string" ? value : knownText(value);
+  });
+}

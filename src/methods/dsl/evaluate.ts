@@ -1,0 +1,283 @@
+/**
+ * Evaluates expressions at a site: known values are computed, tensors and operators become graph nodes through the scope's builder.
+ * Only the chosen side of `? :` and of `and`, `or` is evaluated, and a `let` only where it is used.
+ */
+import { WebpeftError } from "../../ir/diagnostics.ts";
+import { builtins } from "../lib/index.ts";
+import { applyBinary, negated, wanted } from "./arithmetic.ts";
+import type { Argument, BinaryOperator, CallExpression, Expression, Place, TensorItem } from "./ast.ts";
+import { callBuiltin, pathMatches } from "./call.ts";
+import { indexed, transposed } from "./indexing.ts";
+import { limitError, limits } from "./limits.ts";
+import { predefined, type Scope } from "./scope.ts";
+import { describe, type HostArray, type Known, known, tensorValue, type Value } from "./value.ts";
+
+export type Locals = ReadonlyMap<string, Value>;
+const noLocals: Locals = new Map();
+
+/** `a.b.c` as a text, when the expression is nothing else. */
+export function dottedPath(expression: Expression): string | undefined {
+  if (expression.kind === "name") return expression.name;
+  if (expression.kind !== "member") return undefined;
+  const object = dottedPath(expression.object);
+  return object === undefined ? undefined : `${object}.${expression.name}`;
+}
+
+export function evaluate(scope: Scope, expression: Expression, locals: Locals = noLocals): Value {
+  scope.countStep(expression.at);
+  const { builder } = scope.build ?? {};
+  if (builder === undefined) return placed(scope, expression, locals);
+  const location = { file: scope.model.method.file, line: expression.at.line };
+  return builder.within({ scope: scope.site?.path ?? "", location }, () => placed(scope, expression, locals));
+}
+
+/** Type errors of the graph are told at their place in the fragment. */
+function placed(scope: Scope, expression: Expression, locals: Locals): Value {
+  try {
+    return evaluateKind(scope, expression, locals);
+  } catch (error) {
+    if (!(error instanceof WebpeftError) || !error.code.startsWith("IR-")) throw error;
+    const { message, expected, got } = error;
+    throw scope.error("METHOD-TYPE", expression.at, {
+      message: `${message}.`,
+      ...(expected === undefined ? {} : { expected }),
+      ...(got === undefined ? {} : { got }),
+    });
+  }
+}
+
+function evaluateKind(scope: Scope, expression: Expression, locals: Locals): Value {
+  switch (expression.kind) {
+    case "literal":
+      return known(expression.value);
+    case "name":
+      return lookup(scope, expression.name, expression.at, locals);
+    case "list":
+      return known(expression.items.map((item) => evaluateKnown(scope, item, locals)));
+    case "map":
+      return known(
+        Object.fromEntries(expression.entries.map(([key, value]) => [key, evaluateKnown(scope, value, locals)])),
+      );
+    case "unary":
+      return unary(scope, expression.operator, expression.operand, locals);
+    case "binary":
+      return binary(scope, expression, locals);
+    case "choice":
+      return evaluate(scope, condition(scope, expression.condition, locals) ? expression.yes : expression.no, locals);
+    case "member":
+      return member(scope, expression, locals);
+    case "index":
+      return indexed(scope, evaluate(scope, expression.object, locals), expression.items, expression.at, (e) =>
+        evaluateKnown(scope, e, locals),
+      );
+    case "call":
+      return call(scope, expression, locals);
+  }
+}
+
+/** A value that is known before any tensor exists. */
+export function evaluateKnown(scope: Scope, expression: Expression, locals: Locals = noLocals): Known {
+  const value = evaluate(scope, expression, locals);
+  if (value.kind === "known") return value.value;
+  throw scope.error("METHOD-STATIC", expression.at, {
+    message: "A known value is wanted here.",
+    expected: "numbers, config fields and functions of them",
+    got: describe(value, scope.build?.builder),
+  });
+}
+
+export function condition(scope: Scope, expression: Expression, locals: Locals = noLocals): boolean {
+  const value = evaluateKnown(scope, expression, locals);
+  if (typeof value === "boolean") return value;
+  throw scope.error("METHOD-TYPE", expression.at, {
+    message: "This is no condition.",
+    expected: "true or false",
+    got: describe(known(value)),
+    help: "Compare it: x != 0, x != null.",
+  });
+}
+
+/** The extents of a declared tensor. */
+export function shapeOf(scope: Scope, item: TensorItem): number[] {
+  if (item.shape.length > limits.rank)
+    throw limitError(scope.model.method.file, `${item.name} has too many axes`, limits.rank, item.at.line);
+  return item.shape.map((expression) => {
+    const extent = evaluateKnown(scope, expression);
+    if (typeof extent === "number" && Number.isSafeInteger(extent) && extent > 0) return extent;
+    throw scope.error("METHOD-SHAPE", expression.at, {
+      message: `${item.name} has an extent that is not a whole number above 0.`,
+      got: describe(known(extent)),
+    });
+  });
+}
+
+function lookup(scope: Scope, name: string, at: Place, locals: Locals): Value {
+  const local = locals.get(name);
+  if (local !== undefined) return local;
+  const item = scope.declared.get(name);
+  switch (item?.kind) {
+    case "field":
+      return known(scope.field(name) ?? null);
+    case "let":
+    case "stream":
+      return scope.once(name, at, () => evaluate(scope, item.value));
+    case "tensor":
+      return item.role === "const"
+        ? scope.once(name, at, () => constant(scope, item))
+        : tensorValue(scope.buildOrFail(at).tensor(item));
+  }
+  const site = scope.siteWeight(name, at) ?? predefined[name]?.value(scope);
+  if (site !== undefined) return site;
+  const builtin = builtins.get(name);
+  if (builtin?.parameters.every((p) => p.default !== undefined)) {
+    const bare: CallExpression = { kind: "call", callee: { kind: "name", name, at }, arguments: [], ordinal: 0, at };
+    return callBuiltin(scope, builtin, bare, []);
+  }
+  throw scope.error("METHOD-NAME", at, { message: `Nothing is called ${name} here.` });
+}
+
+/** Host numbers of a `const`, checked against its shape. Where tensors are built it is a table of the program. */
+function constant(scope: Scope, item: TensorItem): Value {
+  const value = evaluate(scope, item.value);
+  if (value.kind !== "host") {
+    throw scope.error("METHOD-TYPE", item.value.at, {
+      message: `The const ${item.name} is no list of host numbers.`,
+      expected: "torch_randperm(...) or a function of it",
+      got: describe(value, scope.build?.builder),
+    });
+  }
+  const shape = shapeOf(scope, item);
+  const size = shape.reduce((p, n) => p * n, 1);
+  if (size !== value.array.data.length) {
+    throw scope.error("METHOD-SHAPE", item.at, {
+      message: `The const ${item.name} has another number of entries than its shape.`,
+      expected: `${size} for [${shape.join(", ")}]`,
+      got: String(value.array.data.length),
+    });
+  }
+  return value;
+}
+
+/** A const where a tensor is wanted: the port of its table. */
+function constantPort(scope: Scope, name: string, array: HostArray, at: Place): Value {
+  const data = array.whole ? Int32Array.from(array.data) : Float32Array.from(array.data);
+  const item = scope.declared.get(name) as TensorItem;
+  const shape = shapeOf(scope, item);
+  const port = scope.model.table(`${scope.model.method.name}.${name}`, data, shape);
+  return tensorValue(scope.builderOrFail(at).port(port, "buffer", array.whole ? "i32" : "f32", shape));
+}
+
+function unary(scope: Scope, operator: "-" | "not", operand: Expression, locals: Locals): Value {
+  if (operator === "not") return known(!condition(scope, operand, locals));
+  const value = evaluate(scope, operand, locals);
+  const result = negated(value, () => scope.builderOrFail(operand.at));
+  if (result !== undefined) return result;
+  throw scope.error("METHOD-TYPE", operand.at, {
+    message: "This has no negative.",
+    got: describe(value, scope.build?.builder),
+  });
+}
+
+function binary(scope: Scope, expression: Extract<Expression, { kind: "binary" }>, locals: Locals): Value {
+  const { operator, left, right, at } = expression;
+  if (operator === "and") return known(condition(scope, left, locals) && condition(scope, right, locals));
+  if (operator === "or") return known(condition(scope, left, locals) || condition(scope, right, locals));
+  return combined(scope, operator, evaluate(scope, left, locals), evaluate(scope, right, locals), at);
+}
+
+function combined(scope: Scope, operator: BinaryOperator, left: Value, right: Value, at: Place): Value {
+  const result = applyBinary(operator, left, right, () => scope.builderOrFail(at));
+  if (result !== undefined) return result;
+  const builder = scope.build?.builder;
+  throw scope.error("METHOD-TYPE", at, {
+    message: `${operator} does not go with these.`,
+    expected: wanted[operator],
+    got: `${describe(left, builder)} ${operator} ${describe(right, builder)}`,
+  });
+}
+
+function member(scope: Scope, expression: Extract<Expression, { kind: "member" }>, locals: Locals): Value {
+  const path = dottedPath(expression);
+  const word = path === undefined ? undefined : predefined[path];
+  if (word !== undefined) return word.value(scope);
+  const object = evaluate(scope, expression.object, locals);
+  if (expression.name === "T") {
+    const result = transposed(object, () => scope.builderOrFail(expression.at));
+    if (result !== undefined) return result;
+  }
+  throw scope.error("METHOD-NAME", expression.at, {
+    message: `There is no .${expression.name} of ${describe(object, scope.build?.builder)}.`,
+    expected: ".T of an operator or of a tensor with two axes or more",
+  });
+}
+
+function call(scope: Scope, expression: CallExpression, locals: Locals): Value {
+  const name = dottedPath(expression.callee) ?? "";
+  const { arguments: given, at } = expression;
+  switch (name) {
+    case "present":
+      return known(given.every((argument) => scope.model.present.has(dottedPath(argument.value) ?? "")));
+    case "site.matches":
+    case "site.ends_with":
+      return siteMatches(scope, name, given, at, locals);
+    case "prod":
+      return repeatedProduct(scope, given, at, locals);
+  }
+  const builtin = builtins.get(name);
+  if (builtin === undefined)
+    throw scope.error("METHOD-NAME", at, { message: `No function is called ${name || "that"}.` });
+  const values = given.map(({ name: parameter, value, to, at: place }) => {
+    if (to !== undefined) throw scope.error("METHOD-ARGUMENT", place, { message: `${name} takes no range.` });
+    const evaluated = asArgument(
+      scope,
+      value,
+      evaluate(scope, value, locals),
+      builtin.parameters.some((p) => p.kind === "host"),
+    );
+    return { value: evaluated, at: place, ...(parameter === undefined ? {} : { name: parameter }) };
+  });
+  return callBuiltin(scope, builtin, expression, values);
+}
+
+/** A const given to a function of tensors becomes its table. */
+function asArgument(scope: Scope, expression: Expression, value: Value, host: boolean): Value {
+  if (value.kind !== "host" || host || expression.kind !== "name") return value;
+  return constantPort(scope, expression.name, value.array, expression.at);
+}
+
+function siteMatches(scope: Scope, name: string, given: readonly Argument[], at: Place, locals: Locals): Value {
+  const entry = given.length === 1 ? evaluateKnown(scope, given[0]!.value, locals) : undefined;
+  const answer =
+    entry === undefined ? undefined : pathMatches(scope.siteOrFail(at).path, entry, name === "site.matches");
+  if (answer !== undefined) return known(answer);
+  throw scope.error("METHOD-ARGUMENT", at, {
+    message: `${name} wants the modules to look for.`,
+    expected: "a list of names, or a text with a regular expression",
+    got: entry === undefined ? `${given.length} arguments` : describe(known(entry)),
+  });
+}
+
+/** `prod(i: 0..n, P: ..., body)`: body for i = 0 @ body for i = 1 @ ...; names given in between hold inside the body. */
+function repeatedProduct(scope: Scope, given: readonly Argument[], at: Place, locals: Locals): Value {
+  const [range, ...rest] = given;
+  const body = rest.pop();
+  if (range?.name === undefined || range.to === undefined || body === undefined || body.name !== undefined) {
+    throw scope.error("METHOD-ARGUMENT", at, {
+      message: "prod wants a range and a body.",
+      expected: "prod(i: 0..n, body)",
+    });
+  }
+  const [from, to] = [evaluateKnown(scope, range.value, locals), evaluateKnown(scope, range.to, locals)];
+  const turns = typeof from === "number" && typeof to === "number" ? to - from : 0;
+  if (!Number.isSafeInteger(turns) || turns < 1) {
+    throw scope.error("METHOD-ARGUMENT", range.at, { message: "prod wants at least one turn.", got: `${from}..${to}` });
+  }
+  if (turns > limits.turns)
+    throw limitError(scope.model.method.file, `prod of ${turns} factors`, limits.turns, at.line);
+  const factors = Array.from({ length: turns }, (_unused, i) => {
+    const inner = new Map(locals).set(range.name!, known((from as number) + i));
+    for (const { name, value } of rest) if (name !== undefined) inner.set(name, evaluate(scope, value, inner));
+    return evaluate(scope, body.value, inner);
+  });
+  return factors.reduce((product, factor) => combined(scope, "@", product, factor, at));
+}

@@ -1,0 +1,100 @@
+/** Config fields of a fragment as declarations for the reader of adapter configs. */
+import type { FieldDeclaration, FieldType, FieldValue } from "../fields.ts";
+import type { FieldItem, MethodAst } from "./ast.ts";
+import { evaluateKnown } from "./evaluate.ts";
+import { type ModelScope, Scope } from "./scope.ts";
+
+export const fieldTypes: readonly FieldType[] = [
+  "int",
+  "float",
+  "bool",
+  "string",
+  "int_list",
+  "string_list",
+  "int_map",
+  "float_map",
+  "any",
+];
+
+/**
+ * Options of a field: `seed` is the default in a config that PEFT did not write, `above` an exclusive minimum, `pattern` the field that
+ * overrides this one per module.
+ */
+export const fieldOptions = ["seed", "minimum", "above", "maximum", "one_of", "pattern"];
+
+export const fieldItems = (method: MethodAst): FieldItem[] => method.items.filter((item) => item.kind === "field");
+
+/** A scope in which only config fields mean something. */
+export function fieldScope(
+  method: MethodAst,
+  fields: Readonly<Record<string, FieldValue>>,
+  present: ReadonlySet<string>,
+): Scope {
+  const model: ModelScope = {
+    method,
+    fields,
+    present,
+    sites: [],
+    train: false,
+    loaded: false,
+    bfloat16: false,
+    table: () => {
+      throw new Error("a config field holds no table");
+    },
+  };
+  return new Scope(model, undefined, undefined);
+}
+
+export function fieldDeclaration(method: MethodAst, item: FieldItem): FieldDeclaration {
+  const scope = fieldScope(method, {}, new Set());
+  const option = (name: string): FieldValue | undefined => {
+    const found = item.options.find((o) => o.name === name);
+    return found === undefined ? undefined : (evaluateKnown(scope, found.value) as FieldValue);
+  };
+  const optional = {
+    seedDefault: option("seed"),
+    minimum: option("minimum"),
+    exclusiveMinimum: option("above"),
+    maximum: option("maximum"),
+    oneOf: option("one_of"),
+    doc: item.doc,
+  };
+  const given = Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined));
+  return {
+    name: item.name,
+    type: item.type as FieldType,
+    nullable: item.nullable,
+    default: evaluateKnown(scope, item.default) as FieldValue,
+    ...given,
+  };
+}
+
+/** Field -> the field that overrides it per module, e.g. r -> rank_pattern. */
+export function patternFields(method: MethodAst): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  for (const item of fieldItems(method)) {
+    const pattern = item.options.find((o) => o.name === "pattern")?.value;
+    if (pattern?.kind === "name") found.set(item.name, pattern.name);
+  }
+  return found;
+}
+
+/**
+ * The seed defaults that depend on which other fields are present (OFT's r and oft_block_size): the fields to change.
+ * A config with `peft_version` has none.
+ */
+export function settledFields(
+  method: MethodAst,
+  fields: Readonly<Record<string, FieldValue>>,
+  present: ReadonlySet<string>,
+): Record<string, FieldValue> {
+  const scope = fieldScope(method, fields, present);
+  const settled: Record<string, FieldValue> = {};
+  if ((fields.peft_version ?? null) !== null) return settled;
+  for (const item of fieldItems(method)) {
+    const seed = item.options.find((o) => o.name === "seed");
+    if (seed === undefined || present.has(item.name)) continue;
+    settled[item.name] = evaluateKnown(scope, seed.value) as FieldValue;
+  }
+  return settled;
+}

@@ -1,0 +1,63 @@
+/**
+ * Limits that keep a hostile fragment from costing more than milliseconds. They are checked on the text and its tokens, before anything
+ * recursive looks at them. A fragment has no loops but counted ones, so evaluation is bounded by `steps`.
+ */
+import type { IToken } from "chevrotain";
+import { WebpeftError } from "../../ir/diagnostics.ts";
+
+export const limits = {
+  /** Characters of a fragment. */
+  length: 64 * 1024,
+  /** Tokens of a fragment. */
+  tokens: 20_000,
+  /** Tokens between two semicolons: bounds the depth of any expression. */
+  statement: 600,
+  /** Open brackets at any place. */
+  depth: 40,
+  /** Prefix operators in a row, and nested `? :` in one statement. */
+  chain: 40,
+  /** Messages reported at once. */
+  messages: 20,
+  /** Expressions evaluated for one site. */
+  steps: 100_000,
+  /** Turns of a counted loop. */
+  turns: 64,
+  /** Rank of a tensor. */
+  rank: 8,
+} as const;
+
+export function limitError(file: string, what: string, limit: number, line?: number): WebpeftError {
+  return new WebpeftError("METHOD-LIMIT", {
+    message: `The method fragment is too large: ${what}.`,
+    where: line === undefined ? file : `${file}:${line}`,
+    expected: `at most ${limit}`,
+    help: "Split the formula with let, or write fewer declarations.",
+  });
+}
+
+export function checkLength(file: string, text: string): void {
+  if (text.length > limits.length) throw limitError(file, `${text.length} characters`, limits.length);
+}
+
+const opening = new Set(["{", "(", "["]);
+const closing = new Set(["}", ")", "]"]);
+const prefixes = new Set(["-", "not"]);
+
+/** Throws METHOD-LIMIT when parsing or evaluating these tokens could nest too deep. */
+export function checkTokens(file: string, tokens: readonly IToken[]): void {
+  if (tokens.length > limits.tokens) throw limitError(file, `${tokens.length} words`, limits.tokens);
+  let [depth, statement, prefix, choices] = [0, 0, 0, 0];
+  for (const { image, startLine } of tokens) {
+    if (opening.has(image)) depth++;
+    if (closing.has(image)) depth--;
+    statement = image === ";" ? 0 : statement + 1;
+    prefix = prefixes.has(image) ? prefix + 1 : 0;
+    if (image === "?") choices++;
+    if (image === ";") choices = 0;
+    if (depth > limits.depth) throw limitError(file, "brackets are nested too deep", limits.depth, startLine);
+    if (statement > limits.statement)
+      throw limitError(file, "a statement has too many words", limits.statement, startLine);
+    if (Math.max(prefix, choices) > limits.chain)
+      throw limitError(file, "too many - or not or ? in a row", limits.chain, startLine);
+  }
+}

@@ -1,0 +1,89 @@
+/** A method as the rest of webpeft sees it. */
+import type { FieldDeclaration, FieldValue } from "../fields.ts";
+import type { MethodAst } from "./ast.ts";
+import { checkMethod } from "./check.ts";
+import { Elaboration, type ElaborationInput } from "./elaborate.ts";
+import { fieldDeclaration, fieldItems, patternFields, settledFields } from "./field.ts";
+import { parseFragment } from "./parse.ts";
+
+export interface Method {
+  readonly name: string;
+  /** `peft_type` of its configs: the name in upper case. */
+  readonly peftType: string;
+  readonly source: string;
+  readonly file: string;
+  readonly ast: MethodAst;
+  /** The method's own config fields, in the order of the text. */
+  readonly fields: readonly FieldDeclaration[];
+  /** Field -> the field that overrides it per module, e.g. r -> rank_pattern. */
+  readonly patterns: ReadonlyMap<string, string>;
+  /** Kinds of sites that it can change. */
+  readonly siteKinds: readonly string[];
+  /** The lines of the fragment that are neither config nor comment: declarations, constraints and formulas. */
+  readonly formulaLines: readonly string[];
+  /** The fields to change because their seed default depends on which others are present; for configs without `peft_version`. */
+  settle(fields: Readonly<Record<string, FieldValue>>, present: ReadonlySet<string>): Record<string, FieldValue>;
+}
+
+/** Lines with tensors, lets and targets. */
+function formulaLines(ast: MethodAst): string[] {
+  const lines = ast.source.split("\n");
+  const all = [...ast.items, ...ast.blocks.flatMap((block) => block.items)];
+  const formulas = all.filter(
+    ({ kind }) => kind === "let" || kind === "target" || kind === "tensor" || kind === "stream",
+  );
+  const numbers = new Set(formulas.map((item) => item.at.line));
+  return [...numbers].sort((a, b) => a - b).map((line) => lines[line - 1]!.trim());
+}
+
+/**
+ * A method from its fragment. Parsing waits until something is asked of it, and happens once.
+ * `name` is what the fragment calls itself. Errors (METHOD-SYNTAX, METHOD-NAME ...) come from the first use.
+ */
+export function lazyMethod(name: string, source: string, file: string): Method {
+  let parsed: MethodAst | undefined;
+  let declared: readonly FieldDeclaration[] | undefined;
+  const ast = (): MethodAst => {
+    if (parsed === undefined) {
+      const fresh = parseFragment(source, file);
+      checkMethod(fresh);
+      parsed = fresh;
+    }
+    return parsed;
+  };
+  return {
+    name,
+    peftType: name.toUpperCase(),
+    source,
+    file,
+    get ast() {
+      return ast();
+    },
+    get fields() {
+      declared ??= fieldItems(ast()).map((item) => fieldDeclaration(ast(), item));
+      return declared;
+    },
+    get patterns() {
+      return patternFields(ast());
+    },
+    get siteKinds() {
+      return ast().blocks.map((block) => block.siteKind);
+    },
+    get formulaLines() {
+      return formulaLines(ast());
+    },
+    settle: (fields, present) => settledFields(ast(), fields, present),
+  };
+}
+
+/** Reads a fragment given as text; throws WebpeftError with every fault of the text. */
+export function parseMethod(source: string, file = "method"): Method {
+  const ast = parseFragment(source, file);
+  checkMethod(ast);
+  return lazyMethod(ast.name, source, file);
+}
+
+/** The adapter of a method on the sites of a model. */
+export function elaborateModel(method: Method, input: ElaborationInput): Elaboration {
+  return new Elaboration(method.ast, input);
+}

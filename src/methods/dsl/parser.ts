@@ -1,0 +1,276 @@
+/**
+ * The grammar of method fragments (chevrotain, made anew for every parse). Expressions stand in `parse-expression.ts`.
+ *
+ *   method     = "method" name ("on" name)? "{" item* "}"
+ *   item       = fields | tensor | stream | let | require | target | "on" name "{" item* "}"
+ *   fields     = "config" field ("," field)* ";"
+ *   field      = name ":" name "?"? "=" "-"? primary ("(" arguments ")")? text?
+ *   tensor     = ("param" | "shared" | "buffer" | "const") name "[" expression,* "]" "=" expression clause* ";"
+ *   clause     = "at" text | "save" "if" expression | "project" ("if" primary)? name "(" arguments ")" | "when" expression
+ *   stream     = "stream" name "=" expression ";"
+ *   let        = "let" name "=" expression ("," name "=" expression)* ";"
+ *   require    = "require" expression ("else" | "warn") text ("help" text)? ";"
+ *   target     = name "'" "=" expression ";"
+ */
+import type { IParserErrorMessageProvider } from "chevrotain";
+import type {
+  Argument,
+  Expression,
+  FieldItem,
+  Item,
+  LetItem,
+  MethodAst,
+  Place,
+  RequireItem,
+  SiteBlock,
+  TensorItem,
+  TensorRole,
+} from "./ast.ts";
+import { ExpressionParser, missing, nowhere, place, type Rule, unquoted } from "./parse-expression.ts";
+import type { Tokens } from "./tokens.ts";
+
+type Header = Pick<MethodAst, "name" | "items" | "blocks" | "at">;
+
+const noField = (): FieldItem => ({
+  kind: "field",
+  name: "",
+  type: "",
+  nullable: false,
+  default: missing(),
+  options: [],
+  at: nowhere,
+});
+
+export class FragmentParser extends ExpressionParser {
+  private tensors = 0;
+
+  constructor(tokens: Tokens, errorMessageProvider: IParserErrorMessageProvider) {
+    super(tokens, errorMessageProvider);
+    this.performSelfAnalysis();
+  }
+
+  readonly method: Rule<Header> = this.RULE(
+    "method",
+    (): Header => {
+      this.ACTION(() => {
+        this.calls = 0;
+        this.tensors = 0;
+      });
+      const start = this.CONSUME(this.t.word.method);
+      const name = this.CONSUME(this.t.name).image;
+      let siteKind: string | undefined;
+      this.OPTION(() => {
+        this.CONSUME(this.t.word.on);
+        siteKind = this.CONSUME2(this.t.name).image;
+      });
+      const all = this.SUBRULE(this.itemsInBraces);
+      return this.ACTION(() => this.arranged(name, siteKind, all, place(start)));
+    },
+    { recoveryValueFunc: () => ({ name: "", items: [], blocks: [], at: nowhere }) },
+  );
+
+  /** `method m on linear { ... }` is a method whose formulas all stand in one block. */
+  private arranged(name: string, siteKind: string | undefined, all: readonly Item[], at: Place): Header {
+    const blocks = all.filter((item): item is SiteBlock => item.kind === "block");
+    const rest = all.filter((item) => item.kind !== "block");
+    if (siteKind === undefined) return { name, items: rest, blocks, at };
+    const targets = rest.filter((item) => item.kind === "target");
+    const own: SiteBlock = { kind: "block", siteKind, items: targets, at };
+    return { name, items: rest.filter((item) => item.kind !== "target"), blocks: [own, ...blocks], at };
+  }
+
+  private readonly itemsInBraces: Rule<Item[]> = this.listRule("items", (): Item[] => {
+    const items: Item[] = [];
+    this.CONSUME(this.t.sign.OpenBrace);
+    this.MANY(() => {
+      const made = this.SUBRULE(this.item);
+      this.ACTION(() => items.push(...made));
+    });
+    this.CONSUME(this.t.sign.CloseBrace);
+    return items;
+  });
+
+  private readonly item: Rule<Item[]> = this.listRule("item", (): Item[] =>
+    this.OR([
+      { ALT: () => this.SUBRULE(this.fields) },
+      { ALT: () => this.SUBRULE(this.tensor) },
+      { ALT: () => this.SUBRULE(this.stream) },
+      { ALT: () => this.SUBRULE(this.lets) },
+      { ALT: () => this.SUBRULE(this.require) },
+      { ALT: () => this.SUBRULE(this.target) },
+      { ALT: () => this.SUBRULE(this.block) },
+    ]),
+  );
+
+  private readonly block: Rule<Item[]> = this.listRule("block", (): Item[] => {
+    const at = place(this.CONSUME(this.t.word.on));
+    const siteKind = this.CONSUME(this.t.name).image;
+    const items = this.SUBRULE(this.itemsInBraces);
+    return [{ kind: "block", siteKind, items, at }];
+  });
+
+  private readonly fields: Rule<Item[]> = this.listRule("fields", (): Item[] => {
+    const fields: FieldItem[] = [];
+    this.CONSUME(this.t.word.config);
+    this.AT_LEAST_ONE_SEP({
+      SEP: this.t.sign.Comma,
+      DEF: () => fields.push(this.SUBRULE(this.field)),
+    });
+    this.CONSUME(this.t.sign.Semicolon);
+    return fields;
+  });
+
+  private readonly field: Rule<FieldItem> = this.RULE(
+    "field",
+    (): FieldItem => {
+      const name = this.CONSUME(this.t.name);
+      this.CONSUME(this.t.sign.Colon);
+      const type = this.CONSUME2(this.t.name).image;
+      let nullable = false;
+      this.OPTION(() => {
+        this.CONSUME(this.t.sign.Question);
+        nullable = true;
+      });
+      this.CONSUME(this.t.sign.Assign);
+      const value = this.SUBRULE(this.signedLiteral);
+      let options: Argument[] = [];
+      this.OPTION2(() => {
+        options = this.SUBRULE(this.argumentsInParentheses);
+      });
+      const doc = this.OPTION3(() => unquoted(this.CONSUME(this.t.text)));
+      const rest = doc === undefined ? {} : { doc };
+      return { kind: "field", name: name.image, type, nullable, default: value, options, at: place(name), ...rest };
+    },
+    { recoveryValueFunc: noField },
+  );
+
+  private readonly tensor: Rule<Item[]> = this.listRule("tensor", (): Item[] => {
+    const word = this.OR([
+      { ALT: () => this.CONSUME(this.t.word.param) },
+      { ALT: () => this.CONSUME(this.t.word.shared) },
+      { ALT: () => this.CONSUME(this.t.word.buffer) },
+      { ALT: () => this.CONSUME(this.t.word.const) },
+    ]);
+    const name = this.CONSUME(this.t.name);
+    const shape: Expression[] = [];
+    this.CONSUME(this.t.sign.OpenBracket);
+    this.MANY_SEP({ SEP: this.t.sign.Comma, DEF: () => shape.push(this.SUBRULE(this.expression)) });
+    this.CONSUME(this.t.sign.CloseBracket);
+    this.CONSUME(this.t.sign.Assign);
+    const value = this.SUBRULE2(this.expression);
+    let clauses: Partial<TensorItem> = {};
+    this.MANY(() => {
+      const clause = this.SUBRULE(this.clause);
+      this.ACTION(() => {
+        clauses = { ...clauses, ...clause };
+      });
+    });
+    this.CONSUME(this.t.sign.Semicolon);
+    const ordinal = this.tensors++;
+    const role = word.image as TensorRole;
+    return [{ kind: "tensor", role, name: name.image, shape, value, ordinal, at: place(name), ...clauses }];
+  });
+
+  private readonly clause: Rule<Partial<TensorItem>> = this.RULE(
+    "clause",
+    (): Partial<TensorItem> =>
+      this.OR([
+        {
+          ALT: () => {
+            this.CONSUME(this.t.word.at);
+            return { key: unquoted(this.CONSUME(this.t.text)) };
+          },
+        },
+        {
+          ALT: () => {
+            this.CONSUME(this.t.word.save);
+            this.CONSUME(this.t.word.if);
+            return { saveIf: this.SUBRULE(this.expression) };
+          },
+        },
+        { ALT: () => ({ project: this.SUBRULE(this.projection) }) },
+        {
+          ALT: () => {
+            this.CONSUME(this.t.word.when);
+            return { when: this.SUBRULE2(this.expression) };
+          },
+        },
+      ]),
+    { recoveryValueFunc: () => ({}) },
+  );
+
+  private readonly projection: Rule<NonNullable<TensorItem["project"]>> = this.RULE(
+    "projection",
+    () => {
+      this.CONSUME(this.t.word.project);
+      const condition = this.OPTION(() => {
+        this.CONSUME(this.t.word.if);
+        return this.SUBRULE(this.primary);
+      });
+      const name = this.CONSUME(this.t.name);
+      const values = this.SUBRULE(this.argumentsInParentheses);
+      const call = this.ACTION(() => this.call({ kind: "name", name: name.image, at: place(name) }, values));
+      return condition === undefined ? { call } : { condition, call };
+    },
+    { recoveryValueFunc: () => ({ call: this.call(missing(), []) }) },
+  );
+
+  private readonly stream: Rule<Item[]> = this.listRule("stream", (): Item[] => {
+    this.CONSUME(this.t.word.stream);
+    const name = this.CONSUME(this.t.name);
+    this.CONSUME(this.t.sign.Assign);
+    const value = this.SUBRULE(this.expression);
+    this.CONSUME(this.t.sign.Semicolon);
+    return [{ kind: "stream", name: name.image, value, at: place(name) }];
+  });
+
+  private readonly lets: Rule<Item[]> = this.listRule("let", (): Item[] => {
+    const items: LetItem[] = [];
+    this.CONSUME(this.t.word.let);
+    this.AT_LEAST_ONE_SEP({
+      SEP: this.t.sign.Comma,
+      DEF: () => {
+        const name = this.CONSUME(this.t.name);
+        this.CONSUME(this.t.sign.Assign);
+        const value = this.SUBRULE(this.expression);
+        items.push({ kind: "let", name: name.image, value, at: place(name) });
+      },
+    });
+    this.CONSUME(this.t.sign.Semicolon);
+    return items;
+  });
+
+  private readonly require: Rule<Item[]> = this.listRule("require", (): Item[] => {
+    const at = place(this.CONSUME(this.t.word.require));
+    const condition = this.SUBRULE(this.expression);
+    const severity = this.OR<RequireItem["severity"]>([
+      {
+        ALT: () => {
+          this.CONSUME(this.t.word.else);
+          return "error";
+        },
+      },
+      {
+        ALT: () => {
+          this.CONSUME(this.t.word.warn);
+          return "warning";
+        },
+      },
+    ]);
+    const message = unquoted(this.CONSUME(this.t.text));
+    const help = this.OPTION(() => {
+      this.CONSUME(this.t.word.help);
+      return unquoted(this.CONSUME2(this.t.text));
+    });
+    this.CONSUME(this.t.sign.Semicolon);
+    return [{ kind: "require", condition, severity, message, at, ...(help === undefined ? {} : { help }) }];
+  });
+
+  private readonly target: Rule<Item[]> = this.listRule("target", (): Item[] => {
+    const token = this.CONSUME(this.t.target);
+    this.CONSUME(this.t.sign.Assign);
+    const value = this.SUBRULE(this.expression);
+    this.CONSUME(this.t.sign.Semicolon);
+    return [{ kind: "target", name: token.image.slice(0, -1), value, at: place(token) }];
+  });
+}

@@ -1,0 +1,171 @@
+/** What the names of a fragment mean at one site: declarations, config fields, and the words that the site itself provides. */
+import type { Builder } from "../../ir/builder.ts";
+import { WebpeftError } from "../../ir/diagnostics.ts";
+import type { FieldValue } from "../fields.ts";
+import type { ScalarIds } from "../lib/builtin.ts";
+import type { Item, MethodAst, Place, SiteBlock, TensorItem } from "./ast.ts";
+import { limitError, limits } from "./limits.ts";
+import { absent, type Known, known, operatorValue, tensorValue, type Value } from "./value.ts";
+
+/** One place of the base model that the adapter changes. */
+export interface MethodSite {
+  /** Path of the module, e.g. `model.layers.0.self_attn.q_proj`. */
+  readonly path: string;
+  readonly kind: string;
+  readonly in: number;
+  readonly out: number;
+  /** Config fields as they hold here (patterns applied). */
+  readonly fields: Readonly<Record<string, FieldValue>>;
+  readonly index: number;
+  readonly hasBias: boolean;
+}
+
+/** What holds for the whole model. */
+export interface ModelScope {
+  readonly method: MethodAst;
+  readonly fields: Readonly<Record<string, FieldValue>>;
+  /** Names of the fields that the config held itself. */
+  readonly present: ReadonlySet<string>;
+  readonly sites: readonly MethodSite[];
+  /** In a training program dropout is drawn, and projections are a stage of their own. */
+  readonly train: boolean;
+  /** The adapter's tensors come from a file. */
+  readonly loaded: boolean;
+  readonly bfloat16: boolean;
+  /** Name of the port of a host table; equal tables share one. */
+  readonly table: (name: string, data: Int32Array | Float32Array, shape: readonly number[]) => string;
+}
+
+/** What is there when graph nodes are built; absent while shapes and conditions are worked out. */
+export interface BuildScope {
+  readonly builder: Builder;
+  readonly W: number;
+  readonly W0: number;
+  readonly bias?: number;
+  readonly scalars: ScalarIds;
+  /** The tensor's node: a port, or its initial value in the program that makes a fresh adapter. */
+  readonly tensor: (item: TensorItem) => number;
+}
+
+/** Names of the weight, the base weight and the bias, by kind of site. */
+export const siteNames: Readonly<Record<string, { weight: string; base: string; bias?: string }>> = {
+  linear: { weight: "W", base: "W0", bias: "b" },
+  embedding: { weight: "E", base: "E0" },
+};
+
+const extent = (side: "in" | "out", reduce: (...xs: number[]) => number) => (scope: Scope) =>
+  known(reduce(...scope.model.sites.map((site) => site[side])));
+
+const ofSite = (read: (site: MethodSite) => Known) => (scope: Scope) => known(read(scope.siteOrFail()));
+
+/** Words with a fixed meaning, by their dotted path. */
+export const predefined: Readonly<Record<string, { doc: string; value: (scope: Scope) => Value }>> = {
+  in: { doc: "width of the site's input", value: ofSite((site) => site.in) },
+  out: { doc: "width of the site's output", value: ofSite((site) => site.out) },
+  "site.index": { doc: "number of the site, from 0", value: ofSite((site) => site.index) },
+  "site.path": { doc: "module path of the site", value: ofSite((site) => site.path) },
+  "site.kind": { doc: "linear or embedding", value: ofSite((site) => site.kind) },
+  "sites.count": { doc: "number of adapted sites", value: (scope) => known(scope.model.sites.length) },
+  "sites.max.in": { doc: "widest input of all sites", value: extent("in", Math.max) },
+  "sites.max.out": { doc: "widest output of all sites", value: extent("out", Math.max) },
+  train: { doc: "true in training programs", value: (scope) => known(scope.model.train) },
+  loaded: { doc: "true when the adapter comes from a file", value: (scope) => known(scope.model.loaded) },
+  peft_version: {
+    doc: "version of PEFT that wrote the config, or null",
+    value: (scope) => known(scope.model.fields.peft_version ?? null),
+  },
+  pi: { doc: "3.14159...", value: () => known(Math.PI) },
+};
+
+/** Named items of the method and of one block; the block's win. */
+export function declarations(method: MethodAst, block?: SiteBlock): Map<string, Item> {
+  const found = new Map<string, Item>();
+  for (const item of [...method.items, ...(block?.items ?? [])]) {
+    if ("name" in item && item.kind !== "target") found.set(item.name, item);
+  }
+  return found;
+}
+
+export class Scope {
+  readonly declared: ReadonlyMap<string, Item>;
+  private readonly memo = new Map<string, Value | "pending">();
+  private steps = 0;
+
+  constructor(
+    readonly model: ModelScope,
+    readonly block: SiteBlock | undefined,
+    readonly site: MethodSite | undefined,
+    readonly build?: BuildScope,
+  ) {
+    this.declared = declarations(model.method, block);
+  }
+
+  /** Items of the method, then those of the block. */
+  get items(): readonly Item[] {
+    return [...this.model.method.items, ...(this.block?.items ?? [])];
+  }
+
+  error(
+    code: string,
+    at: Place,
+    fields: { message: string; expected?: string; got?: string; help?: string },
+  ): WebpeftError {
+    const site = this.site === undefined ? "" : ` at ${this.site.path}`;
+    return new WebpeftError(code, { ...fields, where: `${this.model.method.file}:${at.line}:${at.column}${site}` });
+  }
+
+  siteOrFail(at: Place = this.model.method.at): MethodSite {
+    if (this.site !== undefined) return this.site;
+    throw this.error("METHOD-STATIC", at, {
+      message: "This is worked out once per model, and no site is known there.",
+      help: "Use sites.max.in and sites.max.out for tensors that all sites share.",
+    });
+  }
+
+  builderOrFail(at: Place): Builder {
+    return this.buildOrFail(at).builder;
+  }
+
+  buildOrFail(at: Place): BuildScope {
+    if (this.build !== undefined) return this.build;
+    throw this.error("METHOD-STATIC", at, {
+      message: "Shapes, conditions, keys and constants are worked out before any tensor exists.",
+      expected: "numbers, config fields and functions of them",
+      got: "a tensor or operator",
+    });
+  }
+
+  countStep(at: Place): void {
+    this.steps++;
+    if (this.steps > limits.steps)
+      throw limitError(this.model.method.file, "too many expressions at one site", limits.steps, at.line);
+  }
+
+  /** The value of `name`, worked out once; `make` may come back here, but not for the same name. */
+  once(name: string, at: Place, make: () => Value): Value {
+    const before = this.memo.get(name);
+    if (before === "pending") {
+      throw this.error("METHOD-CYCLE", at, { message: `${name} is defined by itself.` });
+    }
+    if (before !== undefined) return before;
+    this.memo.set(name, "pending");
+    const value = make();
+    this.memo.set(name, value);
+    return value;
+  }
+
+  field(name: string): FieldValue | undefined {
+    return this.site?.fields[name] ?? this.model.fields[name];
+  }
+
+  /** W, W0 and b (or E, E0) of the site. */
+  siteWeight(name: string, at: Place): Value | undefined {
+    const names = siteNames[this.block?.siteKind ?? ""];
+    if (names === undefined) return undefined;
+    if (name === names.weight) return operatorValue(this.buildOrFail(at).W);
+    if (name === names.base) return operatorValue(this.buildOrFail(at).W0);
+    if (name !== names.bias) return undefined;
+    const { bias } = this.buildOrFail(at);
+    return bias === undefined ? absent : tensorValue(bias);
+  }
+}

@@ -1,0 +1,58 @@
+/** Questions about the declared tensors of one site: which there are, how they begin, how they are projected. */
+import type { Builder } from "../../ir/builder.ts";
+import { sameShape } from "../../ir/types.ts";
+import { builtins } from "../lib/index.ts";
+import { initialNode } from "../lib/initial.ts";
+import type { TensorItem } from "./ast.ts";
+import { callBuiltin } from "./call.ts";
+import { condition, evaluate, shapeOf } from "./evaluate.ts";
+import type { Scope } from "./scope.ts";
+import { describe } from "./value.ts";
+
+export const exists = (scope: Scope, item: TensorItem): boolean =>
+  item.when === undefined || condition(scope, item.when);
+export const saved = (scope: Scope, item: TensorItem): boolean =>
+  item.saveIf === undefined || condition(scope, item.saveIf);
+
+/** Trained and saved tensors of a site, in the order of the text. */
+export function ownTensors(scope: Scope): TensorItem[] {
+  return scope.items.filter(
+    (item): item is TensorItem =>
+      item.kind === "tensor" && (item.role === "param" || item.role === "buffer") && exists(scope, item),
+  );
+}
+
+export function projects(scope: Scope, item: TensorItem): boolean {
+  if (item.project === undefined) return false;
+  return item.project.condition === undefined || condition(scope, item.project.condition);
+}
+
+/** `project f(x)` of a parameter p is f(p, x). */
+export function projected(scope: Scope, item: TensorItem, port: number): number {
+  const { call } = item.project!;
+  const name = call.callee.kind === "name" ? call.callee.name : "";
+  const rest = call.arguments.map(({ value, at }) => ({ value: evaluate(scope, value), at }));
+  const value = callBuiltin(scope, builtins.get(name)!, call, [
+    { value: { kind: "tensor", id: port }, at: call.at },
+    ...rest,
+  ]);
+  return (value as { id: number }).id;
+}
+
+export function initialValue(scope: Scope, item: TensorItem, seed: number, builder: Builder): number {
+  const shape = shapeOf(scope, item);
+  const value = evaluate(scope, item.value);
+  const site = scope.siteOrFail();
+  if (value.kind === "distribution" && value.distribution.kind !== "torch_kaiming_uniform") {
+    const context = { scope: site.path, location: { file: scope.model.method.file, line: item.at.line } };
+    const stream = { site: site.index, tensor: item.ordinal, seed };
+    const { distribution } = value;
+    return builder.within(context, () => initialNode(builder, distribution, shape, stream));
+  }
+  if (value.kind === "tensor" && sameShape(builder.shape(value.id), shape)) return value.id;
+  throw scope.error("METHOD-TYPE", item.value.at, {
+    message: `The initial value of ${item.name} does not fit.`,
+    expected: `a distribution, or f32[${shape.join(",")}]`,
+    got: describe(value, builder),
+  });
+}

@@ -1,0 +1,59 @@
+/** What an expression of a fragment can be: known numbers, tensors and operators of the graph, and a few things of the host. */
+import type { Builder } from "../../ir/builder.ts";
+import { typeText } from "../../ir/types.ts";
+import type { TorchGenerator } from "../random/torch.ts";
+
+/** Known before the program is built: numbers, truth values, texts, null, lists and maps of them. */
+export type Known = null | boolean | number | string | readonly Known[] | { readonly [key: string]: Known };
+
+/** How a tensor begins; see `lib/initial.ts`. */
+export type Distribution =
+  | { readonly kind: "fill"; readonly value: number }
+  | { readonly kind: "uniform"; readonly low: number; readonly high: number }
+  | { readonly kind: "kaiming_uniform"; readonly a: number }
+  | { readonly kind: "normal"; readonly mean: number; readonly deviation: number }
+  /** Drawn on the host from a torch-compatible stream, bit for bit. */
+  | { readonly kind: "torch_kaiming_uniform"; readonly stream: TorchGenerator; readonly a: number };
+
+/** Numbers on the host, row-major. f64 because positions in a large weight do not fit i32. */
+export interface HostArray {
+  readonly data: Float64Array;
+  readonly whole: boolean;
+}
+
+export type Value =
+  | { readonly kind: "known"; readonly value: Known }
+  | { readonly kind: "tensor"; readonly id: number }
+  | { readonly kind: "operator"; readonly id: number }
+  /** The bias of a layer that has none. It counts as zero: absent + x is x, absent .* x is absent. */
+  | { readonly kind: "absent" }
+  | { readonly kind: "distribution"; readonly distribution: Distribution }
+  | { readonly kind: "stream"; readonly generator: TorchGenerator }
+  | { readonly kind: "host"; readonly array: HostArray };
+
+export const known = (value: Known): Value => ({ kind: "known", value });
+export const tensorValue = (id: number): Value => ({ kind: "tensor", id });
+export const operatorValue = (id: number): Value => ({ kind: "operator", id });
+export const absent: Value = { kind: "absent" };
+
+export function knownText(value: Known): string {
+  if (typeof value === "string") return JSON.stringify(value);
+  return typeof value === "object" ? JSON.stringify(value).slice(0, 80) : String(value);
+}
+
+/** What a value is, for messages. */
+export function describe(value: Value, builder?: Builder): string {
+  switch (value.kind) {
+    case "known":
+      return knownText(value.value);
+    case "tensor":
+    case "operator":
+      return builder === undefined ? `a ${value.kind}` : typeText(builder.type(value.id));
+    case "absent":
+      return "the bias of a layer without bias";
+    case "host":
+      return `${value.array.data.length} numbers of the host`;
+    default:
+      return `a ${value.kind}`;
+  }
+}

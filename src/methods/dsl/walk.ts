@@ -1,0 +1,104 @@
+/** Walks over the expressions of a fragment. */
+import type { Argument, Expression, Item, Place } from "./ast.ts";
+
+/** A use of a name, or of a dotted path such as `sites.max.in`. */
+export interface NameUse {
+  readonly path: string;
+  readonly at: Place;
+  /** True for the function of a call. */
+  readonly called: boolean;
+  readonly arguments?: readonly Argument[];
+}
+
+/** The expressions directly inside one; names and calls are read by `visitNames`. */
+function parts(expression: Expression): readonly Expression[] {
+  switch (expression.kind) {
+    case "list":
+      return expression.items;
+    case "map":
+      return expression.entries.map(([, value]) => value);
+    case "unary":
+      return [expression.operand];
+    case "binary":
+      return [expression.left, expression.right];
+    case "choice":
+      return [expression.condition, expression.yes, expression.no];
+    case "index": {
+      const bounds = expression.items.flatMap((item) =>
+        item.kind === "element" ? [item.value] : [item.start, item.limit],
+      );
+      return [expression.object, ...bounds.filter((bound) => bound !== undefined)];
+    }
+    default:
+      return [];
+  }
+}
+
+/** Visits every use of a name in an expression, outermost first; names bound by `prod` are left out. */
+export function visitNames(
+  expression: Expression,
+  visit: (use: NameUse) => void,
+  bound: ReadonlySet<string> = new Set(),
+): void {
+  if (expression.kind === "name") {
+    if (!bound.has(expression.name)) visit({ path: expression.name, at: expression.at, called: false });
+  } else if (expression.kind === "member") {
+    visitMember(expression, visit, bound);
+  } else if (expression.kind === "call") {
+    visitCall(expression, visit, bound);
+  } else {
+    for (const part of parts(expression)) visitNames(part, visit, bound);
+  }
+}
+
+/** `sites.max.in` is one path; `(A @ B).T` and `A.T` are a member of an expression. */
+function visitMember(
+  expression: Extract<Expression, { kind: "member" }>,
+  visit: (use: NameUse) => void,
+  bound: ReadonlySet<string>,
+): void {
+  const path = memberPath(expression);
+  if (path !== undefined && /^sites?\./.test(path)) visit({ path, at: expression.at, called: false });
+  else visitNames(expression.object, visit, bound);
+}
+
+function memberPath(expression: Expression): string | undefined {
+  if (expression.kind === "name") return expression.name;
+  if (expression.kind !== "member") return undefined;
+  const object = memberPath(expression.object);
+  return object === undefined ? undefined : `${object}.${expression.name}`;
+}
+
+function visitCall(
+  expression: Extract<Expression, { kind: "call" }>,
+  visit: (use: NameUse) => void,
+  bound: ReadonlySet<string>,
+): void {
+  const path = memberPath(expression.callee);
+  visit({ path: path ?? "", at: expression.at, called: true, arguments: expression.arguments });
+  const names = new Set(bound);
+  for (const argument of expression.arguments) {
+    for (const part of [argument.value, argument.to]) if (part !== undefined) visitNames(part, visit, names);
+    if (path === "prod" && argument.name !== undefined) names.add(argument.name);
+  }
+}
+
+/** The expressions of an item. */
+export function expressionsOf(item: Item): readonly Expression[] {
+  switch (item.kind) {
+    case "field":
+      return [item.default, ...item.options.map((option) => option.value)];
+    case "tensor": {
+      const optional = [item.saveIf, item.project?.condition, item.project?.call, item.when];
+      return [...item.shape, item.value, ...optional.filter((e) => e !== undefined)];
+    }
+    case "stream":
+    case "let":
+    case "target":
+      return [item.value];
+    case "require":
+      return [item.condition];
+    case "block":
+      return [];
+  }
+}

@@ -1,0 +1,14 @@
+/** All builtins of the fragment language, by name. */
+import type { Builtin } from "./builtin.ts";
+import { hostBuiltins } from "./host.ts";
+import { initialBuiltins } from "./initial.ts";
+import { numberBuiltins } from "./numbers.ts";
+import { operatorBuiltins } from "./operators.ts";
+import { rotationBuiltins } from "./rotation.ts";
+import { tensorBuiltins } from "./tensors.ts";
+
+export const builtins: ReadonlyMap<string, Builtin> = new Map(
+  [numberBuiltins, initialBuiltins, hostBuiltins, tensorBuiltins, operatorBuiltins, rotationBuiltins]
+    .flat()
+    .map((builtin) => [builtin.name, builtin]),
+);

@@ -1,0 +1,122 @@
+/** How tensors begin: distributions, their values on the host (torch-compatible streams) and in the graph (our own counter-based draws). */
+import type { Builder } from "../../ir/builder.ts";
+import { sizeOf } from "../../ir/types.ts";
+import type { Distribution } from "../dsl/value.ts";
+import { kaimingBound } from "../random/projections.ts";
+import { roundedToBfloat16, torchGenerator, uniform } from "../random/torch.ts";
+import { type Builtin, distribution, type ScalarIds } from "./builtin.ts";
+
+export const initialBuiltins: readonly Builtin[] = [
+  { name: "zeros", parameters: [], doc: "All 0.", call: () => distribution({ kind: "fill", value: 0 }) },
+  { name: "ones", parameters: [], doc: "All 1.", call: () => distribution({ kind: "fill", value: 1 }) },
+  {
+    name: "fill",
+    parameters: [{ name: "value", kind: "number" }],
+    doc: "The same number everywhere.",
+    call: (_context, args) => distribution({ kind: "fill", value: args.number("value") }),
+  },
+  {
+    name: "uniform",
+    parameters: [
+      { name: "low", kind: "number" },
+      { name: "high", kind: "number" },
+    ],
+    doc: "Uniform between low and high.",
+    call: (_context, args) => distribution({ kind: "uniform", low: args.number("low"), high: args.number("high") }),
+  },
+  {
+    name: "normal",
+    parameters: [
+      { name: "mean", kind: "number", default: 0 },
+      { name: "deviation", kind: "number", default: 1 },
+    ],
+    doc: "Normal with a mean and a standard deviation.",
+    call: (_context, args) =>
+      distribution({ kind: "normal", mean: args.number("mean"), deviation: args.number("deviation") }),
+  },
+  {
+    name: "kaiming_uniform",
+    parameters: [{ name: "a", kind: "number", default: Math.sqrt(5) }],
+    doc: "Uniform within sqrt(6 / ((1 + a^2) fan_in)); fan_in is the product of all axes but the first.",
+    call: (_context, args) => distribution({ kind: "kaiming_uniform", a: args.number("a") }),
+  },
+  {
+    name: "torch_kaiming_uniform",
+    parameters: [
+      { name: "stream", kind: "stream" },
+      { name: "a", kind: "number", default: 0 },
+    ],
+    doc: "kaiming_uniform drawn from a torch-compatible stream, bit for bit; rounded to bfloat16 when the base model is.",
+    call: (_context, args) =>
+      distribution({ kind: "torch_kaiming_uniform", stream: args.stream("stream"), a: args.number("a") }),
+  },
+  {
+    name: "torch_generator",
+    parameters: [{ name: "seed", kind: "known" }],
+    doc: "PyTorch's CPU generator with a seed; null is a generator that was never seeded.",
+    call: (context, args) => {
+      const seed = args.known("seed");
+      if (seed !== null && !Number.isSafeInteger(seed))
+        throw context.fail("The seed is no whole number.", "a whole number or null");
+      return { kind: "stream", generator: torchGenerator(seed === null ? undefined : (seed as number)) };
+    },
+  },
+];
+
+const fanIn = (shape: readonly number[]): number => sizeOf(shape.slice(1));
+
+/** Values on the host, or undefined when the distribution is drawn by our own generator in the graph. */
+export function hostValues(d: Distribution, shape: readonly number[], bfloat16: boolean): Float32Array | undefined {
+  if (d.kind === "fill") return new Float32Array(sizeOf(shape)).fill(d.value);
+  if (d.kind !== "torch_kaiming_uniform") return undefined;
+  const bound = kaimingBound(fanIn(shape), d.a);
+  const values = uniform(d.stream, sizeOf(shape), -bound, bound);
+  return bfloat16 ? roundedToBfloat16(values) : values;
+}
+
+/** Numbers of the streams of one tensor: the second serves Box-Muller. */
+const secondStream = 0x8000;
+
+/** A node with the initial values; draws depend on (seed, site, tensor, element) alone. */
+export function initialNode(
+  builder: Builder,
+  d: Distribution,
+  shape: readonly number[],
+  stream: { readonly site: number; readonly tensor: number; readonly seed: number },
+): number {
+  const zero = builder.constant(0, [], "u32");
+  const scalars: ScalarIds = { seed: stream.seed, step: zero, sampleOffset: zero };
+  const draw = (tensor: number): number => uniformNode(builder, scalars, shape, stream.site, tensor);
+  switch (d.kind) {
+    case "fill":
+      return builder.constant(d.value, shape);
+    case "uniform":
+      return between(builder, draw(stream.tensor), d.low, d.high);
+    case "kaiming_uniform": {
+      const bound = kaimingBound(fanIn(shape), d.a);
+      return between(builder, draw(stream.tensor), -bound, bound);
+    }
+    case "normal": {
+      const radius = builder.add("sqrt", [builder.scale(builder.add("log", [draw(stream.tensor)]), -2)]);
+      const angle = builder.scale(draw(stream.tensor + secondStream), 2 * Math.PI);
+      const z = builder.mul(radius, builder.add("cos", [angle]));
+      return builder.plus(builder.scale(z, d.deviation), builder.constantLike(z, d.mean));
+    }
+    case "torch_kaiming_uniform":
+      throw new Error("a torch-compatible draw is made on the host");
+  }
+}
+
+export function uniformNode(
+  builder: Builder,
+  { seed, step, sampleOffset }: ScalarIds,
+  shape: readonly number[],
+  site: number,
+  tensor: number,
+): number {
+  return builder.add("uniform", [seed, step, sampleOffset], { shape: [...shape], site, tensor });
+}
+
+function between(builder: Builder, u: number, low: number, high: number): number {
+  return builder.plus(builder.scale(u, high - low), builder.constantLike(u, low));
+}

@@ -1,0 +1,168 @@
+/** Builtins on tensors: elementwise functions, shapes, contractions. */
+import { known, operatorValue, tensorValue, type Value } from "../dsl/value.ts";
+import type { Builtin, CallContext } from "./builtin.ts";
+
+const elementwise = (name: string, op: string, doc: string): Builtin => ({
+  name,
+  parameters: [{ name: "x", kind: "tensor" }],
+  doc,
+  call: (context, args) => tensorValue(context.builder().add(op, [args.node("x")])),
+});
+
+/** A tensor with all axes of extent 1 dropped. */
+export function squeezed(context: CallContext, id: number): number {
+  const builder = context.builder();
+  return builder.reshape(
+    id,
+    builder.shape(id).filter((n) => n !== 1),
+  );
+}
+
+/** 2 pi (index * frequency mod size) / size, for every index 0 .. size - 1 and frequency: [size, K]. Whole numbers stay below 2^31. */
+function angles(context: CallContext, frequencies: number, size: number): Value {
+  const b = context.builder();
+  const shape = [size, b.shape(frequencies)[0]!];
+  const whole = (n: number): number => b.constant(n, shape, "i32");
+  const rest = (id: number): number => b.add("mod", [id, whole(size)]);
+  const index = b.iota(shape, 0);
+  const frequency = b.broadcast(frequencies, shape, [1]);
+  const fits = size * size < 2 ** 31;
+  // Above 46340 the product would overflow: 256 (index div 256) + index mod 256, each part reduced on its own.
+  const low = b.add("mod", [index, whole(256)]);
+  const high = b.add("div", [b.add("sub", [index, low]), whole(256)]);
+  const product = fits
+    ? b.add("mul", [index, frequency])
+    : b.add("add", [b.add("mul", [rest(b.add("mul", [high, frequency])), whole(256)]), b.add("mul", [low, frequency])]);
+  return tensorValue(b.scale(b.cast(rest(product), "f32"), (2 * Math.PI) / size));
+}
+
+export const tensorBuiltins: readonly Builtin[] = [
+  elementwise("exp", "exp", "e to the power of every entry."),
+  elementwise("log", "log", "Natural logarithm of every entry."),
+  elementwise("sin", "sin", "Sine of every entry."),
+  elementwise("cos", "cos", "Cosine of every entry."),
+  elementwise("tanh", "tanh", "Hyperbolic tangent of every entry."),
+  elementwise("sigmoid", "sigmoid", "1 / (1 + e^-x) of every entry."),
+  elementwise("abs", "abs", "Absolute value of every entry."),
+  elementwise("root", "sqrt", "Square root of every entry."),
+  elementwise("stop_gradient", "stop_gradient", "The tensor, taken as a constant by the backward pass."),
+  {
+    name: "flatten",
+    parameters: [{ name: "x", kind: "tensor" }],
+    doc: "The entries of a tensor as a vector.",
+    call: (context, args) => {
+      const builder = context.builder();
+      return tensorValue(builder.reshape(args.node("x"), [builder.shape(args.node("x")).reduce((p, n) => p * n, 1)]));
+    },
+  },
+  {
+    name: "reshape",
+    parameters: [
+      { name: "x", kind: "tensor" },
+      { name: "shape", kind: "counts" },
+    ],
+    doc: "The same entries, row-major, under another shape.",
+    call: (context, args) => tensorValue(context.builder().reshape(args.node("x"), args.counts("shape"))),
+  },
+  {
+    name: "transpose",
+    parameters: [
+      { name: "x", kind: "tensor" },
+      { name: "axes", kind: "counts" },
+    ],
+    doc: "Axis i of the result is axis axes[i] of x.",
+    call: (context, args) => tensorValue(context.builder().transpose(args.node("x"), args.counts("axes"))),
+  },
+  {
+    name: "concat",
+    parameters: [
+      { name: "axis", kind: "number" },
+      { name: "parts", kind: "tensor", rest: true },
+    ],
+    doc: "Tensors one after the other along an axis.",
+    call: (context, args) => tensorValue(context.builder().concat(args.nodes("parts"), args.number("axis"))),
+  },
+  {
+    name: "sum",
+    parameters: [
+      { name: "x", kind: "tensor" },
+      { name: "axes", kind: "counts" },
+    ],
+    doc: "Sum over some axes, which disappear.",
+    call: (context, args) =>
+      tensorValue(
+        context.builder().sum(
+          args.node("x"),
+          [...args.counts("axes")].sort((a, b) => a - b),
+        ),
+      ),
+  },
+  {
+    name: "where",
+    parameters: [
+      { name: "condition", kind: "tensor" },
+      { name: "yes", kind: "tensor" },
+      { name: "no", kind: "tensor" },
+    ],
+    doc: "Entries of yes where condition is not 0, else of no.",
+    call: (context, args) => {
+      const builder = context.builder();
+      return tensorValue(
+        builder.select(builder.cast(args.node("condition"), "bool"), args.node("yes"), args.node("no")),
+      );
+    },
+  },
+  {
+    name: "gather",
+    parameters: [
+      { name: "table", kind: "tensor" },
+      { name: "indices", kind: "tensor" },
+    ],
+    doc: "Rows of a table by whole numbers.",
+    call: (context, args) => tensorValue(context.builder().add("gather", [args.node("table"), args.node("indices")])),
+  },
+  {
+    name: "einsum",
+    parameters: [
+      { name: "spec", kind: "text" },
+      { name: "a", kind: "tensor" },
+      { name: "b", kind: "tensor" },
+    ],
+    doc: 'Contraction of two tensors, e.g. einsum("ij,jk->ik", a, b).',
+    call: (context, args) => tensorValue(context.builder().einsum(args.text("spec"), args.node("a"), args.node("b"))),
+  },
+  {
+    name: "angles",
+    parameters: [
+      { name: "frequencies", kind: "tensor" },
+      { name: "size", kind: "count" },
+    ],
+    doc: "2 pi (p u_k mod size) / size for p in 0 .. size - 1 and whole frequencies u [K]: [size, K], reduced before it is rounded.",
+    call: (context, args) => angles(context, args.node("frequencies"), args.number("size")),
+  },
+  {
+    name: "size",
+    parameters: [
+      { name: "x", kind: "tensor" },
+      { name: "axis", kind: "number" },
+    ],
+    doc: "Extent of one axis of a tensor.",
+    call: (context, args) => {
+      const extent = context.builder().shape(args.node("x"))[args.number("axis")];
+      if (extent === undefined) throw context.fail(`The tensor has no axis ${args.number("axis")}.`);
+      return known(extent);
+    },
+  },
+  {
+    name: "dense",
+    parameters: [{ name: "operator", kind: "operator" }],
+    doc: "The matrix of an operator, as a tensor.",
+    call: (context, args) => tensorValue(context.builder().add("op.to_dense", [args.node("operator")])),
+  },
+  {
+    name: "matrix",
+    parameters: [{ name: "x", kind: "tensor" }],
+    doc: "A tensor of two axes as an operator.",
+    call: (context, args) => operatorValue(context.builder().dense(args.node("x"))),
+  },
+];
