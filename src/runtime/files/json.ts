@@ -6,8 +6,17 @@ export type JsonObject = Record<string, unknown>;
 export const isJsonObject = (value: unknown): value is JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
+/** Configs are nested a handful deep. */
+const deepestConfig = 100;
+
 /** Parses a JSON file that must hold an object. Throws `FILE-JSON`. */
 export function parseJsonObject(text: string, file: string): JsonObject {
+  const { depth } = nestingOf(text);
+  if (depth > deepestConfig) {
+    const expected = `a depth of ${deepestConfig} at most`;
+    const got = `${depth}`;
+    throw new WebpeftError("FILE-JSON", { message: "the file is nested too deeply", where: file, expected, got });
+  }
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -23,6 +32,26 @@ export function parseJsonObject(text: string, file: string): JsonObject {
     expected: "an object",
     got,
   });
+}
+
+/**
+ * How deep objects and lists are nested in a text, and how many there are; for any text, JSON or not. Asked before parsing what comes
+ * from strangers: a megabyte of brackets takes a hundred of objects, and recursion over them overflows the stack.
+ */
+export function nestingOf(text: string): { depth: number; count: number } {
+  let depth = 0;
+  let deepest = 0;
+  let count = 0;
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at];
+    if (character === '"') at = endOfString(text, at);
+    else if (character === "{" || character === "[") {
+      count++;
+      depth++;
+      deepest = Math.max(deepest, depth);
+    } else if (character === "}" || character === "]") depth--;
+  }
+  return { depth: deepest, count };
 }
 
 /**
@@ -51,7 +80,7 @@ export function duplicateKey(text: string): readonly string[] | undefined {
 /** The position of the quote that ends the string which begins at `begin`. */
 function endOfString(text: string, begin: number): number {
   let at = begin + 1;
-  while (text[at] !== '"') at += text[at] === "\\" ? 2 : 1;
+  while (at < text.length && text[at] !== '"') at += text[at] === "\\" ? 2 : 1;
   return at;
 }
 

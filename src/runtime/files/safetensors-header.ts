@@ -4,7 +4,7 @@
  */
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { isTensorDtype, type TensorDtype, tensorDtypes } from "../tensor.ts";
-import { byCodePoint, duplicateKey, isJsonObject, type JsonObject } from "./json.ts";
+import { byCodePoint, duplicateKey, isJsonObject, type JsonObject, nestingOf } from "./json.ts";
 import type { ByteSource } from "./source.ts";
 
 /** The format's own limit. */
@@ -71,6 +71,11 @@ function parseHeader(file: string, bytes: Uint8Array): JsonObject {
     throw fail("the header is not UTF-8", "other bytes");
   }
   if (!text.startsWith("{")) throw fail("the header does not begin with {", JSON.stringify(text.slice(0, 16)));
+  // A tensor's entry has two lists in an object in the header, and takes 48 characters at least.
+  const nesting = nestingOf(text);
+  if (nesting.depth > 3 || nesting.count > 64 + text.length / 16) {
+    throw fail("the header is no list of tensors", `${nesting.count} objects and lists, ${nesting.depth} deep`);
+  }
   let json: unknown;
   try {
     json = JSON.parse(text);
