@@ -1,9 +1,15 @@
 /** The methods that webpeft brings, by `peft_type`; a method of one's own comes from `parseMethod`. */
+import { boft } from "./boft.ts";
 import type { Method } from "./dsl/method.ts";
+import { fourierft } from "./fourierft.ts";
 import { ia3 } from "./ia3.ts";
 import { lora } from "./lora.ts";
+import { oft } from "./oft.ts";
+import { vera } from "./vera.ts";
 
-export const methods: ReadonlyMap<string, Method> = new Map([lora, ia3].map((method) => [method.peftType, method]));
+export const methods: ReadonlyMap<string, Method> = new Map(
+  [oft, boft, ia3, vera, fourierft, lora].map((method) => [method.peftType, method]),
+);
 
 export type { ElaboratedTensor, Elaboration, ElaborationInput, SiteOperands, SiteResult } from "./dsl/elaborate.ts";
 export { elaborateModel, type Method, parseMethod } from "./dsl/method.ts";

@@ -39,6 +39,23 @@ export const operatorBuiltins: readonly Builtin[] = [
     },
   },
   {
+    name: "butterfly",
+    parameters: [
+      { name: "factor", kind: "number" },
+      { name: "width", kind: "count" },
+    ],
+    doc: "BOFT's interleaving of factor i: in windows of width 2^i, cut in chunks of width / 2, the even chunks come first.",
+    call: (context, args) => {
+      const b = context.builder();
+      const [chunks, width] = [2 ** args.number("factor"), args.number("width")];
+      if (chunks === 1) return operatorValue(b.add("op.identity", [], { size: context.in }));
+      const shape = [context.in / (width * chunks), chunks, 2, width / 2];
+      if (!shape.every(Number.isInteger))
+        throw context.fail("The windows do not fill the input.", `a divisor of ${context.in}`, String(width * chunks));
+      return operatorValue(b.add("op.shuffle", [], { shape, permutation: [0, 2, 1, 3] }));
+    },
+  },
+  {
     name: "dropout",
     parameters: [
       { name: "p", kind: "number" },
