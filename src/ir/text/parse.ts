@@ -21,8 +21,8 @@ const lexer = lazy(() => new Lexer([...tokens]));
 const parser = lazy(() => new GraphParser());
 
 /**
- * The graph of a text. Throws a `WebpeftError` whose `diagnostics` hold every error: `IR-TEXT-SYNTAX`, or, when the syntax is right,
- * `IR-TEXT-VALUE`, `IR-TEXT-OP`, `IR-TEXT-ATTRIBUTE`, `IR-TEXT-TYPE`, `IR-TEXT-PORT` and `IR-TEXT-NOTE`.
+ * The graph of a text. Throws a `WebpeftError` whose `diagnostics` hold every error: `IR-TEXT-SYNTAX` (one for a line), or, when
+ * the syntax is right, `IR-TEXT-VALUE`, `IR-TEXT-OP`, `IR-TEXT-ATTRIBUTE`, `IR-TEXT-TYPE`, `IR-TEXT-PORT` and `IR-TEXT-NOTE`.
  * `file` is the name that messages give before line and column.
  */
 export function parseGraph(text: string, file = "text"): Graph {
@@ -40,10 +40,16 @@ export function parseGraph(text: string, file = "text"): Graph {
   grammar.input = found;
   const syntax: GraphSyntax | undefined = grammar.graph();
   problems.push(...grammar.errors.map((error) => syntaxDiagnostic(error, text, where)));
-  throwAll(problems);
+  throwAll(firstOfEveryLine(problems));
   const { graph, diagnostics } = resolve(syntax, comments, where);
   throwAll(diagnostics);
   return graph;
+}
+
+/** After a first error on a line, what else does not fit there is mostly its consequence. */
+function firstOfEveryLine(problems: readonly Diagnostic[]): readonly Diagnostic[] {
+  const lineOf = (diagnostic: Diagnostic): string => diagnostic.where?.replace(/:\d+$/, "") ?? "";
+  return problems.filter((problem, i) => problems.findIndex((other) => lineOf(other) === lineOf(problem)) === i);
 }
 
 function throwAll(diagnostics: readonly Diagnostic[]): void {
