@@ -1,6 +1,6 @@
 /**
- * Writing folders in Node so that they are there whole or not at all: everything is written into a hidden folder beside the target,
- * flushed to the disk, and then renamed.
+ * Writing folders in Node so that they are there whole or not at all: everything is written into a hidden folder beside the target, or
+ * inside a target that exists (it may be a link or another disk), flushed to the disk, and then renamed.
  */
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { systemCode, writeError } from "./errors.ts";
@@ -24,13 +24,7 @@ export async function prepareOutput(folder: string, options: OutputOptions = {})
   const { access, constants } = await import("node:fs/promises");
   const { dirname, resolve } = await import("node:path");
   const state = await outputState(folder);
-  if (state === "filled" && !options.overwrite) {
-    throw new WebpeftError("FILE-OUTPUT-EXISTS", {
-      message: "the output folder exists and is not empty",
-      where: folder,
-      help: "Choose another folder, or allow overwriting.",
-    });
-  }
+  if (state === "filled" && !options.overwrite) throw outputExists(folder);
   let place = resolve(folder);
   if (state === "absent") {
     do place = dirname(place);
@@ -41,10 +35,18 @@ export async function prepareOutput(folder: string, options: OutputOptions = {})
   });
 }
 
-async function outputState(folder: string): Promise<OutputState> {
+const outputExists = (folder: string): WebpeftError =>
+  new WebpeftError("FILE-OUTPUT-EXISTS", {
+    message: "the output folder exists and is not empty",
+    where: folder,
+    help: "Choose another folder, or allow overwriting.",
+  });
+
+/** `ignored` is a name inside that does not count. */
+async function outputState(folder: string, ignored?: string): Promise<OutputState> {
   const { readdir } = await import("node:fs/promises");
   try {
-    return (await readdir(folder)).length === 0 ? "empty" : "filled";
+    return (await readdir(folder)).every((name) => name === ignored) ? "empty" : "filled";
   } catch (error) {
     const code = systemCode(error);
     if (code === "ENOENT") return "absent";
@@ -54,49 +56,56 @@ async function outputState(folder: string): Promise<OutputState> {
 }
 
 /**
- * Writes a folder of files. A new folder appears with one rename; into an existing one (`overwrite`) the files are renamed one after the
- * other once all of them are on the disk, and then `obsolete` names are removed. When writing fails, or `signal` is aborted, nothing is
- * left behind and nothing was replaced. Throws `FILE-OUTPUT-EXISTS`, `FILE-DISK-FULL`, `FILE-WRITE`.
+ * Writes a folder of files. A new folder appears with one rename; into an existing one the files are renamed one after the other, in the
+ * order of the map, once all of them are on the disk, and then `obsolete` names are removed. When writing fails, or `signal` is aborted,
+ * nothing is left behind and nothing was replaced. Throws `FILE-OUTPUT-EXISTS`, `FILE-DISK-FULL`, `FILE-WRITE`.
  */
 export async function writeFolder(
   folder: string,
   files: ReadonlyMap<string, FileContent>,
   options: OutputOptions & { readonly obsolete?: readonly string[] } = {},
 ): Promise<void> {
-  const { mkdir, mkdtemp, rename, rm, rmdir } = await import("node:fs/promises");
+  const { mkdir, mkdtemp, rm } = await import("node:fs/promises");
   const { basename, dirname, join, resolve } = await import("node:path");
   await prepareOutput(folder, options);
   const target = resolve(folder);
-  const made = await mkdir(dirname(target), { recursive: true }).catch((error: unknown) => {
-    throw writeError(error, folder);
-  });
+  const isNew = (await outputState(folder)) === "absent";
+  let made: string | undefined;
   let staged: string | undefined;
   try {
-    staged = await mkdtemp(join(dirname(target), `.${basename(target)}.partial-`));
+    if (isNew) made = await mkdir(dirname(target), { recursive: true });
+    staged = await mkdtemp(isNew ? join(dirname(target), `.${basename(target)}.partial-`) : join(target, ".partial-"));
     for (const [name, content] of files) await writeNew(join(staged, name), content, options.signal);
     options.signal?.throwIfAborted();
-    await prepareOutput(folder, options);
-    const state = await outputState(folder);
-    if (state === "empty") await rmdir(target);
-    if (state !== "filled") {
-      await publish(staged, target);
-    } else {
-      for (const name of files.keys()) await rename(join(staged, name), join(target, name));
-      for (const name of options.obsolete ?? []) await rm(join(target, name), { force: true });
-    }
+    const inside = isNew ? undefined : basename(staged);
+    if (!options.overwrite && (await outputState(folder, inside)) === "filled") throw outputExists(folder);
+    if (isNew) await publishFolder(staged, target);
+    else await publishFiles(staged, target, [...files.keys()], options.obsolete ?? []);
   } catch (error) {
     if (staged !== undefined) await rm(staged, { recursive: true, force: true });
     if (made !== undefined) await removeEmpty(dirname(target), made);
     throw writeError(error, folder);
   }
-  await rm(staged, { recursive: true, force: true });
 }
 
 /** `mkdtemp` makes folders for the owner alone; the published one gets the mode of any new folder. */
-async function publish(staged: string, target: string): Promise<void> {
+async function publishFolder(staged: string, target: string): Promise<void> {
   const { chmod, rename } = await import("node:fs/promises");
   await chmod(staged, 0o777 & ~process.umask());
   await rename(staged, target);
+}
+
+async function publishFiles(
+  staged: string,
+  target: string,
+  names: readonly string[],
+  obsolete: readonly string[],
+): Promise<void> {
+  const { rename, rm, rmdir } = await import("node:fs/promises");
+  const { join } = await import("node:path");
+  for (const name of names) await rename(join(staged, name), join(target, name));
+  for (const name of obsolete) await rm(join(target, name), { force: true });
+  await rmdir(staged);
 }
 
 /** Takes back the parent folders that were made, `made` being the outermost. */
