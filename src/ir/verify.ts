@@ -4,12 +4,12 @@
  * - `IR-VERIFY-INPUT`      inputs are ids of earlier nodes (so the graph is acyclic and in topological order)
  * - `IR-VERIFY-OP`         the op is in the registry
  * - `IR-VERIFY-ARITY`      a node has as many inputs as its op takes
- * - `IR-VERIFY-ATTRIBUTE`  a node has the attributes that its op declares, of the declared kinds, and no others; all are plain JSON
+ * - `IR-VERIFY-ATTRIBUTE`  a node has the attributes that its op declares, of the declared kinds, and no others; all JSON
  * - `IR-VERIFY-TYPE`       the type is what the op infers from its inputs and attributes
  * - `IR-VERIFY-SHAPE`      extents are positive integers
  * - `IR-VERIFY-LEVEL`      at tensor level there is no operator-level op and no operator value
  * - `IR-VERIFY-PORT`       port names are not empty and unique; params are f32
- * - `IR-VERIFY-OUTPUT`     outputs are ids of nodes, with unique names that are not empty; at every level they are tensors
+ * - `IR-VERIFY-OUTPUT`     outputs are tensors of the graph, with unique names that are not empty
  * - `IR-VERIFY-CONTEXT`    scope, location and `from`, where they stand, are well-formed
  *
  * A graph that fails is a defect of the pass that made it, or of a text that someone wrote.

@@ -6,8 +6,8 @@ import { softmax } from "./lowering.ts";
 const hidden = -1e30;
 
 /**
- * Which keys a query sees: bool[s, s], or bool[b, s, s] with a padding mask. Key t is seen from position i when t <= i, when i - t < `window`,
- * and when `mask` i32[b, s] is not 0 at t.
+ * Which keys a query sees: bool[s, s], or bool[b, s, s] with a padding mask. Key t is seen from position i when t <= i,
+ * when i - t < `window`, and when `mask` i32[b, s] is not 0 at t.
  */
 export function visibility(
   builder: Builder,
@@ -29,9 +29,9 @@ export function visibility(
 }
 
 /**
- * Context f32[b, s, n, g, d] of queries f32[b, s, n, g, d] over keys and values f32[b, s, n, d]: n key heads, each shared by g query
- * heads, which are an axis of their own so that keys and values are never repeated in memory. A query that sees no key gets the
- * mean of all values.
+ * Context f32[b, s, n, g, d] of queries f32[b, s, n, g, d] over keys and values f32[b, s, n, d]: n key heads, each shared
+ * by g query heads, which are an axis of their own so that keys and values are never repeated in memory. A query that
+ * sees no key gets the mean of all values.
  */
 export function attend(builder: Builder, queries: number, keys: number, values: number, seen: number): number {
   const width = builder.shape(queries).at(-1)!;

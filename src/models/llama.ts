@@ -1,6 +1,6 @@
 /**
- * The family llama, mistral, qwen2: embedding; per layer RMSNorm, grouped-query attention with rotary embedding, RMSNorm, gated MLP, each
- * added to the residual stream; RMSNorm; head. Every place that an adapter may change is one `site.*` node.
+ * The family llama, mistral, qwen2: embedding; per layer RMSNorm, grouped-query attention with rotary embedding, RMSNorm,
+ * gated MLP, each half added to the residual stream; RMSNorm; head. Every place that an adapter may change is one `site.*` node.
  */
 import { Builder } from "../ir/builder.ts";
 import type { DiagnosticSink } from "../ir/diagnostics.ts";

@@ -6,8 +6,9 @@ import { alongRows } from "./lowering.ts";
 export const ignoredLabel = -100;
 
 /**
- * The sum of -log p(label) over all counted labels times the scalar `scale`: f32[]. `logits` f32[b,s,v]; `labels` i32[b,s] unshifted:
- * position t predicts label t + 1. The labels are shifted, not the logits, so that no slice of the largest tensor is made.
+ * The sum of -log p(label) over all counted labels times the scalar `scale`: f32[]. `logits` f32[b,s,v]; `labels`
+ * i32[b,s] unshifted: position t predicts label t + 1. The labels are shifted, not the logits, so that no slice of the
+ * largest tensor is made.
  */
 export function causalLoss(builder: Builder, logits: number, labels: number, scale: number): number {
   const [, , vocabulary] = builder.shape(logits) as readonly [number, number, number];

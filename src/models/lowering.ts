@@ -19,8 +19,8 @@ function rowMean(builder: Builder, x: number): number {
 }
 
 /**
- * Normalisation over the last axis. `rms`: x / sqrt(mean(x^2) + epsilon) * gain; `layer` takes the mean off first. x is [..., d], gain
- * and bias are [d]. The variance is the biased one, as in PyTorch.
+ * Normalisation over the last axis. `rms`: x / sqrt(mean(x^2) + epsilon) * gain; `layer` takes the mean off first. x is
+ * [..., d], gain and bias are [d]. The variance is the biased one, as in PyTorch.
  */
 export function lowerNorm(
   builder: Builder,

@@ -1,4 +1,4 @@
-/** What a base model tells about itself: its modules, in the order and with the names that transformers 5 has in memory, and its graph. */
+/** What a base model tells about itself: its modules, in the order and with the names of transformers 5, and its graph. */
 import type { DiagnosticSink } from "../ir/diagnostics.ts";
 import type { Graph } from "../ir/graph.ts";
 import type { DType } from "../ir/types.ts";
@@ -59,14 +59,14 @@ export interface ModelDescription {
 }
 
 /**
- * An operator-level graph with `site.*` nodes. Inputs: `input_ids` i32[b,s] and those that the options name. Outputs: `logits`
- * f32[b,s,vocabulary] and, with labels, `loss` f32[]: the sum of -log p over the counted labels, times `label_scale`.
+ * An operator-level graph with `site.*` nodes. Inputs: `input_ids` i32[b,s] and those that the options name. Outputs:
+ * `logits` f32[b,s,vocabulary] and, with labels, `loss` f32[]: the sum of -log p over the counted labels, times `label_scale`.
  */
 export interface BuiltModel extends ModelDescription {
   readonly graph: Graph;
 }
 
-/** One family of base models. Both functions throw `WebpeftError` with a `MODEL-` code for configs that they cannot honour. */
+/** One family of base models. Both functions throw a `MODEL-` error for configs that they cannot honour. */
 export interface ModelFamily {
   readonly modelTypes: readonly string[];
   describe(config: ModelConfig, sink: DiagnosticSink): ModelDescription;

@@ -1,4 +1,4 @@
-/** Rotary position embedding (Su et al. 2021) in the rotate-half form of Llama, with the frequency scalings `linear` and `llama3`. */
+/** Rotary position embedding (Su et al. 2021) in the rotate-half form of Llama, with the scalings `linear` and `llama3`. */
 import type { Builder } from "../ir/builder.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { positiveInteger, positiveNumber, present, section, text } from "./config.ts";
@@ -23,8 +23,8 @@ export interface RopeSettings {
 }
 
 /**
- * Reads `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (before). Unknown kinds of scaling are refused with
- * `MODEL-ROPE`, because leaving them out would change every number.
+ * Reads `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (before). Unknown kinds of scaling are
+ * refused with `MODEL-ROPE`, because leaving them out would change every number.
  */
 export function readRope(config: ModelConfig): RopeSettings {
   const parameters = section(config, "rope_parameters") ?? section(config, "rope_scaling") ?? {};
@@ -81,7 +81,7 @@ function frequencies(builder: Builder, width: number, { theta, scaling }: RopeSe
   const plain = builder.add("exp", [builder.scale(index, (-2 * Math.log(theta)) / width)]);
   if (scaling.kind === "default") return plain;
   if (scaling.kind === "linear") return builder.scale(plain, 1 / scaling.factor);
-  // Share of the plain frequency: 1 where the original length holds at least `high` turns, 0 where it holds at most `low`.
+  // Share of the plain frequency: 1 where the original length holds `high` turns or more, 0 where `low` or fewer.
   const { lowFrequencyFactor: low, highFrequencyFactor: high, originalLength, factor } = scaling;
   const turns = builder.scale(plain, originalLength / (2 * Math.PI));
   const share = builder.scale(builder.sub(turns, builder.constantLike(turns, low)), 1 / (high - low));
@@ -101,11 +101,16 @@ export interface RopeTables {
 }
 
 export function ropeTables(builder: Builder, length: number, width: number, settings: RopeSettings): RopeTables {
-  const shape = [length, width / 2];
+  const shape = [length, width];
+  const half = frequencies(builder, width, settings);
   const positions = builder.cast(builder.iota(shape, 0), "f32");
-  const angles = builder.mul(positions, builder.broadcast(frequencies(builder, width, settings), shape, [1]));
-  const [cosine, sine] = [builder.add("cos", [angles]), builder.add("sin", [angles])];
-  return { cosines: builder.concat([cosine, cosine], 1), sines: builder.concat([builder.neg(sine), sine], 1) };
+  const angles = builder.mul(positions, builder.broadcast(builder.concat([half, half], 0), shape, [1]));
+  const signs = builder.concat([builder.constant(-1, [width / 2]), builder.constant(1, [width / 2])], 0);
+  // Both end in arithmetic, not in a view, so that each is kept as one table.
+  return {
+    cosines: builder.add("cos", [angles]),
+    sines: builder.mul(builder.add("sin", [angles]), builder.broadcast(signs, shape, [1])),
+  };
 }
 
 /** Rotates x f32[b, s, ..., width]: x * cos + (halves of x swapped) * signed sin, one pass over x. */

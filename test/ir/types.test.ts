@@ -67,6 +67,7 @@ const refused: readonly (readonly [string, readonly Type[], Attributes])[] = [
   ["site.linear", [f32(4, 3), f32(2, 3), f32(3)], { path: "p" }],
   ["site.linear", [f32(4, 3), tensor("bf16", [2, 3])], { path: "p" }],
   ["site.embedding", [f32(4, 3), f32(2)], { path: "p" }],
+  ["site.norm", [f32(4, 3), f32(3)], { path: "p", kind: "batch", epsilon: 1 }],
   ["site.norm", [f32(4, 3), f32(4)], { path: "p", kind: "rms", epsilon: 1 }],
   ["site.norm", [f32(4, 3), f32(3), f32(4)], { path: "p", kind: "layer", epsilon: 1 }],
 ];

@@ -66,12 +66,18 @@ const siteOps: readonly OpRecord[] = [
     "site.norm",
     "variadic",
     "Normalisation over the last axis, times gain (+ bias). Inputs: x, gain [d], optionally bias [d]. Attributes: path, kind (rms | layer), epsilon.",
-    (inputs) => {
+    (inputs, attributes) => {
       const x = asTensor("site.norm", inputs[0]);
       const vector = f32(x.shape.at(-1) ?? 0);
       const vectors = inputs.slice(1);
       const fits = vectors.length >= 1 && vectors.length <= 2 && vectors.every((type) => sameType(type, vector));
-      requireThat(x.dtype === "f32" && fits, "site.norm", "f32 x[..., d], gain[d], bias[d]", inputs);
+      const known = attributes.kind === "rms" || attributes.kind === "layer";
+      requireThat(
+        x.dtype === "f32" && fits && known,
+        "site.norm",
+        "kind rms or layer, f32 x[..., d], gain[d], bias[d]",
+        inputs,
+      );
       return x;
     },
     { path: "text", kind: "text", epsilon: "number" },

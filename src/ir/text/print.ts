@@ -22,14 +22,16 @@
  * json       = string | number | "true" | "false" | "null" | "[" [ json { "," json } ] "]" | attributes
  * name       = word | string            word = identifier { "." letters, digits or "_" }, no keyword
  * role       = "input" | "weight" | "param" | "buffer"
- * note       = "//" [ scope ] [ file ":" line ]      scope, file = string | characters other than blanks, quotes and ":"
+ * note       = "//" [ scope ] [ file ":" line ]    scope, file = string | characters but blanks, quotes and ":"
  * ```
  *
- * - Parameters are the graph's ports. `%x` is the port called "x"; a port whose name is no identifier has its number and its name as a string.
- * - Statements are numbered by their place in the graph, in increasing order. Parameters that are called by name have the places that are
- *   left, in order. When the statements are numbered from 0 without a gap, all parameters come before them and the numbers shift.
+ * - Parameters are the graph's ports. `%x` is the port called "x"; a port whose name is no identifier has its number and
+ *   its name as a string.
+ * - Statements are numbered by their place in the graph, in increasing order. Parameters that are called by name have the
+ *   places that are left, in order. When the statements are numbered from 0 without a gap and all parameters are called
+ *   by name, the parameters come before the statements and the numbers shift.
  * - Every value states its type, which must be the inferred one.
- * - A comment behind a parameter or a statement is its note: scope and source location. On a line of its own it is a comment.
+ * - A comment behind a parameter or a statement is its note: scope and source location. Other comments mean nothing.
  * - Printed text is canonical: attributes sorted by name, one way to write everything. Equal text is an equal graph.
  */
 import { type Attribute, type Attributes, type Graph, type Node, portName, portRole } from "../graph.ts";
@@ -58,7 +60,8 @@ export function printGraph(graph: Graph): string {
     }
   });
   const head = `func @${nameText(graph.name)}(`;
-  return `${head}${parameterList(head, parameters, parameterNotes)}) {\n${statements.join("")}${returnText(graph, handles)}}\n`;
+  const list = parameterList(head, parameters, parameterNotes);
+  return `${head}${list}) {\n${statements.join("")}${returnText(graph, handles)}}\n`;
 }
 
 /** Whether the port can stand as a parameter: it states what a parameter states, and nothing in it is malformed. */
