@@ -69,7 +69,7 @@ describe("model folders", () => {
   it("are copies, byte for byte, when nothing was changed", async () => {
     const folder = temporaryFolder();
     cpSync(base, join(folder, "in"), { recursive: true });
-    writeFileSync(join(folder, "in/tokenizer.json"), '{"é": 1}');
+    writeFileSync(join(folder, "in/tokenizer.json"), '{"\u00e9": 1}');
     writeFileSync(join(folder, "in/generation_config.json"), "{}");
     writeFileSync(join(folder, "in/pytorch_model.bin"), "not copied");
     const out = join(folder, "out");

@@ -29,7 +29,7 @@ describe("JSON as Python writes it", () => {
     expect(pythonJson(parseJsonObject(text, name), floatFields)).toBe(text);
   });
 
-  // Expected texts by CPython's json.dumps(…, indent=2, sort_keys=True).
+  // Expected texts by CPython's json.dumps(value, indent=2, sort_keys=True).
   it("writes numbers as repr does", () => {
     const floats: [number, string][] = [
       [0, "0.0"],
@@ -75,7 +75,7 @@ describe("JSON as Python writes it", () => {
   });
 
   it("escapes what is not ASCII and sorts by code point", () => {
-    expect(pythonJson({ "\u{1f600}": 'é"\\\n\u007f', "\uffee": 1 })).toBe(
+    expect(pythonJson({ "\u{1f600}": '\u00e9"\\\n\u007f', "\uffee": 1 })).toBe(
       '{\n  "\\uffee": 1,\n  "\\ud83d\\ude00": "\\u00e9\\"\\\\\\n\\u007f"\n}',
     );
     expect(["b", "a", "ab", ""].sort(byCodePoint)).toEqual(["", "a", "ab", "b"]);

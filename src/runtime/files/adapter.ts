@@ -23,7 +23,7 @@ export interface AdapterFiles {
   readonly tree: FileTree;
 }
 
-/** Opens an adapter folder. Throws `FILE-NOT-FOUND`, `FILE-JSON`, `FILE-PICKLE`, `FILE-SAFETENSORS-…`. */
+/** Opens an adapter folder. Throws `FILE-NOT-FOUND`, `FILE-JSON`, `FILE-PICKLE`, `FILE-SAFETENSORS-*`. */
 export async function readAdapter(source: FolderSource, options: LoadOptions = {}): Promise<AdapterFiles> {
   const tree = await openFolder(source);
   const config = await readJson(tree, configFile, options);

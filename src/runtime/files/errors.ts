@@ -1,7 +1,7 @@
 /** Turns what Node's file system throws into coded errors, so that a missing file or a full disk reads like any other mistake. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
 
-/** The `code` of a Node system error (`ENOENT`, …), or undefined. */
+/** The `code` of a Node system error (`ENOENT` and so on), or undefined. */
 export function systemCode(error: unknown): string | undefined {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   return typeof code === "string" ? code : undefined;

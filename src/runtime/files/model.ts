@@ -38,7 +38,7 @@ const pickles = ["pytorch_model.bin", "pytorch_model.bin.index.json"];
 /**
  * Opens a model: reads its config and the headers of its tensor files, and checks them. Weights are read when they are asked for, so a
  * model larger than the memory can be opened. `model.safetensors` goes before an index, as in transformers.
- * Throws `FILE-NOT-FOUND`, `FILE-JSON`, `FILE-PICKLE`, `FILE-SAFETENSORS-…`, `FILE-INDEX…`, `FILE-SHARD-…`.
+ * Throws `FILE-NOT-FOUND`, `FILE-JSON`, `FILE-PICKLE`, `FILE-SAFETENSORS-*`, `FILE-INDEX*`, `FILE-SHARD-*`.
  */
 export async function loadModel(source: FolderSource | MemoryModel, options: LoadOptions = {}): Promise<Model> {
   options.signal?.throwIfAborted();

@@ -24,7 +24,7 @@ export interface SafetensorsHeader {
   readonly tensors: ReadonlyMap<string, TensorEntry>;
 }
 
-/** Reads and checks a header. Every broken rule has its own code, `FILE-SAFETENSORS-…`. */
+/** Reads and checks a header. Every broken rule has its own code, `FILE-SAFETENSORS-*`. */
 export async function readHeader(source: ByteSource): Promise<SafetensorsHeader> {
   const length = await headerLength(source);
   const json = parseHeader(source.name, await source.read(8, length));
@@ -40,30 +40,48 @@ export async function readHeader(source: ByteSource): Promise<SafetensorsHeader>
 
 function headerError(code: string, file: string, message: string, expected: string, got: string): WebpeftError {
   const help = "The file is damaged or was not written by safetensors; download or convert it again.";
-  return new WebpeftError(`FILE-SAFETENSORS-${code}`, { message, where: file, expected, got, help });
+  return new WebpeftError(code, { message, where: file, expected, got, help });
 }
 
 async function headerLength(source: ByteSource): Promise<number> {
   if (source.size < 8) {
-    throw headerError("TRUNCATED", source.name, "the file is too short", "8 bytes at least", `${source.size} bytes`);
+    throw headerError(
+      "FILE-SAFETENSORS-TRUNCATED",
+      source.name,
+      "the file is too short",
+      "8 bytes at least",
+      `${source.size} bytes`,
+    );
   }
   const bytes = await source.read(0, 8);
   const claimed = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
   if (claimed > BigInt(largestHeader)) {
     const limit = `${largestHeader} bytes at most`;
-    throw headerError("HEADER-SIZE", source.name, "the header claims to be too large", limit, `${claimed} bytes`);
+    throw headerError(
+      "FILE-SAFETENSORS-HEADER-SIZE",
+      source.name,
+      "the header claims to be too large",
+      limit,
+      `${claimed} bytes`,
+    );
   }
   const length = Number(claimed);
   if (length > source.size - 8) {
     const room = `${source.size - 8} bytes at most`;
-    throw headerError("TRUNCATED", source.name, "the header is longer than the file", room, `${length} bytes`);
+    throw headerError(
+      "FILE-SAFETENSORS-TRUNCATED",
+      source.name,
+      "the header is longer than the file",
+      room,
+      `${length} bytes`,
+    );
   }
   return length;
 }
 
 function parseHeader(file: string, bytes: Uint8Array): JsonObject {
   const fail = (message: string, got: string): WebpeftError =>
-    headerError("HEADER", file, message, "a JSON object in UTF-8", got);
+    headerError("FILE-SAFETENSORS-HEADER", file, message, "a JSON object in UTF-8", got);
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
@@ -85,7 +103,7 @@ function parseHeader(file: string, bytes: Uint8Array): JsonObject {
   const twice = duplicateKey(text);
   if (twice !== undefined) {
     const got = `${JSON.stringify(twice.join(".")).slice(0, 200)} twice`;
-    throw headerError("DUPLICATE", file, "the header has a key twice", "every key once", got);
+    throw headerError("FILE-SAFETENSORS-DUPLICATE", file, "the header has a key twice", "every key once", got);
   }
   return json as JsonObject;
 }
@@ -93,7 +111,13 @@ function parseHeader(file: string, bytes: Uint8Array): JsonObject {
 function checkMetadata(file: string, value: unknown): Record<string, string> {
   const isRecord = isJsonObject(value) && Object.values(value).every((entry) => typeof entry === "string");
   if (isRecord) return value as Record<string, string>;
-  throw headerError("METADATA", `${file}: __metadata__`, "the metadata is malformed", "texts by name", describe(value));
+  throw headerError(
+    "FILE-SAFETENSORS-METADATA",
+    `${file}: __metadata__`,
+    "the metadata is malformed",
+    "texts by name",
+    describe(value),
+  );
 }
 
 const describe = (value: unknown): string => (JSON.stringify(value) ?? "nothing").slice(0, 200);
@@ -104,30 +128,60 @@ const isCounts = (value: unknown): value is number[] => Array.isArray(value) && 
 function checkEntry(source: ByteSource, name: string, value: unknown, begin: number): TensorEntry {
   const where = `${source.name}: ${name}`;
   if (!isJsonObject(value)) {
-    throw headerError("ENTRY", where, "a tensor's entry is malformed", "dtype, shape, data_offsets", describe(value));
+    throw headerError(
+      "FILE-SAFETENSORS-ENTRY",
+      where,
+      "a tensor's entry is malformed",
+      "dtype, shape, data_offsets",
+      describe(value),
+    );
   }
   const { dtype, shape, data_offsets: offsets } = value;
   if (typeof dtype !== "string" || !isTensorDtype(dtype)) {
     const known = Object.keys(tensorDtypes).join(", ");
-    throw headerError("DTYPE", where, "a tensor has a dtype that webpeft does not read", known, describe(dtype));
+    throw headerError(
+      "FILE-SAFETENSORS-DTYPE",
+      where,
+      "a tensor has a dtype that webpeft does not read",
+      known,
+      describe(dtype),
+    );
   }
   if (!isCounts(shape)) {
-    throw headerError("SHAPE", where, "a tensor's shape is malformed", "a list of whole numbers", describe(shape));
+    throw headerError(
+      "FILE-SAFETENSORS-SHAPE",
+      where,
+      "a tensor's shape is malformed",
+      "a list of whole numbers",
+      describe(shape),
+    );
   }
   if (!isCounts(offsets) || offsets.length !== 2 || offsets[0]! > offsets[1]!) {
-    throw headerError("OFFSETS", where, "a tensor's offsets are malformed", "[begin, end]", describe(offsets));
+    throw headerError(
+      "FILE-SAFETENSORS-OFFSETS",
+      where,
+      "a tensor's offsets are malformed",
+      "[begin, end]",
+      describe(offsets),
+    );
   }
   const [from, to] = offsets as [number, number];
   const room = source.size - begin;
   if (to > room) {
     const expected = `an end at ${room} at most`;
-    throw headerError("TRUNCATED", where, "a tensor ends behind the end of the file", expected, `${to}`);
+    throw headerError(
+      "FILE-SAFETENSORS-TRUNCATED",
+      where,
+      "a tensor ends behind the end of the file",
+      expected,
+      `${to}`,
+    );
   }
   const bytes = byteLength(dtype, shape);
   if (bytes !== to - from) {
     const expected = `${to - from} bytes, as its offsets say`;
     const got = `${dtype}[${shape.slice(0, 16).join(",")}], ${bytes ?? "more than 2^53"} bytes`;
-    throw headerError("SIZE", where, "a tensor's shape does not fit its offsets", expected, got);
+    throw headerError("FILE-SAFETENSORS-SIZE", where, "a tensor's shape does not fit its offsets", expected, got);
   }
   return { dtype, shape, begin: begin + from, end: begin + to };
 }
@@ -154,14 +208,16 @@ function checkCoverage(
     const expected = `a begin at ${at - begin}`;
     const got = `${entry.begin - begin}`;
     const where = `${source.name}: ${name}`;
-    if (entry.begin < at) throw headerError("OVERLAP", where, "a tensor overlaps the one before it", expected, got);
-    if (entry.begin > at) throw headerError("HOLE", where, "there is a hole before a tensor", expected, got);
+    if (entry.begin < at)
+      throw headerError("FILE-SAFETENSORS-OVERLAP", where, "a tensor overlaps the one before it", expected, got);
+    if (entry.begin > at)
+      throw headerError("FILE-SAFETENSORS-HOLE", where, "there is a hole before a tensor", expected, got);
     at = entry.end;
   }
   if (at !== source.size) {
     const expected = `${at} bytes`;
     const got = `${source.size} bytes`;
-    throw headerError("HOLE", source.name, "the file is longer than its tensors", expected, got);
+    throw headerError("FILE-SAFETENSORS-HOLE", source.name, "the file is longer than its tensors", expected, got);
   }
   return new Map(sorted);
 }

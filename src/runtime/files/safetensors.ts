@@ -13,7 +13,7 @@ export interface SafetensorsFile {
   read(name: string): Promise<HostTensor>;
 }
 
-/** Reads the header and checks all of it; nothing else of the file is read. Throws `FILE-SAFETENSORS-…`. */
+/** Reads the header and checks all of it; nothing else of the file is read. Throws `FILE-SAFETENSORS-*`. */
 export async function openSafetensors(source: ByteSource): Promise<SafetensorsFile> {
   const { metadata, tensors } = await readHeader(source);
   return {
