@@ -6,7 +6,7 @@ import { fieldOptions, fieldTypes } from "./field.ts";
 import { collected } from "./messages.ts";
 import { declarations, predefined, siteNames } from "./scope.ts";
 import { hint } from "./suggest.ts";
-import { expressionsOf, type NameUse, visitNames } from "./walk.ts";
+import { expressionsOf, type NameUse, placeholder, visitNames } from "./walk.ts";
 
 /** Functions that the evaluator knows itself. */
 const specialCalls = ["present", "prod", "site.matches", "site.ends_with"];
@@ -83,7 +83,7 @@ class Checker {
 
   /** Every name of the items must mean something in the block. */
   names(items: readonly Item[], block: SiteBlock | undefined): void {
-    const weights = Object.values(siteNames[block?.siteKind ?? "linear"] ?? {});
+    const weights = Object.values(siteNames[block?.siteKind ?? "linear"] ?? siteNames.linear!);
     const declared = declarations(this.method, block);
     const bare = [...builtins.values()]
       .filter((b) => b.parameters.every((p) => p.default !== undefined))
@@ -115,8 +115,7 @@ class Checker {
 }
 
 /** Names in braces of a message. */
-export const placeholders = (text: string): string[] =>
-  [...text.matchAll(/\{([A-Za-z_][\w.]*)\}/g)].map((match) => match[1]!);
+const placeholders = (text: string): string[] => [...text.matchAll(placeholder)].map((match) => match[1]!);
 
 /** Throws one error with all faults of the fragment. */
 export function checkMethod(method: MethodAst): void {

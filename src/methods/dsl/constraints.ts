@@ -5,7 +5,7 @@ import { condition, evaluateKnown } from "./evaluate.ts";
 import { patternFields } from "./field.ts";
 import type { Scope } from "./scope.ts";
 import { knownText } from "./value.ts";
-import { visitNames } from "./walk.ts";
+import { placeholder, visitNames } from "./walk.ts";
 
 const siteWords = /^(in|out|site\..*|W0?|E0?|b)$/;
 
@@ -25,11 +25,18 @@ function differsBySite(scope: Scope, expression: Expression): boolean {
   return differs;
 }
 
-/** Checks what belongs to this scope: of the method as a whole, or of one site. Errors are METHOD-CONSTRAINT, warnings too. */
+/**
+ * Checks what belongs to this scope: what the method demands of its config, once, or what it demands of one site.
+ * Errors are METHOD-CONSTRAINT, warnings too.
+ */
 export function checkConstraints(scope: Scope, sink: DiagnosticSink): void {
-  for (const item of scope.items) {
-    if (item.kind !== "require" || differsBySite(scope, item.condition) !== (scope.site !== undefined)) continue;
-    if (!condition(scope, item.condition)) broken(scope, item, sink);
+  const ofSite = scope.site !== undefined;
+  const general = scope.model.method.items.filter(
+    (item) => item.kind === "require" && differsBySite(scope, item.condition) === ofSite,
+  );
+  const own = ofSite ? (scope.block?.items ?? []) : [];
+  for (const item of [...general, ...own]) {
+    if (item.kind === "require" && !condition(scope, item.condition)) broken(scope, item, sink);
   }
 }
 
@@ -45,7 +52,7 @@ function broken(scope: Scope, item: RequireItem, sink: DiagnosticSink): void {
 
 /** The message with names in braces replaced by their values. */
 function filled(scope: Scope, text: string, item: RequireItem): string {
-  return text.replace(/\{([A-Za-z_]\w*)\}/g, (_all, name: string) => {
+  return text.replace(placeholder, (_all, name: string) => {
     const value = evaluateKnown(scope, { kind: "name", name, at: item.at });
     return typeof value === "string" ? value : knownText(value);
   });

@@ -102,13 +102,7 @@ export class Elaboration {
   }
 
   private scope(site: MethodSite, build?: BuildScope, model = this.model): Scope {
-    const scope = new Scope(model, this.block(site), site, build);
-    // Draws from streams follow the order of the text, whatever is used first.
-    for (const item of scope.items) {
-      if (item.kind === "tensor" && item.role === "const")
-        evaluate(scope, { kind: "name", name: item.name, at: item.at });
-    }
-    return scope;
+    return new Scope(model, this.block(site), site, build);
   }
 
   private sharedTensors(scope: Scope): ElaboratedTensor[] {

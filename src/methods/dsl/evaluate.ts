@@ -122,9 +122,7 @@ function lookup(scope: Scope, name: string, at: Place, locals: Locals): Value {
     case "stream":
       return scope.once(name, at, () => evaluate(scope, item.value));
     case "tensor":
-      return item.role === "const"
-        ? scope.once(name, at, () => constant(scope, item))
-        : tensorValue(scope.buildOrFail(at).tensor(item));
+      return item.role === "const" ? constant(scope, item) : tensorValue(scope.buildOrFail(at).tensor(item));
   }
   const site = scope.siteWeight(name, at) ?? predefined[name]?.value(scope);
   if (site !== undefined) return site;
@@ -136,8 +134,18 @@ function lookup(scope: Scope, name: string, at: Place, locals: Locals): Value {
   throw scope.error("METHOD-NAME", at, { message: `Nothing is called ${name} here.` });
 }
 
-/** Host numbers of a `const`, checked against its shape. Where tensors are built it is a table of the program. */
+/** A `const`; those declared before it come first, so that draws from a stream follow the order of the text. */
 function constant(scope: Scope, item: TensorItem): Value {
+  for (const earlier of scope.items) {
+    if (earlier.kind !== "tensor" || earlier.role !== "const") continue;
+    const value = scope.once(earlier.name, earlier.at, () => hostNumbers(scope, earlier));
+    if (earlier === item) return value;
+  }
+  throw new Error(`${item.name} is no const of this scope`);
+}
+
+/** Host numbers of a `const`, checked against its shape. */
+function hostNumbers(scope: Scope, item: TensorItem): Value {
   const value = evaluate(scope, item.value);
   if (value.kind !== "host") {
     throw scope.error("METHOD-TYPE", item.value.at, {

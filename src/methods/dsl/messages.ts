@@ -122,7 +122,9 @@ export function syntaxErrors(
 
 /** One error that carries all diagnostics, sorted by place; undefined when there are none. */
 export function collected(diagnostics: readonly Diagnostic[]): WebpeftError | undefined {
-  const [first, ...also] = [...diagnostics].sort((a, b) => position(a) - position(b)).slice(0, limits.messages);
+  const distinct = new Map(diagnostics.map((diagnostic) => [`${diagnostic.where} ${diagnostic.message}`, diagnostic]));
+  const sorted = [...distinct.values()].sort((a, b) => position(a) - position(b));
+  const [first, ...also] = sorted.slice(0, limits.messages);
   if (first === undefined) return undefined;
   const { code, severity: _severity, ...fields } = first;
   return new WebpeftError(code, fields, { also });

@@ -38,10 +38,10 @@ function formulaLines(ast: MethodAst): string[] {
 
 /**
  * A method from its fragment. Parsing waits until something is asked of it, and happens once.
- * `name` is what the fragment calls itself. Errors (METHOD-SYNTAX, METHOD-NAME ...) come from the first use.
+ * `name` is what the fragment calls itself; `ready` is its tree where it has been parsed already. Errors (METHOD-SYNTAX, METHOD-NAME ...) come from the first use.
  */
-export function lazyMethod(name: string, source: string, file: string): Method {
-  let parsed: MethodAst | undefined;
+export function lazyMethod(name: string, source: string, file: string, ready?: MethodAst): Method {
+  let parsed = ready;
   let declared: readonly FieldDeclaration[] | undefined;
   const ast = (): MethodAst => {
     if (parsed === undefined) {
@@ -80,7 +80,7 @@ export function lazyMethod(name: string, source: string, file: string): Method {
 export function parseMethod(source: string, file = "method"): Method {
   const ast = parseFragment(source, file);
   checkMethod(ast);
-  return lazyMethod(ast.name, source, file);
+  return lazyMethod(ast.name, source, file, ast);
 }
 
 /** The adapter of a method on the sites of a model. */

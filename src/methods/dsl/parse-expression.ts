@@ -29,7 +29,7 @@ export abstract class ExpressionParser extends EmbeddedActionsParser {
     protected readonly t: Tokens,
     errorMessageProvider: IParserErrorMessageProvider,
   ) {
-    super([...t.all], { recoveryEnabled: true, skipValidations: true, maxLookahead: 2, errorMessageProvider });
+    super([...t.all], { recoveryEnabled: true, maxLookahead: 2, errorMessageProvider });
   }
 
   /** A rule that answers with a null literal after an error; the tree is thrown away then, but the actions go on. */

@@ -1,6 +1,9 @@
 /** Walks over the expressions of a fragment. */
 import type { Argument, Expression, Item, Place } from "./ast.ts";
 
+/** A name in braces, in the text of a message. */
+export const placeholder = /\{([A-Za-z_]\w*)\}/g;
+
 /** A use of a name, or of a dotted path such as `sites.max.in`. */
 export interface NameUse {
   readonly path: string;
