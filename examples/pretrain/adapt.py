@@ -18,7 +18,7 @@ from common import WINDOW, encode, window_loss, windows
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--texts", type=Path, required=True, help="folder with austen-train.txt and austen-heldout.txt")
+    parser.add_argument("--texts", type=Path, required=True, help="examples/data")
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--config", type=Path, required=True, help="an adapter config as in examples/configs")
     parser.add_argument("--lr", type=float, nargs="+", required=True)
@@ -33,8 +33,9 @@ def main() -> None:
     pieces = windows(encode(tokenizer, arguments.texts / "austen-train.txt"))
     reference = json.loads((arguments.model / "reference.json").read_text())
     held_out = {
-        name: windows(encode(tokenizer, arguments.texts / Path(reference[name]["file"]).name), reference[name]["first"]["windows"])
-        for name in ("base_heldout", "new_heldout")
+        name: windows(encode(tokenizer, arguments.texts / Path(entry["file"]).name), entry["first"]["windows"])
+        for name, entry in reference.items()
+        if name.endswith("_heldout")
     }
     for lr in arguments.lr:
         torch.manual_seed(arguments.seed)
@@ -45,7 +46,8 @@ def main() -> None:
             if abs(loss - expected) > 1e-4:
                 raise ValueError(f"{name}: transformers' loss {loss}, expected {expected}")
         fields = json.loads(arguments.config.read_text())
-        config = PeftConfig.from_peft_type(**{key: value for key, value in fields.items() if key != "base_model_name_or_path"})
+        del fields["base_model_name_or_path"]
+        config = PeftConfig.from_peft_type(**fields)
         model = get_peft_model(base, config)
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(trained, lr=lr, weight_decay=0.0)
@@ -62,7 +64,7 @@ def main() -> None:
                 optimizer.step()
         forgotten = window_loss(logits(model.eval()), held_out["base_heldout"])
         count = sum(parameter.numel() for parameter in trained)
-        print(f"{config.peft_type.value} lr {lr:g}, {count} trained: new text {curve}, base text {forgotten:.4f}", flush=True)
+        print(f"{config.peft_type.value} lr {lr:g}, {count} trained: new {curve}, base {forgotten:.4f}", flush=True)
 
 
 if __name__ == "__main__":

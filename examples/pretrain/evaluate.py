@@ -11,9 +11,9 @@ from trigram import best_loss
 
 FIRST = 64
 WINDOWING = (
-    f"The whole file is encoded at once without special tokens. Window i holds tokens {WINDOW} i to {WINDOW} i + {WINDOW - 1} "
-    f"and is a sequence of its own (positions from 0); a shorter rest is dropped. The loss is the mean cross entropy in nats "
-    f"over the last {WINDOW - 1} tokens of each of the first `windows` windows."
+    f"The whole file is encoded at once without special tokens. Window i holds tokens {WINDOW} i to "
+    f"{WINDOW} i + {WINDOW - 1} and is a sequence of its own (positions from 0); a shorter rest is dropped. The loss is "
+    f"the mean cross entropy in nats over the last {WINDOW - 1} tokens of each of the first `windows` windows."
 )
 
 

@@ -1,6 +1,7 @@
 """Writes the example texts from two Debian packages (see README.md for the commands that fetch them).
 
-  kjv-train.txt      King James Bible without the held-out chapters (4.2 MB, not committed); books end with <|endoftext|>
+  kjv-train.txt      King James Bible without the held-out chapters (4.0 MB, not committed); books end with
+                     <|endoftext|>
   kjv-heldout.txt    every 40th chapter of it
   austen-train.txt   Pride and Prejudice, chapters 1 to 32
   austen-heldout.txt Pride and Prejudice, chapters 58 to 61
@@ -23,8 +24,8 @@ HELD_OUT_EVERY = 40
 def bible_chapters(program: Path, data_folder: Path) -> list[tuple[str, str]]:
     """(book, chapter text) in the order of the canon, printed by the package's own program."""
     command = [program.resolve(), "-p", ".", "-f", "gen1:1-rev22:21"]
-    printed = subprocess.run(command, cwd=data_folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
-    verses = [re.fullmatch(r"(\d?[A-Za-z]+)(\d+):\d+ (.*)", line).groups() for line in printed.stdout.splitlines()]
+    printed = subprocess.check_output(command, cwd=data_folder, stdin=subprocess.DEVNULL, text=True)
+    verses = [re.fullmatch(r"(\d?[A-Za-z]+)(\d+):\d+ (.*)", line).groups() for line in printed.splitlines()]
     chapters = groupby(verses, key=lambda verse: verse[:2])
     return [(book, "\n".join(" ".join(text.split()) for _, _, text in group)) for (book, _), group in chapters]
 

@@ -1,6 +1,6 @@
 """Pretrains the example's base model on the King James Bible and writes it as a Hugging Face folder, bf16.
 
-Deterministic for one version of torch and one number of threads. About 20 minutes on two cores.
+Deterministic for one version of torch and one number of threads. About 25 minutes on two cores.
 """
 
 import argparse
