@@ -12,8 +12,8 @@ from trigram import best_loss
 FIRST = 64
 WINDOWING = (
     f"The whole file is encoded at once without special tokens. Window i holds tokens {WINDOW} i to "
-    f"{WINDOW} i + {WINDOW - 1} and is a sequence of its own (positions from 0); a shorter rest is dropped. The loss is "
-    f"the mean cross entropy in nats over the last {WINDOW - 1} tokens of each of the first `windows` windows."
+    f"{WINDOW} i + {WINDOW - 1} and is a sequence of its own (positions from 0); a shorter rest is dropped. The loss "
+    f"is the mean cross entropy in nats over the last {WINDOW - 1} tokens of each of the first `windows` windows."
 )
 
 

@@ -1,4 +1,4 @@
-"""Trains the example's tokenizer: byte-level BPE, 1024 tokens, on both training texts, so that it suits the new one too."""
+"""Trains the example's tokenizer: byte-level BPE, 1024 tokens, on both training texts, to suit the new one too."""
 
 import argparse
 from pathlib import Path
