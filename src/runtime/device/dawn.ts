@@ -1,0 +1,47 @@
+/** Dawn, Chromium's WebGPU, in Node: npm `webgpu`, on the system's drivers or on SwiftShader. */
+import { WebpeftError } from "../../ir/diagnostics.ts";
+import { findPackage } from "./host.ts";
+import { installSwiftShader } from "./swiftshader.ts";
+
+/** What `dawn.node` exports. */
+interface DawnModule {
+  create(options: readonly string[]): GPU;
+}
+
+export const dawnPackage = "webgpu";
+
+/** Dawn on the drivers of the system. Throws `DEVICE-NONE` when the package or its binary for this platform is absent. */
+export async function systemDawn(): Promise<GPU> {
+  if ((await findPackage(dawnPackage)) === undefined) throw packageMissing();
+  try {
+    // A variable, so that bundlers for browsers leave it alone.
+    const dawn = (await import(/* @vite-ignore */ /* webpackIgnore: true */ dawnPackage)) as DawnModule;
+    return dawn.create([]);
+  } catch (cause) {
+    throw new WebpeftError(
+      "DEVICE-NONE",
+      {
+        message: `the package ${dawnPackage} does not load on ${process.platform} ${process.arch}`,
+        got: cause instanceof Error ? cause.message : String(cause),
+        help: "use `--device cpu`",
+      },
+      { cause },
+    );
+  }
+}
+
+/** Dawn on SwiftShader: a copy of the binary that finds SwiftShader as its Vulkan. Throws `DEVICE-NONE` where that cannot be. */
+export async function swiftShaderDawn(): Promise<GPU> {
+  const dawn = await findPackage(dawnPackage);
+  if (dawn === undefined) throw packageMissing();
+  const { createRequire } = await import("node:module");
+  const path = await installSwiftShader(dawn);
+  return (createRequire(import.meta.url)(path) as DawnModule).create([]);
+}
+
+function packageMissing(): WebpeftError {
+  return new WebpeftError("DEVICE-NONE", {
+    message: `WebGPU in Node needs the package ${dawnPackage}, which is not installed`,
+    help: `run \`npm install ${dawnPackage}\`, or use \`--device cpu\``,
+  });
+}

@@ -1,0 +1,70 @@
+/** What only a process of its own can show: that it ends, and what happens without the packages. */
+import { execFile } from "node:child_process";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import ts from "typescript";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const run = promisify(execFile);
+let inside: string;
+let outside: string;
+
+/** The device module as JavaScript in a folder, with the same layout. */
+async function transpileInto(folder: string): Promise<string> {
+  const device = "src/runtime/device";
+  const names = (await readdir(join(root, device))).map((name) => join(device, name));
+  for (const name of [...names, "src/ir/diagnostics.ts"]) {
+    const source = await readFile(join(root, name), "utf8");
+    const { outputText } = ts.transpileModule(source, {
+      compilerOptions: {
+        ...{ target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true },
+        rewriteRelativeImportExtensions: true,
+      },
+    });
+    const path = join(folder, name.replace(/\.ts$/, ".js"));
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, outputText);
+  }
+  await writeFile(join(folder, "package.json"), '{"type":"module"}');
+  return folder;
+}
+
+async function runModule(folder: string, code: string): Promise<string> {
+  const lines = `import { openDevice, listDevices } from "./src/runtime/device/index.js";\n${code}`;
+  await writeFile(join(folder, "main.js"), lines);
+  const { stdout } = await run(process.execPath, ["main.js"], { cwd: folder, timeout: 60_000 });
+  return stdout.trim();
+}
+
+beforeAll(async () => {
+  inside = await transpileInto(await mkdtemp(join(root, "node_modules", ".webpeft-device-")));
+  outside = await transpileInto(await mkdtemp(join(tmpdir(), "webpeft-device-")));
+});
+
+afterAll(async () => {
+  await rm(inside, { recursive: true });
+  await rm(outside, { recursive: true });
+});
+
+describe("a process of its own", () => {
+  it("ends by itself after dispose, and also without it", async () => {
+    const open = 'const open = await openDevice({ prefer: "webgpu" });';
+    const work = "await open.wait(open.device.queue.onSubmittedWorkDone());";
+    expect(await runModule(inside, `${open}${work} open.dispose(); console.log("done")`)).toBe("done");
+    expect(await runModule(inside, `${open}${work} console.log("done")`)).toBe("done");
+  });
+
+  it("says what to install when the package is absent", async () => {
+    const code = 'await openDevice({ prefer: "webgpu" }).catch((e) => console.log(JSON.stringify([e.code, e.got])));';
+    const [error, got] = JSON.parse(await runModule(outside, code));
+    expect(error).toBe("DEVICE-NONE");
+    expect(got).toContain("npm install webgpu");
+    const report = JSON.parse(await runModule(outside, "console.log(JSON.stringify(await listDevices()));"));
+    expect(report.choice).toEqual({ executor: "cpu", reason: "there is no WebGPU adapter" });
+    expect(report.versions.webgpu).toBe("not installed");
+  });
+});
