@@ -35,13 +35,20 @@ describe("openDevice", () => {
     await expect(openDevice({ prefer: "webgpu", signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
   });
 
-  it("survives garbage collection of everything but the device", async () => {
-    const open = await openAny();
-    // Dawn's instance used to go with the first collection, and the process with it.
-    const rubbish: Float32Array[] = [];
-    for (let i = 0; i < 200; i++) rubbish[i % 4] = new Float32Array(1 << 20);
-    const data = new Float32Array(64).fill(rubbish.length);
-    expect(await runTwicePlusIndex(open, data)).toEqual(twicePlusIndexOf(data));
+  it("survives the collection of everything that was dropped, before and after dispose", async () => {
+    const collect = (): number => {
+      const rubbish: Float32Array[] = [];
+      for (let i = 0; i < 200; i++) rubbish[i % 4] = new Float32Array(1 << 20);
+      return rubbish.length;
+    };
+    for (let round = 0; round < 3; round++) {
+      // Dawn's instance used to go with the first collection, and the process with it.
+      const open = await openDevice({ prefer: "webgpu" });
+      const data = new Float32Array(64).fill(collect());
+      expect(await runTwicePlusIndex(open, data)).toEqual(twicePlusIndexOf(data));
+      open.dispose();
+      collect();
+    }
   });
 });
 

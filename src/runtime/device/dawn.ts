@@ -3,10 +3,13 @@ import { WebpeftError } from "../../ir/diagnostics.ts";
 import { findPackage } from "./host.ts";
 import { installSwiftShader } from "./swiftshader.ts";
 
-/** What `dawn.node` exports. */
+/** What `dawn.node` exports: a maker of instances, and the object that holds the WebGPU classes. */
 interface DawnModule {
   create(options: readonly string[]): GPU;
+  globals: { [instanceKey]?: GPU };
 }
+
+const instanceKey = Symbol.for("webpeft.instance");
 
 export const dawnPackage = "webgpu";
 
@@ -16,7 +19,7 @@ export async function systemDawn(): Promise<GPU> {
   try {
     // A variable, so that bundlers for browsers leave it alone.
     const dawn = (await import(/* @vite-ignore */ /* webpackIgnore: true */ dawnPackage)) as DawnModule;
-    return dawn.create([]);
+    return instanceOf(dawn);
   } catch (cause) {
     throw new WebpeftError(
       "DEVICE-NONE",
@@ -36,7 +39,16 @@ export async function swiftShaderDawn(): Promise<GPU> {
   if (dawn === undefined) throw packageMissing();
   const { createRequire } = await import("node:module");
   const path = await installSwiftShader(dawn);
-  return (createRequire(import.meta.url)(path) as DawnModule).create([]);
+  return instanceOf(createRequire(import.meta.url)(path) as DawnModule);
+}
+
+/**
+ * The one instance of a binary. It is kept in the binary's own exports because it must outlive every device, buffer and promise that came
+ * from it: Dawn aborts the process when an instance is collected before them, and what of them is still alive after `destroy` cannot be known.
+ */
+function instanceOf(dawn: DawnModule): GPU {
+  dawn.globals[instanceKey] ??= dawn.create([]);
+  return dawn.globals[instanceKey];
 }
 
 function packageMissing(): WebpeftError {

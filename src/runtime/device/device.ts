@@ -27,7 +27,7 @@ export async function openDevice(options: DeviceOptions): Promise<OpenDevice> {
 }
 
 /** Opens a device on an adapter that was found. Throws `DEVICE-NONE` when the driver gives none. */
-export async function openAdapter({ gpu, adapter, facts }: FoundAdapter, signal?: AbortSignal): Promise<OpenDevice> {
+export async function openAdapter({ adapter, facts }: FoundAdapter, signal?: AbortSignal): Promise<OpenDevice> {
   const device = await adapter.requestDevice(deviceDescriptor(adapter)).catch((cause: unknown) => {
     throw new WebpeftError(
       "DEVICE-NONE",
@@ -44,7 +44,7 @@ export async function openAdapter({ gpu, adapter, facts }: FoundAdapter, signal?
     throw signal.reason;
   }
   const plain: Wait = (promise) => promise;
-  const monitor: DeviceMonitor = monitorDevice(device, facts.software && isNode() ? sleepingWait() : plain, gpu);
+  const monitor: DeviceMonitor = monitorDevice(device, facts.software && isNode() ? sleepingWait() : plain);
   return {
     device,
     adapter: facts,

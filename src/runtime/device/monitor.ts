@@ -10,11 +10,8 @@ export interface DeviceMonitor {
 
 const memoryHelp = "use a smaller batch or a shorter length, or accumulate over more micro-batches";
 
-/**
- * Watches a device from now on. `keep` is held as long as the device lives (Dawn aborts the process when its instance is collected
- * before its devices). The first failure stays: what comes after it is a consequence.
- */
-export function monitorDevice(device: GPUDevice, wait: Wait, keep: unknown): DeviceMonitor {
+/** Watches a device from now on. The first failure stays: what comes after it is a consequence. */
+export function monitorDevice(device: GPUDevice, wait: Wait): DeviceMonitor {
   let failure: WebpeftError | undefined;
   let fail: (error: WebpeftError) => void = () => {};
   const failed = new Promise<never>((_, reject) => {
@@ -26,11 +23,7 @@ export function monitorDevice(device: GPUDevice, wait: Wait, keep: unknown): Dev
   // Nobody may be waiting when the device fails.
   failed.catch(() => {});
 
-  const kept = { keep };
-  void device.lost.then((info) => {
-    kept.keep = undefined;
-    fail(lossError(info));
-  });
+  void device.lost.then((info) => fail(lossError(info)));
   device.addEventListener("uncapturederror", (event) => {
     event.preventDefault();
     fail(gpuError(event.error, undefined));

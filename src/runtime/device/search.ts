@@ -6,9 +6,7 @@ import { findPackage, hostGpu, isNode } from "./host.ts";
 import { chromiumPackage } from "./swiftshader.ts";
 import type { AdapterFacts, DeviceAttempt, DeviceOptions, DeviceReport, DeviceSource } from "./types.ts";
 
-/** An adapter with the instance that it came from, which must outlive it. */
 export interface FoundAdapter {
-  readonly gpu: GPU;
   readonly adapter: GPUAdapter;
   readonly facts: AdapterFacts;
 }
@@ -43,7 +41,7 @@ export async function searchIn(source: DeviceSource, power: DeviceOptions["power
   const facts = adapterFacts(adapter.info, source);
   return {
     attempt: { source, outcome: "found", adapter: facts, milliseconds: took() },
-    found: { gpu, adapter, facts },
+    found: { adapter, facts },
   };
 }
 
