@@ -1,5 +1,8 @@
 /** A trivial kernel, run through the waits that the runtime uses. */
-import { bufferUsage, mapMode, type OpenDevice } from "../../src/runtime/device/index.ts";
+import { bufferUsage, listDevices, mapMode, type OpenDevice, openDevice } from "../../src/runtime/device/index.ts";
+
+/** For the browser test, which loads this file as one script. */
+export { listDevices, openDevice };
 
 const twicePlusIndex = /* wgsl */ `
 @group(0) @binding(0) var<storage, read_write> data: array<f32>;

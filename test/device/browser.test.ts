@@ -1,0 +1,79 @@
+/** The device module in a browser: bundled for it, in the headless Chromium whose SwiftShader the Node tests use. */
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type Browser, chromium as launcher, type Page } from "playwright-core";
+import { build } from "tsdown";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { DeviceReport } from "../../src/runtime/device/index.ts";
+
+const supported = process.platform === "linux" && process.arch === "x64";
+const address = "http://localhost/";
+
+/** The module as one script that leaves its exports in `globalThis.device`. */
+async function bundle(): Promise<string> {
+  const outDir = await mkdtemp(join(tmpdir(), "webpeft-bundle-"));
+  await build({
+    ...{ config: false, logLevel: "silent", dts: false, clean: false, platform: "browser", outDir },
+    ...{
+      entry: { device: fileURLToPath(new URL("./kernel.ts", import.meta.url)) },
+      format: "iife",
+      globalName: "device",
+    },
+  });
+  const [file] = await readdir(outDir);
+  const text = await readFile(join(outDir, file!), "utf8");
+  await rm(outDir, { recursive: true });
+  return text;
+}
+
+describe.skipIf(!supported)("a browser, bundled for Linux on x64 only", () => {
+  let browser: Browser;
+  let page: Page;
+
+  beforeAll(async () => {
+    const { default: chromium } = await import("@sparticuz/chromium");
+    browser = await launcher.launch({
+      executablePath: await chromium.executablePath(),
+      args: [
+        ...chromium.args,
+        "--no-sandbox",
+        "--enable-unsafe-webgpu",
+        "--enable-features=Vulkan",
+        "--use-webgpu-adapter=swiftshader",
+      ],
+    });
+    page = await browser.newPage();
+    await page.route(`${address}**`, (route) =>
+      route.fulfill({ contentType: "text/html", body: "<title>page</title>" }),
+    );
+    await page.goto(address);
+    await page.addScriptTag({ content: await bundle() });
+  });
+
+  afterAll(() => browser?.close());
+
+  it("opens the browser's own device and computes", async () => {
+    const result = await page.evaluate(async () => {
+      const { openDevice, runTwicePlusIndex } = Reflect.get(globalThis, "device") as typeof import("./kernel.ts");
+      const open = await openDevice({ prefer: "webgpu" });
+      const values = await runTwicePlusIndex(open, new Float32Array([0.5, -1, 3]));
+      open.dispose();
+      const late = await open.wait(open.device.queue.onSubmittedWorkDone()).catch((error) => error.code as string);
+      return { source: open.adapter.source, values: [...values], late, target: open.target };
+    });
+    expect(result).toMatchObject({ source: "navigator", values: [1, -1, 8], late: "DEVICE-LOST" });
+    expect(Object.keys(result.target.limits)).toContain("maxComputeWorkgroupStorageSize");
+  });
+
+  it("reports what it found", async () => {
+    const report = await page.evaluate(async (): Promise<DeviceReport> => {
+      const { listDevices } = Reflect.get(globalThis, "device") as typeof import("./kernel.ts");
+      return listDevices();
+    });
+    expect(report.attempts.map((a) => a.source)).toEqual(["navigator"]);
+    expect(report.attempts[0]!.outcome).toBe("found");
+    expect(report.versions.userAgent).toContain("Chrome");
+  });
+});
