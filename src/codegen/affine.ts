@@ -1,0 +1,204 @@
+/**
+ * Index expressions: sums of integer multiples of atoms plus a constant, with ranges. An atom is a variable (0 .. max) or the quotient or
+ * remainder of such a sum by a literal. Reshapes make quotients and remainders; the rules here take them away where axes line up:
+ *
+ *   (d q + r) / d = q + r / d          (g x + c) / (g e) = x / e  for 0 <= c < g        x / a / b = x / (a b)
+ *   m (x / m) + x % m = x              x / d = 0, x % d = x  for 0 <= x < d
+ *
+ * `lo` and `hi` bound the value where it is used (a guard may have narrowed them below what the terms say).
+ */
+import type { Expr } from "./kernel.ts";
+
+export type Atom =
+  | { readonly kind: "variable"; readonly key: string; readonly max: number; readonly expr: Expr; readonly depth: number; readonly lane?: boolean }
+  | { readonly kind: "div" | "mod"; readonly key: string; readonly max: number; readonly of: Affine; readonly by: number; readonly depth: number };
+
+export interface Term {
+  readonly factor: number;
+  readonly atom: Atom;
+}
+
+export interface Affine {
+  readonly terms: readonly Term[];
+  readonly constant: number;
+  readonly lo: number;
+  readonly hi: number;
+}
+
+export const constant = (value: number): Affine => ({ terms: [], constant: value, lo: value, hi: value });
+
+export const atomAffine = (atom: Atom): Affine => ({ terms: [{ factor: 1, atom }], constant: 0, lo: 0, hi: atom.max });
+
+export const variable = (key: string, extent: number, expr: Expr, depth: number, lane = false): Affine =>
+  atomAffine({ kind: "variable", key, max: extent - 1, expr, depth, ...(lane ? { lane } : {}) });
+
+export function keyOf(a: Affine): string {
+  return `${a.terms.map((t) => `${t.factor}*${t.atom.key}`).join("+")}+${a.constant}`;
+}
+
+export const isConstant = (a: Affine): boolean => a.terms.length === 0;
+
+/** Deepest block in which one of the variables lives. */
+export const depthOf = (a: Affine): number => a.terms.reduce((depth, t) => Math.max(depth, t.atom.depth), 0);
+
+function atomHasLane(atom: Atom): boolean {
+  return atom.kind === "variable" ? atom.lane === true : atom.of.terms.some((t) => atomHasLane(t.atom));
+}
+
+export const hasLane = (a: Affine): boolean => a.terms.some((t) => atomHasLane(t.atom));
+
+/** Sum of terms, in canonical order, with ranges computed; quotient and remainder of one sum meet. */
+function build(terms: readonly Term[], constantPart: number): Affine {
+  const merged = new Map<string, Term>();
+  for (const { factor, atom } of terms) {
+    const before = merged.get(atom.key);
+    merged.set(atom.key, { factor: factor + (before?.factor ?? 0), atom });
+  }
+  const kept = [...merged.values()].filter((t) => t.factor !== 0).sort((a, b) => (a.atom.key < b.atom.key ? -1 : 1));
+  const joined = joinQuotient(kept, constantPart);
+  if (joined !== undefined) return joined;
+  const lo = kept.reduce((sum, t) => sum + Math.min(0, t.factor * t.atom.max), constantPart);
+  const hi = kept.reduce((sum, t) => sum + Math.max(0, t.factor * t.atom.max), constantPart);
+  return { terms: kept, constant: constantPart, lo, hi };
+}
+
+/** m (x / m) + x % m = x, times any factor. */
+function joinQuotient(terms: readonly Term[], constantPart: number): Affine | undefined {
+  for (const { factor, atom } of terms) {
+    if (atom.kind !== "mod") continue;
+    const quotient = divide(atom.of, atom.by);
+    const [only] = quotient.terms;
+    if (quotient.terms.length !== 1 || quotient.constant !== 0 || only!.factor !== 1) continue;
+    const mate = terms.find((t) => t.atom.key === only!.atom.key);
+    if (mate === undefined || mate.factor !== factor * atom.by) continue;
+    const rest = terms.filter((t) => t.atom !== atom && t !== mate);
+    return add(build(rest, constantPart), scale(atom.of, factor));
+  }
+  return undefined;
+}
+
+export function add(a: Affine, b: Affine): Affine {
+  const sum = build([...a.terms, ...b.terms], a.constant + b.constant);
+  return within(sum, Math.max(sum.lo, a.lo + b.lo), Math.min(sum.hi, a.hi + b.hi));
+}
+
+export function scale(a: Affine, factor: number): Affine {
+  if (factor === 0) return constant(0);
+  if (factor === 1) return a;
+  const terms = a.terms.map((t) => ({ factor: t.factor * factor, atom: t.atom }));
+  const [lo, hi] = factor > 0 ? [a.lo * factor, a.hi * factor] : [a.hi * factor, a.lo * factor];
+  return { terms, constant: a.constant * factor, lo, hi };
+}
+
+/** The same value, known to lie in lo .. hi. */
+export const within = (a: Affine, lo: number, hi: number): Affine => (a.lo === lo && a.hi === hi ? a : { ...a, lo, hi });
+
+const gcd = (a: number, b: number): number => (b === 0 ? Math.abs(a) : gcd(b, a % b));
+const floorMod = (a: number, m: number): number => ((a % m) + m) % m;
+
+/** a = d q + r with the terms of r not divisible by d; undefined when r may be negative. */
+function split(a: Affine, d: number): { q: Affine; r: Affine } {
+  const q = build(
+    a.terms.filter((t) => t.factor % d === 0).map((t) => ({ factor: t.factor / d, atom: t.atom })),
+    Math.floor(a.constant / d),
+  );
+  const r = build(a.terms.filter((t) => t.factor % d !== 0), floorMod(a.constant, d));
+  return r.lo >= 0 ? { q, r } : { q: constant(0), r: a };
+}
+
+/** r = g x + c with 0 <= c < g for the largest such g > 1 that divides d: what is below g does not matter to a quotient by d. */
+function reduced(r: Affine, d: number): { x: Affine; g: number; c: Affine } {
+  const candidates = [...new Set(r.terms.map((t) => gcd(t.factor, d)))].filter((g) => g > 1).sort((a, b) => b - a);
+  for (const g of candidates) {
+    const c = build(r.terms.filter((t) => t.factor % g !== 0), floorMod(r.constant, g));
+    if (c.lo < 0 || c.hi >= g) continue;
+    const high = r.terms.filter((t) => t.factor % g === 0).map((t) => ({ factor: t.factor / g, atom: t.atom }));
+    return { x: build(high, Math.floor(r.constant / g)), g, c };
+  }
+  return { x: r, g: 1, c: constant(0) };
+}
+
+/** Quotient by a positive literal; the value must not be negative. */
+export function divide(a: Affine, d: number): Affine {
+  if (d === 1) return a;
+  if (a.lo >= 0 && a.hi < d) return constant(0);
+  const { q, r } = split(a, d);
+  const result = q.terms.length + q.constant === 0 ? quotientAtom(r, d) : add(q, r.hi < d ? constant(0) : quotientAtom(r, d));
+  return within(result, Math.max(result.lo, Math.floor(a.lo / d)), Math.min(result.hi, Math.floor(a.hi / d)));
+}
+
+function quotientAtom(r: Affine, d: number): Affine {
+  const { x, g } = reduced(r, d);
+  if (d / g === 1) return x;
+  const [only] = x.terms;
+  if (x.terms.length === 1 && x.constant === 0 && only!.factor === 1 && only!.atom.kind === "div") {
+    return quotientOf(only!.atom.of, (only!.atom.by * d) / g);
+  }
+  return quotientOf(x, d / g);
+}
+
+function quotientOf(x: Affine, by: number): Affine {
+  const max = Math.floor(x.hi / by);
+  return max === 0 ? constant(0) : atomAffine({ kind: "div", key: `(${keyOf(x)})/${by}`, max, of: x, by, depth: depthOf(x) });
+}
+
+/** Remainder by a positive literal; the value must not be negative. */
+export function remainder(a: Affine, d: number): Affine {
+  if (d === 1) return constant(0);
+  if (a.lo >= 0 && a.hi < d) return a;
+  const { r } = split(a, d);
+  if (r.lo >= 0 && r.hi < d) return r;
+  const { x, g, c } = reduced(r, d);
+  if (d / g === 1) return c;
+  const by = d / g;
+  const atom: Atom = { kind: "mod", key: `(${keyOf(x)})%${by}`, max: by - 1, of: x, by, depth: depthOf(x) };
+  return add(scale(x.lo >= 0 && x.hi < by ? x : atomAffine(atom), g), c);
+}
+
+/** Multi-index of a row-major position. */
+export function delinearize(position: Affine, shape: readonly number[]): Affine[] {
+  const index: Affine[] = new Array<Affine>(shape.length);
+  let rest = position;
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    index[axis] = axis === 0 ? rest : remainder(rest, shape[axis]!);
+    rest = divide(rest, shape[axis]!);
+  }
+  return index;
+}
+
+/** Row-major position of a multi-index. */
+export function linearize(index: readonly Affine[], shape: readonly number[]): Affine {
+  let stride = 1;
+  let sum = constant(0);
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    sum = add(sum, scale(index[axis]!, stride));
+    stride *= shape[axis]!;
+  }
+  return sum;
+}
+
+/** Replaces the lane variable by a number. */
+export function atLane(a: Affine, lane: number): Affine {
+  if (!hasLane(a)) return a;
+  const replaced = a.terms.reduce((sum, t) => add(sum, scale(atomAtLane(t.atom, lane), t.factor)), constant(a.constant));
+  return within(replaced, Math.max(replaced.lo, a.lo), Math.min(replaced.hi, a.hi));
+}
+
+function atomAtLane(atom: Atom, lane: number): Affine {
+  if (!atomHasLane(atom)) return atomAffine(atom);
+  if (atom.kind === "variable") return constant(lane);
+  const of = atLane(atom.of, lane);
+  return atom.kind === "div" ? divide(of, atom.by) : remainder(of, atom.by);
+}
+
+/** How an address runs over the four lanes: one element, four in a row from a multiple of 4, or something else. */
+export function laneForm(a: Affine): "one" | "row" | "other" {
+  if (!hasLane(a)) return "one";
+  const direct = a.terms.find((t) => t.atom.kind === "variable" && t.atom.lane === true);
+  const others = a.terms.filter((t) => t !== direct);
+  const aligned = a.constant % 4 === 0 && others.every((t) => t.factor % 4 === 0 && !atomHasLane(t.atom));
+  return direct?.factor === 1 && aligned ? "row" : "other";
+}
+
+/** The address without its lane term (form "row"). */
+export const withoutLane = (a: Affine): Affine => atLane(a, 0);

@@ -1,0 +1,44 @@
+/** Which axes of a contraction's result are batch, rows (of the one operand) and columns (of the other). */
+import type { Graph } from "../ir/graph.ts";
+import { einsumExtents, einsumOf } from "../ir/ops/contraction.ts";
+import type { TensorType } from "../ir/types.ts";
+
+export interface ContractionForm {
+  /** Axes of the result. */
+  readonly batch: readonly number[];
+  readonly rows: readonly number[];
+  readonly columns: readonly number[];
+  /** Extents of the contracted letters. */
+  readonly inner: readonly number[];
+  /** For every axis of the row (column) operand: an axis of the result (>= 0), or contracted letter j as -1 - j. */
+  readonly rowOperand: { readonly node: number; readonly axes: readonly number[] };
+  readonly columnOperand: { readonly node: number; readonly axes: readonly number[] };
+}
+
+/** Columns are the side of the result's last axis, so that neighbours in memory are neighbours in the tile. */
+export function contractionForm(graph: Graph, id: number): ContractionForm {
+  const node = graph.nodes[id]!;
+  const spec = einsumOf(node.attributes);
+  const shapes = node.inputs.map((i) => (graph.nodes[i]!.type as TensorType).shape);
+  const extents = einsumExtents(spec, shapes[0]!, shapes[1]!);
+  const axisOf = (letter: string): number => spec.out.indexOf(letter);
+  const operandAxes = (letters: string): number[] =>
+    [...letters].map((letter) => (axisOf(letter) >= 0 ? axisOf(letter) : -1 - spec.contracted.indexOf(letter)));
+  const a = { node: node.inputs[0]!, axes: operandAxes(spec.a) };
+  const b = { node: node.inputs[1]!, axes: operandAxes(spec.b) };
+  const swapped = spec.freeA.includes(spec.out.at(-1) ?? "") || (spec.freeB.length === 0 && spec.freeA.length > 0);
+  return {
+    batch: spec.batch.map(axisOf),
+    rows: (swapped ? spec.freeB : spec.freeA).map(axisOf),
+    columns: (swapped ? spec.freeA : spec.freeB).map(axisOf),
+    inner: spec.contracted.map((letter) => extents.get(letter)!),
+    rowOperand: swapped ? b : a,
+    columnOperand: swapped ? a : b,
+  };
+}
+
+/** Whether two contractions can share a tile: their results' axes are of the same kinds. */
+export function sameForm(a: ContractionForm, b: ContractionForm): boolean {
+  const text = (f: ContractionForm): string => [f.batch, f.rows, f.columns].map((axes) => axes.join()).join("|");
+  return text(a) === text(b);
+}

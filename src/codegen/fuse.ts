@@ -1,0 +1,307 @@
+/**
+ * Fusion: which values are kept, and which kernel computes what. The result is a list of *units*; a unit is the work of one kernel, or of
+ * one body of a grouped kernel (`group.ts`).
+ *
+ * A value is *kept* (has a place in a unit, and in memory when another unit reads it) when it is an output, the result of a heavy op
+ * (contraction, reduction, scatter, inverse), an operand of a contraction that takes arithmetic to make, or when it is read by two or more
+ * kept values and made of two or more large ones. Everything else is light: it is computed where it is read.
+ *
+ * A kept light value is placed in the unit of one of the values that it is made of, when the two have one domain and no cycle comes of it:
+ * an epilogue of a contraction, a result of a row kernel. Units that meet there are merged: contractions of one form accumulate in one
+ * kernel (low-rank updates are further segments of the base product), pointwise units become one with several results. Reductions over the
+ * same rows are one unit too (softmax, RMSNorm, cross entropy).
+ */
+import type { Graph } from "../ir/graph.ts";
+import { sameShape, sizeOf, type TensorType } from "../ir/types.ts";
+import { isHeavy, keptValues, type Liveness, livenessOf } from "./kept.ts";
+import { contractionForm, sameForm } from "./forms.ts";
+import { UnitGraph } from "./unit-graph.ts";
+
+export type UnitForm = "map" | "rows" | "contraction" | "inverse" | "scatter";
+
+export interface Unit {
+  readonly id: number;
+  readonly form: UnitForm;
+  /** Domain: the shape of the results; of a row unit the shape that is reduced. */
+  readonly shape: readonly number[];
+  /** Row units: the reduced axes. */
+  readonly axes: readonly number[];
+  /** Kept values computed here, increasing. */
+  readonly members: readonly number[];
+  /** Members that other units or the host read. */
+  readonly stored: readonly number[];
+  /** Units whose stored values this one reads. */
+  readonly dependencies: readonly number[];
+}
+
+export interface Fusion {
+  readonly units: readonly Unit[];
+  /** Unit of every stored value. */
+  readonly home: ReadonlyMap<number, number>;
+}
+
+export interface Draft {
+  form: UnitForm;
+  shape: readonly number[];
+  axes: readonly number[];
+  members: number[];
+}
+
+/** How a value reads a member: at its own index, at the index of its row (the kept axes in the text), or anyhow. */
+type Mode = "same" | "other" | `row ${string}`;
+
+interface Source {
+  readonly member: number;
+  readonly mode: Mode;
+}
+
+const shapeOf = (graph: Graph, id: number): readonly number[] => (graph.nodes[id]!.type as TensorType).shape;
+
+export const keptAxes = (rank: number, axes: readonly number[]): number[] =>
+  Array.from({ length: rank }, (_unused, i) => i).filter((i) => !axes.includes(i));
+
+/** Accumulators of one register tile: more would spill. */
+const mostAccumulators = 2;
+
+export interface FusionLimits {
+  /** Storage bindings of one kernel. */
+  readonly buffers: number;
+  /** The buffer that a port is read from. */
+  readonly bufferOf: (port: number) => string;
+}
+
+export function fuse(graph: Graph, limits: FusionLimits): Fusion {
+  const liveness = livenessOf(graph);
+  const kept = keptValues(graph, liveness);
+  return new Fuser(graph, liveness, kept, limits).run();
+}
+
+class Fuser {
+  private readonly units = new UnitGraph<Draft>();
+  private readonly unitOf = new Map<number, number>();
+
+  constructor(
+    private readonly graph: Graph,
+    private readonly liveness: Liveness,
+    private readonly kept: ReadonlySet<number>,
+    private readonly limits: FusionLimits,
+  ) {}
+
+  run(): Fusion {
+    this.graph.nodes.forEach((_node, id) => {
+      if (this.kept.has(id)) this.place(id);
+    });
+    this.mergeRows();
+    return this.finish();
+  }
+
+  private unit(member: number): number {
+    return this.units.find(this.unitOf.get(member)!);
+  }
+
+  private place(id: number): void {
+    const sources = this.sourcesOf(id);
+    const from = [...new Set(sources.map((s) => this.unit(s.member)))].sort((a, b) => b - a);
+    const fits = from.filter((u) => this.fits(id, u, sources) && from.every((v) => v === u || !this.units.reaches(u, v)));
+    const [host, ...others] = fits.sort((a, b) => this.rank(b) - this.rank(a) || b - a);
+    const home = host ?? this.units.add(this.draft(id), []);
+    this.unitOf.set(id, home);
+    this.units.get(home).members.push(id);
+    for (const u of from) if (u !== home) this.units.depend(home, u);
+    for (const other of others) this.tryMerge(home, other);
+  }
+
+  /** Contractions and rows are hosts before pointwise units. */
+  private rank(unit: number): number {
+    return this.units.get(unit).form === "map" ? 0 : 1;
+  }
+
+  private draft(id: number): Draft {
+    const node = this.graph.nodes[id]!;
+    const shape = shapeOf(this.graph, id);
+    switch (node.op) {
+      case "einsum":
+        return { form: "contraction", shape, axes: [], members: [] };
+      case "sum":
+      case "reduce_max":
+        return { form: "rows", shape: shapeOf(this.graph, node.inputs[0]!), axes: node.attributes.axes as readonly number[], members: [] };
+      case "scatter_add":
+        return { form: "scatter", shape, axes: [], members: [] };
+      case "inverse":
+        return { form: "inverse", shape, axes: [], members: [] };
+      default:
+        return { form: "map", shape, axes: [], members: [] };
+    }
+  }
+
+  /** Kept values that the value is computed from, with the ways it reads them. */
+  private sourcesOf(id: number): Source[] {
+    const found = new Map<string, Source>();
+    const seen = new Set<string>();
+    const node = this.graph.nodes[id]!;
+    const visit = (input: number, mode: Mode): void => {
+      const key = `${input} ${mode}`;
+      if (seen.has(key)) return;
+      seen.add(key);
+      if (this.kept.has(input)) {
+        found.set(key, { member: input, mode });
+        return;
+      }
+      const at = this.graph.nodes[input]!;
+      at.inputs.forEach((next) => visit(next, this.modeThrough(input, mode)));
+    };
+    const start: Mode = isHeavy(node) && node.op !== "sum" && node.op !== "reduce_max" ? "other" : "same";
+    const own = isHeavy(node) ? start : this.modeThrough(id, "same");
+    node.inputs.forEach((input) => visit(input, own));
+    return [...found.values()];
+  }
+
+  private modeThrough(id: number, mode: Mode): Mode {
+    const node = this.graph.nodes[id]!;
+    if (this.liveness.pointwise[id]) return mode;
+    if (node.op === "broadcast" && mode === "same") return `row ${(node.attributes.axes as number[]).join()}`;
+    return "other";
+  }
+
+  /** Whether the value can be computed inside the unit. */
+  private fits(id: number, unit: number, sources: readonly Source[]): boolean {
+    const draft = this.units.get(unit);
+    const node = this.graph.nodes[id]!;
+    const modes = sources.filter((s) => this.unit(s.member) === unit);
+    const isReduction = node.op === "sum" || node.op === "reduce_max";
+    if (isHeavy(node) && !isReduction) return false;
+    if (draft.form === "map" || draft.form === "contraction") {
+      return !isReduction && sameShape(draft.shape, shapeOf(this.graph, id)) && modes.every((s) => s.mode === "same");
+    }
+    if (draft.form !== "rows") return false;
+    return this.fitsRows(id, draft, modes, isReduction);
+  }
+
+  private fitsRows(id: number, draft: Draft, modes: readonly Source[], isReduction: boolean): boolean {
+    const rows = keptAxes(draft.shape.length, draft.axes);
+    const rowShape = rows.map((axis) => draft.shape[axis]!);
+    const node = this.graph.nodes[id]!;
+    const domain = isReduction ? shapeOf(this.graph, node.inputs[0]!) : shapeOf(this.graph, id);
+    if (isReduction && (node.attributes.axes as number[]).join() !== draft.axes.join()) return false;
+    const isRowLevel = (member: number): boolean => this.isRowLevel(member, draft);
+    if (sameShape(domain, draft.shape)) {
+      return modes.every((s) => (isRowLevel(s.member) ? s.mode === `row ${rows.join()}` : s.mode === "same"));
+    }
+    return !isReduction && sameShape(domain, rowShape) && modes.every((s) => isRowLevel(s.member) && s.mode === "same");
+  }
+
+  private isRowLevel(member: number, draft: Draft): boolean {
+    return !sameShape(shapeOf(this.graph, member), draft.shape);
+  }
+
+  private tryMerge(home: number, other: number): void {
+    const [a, b] = [this.units.find(home), this.units.find(other)];
+    if (a === b || !this.mergeable(this.units.get(a), this.units.get(b))) return;
+    // A unit that reads the other one directly could not be placed in it: it reads other elements.
+    if (this.units.reaches(a, b) || this.units.reaches(b, a) || this.buffersOf(a, b) > this.limits.buffers) return;
+    this.units.merge(a, b, (x, y) => ({
+      ...(x.form === "map" ? y : x),
+      members: [...x.members, ...y.members].sort((m, n) => m - n),
+    }));
+  }
+
+  private mergeable(a: Draft, b: Draft): boolean {
+    if (!sameShape(a.shape, b.shape)) return false;
+    if (a.form === "map" && b.form === "map") return true;
+    if (a.form === "map" || b.form === "map") return a.form === "contraction" || b.form === "contraction";
+    if (a.form !== b.form) return false;
+    if (a.form === "rows") return a.axes.join() === b.axes.join();
+    if (a.form !== "contraction") return false;
+    const einsums = [...a.members, ...b.members].filter((id) => this.graph.nodes[id]!.op === "einsum");
+    const forms = einsums.map((id) => contractionForm(this.graph, id));
+    const alike = forms.every((f) => sameForm(forms[0]!, f));
+    const groups = accumulatorsOf(this.graph, this.liveness.uses, einsums);
+    return alike && groups.length <= mostAccumulators;
+  }
+
+  /** Buffers that one kernel for both would bind: those of the ports it reads, the arena, and one for results in storage. */
+  private buffersOf(...units: readonly number[]): number {
+    const inputs = units.flatMap((u) => this.units.get(u).members.flatMap((m) => this.graph.nodes[m]!.inputs));
+    const ports = this.liveness.leaves(inputs, this.kept).filter((leaf) => !this.kept.has(leaf));
+    return new Set(ports.map((port) => this.limits.bufferOf(port))).size + 2;
+  }
+
+  /** Row units over the same rows that read a large value in common become one, so that it is read once. */
+  private mergeRows(): void {
+    const rows = this.units.ids().filter((u) => this.units.get(u).form === "rows");
+    for (const [i, first] of rows.entries()) {
+      for (const second of rows.slice(i + 1)) {
+        const [a, b] = [this.units.find(first), this.units.find(second)];
+        if (a !== b && this.shareSource(a, b)) this.tryMerge(a, b);
+      }
+    }
+  }
+
+  private shareSource(a: number, b: number): boolean {
+    const large = (unit: number): Set<number> => {
+      const size = sizeOf(this.units.get(unit).shape);
+      const leaves = this.units.get(unit).members.flatMap((m) => this.liveness.leaves(this.graph.nodes[m]!.inputs, this.kept));
+      return new Set(leaves.filter((leaf) => sizeOf(shapeOf(this.graph, leaf)) * 4 >= size));
+    };
+    const own = large(a);
+    return [...large(b)].some((leaf) => own.has(leaf));
+  }
+
+  /** What is read from elsewhere is stored; what is read by nobody is dropped. */
+  private finish(): Fusion {
+    const order = this.units.order();
+    const stored = new Set<number>(this.graph.outputs.map((o) => o.node).filter((id) => this.kept.has(id)));
+    const reads = new Map<number, Set<number>>();
+    for (const unit of [...order].reverse()) {
+      const roots = this.units.get(unit).members.filter((m) => stored.has(m));
+      const read = this.readsOf(roots, unit);
+      reads.set(unit, new Set([...read].map((m) => this.unit(m))));
+      for (const member of read) stored.add(member);
+    }
+    const live = order.filter((u) => this.units.get(u).members.some((m) => stored.has(m)));
+    const numbering = new Map(live.map((u, i) => [u, i]));
+    const units = live.map((u, id): Unit => {
+      const draft = this.units.get(u);
+      const members = draft.members;
+      const dependencies = [...reads.get(u)!].map((d) => numbering.get(d)!).sort((x, y) => x - y);
+      return { ...draft, id, members, stored: members.filter((m) => stored.has(m)), dependencies };
+    });
+    return { units, home: new Map(units.flatMap((u) => u.stored.map((m): [number, number] => [m, u.id]))) };
+  }
+
+  private readsOf(roots: readonly number[], unit: number): Set<number> {
+    const read = new Set<number>();
+    const seen = new Set<number>();
+    const visit = (id: number): void => {
+      if (seen.has(id)) return;
+      seen.add(id);
+      if (this.kept.has(id) && this.unit(id) !== unit) read.add(id);
+      else this.graph.nodes[id]!.inputs.forEach(visit);
+    };
+    roots.forEach(visit);
+    return read;
+  }
+}
+
+/** One accumulator of a contraction kernel: the node whose value it holds, and the einsums that are added up in it. */
+export interface Accumulator {
+  readonly root: number;
+  readonly einsums: readonly number[];
+}
+
+/** Einsums that nobody else reads and that meet in additions share an accumulator. */
+export function accumulatorsOf(
+  graph: Graph,
+  uses: readonly number[],
+  einsums: readonly number[],
+): Accumulator[] {
+  const groups = new Map<number, number[]>(einsums.map((id) => [id, [id]]));
+  graph.nodes.forEach((node, id) => {
+    if (node.op !== "add" || node.inputs[0] === node.inputs[1]) return;
+    const parts = node.inputs.map((i) => (uses[i] === 1 ? groups.get(i) : undefined));
+    if (parts[0] === undefined || parts[1] === undefined) return;
+    for (const input of node.inputs) groups.delete(input);
+    groups.set(id, [...parts[0], ...parts[1]]);
+  });
+  return [...groups].map(([root, list]) => ({ root, einsums: list })).sort((a, b) => a.root - b.root);
+}

@@ -1,0 +1,81 @@
+/**
+ * Results in storage replace what ports of the same stage read. A stage reads its ports as they were when it began: whoever reads such a
+ * port runs before the unit that overwrites it, or is that unit and reads each element where it writes it. Where neither holds the result is
+ * *displaced*: written elsewhere and copied when the stage ends.
+ */
+import type { Graph } from "../ir/graph.ts";
+import type { Place } from "./assemble.ts";
+import type { Fusion } from "./fuse.ts";
+import { childrenOf, type Expr, type Statement } from "./kernel.ts";
+import type { Body } from "./schedule/body.ts";
+
+export interface Hazards {
+  /** Units that must have run before a unit, beyond those whose values it reads. */
+  readonly after: ReadonlyMap<number, ReadonlySet<number>>;
+  readonly displaced: readonly number[];
+}
+
+const overlaps = (a: Place, b: Place): boolean =>
+  a.buffer === b.buffer && a.offset < b.offset + b.size && b.offset < a.offset + a.size;
+
+export function hazardsOf(
+  graph: Graph,
+  fusion: Fusion,
+  bodies: readonly Body[],
+  results: ReadonlyMap<number, Place>,
+  placeOfPort: (node: number) => Place,
+): Hazards {
+  const after = new Map<number, Set<number>>();
+  const displaced: number[] = [];
+  const reads = bodies.map((body) => body.tensors.filter((t) => !t.writes && graph.nodes[t.node]!.op === "port").map((t) => t.node));
+  for (const [node, place] of results) {
+    if (place.buffer === "outputs") continue;
+    const writer = fusion.home.get(node)!;
+    const readers = reads.flatMap((ports, unit) => (ports.some((port) => overlaps(placeOfPort(port), place)) ? [unit] : []));
+    const others = readers.filter((unit) => unit !== writer);
+    const own = readers.includes(writer) ? reads[writer]!.filter((port) => overlaps(placeOfPort(port), place)) : [];
+    const inPlace = own.every((port) => sameRange(placeOfPort(port), place) && readsWhereItWrites(bodies[writer]!, port, node));
+    const late = others.some((unit) => dependsOn(fusion, after, unit, writer));
+    if (!inPlace || late) displaced.push(node);
+    else after.set(writer, new Set([...(after.get(writer) ?? []), ...others]));
+  }
+  return { after, displaced };
+}
+
+const sameRange = (a: Place, b: Place): boolean => a.buffer === b.buffer && a.offset === b.offset && a.size === b.size;
+
+function dependsOn(fusion: Fusion, after: ReadonlyMap<number, ReadonlySet<number>>, unit: number, on: number): boolean {
+  const seen = new Set<number>();
+  const visit = (u: number): boolean =>
+    [...fusion.units[u]!.dependencies, ...(after.get(u) ?? [])].some((d) => {
+      if (d === on) return true;
+      if (seen.has(d)) return false;
+      seen.add(d);
+      return visit(d);
+    });
+  return visit(unit);
+}
+
+/** Whether every read of the port is at the very element that the same invocation writes. */
+function readsWhereItWrites(body: Body, port: number, result: number): boolean {
+  if (body.name !== "map") return false;
+  const read = body.tensors.findIndex((t) => t.node === port && !t.writes);
+  const write = body.tensors.findIndex((t) => t.node === result && t.writes);
+  const [loads, stores] = [new Set<string>(), new Set<string>()];
+  const visit = (e: Expr): void => {
+    if (e.kind === "load" && e.tensor === read) loads.add(JSON.stringify([e.index, e.lanes]));
+    childrenOf(e).forEach(visit);
+  };
+  const walk = (list: readonly Statement[]): void => {
+    for (const s of list) {
+      if (s.kind === "let" || s.kind === "var" || s.kind === "assign") visit(s.value);
+      if (s.kind === "store") {
+        visit(s.value);
+        if (s.tensor === write) stores.add(JSON.stringify([s.index, "lanes" in s.value ? s.value.lanes : 1]));
+      }
+      if (s.kind === "for" || s.kind === "if") walk(s.body);
+    }
+  };
+  walk(body.statements);
+  return loads.size === 1 && stores.size === 1 && [...loads][0] === [...stores][0];
+}

@@ -1,0 +1,5 @@
+/** What the other rooms import from `codegen`. */
+export { generate } from "./generate.ts";
+export { interpret } from "./interpret.ts";
+export type * from "./plan.ts";
+export { cpuTarget, defaultLimits, defaultTarget, type Target, type TargetLimits, targetOf } from "./target.ts";

@@ -1,0 +1,92 @@
+/** Which values of a graph are kept (see `fuse.ts`) and which are computed where they are read. */
+import { type Graph, liveNodes, type Node, usersOf } from "../ir/graph.ts";
+import { opRecord } from "../ir/registry.ts";
+import { sizeOf, type TensorType } from "../ir/types.ts";
+
+const heavyClasses = ["reduce", "contraction", "scatter", "matrix"];
+
+export const isHeavy = (node: Node): boolean => heavyClasses.includes(opRecord(node.op).opClass);
+
+export interface Liveness {
+  readonly live: readonly boolean[];
+  readonly users: readonly (readonly number[])[];
+  /** How often the value is read, by nodes and outputs. */
+  readonly uses: readonly number[];
+  readonly pointwise: readonly boolean[];
+  /** Ports and kept values that the values of `ids` are computed from. */
+  leaves(ids: readonly number[], kept: ReadonlySet<number>): number[];
+}
+
+export function livenessOf(graph: Graph): Liveness {
+  const live = liveNodes(graph);
+  const users = usersOf(graph).map((list) => list.filter((u) => live[u]));
+  const uses = users.map((list) => list.length);
+  for (const output of graph.outputs) uses[output.node]!++;
+  return {
+    live,
+    users,
+    uses,
+    pointwise: graph.nodes.map((node) => opRecord(node.op).opClass === "pointwise"),
+    leaves: (ids, kept) => leavesOf(graph, ids, kept),
+  };
+}
+
+function leavesOf(graph: Graph, ids: readonly number[], kept: ReadonlySet<number>): number[] {
+  const found = new Set<number>();
+  const seen = new Set<number>();
+  const visit = (id: number): void => {
+    if (seen.has(id)) return;
+    seen.add(id);
+    if (kept.has(id) || graph.nodes[id]!.op === "port") found.add(id);
+    else graph.nodes[id]!.inputs.forEach(visit);
+  };
+  ids.forEach(visit);
+  return [...found];
+}
+
+const views = ["reshape", "transpose", "broadcast", "slice", "pad", "concat"];
+/** Values read by one kernel beyond which a light value is kept: it has to leave room for results in eight bindings. */
+const mostLeaves = 6;
+
+/** The arithmetic behind an operand of a contraction that is done once instead of once per tile. */
+function operandRoots(graph: Graph, id: number): number[] {
+  const node = graph.nodes[id]!;
+  if (views.includes(node.op)) return node.inputs.flatMap((i) => operandRoots(graph, i));
+  if (opRecord(node.op).opClass !== "pointwise") return [];
+  if (node.op === "cast" || node.op === "stop_gradient") return operandRoots(graph, node.inputs[0]!);
+  return [id];
+}
+
+export function keptValues(graph: Graph, liveness: Liveness): Set<number> {
+  const kept = new Set<number>();
+  for (const output of graph.outputs) kept.add(output.node);
+  graph.nodes.forEach((node, id) => {
+    if (!liveness.live[id]) return;
+    if (isHeavy(node)) kept.add(id);
+    if (node.op === "einsum") for (const i of node.inputs) for (const root of operandRoots(graph, i)) kept.add(root);
+    if (node.op === "scatter_add") for (const root of operandRoots(graph, node.inputs[1]!)) kept.add(root);
+  });
+  const reach = readersOf(graph, liveness, kept);
+  graph.nodes.forEach((node, id) => {
+    if (!liveness.live[id] || kept.has(id) || !liveness.pointwise[id]) return;
+    const size = sizeOf((node.type as TensorType).shape);
+    const leaves = liveness.leaves(node.inputs, kept);
+    const large = leaves.filter((leaf) => sizeOf((graph.nodes[leaf]!.type as TensorType).shape) * 4 >= size);
+    const closes = large.some((leaf) => graph.nodes[leaf]!.op === "einsum" && liveness.uses[leaf] === 1 && node.inputs.includes(leaf));
+    if (large.length >= 2 && (reach[id]!.size >= 2 || closes)) kept.add(id);
+    else if (leaves.length > mostLeaves) kept.add(id);
+  });
+  return kept;
+}
+
+/** For every light value the kept values that are computed from it, stopping at two. */
+function readersOf(graph: Graph, liveness: Liveness, kept: ReadonlySet<number>): Set<number>[] {
+  const reach: Set<number>[] = graph.nodes.map(() => new Set());
+  for (let id = graph.nodes.length - 1; id >= 0; id--) {
+    for (const user of liveness.users[id]!) {
+      if (kept.has(user)) reach[id]!.add(user);
+      else for (const reader of reach[user]!) if (reach[id]!.size < 2) reach[id]!.add(reader);
+    }
+  }
+  return reach;
+}

@@ -1,0 +1,152 @@
+/**
+ * Kernel IR: a small structured imperative language as plain data. One kernel is a list of statements run by every invocation.
+ *
+ * Values are scalars (f32, i32, u32, bool) or four of them (`lanes` 4). Index arithmetic is u32 and wraps. Tensors are addressed by
+ * element; a load or store of 4 lanes covers elements i .. i + 3 with i a multiple of 4. bf16 and f16 tensors are read as f32.
+ * Loads outside a tensor give some number (they happen under a `select` that drops it).
+ *
+ * Integer literals marked `size` (extents, strides, offsets) become words of a uniform block (`canonical.ts`), so that kernels of
+ * different shapes share one text. Names are given in order of appearance; equal text is the same kernel.
+ */
+import type { DType } from "../ir/types.ts";
+
+export type Scalar = "f32" | "i32" | "u32" | "bool";
+export type Lanes = 1 | 4;
+
+export type BinaryOperator = "+" | "-" | "*" | "/" | "%" | "<" | "&&";
+
+export type Expr =
+  | { readonly kind: "literal"; readonly type: Scalar; readonly value: number; readonly size?: boolean }
+  /** A word of the uniform block. */
+  | { readonly kind: "size"; readonly index: number; readonly type: "u32" }
+  | { readonly kind: "variable"; readonly name: string; readonly type: Scalar; readonly lanes: Lanes }
+  /** `workgroup`: linear index of the workgroup; `local`: of the invocation in it. */
+  | { readonly kind: "builtin"; readonly name: "workgroup" | "local"; readonly type: "u32" }
+  | { readonly kind: "binary"; readonly operator: BinaryOperator; readonly a: Expr; readonly b: Expr; readonly type: Scalar; readonly lanes: Lanes }
+  /** A pointwise op of the graph. */
+  | { readonly kind: "op"; readonly op: string; readonly args: readonly Expr[]; readonly type: Scalar; readonly lanes: Lanes }
+  /** Uniform number in (0, 1): key (seed, step) and stream (site, tensor), counter `counter`. */
+  | { readonly kind: "random"; readonly seed: Expr; readonly step: Expr; readonly counter: Expr; readonly site: Expr; readonly tensor: Expr; readonly type: "f32" }
+  | { readonly kind: "load"; readonly tensor: number; readonly index: Expr; readonly type: Scalar; readonly lanes: Lanes }
+  | { readonly kind: "shared"; readonly array: string; readonly index: Expr; readonly type: Scalar }
+  | { readonly kind: "vector"; readonly parts: readonly Expr[]; readonly type: Scalar; readonly lanes: 4 }
+  | { readonly kind: "component"; readonly of: Expr; readonly at: number; readonly type: Scalar };
+
+export type Statement =
+  | { readonly kind: "let"; readonly name: string; readonly value: Expr }
+  | { readonly kind: "var"; readonly name: string; readonly value: Expr }
+  | { readonly kind: "assign"; readonly name: string; readonly value: Expr }
+  | { readonly kind: "for"; readonly name: string; readonly from: Expr; readonly to: Expr; readonly step: Expr; readonly body: readonly Statement[] }
+  | { readonly kind: "if"; readonly condition: Expr; readonly body: readonly Statement[]; readonly otherwise?: readonly Statement[] }
+  | { readonly kind: "store"; readonly tensor: number; readonly index: Expr; readonly value: Expr }
+  | { readonly kind: "store-shared"; readonly array: string; readonly index: Expr; readonly value: Expr }
+  | { readonly kind: "barrier" }
+  | { readonly kind: "comment"; readonly text: string };
+
+/** A tensor that a kernel reads or writes; `binding` is the index of the storage binding that holds it. */
+export interface KernelTensor {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly binding: number;
+  /** Element in the binding where the tensor begins; 0 unless several tensors share the binding. */
+  readonly base: Expr;
+}
+
+export interface KernelBinding {
+  readonly name: string;
+  readonly access: "read" | "read_write";
+}
+
+export interface SharedArray {
+  readonly name: string;
+  readonly type: Scalar;
+  readonly length: number;
+}
+
+export interface KernelIR {
+  readonly doc: readonly string[];
+  readonly workgroup: number;
+  readonly bindings: readonly KernelBinding[];
+  readonly tensors: readonly KernelTensor[];
+  readonly shared: readonly SharedArray[];
+  /** Number of words of the uniform block. */
+  readonly sizes: number;
+  readonly body: readonly Statement[];
+}
+
+export const lanesOf = (e: Expr): Lanes => ("lanes" in e ? e.lanes : 1);
+export const u32 = (value: number): Expr => ({ kind: "literal", type: "u32", value: value >>> 0 });
+export const f32 = (value: number): Expr => ({ kind: "literal", type: "f32", value });
+export const sizeLiteral = (value: number): Expr => ({ kind: "literal", type: "u32", value, size: true });
+
+export function binary(operator: BinaryOperator, a: Expr, b: Expr): Expr {
+  const lanes: Lanes = lanesOf(a) === 4 || lanesOf(b) === 4 ? 4 : 1;
+  const type = operator === "<" || operator === "&&" ? "bool" : a.type;
+  return { kind: "binary", operator, a, b, type, lanes };
+}
+
+/** The children of an expression, in printing order. */
+export function childrenOf(e: Expr): readonly Expr[] {
+  switch (e.kind) {
+    case "binary":
+      return [e.a, e.b];
+    case "op":
+      return e.args;
+    case "random":
+      return [e.seed, e.step, e.counter, e.site, e.tensor];
+    case "load":
+    case "shared":
+      return [e.index];
+    case "vector":
+      return e.parts;
+    case "component":
+      return [e.of];
+    default:
+      return [];
+  }
+}
+
+/** Rebuilds an expression, children first; `visit` gets the node with its new children. */
+export function mapExpr(e: Expr, visit: (e: Expr) => Expr): Expr {
+  const go = (child: Expr): Expr => mapExpr(child, visit);
+  switch (e.kind) {
+    case "binary":
+      return visit({ ...e, a: go(e.a), b: go(e.b) });
+    case "op":
+      return visit({ ...e, args: e.args.map(go) });
+    case "random":
+      return visit({ ...e, seed: go(e.seed), step: go(e.step), counter: go(e.counter), site: go(e.site), tensor: go(e.tensor) });
+    case "load":
+    case "shared":
+      return visit({ ...e, index: go(e.index) });
+    case "vector":
+      return visit({ ...e, parts: e.parts.map(go) });
+    case "component":
+      return visit({ ...e, of: go(e.of) });
+    default:
+      return visit(e);
+  }
+}
+
+/** Rebuilds statements with every expression replaced by `visit` of it, in order of the text. */
+export function mapStatements(body: readonly Statement[], visit: (e: Expr) => Expr): Statement[] {
+  return body.map((s): Statement => {
+    switch (s.kind) {
+      case "let":
+      case "var":
+      case "assign":
+        return { ...s, value: visit(s.value) };
+      case "for":
+        return { ...s, from: visit(s.from), to: visit(s.to), step: visit(s.step), body: mapStatements(s.body, visit) };
+      case "if": {
+        const made = { ...s, condition: visit(s.condition), body: mapStatements(s.body, visit) };
+        return s.otherwise === undefined ? made : { ...made, otherwise: mapStatements(s.otherwise, visit) };
+      }
+      case "store":
+      case "store-shared":
+        return { ...s, index: visit(s.index), value: visit(s.value) };
+      default:
+        return s;
+    }
+  });
+}

@@ -1,0 +1,88 @@
+/**
+ * The plan: what a device does for every stage, as JSON. With the kernels and the data behind ports it is all that a replayer needs.
+ *
+ * Buffers: `arena` (intermediate values, reused), `inputs` (ports of role input), `outputs` (results that are not in storage), the storage
+ * buffers of the program by their names, and one buffer `weight:<port>` per weight or buffer port. All offsets are bytes.
+ */
+import type { DType } from "../ir/types.ts";
+import type { StageName } from "../program.ts";
+
+export interface BufferSpec {
+  readonly name: string;
+  readonly bytes: number;
+}
+
+export interface BoundRange {
+  readonly buffer: string;
+  readonly offset: number;
+  readonly size: number;
+  readonly access: "read" | "read_write";
+}
+
+export interface Dispatch {
+  readonly kernel: string;
+  readonly bindings: readonly BoundRange[];
+  /** Words of the uniform block. */
+  readonly sizes: readonly number[];
+  readonly grid: readonly [number, number, number];
+  /** Nodes of the stage's graph whose values it computes or goes through. */
+  readonly nodes: readonly number[];
+  readonly flops: number;
+  /** Bytes of all bound ranges. */
+  readonly bytes: number;
+  /** Writes storage, or is needed by a dispatch that does: always runs. */
+  readonly always: boolean;
+  /** Outputs (not in storage) that need it. */
+  readonly outputs: readonly string[];
+}
+
+/** A copy within storage after the dispatches: a result that could not be written in place. */
+export interface PlannedCopy {
+  readonly from: { readonly buffer: string; readonly offset: number };
+  readonly to: { readonly buffer: string; readonly offset: number };
+  readonly size: number;
+}
+
+export interface PlannedValue {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly buffer: string;
+  readonly offset: number;
+}
+
+export interface PlannedStage {
+  readonly name: StageName;
+  readonly dispatches: readonly Dispatch[];
+  readonly copies: readonly PlannedCopy[];
+  /** Results by output name; those in storage too. */
+  readonly outputs: readonly PlannedValue[];
+}
+
+export interface Plan {
+  readonly buffers: readonly BufferSpec[];
+  /** Where the data of ports goes: inputs at every run, weights and buffers once. */
+  readonly inputs: readonly PlannedValue[];
+  readonly weights: readonly PlannedValue[];
+  readonly stages: readonly PlannedStage[];
+  /** Bytes of all buffers together. */
+  readonly peakBytes: number;
+}
+
+export interface GeneratedKernel {
+  readonly name: string;
+  readonly wgsl: string;
+  /** Kernel IR as JSON text. */
+  readonly ir: string;
+  readonly workgroup: number;
+  /** Number of storage bindings; the uniform block, if any, is the binding after them. */
+  readonly bindings: readonly { readonly name: string; readonly access: "read" | "read_write" }[];
+  readonly sizes: number;
+}
+
+export interface Generated {
+  readonly kernels: readonly GeneratedKernel[];
+  readonly plan: Plan;
+}
+
+export const alignUp = (n: number, to: number): number => Math.ceil(n / to) * to;

@@ -1,0 +1,67 @@
+/** What a schedule makes of a unit: the statements of one body, the tensors it uses, how many workgroups it wants. */
+import type { Graph } from "../../ir/graph.ts";
+import { sizeOf, type TensorType } from "../../ir/types.ts";
+import type { Affine } from "../affine.ts";
+import { Emitter, type TensorUse } from "../emitter.ts";
+import type { Unit } from "../fuse.ts";
+import { binary, type Expr, type SharedArray, sizeLiteral, type Statement, u32 } from "../kernel.ts";
+import type { Target } from "../target.ts";
+
+export interface Body {
+  /** One word, for the kernel's name. */
+  readonly name: string;
+  readonly doc: readonly string[];
+  readonly statements: readonly Statement[];
+  readonly tensors: readonly TensorUse[];
+  readonly workgroups: number;
+  readonly shared: readonly SharedArray[];
+}
+
+export interface ScheduleContext {
+  readonly graph: Graph;
+  readonly target: Target;
+  readonly unit: Unit;
+  readonly uses: readonly number[];
+  readonly emitter: Emitter;
+}
+
+export function contextOf(graph: Graph, target: Target, unit: Unit, uses: readonly number[], inMemory: (node: number) => boolean): ScheduleContext {
+  return { graph, target, unit, uses, emitter: new Emitter(graph, inMemory, uses) };
+}
+
+/** Index of the workgroup within the body; the wrapper of a grouped kernel gives it. */
+export const blockIndex: Expr = { kind: "variable", name: "block", type: "u32", lanes: 1 };
+export const localIndex: Expr = { kind: "builtin", name: "local", type: "u32" };
+
+export const shapeOf = (c: ScheduleContext, id: number): readonly number[] => (c.graph.nodes[id]!.type as TensorType).shape;
+
+/** Runs `make` in every invocation with an index below `count`; answers the workgroups needed. */
+export function perInvocation(c: ScheduleContext, count: number, make: (at: Affine) => void): number {
+  const { emitter } = c;
+  const { workgroup } = c.target;
+  const at = binary("+", binary("*", blockIndex, u32(workgroup)), localIndex);
+  const index = emitter.index(at, count);
+  if (count % workgroup === 0) make(index);
+  else emitter.when(binary("<", emitter.address(index).expr, sizeLiteral(count)), () => make(index));
+  return Math.ceil(count / workgroup);
+}
+
+export function opNames(c: ScheduleContext): string {
+  const seen = new Set<number>();
+  const names: string[] = [];
+  const members = new Set(c.unit.members);
+  const visit = (id: number): void => {
+    if (seen.has(id)) return;
+    seen.add(id);
+    const node = c.graph.nodes[id]!;
+    if (node.op === "port") return;
+    for (const input of node.inputs) if (!isStoredElsewhere(c, input)) visit(input);
+    names.push(node.op);
+  };
+  for (const member of members) visit(member);
+  return names.join(" ");
+}
+
+const isStoredElsewhere = (c: ScheduleContext, id: number): boolean => c.graph.nodes[id]!.op === "port" || c.emitter.tensors.some((t) => t.node === id && !t.writes);
+
+export const rowMajorSize = sizeOf;

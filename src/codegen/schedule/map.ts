@@ -1,0 +1,19 @@
+/** Pointwise units: every invocation computes one element of every result, or four in a row where the last axis allows. */
+import { add, delinearize, scale } from "../affine.ts";
+import { lane } from "../emitter.ts";
+import { sizeOf } from "../../ir/types.ts";
+import { type Body, opNames, perInvocation, type ScheduleContext } from "./body.ts";
+
+export function scheduleMap(c: ScheduleContext): Body {
+  const { emitter, unit } = c;
+  const total = sizeOf(unit.shape);
+  const wide = total % 4 === 0 && (unit.shape.at(-1) ?? 1) % 4 === 0 && total >= 4 * c.target.workgroup;
+  const workgroups = perInvocation(c, wide ? total / 4 : total, (at) => {
+    const position = wide ? add(scale(at, 4), lane) : at;
+    const index = delinearize(position, unit.shape);
+    // All values before the first store: a result may take the place of an operand.
+    const values = unit.stored.map((id) => ({ id, value: emitter.bind(emitter.value(id, index)).expr }));
+    for (const { id, value } of values) emitter.store(id, index, value);
+  });
+  return { name: "map", doc: [`elementwise: ${opNames(c)}`], statements: emitter.body, tensors: emitter.tensors, workgroups, shared: [] };
+}

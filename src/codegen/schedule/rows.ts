@@ -1,0 +1,149 @@
+/**
+ * Row units: reductions over the same axes with the pointwise work between and after them. The columns of a row are gone through once per
+ * *phase*: a phase reduces everything whose operands are known, the last one writes results as large as the operand.
+ *
+ * On software drivers an invocation owns a row. On GPUs a workgroup owns a row: its invocations stride over the columns and meet in a tree
+ * in workgroup memory, always in the same order, so that sums are reproducible.
+ */
+import { sizeOf } from "../../ir/types.ts";
+import { type Affine, add, delinearize, scale, variable } from "../affine.ts";
+import { lane, type Val } from "../emitter.ts";
+import { keptAxes } from "../fuse.ts";
+import { binary, type Expr, f32, type SharedArray, sizeLiteral, u32 } from "../kernel.ts";
+import { blockIndex, type Body, localIndex, opNames, perInvocation, type ScheduleContext, shapeOf } from "./body.ts";
+
+interface Rows {
+  readonly kept: readonly number[];
+  readonly columns: number;
+  readonly columnShape: readonly number[];
+  /** Columns are read four at a time. */
+  readonly wide: boolean;
+  /** Invocations that share a row. */
+  readonly team: number;
+}
+
+const lowest = -3.4028234663852886e38;
+
+export function scheduleRows(c: ScheduleContext): Body {
+  const { unit, target, emitter } = c;
+  const kept = keptAxes(unit.shape.length, unit.axes);
+  const columnShape = unit.axes.map((axis) => unit.shape[axis]!);
+  const columns = sizeOf(columnShape);
+  const rowShape = kept.map((axis) => unit.shape[axis]!);
+  const rowCount = sizeOf(rowShape);
+  const wide = columns % 4 === 0 && columnShape.at(-1)! % 4 === 0 && unit.axes.at(-1) === unit.shape.length - 1;
+  const alone = target.kind === "cpu" ? rowCount >= 8 || columns <= 1024 : columns < 16;
+  const rows: Rows = { kept, columns, columnShape, wide, team: alone ? 1 : target.workgroup };
+  const shared: SharedArray[] = [];
+  let workgroups = rowCount;
+  if (rows.team === 1) workgroups = perInvocation(c, rowCount, (row) => emitRow(c, rows, delinearize(row, rowShape), shared));
+  else emitRow(c, rows, delinearize(variable("block", rowCount, blockIndex, 0), rowShape), shared);
+  const doc = [`reductions over ${unit.axes.length === 1 ? "an axis" : "axes"}: ${opNames(c)}`];
+  return { name: "rows", doc, statements: emitter.body, tensors: emitter.tensors, workgroups, shared };
+}
+
+function emitRow(c: ScheduleContext, rows: Rows, row: readonly Affine[], shared: SharedArray[]): void {
+  const { unit, emitter } = c;
+  for (const phase of phasesOf(c)) reducePhase(c, rows, row, phase, shared);
+  const isFull = (id: number): boolean => shapeOf(c, id).length === unit.shape.length;
+  const rowResults = unit.stored.filter((id) => !isFull(id));
+  if (rowResults.length > 0) {
+    const store = (): void => {
+      for (const id of rowResults) emitter.store(id, row, emitter.value(id, row).expr);
+    };
+    if (rows.team === 1) store();
+    else emitter.when(binary("<", localIndex, u32(1)), store);
+  }
+  const full = unit.stored.filter(isFull);
+  if (full.length === 0) return;
+  overColumns(c, rows, row, (index) => {
+    const values = full.map((id) => ({ id, value: emitter.value(id, index).expr }));
+    for (const { id, value } of values) emitter.store(id, index, value);
+  });
+}
+
+/** Calls `make` in a loop over the columns with the index in the domain of the unit. */
+function overColumns(c: ScheduleContext, rows: Rows, row: readonly Affine[], make: (index: readonly Affine[]) => void): void {
+  const width = rows.wide ? 4 : 1;
+  const count = rows.columns / width;
+  const from = rows.team === 1 ? u32(0) : localIndex;
+  c.emitter.loop(from, sizeLiteral(count), u32(rows.team), count, (at) => {
+    const column = delinearize(rows.wide ? add(scale(at, 4), lane) : at, rows.columnShape);
+    make(c.unit.shape.map((_n, axis) => {
+      const keptAt = rows.kept.indexOf(axis);
+      return keptAt >= 0 ? row[keptAt]! : column[c.unit.axes.indexOf(axis)]!;
+    }));
+  });
+}
+
+function reducePhase(c: ScheduleContext, rows: Rows, row: readonly Affine[], phase: readonly number[], shared: SharedArray[]): void {
+  const { emitter, graph } = c;
+  const isMax = (id: number): boolean => graph.nodes[id]!.op === "reduce_max";
+  const combine = (id: number, a: Expr, b: Expr): Expr =>
+    isMax(id) ? { kind: "op", op: "maximum", args: [a, b], type: "f32", lanes: "lanes" in a ? a.lanes : 1 } : binary("+", a, b);
+  const lanes = rows.wide ? 4 : 1;
+  const accumulators = phase.map((id) => {
+    const name = emitter.fresh("sum");
+    const start = f32(isMax(id) ? lowest : 0);
+    emitter.push({ kind: "var", name, value: rows.wide ? emitter.spread(start) : start });
+    return { id, variable: { kind: "variable", name, type: "f32", lanes } as const };
+  });
+  overColumns(c, rows, row, (index) => {
+    for (const { id, variable: v } of accumulators) {
+      const value = emitter.value(graph.nodes[id]!.inputs[0]!, index).expr;
+      emitter.push({ kind: "assign", name: v.name, value: combine(id, v, rows.wide ? emitter.spread(value) : value) });
+    }
+  });
+  for (const { id, variable: v } of accumulators) {
+    const parts = [0, 1, 2, 3].map((at): Expr => ({ kind: "component", of: v, at, type: "f32" }));
+    const own = rows.wide ? combine(id, combine(id, parts[0]!, parts[1]!), combine(id, parts[2]!, parts[3]!)) : v;
+    const result = rows.team === 1 ? own : meet(c, rows, own, (a, b) => combine(id, a, b), shared);
+    emitter.preset(id, row, emitter.bind({ expr: result, depth: emitter.depth }));
+  }
+}
+
+/** The invocations of a workgroup combine their numbers in a tree; all get the result. */
+function meet(c: ScheduleContext, rows: Rows, own: Expr, combine: (a: Expr, b: Expr) => Expr, shared: SharedArray[]): Expr {
+  const { emitter } = c;
+  const array = "partial";
+  if (shared.length === 0) shared.push({ name: array, type: "f32", length: rows.team });
+  const at = (index: Expr): Expr => ({ kind: "shared", array, index, type: "f32" });
+  emitter.push({ kind: "store-shared", array, index: localIndex, value: own });
+  emitter.push({ kind: "barrier" });
+  for (let half = rows.team / 2; half >= 1; half /= 2) {
+    emitter.when(binary("<", localIndex, u32(half)), () => {
+      const value = combine(at(localIndex), at(binary("+", localIndex, u32(half))));
+      emitter.push({ kind: "store-shared", array, index: localIndex, value });
+    });
+    emitter.push({ kind: "barrier" });
+  }
+  const result: Val = emitter.bind({ expr: at(u32(0)), depth: emitter.depth });
+  emitter.push({ kind: "barrier" });
+  return result.expr;
+}
+
+/** The reductions of the unit in rounds: each needs only results of rounds before. */
+function phasesOf(c: ScheduleContext): number[][] {
+  const { graph, unit } = c;
+  const reductions = unit.members.filter((id) => graph.nodes[id]!.op === "sum" || graph.nodes[id]!.op === "reduce_max");
+  const phaseOf = new Map<number, number>();
+  const memo = new Map<number, number>();
+  const behind = (id: number): number => {
+    const known = memo.get(id);
+    if (known !== undefined) return known;
+    const inputs = graph.nodes[id]!.inputs;
+    const after = Math.max(0, ...inputs.map((i) => (phaseOf.has(i) ? phaseOf.get(i)! + 1 : isInside(c, i) ? behind(i) : 0)));
+    memo.set(id, after);
+    return after;
+  };
+  const phases: number[][] = [];
+  for (const id of reductions) {
+    const phase = behind(id);
+    phaseOf.set(id, phase);
+    (phases[phase] ??= []).push(id);
+  }
+  return phases;
+}
+
+/** Whether the value is computed in this kernel rather than read. */
+const isInside = (c: ScheduleContext, id: number): boolean => c.graph.nodes[id]!.op !== "port" && !c.emitter.isInMemory(id);

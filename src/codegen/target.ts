@@ -1,0 +1,49 @@
+/**
+ * What codegen knows of a device: plain data, made from an adapter's facts or one of the presets. Everything that decides what a kernel
+ * looks like is here or in the graph, so that code generation is a pure function.
+ */
+
+export interface TargetLimits {
+  /** Storage buffers that one kernel may bind. */
+  readonly maxStorageBuffersPerShaderStage: number;
+  /** Bytes of one storage binding. */
+  readonly maxStorageBufferBindingSize: number;
+  readonly maxComputeInvocationsPerWorkgroup: number;
+  /** Bytes of workgroup memory. */
+  readonly maxComputeWorkgroupStorageSize: number;
+  readonly maxComputeWorkgroupsPerDimension: number;
+  /** Alignment of binding offsets in bytes. */
+  readonly minStorageBufferOffsetAlignment: number;
+}
+
+export interface Target {
+  /** `cpu`: a software driver, where barriers and workgroup memory cost more than they save; `gpu`: anything else. */
+  readonly kind: "cpu" | "gpu";
+  readonly limits: TargetLimits;
+  readonly features: readonly string[];
+  /** Invocations of a workgroup where a schedule is free to choose. */
+  readonly workgroup: number;
+  /** Invocations that keep the device busy: register tiles shrink until a contraction has that many. */
+  readonly parallelism: number;
+}
+
+/** The limits that every WebGPU device has. */
+export const defaultLimits: TargetLimits = {
+  maxStorageBuffersPerShaderStage: 8,
+  maxStorageBufferBindingSize: 134217728,
+  maxComputeInvocationsPerWorkgroup: 256,
+  maxComputeWorkgroupStorageSize: 16384,
+  maxComputeWorkgroupsPerDimension: 65535,
+  minStorageBufferOffsetAlignment: 256,
+};
+
+/** A GPU with WebGPU's default limits. */
+export const defaultTarget: Target = { kind: "gpu", limits: defaultLimits, features: [], workgroup: 64, parallelism: 4096 };
+
+/** A software driver (lavapipe, SwiftShader). */
+export const cpuTarget: Target = { kind: "cpu", limits: defaultLimits, features: [], workgroup: 16, parallelism: 64 };
+
+/** The target of an adapter: a preset by kind. Kernels stay within the default limits, so that plans are portable. */
+export function targetOf(facts: { readonly software: boolean; readonly features?: readonly string[] }): Target {
+  return { ...(facts.software ? cpuTarget : defaultTarget), features: [...(facts.features ?? [])] };
+}

@@ -1,0 +1,279 @@
+/** Prints kernel IR as WGSL. */
+import { opRecord } from "../ir/registry.ts";
+import { childrenOf, type Expr, type KernelIR, lanesOf, type Scalar, type Statement } from "./kernel.ts";
+
+interface BindingType {
+  readonly element: "f32" | "i32" | "u32";
+  /** Elements of the array that one access covers: `array<vec4f>` has 4, `array<vec2u>` 2. */
+  readonly width: 1 | 2 | 4;
+}
+
+const typeName = (type: Scalar, lanes: number): string => (lanes === 4 ? `vec4<${type}>` : type);
+
+export function printWgsl(kernel: KernelIR): string {
+  return new Printer(kernel).print();
+}
+
+class Printer {
+  private readonly types: readonly BindingType[];
+  private usesRandom = false;
+
+  constructor(private readonly kernel: KernelIR) {
+    this.types = kernel.bindings.map((_binding, i) => bindingType(kernel, i));
+  }
+
+  print(): string {
+    const { kernel } = this;
+    const body = this.statements(kernel.body, "  ");
+    const lines = kernel.doc.map((line) => `// ${line}`);
+    kernel.bindings.forEach(({ name, access }, i) => {
+      const { element, width } = this.types[i]!;
+      const array = width === 1 ? element : `vec${width}<${element}>`;
+      lines.push(`@group(0) @binding(${i}) var<storage, ${access}> ${name}: array<${array}>;`);
+    });
+    if (kernel.sizes > 0) {
+      const fields = Array.from({ length: kernel.sizes }, (_unused, i) => `s${i}: u32`);
+      lines.push(`struct Sizes { ${fields.join(", ")} }`);
+      lines.push(`@group(0) @binding(${kernel.bindings.length}) var<uniform> sizes: Sizes;`);
+    }
+    for (const { name, type, length } of kernel.shared) lines.push(`var<workgroup> ${name}: array<${type}, ${length}>;`);
+    if (this.usesRandom) lines.push(threefryText);
+    lines.push(
+      "",
+      `@compute @workgroup_size(${kernel.workgroup})`,
+      "fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {",
+      ...body,
+      "}",
+      "",
+    );
+    return lines.join("\n");
+  }
+
+  private statements(body: readonly Statement[], indent: string): string[] {
+    return body.flatMap((s) => this.statement(s, indent));
+  }
+
+  private statement(s: Statement, indent: string): string[] {
+    switch (s.kind) {
+      case "let":
+        return [`${indent}let ${s.name} = ${this.bare(s.value)};`];
+      case "var":
+        return [`${indent}var ${s.name} = ${this.bare(s.value)};`];
+      case "assign":
+        return [`${indent}${this.assignment(s.name, s.value)};`];
+      case "for": {
+        const { name } = s;
+        const head = `for (var ${name} = ${this.bare(s.from)}; ${name} < ${this.expr(s.to)}; ${name} += ${this.expr(s.step)})`;
+        return [`${indent}${head} {`, ...this.statements(s.body, `${indent}  `), `${indent}}`];
+      }
+      case "if": {
+        const lines = [`${indent}if (${this.bare(s.condition)}) {`, ...this.statements(s.body, `${indent}  `)];
+        if (s.otherwise !== undefined) lines.push(`${indent}} else {`, ...this.statements(s.otherwise, `${indent}  `));
+        return [...lines, `${indent}}`];
+      }
+      case "store":
+        return this.store(s.tensor, s.index, s.value, indent);
+      case "store-shared":
+        return [`${indent}${s.array}[${this.bare(s.index)}] = ${this.bare(s.value)};`];
+      case "barrier":
+        return [`${indent}workgroupBarrier();`];
+      case "comment":
+        return [`${indent}// ${s.text}`];
+    }
+  }
+
+  private assignment(name: string, value: Expr): string {
+    const isSum = value.kind === "binary" && value.operator === "+" && value.a.kind === "variable" && value.a.name === name;
+    return isSum ? `${name} += ${this.bare(value.b)}` : `${name} = ${this.bare(value)}`;
+  }
+
+  /** Index of element `index` of a tensor in its binding, plus `more`. */
+  private element(tensor: number, index: Expr, divisor: number, more = 0): string {
+    const { base } = this.kernel.tensors[tensor]!;
+    const isZero = base.kind === "literal" && base.value === 0;
+    const own = isZero ? this.expr(index) : `(${this.expr(base)} + ${this.expr(index)})`;
+    const divided = divisor === 1 ? own : `${own} / ${divisor}u`;
+    const text = more === 0 ? divided : `${divided} + ${more}u`;
+    return text.startsWith("(") && text.endsWith(")") && matches(text) ? text.slice(1, -1) : text;
+  }
+
+  private store(tensor: number, index: Expr, value: Expr, indent: string): string[] {
+    const { binding, dtype } = this.kernel.tensors[tensor]!;
+    const { name } = this.kernel.bindings[binding]!;
+    const { element, width } = this.types[binding]!;
+    const lanes = lanesOf(value);
+    const convert = (text: string, n: number): string => {
+      if (dtype === "bool") return n === 4 ? `select(vec4u(0u), vec4u(1u), ${text})` : `select(0u, 1u, ${text})`;
+      return element === dtype ? text : `bitcast<${typeName(element, n)}>(${text})`;
+    };
+    if (width === lanes) return [`${indent}${name}[${this.element(tensor, index, width)}] = ${convert(this.bare(value), lanes)};`];
+    const text = this.expr(value);
+    return [0, 1, 2, 3].map((at) => `${indent}${name}[${this.element(tensor, index, 1, at)}] = ${convert(`${text}[${at}]`, 1)};`);
+  }
+
+  private bare(e: Expr): string {
+    const text = this.expr(e);
+    return e.kind === "binary" ? text.slice(1, -1) : text;
+  }
+
+  private expr(e: Expr): string {
+    switch (e.kind) {
+      case "literal":
+        return literal(e.type, e.value);
+      case "size":
+        return `sizes.s${e.index}`;
+      case "variable":
+        return e.name;
+      case "builtin":
+        return e.name === "local" ? "local" : "(group.x + group.y * groups.x)";
+      case "binary":
+        return `(${this.expr(e.a)} ${e.operator} ${this.expr(e.b)})`;
+      case "op":
+        return this.op(e.op, e.args, e.type, e.lanes);
+      case "random":
+        this.usesRandom = true;
+        return `uniform_number(${[e.seed, e.step, e.site, e.tensor, e.counter].map((x) => this.bare(x)).join(", ")})`;
+      case "load":
+        return this.load(e.tensor, e.index, e.lanes);
+      case "shared":
+        return `${e.array}[${this.bare(e.index)}]`;
+      case "vector":
+        return this.vector(e);
+      case "component":
+        return `${this.expr(e.of)}.${"xyzw"[e.at]}`;
+    }
+  }
+
+  private vector(e: Extract<Expr, { kind: "vector" }>): string {
+    const parts = e.parts.map((p) => this.bare(p));
+    const same = parts.every((p) => p === parts[0]);
+    return `${typeName(e.type, 4)}(${same ? parts[0]! : parts.join(", ")})`;
+  }
+
+  private op(op: string, args: readonly Expr[], type: Scalar, lanes: number): string {
+    const texts = args.map((a) => this.expr(a));
+    if (op === "cast") {
+      const from = args[0]!.type;
+      if (from === type) return texts[0]!;
+      return `${typeName(type, lanes)}(${texts[0]!})`;
+    }
+    if (op === "and" && lanes === 4) return `(${texts[0]!} & ${texts[1]!})`;
+    const record = opRecord(op);
+    if (record.wgsl === undefined) throw new Error(`${op} has no WGSL`);
+    return record.wgsl(texts, {});
+  }
+
+  private load(tensor: number, index: Expr, lanes: number): string {
+    const { binding, dtype } = this.kernel.tensors[tensor]!;
+    const { name } = this.kernel.bindings[binding]!;
+    const { element, width } = this.types[binding]!;
+    if (dtype === "bf16" || dtype === "f16") return this.packed(tensor, index, lanes, name, width, dtype);
+    const typed = (text: string, n: number): string => {
+      if (dtype === "bool") return n === 4 ? `(${text} != vec4u(0u))` : `(${text} != 0u)`;
+      return element === dtype ? text : `bitcast<${typeName(dtype as Scalar, n)}>(${text})`;
+    };
+    if (width === lanes) return typed(`${name}[${this.element(tensor, index, width)}]`, lanes);
+    const parts = [0, 1, 2, 3].map((at) => typed(`${name}[${this.element(tensor, index, 1, at)}]`, 1));
+    return `${typeName(dtype as Scalar, 4)}(${parts.join(", ")})`;
+  }
+
+  /** Two numbers of 16 bits per word, the first in the low half. */
+  private packed(tensor: number, index: Expr, lanes: number, name: string, width: number, dtype: "bf16" | "f16"): string {
+    const pair = (word: string): string =>
+      dtype === "f16" ? `unpack2x16float(${word})` : `bitcast<vec2f>(vec2u(${word} << 16u, ${word} & 0xffff0000u))`;
+    if (lanes === 1) {
+      const word = `${name}[${this.element(tensor, index, 2)}]`;
+      const own = this.element(tensor, index, 1);
+      if (dtype === "f16") return `unpack2x16float(${word})[(${own}) & 1u]`;
+      return `bitcast<f32>(select(${word} << 16u, ${word} & 0xffff0000u, ((${own}) & 1u) == 1u))`;
+    }
+    if (width === 2) {
+      const words = `${name}[${this.element(tensor, index, 4)}]`;
+      return `vec4f(${pair(`${words}.x`)}, ${pair(`${words}.y`)})`;
+    }
+    return `vec4f(${[0, 1].map((at) => pair(`${name}[${this.element(tensor, index, 2, at)}]`)).join(", ")})`;
+  }
+}
+
+/** Whether the first bracket closes at the end of the text. */
+function matches(text: string): boolean {
+  let depth = 0;
+  for (let i = 0; i < text.length; i++) {
+    if (text[i] === "(") depth++;
+    if (text[i] === ")" && --depth === 0) return i === text.length - 1;
+  }
+  return false;
+}
+
+function literal(type: Scalar, value: number): string {
+  if (type === "bool") return value !== 0 ? "true" : "false";
+  if (type === "u32") return `${value}u`;
+  if (type === "i32") return value === -2147483648 ? "i32(-2147483648)" : String(value);
+  const rounded = Math.fround(value);
+  if (!Number.isFinite(rounded)) return `bitcast<f32>(${rounded > 0 ? "0x7f800000u" : rounded < 0 ? "0xff800000u" : "0x7fc00000u"} + min(local, 0u))`;
+  const text = String(rounded);
+  const decimal = /[.e]/.test(text) ? text : `${text}.0`;
+  return value < 0 ? `(${decimal})` : decimal;
+}
+
+/** The array type of a binding: wide only when every access covers four elements. */
+function bindingType(kernel: KernelIR, binding: number): BindingType {
+  const tensors = kernel.tensors.map((t, i) => ({ ...t, i })).filter((t) => t.binding === binding);
+  const packed = tensors.every((t) => t.dtype === "bf16" || t.dtype === "f16");
+  const words = new Set(tensors.map((t) => (t.dtype === "f32" || t.dtype === "i32" ? t.dtype : "u32")));
+  const element = words.size === 1 ? [...words][0]! : "u32";
+  const slots = new Set(tensors.map((t) => t.i));
+  const anyPacked = tensors.some((t) => t.dtype === "bf16" || t.dtype === "f16");
+  const wide = (packed || !anyPacked) && widths(kernel.body, slots).every((w) => w === 4);
+  return { element, width: wide ? (packed ? 2 : 4) : 1 };
+}
+
+function widths(body: readonly Statement[], slots: ReadonlySet<number>): number[] {
+  const found: number[] = [];
+  const visit = (e: Expr): void => {
+    if (e.kind === "load" && slots.has(e.tensor)) found.push(e.lanes);
+    childrenOf(e).forEach(visit);
+  };
+  const walk = (list: readonly Statement[]): void => {
+    for (const s of list) {
+      if (s.kind === "let" || s.kind === "var" || s.kind === "assign") visit(s.value);
+      if (s.kind === "for") {
+        [s.from, s.to, s.step].forEach(visit);
+        walk(s.body);
+      }
+      if (s.kind === "if") {
+        visit(s.condition);
+        walk(s.body);
+        walk(s.otherwise ?? []);
+      }
+      if (s.kind === "store" || s.kind === "store-shared") {
+        visit(s.index);
+        visit(s.value);
+        if (s.kind === "store" && slots.has(s.tensor)) found.push(lanesOf(s.value));
+      }
+    }
+  };
+  walk(body);
+  return found;
+}
+
+/** Threefry-2x32, 20 rounds; the first word of the block `counter` under the key threefry(seed, step, site, tensor), in (0, 1). */
+const threefryText = `
+fn threefry(k0: u32, k1: u32, c0: u32, c1: u32) -> vec2u {
+  let keys = array<u32, 3>(k0, k1, k0 ^ k1 ^ 0x1bd11bdau);
+  var turns = array<vec4u, 2>(vec4u(13u, 15u, 26u, 6u), vec4u(17u, 29u, 16u, 24u));
+  var x = vec2u(c0 + k0, c1 + k1);
+  for (var round = 0u; round < 5u; round++) {
+    for (var i = 0u; i < 4u; i++) {
+      let turn = turns[round & 1u][i];
+      x.x += x.y;
+      x.y = ((x.y << turn) | (x.y >> (32u - turn))) ^ x.x;
+    }
+    x += vec2u(keys[(round + 1u) % 3u], keys[(round + 2u) % 3u] + round + 1u);
+  }
+  return x;
+}
+fn uniform_number(seed: u32, step: u32, site: u32, tensor: u32, counter: u32) -> f32 {
+  let key = threefry(seed, step, site, tensor);
+  return (f32(threefry(key.x, key.y, counter, 0u).x >> 9u) + 0.5) * 1.1920928955078125e-7;
+}`;

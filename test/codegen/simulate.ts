@@ -1,0 +1,63 @@
+/** Runs a generated plan on the JavaScript interpreter of kernel IR. */
+import type { Generated } from "../../src/codegen/index.ts";
+import { interpret } from "../../src/codegen/index.ts";
+import type { KernelIR } from "../../src/codegen/kernel.ts";
+import type { PlannedValue } from "../../src/codegen/plan.ts";
+import { type DType, sizeOf } from "../../src/ir/types.ts";
+
+export type Feeds = Readonly<Record<string, ArrayLike<number>>>;
+
+/** The memory image of numbers of a dtype, as 32-bit words. */
+export function wordsOf(data: ArrayLike<number>, dtype: DType): Uint32Array {
+  if (dtype === "f32") return new Uint32Array(Float32Array.from(data).buffer);
+  if (dtype === "bf16") {
+    const halves = Uint16Array.from(new Uint32Array(Float32Array.from(data).buffer), (bits) => bits >>> 16);
+    const padded = new Uint16Array(Math.ceil(halves.length / 2) * 2);
+    padded.set(halves);
+    return new Uint32Array(padded.buffer);
+  }
+  return Uint32Array.from(data, (x) => x >>> 0);
+}
+
+export function numbersOf(words: Uint32Array, dtype: DType): Float64Array {
+  if (dtype === "f32") return Float64Array.from(new Float32Array(words.slice().buffer));
+  return Float64Array.from(words, (w) => (dtype === "i32" ? w | 0 : w));
+}
+
+/** Memory of a plan; storage starts as `storage` says. */
+export class Simulation {
+  readonly memory: Map<string, Uint32Array>;
+
+  constructor(private readonly generated: Generated) {
+    this.memory = new Map(generated.plan.buffers.map((b) => [b.name, new Uint32Array(b.bytes / 4)]));
+  }
+
+  write(at: { readonly buffer: string; readonly offset: number }, words: Uint32Array): void {
+    this.memory.get(at.buffer)!.set(words, at.offset / 4);
+  }
+
+  read(value: PlannedValue): Float64Array {
+    const from = value.offset / 4;
+    return numbersOf(this.memory.get(value.buffer)!.subarray(from, from + sizeOf(value.shape)), value.dtype);
+  }
+
+  run(stageName: string, feeds: Feeds): Record<string, Float64Array> {
+    const { plan, kernels } = this.generated;
+    for (const port of [...plan.inputs, ...plan.weights]) {
+      if (feeds[port.name] !== undefined) this.write(port, wordsOf(feeds[port.name]!, port.dtype));
+    }
+    const stage = plan.stages.find((s) => s.name === stageName)!;
+    for (const dispatch of stage.dispatches) {
+      const kernel = JSON.parse(kernels.find((k) => k.name === dispatch.kernel)!.ir) as KernelIR;
+      const memory = dispatch.bindings.map((b) => {
+        const all = this.memory.get(b.buffer)!;
+        return all.subarray(b.offset / 4, (b.offset + b.size) / 4);
+      });
+      interpret(kernel, memory, dispatch.sizes, dispatch.grid[0] * dispatch.grid[1]);
+    }
+    for (const { from, to, size } of stage.copies) {
+      this.write(to, this.memory.get(from.buffer)!.slice(from.offset / 4, (from.offset + size) / 4));
+    }
+    return Object.fromEntries(stage.outputs.map((o) => [o.name, this.read(o)]));
+  }
+}
