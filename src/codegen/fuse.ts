@@ -107,8 +107,8 @@ class Fuser {
     const home = host ?? this.units.add(this.draft(id), []);
     this.unitOf.set(id, home);
     this.units.get(home).members.push(id);
-    for (const u of from) if (u !== home) this.units.depend(home, u);
-    for (const other of others) this.tryMerge(home, other);
+    for (const u of from) if (!others.includes(u)) this.units.depend(home, u);
+    for (const other of others) if (!this.tryMerge(home, other)) this.units.depend(home, other);
   }
 
   /** Contractions and rows are hosts before pointwise units. */
@@ -194,15 +194,17 @@ class Fuser {
     return !sameShape(shapeOf(this.graph, member), draft.shape);
   }
 
-  private tryMerge(home: number, other: number): void {
+  private tryMerge(home: number, other: number): boolean {
     const [a, b] = [this.units.find(home), this.units.find(other)];
-    if (a === b || !this.mergeable(this.units.get(a), this.units.get(b))) return;
+    if (a === b) return true;
+    if (!this.mergeable(this.units.get(a), this.units.get(b))) return false;
     // A unit that reads the other one directly could not be placed in it: it reads other elements.
-    if (this.units.reaches(a, b) || this.units.reaches(b, a) || this.buffersOf(a, b) > this.limits.buffers) return;
+    if (this.units.reaches(a, b) || this.units.reaches(b, a) || this.buffersOf(a, b) > this.limits.buffers) return false;
     this.units.merge(a, b, (x, y) => ({
       ...(x.form === "map" ? y : x),
       members: [...x.members, ...y.members].sort((m, n) => m - n),
     }));
+    return true;
   }
 
   private mergeable(a: Draft, b: Draft): boolean {

@@ -1,0 +1,228 @@
+/**
+ * The WebGPU executor: generates kernels and a plan for a program (or is given them), uploads weights, and replays the plan. A run is one
+ * submit: inputs are written, the dispatches of the stages encoded into one pass, and what is wanted copied to one staging buffer.
+ */
+import { type Generated, generate, type Target, targetOf } from "../../codegen/index.ts";
+import type { PlannedStage, PlannedValue } from "../../codegen/plan.ts";
+import { compact, portName, portRole } from "../../ir/graph.ts";
+import { sizeOf } from "../../ir/types.ts";
+import type { ExecutableProgram, StageName } from "../../program.ts";
+import { bufferUsage, mapMode, type OpenDevice } from "../device/index.ts";
+import {
+  checkBindings,
+  type Executor,
+  type Instance,
+  initialStorage,
+  inputData,
+  type PortTensor,
+  portUploads,
+  programPorts,
+  type RunInputs,
+  sliceOf,
+  stageOf,
+} from "../executor.ts";
+import { PipelineCache } from "./pipelines.ts";
+import { Recorder } from "./recorder.ts";
+import { deviceBytes, readWords, writeWords } from "./upload.ts";
+
+export interface WebgpuOptions {
+  /** Made from the device's facts unless given. */
+  readonly target?: Target;
+  /** Kernels and plan of the program, if they were made before: `generate(program.stages, program.storage, target)`. */
+  readonly generated?: (program: ExecutableProgram) => Generated | undefined;
+}
+
+export interface WebgpuExecutor extends Executor {
+  readonly pipelines: PipelineCache;
+}
+
+/** An executor on an open device, which it does not own. Pipelines are shared by all its instances. */
+export function webgpuExecutor(open: OpenDevice, options: WebgpuOptions = {}): WebgpuExecutor {
+  const pipelines = new PipelineCache(open);
+  const target = options.target ?? targetOf(open.target);
+  return {
+    name: "webgpu",
+    pipelines,
+    async instantiate(program, data, instantiateOptions = {}) {
+      checkBindings(program);
+      const generated = options.generated?.(program) ?? generate(program.stages, program.storage, target);
+      const made = await pipelines.get(generated.kernels);
+      instantiateOptions.signal?.throwIfAborted();
+      const instance = await open.scoped("buffers of the plan", () => new WebgpuInstance(open, program, generated, made));
+      try {
+        for await (const { port, tensor } of portUploads(program, data, instantiateOptions)) instance.upload(port.name, tensor);
+        for (const { name, tensor } of await initialStorage(program, data)) {
+          instance.write(name, new Float32Array(deviceBytes(tensor, "f32", name).buffer));
+        }
+      } catch (error) {
+        instance.dispose();
+        throw error;
+      }
+      return instance;
+    },
+  };
+}
+
+/** What a run with certain stages and wishes needs; the same for every step of a training. */
+interface Recipe {
+  readonly stages: readonly PlannedStage[];
+  readonly want: ReadonlySet<string>;
+  readonly inputs: readonly PlannedValue[];
+  readonly results: readonly (PlannedValue & { readonly at: number })[];
+  readonly bytes: number;
+}
+
+class WebgpuInstance implements Instance {
+  private readonly buffers = new Map<string, GPUBuffer>();
+  private readonly recorder: Recorder;
+  private readonly recipes = new Map<string, Recipe>();
+  private readonly staging: GPUBuffer[] = [];
+  private readonly inputBytes: ArrayBuffer;
+  private readonly ports;
+  private disposed = false;
+
+  constructor(
+    private readonly open: OpenDevice,
+    private readonly program: ExecutableProgram,
+    private readonly generated: Generated,
+    pipelines: Awaited<ReturnType<PipelineCache["get"]>>,
+  ) {
+    this.ports = programPorts(program);
+    const usage = bufferUsage.STORAGE | bufferUsage.COPY_SRC | bufferUsage.COPY_DST;
+    for (const { name, bytes } of generated.plan.buffers) {
+      this.buffers.set(name, open.device.createBuffer({ label: name, size: bytes, usage }));
+    }
+    this.inputBytes = new ArrayBuffer(this.buffers.get("inputs")?.size ?? 0);
+    this.recorder = new Recorder(open.device, generated.plan, this.buffers, pipelines);
+  }
+
+  private checkAlive(): void {
+    if (this.disposed) throw new Error("the instance is disposed");
+    const failure = this.open.failure();
+    if (failure !== undefined) throw failure;
+  }
+
+  /** Writes the data of a weight or buffer port. */
+  upload(name: string, tensor: PortTensor): void {
+    const at = this.generated.plan.weights.find((w) => w.name === name);
+    if (at === undefined) return;
+    this.open.device.queue.writeBuffer(this.buffers.get(at.buffer)!, at.offset, deviceBytes(tensor, at.dtype, name));
+  }
+
+  private slice(name: string): { buffer: GPUBuffer; offset: number; size: number } {
+    const slice = sliceOf(this.program.storage, name);
+    if (slice === undefined) throw new Error(`the program has no storage called ${name}`);
+    return { buffer: this.buffers.get(slice.buffer)!, offset: 4 * slice.offset, size: slice.size };
+  }
+
+  write(name: string, data: Float32Array): void {
+    this.checkAlive();
+    const { buffer, offset, size } = this.slice(name);
+    if (size !== data.length) throw new Error(`${name} holds ${size} numbers, not ${data.length}`);
+    this.open.device.queue.writeBuffer(buffer, offset, Float32Array.from(data));
+  }
+
+  async read(name: string): Promise<Float32Array> {
+    this.checkAlive();
+    const { buffer, offset, size } = this.slice(name);
+    const encoder = this.open.device.createCommandEncoder();
+    const staging = this.takeStaging(4 * size);
+    encoder.copyBufferToBuffer(buffer, offset, staging, 0, 4 * size);
+    this.open.device.queue.submit([encoder.finish()]);
+    return readWords(await this.readStaging(staging, 4 * size), 0, size, "f32");
+  }
+
+  async run(stages: readonly StageName[], inputs: RunInputs, want: readonly string[] = []): Promise<Record<string, Float32Array>> {
+    this.checkAlive();
+    const recipe = this.recipeOf(stages, want);
+    this.writeInputs(recipe, inputs);
+    const encoder = this.open.device.createCommandEncoder();
+    this.recorder.record(encoder, recipe.stages, recipe.want);
+    const staging = recipe.bytes > 0 ? this.takeStaging(recipe.bytes) : undefined;
+    for (const { buffer, offset, at, shape } of recipe.results) {
+      encoder.copyBufferToBuffer(this.buffers.get(buffer)!, offset, staging!, at, 4 * sizeOf(shape));
+    }
+    this.open.device.queue.submit([encoder.finish()]);
+    if (staging === undefined) {
+      await this.open.wait(this.open.device.queue.onSubmittedWorkDone());
+      return {};
+    }
+    const bytes = await this.readStaging(staging, recipe.bytes);
+    return Object.fromEntries(recipe.results.map((r) => [r.name, readWords(bytes, r.at, sizeOf(r.shape), r.dtype)]));
+  }
+
+  private recipeOf(names: readonly StageName[], want: readonly string[]): Recipe {
+    const key = JSON.stringify([names, want]);
+    const known = this.recipes.get(key);
+    if (known !== undefined) return known;
+    const stages = names.map((name) => this.generated.plan.stages.find((s) => s.name === name)!);
+    let bytes = 0;
+    const results = want.map((name) => {
+      const result = { ...this.resultOf(stages, name), at: bytes };
+      bytes += 4 * sizeOf(result.shape);
+      return result;
+    });
+    const needed = new Set(names.flatMap((name) => this.neededInputs(name, want)));
+    const inputs = this.generated.plan.inputs.filter((input) => needed.has(input.name));
+    const recipe = { stages, want: new Set(want), inputs, results, bytes };
+    this.recipes.set(key, recipe);
+    return recipe;
+  }
+
+  private resultOf(stages: readonly PlannedStage[], name: string): PlannedValue {
+    const slice = sliceOf(this.program.storage, name);
+    if (slice !== undefined) {
+      return { name, dtype: "f32", shape: [slice.size], buffer: slice.buffer, offset: 4 * slice.offset };
+    }
+    const found = stages.flatMap((s) => s.outputs).filter((o) => o.name === name).at(-1);
+    if (found === undefined) throw new Error(`no stage of ${stages.map((s) => s.name).join(", ")} has an output ${name}`);
+    return found;
+  }
+
+  /** Inputs that a stage reads when these outputs are wanted. */
+  private neededInputs(stage: StageName, want: readonly string[]): string[] {
+    const { graph } = stageOf(this.program, stage);
+    const outputs = graph.outputs.filter(({ name }) => sliceOf(this.program.storage, name) !== undefined || want.includes(name));
+    return compact({ ...graph, outputs })
+      .nodes.filter((node) => node.op === "port" && portRole(node) === "input")
+      .map(portName);
+  }
+
+  private writeInputs(recipe: Recipe, inputs: RunInputs): void {
+    const words = new DataView(this.inputBytes);
+    for (const { name, offset, dtype } of recipe.inputs) {
+      if (sliceOf(this.program.storage, name) === undefined) writeWords(words, offset, inputData(inputs, this.ports.get(name)!), dtype);
+    }
+    if (recipe.inputs.length > 0) this.open.device.queue.writeBuffer(this.buffers.get("inputs")!, 0, this.inputBytes);
+  }
+
+  private takeStaging(bytes: number): GPUBuffer {
+    const at = this.staging.findIndex((b) => b.size >= bytes);
+    if (at >= 0) return this.staging.splice(at, 1)[0]!;
+    const usage = bufferUsage.MAP_READ | bufferUsage.COPY_DST;
+    return this.open.device.createBuffer({ label: "staging", size: Math.ceil(bytes / 256) * 256, usage });
+  }
+
+  private async readStaging(staging: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
+    try {
+      await this.open.wait(staging.mapAsync(mapMode.READ, 0, bytes));
+    } catch (error) {
+      staging.destroy();
+      throw error;
+    }
+    const copy = staging.getMappedRange(0, bytes).slice(0);
+    staging.unmap();
+    if (this.disposed) staging.destroy();
+    else this.staging.push(staging);
+    return copy;
+  }
+
+  dispose(): void {
+    if (this.disposed) return;
+    this.disposed = true;
+    for (const buffer of [...this.buffers.values(), ...this.staging]) buffer.destroy();
+    this.recorder.dispose();
+    this.buffers.clear();
+    this.staging.length = 0;
+  }
+}

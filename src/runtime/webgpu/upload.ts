@@ -1,0 +1,58 @@
+/** Data of ports as a device holds it: 32-bit words, bf16 and f16 packed two to a word. */
+import type { DType } from "../../ir/types.ts";
+import type { PortTensor } from "../executor.ts";
+import { fromFloat32, type HostTensor, toFloat32, toInt32 } from "../tensor.ts";
+
+const isHost = (tensor: PortTensor): tensor is HostTensor => "bytes" in tensor;
+
+/** The bytes to write to a buffer, a multiple of four. */
+export function deviceBytes(tensor: PortTensor, dtype: DType, name: string): Uint8Array<ArrayBuffer> {
+  const bytes = bytesOf(tensor, dtype, name);
+  const padded = new Uint8Array(Math.ceil(bytes.length / 4) * 4);
+  padded.set(bytes);
+  return padded;
+}
+
+function bytesOf(tensor: PortTensor, dtype: DType, name: string): Uint8Array {
+  switch (dtype) {
+    case "f32":
+      return view(isHost(tensor) ? toFloat32(tensor) : Float32Array.from(tensor));
+    case "bf16":
+    case "f16":
+      return halves(tensor, dtype);
+    default:
+      return view(integers(tensor, dtype, name));
+  }
+}
+
+const view = (array: Float32Array | Int32Array): Uint8Array =>
+  new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+
+function halves(tensor: PortTensor, dtype: "bf16" | "f16"): Uint8Array {
+  const wanted = dtype === "bf16" ? "BF16" : "F16";
+  if (isHost(tensor) && tensor.dtype === wanted) return tensor.bytes;
+  const numbers = isHost(tensor) ? toFloat32(tensor) : Float32Array.from(tensor);
+  return fromFloat32(numbers, wanted, [numbers.length]).bytes;
+}
+
+function integers(tensor: PortTensor, dtype: DType, name: string): Int32Array {
+  const numbers = isHost(tensor) ? toInt32(tensor, name) : Int32Array.from(tensor, (x) => x | 0);
+  return dtype === "bool" ? numbers.map((x) => Number(x !== 0)) : numbers;
+}
+
+/** Numbers of an input as 32-bit words, written into `words` from `at`. */
+export function writeWords(words: DataView, at: number, data: ArrayLike<number>, dtype: DType): void {
+  for (let i = 0; i < data.length; i++) {
+    const value = data[i]!;
+    if (dtype === "f32") words.setFloat32(at + 4 * i, value, true);
+    else if (dtype === "bool") words.setUint32(at + 4 * i, Number(value !== 0), true);
+    else words.setUint32(at + 4 * i, value >>> 0, true);
+  }
+}
+
+/** Words of a result as numbers. */
+export function readWords(bytes: ArrayBuffer, at: number, length: number, dtype: DType): Float32Array {
+  if (dtype === "f32") return new Float32Array(bytes.slice(at, at + 4 * length));
+  if (dtype === "i32") return Float32Array.from(new Int32Array(bytes, at, length));
+  return Float32Array.from(new Uint32Array(bytes, at, length));
+}
