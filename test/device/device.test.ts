@@ -110,9 +110,10 @@ describe("what auto takes", () => {
     adapter: adapter(kind),
   });
 
-  it("takes hardware, and a software driver only when it beats the CPU executor", () => {
+  it("takes hardware, and no software driver", () => {
     expect(chooseExecutor([found("hardware")]).executor).toBe("webgpu");
-    expect(chooseExecutor([found("lavapipe")]).executor).toBe("webgpu");
+    expect(chooseExecutor([found("swiftshader"), found("hardware")]).executor).toBe("webgpu");
+    expect(chooseExecutor([found("lavapipe")]).executor).toBe("cpu");
     expect(chooseExecutor([found("swiftshader")])).toMatchObject({
       executor: "cpu",
       reason: expect.stringContaining("slower"),

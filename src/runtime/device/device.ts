@@ -14,7 +14,7 @@ import type { DeviceAttempt, DeviceOptions, OpenDevice } from "./types.ts";
 export async function openDevice(options: DeviceOptions): Promise<OpenDevice> {
   const attempts: DeviceAttempt[] = [];
   for (const source of deviceSources()) {
-    // `auto` would not take SwiftShader, so it need not be unpacked.
+    // `auto` does not take SwiftShader, so it need not be unpacked.
     if (source === "swiftshader" && options.prefer === "auto") continue;
     options.signal?.throwIfAborted();
     const { attempt, found } = await searchIn(source, options.power);

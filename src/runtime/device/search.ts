@@ -69,13 +69,15 @@ export function chooseExecutor(attempts: readonly DeviceAttempt[]): DeviceReport
   const found = attempts.filter((a) => a.adapter !== undefined).map((a) => a.adapter!);
   const taken = found.find(worthTaking);
   if (taken !== undefined) {
-    const why = taken.software ? "is a software driver that beats the CPU executor" : "is hardware";
-    return { executor: "webgpu", source: taken.source, reason: `${taken.description} ${why}` };
+    return { executor: "webgpu", source: taken.source, reason: `${taken.description} is hardware` };
   }
   const first = found[0];
   return first === undefined
     ? { executor: "cpu", reason: "there is no WebGPU adapter" }
-    : { executor: "cpu", reason: `${first.description} is a software driver that is slower than the CPU executor` };
+    : {
+        executor: "cpu",
+        reason: `${first.description} is a software driver, and those multiply matrices slower than the CPU executor`,
+      };
 }
 
 /** Looks everywhere, for `webpeft doctor`; opens nothing. */

@@ -35,7 +35,7 @@ export interface TargetFacts {
 export interface DeviceOptions {
   /**
    * `webgpu`: any adapter, the bundled SwiftShader at last. `auto`: only one that is worth taking before the CPU executor
-   * (hardware, lavapipe); without one `DEVICE-NONE`.
+   * (hardware); without one `DEVICE-NONE`.
    */
   readonly prefer: "auto" | "webgpu";
   readonly power?: "low-power" | "high-performance";
