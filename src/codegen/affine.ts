@@ -10,8 +10,22 @@
 import type { Expr } from "./kernel.ts";
 
 export type Atom =
-  | { readonly kind: "variable"; readonly key: string; readonly max: number; readonly expr: Expr; readonly depth: number; readonly lane?: boolean }
-  | { readonly kind: "div" | "mod"; readonly key: string; readonly max: number; readonly of: Affine; readonly by: number; readonly depth: number };
+  | {
+      readonly kind: "variable";
+      readonly key: string;
+      readonly max: number;
+      readonly expr: Expr;
+      readonly depth: number;
+      readonly lane?: boolean;
+    }
+  | {
+      readonly kind: "div" | "mod";
+      readonly key: string;
+      readonly max: number;
+      readonly of: Affine;
+      readonly by: number;
+      readonly depth: number;
+    };
 
 export interface Term {
   readonly factor: number;
@@ -91,7 +105,8 @@ export function scale(a: Affine, factor: number): Affine {
 }
 
 /** The same value, known to lie in lo .. hi. */
-export const within = (a: Affine, lo: number, hi: number): Affine => (a.lo === lo && a.hi === hi ? a : { ...a, lo, hi });
+export const within = (a: Affine, lo: number, hi: number): Affine =>
+  a.lo === lo && a.hi === hi ? a : { ...a, lo, hi };
 
 const gcd = (a: number, b: number): number => (b === 0 ? Math.abs(a) : gcd(b, a % b));
 const floorMod = (a: number, m: number): number => ((a % m) + m) % m;
@@ -102,7 +117,10 @@ function split(a: Affine, d: number): { q: Affine; r: Affine } {
     a.terms.filter((t) => t.factor % d === 0).map((t) => ({ factor: t.factor / d, atom: t.atom })),
     Math.floor(a.constant / d),
   );
-  const r = build(a.terms.filter((t) => t.factor % d !== 0), floorMod(a.constant, d));
+  const r = build(
+    a.terms.filter((t) => t.factor % d !== 0),
+    floorMod(a.constant, d),
+  );
   return r.lo >= 0 ? { q, r } : { q: constant(0), r: a };
 }
 
@@ -110,7 +128,10 @@ function split(a: Affine, d: number): { q: Affine; r: Affine } {
 function reduced(r: Affine, d: number): { x: Affine; g: number; c: Affine } {
   const candidates = [...new Set(r.terms.map((t) => gcd(t.factor, d)))].filter((g) => g > 1).sort((a, b) => b - a);
   for (const g of candidates) {
-    const c = build(r.terms.filter((t) => t.factor % g !== 0), floorMod(r.constant, g));
+    const c = build(
+      r.terms.filter((t) => t.factor % g !== 0),
+      floorMod(r.constant, g),
+    );
     if (c.lo < 0 || c.hi >= g) continue;
     const high = r.terms.filter((t) => t.factor % g === 0).map((t) => ({ factor: t.factor / g, atom: t.atom }));
     return { x: build(high, Math.floor(r.constant / g)), g, c };
@@ -123,7 +144,8 @@ export function divide(a: Affine, d: number): Affine {
   if (d === 1) return a;
   if (a.lo >= 0 && a.hi < d) return constant(0);
   const { q, r } = split(a, d);
-  const result = q.terms.length + q.constant === 0 ? quotientAtom(r, d) : add(q, r.hi < d ? constant(0) : quotientAtom(r, d));
+  const result =
+    q.terms.length + q.constant === 0 ? quotientAtom(r, d) : add(q, r.hi < d ? constant(0) : quotientAtom(r, d));
   return within(result, Math.max(result.lo, Math.floor(a.lo / d)), Math.min(result.hi, Math.floor(a.hi / d)));
 }
 
@@ -139,7 +161,9 @@ function quotientAtom(r: Affine, d: number): Affine {
 
 function quotientOf(x: Affine, by: number): Affine {
   const max = Math.floor(x.hi / by);
-  return max === 0 ? constant(0) : atomAffine({ kind: "div", key: `(${keyOf(x)})/${by}`, max, of: x, by, depth: depthOf(x) });
+  return max === 0
+    ? constant(0)
+    : atomAffine({ kind: "div", key: `(${keyOf(x)})/${by}`, max, of: x, by, depth: depthOf(x) });
 }
 
 /** Remainder by a positive literal; the value must not be negative. */
@@ -180,7 +204,10 @@ export function linearize(index: readonly Affine[], shape: readonly number[]): A
 /** Replaces the lane variable by a number. */
 export function atLane(a: Affine, lane: number): Affine {
   if (!hasLane(a)) return a;
-  const replaced = a.terms.reduce((sum, t) => add(sum, scale(atomAtLane(t.atom, lane), t.factor)), constant(a.constant));
+  const replaced = a.terms.reduce(
+    (sum, t) => add(sum, scale(atomAtLane(t.atom, lane), t.factor)),
+    constant(a.constant),
+  );
   return within(replaced, Math.max(replaced.lo, a.lo), Math.min(replaced.hi, a.hi));
 }
 

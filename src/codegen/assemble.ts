@@ -4,7 +4,18 @@
  */
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { byteWidth, type DType } from "../ir/types.ts";
-import { binary, type Expr, type KernelBinding, type KernelIR, type KernelTensor, mapExpr, mapStatements, sizeLiteral, type Statement, u32 } from "./kernel.ts";
+import {
+  binary,
+  type Expr,
+  type KernelBinding,
+  type KernelIR,
+  type KernelTensor,
+  mapExpr,
+  mapStatements,
+  type Statement,
+  sizeLiteral,
+  u32,
+} from "./kernel.ts";
 import { alignUp, type BoundRange } from "./plan.ts";
 import type { Body } from "./schedule/body.ts";
 import type { Target } from "./target.ts";
@@ -33,24 +44,44 @@ export interface Assembled {
 /** Buffers that are always bound for writing, since parts of them are written by other dispatches of the pass or by this one. */
 const isWritable = (buffer: string): boolean => buffer === "arena" || buffer === "outputs";
 
-export function assemble(bodies: readonly Body[], placeOf: (node: number, writes: boolean) => Place, target: Target): Assembled {
+export function assemble(
+  bodies: readonly Body[],
+  placeOf: (node: number, writes: boolean) => Place,
+  target: Target,
+): Assembled {
   const uses = bodies.flatMap((body) => body.tensors.map((t) => ({ ...t, place: placeOf(t.node, t.writes) })));
-  const ranges = bindRanges(uses.map(({ place, writes }) => ({ buffer: place.buffer, offset: place.offset, end: place.offset + place.size, writes })), target);
+  const ranges = bindRanges(
+    uses.map(({ place, writes }) => ({
+      buffer: place.buffer,
+      offset: place.offset,
+      end: place.offset + place.size,
+      writes,
+    })),
+    target,
+  );
   const holder = (place: Place): number =>
-    ranges.findIndex((r) => r.buffer === place.buffer && r.offset <= place.offset && place.offset + place.size <= r.end);
-  const shares = ranges.map((r) => new Set(uses.filter((u) => ranges[holder(u.place)] === r).map((u) => `${u.place.offset} ${u.place.dtype}`)).size > 1);
+    ranges.findIndex(
+      (r) => r.buffer === place.buffer && r.offset <= place.offset && place.offset + place.size <= r.end,
+    );
+  const shares = ranges.map(
+    (r) =>
+      new Set(uses.filter((u) => ranges[holder(u.place)] === r).map((u) => `${u.place.offset} ${u.place.dtype}`)).size >
+      1,
+  );
   const tensors = uses.map(({ place }, i): KernelTensor => {
     const binding = holder(place);
     const elements = (place.offset - ranges[binding]!.offset) / byteWidth(place.dtype);
     return { name: `t${i}`, dtype: place.dtype, binding, base: shares[binding] ? sizeLiteral(elements) : u32(0) };
   });
   const written = new Set(ranges.filter((r) => r.writes).map((r) => r.buffer));
-  const bindings = ranges.map((r): BoundRange => ({
-    buffer: r.buffer,
-    offset: r.offset,
-    size: alignUp(r.end - r.offset, 16),
-    access: isWritable(r.buffer) || written.has(r.buffer) ? "read_write" : "read",
-  }));
+  const bindings = ranges.map(
+    (r): BoundRange => ({
+      buffer: r.buffer,
+      offset: r.offset,
+      size: alignUp(r.end - r.offset, 16),
+      access: isWritable(r.buffer) || written.has(r.buffer) ? "read_write" : "read",
+    }),
+  );
   const kernel = {
     doc: bodies.flatMap((body, i) => (bodies.length === 1 ? body.doc : body.doc.map((line) => `part ${i}: ${line}`))),
     workgroup: target.workgroup,

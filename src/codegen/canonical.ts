@@ -32,7 +32,8 @@ export function canonicalize(kernel: Omit<KernelIR, "sizes">): Canonical {
         const [made] = mapStatements([s], (e) => mapExpr(e, visit)) as [typeof s];
         return { ...made, name: newName(names, s.name) };
       }
-      if (s.kind === "assign") return { ...mapStatements([s], (e) => mapExpr(e, visit))[0]!, name: names.get(s.name)! } as Statement;
+      if (s.kind === "assign")
+        return { ...mapStatements([s], (e) => mapExpr(e, visit))[0]!, name: names.get(s.name)! } as Statement;
       if (s.kind === "for") {
         const [from, to, step] = [s.from, s.to, s.step].map((e) => mapExpr(e, visit)) as [Expr, Expr, Expr];
         const name = newName(names, s.name);
@@ -44,7 +45,12 @@ export function canonicalize(kernel: Omit<KernelIR, "sizes">): Canonical {
       }
       return mapStatements([s], (e) => mapExpr(e, visit))[0]!;
     });
-  const tensors = kernel.tensors.map((t): KernelTensor => ({ ...t, base: t.base.kind === "literal" && t.base.size === true ? word(t.base.value) : t.base }));
+  const tensors = kernel.tensors.map(
+    (t): KernelTensor => ({
+      ...t,
+      base: t.base.kind === "literal" && t.base.size === true ? word(t.base.value) : t.base,
+    }),
+  );
   const body = rename(kernel.body);
   return { kernel: { ...kernel, tensors, body, sizes: words.size }, sizes: [...words.keys()] };
 }

@@ -8,9 +8,9 @@
  */
 import type { Graph, Node } from "../ir/graph.ts";
 import { sizeOf, type TensorType } from "../ir/types.ts";
-import * as affine from "./affine.ts";
 import type { Affine } from "./affine.ts";
-import { binary, type Expr, f32, lanesOf, type Scalar, sizeLiteral, type Statement, u32 } from "./kernel.ts";
+import * as affine from "./affine.ts";
+import { binary, type Expr, f32, lanesOf, type Scalar, type Statement, sizeLiteral, u32 } from "./kernel.ts";
 import { moveIndex } from "./movement.ts";
 
 /** An expression and the depth of the innermost block that it needs. */
@@ -184,13 +184,24 @@ export class Emitter {
     const form = affine.laneForm(address);
     if (form === "other") return this.perLane(id, index);
     const at = this.address(form === "row" ? affine.withoutLane(address) : address);
-    const expr: Expr = { kind: "load", tensor: this.tensor(id), index: at.expr, type: scalarType(type), lanes: form === "row" ? 4 : 1 };
+    const expr: Expr = {
+      kind: "load",
+      tensor: this.tensor(id),
+      index: at.expr,
+      type: scalarType(type),
+      lanes: form === "row" ? 4 : 1,
+    };
     return { expr, depth: at.depth };
   }
 
   /** The four lanes one by one. */
   perLane(id: number, index: readonly Affine[]): Val {
-    const parts = [0, 1, 2, 3].map((lane) => this.value(id, index.map((a) => affine.atLane(a, lane))));
+    const parts = [0, 1, 2, 3].map((lane) =>
+      this.value(
+        id,
+        index.map((a) => affine.atLane(a, lane)),
+      ),
+    );
     return {
       expr: { kind: "vector", parts: parts.map((p) => p.expr), type: parts[0]!.expr.type, lanes: 4 },
       depth: Math.max(...parts.map((p) => p.depth)),
@@ -297,7 +308,10 @@ export class Emitter {
     const zero: Val = { expr: { kind: "literal", type: scalarType(this.type(id)), value: 0 }, depth: 0 };
     if (guards.includes(false)) return zero;
     const tests = guards.filter((g): g is Val => typeof g === "object");
-    const value = this.value(node.inputs[0]!, inner.map((a, i) => affine.within(a, Math.max(a.lo, 0), Math.min(a.hi, shape[i]! - 1))));
+    const value = this.value(
+      node.inputs[0]!,
+      inner.map((a, i) => affine.within(a, Math.max(a.lo, 0), Math.min(a.hi, shape[i]! - 1))),
+    );
     return tests.reduce((v, test) => this.choose(test, v, zero), value);
   }
 
@@ -314,9 +328,14 @@ export class Emitter {
     const reached = parts.filter((p) => p.guard !== false);
     const valueOf = (p: (typeof parts)[number]): Val => {
       const narrowed = affine.within(p.a, Math.max(p.a.lo, 0), Math.min(p.a.hi, p.extent - 1));
-      return this.value(p.input, index.map((a, i) => (i === axis ? narrowed : a)));
+      return this.value(
+        p.input,
+        index.map((a, i) => (i === axis ? narrowed : a)),
+      );
     };
-    return reached.slice(0, -1).reduceRight((rest, p) => this.choose(p.guard as Val, valueOf(p), rest), valueOf(reached.at(-1)!));
+    return reached
+      .slice(0, -1)
+      .reduceRight((rest, p) => this.choose(p.guard as Val, valueOf(p), rest), valueOf(reached.at(-1)!));
   }
 
   /** Stores a value (of one or four lanes) of a node at an index. */

@@ -13,8 +13,8 @@
  */
 import type { Graph } from "../ir/graph.ts";
 import { sameShape, sizeOf, type TensorType } from "../ir/types.ts";
-import { isHeavy, keptValues, type Liveness, livenessOf } from "./kept.ts";
 import { contractionForm, sameForm } from "./forms.ts";
+import { isHeavy, keptValues, type Liveness, livenessOf } from "./kept.ts";
 import { UnitGraph } from "./unit-graph.ts";
 
 export type UnitForm = "map" | "rows" | "contraction" | "inverse" | "scatter";
@@ -60,6 +60,9 @@ const shapeOf = (graph: Graph, id: number): readonly number[] => (graph.nodes[id
 export const keptAxes = (rank: number, axes: readonly number[]): number[] =>
   Array.from({ length: rank }, (_unused, i) => i).filter((i) => !axes.includes(i));
 
+/** With fewer rows, elementwise work is spread better in a kernel of its own. */
+const leastRows = 4;
+
 /** Accumulators of one register tile: more would spill. */
 const mostAccumulators = 2;
 
@@ -102,7 +105,12 @@ class Fuser {
   private place(id: number): void {
     const sources = this.sourcesOf(id);
     const from = [...new Set(sources.map((s) => this.unit(s.member)))].sort((a, b) => b - a);
-    const fits = from.filter((u) => this.fits(id, u, sources) && from.every((v) => v === u || !this.units.reaches(u, v)));
+    const fits = from.filter(
+      (u) =>
+        this.fits(id, u, sources) &&
+        from.every((v) => v === u || !this.units.reaches(u, v)) &&
+        this.buffersOf([id], u) <= this.limits.buffers,
+    );
     const [host, ...others] = fits.sort((a, b) => this.rank(b) - this.rank(a) || b - a);
     const home = host ?? this.units.add(this.draft(id), []);
     this.unitOf.set(id, home);
@@ -124,7 +132,12 @@ class Fuser {
         return { form: "contraction", shape, axes: [], members: [] };
       case "sum":
       case "reduce_max":
-        return { form: "rows", shape: shapeOf(this.graph, node.inputs[0]!), axes: node.attributes.axes as readonly number[], members: [] };
+        return {
+          form: "rows",
+          shape: shapeOf(this.graph, node.inputs[0]!),
+          axes: node.attributes.axes as readonly number[],
+          members: [],
+        };
       case "scatter_add":
         return { form: "scatter", shape, axes: [], members: [] };
       case "inverse":
@@ -152,7 +165,7 @@ class Fuser {
     };
     const start: Mode = isHeavy(node) && node.op !== "sum" && node.op !== "reduce_max" ? "other" : "same";
     const own = isHeavy(node) ? start : this.modeThrough(id, "same");
-    node.inputs.forEach((input) => visit(input, own));
+    for (const input of node.inputs) visit(input, own);
     return [...found.values()];
   }
 
@@ -183,6 +196,7 @@ class Fuser {
     const node = this.graph.nodes[id]!;
     const domain = isReduction ? shapeOf(this.graph, node.inputs[0]!) : shapeOf(this.graph, id);
     if (isReduction && (node.attributes.axes as number[]).join() !== draft.axes.join()) return false;
+    if (!isReduction && sizeOf(rowShape) < leastRows && sizeOf(domain) > sizeOf(rowShape)) return false;
     const isRowLevel = (member: number): boolean => this.isRowLevel(member, draft);
     if (sameShape(domain, draft.shape)) {
       return modes.every((s) => (isRowLevel(s.member) ? s.mode === `row ${rows.join()}` : s.mode === "same"));
@@ -199,7 +213,8 @@ class Fuser {
     if (a === b) return true;
     if (!this.mergeable(this.units.get(a), this.units.get(b))) return false;
     // A unit that reads the other one directly could not be placed in it: it reads other elements.
-    if (this.units.reaches(a, b) || this.units.reaches(b, a) || this.buffersOf(a, b) > this.limits.buffers) return false;
+    if (this.units.reaches(a, b) || this.units.reaches(b, a) || this.buffersOf([], a, b) > this.limits.buffers)
+      return false;
     this.units.merge(a, b, (x, y) => ({
       ...(x.form === "map" ? y : x),
       members: [...x.members, ...y.members].sort((m, n) => m - n),
@@ -222,8 +237,9 @@ class Fuser {
   }
 
   /** Buffers that one kernel for both would bind: those of the ports it reads, the arena, and one for results in storage. */
-  private buffersOf(...units: readonly number[]): number {
-    const inputs = units.flatMap((u) => this.units.get(u).members.flatMap((m) => this.graph.nodes[m]!.inputs));
+  private buffersOf(more: readonly number[], ...units: readonly number[]): number {
+    const members = [...more, ...units.flatMap((u) => this.units.get(u).members)];
+    const inputs = members.flatMap((m) => this.graph.nodes[m]!.inputs);
     const ports = this.liveness.leaves(inputs, this.kept).filter((leaf) => !this.kept.has(leaf));
     return new Set(ports.map((port) => this.limits.bufferOf(port))).size + 2;
   }
@@ -242,7 +258,9 @@ class Fuser {
   private shareSource(a: number, b: number): boolean {
     const large = (unit: number): Set<number> => {
       const size = sizeOf(this.units.get(unit).shape);
-      const leaves = this.units.get(unit).members.flatMap((m) => this.liveness.leaves(this.graph.nodes[m]!.inputs, this.kept));
+      const leaves = this.units
+        .get(unit)
+        .members.flatMap((m) => this.liveness.leaves(this.graph.nodes[m]!.inputs, this.kept));
       return new Set(leaves.filter((leaf) => sizeOf(shapeOf(this.graph, leaf)) * 4 >= size));
     };
     const own = large(a);
@@ -292,11 +310,7 @@ export interface Accumulator {
 }
 
 /** Einsums that nobody else reads and that meet in additions share an accumulator. */
-export function accumulatorsOf(
-  graph: Graph,
-  uses: readonly number[],
-  einsums: readonly number[],
-): Accumulator[] {
+export function accumulatorsOf(graph: Graph, uses: readonly number[], einsums: readonly number[]): Accumulator[] {
   const groups = new Map<number, number[]>(einsums.map((id) => [id, [id]]));
   graph.nodes.forEach((node, id) => {
     if (node.op !== "add" || node.inputs[0] === node.inputs[1]) return;

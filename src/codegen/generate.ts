@@ -7,7 +7,7 @@ import type { Graph } from "../ir/graph.ts";
 import { opRecord } from "../ir/registry.ts";
 import type { TensorType } from "../ir/types.ts";
 import type { ProgramStorage, Stage } from "../program.ts";
-import { layoutArena, type Lifetime } from "./arena.ts";
+import { type Lifetime, layoutArena } from "./arena.ts";
 import { assemble, type Place } from "./assemble.ts";
 import { canonicalize, textHash } from "./canonical.ts";
 import { type Fusion, fuse, type Unit } from "./fuse.ts";
@@ -15,8 +15,16 @@ import { groupUnits } from "./group.ts";
 import { hazardsOf } from "./hazards.ts";
 import { livenessOf } from "./kept.ts";
 import type { KernelIR } from "./kernel.ts";
-import { layoutPorts, type PortLayout, prepareOutputs, type PreparedStage, slot, tensorBytes } from "./layout.ts";
-import { alignUp, type BufferSpec, type Dispatch, type Generated, type GeneratedKernel, type PlannedStage, type PlannedValue } from "./plan.ts";
+import { layoutPorts, type PortLayout, type PreparedStage, prepareOutputs, slot, tensorBytes } from "./layout.ts";
+import {
+  alignUp,
+  type BufferSpec,
+  type Dispatch,
+  type Generated,
+  type GeneratedKernel,
+  type PlannedStage,
+  type PlannedValue,
+} from "./plan.ts";
 import type { Body } from "./schedule/body.ts";
 import { scheduleUnit } from "./schedule/index.ts";
 import type { Target } from "./target.ts";
@@ -54,7 +62,10 @@ export function generate(stages: readonly Stage[], storage: ProgramStorage, targ
   if (outputBytes > 0) buffers.push({ name: "outputs", bytes: outputBytes });
   if (arenaBytes > 0) buffers.push({ name: "arena", bytes: arenaBytes });
   const peakBytes = buffers.reduce((sum, b) => sum + b.bytes, 0);
-  return { kernels: table.kernels, plan: { buffers, inputs: ports.inputs, weights: ports.weights, stages: planned, peakBytes } };
+  return {
+    kernels: table.kernels,
+    plan: { buffers, inputs: ports.inputs, weights: ports.weights, stages: planned, peakBytes },
+  };
 }
 
 interface StageResult {
@@ -82,10 +93,19 @@ class StageGenerator {
     this.prepared = prepareOutputs(stage.graph, storage);
     this.graph = this.prepared.graph;
     const limit = target.limits.maxStorageBuffersPerShaderStage;
-    this.fusion = fuse(this.graph, { buffers: limit, bufferOf: (port) => ports.placeOf(this.graph.nodes[port]!).buffer });
+    this.fusion = fuse(this.graph, {
+      buffers: limit,
+      bufferOf: (port) => ports.placeOf(this.graph.nodes[port]!).buffer,
+    });
     const { uses } = livenessOf(this.graph);
     this.bodies = this.fusion.units.map((unit) =>
-      scheduleUnit(this.graph, target, unit, uses, (id) => this.graph.nodes[id]!.op === "port" || (this.fusion.home.get(id) ?? unit.id) !== unit.id),
+      scheduleUnit(
+        this.graph,
+        target,
+        unit,
+        uses,
+        (id) => this.graph.nodes[id]!.op === "port" || (this.fusion.home.get(id) ?? unit.id) !== unit.id,
+      ),
     );
   }
 
@@ -93,15 +113,27 @@ class StageGenerator {
     for (const { node, slice } of this.prepared.outputs) {
       if (this.results.has(node)) continue;
       const type = this.type(node);
-      if (slice !== undefined) this.results.set(node, { buffer: slice.buffer, offset: 4 * slice.offset, size: tensorBytes(type), dtype: type.dtype });
+      if (slice !== undefined)
+        this.results.set(node, {
+          buffer: slice.buffer,
+          offset: 4 * slice.offset,
+          size: tensorBytes(type),
+          dtype: type.dtype,
+        });
       else this.results.set(node, this.newOutput(node));
     }
-    const hazards = hazardsOf(this.graph, this.fusion, this.bodies, this.results, (id) => this.ports.placeOf(this.graph.nodes[id]!));
+    const hazards = hazardsOf(this.graph, this.fusion, this.bodies, this.results, (id) =>
+      this.ports.placeOf(this.graph.nodes[id]!),
+    );
     const copies = hazards.displaced.map((node) => {
       const to = this.results.get(node)!;
       const from = this.newOutput(node);
       this.results.set(node, from);
-      return { from: { buffer: from.buffer, offset: from.offset }, to: { buffer: to.buffer, offset: to.offset }, size: to.size };
+      return {
+        from: { buffer: from.buffer, offset: from.offset },
+        to: { buffer: to.buffer, offset: to.offset },
+        size: to.size,
+      };
     });
     const groups = groupUnits(
       this.fusion.units.map((unit) => ({
@@ -115,11 +147,22 @@ class StageGenerator {
     const needs = this.needsOf(groups, new Set(hazards.displaced));
     const dispatches = groups.map((group, i) => this.dispatch(group, arena.offsets, needs[i]!));
     const outputs = this.prepared.outputs.map(({ name, node, slice }): PlannedValue => {
-      const { dtype, shape } = this.stage.graph.nodes[this.stage.graph.outputs.find((o) => o.name === name)!.node]!.type as TensorType;
+      const { dtype, shape } = this.stage.graph.nodes[this.stage.graph.outputs.find((o) => o.name === name)!.node]!
+        .type as TensorType;
       const place = this.results.get(node)!;
-      return { name, dtype, shape, buffer: slice?.buffer ?? place.buffer, offset: slice === undefined ? place.offset : 4 * slice.offset };
+      return {
+        name,
+        dtype,
+        shape,
+        buffer: slice?.buffer ?? place.buffer,
+        offset: slice === undefined ? place.offset : 4 * slice.offset,
+      };
     });
-    return { stage: { name: this.stage.name, dispatches, copies, outputs }, outputBytes: this.outputBytes, arenaBytes: arena.bytes };
+    return {
+      stage: { name: this.stage.name, dispatches, copies, outputs },
+      outputBytes: this.outputBytes,
+      arenaBytes: arena.bytes,
+    };
   }
 
   private type(node: number): TensorType {
@@ -147,12 +190,17 @@ class StageGenerator {
         lifetimes.set(node, { from: known?.from ?? at, to: at });
       }
     });
-    const values = [...lifetimes].map(([key, life]): Lifetime => ({ key, bytes: tensorBytes(this.type(key)), ...life }));
+    const values = [...lifetimes].map(
+      ([key, life]): Lifetime => ({ key, bytes: tensorBytes(this.type(key)), ...life }),
+    );
     return layoutArena(values, this.target.limits.minStorageBufferOffsetAlignment);
   }
 
   /** For every group whether storage needs it, and which other outputs do. */
-  private needsOf(groups: readonly (readonly number[])[], displaced: ReadonlySet<number>): { always: boolean; outputs: Set<string> }[] {
+  private needsOf(
+    groups: readonly (readonly number[])[],
+    displaced: ReadonlySet<number>,
+  ): { always: boolean; outputs: Set<string> }[] {
     const groupOf = new Map(groups.flatMap((group, i) => group.map((u): [number, number] => [u, i])));
     const needs = groups.map(() => ({ always: false, outputs: new Set<string>() }));
     for (let i = groups.length - 1; i >= 0; i--) {
@@ -173,11 +221,22 @@ class StageGenerator {
     return needs;
   }
 
-  private dispatch(group: readonly number[], offsets: ReadonlyMap<number, number>, needs: { always: boolean; outputs: Set<string> }): Dispatch {
+  private dispatch(
+    group: readonly number[],
+    offsets: ReadonlyMap<number, number>,
+    needs: { always: boolean; outputs: Set<string> },
+  ): Dispatch {
     const placeOf = (node: number): Place => {
       if (this.graph.nodes[node]!.op === "port") return this.ports.placeOf(this.graph.nodes[node]!);
       const type = this.type(node);
-      return this.results.get(node) ?? { buffer: "arena", offset: offsets.get(node)!, size: tensorBytes(type), dtype: type.dtype };
+      return (
+        this.results.get(node) ?? {
+          buffer: "arena",
+          offset: offsets.get(node)!,
+          size: tensorBytes(type),
+          dtype: type.dtype,
+        }
+      );
     };
     const bodies = group.map((u) => this.bodies[u]!);
     const { kernel, bindings, workgroups } = assemble(bodies, placeOf, this.target);
@@ -201,7 +260,11 @@ class StageGenerator {
 
   private flops(id: number): number {
     const node = this.graph.nodes[id]!;
-    return opRecord(node.op).cost(node.inputs.map((i) => this.type(i)), node.attributes, node.type).flops;
+    return opRecord(node.op).cost(
+      node.inputs.map((i) => this.type(i)),
+      node.attributes,
+      node.type,
+    ).flops;
   }
 
   /** Nodes that are computed in the unit. */

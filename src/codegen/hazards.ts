@@ -27,14 +27,20 @@ export function hazardsOf(
 ): Hazards {
   const after = new Map<number, Set<number>>();
   const displaced: number[] = [];
-  const reads = bodies.map((body) => body.tensors.filter((t) => !t.writes && graph.nodes[t.node]!.op === "port").map((t) => t.node));
+  const reads = bodies.map((body) =>
+    body.tensors.filter((t) => !t.writes && graph.nodes[t.node]!.op === "port").map((t) => t.node),
+  );
   for (const [node, place] of results) {
     if (place.buffer === "outputs") continue;
     const writer = fusion.home.get(node)!;
-    const readers = reads.flatMap((ports, unit) => (ports.some((port) => overlaps(placeOfPort(port), place)) ? [unit] : []));
+    const readers = reads.flatMap((ports, unit) =>
+      ports.some((port) => overlaps(placeOfPort(port), place)) ? [unit] : [],
+    );
     const others = readers.filter((unit) => unit !== writer);
     const own = readers.includes(writer) ? reads[writer]!.filter((port) => overlaps(placeOfPort(port), place)) : [];
-    const inPlace = own.every((port) => sameRange(placeOfPort(port), place) && readsWhereItWrites(bodies[writer]!, port, node));
+    const inPlace = own.every(
+      (port) => sameRange(placeOfPort(port), place) && readsWhereItWrites(bodies[writer]!, port, node),
+    );
     const late = others.some((unit) => dependsOn(fusion, after, unit, writer));
     if (!inPlace || late) displaced.push(node);
     else after.set(writer, new Set([...(after.get(writer) ?? []), ...others]));

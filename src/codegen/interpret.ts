@@ -39,7 +39,12 @@ function expandHalf(bits: number): number {
 }
 
 /** Runs `workgroups` workgroups. `memory` is by binding and is written in place. */
-export function interpret(kernel: KernelIR, memory: readonly BindingMemory[], sizes: readonly number[], workgroups: number): void {
+export function interpret(
+  kernel: KernelIR,
+  memory: readonly BindingMemory[],
+  sizes: readonly number[],
+  workgroups: number,
+): void {
   for (let workgroup = 0; workgroup < workgroups; workgroup++) {
     const shared = new Map(kernel.shared.map((s) => [s.name, new Array<number>(s.length).fill(0)]));
     let running = Array.from({ length: kernel.workgroup }, (_unused, local) =>
@@ -48,7 +53,8 @@ export function interpret(kernel: KernelIR, memory: readonly BindingMemory[], si
     while (running.length > 0) {
       const before = running.length;
       running = running.filter((invocation) => invocation.next().done !== true);
-      if (running.length !== 0 && running.length !== before) throw new Error("a barrier that not all invocations reach");
+      if (running.length !== 0 && running.length !== before)
+        throw new Error("a barrier that not all invocations reach");
     }
   }
 }
@@ -92,7 +98,8 @@ function store(kernel: KernelIR, tensor: number, index: number, value: Value, en
   const memory = env.memory[binding]!;
   const first = index + (evaluate(kernel, base, env) as number);
   (typeof value === "number" ? [value] : value).forEach((v, lane) => {
-    if (first + lane >= memory.length) throw new Error(`a store at ${first + lane}, outside ${kernel.tensors[tensor]!.name}`);
+    if (first + lane >= memory.length)
+      throw new Error(`a store at ${first + lane}, outside ${kernel.tensors[tensor]!.name}`);
     memory[first + lane] = dtype === "f32" ? toBits(v) : v >>> 0;
   });
 }
@@ -120,17 +127,26 @@ function evaluate(kernel: KernelIR, e: Expr, env: Environment): Value {
     case "builtin":
       return e.name === "local" ? env.local : env.workgroup;
     case "binary":
-      return lanewise([evaluate(kernel, e.a, env), evaluate(kernel, e.b, env)], ([a, b]) => arithmetic(e.operator, e.a.type, a!, b!));
+      return lanewise([evaluate(kernel, e.a, env), evaluate(kernel, e.b, env)], ([a, b]) =>
+        arithmetic(e.operator, e.a.type, a!, b!),
+      );
     case "op":
-      return lanewise(e.args.map((a) => evaluate(kernel, a, env)), (args) => rounded(e.type, pointwise(e.op, args, e.type, e.args[0]!.type)));
+      return lanewise(
+        e.args.map((a) => evaluate(kernel, a, env)),
+        (args) => rounded(e.type, pointwise(e.op, args, e.type, e.args[0]!.type)),
+      );
     case "random": {
-      const [seed, step, site, tensor, counter] = [e.seed, e.step, e.site, e.tensor, e.counter].map((x) => evaluate(kernel, x, env) as number);
+      const [seed, step, site, tensor, counter] = [e.seed, e.step, e.site, e.tensor, e.counter].map(
+        (x) => evaluate(kernel, x, env) as number,
+      );
       const [k0, k1] = streamKey(seed!, step!, site!, tensor!);
       return Math.fround(openUniform(threefry(k0, k1, counter!, 0)[0]));
     }
     case "load": {
       const index = evaluate(kernel, e.index, env) as number;
-      return e.lanes === 1 ? load(kernel, e.tensor, index, env) : [0, 1, 2, 3].map((lane) => load(kernel, e.tensor, index + lane, env));
+      return e.lanes === 1
+        ? load(kernel, e.tensor, index, env)
+        : [0, 1, 2, 3].map((lane) => load(kernel, e.tensor, index + lane, env));
     }
     case "shared":
       return env.shared.get(e.array)![evaluate(kernel, e.index, env) as number]!;

@@ -72,7 +72,9 @@ export function keptValues(graph: Graph, liveness: Liveness): Set<number> {
     const size = sizeOf((node.type as TensorType).shape);
     const leaves = liveness.leaves(node.inputs, kept);
     const large = leaves.filter((leaf) => sizeOf((graph.nodes[leaf]!.type as TensorType).shape) * 4 >= size);
-    const closes = large.some((leaf) => graph.nodes[leaf]!.op === "einsum" && liveness.uses[leaf] === 1 && node.inputs.includes(leaf));
+    const closes = large.some(
+      (leaf) => graph.nodes[leaf]!.op === "einsum" && liveness.uses[leaf] === 1 && node.inputs.includes(leaf),
+    );
     if (large.length >= 2 && (reach[id]!.size >= 2 || closes)) kept.add(id);
     else if (leaves.length > mostLeaves) kept.add(id);
   });

@@ -22,12 +22,39 @@ export type Expr =
   | { readonly kind: "variable"; readonly name: string; readonly type: Scalar; readonly lanes: Lanes }
   /** `workgroup`: linear index of the workgroup; `local`: of the invocation in it. */
   | { readonly kind: "builtin"; readonly name: "workgroup" | "local"; readonly type: "u32" }
-  | { readonly kind: "binary"; readonly operator: BinaryOperator; readonly a: Expr; readonly b: Expr; readonly type: Scalar; readonly lanes: Lanes }
+  | {
+      readonly kind: "binary";
+      readonly operator: BinaryOperator;
+      readonly a: Expr;
+      readonly b: Expr;
+      readonly type: Scalar;
+      readonly lanes: Lanes;
+    }
   /** A pointwise op of the graph. */
-  | { readonly kind: "op"; readonly op: string; readonly args: readonly Expr[]; readonly type: Scalar; readonly lanes: Lanes }
+  | {
+      readonly kind: "op";
+      readonly op: string;
+      readonly args: readonly Expr[];
+      readonly type: Scalar;
+      readonly lanes: Lanes;
+    }
   /** Uniform number in (0, 1): key (seed, step) and stream (site, tensor), counter `counter`. */
-  | { readonly kind: "random"; readonly seed: Expr; readonly step: Expr; readonly counter: Expr; readonly site: Expr; readonly tensor: Expr; readonly type: "f32" }
-  | { readonly kind: "load"; readonly tensor: number; readonly index: Expr; readonly type: Scalar; readonly lanes: Lanes }
+  | {
+      readonly kind: "random";
+      readonly seed: Expr;
+      readonly step: Expr;
+      readonly counter: Expr;
+      readonly site: Expr;
+      readonly tensor: Expr;
+      readonly type: "f32";
+    }
+  | {
+      readonly kind: "load";
+      readonly tensor: number;
+      readonly index: Expr;
+      readonly type: Scalar;
+      readonly lanes: Lanes;
+    }
   | { readonly kind: "shared"; readonly array: string; readonly index: Expr; readonly type: Scalar }
   | { readonly kind: "vector"; readonly parts: readonly Expr[]; readonly type: Scalar; readonly lanes: 4 }
   | { readonly kind: "component"; readonly of: Expr; readonly at: number; readonly type: Scalar };
@@ -36,8 +63,20 @@ export type Statement =
   | { readonly kind: "let"; readonly name: string; readonly value: Expr }
   | { readonly kind: "var"; readonly name: string; readonly value: Expr }
   | { readonly kind: "assign"; readonly name: string; readonly value: Expr }
-  | { readonly kind: "for"; readonly name: string; readonly from: Expr; readonly to: Expr; readonly step: Expr; readonly body: readonly Statement[] }
-  | { readonly kind: "if"; readonly condition: Expr; readonly body: readonly Statement[]; readonly otherwise?: readonly Statement[] }
+  | {
+      readonly kind: "for";
+      readonly name: string;
+      readonly from: Expr;
+      readonly to: Expr;
+      readonly step: Expr;
+      readonly body: readonly Statement[];
+    }
+  | {
+      readonly kind: "if";
+      readonly condition: Expr;
+      readonly body: readonly Statement[];
+      readonly otherwise?: readonly Statement[];
+    }
   | { readonly kind: "store"; readonly tensor: number; readonly index: Expr; readonly value: Expr }
   | { readonly kind: "store-shared"; readonly array: string; readonly index: Expr; readonly value: Expr }
   | { readonly kind: "barrier" }
@@ -115,7 +154,14 @@ export function mapExpr(e: Expr, visit: (e: Expr) => Expr): Expr {
     case "op":
       return visit({ ...e, args: e.args.map(go) });
     case "random":
-      return visit({ ...e, seed: go(e.seed), step: go(e.step), counter: go(e.counter), site: go(e.site), tensor: go(e.tensor) });
+      return visit({
+        ...e,
+        seed: go(e.seed),
+        step: go(e.step),
+        counter: go(e.counter),
+        site: go(e.site),
+        tensor: go(e.tensor),
+      });
     case "load":
     case "shared":
       return visit({ ...e, index: go(e.index) });

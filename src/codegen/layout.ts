@@ -46,7 +46,10 @@ export function layoutPorts(stages: readonly Stage[], storage: ProgramStorage): 
     (isInput ? inputs : weights).push({ name, dtype, shape, buffer: place.buffer, offset: place.offset });
     places.set(name, place);
   }
-  const buffers: BufferSpec[] = weights.map((w) => ({ name: w.buffer, bytes: alignUp(places.get(w.name)!.size, slot) }));
+  const buffers: BufferSpec[] = weights.map((w) => ({
+    name: w.buffer,
+    bytes: alignUp(places.get(w.name)!.size, slot),
+  }));
   for (const { name, size } of storage.buffers) buffers.push({ name, bytes: alignUp(4 * size, slot) });
   if (inputBytes > 0) buffers.push({ name: "inputs", bytes: inputBytes });
   return { buffers, inputs, weights, placeOf: (port) => places.get(portName(port))! };
@@ -89,4 +92,5 @@ export function prepareOutputs(graph: Graph, storage: ProgramStorage): PreparedS
   return { graph: { name: graph.name, nodes, outputs: outputs.map(({ name, node }) => ({ name, node })) }, outputs };
 }
 
-const canBeResult = (node: Node): boolean => node.op === "reshape" || !["leaf", "movement"].includes(opRecord(node.op).opClass);
+const canBeResult = (node: Node): boolean =>
+  node.op === "reshape" || !["leaf", "movement"].includes(opRecord(node.op).opClass);

@@ -38,7 +38,13 @@ export const defaultLimits: TargetLimits = {
 };
 
 /** A GPU with WebGPU's default limits. */
-export const defaultTarget: Target = { kind: "gpu", limits: defaultLimits, features: [], workgroup: 64, parallelism: 4096 };
+export const defaultTarget: Target = {
+  kind: "gpu",
+  limits: defaultLimits,
+  features: [],
+  workgroup: 64,
+  parallelism: 4096,
+};
 
 /** A software driver (lavapipe, SwiftShader). */
 export const cpuTarget: Target = { kind: "cpu", limits: defaultLimits, features: [], workgroup: 16, parallelism: 64 };

@@ -36,7 +36,8 @@ class Printer {
       lines.push(`struct Sizes { ${fields.join(", ")} }`);
       lines.push(`@group(0) @binding(${kernel.bindings.length}) var<uniform> sizes: Sizes;`);
     }
-    for (const { name, type, length } of kernel.shared) lines.push(`var<workgroup> ${name}: array<${type}, ${length}>;`);
+    for (const { name, type, length } of kernel.shared)
+      lines.push(`var<workgroup> ${name}: array<${type}, ${length}>;`);
     if (this.usesRandom) lines.push(threefryText);
     lines.push(
       "",
@@ -83,7 +84,8 @@ class Printer {
   }
 
   private assignment(name: string, value: Expr): string {
-    const isSum = value.kind === "binary" && value.operator === "+" && value.a.kind === "variable" && value.a.name === name;
+    const isSum =
+      value.kind === "binary" && value.operator === "+" && value.a.kind === "variable" && value.a.name === name;
     return isSum ? `${name} += ${this.bare(value.b)}` : `${name} = ${this.bare(value)}`;
   }
 
@@ -106,9 +108,12 @@ class Printer {
       if (dtype === "bool") return n === 4 ? `select(vec4u(0u), vec4u(1u), ${text})` : `select(0u, 1u, ${text})`;
       return element === dtype ? text : `bitcast<${typeName(element, n)}>(${text})`;
     };
-    if (width === lanes) return [`${indent}${name}[${this.element(tensor, index, width)}] = ${convert(this.bare(value), lanes)};`];
+    if (width === lanes)
+      return [`${indent}${name}[${this.element(tensor, index, width)}] = ${convert(this.bare(value), lanes)};`];
     const text = this.expr(value);
-    return [0, 1, 2, 3].map((at) => `${indent}${name}[${this.element(tensor, index, 1, at)}] = ${convert(`${text}[${at}]`, 1)};`);
+    return [0, 1, 2, 3].map(
+      (at) => `${indent}${name}[${this.element(tensor, index, 1, at)}] = ${convert(`${text}[${at}]`, 1)};`,
+    );
   }
 
   private bare(e: Expr): string {
@@ -178,7 +183,14 @@ class Printer {
   }
 
   /** Two numbers of 16 bits per word, the first in the low half. */
-  private packed(tensor: number, index: Expr, lanes: number, name: string, width: number, dtype: "bf16" | "f16"): string {
+  private packed(
+    tensor: number,
+    index: Expr,
+    lanes: number,
+    name: string,
+    width: number,
+    dtype: "bf16" | "f16",
+  ): string {
     const pair = (word: string): string =>
       dtype === "f16" ? `unpack2x16float(${word})` : `bitcast<vec2f>(vec2u(${word} << 16u, ${word} & 0xffff0000u))`;
     if (lanes === 1) {
@@ -210,7 +222,8 @@ function literal(type: Scalar, value: number): string {
   if (type === "u32") return `${value}u`;
   if (type === "i32") return value === -2147483648 ? "i32(-2147483648)" : String(value);
   const rounded = Math.fround(value);
-  if (!Number.isFinite(rounded)) return `bitcast<f32>(${rounded > 0 ? "0x7f800000u" : rounded < 0 ? "0xff800000u" : "0x7fc00000u"} + min(local, 0u))`;
+  if (!Number.isFinite(rounded))
+    return `bitcast<f32>(${rounded > 0 ? "0x7f800000u" : rounded < 0 ? "0xff800000u" : "0x7fc00000u"} + min(local, 0u))`;
   const text = String(rounded);
   const decimal = /[.e]/.test(text) ? text : `${text}.0`;
   return value < 0 ? `(${decimal})` : decimal;

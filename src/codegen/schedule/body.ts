@@ -4,7 +4,7 @@ import { sizeOf, type TensorType } from "../../ir/types.ts";
 import type { Affine } from "../affine.ts";
 import { Emitter, type TensorUse } from "../emitter.ts";
 import type { Unit } from "../fuse.ts";
-import { binary, type Expr, type SharedArray, sizeLiteral, type Statement, u32 } from "../kernel.ts";
+import { binary, type Expr, type SharedArray, type Statement, sizeLiteral, u32 } from "../kernel.ts";
 import type { Target } from "../target.ts";
 
 export interface Body {
@@ -25,7 +25,13 @@ export interface ScheduleContext {
   readonly emitter: Emitter;
 }
 
-export function contextOf(graph: Graph, target: Target, unit: Unit, uses: readonly number[], inMemory: (node: number) => boolean): ScheduleContext {
+export function contextOf(
+  graph: Graph,
+  target: Target,
+  unit: Unit,
+  uses: readonly number[],
+  inMemory: (node: number) => boolean,
+): ScheduleContext {
   return { graph, target, unit, uses, emitter: new Emitter(graph, inMemory, uses) };
 }
 
@@ -33,7 +39,8 @@ export function contextOf(graph: Graph, target: Target, unit: Unit, uses: readon
 export const blockIndex: Expr = { kind: "variable", name: "block", type: "u32", lanes: 1 };
 export const localIndex: Expr = { kind: "builtin", name: "local", type: "u32" };
 
-export const shapeOf = (c: ScheduleContext, id: number): readonly number[] => (c.graph.nodes[id]!.type as TensorType).shape;
+export const shapeOf = (c: ScheduleContext, id: number): readonly number[] =>
+  (c.graph.nodes[id]!.type as TensorType).shape;
 
 /** Runs `make` in every invocation with an index below `count`; answers the workgroups needed. */
 export function perInvocation(c: ScheduleContext, count: number, make: (at: Affine) => void): number {
@@ -62,6 +69,7 @@ export function opNames(c: ScheduleContext): string {
   return names.join(" ");
 }
 
-const isStoredElsewhere = (c: ScheduleContext, id: number): boolean => c.graph.nodes[id]!.op === "port" || c.emitter.tensors.some((t) => t.node === id && !t.writes);
+const isStoredElsewhere = (c: ScheduleContext, id: number): boolean =>
+  c.graph.nodes[id]!.op === "port" || c.emitter.tensors.some((t) => t.node === id && !t.writes);
 
 export const rowMajorSize = sizeOf;

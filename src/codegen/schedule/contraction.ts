@@ -12,7 +12,7 @@ import { type Affine, add, atLane, constant, delinearize, hasLane, scale } from 
 import { Emitter, lane, type Val } from "../emitter.ts";
 import { type ContractionForm, contractionForm } from "../forms.ts";
 import { type Accumulator, accumulatorsOf } from "../fuse.ts";
-import { binary, type Expr, f32, lanesOf, sizeLiteral, type Statement, u32 } from "../kernel.ts";
+import { binary, type Expr, f32, lanesOf, type Statement, sizeLiteral, u32 } from "../kernel.ts";
 import { type Body, opNames, perInvocation, type ScheduleContext } from "./body.ts";
 import { chooseTile, type Tile } from "./tile.ts";
 
@@ -49,14 +49,19 @@ export function scheduleContraction(c: ScheduleContext): Body {
   const tiles = [extents[0], Math.ceil(extents[1] / tile.rows), Math.ceil(extents[2] / tile.columns)] as const;
   const workgroups = perInvocation(c, tiles[0] * tiles[1] * tiles[2], (at) => emitTile(k, tiles, at));
   const segments = accumulators.map((a) => `${a.einsums.length} product${a.einsums.length > 1 ? "s" : ""}`).join(", ");
-  const doc = [`contraction, ${tile.rows} x ${tile.columns} elements per invocation, accumulators of ${segments}: ${opNames(c)}`];
+  const doc = [
+    `contraction, ${tile.rows} x ${tile.columns} elements per invocation, accumulators of ${segments}: ${opNames(c)}`,
+  ];
   const name = `contract_${tile.rows}x${tile.columns}`;
   return { name, doc, statements: emitter.body, tensors: emitter.tensors, workgroups, shared: [] };
 }
 
 /** Axis indices of a flat position along some axes of the result. */
 const along = (k: Contraction, axes: readonly number[], position: Affine): readonly Affine[] =>
-  delinearize(position, axes.map((axis) => k.c.unit.shape[axis]!));
+  delinearize(
+    position,
+    axes.map((axis) => k.c.unit.shape[axis]!),
+  );
 
 function emitTile(k: Contraction, tiles: readonly [number, number, number], at: Affine): void {
   const place = placeOf(k, tiles, at);
@@ -77,11 +82,17 @@ function placeOf(k: Contraction, tiles: readonly [number, number, number], at: A
   const columnTile = tiles[2] === 1 ? constant(0) : part(flat, tiles[2]);
   const over = tiles[2] === 1 ? flat : binary("/", flat, sizeLiteral(tiles[2]));
   const rowTile = tiles[1] === 1 ? constant(0) : part(over, tiles[1]);
-  const batch = tiles[0] === 1 ? constant(0) : emitter.index(tiles[1] === 1 ? over : binary("/", over, sizeLiteral(tiles[1])), tiles[0]);
+  const batch =
+    tiles[0] === 1
+      ? constant(0)
+      : emitter.index(tiles[1] === 1 ? over : binary("/", over, sizeLiteral(tiles[1])), tiles[0]);
   const clamped = (a: Affine, extent: number): Affine => {
     if (a.hi < extent) return a;
     const last = sizeLiteral(extent - 1);
-    return emitter.index({ kind: "op", op: "minimum", args: [emitter.address(a).expr, last], type: "u32", lanes: 1 }, extent);
+    return emitter.index(
+      { kind: "op", op: "minimum", args: [emitter.address(a).expr, last], type: "u32", lanes: 1 },
+      extent,
+    );
   };
   const run = (count: number): number[] => Array.from({ length: count }, (_unused, i) => i);
   const rows = run(tile.rows).map((i) => clamped(add(scale(rowTile, tile.rows), constant(i)), extents[1]));
@@ -100,9 +111,15 @@ function placeOf(k: Contraction, tiles: readonly [number, number, number], at: A
 /** Index in the domain of the unit. */
 function domainIndex(k: Contraction, place: Place, i: number, j: number): Affine[] {
   const index: Affine[] = [];
-  k.form.batch.forEach((axis, n) => { index[axis] = place.batch[n]!; });
-  k.form.rows.forEach((axis, n) => { index[axis] = place.rows[i]![n]!; });
-  k.form.columns.forEach((axis, n) => { index[axis] = place.columns[j]![n]!; });
+  k.form.batch.forEach((axis, n) => {
+    index[axis] = place.batch[n]!;
+  });
+  k.form.rows.forEach((axis, n) => {
+    index[axis] = place.rows[i]![n]!;
+  });
+  k.form.columns.forEach((axis, n) => {
+    index[axis] = place.columns[j]![n]!;
+  });
   return index;
 }
 
@@ -137,11 +154,18 @@ function accumulate(k: Contraction, name: string, a: Expr, b: Expr): void {
   k.c.emitter.push({ kind: "assign", name, value: binary("+", sum, binary("*", a, b)) });
 }
 
-const component = (e: Expr, at: number): Expr => (lanesOf(e) === 4 ? { kind: "component", of: e, at, type: e.type } : e);
+const component = (e: Expr, at: number): Expr =>
+  lanesOf(e) === 4 ? { kind: "component", of: e, at, type: e.type } : e;
 
 type Reader = (element: number, kk: number) => Expr;
 
-function rowReader(k: Contraction, node: number, way: Along, first: Affine, index: (i: number, inner: Affine) => readonly Affine[]): Reader {
+function rowReader(
+  k: Contraction,
+  node: number,
+  way: Along,
+  first: Affine,
+  index: (i: number, inner: Affine) => readonly Affine[],
+): Reader {
   const { emitter } = k.c;
   return (i, kk) => {
     if (way === "inner") return component(emitter.bind(emitter.value(node, index(i, add(first, lane)))).expr, kk);
@@ -149,12 +173,19 @@ function rowReader(k: Contraction, node: number, way: Along, first: Affine, inde
   };
 }
 
-function columnReader(k: Contraction, node: number, way: Along, first: Affine, index: (j: number, inner: Affine) => readonly Affine[]): Reader {
+function columnReader(
+  k: Contraction,
+  node: number,
+  way: Along,
+  first: Affine,
+  index: (j: number, inner: Affine) => readonly Affine[],
+): Reader {
   const { emitter } = k.c;
-  const atColumn = (j: number, at: number, inner: Affine): readonly Affine[] => index(j, constant(0)).map((a, axis) => {
-    const own = index(j, inner)[axis]!;
-    return hasLane(a) ? atLane(a, at) : own;
-  });
+  const atColumn = (j: number, at: number, inner: Affine): readonly Affine[] =>
+    index(j, constant(0)).map((a, axis) => {
+      const own = index(j, inner)[axis]!;
+      return hasLane(a) ? atLane(a, at) : own;
+    });
   const made = new Map<string, Expr>();
   return (j, kk) => {
     const known = made.get(`${j} ${kk}`);
@@ -162,7 +193,9 @@ function columnReader(k: Contraction, node: number, way: Along, first: Affine, i
     let expr: Expr;
     const inner = add(first, constant(kk));
     if (way === "inner" && k.wide) {
-      const parts = [0, 1, 2, 3].map((at) => component(emitter.bind(emitter.value(node, atColumn(j, at, add(first, lane)))).expr, kk));
+      const parts = [0, 1, 2, 3].map((at) =>
+        component(emitter.bind(emitter.value(node, atColumn(j, at, add(first, lane)))).expr, kk),
+      );
       expr = { kind: "vector", parts, type: "f32", lanes: 4 };
     } else if (way === "inner") {
       return component(emitter.bind(emitter.value(node, index(j, add(first, lane)))).expr, kk);

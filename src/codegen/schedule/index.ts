@@ -17,6 +17,12 @@ const schedules: Readonly<Record<Unit["form"], (c: ScheduleContext) => Body>> = 
   scatter: scheduleScatter,
 };
 
-export function scheduleUnit(graph: Graph, target: Target, unit: Unit, uses: readonly number[], inMemory: (node: number) => boolean): Body {
+export function scheduleUnit(
+  graph: Graph,
+  target: Target,
+  unit: Unit,
+  uses: readonly number[],
+  inMemory: (node: number) => boolean,
+): Body {
   return schedules[unit.form](contextOf(graph, target, unit, uses, inMemory));
 }

@@ -5,7 +5,7 @@
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { type Affine, variable } from "../affine.ts";
 import { binary, type Expr, f32, u32 } from "../kernel.ts";
-import { blockIndex, type Body, localIndex, type ScheduleContext } from "./body.ts";
+import { type Body, blockIndex, localIndex, type ScheduleContext } from "./body.ts";
 
 const array = "matrix";
 const pivots = "pivots";
@@ -24,12 +24,14 @@ export function scheduleInverse(c: ScheduleContext): Body {
     });
   }
   const matrix = variable("block", batch, blockIndex, 0);
-  const overRows = (make: (row: Affine) => void): void => emitter.loop(localIndex, u32(n), u32(target.workgroup), n, make);
+  const overRows = (make: (row: Affine) => void): void =>
+    emitter.loop(localIndex, u32(n), u32(target.workgroup), n, make);
   const overColumns = (make: (column: Affine) => void): void => emitter.loop(u32(0), u32(n), u32(1), n, make);
   const address = (a: Affine): Expr => emitter.address(a).expr;
   const at = (row: Expr, column: Expr): Expr => binary("+", binary("*", row, u32(n)), column);
   const read = (row: Expr, column: Expr): Expr => ({ kind: "shared", array, index: at(row, column), type: "f32" });
-  const write = (row: Expr, column: Expr, value: Expr): void => emitter.push({ kind: "store-shared", array, index: at(row, column), value });
+  const write = (row: Expr, column: Expr, value: Expr): void =>
+    emitter.push({ kind: "store-shared", array, index: at(row, column), value });
   const barrier = (): void => emitter.push({ kind: "barrier" });
   const name = (expr: Expr): Expr => emitter.bind({ expr, depth: emitter.depth }).expr;
   /** Exchanges two elements. */
@@ -39,7 +41,11 @@ export function scheduleInverse(c: ScheduleContext): Body {
     write(s, line, a);
   };
 
-  overRows((row) => overColumns((column) => write(address(row), address(column), emitter.value(graph.nodes[id]!.inputs[0]!, [matrix, row, column]).expr)));
+  overRows((row) =>
+    overColumns((column) =>
+      write(address(row), address(column), emitter.value(graph.nodes[id]!.inputs[0]!, [matrix, row, column]).expr),
+    ),
+  );
   barrier();
   overColumns((step) => {
     const k = address(step);
@@ -59,11 +65,22 @@ export function scheduleInverse(c: ScheduleContext): Body {
     barrier();
     overRows((row) => {
       const r = address(row);
-      emitter.when({ kind: "op", op: "not", args: [{ kind: "op", op: "eq", args: [r, k], type: "bool", lanes: 1 }], type: "bool", lanes: 1 }, () => {
-        const f = name(read(r, k));
-        write(r, k, f32(0));
-        overColumns((column) => write(r, address(column), binary("-", read(r, address(column)), binary("*", f, read(k, address(column))))));
-      });
+      emitter.when(
+        {
+          kind: "op",
+          op: "not",
+          args: [{ kind: "op", op: "eq", args: [r, k], type: "bool", lanes: 1 }],
+          type: "bool",
+          lanes: 1,
+        },
+        () => {
+          const f = name(read(r, k));
+          write(r, k, f32(0));
+          overColumns((column) =>
+            write(r, address(column), binary("-", read(r, address(column)), binary("*", f, read(k, address(column))))),
+          );
+        },
+      );
     });
     barrier();
   });
@@ -73,7 +90,9 @@ export function scheduleInverse(c: ScheduleContext): Body {
     overRows((row) => swap(address(row), address(row), k, pivot));
   });
   barrier();
-  overRows((row) => overColumns((column) => emitter.store(id, [matrix, row, column], read(address(row), address(column)))));
+  overRows((row) =>
+    overColumns((column) => emitter.store(id, [matrix, row, column], read(address(row), address(column)))),
+  );
   return {
     name: "inverse",
     doc: ["inverse of every matrix, by Gauss-Jordan elimination with partial pivoting"],

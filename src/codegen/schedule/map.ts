@@ -1,7 +1,8 @@
 /** Pointwise units: every invocation computes one element of every result, or four in a row where the last axis allows. */
+
+import { sizeOf } from "../../ir/types.ts";
 import { add, delinearize, scale } from "../affine.ts";
 import { lane } from "../emitter.ts";
-import { sizeOf } from "../../ir/types.ts";
 import { type Body, opNames, perInvocation, type ScheduleContext } from "./body.ts";
 
 export function scheduleMap(c: ScheduleContext): Body {
@@ -15,5 +16,12 @@ export function scheduleMap(c: ScheduleContext): Body {
     const values = unit.stored.map((id) => ({ id, value: emitter.bind(emitter.value(id, index)).expr }));
     for (const { id, value } of values) emitter.store(id, index, value);
   });
-  return { name: "map", doc: [`elementwise: ${opNames(c)}`], statements: emitter.body, tensors: emitter.tensors, workgroups, shared: [] };
+  return {
+    name: "map",
+    doc: [`elementwise: ${opNames(c)}`],
+    statements: emitter.body,
+    tensors: emitter.tensors,
+    workgroups,
+    shared: [],
+  };
 }

@@ -10,7 +10,7 @@ import { type Affine, add, delinearize, scale, variable } from "../affine.ts";
 import { lane, type Val } from "../emitter.ts";
 import { keptAxes } from "../fuse.ts";
 import { binary, type Expr, f32, type SharedArray, sizeLiteral, u32 } from "../kernel.ts";
-import { blockIndex, type Body, localIndex, opNames, perInvocation, type ScheduleContext, shapeOf } from "./body.ts";
+import { type Body, blockIndex, localIndex, opNames, perInvocation, type ScheduleContext, shapeOf } from "./body.ts";
 
 interface Rows {
   readonly kept: readonly number[];
@@ -36,7 +36,8 @@ export function scheduleRows(c: ScheduleContext): Body {
   const rows: Rows = { kept, columns, columnShape, wide, team: alone ? 1 : target.workgroup };
   const shared: SharedArray[] = [];
   let workgroups = rowCount;
-  if (rows.team === 1) workgroups = perInvocation(c, rowCount, (row) => emitRow(c, rows, delinearize(row, rowShape), shared));
+  if (rows.team === 1)
+    workgroups = perInvocation(c, rowCount, (row) => emitRow(c, rows, delinearize(row, rowShape), shared));
   else emitRow(c, rows, delinearize(variable("block", rowCount, blockIndex, 0), rowShape), shared);
   const doc = [`reductions over ${unit.axes.length === 1 ? "an axis" : "axes"}: ${opNames(c)}`];
   return { name: "rows", doc, statements: emitter.body, tensors: emitter.tensors, workgroups, shared };
@@ -63,24 +64,39 @@ function emitRow(c: ScheduleContext, rows: Rows, row: readonly Affine[], shared:
 }
 
 /** Calls `make` in a loop over the columns with the index in the domain of the unit. */
-function overColumns(c: ScheduleContext, rows: Rows, row: readonly Affine[], make: (index: readonly Affine[]) => void): void {
+function overColumns(
+  c: ScheduleContext,
+  rows: Rows,
+  row: readonly Affine[],
+  make: (index: readonly Affine[]) => void,
+): void {
   const width = rows.wide ? 4 : 1;
   const count = rows.columns / width;
   const from = rows.team === 1 ? u32(0) : localIndex;
   c.emitter.loop(from, sizeLiteral(count), u32(rows.team), count, (at) => {
     const column = delinearize(rows.wide ? add(scale(at, 4), lane) : at, rows.columnShape);
-    make(c.unit.shape.map((_n, axis) => {
-      const keptAt = rows.kept.indexOf(axis);
-      return keptAt >= 0 ? row[keptAt]! : column[c.unit.axes.indexOf(axis)]!;
-    }));
+    make(
+      c.unit.shape.map((_n, axis) => {
+        const keptAt = rows.kept.indexOf(axis);
+        return keptAt >= 0 ? row[keptAt]! : column[c.unit.axes.indexOf(axis)]!;
+      }),
+    );
   });
 }
 
-function reducePhase(c: ScheduleContext, rows: Rows, row: readonly Affine[], phase: readonly number[], shared: SharedArray[]): void {
+function reducePhase(
+  c: ScheduleContext,
+  rows: Rows,
+  row: readonly Affine[],
+  phase: readonly number[],
+  shared: SharedArray[],
+): void {
   const { emitter, graph } = c;
   const isMax = (id: number): boolean => graph.nodes[id]!.op === "reduce_max";
   const combine = (id: number, a: Expr, b: Expr): Expr =>
-    isMax(id) ? { kind: "op", op: "maximum", args: [a, b], type: "f32", lanes: "lanes" in a ? a.lanes : 1 } : binary("+", a, b);
+    isMax(id)
+      ? { kind: "op", op: "maximum", args: [a, b], type: "f32", lanes: "lanes" in a ? a.lanes : 1 }
+      : binary("+", a, b);
   const lanes = rows.wide ? 4 : 1;
   const accumulators = phase.map((id) => {
     const name = emitter.fresh("sum");
@@ -103,7 +119,13 @@ function reducePhase(c: ScheduleContext, rows: Rows, row: readonly Affine[], pha
 }
 
 /** The invocations of a workgroup combine their numbers in a tree; all get the result. */
-function meet(c: ScheduleContext, rows: Rows, own: Expr, combine: (a: Expr, b: Expr) => Expr, shared: SharedArray[]): Expr {
+function meet(
+  c: ScheduleContext,
+  rows: Rows,
+  own: Expr,
+  combine: (a: Expr, b: Expr) => Expr,
+  shared: SharedArray[],
+): Expr {
   const { emitter } = c;
   const array = "partial";
   if (shared.length === 0) shared.push({ name: array, type: "f32", length: rows.team });
@@ -132,7 +154,10 @@ function phasesOf(c: ScheduleContext): number[][] {
     const known = memo.get(id);
     if (known !== undefined) return known;
     const inputs = graph.nodes[id]!.inputs;
-    const after = Math.max(0, ...inputs.map((i) => (phaseOf.has(i) ? phaseOf.get(i)! + 1 : isInside(c, i) ? behind(i) : 0)));
+    const after = Math.max(
+      0,
+      ...inputs.map((i) => (phaseOf.has(i) ? phaseOf.get(i)! + 1 : isInside(c, i) ? behind(i) : 0)),
+    );
     memo.set(id, after);
     return after;
   };
@@ -140,10 +165,11 @@ function phasesOf(c: ScheduleContext): number[][] {
   for (const id of reductions) {
     const phase = behind(id);
     phaseOf.set(id, phase);
-    (phases[phase] ??= []).push(id);
+    phases[phase] = [...(phases[phase] ?? []), id];
   }
   return phases;
 }
 
 /** Whether the value is computed in this kernel rather than read. */
-const isInside = (c: ScheduleContext, id: number): boolean => c.graph.nodes[id]!.op !== "port" && !c.emitter.isInMemory(id);
+const isInside = (c: ScheduleContext, id: number): boolean =>
+  c.graph.nodes[id]!.op !== "port" && !c.emitter.isInMemory(id);

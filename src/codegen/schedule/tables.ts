@@ -17,7 +17,13 @@ export function scheduleScatter(c: ScheduleContext): Body {
     emitter.loop(u32(0), sizeLiteral(sizeOf(places)), u32(1), sizeOf(places), (place) => {
       const at = delinearize(place, places);
       const row: Expr = { kind: "op", op: "cast", args: [emitter.value(indices, at).expr], type: "u32", lanes: 1 };
-      const isHere: Expr = { kind: "op", op: "eq", args: [row, emitter.address(index[0]!).expr], type: "bool", lanes: 1 };
+      const isHere: Expr = {
+        kind: "op",
+        op: "eq",
+        args: [row, emitter.address(index[0]!).expr],
+        type: "bool",
+        lanes: 1,
+      };
       emitter.when(isHere, () => {
         const update = emitter.value(updates, [...at, ...index.slice(1)]).expr;
         emitter.push({ kind: "assign", name: sum.name, value: binary("+", sum, update) });

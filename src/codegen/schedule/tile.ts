@@ -15,7 +15,12 @@ const mostElements = 64;
  * Picks the tile with the best estimate of useful work per load: `rows * columns / (rows + columns)` elements are used per number loaded,
  * scaled down by idle invocations and by the part of the tiles that lies outside.
  */
-export function chooseTile(target: Target, extents: readonly [number, number, number], accumulators: number, wide: boolean): Tile {
+export function chooseTile(
+  target: Target,
+  extents: readonly [number, number, number],
+  accumulators: number,
+  wide: boolean,
+): Tile {
   const [batch, rows, columns] = extents;
   let best: { tile: Tile; score: number } | undefined;
   for (const r of sides) {

@@ -48,9 +48,13 @@ export function webgpuExecutor(open: OpenDevice, options: WebgpuOptions = {}): W
       const generated = options.generated?.(program) ?? generate(program.stages, program.storage, target);
       const made = await pipelines.get(generated.kernels);
       instantiateOptions.signal?.throwIfAborted();
-      const instance = await open.scoped("buffers of the plan", () => new WebgpuInstance(open, program, generated, made));
+      const instance = await open.scoped(
+        "buffers of the plan",
+        () => new WebgpuInstance(open, program, generated, made),
+      );
       try {
-        for await (const { port, tensor } of portUploads(program, data, instantiateOptions)) instance.upload(port.name, tensor);
+        for await (const { port, tensor } of portUploads(program, data, instantiateOptions))
+          instance.upload(port.name, tensor);
         for (const { name, tensor } of await initialStorage(program, data)) {
           instance.write(name, new Float32Array(deviceBytes(tensor, "f32", name).buffer));
         }
@@ -132,7 +136,11 @@ class WebgpuInstance implements Instance {
     return readWords(await this.readStaging(staging, 4 * size), 0, size, "f32");
   }
 
-  async run(stages: readonly StageName[], inputs: RunInputs, want: readonly string[] = []): Promise<Record<string, Float32Array>> {
+  async run(
+    stages: readonly StageName[],
+    inputs: RunInputs,
+    want: readonly string[] = [],
+  ): Promise<Record<string, Float32Array>> {
     this.checkAlive();
     const recipe = this.recipeOf(stages, want);
     this.writeInputs(recipe, inputs);
@@ -174,15 +182,21 @@ class WebgpuInstance implements Instance {
     if (slice !== undefined) {
       return { name, dtype: "f32", shape: [slice.size], buffer: slice.buffer, offset: 4 * slice.offset };
     }
-    const found = stages.flatMap((s) => s.outputs).filter((o) => o.name === name).at(-1);
-    if (found === undefined) throw new Error(`no stage of ${stages.map((s) => s.name).join(", ")} has an output ${name}`);
+    const found = stages
+      .flatMap((s) => s.outputs)
+      .filter((o) => o.name === name)
+      .at(-1);
+    if (found === undefined)
+      throw new Error(`no stage of ${stages.map((s) => s.name).join(", ")} has an output ${name}`);
     return found;
   }
 
   /** Inputs that a stage reads when these outputs are wanted. */
   private neededInputs(stage: StageName, want: readonly string[]): string[] {
     const { graph } = stageOf(this.program, stage);
-    const outputs = graph.outputs.filter(({ name }) => sliceOf(this.program.storage, name) !== undefined || want.includes(name));
+    const outputs = graph.outputs.filter(
+      ({ name }) => sliceOf(this.program.storage, name) !== undefined || want.includes(name),
+    );
     return compact({ ...graph, outputs })
       .nodes.filter((node) => node.op === "port" && portRole(node) === "input")
       .map(portName);
@@ -191,7 +205,8 @@ class WebgpuInstance implements Instance {
   private writeInputs(recipe: Recipe, inputs: RunInputs): void {
     const words = new DataView(this.inputBytes);
     for (const { name, offset, dtype } of recipe.inputs) {
-      if (sliceOf(this.program.storage, name) === undefined) writeWords(words, offset, inputData(inputs, this.ports.get(name)!), dtype);
+      if (sliceOf(this.program.storage, name) === undefined)
+        writeWords(words, offset, inputData(inputs, this.ports.get(name)!), dtype);
     }
     if (recipe.inputs.length > 0) this.open.device.queue.writeBuffer(this.buffers.get("inputs")!, 0, this.inputBytes);
   }

@@ -1,2 +1,2 @@
-export { PipelineCache } from "./pipelines.ts";
 export { type WebgpuExecutor, type WebgpuOptions, webgpuExecutor } from "./executor.ts";
+export { PipelineCache } from "./pipelines.ts";

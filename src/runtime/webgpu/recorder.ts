@@ -23,7 +23,13 @@ export class Recorder {
   ) {
     const dispatches = plan.stages.flatMap((s) => s.dispatches);
     const slots = dispatches.map((d) => Math.max(1, Math.ceil((4 * d.sizes.length) / uniformSlot)));
-    const words = new Uint32Array((uniformSlot / 4) * Math.max(1, slots.reduce((a, b) => a + b, 0)));
+    const words = new Uint32Array(
+      (uniformSlot / 4) *
+        Math.max(
+          1,
+          slots.reduce((a, b) => a + b, 0),
+        ),
+    );
     this.uniforms = device.createBuffer({
       label: "sizes",
       size: words.byteLength,
@@ -45,10 +51,12 @@ export class Recorder {
   }
 
   private bindGroup(dispatch: Dispatch, layout: GPUBindGroupLayout, uniformOffset: number): GPUBindGroup {
-    const entries = dispatch.bindings.map(({ buffer, offset, size }, binding): GPUBindGroupEntry => ({
-      binding,
-      resource: { buffer: this.buffers.get(buffer)!, offset, size },
-    }));
+    const entries = dispatch.bindings.map(
+      ({ buffer, offset, size }, binding): GPUBindGroupEntry => ({
+        binding,
+        resource: { buffer: this.buffers.get(buffer)!, offset, size },
+      }),
+    );
     if (dispatch.sizes.length > 0) {
       const size = Math.ceil((4 * dispatch.sizes.length) / 16) * 16;
       const resource = { buffer: this.uniforms, offset: uniformOffset, size };
@@ -72,7 +80,13 @@ export class Recorder {
       pass?.end();
       pass = undefined;
       for (const { from, to, size } of stage.copies) {
-        encoder.copyBufferToBuffer(this.buffers.get(from.buffer)!, from.offset, this.buffers.get(to.buffer)!, to.offset, size);
+        encoder.copyBufferToBuffer(
+          this.buffers.get(from.buffer)!,
+          from.offset,
+          this.buffers.get(to.buffer)!,
+          to.offset,
+          size,
+        );
       }
     }
     pass?.end();
