@@ -8,14 +8,15 @@
  * Stages of a training program, run in this order in one submit: `prepare` (once at start: what depends on frozen weights only),
  * `project` (projections of parameters, in place), `micro` (forward, backward: outputs `loss`, `logits` if asked, and `grad.<param>`),
  * `update` (clipping, AdamW on the flat buffers, in place). With accumulation `micro` runs several times and `accumulate` adds gradients.
- * Inference: `forward`. Merging: `merge`, one output per changed base tensor, named by its file key. Fresh adapters: `init`.
+ * Evaluation: `forward`. Merging and fresh adapters are graphs beside the stages: `merge` has one output per changed base tensor, named by
+ * its file key, `init` one per trained tensor.
  */
 import type { Diagnostic } from "./ir/diagnostics.ts";
 import type { Graph } from "./ir/graph.ts";
 import type { DType } from "./ir/types.ts";
 import type { ModelDescription } from "./models/model.ts";
 
-export type StageName = "init" | "prepare" | "project" | "forward" | "micro" | "accumulate" | "update" | "merge";
+export type StageName = "prepare" | "project" | "forward" | "micro" | "accumulate" | "update" | "merge";
 
 export interface Stage {
   readonly name: StageName;
@@ -93,5 +94,9 @@ export interface CompiledProgram extends ExecutableProgram {
   readonly modelConfig: Readonly<Record<string, unknown>>;
   /** Absent when the base model runs alone. */
   readonly adapter?: AdapterPlan;
+  /** Initial values of the trained tensors by key; evaluated on the host. */
+  readonly init?: Graph;
+  /** Merged base tensors by file key; run tensor by tensor, so it is not among the stages. */
+  readonly merge?: Graph;
   readonly diagnostics: readonly Diagnostic[];
 }

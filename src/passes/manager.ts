@@ -50,6 +50,7 @@ function sameNode(a: Node | undefined, b: Node): boolean {
 
 export class PassManager {
   readonly timeline: TimelineEntry[] = [];
+  private readonly snapshots = new Map<string, Graph>();
   private state: PipelineState = { graphs: {} };
   private readonly immer: Immer;
 
@@ -64,6 +65,11 @@ export class PassManager {
     return graph;
   }
 
+  /** The graph of a stage as a pass left it. */
+  after(pass: string, stage: string): Graph | undefined {
+    return this.snapshots.get(`${stage}/${pass}`);
+  }
+
   /** Runs one pass on the graph of a stage (or starts the stage with `run` made from an empty graph). */
   run(pass: string, stage: string, run: Pass): Graph {
     const before = this.state.graphs[stage] ?? { name: stage, nodes: [], outputs: [] };
@@ -71,6 +77,7 @@ export class PassManager {
     const result = run(before);
     const milliseconds = this.options.now() - start;
     this.options.verify(result.graph, pass);
+    this.snapshots.set(`${stage}/${pass}`, result.graph);
     const [patches, inversePatches] = this.commit(stage, before, result.graph);
     this.timeline.push({
       pass,

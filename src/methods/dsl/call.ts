@@ -172,7 +172,7 @@ function contextOf(scope: Scope, builtin: Builtin, call: CallExpression): CallCo
   return {
     builder: () => scope.builderOrFail(call.at),
     scalars: () => scope.buildOrFail(call.at).scalars,
-    train: scope.model.train,
+    train: scope.model.sampling,
     get in() {
       return scope.siteOrFail(call.at).in;
     },

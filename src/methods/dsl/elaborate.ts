@@ -19,8 +19,10 @@ import { describe, type Value } from "./value.ts";
 
 export interface ElaborationInput {
   readonly sites: readonly MethodSite[];
-  /** Whether the program trains: dropout is drawn, projections happen in a stage of their own instead of on a copy. */
+  /** Whether the program trains: projections happen in a stage of their own instead of on a copy. */
   readonly train: boolean;
+  /** Whether dropout and relaxed gates are drawn; default: as `train`. */
+  readonly sampling?: boolean;
   /** Resolved config fields of the whole adapter. */
   readonly fields: Readonly<Record<string, FieldValue>>;
   readonly sink: DiagnosticSink;
@@ -65,11 +67,12 @@ export class Elaboration {
     private readonly method: MethodAst,
     input: ElaborationInput,
   ) {
-    const { sink, present, loaded, bfloat16, ...rest } = input;
+    const { sink, present, loaded, bfloat16, sampling, ...rest } = input;
     this.model = {
       ...rest,
       method,
       present: present ?? new Set(Object.keys(input.fields)),
+      sampling: sampling ?? input.train,
       loaded: loaded ?? false,
       bfloat16: bfloat16 ?? false,
       table: (name, data, shape) => this.tables.intern(name, data, shape),
@@ -230,7 +233,7 @@ export class Elaboration {
         scalars: { seed, step: zero, sampleOffset: zero },
         tensor: (item) => initialValue(scope, item, seed, builder),
       };
-      const scope: Scope = this.scope(site, build, { ...this.model, train: false });
+      const scope: Scope = this.scope(site, build, { ...this.model, train: false, sampling: false });
       return ownTensors(scope).map((item) => ({ name: siteKey(site, item.key!), node: build.tensor(item) }));
     });
     return builder.finish(outputs);

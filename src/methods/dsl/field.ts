@@ -36,6 +36,7 @@ export function fieldScope(
     present,
     sites: [],
     train: false,
+    sampling: false,
     loaded: false,
     bfloat16: false,
     table: () => {

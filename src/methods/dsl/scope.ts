@@ -27,8 +27,10 @@ export interface ModelScope {
   /** Names of the fields that the config held itself. */
   readonly present: ReadonlySet<string>;
   readonly sites: readonly MethodSite[];
-  /** In a training program dropout is drawn, and projections are a stage of their own. */
+  /** In a training program projections are a stage of their own. */
   readonly train: boolean;
+  /** Dropout and relaxed gates are drawn. */
+  readonly sampling: boolean;
   /** The adapter's tensors come from a file. */
   readonly loaded: boolean;
   readonly bfloat16: boolean;
@@ -68,7 +70,7 @@ export const predefined: Readonly<Record<string, { doc: string; value: (scope: S
   "sites.count": { doc: "number of adapted sites", value: (scope) => known(scope.model.sites.length) },
   "sites.max.in": { doc: "widest input of all sites", value: extent("in", Math.max) },
   "sites.max.out": { doc: "widest output of all sites", value: extent("out", Math.max) },
-  train: { doc: "true in training programs", value: (scope) => known(scope.model.train) },
+  train: { doc: "true where a training program draws", value: (scope) => known(scope.model.sampling) },
   loaded: { doc: "true when the adapter comes from a file", value: (scope) => known(scope.model.loaded) },
   peft_version: {
     doc: "version of PEFT that wrote the config, or null",

@@ -1,0 +1,270 @@
+/**
+ * `compile`: a model and an adapter config in, a program out. A pure function of the model's config and tensor headers, the adapter config,
+ * the options and the target; it needs no device and reads no weights.
+ */
+import { fullPlan, PlannedAdapter } from "./adapter-plan.ts";
+import { defaultTarget, type Target } from "./codegen/index.ts";
+import { DiagnosticSink, WebpeftError } from "./ir/diagnostics.ts";
+import { compact, type Graph, ports } from "./ir/graph.ts";
+import { type DType, sameShape, sizeOf, type TensorType } from "./ir/types.ts";
+import { verify } from "./ir/verify.ts";
+import { buildModel } from "./models/index.ts";
+import type { BuiltModel, ModuleInfo } from "./models/model.ts";
+import type { Attachment } from "./passes/attach.ts";
+import { PassManager } from "./passes/manager.ts";
+import { mergeGraph } from "./passes/merge.ts";
+import { accumulateGraph, updateGraph } from "./passes/optimizer.ts";
+import { lowerModelStage, lowerOperatorStage } from "./passes/pipeline.ts";
+import { joinPrepared } from "./passes/prepare.ts";
+import { layoutStorage } from "./passes/storage.ts";
+import type { AdapterPlan, ProgramMode, ProgramStorage, Stage, StageName } from "./program.ts";
+import { Program } from "./program-object.ts";
+import type { Model } from "./runtime/files/model.ts";
+
+export interface CompileOptions {
+  /** `train` (the default) also evaluates and merges; `infer` has no gradients; `merge` only merges. */
+  readonly mode?: ProgramMode;
+  /** Rows and tokens per row; 8 and 128 (or the model's length) unless given. */
+  readonly batch?: number;
+  readonly length?: number;
+  /** The device that kernels are made for; WebGPU's default limits unless given. */
+  readonly target?: Target;
+  /** Warnings are errors. */
+  readonly strict?: boolean;
+  /** Fragment text of a method of one's own, and what its error messages call it. */
+  readonly method?: string;
+  readonly methodFile?: string;
+  /** Draw dropout and relaxed gates in training; true unless given. */
+  readonly sampling?: boolean;
+  /** Gradients of several micro-batches are added before an update. */
+  readonly accumulate?: boolean;
+  /** Read `attention_mask`. */
+  readonly mask?: boolean;
+  /** The adapter's tensors come from a file. */
+  readonly loaded?: boolean;
+  /** Train every tensor of the base model; the config must be null. */
+  readonly full?: boolean;
+}
+
+const operatorPasses = new Set(["build", "attach", "project", "algebra"]);
+
+/** Compiles a program. `config` is PEFT's `adapter_config.json` as an object, or null for the base model alone. Throws `WebpeftError`. */
+export async function compile(model: Model, config: unknown, options: CompileOptions = {}): Promise<Program> {
+  return new Compilation(model, config, options).run();
+}
+
+class Compilation {
+  private readonly sink: DiagnosticSink;
+  private readonly manager: PassManager;
+  private readonly mode: ProgramMode;
+  private readonly built: BuiltModel;
+  private readonly batch: number;
+  private readonly length: number;
+
+  constructor(
+    private readonly source: Model,
+    private readonly config: unknown,
+    private readonly options: CompileOptions,
+  ) {
+    this.mode = options.mode ?? "train";
+    this.sink = new DiagnosticSink(options.strict ?? false);
+    this.batch = positive("batch", options.batch ?? 8);
+    this.length = positive("length", options.length ?? 128);
+    this.manager = new PassManager({
+      verify: (graph, pass) => verify(graph, operatorPasses.has(pass) ? "operator" : "tensor"),
+      now: () => performance.now(),
+      timeline: true,
+    });
+    this.built = buildModel(source.config, {
+      batch: this.batch,
+      length: this.length,
+      labels: true,
+      mask: options.mask ?? false,
+      weightTypes: (key) => this.weightType(key),
+      sink: this.sink,
+    });
+    this.checkWeights();
+  }
+
+  private info(key: string): { readonly dtype: string; readonly shape: readonly number[] } {
+    const info = this.source.weights.info(key);
+    if (info !== undefined) return info;
+    throw new WebpeftError("MODEL-WEIGHT-MISSING", {
+      message: "the model's files lack a tensor that its config asks for",
+      where: key,
+      expected: key,
+      got: `${this.source.weights.keys().length} other tensors`,
+      help: "check that config.json and the tensor files belong together",
+    });
+  }
+
+  private weightType(key: string): DType {
+    const { dtype } = this.info(key);
+    if (dtype === "F32" || dtype === "F16" || dtype === "BF16") return dtype.toLowerCase() as DType;
+    throw new WebpeftError("MODEL-WEIGHT-DTYPE", {
+      message: "a base weight has a dtype that is not computed with",
+      where: key,
+      expected: "F32, F16 or BF16",
+      got: dtype,
+    });
+  }
+
+  private checkWeights(): void {
+    for (const { name, node } of ports(this.built.graph, "weight")) {
+      const { shape } = node.type as TensorType;
+      const info = this.info(name);
+      if (sameShape(info.shape, shape)) continue;
+      throw new WebpeftError("MODEL-WEIGHT-SHAPE", {
+        message: "a tensor of the model's files has another shape than its config says",
+        where: name,
+        expected: `[${shape.join(", ")}]`,
+        got: `[${info.shape.join(", ")}]`,
+      });
+    }
+  }
+
+  run(): Program {
+    const request = {
+      config: this.config,
+      modules: this.built.modules,
+      modelConfig: { ...this.source.config, _name_or_path: this.source.name === "memory" ? "" : this.source.name },
+      method: this.options.method,
+      methodFile: this.options.methodFile,
+      loaded: this.options.loaded ?? false,
+      weightType: (key: string) => this.weightType(key),
+      weightShape: (key: string) => this.info(key).shape,
+      sink: this.sink,
+    };
+    if (this.config !== null && this.config !== undefined) return this.adapted(new PlannedAdapter(request));
+    if (this.options.full !== true) return this.program({ forward: { sites: new Map(), trained: new Map() } });
+    const { plan, attachment } = fullPlan(this.built.modules, request.weightShape);
+    return this.program({ micro: attachment, forward: attachment, plan });
+  }
+
+  private adapted(planned: PlannedAdapter): Program {
+    const evaluation = planned.elaborate({ train: false, sampling: false });
+    const forward = planned.attachment(evaluation);
+    const training =
+      this.mode === "train" ? planned.elaborate({ train: true, sampling: this.options.sampling ?? true }) : undefined;
+    const projection = training?.projectionGraph();
+    const init = this.initial(planned, evaluation.initialGraph.bind(evaluation));
+    const merge = this.lowerMerge(forward);
+    return this.program({
+      ...(training === undefined ? {} : { micro: planned.attachment(training) }),
+      forward,
+      projection,
+      init,
+      merge,
+      // read last: an elaboration's tables are complete once its sites are built
+      planOf: () => {
+        const plan = planned.plan(evaluation, projection !== undefined);
+        return training === undefined ? plan : { ...plan, data: new Map([...plan.data, ...training.data]) };
+      },
+    });
+  }
+
+  private initial(planned: PlannedAdapter, make: ReturnType<PlannedAdapter["elaborate"]>["initialGraph"]): Graph {
+    const modules = new Map(planned.resolved.sites.map(({ module }) => [module.path, module]));
+    this.manager.run("build", "init", () => ({
+      graph: make((builder, site) => {
+        const module = modules.get(site.path) as ModuleInfo;
+        const shape = this.info(module.weight!).shape;
+        const weight = builder.cast(
+          builder.port(module.weight!, "weight", this.weightType(module.weight!), shape),
+          "f32",
+        );
+        return builder.dense(module.layout === "linear" ? weight : builder.transpose(weight, [1, 0]));
+      }),
+    }));
+    return lowerOperatorStage(this.manager, "init", { gradients: false });
+  }
+
+  private lowerMerge(attachment: Attachment): Graph {
+    this.manager.run("build", "merge", () => ({
+      graph: mergeGraph(this.built.modules, attachment, (key) => this.weightType(key)),
+    }));
+    return lowerOperatorStage(this.manager, "merge", { gradients: false });
+  }
+
+  private program(parts: {
+    readonly micro?: Attachment;
+    readonly forward: Attachment;
+    readonly projection?: Graph | undefined;
+    readonly init?: Graph;
+    readonly merge?: Graph;
+    readonly plan?: AdapterPlan;
+    readonly planOf?: () => AdapterPlan;
+  }): Program {
+    const names: StageName[] = [];
+    const graphs: Graph[] = [];
+    const lower = (name: StageName, attachment: Attachment, gradients: boolean): void => {
+      names.push(name);
+      graphs.push(lowerModelStage(this.manager, name, this.built.graph, attachment, { gradients }));
+    };
+    if (this.mode === "train" && parts.micro !== undefined) lower("micro", parts.micro, true);
+    if (this.mode !== "merge") lower("forward", parts.forward, false);
+    const joined = joinPrepared(graphs);
+    const adapter = parts.planOf?.() ?? parts.plan;
+    const storage = this.storage(adapter, joined.derived, names.includes("micro"));
+    const stages = this.stages(joined, names, parts.projection, storage);
+    return new Program({
+      mode: this.mode,
+      batch: this.batch,
+      length: this.length,
+      mask: this.options.mask ?? false,
+      model: { modules: this.built.modules, defaults: this.built.defaults },
+      modelConfig: this.source.config,
+      ...(adapter === undefined ? {} : { adapter }),
+      ...(parts.init === undefined ? {} : { init: parts.init }),
+      ...(parts.merge === undefined ? {} : { merge: parts.merge }),
+      diagnostics: this.sink.diagnostics,
+      stages,
+      storage,
+      source: this.source,
+      target: this.options.target ?? defaultTarget,
+      timeline: this.manager.timeline,
+      operatorGraph: this.manager.after("algebra", names[0] ?? "merge")!,
+    });
+  }
+
+  private storage(
+    adapter: AdapterPlan | undefined,
+    derived: readonly { name: string; shape: readonly number[] }[],
+    train: boolean,
+  ): ProgramStorage {
+    const params = (adapter?.tensors ?? []).filter((tensor) => tensor.role === "param");
+    return layoutStorage(
+      params.map(({ key, shape }) => ({ key, size: sizeOf(shape) })),
+      derived.map(({ name, shape }) => ({ key: name, size: sizeOf(shape) })),
+      { train, accumulate: this.options.accumulate ?? false },
+    );
+  }
+
+  private stages(
+    joined: ReturnType<typeof joinPrepared>,
+    names: readonly StageName[],
+    projection: Graph | undefined,
+    storage: ProgramStorage,
+  ): Stage[] {
+    const stages: Stage[] = [];
+    if (joined.derived.length > 0) stages.push({ name: "prepare", graph: joined.prepare });
+    if (projection !== undefined && names.includes("micro"))
+      stages.push({ name: "project", graph: compact(projection) });
+    stages.push(...names.map((name, i) => ({ name, graph: joined.mains[i]! })));
+    if (!names.includes("micro")) return stages;
+    const size = storage.buffers.find((buffer) => buffer.name === "params")!.size;
+    const accumulate = this.options.accumulate ?? false;
+    if (accumulate) stages.push({ name: "accumulate", graph: accumulateGraph(size) });
+    stages.push({ name: "update", graph: updateGraph(size, { accumulate }) });
+    return stages;
+  }
+}
+
+function positive(name: string, value: number): number {
+  if (Number.isInteger(value) && value > 0) return value;
+  throw new WebpeftError("COMPILE-OPTION", {
+    message: `${name} must be a positive whole number`,
+    where: name,
+    got: String(value),
+  });
+}

@@ -1,0 +1,103 @@
+/** First values of an adapter: from a file, or fresh from the method's own distributions. */
+
+import type { DiagnosticSink } from "../ir/diagnostics.ts";
+import { evaluate } from "../ir/evaluate.ts";
+import { portName, ports } from "../ir/graph.ts";
+import { sizeOf } from "../ir/types.ts";
+import { planLoading } from "../methods/config/checkpoint.ts";
+import type { AdapterPlan, CompiledProgram } from "../program.ts";
+import type { Model } from "./files/model.ts";
+import { fromFloat32, type HostTensor, toFloat32, toInt32 } from "./tensor.ts";
+
+/** Tensors of an adapter by the keys of its file. */
+export interface AdapterTensors {
+  read(key: string): Promise<HostTensor>;
+  readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>;
+}
+
+/** Values by port name, and what a file held that must be written back unchanged. */
+export interface AdapterValues {
+  readonly params: ReadonlyMap<string, Float32Array>;
+  readonly buffers: ReadonlyMap<string, Float32Array | Int32Array>;
+  /** Tensors as they were read, by file key: what does not train is written as it came. */
+  readonly asRead: ReadonlyMap<string, HostTensor>;
+}
+
+/** Values of a fresh adapter. Weights that the initial values depend on are read from the model. */
+export async function freshValues(program: CompiledProgram, model: Model, seed: number): Promise<AdapterValues> {
+  const plan = program.adapter;
+  if (plan === undefined) return { params: new Map(), buffers: new Map(), asRead: new Map() };
+  const params = new Map<string, Float32Array>();
+  const { init } = program;
+  if (init !== undefined) {
+    const data: Record<string, ArrayLike<number>> = { seed: [seed >>> 0], step: [0], sample_offset: [0] };
+    for (const { name, node } of ports(init)) {
+      if (node.attributes.role === "weight") data[portName(node)] = toFloat32(await model.weights.read(name));
+      else if (plan.data.has(name)) data[name] = plan.data.get(name)!;
+    }
+    for (const [key, value] of Object.entries(evaluate(init, data))) params.set(key, Float32Array.from(value.data));
+  }
+  for (const tensor of plan.tensors) {
+    if (tensor.copyOf !== undefined) params.set(tensor.key, toFloat32(await model.weights.read(tensor.copyOf)).slice());
+  }
+  return { params, buffers: plan.data, asRead: new Map() };
+}
+
+/** Every key that the adapter's file may hold, with its shape. */
+function expectedTensors(plan: AdapterPlan): { key: string; shape: readonly number[] }[] {
+  return plan.tensors
+    .filter((tensor) => tensor.saved)
+    .flatMap((tensor) => [tensor.key, ...tensor.aliases].map((key) => ({ key, shape: tensor.shape })));
+}
+
+/** Values of an adapter file, checked against what the program wants; see `planLoading` for the errors. */
+export async function loadedValues(
+  program: CompiledProgram,
+  file: AdapterTensors,
+  sink: DiagnosticSink,
+): Promise<AdapterValues> {
+  const plan = program.adapter!;
+  const loading = planLoading(
+    {
+      peftType: plan.peftType,
+      expected: expectedTensors(plan),
+      file: [...file.tensors].map(([key, { shape }]) => ({ key, shape })),
+      fields: plan.fields,
+      modules: program.model.modules,
+    },
+    sink,
+  );
+  const params = new Map<string, Float32Array>();
+  const buffers = new Map<string, Float32Array | Int32Array>(plan.data);
+  const asRead = new Map<string, HostTensor>();
+  for (const tensor of plan.tensors.filter((t) => t.saved)) {
+    const key = loading.mapping.get(tensor.key);
+    if (key === undefined) continue;
+    const value = await file.read(key);
+    if (tensor.role === "param") params.set(tensor.key, toFloat32(value).slice());
+    else buffers.set(tensor.key, tensor.dtype === "f32" ? toFloat32(value).slice() : toInt32(value).slice());
+  }
+  const frozen = plan.tensors.filter((t) => t.role === "buffer" && t.saved).map((t) => t.key);
+  for (const key of [...frozen, ...loading.carried]) {
+    const source = loading.mapping.get(key) ?? (loading.carried.includes(key) ? key : undefined);
+    if (source !== undefined) asRead.set(key, await file.read(source));
+  }
+  return { params, buffers, asRead };
+}
+
+/** The tensors of the adapter's file: trained ones in f32, frozen ones as they were read. */
+export function savedTensors(
+  plan: AdapterPlan,
+  params: ReadonlyMap<string, Float32Array>,
+  values: AdapterValues,
+): Map<string, HostTensor> {
+  const saved = new Map<string, HostTensor>(values.asRead);
+  for (const tensor of plan.tensors.filter((t) => t.saved)) {
+    const data = tensor.role === "param" ? params.get(tensor.key) : values.buffers.get(tensor.key);
+    if (data === undefined || saved.has(tensor.key)) continue;
+    if (data.length !== sizeOf(tensor.shape)) throw new Error(`${tensor.key} has ${data.length} numbers`);
+    const host = fromFloat32(Float32Array.from(data), "F32", tensor.shape);
+    for (const key of [tensor.key, ...tensor.aliases]) saved.set(key, host);
+  }
+  return saved;
+}

@@ -1,0 +1,86 @@
+/**
+ * Merging, tensor by tensor: each merged weight is one small program made of its part of the merge stage, so that memory holds one weight at
+ * a time. Computed in f32, rounded once to the base's dtype.
+ */
+import { WebpeftError } from "../ir/diagnostics.ts";
+import { compact, type Graph, portName, ports } from "../ir/graph.ts";
+import { sizeOf, type TensorType } from "../ir/types.ts";
+import type { CompiledProgram } from "../program.ts";
+import type { Executor, PortSource } from "./executor.ts";
+import type { Model } from "./files/model.ts";
+import type { AdapterValues } from "./initial.ts";
+import { fromFloat32, type HostTensor } from "./tensor.ts";
+
+/** Keys of the base tensors that merging changes: adapted weights and biases, and trained copies. */
+export function mergedKeys(program: CompiledProgram): string[] {
+  const { merge } = program;
+  const copies = (program.adapter?.tensors ?? []).flatMap((tensor) =>
+    tensor.copyOf === undefined ? [] : [tensor.copyOf],
+  );
+  return [...new Set([...(merge?.outputs.map((output) => output.name) ?? []), ...copies])];
+}
+
+/** The part of the merge graph that makes one tensor. */
+function partFor(graph: Graph, key: string): Graph {
+  return compact({ ...graph, outputs: graph.outputs.filter((output) => output.name === key) });
+}
+
+/** The merged tensor under a key of `mergedKeys`, in the base's dtype. Throws `MERGE-NOT-FINITE` when it holds NaN or infinity. */
+export async function mergedTensor(
+  program: CompiledProgram,
+  model: Model,
+  executor: Executor,
+  values: AdapterValues,
+  key: string,
+): Promise<HostTensor> {
+  const info = model.weights.info(key)!;
+  const { merge } = program;
+  const data = merge?.outputs.some((output) => output.name === key)
+    ? await computed(merge, model, executor, values, key)
+    : values.params.get(program.adapter!.tensors.find((tensor) => tensor.copyOf === key)!.key)!;
+  if (!data.every(Number.isFinite)) {
+    throw new WebpeftError("MERGE-NOT-FINITE", {
+      message: "NaNs detected in the merged weights; the adapter seems to be broken",
+      where: key,
+      help: "check the adapter's tensors, or train it again with a smaller learning rate",
+    });
+  }
+  return fromFloat32(data, info.dtype, info.shape);
+}
+
+async function computed(
+  graph: Graph,
+  model: Model,
+  executor: Executor,
+  values: AdapterValues,
+  key: string,
+): Promise<Float32Array> {
+  const part = partFor(graph, key);
+  const data = new Map<string, PortSource>();
+  for (const { name, node } of ports(part)) {
+    const source = values.params.get(name) ?? values.buffers.get(name);
+    if (source !== undefined) data.set(name, source);
+    else if (node.attributes.role === "weight") data.set(name, () => model.weights.read(portName(node)));
+  }
+  const program = { stages: [{ name: "merge" as const, graph: part }], storage: { buffers: [], bindings: {} } };
+  const instance = await executor.instantiate(program, data);
+  try {
+    const results = await instance.run(["merge"], { seed: [0], step: [0], sample_offset: [0] }, [key]);
+    const type = part.nodes[part.outputs[0]!.node]!.type as TensorType;
+    return results[key]!.subarray(0, sizeOf(type.shape));
+  } finally {
+    instance.dispose();
+  }
+}
+
+/** A model whose adapted weights are merged when they are read; nothing is copied before. */
+export function mergedModel(program: CompiledProgram, model: Model, executor: Executor, values: AdapterValues): Model {
+  const merged = new Set(mergedKeys(program));
+  return {
+    ...model,
+    weights: {
+      ...model.weights,
+      read: (key) => (merged.has(key) ? mergedTensor(program, model, executor, values, key) : model.weights.read(key)),
+    },
+  };
+}

@@ -1,0 +1,60 @@
+/** Finds what made a NaN or an infinity: the step is evaluated again in f64, node by node, and the first value that f32 cannot hold is named. */
+import { WebpeftError } from "../ir/diagnostics.ts";
+import { evaluateAll } from "../ir/evaluate.ts";
+import { type Graph, portRole, ports } from "../ir/graph.ts";
+import type { CompiledProgram } from "../program.ts";
+import type { Instance, RunInputs } from "./executor.ts";
+import type { Model } from "./files/model.ts";
+import type { AdapterValues } from "./initial.ts";
+import { toFloat32 } from "./tensor.ts";
+
+interface Parts {
+  readonly program: CompiledProgram;
+  readonly model: Model;
+  readonly instance: Instance;
+  readonly values: AdapterValues;
+}
+
+const largestFinite = 3.4028234663852886e38;
+const isFiniteF32 = (x: number): boolean => Math.abs(x) <= largestFinite;
+
+async function portData(parts: Parts, graph: Graph, inputs: RunInputs): Promise<Record<string, ArrayLike<number>>> {
+  const data: Record<string, ArrayLike<number>> = {};
+  for (const { name, node } of ports(graph)) {
+    const bound = parts.program.storage.bindings[name] !== undefined;
+    if (portRole(node) === "input") data[name] = inputs[name]!;
+    else if (bound) data[name] = await parts.instance.read(name);
+    else if (portRole(node) === "weight") data[name] = toFloat32(await parts.model.weights.read(name));
+    else data[name] = parts.values.buffers.get(name)!;
+  }
+  return data;
+}
+
+/** The error for a step whose loss or gradient was not finite. */
+export async function firstNonFinite(parts: Parts, runs: readonly RunInputs[], step: number): Promise<WebpeftError> {
+  const graph = parts.program.stages.find((stage) => stage.name === "micro")!.graph;
+  for (const inputs of runs) {
+    const data = await portData(parts, graph, inputs);
+    const broken = Object.entries(data).find(([, values]) => !Array.prototype.every.call(values, isFiniteF32));
+    if (broken !== undefined) return notFinite(step, `the tensor ${broken[0]} holds a NaN or an infinity`, broken[0]);
+    const values = evaluateAll(graph, data);
+    const id = values.findIndex(
+      (value, i) => value !== undefined && graph.nodes[i]!.type.kind === "tensor" && !value.data.every(isFiniteF32),
+    );
+    if (id >= 0)
+      return notFinite(
+        step,
+        `%${id} = ${graph.nodes[id]!.op} was the first to give a NaN or an infinity`,
+        graph.nodes[id]!.scope,
+      );
+  }
+  return notFinite(step, "every operation is finite in f64, so f32 overflowed between them", undefined);
+}
+
+function notFinite(step: number, message: string, where: string | undefined): WebpeftError {
+  return new WebpeftError("TRAIN-NOT-FINITE", {
+    message: `step ${step} gave a loss or gradient that is not finite: ${message}`,
+    ...(where === undefined ? {} : { where }),
+    help: "use a smaller learning rate or --clip 1; the parameters are as they were before this step",
+  });
+}

@@ -1,0 +1,116 @@
+/** Starts sessions: chooses the executor, reads or draws the adapter's values, uploads, derives what depends on frozen weights only. */
+import { type Generated, type Target, targetOf } from "../codegen/index.ts";
+import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
+import { portRole, ports } from "../ir/graph.ts";
+import type { CompiledProgram } from "../program.ts";
+import { type OpenDevice, openDevice } from "./device/index.ts";
+import type { Executor, InstantiateOptions, PortSource } from "./executor.ts";
+import { type AdapterFiles, readAdapter } from "./files/adapter.ts";
+import type { FolderSource } from "./files/folder.ts";
+import type { Model } from "./files/model.ts";
+import { type AdapterValues, freshValues, loadedValues } from "./initial.ts";
+import { referenceExecutor } from "./reference.ts";
+import { Session } from "./session.ts";
+import { checkFinite } from "./tensor.ts";
+import { tfjsExecutor } from "./tfjs.ts";
+import { webgpuExecutor } from "./webgpu/index.ts";
+
+/** `auto`: a hardware WebGPU adapter, else the CPU; `cpu`: TensorFlow.js; `reference`: f64 evaluation, slow. */
+export type DeviceName = "auto" | "webgpu" | "cpu" | "reference";
+
+export interface StartOptions extends InstantiateOptions {
+  readonly device?: DeviceName | OpenDevice;
+  /** A trained adapter: a folder, or one that was read; fresh values otherwise. */
+  readonly adapter?: FolderSource | AdapterFiles;
+  /** Seed of fresh values and of dropout; 0 unless given. */
+  readonly seed?: number;
+  /** Takes warnings about the adapter's file. */
+  readonly sink?: DiagnosticSink;
+  /** Kernels that were made before for this target. */
+  readonly generated?: (target: Target) => Generated | undefined;
+}
+
+interface Chosen {
+  readonly executor: Executor;
+  readonly description: string;
+  readonly release: () => void;
+}
+
+function onDevice(open: OpenDevice, options: StartOptions, owned: boolean): Chosen {
+  const target = targetOf(open.target);
+  const executor = webgpuExecutor(open, { target, generated: () => options.generated?.(target) });
+  const { description, kind } = open.adapter;
+  return {
+    executor,
+    description: `WebGPU on ${description || kind}${open.adapter.software ? " (software)" : ""}`,
+    release: () => owned && open.dispose(),
+  };
+}
+
+async function cpu(): Promise<Chosen> {
+  const executor = await tfjsExecutor();
+  return { executor, description: `TensorFlow.js (${executor.backend})`, release: () => undefined };
+}
+
+async function choose(options: StartOptions): Promise<Chosen> {
+  const device = options.device ?? "auto";
+  const { signal } = options;
+  if (typeof device !== "string") return onDevice(device, options, false);
+  if (device === "reference")
+    return { executor: referenceExecutor(), description: "f64 evaluation", release: () => undefined };
+  if (device === "cpu") return cpu();
+  try {
+    return onDevice(await openDevice({ prefer: device, ...(signal === undefined ? {} : { signal }) }), options, true);
+  } catch (error) {
+    if (device === "auto" && error instanceof WebpeftError && error.code === "DEVICE-NONE") return cpu();
+    throw error;
+  }
+}
+
+const isRead = (adapter: FolderSource | AdapterFiles): adapter is AdapterFiles =>
+  typeof adapter === "object" && "tensors" in adapter && "config" in adapter && "tree" in adapter;
+
+async function values(program: CompiledProgram, model: Model, options: StartOptions): Promise<AdapterValues> {
+  if (options.adapter === undefined) return freshValues(program, model, options.seed ?? 0);
+  const adapter = isRead(options.adapter) ? options.adapter : await readAdapter(options.adapter);
+  return loadedValues(program, adapter.tensors, options.sink ?? new DiagnosticSink());
+}
+
+/** Starts a session. Throws `WebpeftError`; what was allocated until then is freed. */
+export async function startSession(
+  program: CompiledProgram,
+  model: Model,
+  options: StartOptions = {},
+): Promise<Session> {
+  const adapterValues = await values(program, model, options);
+  const chosen = await choose(options);
+  try {
+    const data = new Map<string, PortSource>([...adapterValues.buffers, ...adapterValues.params]);
+    for (const stage of program.stages) {
+      for (const { name, node } of ports(stage.graph)) {
+        if (portRole(node) !== "weight") continue;
+        data.set(name, async () => {
+          const tensor = await model.weights.read(name);
+          checkFinite(name, tensor, model.name);
+          return tensor;
+        });
+      }
+    }
+    const instance = await chosen.executor.instantiate(program, data, options);
+    if (program.stages.some((stage) => stage.name === "prepare")) await instance.run(["prepare"], {});
+    return new Session({
+      program,
+      model,
+      executor: chosen.executor,
+      description: chosen.description,
+      instance,
+      mergeExecutor: async () => (await cpu()).executor,
+      values: adapterValues,
+      seed: options.seed ?? 0,
+      release: chosen.release,
+    });
+  } catch (error) {
+    chosen.release();
+    throw error;
+  }
+}
