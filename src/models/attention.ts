@@ -2,7 +2,10 @@
 import type { Builder } from "../ir/builder.ts";
 import { softmax } from "./lowering.ts";
 
-/** Stands for minus infinity: finite, so that a row that sees nothing is uniform instead of NaN. */
+/**
+ * Added to the score of a key that is not seen. Finite, so that a row that sees nothing is uniform instead of NaN, and added rather than
+ * put in its place, as transformers does: it absorbs the score, but the score keeps its gradient, which counts in rows that see nothing.
+ */
 const hidden = -1e30;
 
 /**
@@ -38,6 +41,6 @@ export function attend(builder: Builder, queries: number, keys: number, values: 
   const scores = builder.scale(builder.einsum("bsngd,btnd->bngst", queries, keys), 1 / Math.sqrt(width));
   const shape = builder.shape(scores);
   const condition = builder.broadcast(seen, shape, builder.shape(seen).length === 2 ? [3, 4] : [0, 3, 4]);
-  const masked = builder.select(condition, scores, builder.constantLike(scores, hidden));
-  return builder.einsum("bngst,btnd->bsngd", softmax(builder, masked), values);
+  const penalty = builder.select(condition, builder.zerosLike(scores), builder.constantLike(scores, hidden));
+  return builder.einsum("bngst,btnd->bsngd", softmax(builder, builder.plus(scores, penalty)), values);
 }
