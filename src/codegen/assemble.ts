@@ -4,6 +4,7 @@
  */
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { byteWidth, type DType } from "../ir/types.ts";
+import type { TensorUse } from "./emitter.ts";
 import {
   binary,
   type Expr,
@@ -44,12 +45,8 @@ export interface Assembled {
 /** Buffers that are always bound for writing, since parts of them are written by other dispatches of the pass or by this one. */
 const isWritable = (buffer: string): boolean => buffer === "arena" || buffer === "outputs";
 
-export function assemble(
-  bodies: readonly Body[],
-  placeOf: (node: number, writes: boolean) => Place,
-  target: Target,
-): Assembled {
-  const uses = bodies.flatMap((body) => body.tensors.map((t) => ({ ...t, place: placeOf(t.node, t.writes) })));
+export function assemble(bodies: readonly Body[], placeOf: (use: TensorUse) => Place, target: Target): Assembled {
+  const uses = bodies.flatMap((body) => body.tensors.map((t) => ({ ...t, place: placeOf(t) })));
   const ranges = bindRanges(
     uses.map(({ place, writes }) => ({
       buffer: place.buffer,

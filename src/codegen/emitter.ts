@@ -12,6 +12,7 @@ import type { Affine } from "./affine.ts";
 import * as affine from "./affine.ts";
 import { binary, type Expr, f32, lanesOf, type Scalar, type Statement, sizeLiteral, u32 } from "./kernel.ts";
 import { moveIndex } from "./movement.ts";
+import { type AxisOrder, positionOf } from "./order.ts";
 
 /** An expression and the depth of the innermost block that it needs. */
 export interface Val {
@@ -23,6 +24,8 @@ export interface Val {
 export interface TensorUse {
   readonly node: number;
   readonly writes: boolean;
+  /** Order of its axes in memory. */
+  readonly order: AxisOrder;
 }
 
 export const scalarType = (type: TensorType): Scalar =>
@@ -39,6 +42,8 @@ export class Emitter {
     /** Nodes whose values are in memory when the kernel runs. */
     readonly isInMemory: (node: number) => boolean,
     private readonly uses: readonly number[],
+    /** In what order the axes of a stored value are in memory. */
+    private readonly orderOf: (node: number) => AxisOrder,
   ) {}
 
   get depth(): number {
@@ -64,6 +69,13 @@ export class Emitter {
     make();
     this.memos.pop();
     return this.blocks.pop()!;
+  }
+
+  /** Runs `make` inside of `depth` blocks and gives the statements of all. */
+  nested(depth: number, make: () => void): Statement[] {
+    if (depth === this.depth) make();
+    else this.push({ kind: "if", condition: u32(1), body: this.block(() => this.nested(depth, make)) });
+    return this.body;
   }
 
   /** `for (name = from; name < to; name += step)`; `make` gets the loop variable as an index in [0, extent). */
@@ -161,7 +173,7 @@ export class Emitter {
   /** Slot of a stored value among the tensors of this kernel. */
   tensor(node: number, writes = false): number {
     const at = this.tensors.findIndex((t) => t.node === node && t.writes === writes);
-    return at >= 0 ? at : this.tensors.push({ node, writes }) - 1;
+    return at >= 0 ? at : this.tensors.push({ node, writes, order: this.orderOf(node) }) - 1;
   }
 
   type(node: number): TensorType {
@@ -180,7 +192,7 @@ export class Emitter {
 
   private load(id: number, index: readonly Affine[]): Val {
     const type = this.type(id);
-    const address = affine.linearize(index, type.shape);
+    const address = positionOf(index, type.shape, this.orderOf(id));
     const form = affine.laneForm(address);
     if (form === "other") return this.perLane(id, index);
     const at = this.address(form === "row" ? affine.withoutLane(address) : address);
@@ -326,7 +338,7 @@ export class Emitter {
     });
     if (parts.some((p) => p.guard === undefined)) return this.perLane(id, index);
     const reached = parts.filter((p) => p.guard !== false);
-    const valueOf = (p: (typeof parts)[number]): Val => {
+    const partValue = (p: (typeof parts)[number]): Val => {
       const narrowed = affine.within(p.a, Math.max(p.a.lo, 0), Math.min(p.a.hi, p.extent - 1));
       return this.value(
         p.input,
@@ -335,12 +347,12 @@ export class Emitter {
     };
     return reached
       .slice(0, -1)
-      .reduceRight((rest, p) => this.choose(p.guard as Val, valueOf(p), rest), valueOf(reached.at(-1)!));
+      .reduceRight((rest, p) => this.choose(p.guard as Val, partValue(p), rest), partValue(reached.at(-1)!));
   }
 
   /** Stores a value (of one or four lanes) of a node at an index. */
   store(id: number, index: readonly Affine[], value: Expr): void {
-    const address = affine.linearize(index, this.type(id).shape);
+    const address = positionOf(index, this.type(id).shape, this.orderOf(id));
     const tensor = this.tensor(id, true);
     const form = affine.laneForm(address);
     if (form !== "other") {

@@ -15,8 +15,11 @@ export interface ContractionForm {
   readonly columnOperand: { readonly node: number; readonly axes: readonly number[] };
 }
 
-/** Columns are the side of the result's last axis, so that neighbours in memory are neighbours in the tile. */
-export function contractionForm(graph: Graph, id: number): ContractionForm {
+/**
+ * Columns are the side of the axis `inside` (the last one unless told), which is the innermost in memory, so that neighbours in memory are
+ * neighbours in the tile.
+ */
+export function contractionForm(graph: Graph, id: number, inside?: number): ContractionForm {
   const node = graph.nodes[id]!;
   const spec = einsumOf(node.attributes);
   const shapes = node.inputs.map((i) => (graph.nodes[i]!.type as TensorType).shape);
@@ -26,7 +29,9 @@ export function contractionForm(graph: Graph, id: number): ContractionForm {
     [...letters].map((letter) => (axisOf(letter) >= 0 ? axisOf(letter) : -1 - spec.contracted.indexOf(letter)));
   const a = { node: node.inputs[0]!, axes: operandAxes(spec.a) };
   const b = { node: node.inputs[1]!, axes: operandAxes(spec.b) };
-  const swapped = spec.freeA.includes(spec.out.at(-1) ?? "") || (spec.freeB.length === 0 && spec.freeA.length > 0);
+  const swapped =
+    spec.freeA.includes(spec.out[inside ?? spec.out.length - 1] ?? "") ||
+    (spec.freeB.length === 0 && spec.freeA.length > 0);
   return {
     batch: spec.batch.map(axisOf),
     rows: (swapped ? spec.freeB : spec.freeA).map(axisOf),

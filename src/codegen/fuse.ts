@@ -161,7 +161,7 @@ class Fuser {
         return;
       }
       const at = this.graph.nodes[input]!;
-      at.inputs.forEach((next) => visit(next, this.modeThrough(input, mode)));
+      for (const next of at.inputs) visit(next, this.modeThrough(input, mode));
     };
     const start: Mode = isHeavy(node) && node.op !== "sum" && node.op !== "reduce_max" ? "other" : "same";
     const own = isHeavy(node) ? start : this.modeThrough(id, "same");

@@ -3,19 +3,22 @@
  *
  *   stage graph -> fuse (units) -> schedule (bodies of kernel IR) -> group (dispatches) -> arena -> assemble -> canonical -> WGSL
  */
-import type { Graph } from "../ir/graph.ts";
+import { type Graph, portName } from "../ir/graph.ts";
 import { opRecord } from "../ir/registry.ts";
 import type { TensorType } from "../ir/types.ts";
 import type { ProgramStorage, Stage } from "../program.ts";
 import { type Lifetime, layoutArena } from "./arena.ts";
 import { assemble, type Place } from "./assemble.ts";
 import { canonicalize, textHash } from "./canonical.ts";
+import type { TensorUse } from "./emitter.ts";
 import { type Fusion, fuse, type Unit } from "./fuse.ts";
 import { groupUnits } from "./group.ts";
 import { hazardsOf } from "./hazards.ts";
 import { livenessOf } from "./kept.ts";
 import type { KernelIR } from "./kernel.ts";
-import { layoutPorts, type PortLayout, type PreparedStage, prepareOutputs, slot, tensorBytes } from "./layout.ts";
+import { PortLayout, type PreparedStage, prepareOutputs, sliceOf, slot, tensorBytes } from "./layout.ts";
+import { lowerUnits } from "./lower.ts";
+import { type AxisOrder, rowMajor } from "./order.ts";
 import {
   alignUp,
   type BufferSpec,
@@ -26,7 +29,6 @@ import {
   type PlannedValue,
 } from "./plan.ts";
 import type { Body } from "./schedule/body.ts";
-import { scheduleUnit } from "./schedule/index.ts";
 import type { Target } from "./target.ts";
 import { printWgsl } from "./wgsl.ts";
 
@@ -49,7 +51,7 @@ class KernelTable {
 
 export function generate(stages: readonly Stage[], storage: ProgramStorage, target: Target): Generated {
   const table = new KernelTable();
-  const ports = layoutPorts(stages, storage);
+  const ports = new PortLayout(stages, storage);
   const outputs: BufferSpec = { name: "outputs", bytes: 0 };
   let [outputBytes, arenaBytes] = [outputs.bytes, 0];
   const planned = stages.map((stage): PlannedStage => {
@@ -58,7 +60,7 @@ export function generate(stages: readonly Stage[], storage: ProgramStorage, targ
     arenaBytes = Math.max(arenaBytes, made.arenaBytes);
     return made.stage;
   });
-  const buffers = [...ports.buffers];
+  const buffers = ports.buffers();
   if (outputBytes > 0) buffers.push({ name: "outputs", bytes: outputBytes });
   if (arenaBytes > 0) buffers.push({ name: "arena", bytes: arenaBytes });
   const peakBytes = buffers.reduce((sum, b) => sum + b.bytes, 0);
@@ -84,7 +86,7 @@ class StageGenerator {
 
   constructor(
     private readonly stage: Stage,
-    storage: ProgramStorage,
+    private readonly storage: ProgramStorage,
     private readonly target: Target,
     private readonly ports: PortLayout,
     private readonly table: KernelTable,
@@ -95,18 +97,16 @@ class StageGenerator {
     const limit = target.limits.maxStorageBuffersPerShaderStage;
     this.fusion = fuse(this.graph, {
       buffers: limit,
-      bufferOf: (port) => ports.placeOf(this.graph.nodes[port]!).buffer,
+      bufferOf: (port) => ports.bufferOf(this.graph.nodes[port]!),
     });
     const { uses } = livenessOf(this.graph);
-    this.bodies = this.fusion.units.map((unit) =>
-      scheduleUnit(
-        this.graph,
-        target,
-        unit,
-        uses,
-        (id) => this.graph.nodes[id]!.op === "port" || (this.fusion.home.get(id) ?? unit.id) !== unit.id,
-      ),
-    );
+    const results = new Set(this.prepared.outputs.map((o) => o.node));
+    this.bodies = lowerUnits(this.graph, this.fusion, {
+      target,
+      uses,
+      isResult: (node) => results.has(node),
+      isStored: (port) => this.isStored(port),
+    });
   }
 
   run(): StageResult {
@@ -122,8 +122,13 @@ class StageGenerator {
         });
       else this.results.set(node, this.newOutput(node));
     }
-    const hazards = hazardsOf(this.graph, this.fusion, this.bodies, this.results, (id) =>
-      this.ports.placeOf(this.graph.nodes[id]!),
+    const hazards = hazardsOf(
+      this.graph,
+      this.fusion,
+      this.bodies,
+      this.results,
+      (id) => this.portPlace(id),
+      (id) => this.isStored(id),
     );
     const copies = hazards.displaced.map((node) => {
       const to = this.results.get(node)!;
@@ -165,6 +170,14 @@ class StageGenerator {
     };
   }
 
+  private isStored(port: number): boolean {
+    return sliceOf(this.storage, portName(this.graph.nodes[port]!)) !== undefined;
+  }
+
+  private portPlace(node: number, order: AxisOrder = rowMajor(this.type(node).shape.length)): Place {
+    return this.ports.placeOf(this.graph.nodes[node]!, order);
+  }
+
   private type(node: number): TensorType {
     return this.graph.nodes[node]!.type as TensorType;
   }
@@ -177,7 +190,7 @@ class StageGenerator {
   }
 
   private bufferOf(node: number): string {
-    if (this.graph.nodes[node]!.op === "port") return this.ports.placeOf(this.graph.nodes[node]!).buffer;
+    if (this.graph.nodes[node]!.op === "port") return this.ports.bufferOf(this.graph.nodes[node]!);
     return this.results.get(node)?.buffer ?? "arena";
   }
 
@@ -226,8 +239,8 @@ class StageGenerator {
     offsets: ReadonlyMap<number, number>,
     needs: { always: boolean; outputs: Set<string> },
   ): Dispatch {
-    const placeOf = (node: number): Place => {
-      if (this.graph.nodes[node]!.op === "port") return this.ports.placeOf(this.graph.nodes[node]!);
+    const placeOf = ({ node, order }: TensorUse): Place => {
+      if (this.graph.nodes[node]!.op === "port") return this.portPlace(node, order);
       const type = this.type(node);
       return (
         this.results.get(node) ?? {

@@ -24,11 +24,12 @@ export function hazardsOf(
   bodies: readonly Body[],
   results: ReadonlyMap<number, Place>,
   placeOfPort: (node: number) => Place,
+  isStored: (port: number) => boolean,
 ): Hazards {
   const after = new Map<number, Set<number>>();
   const displaced: number[] = [];
   const reads = bodies.map((body) =>
-    body.tensors.filter((t) => !t.writes && graph.nodes[t.node]!.op === "port").map((t) => t.node),
+    body.tensors.filter((t) => !t.writes && graph.nodes[t.node]!.op === "port" && isStored(t.node)).map((t) => t.node),
   );
   for (const [node, place] of results) {
     if (place.buffer === "outputs") continue;

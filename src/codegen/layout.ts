@@ -4,6 +4,7 @@ import { opRecord } from "../ir/registry.ts";
 import { byteWidth, sizeOf, type TensorType } from "../ir/types.ts";
 import type { ProgramStorage, Stage, StorageSlice } from "../program.ts";
 import type { Place } from "./assemble.ts";
+import { type AxisOrder, isRowMajor } from "./order.ts";
 import { alignUp, type BufferSpec, type PlannedValue } from "./plan.ts";
 
 export const slot = 256;
@@ -17,42 +18,66 @@ export function sliceOf(storage: ProgramStorage, name: string): StorageSlice | u
   return buffer === undefined ? undefined : { buffer: name, offset: 0, size: buffer.size };
 }
 
-export interface PortLayout {
-  readonly buffers: readonly BufferSpec[];
-  readonly inputs: readonly PlannedValue[];
-  readonly weights: readonly PlannedValue[];
-  placeOf(port: Node): Place;
-}
+/** Places of the ports of a program. A name is one place; frozen ports have one per order in which they are read, made when asked for. */
+export class PortLayout {
+  readonly inputs: PlannedValue[] = [];
+  readonly weights: PlannedValue[] = [];
+  private readonly places = new Map<string, Place>();
+  private inputBytes = 0;
 
-/** Places of all ports of all stages; a name is one place. */
-export function layoutPorts(stages: readonly Stage[], storage: ProgramStorage): PortLayout {
-  const places = new Map<string, Place>();
-  const inputs: PlannedValue[] = [];
-  const weights: PlannedValue[] = [];
-  let inputBytes = 0;
-  for (const node of stages.flatMap((s) => s.graph.nodes)) {
-    if (node.op !== "port" || places.has(portName(node))) continue;
+  constructor(
+    stages: readonly Stage[],
+    private readonly storage: ProgramStorage,
+  ) {
+    for (const node of stages.flatMap((s) => s.graph.nodes)) {
+      if (node.op === "port" && portRole(node) === "input") this.placeInput(node);
+    }
+  }
+
+  private placeInput(node: Node): void {
+    const name = portName(node);
+    const type = node.type as TensorType;
+    if (this.places.has(name) || sliceOf(this.storage, name) !== undefined) return;
+    const place = { buffer: "inputs", offset: this.inputBytes, size: tensorBytes(type), dtype: type.dtype };
+    this.inputBytes += alignUp(place.size, slot);
+    this.inputs.push({ name, dtype: type.dtype, shape: type.shape, buffer: place.buffer, offset: place.offset });
+    this.places.set(name, place);
+  }
+
+  /** The buffer that a port is read from, whatever the order. */
+  bufferOf(node: Node): string {
+    return (
+      sliceOf(this.storage, portName(node))?.buffer ??
+      (portRole(node) === "input" ? "inputs" : `weight:${portName(node)}`)
+    );
+  }
+
+  placeOf(node: Node, order: AxisOrder): Place {
     const name = portName(node);
     const { dtype, shape } = node.type as TensorType;
     const size = tensorBytes(node.type as TensorType);
-    const slice = sliceOf(storage, name);
-    if (slice !== undefined) {
-      places.set(name, { buffer: slice.buffer, offset: 4 * slice.offset, size, dtype });
-      continue;
-    }
-    const isInput = portRole(node) === "input";
-    const place = { buffer: isInput ? "inputs" : `weight:${name}`, offset: isInput ? inputBytes : 0, size, dtype };
-    if (isInput) inputBytes += alignUp(size, slot);
-    (isInput ? inputs : weights).push({ name, dtype, shape, buffer: place.buffer, offset: place.offset });
-    places.set(name, place);
+    const slice = sliceOf(this.storage, name);
+    if (slice !== undefined) return { buffer: slice.buffer, offset: 4 * slice.offset, size, dtype };
+    const key = portRole(node) === "input" || isRowMajor(order) ? name : `${name}:${order.join()}`;
+    const known = this.places.get(key);
+    if (known !== undefined) return known;
+    const place = { buffer: `weight:${key}`, offset: 0, size, dtype };
+    this.places.set(key, place);
+    this.weights.push({ name, dtype, shape, buffer: place.buffer, offset: 0, ...(key === name ? {} : { order }) });
+    return place;
   }
-  const buffers: BufferSpec[] = weights.map((w) => ({
-    name: w.buffer,
-    bytes: alignUp(places.get(w.name)!.size, slot),
-  }));
-  for (const { name, size } of storage.buffers) buffers.push({ name, bytes: alignUp(4 * size, slot) });
-  if (inputBytes > 0) buffers.push({ name: "inputs", bytes: inputBytes });
-  return { buffers, inputs, weights, placeOf: (port) => places.get(portName(port))! };
+
+  buffers(): BufferSpec[] {
+    const buffers = this.weights.map(
+      ({ buffer: name, dtype, shape }): BufferSpec => ({
+        name,
+        bytes: alignUp(tensorBytes({ kind: "tensor", dtype, shape }), slot),
+      }),
+    );
+    for (const { name, size } of this.storage.buffers) buffers.push({ name, bytes: alignUp(4 * size, slot) });
+    if (this.inputBytes > 0) buffers.push({ name: "inputs", bytes: this.inputBytes });
+    return buffers;
+  }
 }
 
 export interface StageOutput {

@@ -49,6 +49,8 @@ export interface PlannedValue {
   readonly shape: readonly number[];
   readonly buffer: string;
   readonly offset: number;
+  /** Weights: axes of `shape` in the order in which they are laid out, outermost first; row-major without it. */
+  readonly order?: readonly number[];
 }
 
 export interface PlannedStage {

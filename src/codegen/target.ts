@@ -25,6 +25,8 @@ export interface Target {
   readonly workgroup: number;
   /** Invocations that keep the device busy: register tiles shrink until a contraction has that many. */
   readonly parallelism: number;
+  /** How values are laid out that only kernels see: `inner-major` keeps tokens innermost (see `order.ts`), at the cost of a second copy of weights. */
+  readonly layout: "row-major" | "inner-major";
 }
 
 /** The limits that every WebGPU device has. */
@@ -44,10 +46,18 @@ export const defaultTarget: Target = {
   features: [],
   workgroup: 64,
   parallelism: 4096,
+  layout: "row-major",
 };
 
 /** A software driver (lavapipe, SwiftShader). */
-export const cpuTarget: Target = { kind: "cpu", limits: defaultLimits, features: [], workgroup: 16, parallelism: 64 };
+export const cpuTarget: Target = {
+  kind: "cpu",
+  limits: defaultLimits,
+  features: [],
+  workgroup: 16,
+  parallelism: 64,
+  layout: "inner-major",
+};
 
 /** The target of an adapter: a preset by kind. Kernels stay within the default limits, so that plans are portable. */
 export function targetOf(facts: { readonly software: boolean; readonly features?: readonly string[] }): Target {

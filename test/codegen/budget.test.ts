@@ -25,8 +25,8 @@ describe.each([cpuTarget, defaultTarget])("training step on a $kind target", (ta
     expect(used(again)).toEqual(used(generated));
   });
 
-  it("fits into 10 MB", () => {
-    expect(plan.peakBytes).toBeLessThan(10e6);
+  it("fits into 13 MB", () => {
+    expect(plan.peakBytes).toBeLessThan(13e6);
   });
 
   it("stays within the default limits, and arena ranges of a dispatch do not overlap", () => {

@@ -116,7 +116,7 @@ describe("limits", () => {
     const w = k.cast(k.port("W", "weight", "bf16", [12, 16]), "f32");
     const graph = k.finish([{ name: "y", node: k.einsum("ti,oi->to", x, w) }]);
     const generated = generate([{ name: "forward", graph }], noStorage, cpuTarget);
-    expect(generated.plan.buffers.find((b) => b.name === "weight:W")!.bytes).toBe(512);
+    expect(generated.plan.buffers.find((b) => b.name.startsWith("weight:W"))!.bytes).toBe(512);
     const feeds = { x: feedsFor(graph).x!, W: Float32Array.from({ length: 192 }, (_v, i) => (i % 17) / 16) };
     const got = new Simulation(generated).run("forward", feeds);
     expect(difference(got.y!, evaluate(graph, feeds).y!.data)).toBeLessThan(1e-6);

@@ -3,7 +3,8 @@ import type { Generated } from "../../src/codegen/index.ts";
 import { interpret } from "../../src/codegen/index.ts";
 import type { KernelIR } from "../../src/codegen/kernel.ts";
 import type { PlannedValue } from "../../src/codegen/plan.ts";
-import { type DType, sizeOf } from "../../src/ir/types.ts";
+import { forEachIndex } from "../../src/ir/ops/common.ts";
+import { type DType, sizeOf, stridesOf } from "../../src/ir/types.ts";
 
 export type Feeds = Readonly<Record<string, ArrayLike<number>>>;
 
@@ -22,6 +23,19 @@ export function wordsOf(data: ArrayLike<number>, dtype: DType): Uint32Array {
 export function numbersOf(words: Uint32Array, dtype: DType): Float64Array {
   if (dtype === "f32") return Float64Array.from(new Float32Array(words.slice().buffer));
   return Float64Array.from(words, (w) => (dtype === "i32" ? w | 0 : w));
+}
+
+function inOrder(data: ArrayLike<number>, shape: readonly number[], order: readonly number[]): Float64Array {
+  const strides = stridesOf(shape);
+  const result = new Float64Array(data.length);
+  forEachIndex(
+    order.map((axis) => shape[axis]!),
+    order.map((axis) => strides[axis]!),
+    (position, offset) => {
+      result[position] = data[offset]!;
+    },
+  );
+  return result;
 }
 
 /** Memory of a plan; storage starts as `storage` says. */
@@ -44,7 +58,9 @@ export class Simulation {
   run(stageName: string, feeds: Feeds): Record<string, Float64Array> {
     const { plan, kernels } = this.generated;
     for (const port of [...plan.inputs, ...plan.weights]) {
-      if (feeds[port.name] !== undefined) this.write(port, wordsOf(feeds[port.name]!, port.dtype));
+      const data = feeds[port.name];
+      if (data === undefined) continue;
+      this.write(port, wordsOf(port.order === undefined ? data : inOrder(data, port.shape, port.order), port.dtype));
     }
     const stage = plan.stages.find((s) => s.name === stageName)!;
     for (const dispatch of stage.dispatches) {

@@ -1,10 +1,11 @@
 /** What a schedule makes of a unit: the statements of one body, the tensors it uses, how many workgroups it wants. */
 import type { Graph } from "../../ir/graph.ts";
-import { sizeOf, type TensorType } from "../../ir/types.ts";
+import type { TensorType } from "../../ir/types.ts";
 import type { Affine } from "../affine.ts";
 import { Emitter, type TensorUse } from "../emitter.ts";
 import type { Unit } from "../fuse.ts";
 import { binary, type Expr, type SharedArray, type Statement, sizeLiteral, u32 } from "../kernel.ts";
+import type { AxisOrder } from "../order.ts";
 import type { Target } from "../target.ts";
 
 export interface Body {
@@ -23,17 +24,14 @@ export interface ScheduleContext {
   readonly unit: Unit;
   readonly uses: readonly number[];
   readonly emitter: Emitter;
+  /** In what order the axes of stored values are in memory. */
+  readonly orderOf: (node: number) => AxisOrder;
+  /** That of the values of the unit's own domain. */
+  readonly order: AxisOrder;
 }
 
-export function contextOf(
-  graph: Graph,
-  target: Target,
-  unit: Unit,
-  uses: readonly number[],
-  inMemory: (node: number) => boolean,
-): ScheduleContext {
-  return { graph, target, unit, uses, emitter: new Emitter(graph, inMemory, uses) };
-}
+/** An emitter for trying out how something would be read. */
+export const probeOf = (c: ScheduleContext): Emitter => new Emitter(c.graph, c.emitter.isInMemory, c.uses, c.orderOf);
 
 /** Index of the workgroup within the body; the wrapper of a grouped kernel gives it. */
 export const blockIndex: Expr = { kind: "variable", name: "block", type: "u32", lanes: 1 };
@@ -71,5 +69,3 @@ export function opNames(c: ScheduleContext): string {
 
 const isStoredElsewhere = (c: ScheduleContext, id: number): boolean =>
   c.graph.nodes[id]!.op === "port" || c.emitter.tensors.some((t) => t.node === id && !t.writes);
-
-export const rowMajorSize = sizeOf;

@@ -9,11 +9,12 @@
  */
 import { sizeOf } from "../../ir/types.ts";
 import { type Affine, add, atLane, constant, delinearize, hasLane, scale } from "../affine.ts";
-import { Emitter, lane, type Val } from "../emitter.ts";
+import { lane, type Val } from "../emitter.ts";
 import { type ContractionForm, contractionForm } from "../forms.ts";
 import { type Accumulator, accumulatorsOf } from "../fuse.ts";
-import { binary, type Expr, f32, lanesOf, type Statement, sizeLiteral, u32 } from "../kernel.ts";
-import { type Body, opNames, perInvocation, type ScheduleContext } from "./body.ts";
+import { binary, type Expr, f32, lanesOf, sizeLiteral, u32 } from "../kernel.ts";
+import { countLoads } from "../loads.ts";
+import { type Body, blockIndex, opNames, perInvocation, probeOf, type ScheduleContext } from "./body.ts";
 import { chooseTile, type Tile } from "./tile.ts";
 
 interface Contraction {
@@ -31,22 +32,31 @@ interface Contraction {
 interface Place {
   readonly batch: readonly Affine[];
   readonly rows: readonly (readonly Affine[])[];
+  /** Four rows each, by the lane; used where `rowsGroup`. */
+  readonly rowGroups: readonly (readonly Affine[])[];
   readonly columns: readonly (readonly Affine[])[];
 }
 
+/** Read four at once along the contracted axis, along the tile's own axis (rows; columns are in vectors anyway), or one by one. */
 type Along = "inner" | "own" | "none";
 
+/** Elements of a tile: more would spill registers. */
+const largestTile = 64;
+const unrolledTile = 16;
+/** How much longer it takes to read along the contracted axis than the count of loads says. */
+const unrollCost = 1.5;
+
 export function scheduleContraction(c: ScheduleContext): Body {
-  const { graph, unit, emitter, target, uses } = c;
+  const { graph, unit, emitter, uses } = c;
   const einsums = unit.members.filter((id) => graph.nodes[id]!.op === "einsum");
   const accumulators = accumulatorsOf(graph, uses, einsums);
-  const form = contractionForm(graph, einsums[0]!);
+  const form = contractionForm(graph, einsums[0]!, insideAxis(c));
   const size = (axes: readonly number[]): number => sizeOf(axes.map((axis) => unit.shape[axis]!));
   const extents = [size(form.batch), size(form.rows), size(form.columns)] as const;
   const wide = extents[2] % 4 === 0;
-  const tile = chooseTile(target, extents, accumulators.length, wide);
-  const k: Contraction = { c, form, accumulators, tile, extents, wide };
-  const tiles = [extents[0], Math.ceil(extents[1] / tile.rows), Math.ceil(extents[2] / tile.columns)] as const;
+  const k = withTile({ c, form, accumulators, extents, wide });
+  const { tile } = k;
+  const tiles = tilesOf(k);
   const workgroups = perInvocation(c, tiles[0] * tiles[1] * tiles[2], (at) => emitTile(k, tiles, at));
   const segments = accumulators.map((a) => `${a.einsums.length} product${a.einsums.length > 1 ? "s" : ""}`).join(", ");
   const doc = [
@@ -54,6 +64,31 @@ export function scheduleContraction(c: ScheduleContext): Body {
   ];
   const name = `contract_${tile.rows}x${tile.columns}`;
   return { name, doc, statements: emitter.body, tensors: emitter.tensors, workgroups, shared: [] };
+}
+
+/** Chooses the tile. Where four contracted elements are taken in a turn the text is four times as long, so that the tile is smaller. */
+function withTile(parts: Omit<Contraction, "tile">): Contraction {
+  const { c, extents, accumulators, wide } = parts;
+  const choose = (most: number): Tile => chooseTile(c.target, extents, accumulators.length, wide, most);
+  const k: Contraction = { ...parts, tile: choose(largestTile) };
+  const probe = probeOf(c);
+  const trial: Contraction = { ...k, c: { ...c, emitter: probe } };
+  const place = placeOf(trial, tilesOf(trial), probe.index(blockIndex, Number.MAX_SAFE_INTEGER));
+  const unrolls = accumulators
+    .flatMap((a) => a.einsums)
+    .some((einsum) => segmentOf(trial, einsum, place).ways.step > 1);
+  return unrolls ? { ...k, tile: choose(unrolledTile) } : k;
+}
+
+const tilesOf = ({ extents, tile }: Contraction): readonly [number, number, number] => [
+  extents[0],
+  Math.ceil(extents[1] / tile.rows),
+  Math.ceil(extents[2] / tile.columns),
+];
+
+/** The axis that is innermost in memory, of more than one element. */
+function insideAxis(c: ScheduleContext): number {
+  return [...c.order].reverse().find((axis) => c.unit.shape[axis]! > 1) ?? c.unit.shape.length - 1;
 }
 
 /** Axis indices of a flat position along some axes of the result. */
@@ -95,7 +130,14 @@ function placeOf(k: Contraction, tiles: readonly [number, number, number], at: A
     );
   };
   const run = (count: number): number[] => Array.from({ length: count }, (_unused, i) => i);
-  const rows = run(tile.rows).map((i) => clamped(add(scale(rowTile, tile.rows), constant(i)), extents[1]));
+  const groups = run(k.tile.rows / 4).map((g) =>
+    clamped(add(scale(rowTile, tile.rows / 4), constant(g)), extents[1] / 4),
+  );
+  const rows = run(tile.rows).map((i) =>
+    rowsGroup(k)
+      ? add(scale(groups[Math.floor(i / 4)]!, 4), constant(i % 4))
+      : clamped(add(scale(rowTile, tile.rows), constant(i)), extents[1]),
+  );
   const vectors = k.wide ? tile.columns / 4 : tile.columns;
   const columns = run(vectors).map((j) => {
     const position = clamped(add(scale(columnTile, vectors), constant(j)), k.wide ? extents[2] / 4 : extents[2]);
@@ -104,18 +146,22 @@ function placeOf(k: Contraction, tiles: readonly [number, number, number], at: A
   return {
     batch: along(k, k.form.batch, batch),
     rows: rows.map((row) => along(k, k.form.rows, row)),
+    rowGroups: groups.map((group) => along(k, k.form.rows, add(scale(group, 4), lane))),
     columns: columns.map((column) => along(k, k.form.columns, column)),
   };
 }
 
-/** Index in the domain of the unit. */
-function domainIndex(k: Contraction, place: Place, i: number, j: number): Affine[] {
+/** Whether rows can be read four at a time. */
+const rowsGroup = ({ tile, extents }: Contraction): boolean => tile.rows % 4 === 0 && extents[1] % 4 === 0;
+
+/** Index in the domain of the unit of a row (or of the group of four that it is in) and a column. */
+function domainIndex(k: Contraction, place: Place, i: number, j: number, grouped = false): Affine[] {
   const index: Affine[] = [];
   k.form.batch.forEach((axis, n) => {
     index[axis] = place.batch[n]!;
   });
   k.form.rows.forEach((axis, n) => {
-    index[axis] = place.rows[i]![n]!;
+    index[axis] = grouped ? place.rowGroups[Math.floor(i / 4)]![n]! : place.rows[i]![n]!;
   });
   k.form.columns.forEach((axis, n) => {
     index[axis] = place.columns[j]![n]!;
@@ -123,24 +169,43 @@ function domainIndex(k: Contraction, place: Place, i: number, j: number): Affine
   return index;
 }
 
+/** One einsum of the sum: how its operands are indexed and read. */
+interface Segment {
+  readonly form: ContractionForm;
+  /** Number of contracted elements. */
+  readonly length: number;
+  readonly ways: { readonly row: Along; readonly column: Along; readonly step: number };
+  row(i: number, inner: Affine, grouped?: boolean): readonly Affine[];
+  column(j: number, inner: Affine): readonly Affine[];
+}
+
+function segmentOf(k: Contraction, einsum: number, place: Place): Segment {
+  const form = contractionForm(k.c.graph, einsum, insideAxis(k.c));
+  const length = sizeOf(form.inner);
+  const operand = (axes: readonly number[], domain: readonly Affine[], inner: Affine): readonly Affine[] => {
+    const contracted = delinearize(inner, form.inner);
+    return axes.map((axis) => (axis >= 0 ? domain[axis]! : contracted[-1 - axis]!));
+  };
+  const parts = {
+    form,
+    length,
+    row: (i: number, inner: Affine, grouped = false) =>
+      operand(form.rowOperand.axes, domainIndex(k, place, i, 0, grouped), inner),
+    column: (j: number, inner: Affine) => operand(form.columnOperand.axes, domainIndex(k, place, 0, j), inner),
+  };
+  return { ...parts, ways: chooseWays(k, parts) };
+}
+
 /** Adds one einsum to the accumulators. */
 function emitSegment(k: Contraction, einsum: number, place: Place, names: readonly (readonly string[])[]): void {
   const { emitter } = k.c;
-  const form = contractionForm(k.c.graph, einsum);
-  const length = sizeOf(form.inner);
-  const operand = (side: ContractionForm["rowOperand"], i: number, j: number, inner: Affine): readonly Affine[] => {
-    const domain = domainIndex(k, place, i, j);
-    const contracted = delinearize(inner, form.inner);
-    return side.axes.map((axis) => (axis >= 0 ? domain[axis]! : contracted[-1 - axis]!));
-  };
-  const rowIndex = (i: number, inner: Affine): readonly Affine[] => operand(form.rowOperand, i, 0, inner);
-  const columnIndex = (j: number, inner: Affine): readonly Affine[] => operand(form.columnOperand, 0, j, inner);
-  const ways = chooseWays(k, form, length, rowIndex, columnIndex);
-  const step = ways.step;
-  emitter.loop(u32(0), sizeLiteral(length / step), u32(1), length / step, (at) => {
+  const segment = segmentOf(k, einsum, place);
+  const { step } = segment.ways;
+  const turns = segment.length / step;
+  emitter.loop(u32(0), sizeLiteral(turns), u32(1), turns, (at) => {
     const first = scale(at, step);
-    const row = rowReader(k, form.rowOperand.node, ways.row, first, rowIndex);
-    const column = columnReader(k, form.columnOperand.node, ways.column, first, columnIndex);
+    const row = rowReader(k, segment, first);
+    const column = columnReader(k, segment, first);
     for (let kk = 0; kk < step; kk++) {
       for (let i = 0; i < place.rows.length; i++) {
         for (let j = 0; j < place.columns.length; j++) accumulate(k, names[i]![j]!, row(i, kk), column(j, kk));
@@ -159,85 +224,92 @@ const component = (e: Expr, at: number): Expr =>
 
 type Reader = (element: number, kk: number) => Expr;
 
-function rowReader(
-  k: Contraction,
-  node: number,
-  way: Along,
-  first: Affine,
-  index: (i: number, inner: Affine) => readonly Affine[],
-): Reader {
+function rowReader(k: Contraction, segment: Segment, first: Affine): Reader {
   const { emitter } = k.c;
+  const { node } = segment.form.rowOperand;
+  const read = (index: readonly Affine[]): Expr => emitter.bind(emitter.value(node, index)).expr;
   return (i, kk) => {
-    if (way === "inner") return component(emitter.bind(emitter.value(node, index(i, add(first, lane)))).expr, kk);
-    return emitter.value(node, index(i, add(first, constant(kk)))).expr;
+    if (segment.ways.row === "inner") return component(read(segment.row(i, add(first, lane))), kk);
+    const inner = add(first, constant(kk));
+    return segment.ways.row === "own"
+      ? component(read(segment.row(i, inner, true)), i % 4)
+      : read(segment.row(i, inner));
   };
 }
 
-function columnReader(
-  k: Contraction,
-  node: number,
-  way: Along,
-  first: Affine,
-  index: (j: number, inner: Affine) => readonly Affine[],
-): Reader {
+function columnReader(k: Contraction, segment: Segment, first: Affine): Reader {
   const { emitter } = k.c;
-  const atColumn = (j: number, at: number, inner: Affine): readonly Affine[] =>
-    index(j, constant(0)).map((a, axis) => {
-      const own = index(j, inner)[axis]!;
-      return hasLane(a) ? atLane(a, at) : own;
-    });
+  const { node } = segment.form.columnOperand;
   const made = new Map<string, Expr>();
+  const read = (index: readonly Affine[]): Expr => emitter.bind(emitter.value(node, index)).expr;
   return (j, kk) => {
-    const known = made.get(`${j} ${kk}`);
+    const key = `${j} ${kk}`;
+    const known = made.get(key);
     if (known !== undefined) return known;
-    let expr: Expr;
-    const inner = add(first, constant(kk));
-    if (way === "inner" && k.wide) {
-      const parts = [0, 1, 2, 3].map((at) =>
-        component(emitter.bind(emitter.value(node, atColumn(j, at, add(first, lane)))).expr, kk),
-      );
-      expr = { kind: "vector", parts, type: "f32", lanes: 4 };
-    } else if (way === "inner") {
-      return component(emitter.bind(emitter.value(node, index(j, add(first, lane)))).expr, kk);
-    } else {
-      expr = emitter.value(node, index(j, inner)).expr;
-    }
+    const expr =
+      segment.ways.column === "inner"
+        ? innerColumns(k, segment, j, first, kk, read)
+        : read(segment.column(j, add(first, constant(kk))));
     const bound = emitter.bind({ expr: k.wide ? emitter.spread(expr) : expr, depth: emitter.depth }).expr;
-    made.set(`${j} ${kk}`, bound);
+    made.set(key, bound);
     return bound;
   };
 }
 
-/** How each operand is read, and how many contracted elements one turn of the loop takes. */
-function chooseWays(
+/** A column (or four) of which four contracted elements were read at once. */
+function innerColumns(
   k: Contraction,
-  form: ContractionForm,
-  length: number,
-  rowIndex: (i: number, inner: Affine) => readonly Affine[],
-  columnIndex: (j: number, inner: Affine) => readonly Affine[],
-): { readonly row: Along; readonly column: Along; readonly step: number } {
-  const loads = (node: number, index: (inner: Affine) => readonly Affine[]): number => {
-    const probe = new Emitter(k.c.graph, k.c.emitter.isInMemory, k.c.uses);
-    probe.loop(u32(0), u32(1), u32(1), length, (at) => {
-      probe.value(node, index(length % 4 === 0 ? scale({ ...at, hi: length / 4 - 1 }, 4) : at));
-    });
-    return countLoads(probe.body);
-  };
-  if (length % 4 !== 0) return { row: "none", column: "none", step: 1 };
-  const [i, j] = [0, 0];
-  const rowInner = loads(form.rowOperand.node, (inner) => rowIndex(i, add(inner, lane)));
-  const rowPlain = loads(form.rowOperand.node, (inner) => rowIndex(i, inner));
-  const columnPlain = loads(form.columnOperand.node, (inner) => columnIndex(j, inner));
-  const columnInner = loads(form.columnOperand.node, (inner) =>
-    columnIndex(j, constant(0)).map((a, axis) => (hasLane(a) ? atLane(a, 0) : columnIndex(j, add(inner, lane))[axis]!)),
-  );
-  const row: Along = rowInner < 4 * rowPlain ? "inner" : "none";
-  const column: Along = columnInner * (k.wide ? 4 : 1) < 4 * columnPlain ? "inner" : "none";
-  return { row, column, step: row === "inner" || column === "inner" ? 4 : 1 };
+  segment: Segment,
+  j: number,
+  first: Affine,
+  kk: number,
+  read: (index: readonly Affine[]) => Expr,
+): Expr {
+  const inner = add(first, lane);
+  if (!k.wide) return component(read(segment.column(j, inner)), kk);
+  const parts = [0, 1, 2, 3].map((at) => component(read(oneColumn(segment, j, at, inner)), kk));
+  return { kind: "vector", parts, type: "f32", lanes: 4 };
 }
 
-function countLoads(body: readonly Statement[]): number {
-  return (JSON.stringify(body).match(/"kind":"load"/g) ?? []).length;
+/** Index of column `at` of a vector of columns: the lane is taken from the column and given to the contracted element. */
+function oneColumn(segment: Pick<Segment, "column">, j: number, at: number, inner: Affine): readonly Affine[] {
+  const [own, both] = [segment.column(j, constant(0)), segment.column(j, inner)];
+  return own.map((a, axis) => (hasLane(a) ? atLane(a, at) : both[axis]!));
+}
+
+/** How each operand is read, and how many contracted elements one turn of the loop takes: the fewest loads for a tile. */
+function chooseWays(k: Contraction, segment: Omit<Segment, "ways">): Segment["ways"] {
+  const { length, form } = segment;
+  const loads = (node: number, index: (inner: Affine) => readonly Affine[]): number => {
+    const probe = probeOf(k.c);
+    return countLoads(
+      probe.nested(k.c.emitter.depth, () => {
+        probe.loop(u32(0), u32(1), u32(1), Math.ceil(length / 4), (at) =>
+          probe.bind(probe.value(node, index(scale(at, 4)))),
+        );
+      }),
+    );
+  };
+  const { rows } = k.tile;
+  const vectors = k.wide ? k.tile.columns / 4 : k.tile.columns;
+  const [rowNode, columnNode] = [form.rowOperand.node, form.columnOperand.node];
+  const choices = (plain: number, own: number, inner: number): Along => {
+    const best = Math.min(plain, own, unrollCost * inner);
+    return plain === best ? "none" : own === best ? "own" : "inner";
+  };
+  const never = Number.POSITIVE_INFINITY;
+  const canUnroll = length % 4 === 0;
+  const row = choices(
+    4 * rows * loads(rowNode, (inner) => segment.row(0, inner)),
+    rowsGroup(k) ? rows * loads(rowNode, (inner) => segment.row(0, inner, true)) : never,
+    canUnroll ? rows * loads(rowNode, (inner) => segment.row(0, add(inner, lane))) : never,
+  );
+  const column = choices(
+    4 * vectors * loads(columnNode, (inner) => segment.column(0, inner)),
+    never,
+    canUnroll ? k.tile.columns * loads(columnNode, (inner) => oneColumn(segment, 0, 0, add(inner, lane))) : never,
+  );
+  return { row, column, step: row === "inner" || column === "inner" ? 4 : 1 };
 }
 
 /** The stored members at every element of the tile. */

@@ -8,10 +8,12 @@ import { type Body, opNames, perInvocation, type ScheduleContext } from "./body.
 export function scheduleMap(c: ScheduleContext): Body {
   const { emitter, unit } = c;
   const total = sizeOf(unit.shape);
-  const wide = total % 4 === 0 && (unit.shape.at(-1) ?? 1) % 4 === 0 && total >= 4 * c.target.workgroup;
+  const inMemory = c.order.map((axis) => unit.shape[axis]!);
+  const wide = (inMemory.at(-1) ?? 1) % 4 === 0 && total >= 4 * c.target.workgroup;
   const workgroups = perInvocation(c, wide ? total / 4 : total, (at) => {
     const position = wide ? add(scale(at, 4), lane) : at;
-    const index = delinearize(position, unit.shape);
+    const ordered = delinearize(position, inMemory);
+    const index = unit.shape.map((_n, axis) => ordered[c.order.indexOf(axis)]!);
     // All values before the first store: a result may take the place of an operand.
     const values = unit.stored.map((id) => ({ id, value: emitter.bind(emitter.value(id, index)).expr }));
     for (const { id, value } of values) emitter.store(id, index, value);

@@ -10,7 +10,17 @@ import { type Affine, add, delinearize, scale, variable } from "../affine.ts";
 import { lane, type Val } from "../emitter.ts";
 import { keptAxes } from "../fuse.ts";
 import { binary, type Expr, f32, type SharedArray, sizeLiteral, u32 } from "../kernel.ts";
-import { type Body, blockIndex, localIndex, opNames, perInvocation, type ScheduleContext, shapeOf } from "./body.ts";
+import { countLoads } from "../loads.ts";
+import {
+  type Body,
+  blockIndex,
+  localIndex,
+  opNames,
+  perInvocation,
+  probeOf,
+  type ScheduleContext,
+  shapeOf,
+} from "./body.ts";
 
 interface Rows {
   readonly kept: readonly number[];
@@ -31,7 +41,7 @@ export function scheduleRows(c: ScheduleContext): Body {
   const columns = sizeOf(columnShape);
   const rowShape = kept.map((axis) => unit.shape[axis]!);
   const rowCount = sizeOf(rowShape);
-  const wide = columns % 4 === 0 && columnShape.at(-1)! % 4 === 0 && unit.axes.at(-1) === unit.shape.length - 1;
+  const wide = columnShape.at(-1)! % 4 === 0 && readsWide(c, unit.axes.at(-1)!);
   const alone = target.kind === "cpu" ? rowCount >= 8 || columns <= 1024 : columns < 16;
   const rows: Rows = { kept, columns, columnShape, wide, team: alone ? 1 : target.workgroup };
   const shared: SharedArray[] = [];
@@ -62,6 +72,29 @@ function emitRow(c: ScheduleContext, rows: Rows, row: readonly Affine[], shared:
     for (const { id, value } of values) emitter.store(id, index, value);
   });
 }
+
+/** Whether four columns take fewer loads together than one by one, or fewer turns for as many. */
+function readsWide(c: ScheduleContext, axis: number): boolean {
+  const loads = (wide: boolean): number => {
+    const probe = probeOf(c);
+    const index = c.unit.shape.map((n, i) => {
+      const key = `x${i}`;
+      const at = variable(
+        key,
+        wide && i === axis ? n / 4 : n,
+        { kind: "variable", name: key, type: "u32", lanes: 1 },
+        0,
+      );
+      return wide && i === axis ? add(scale(at, 4), lane) : at;
+    });
+    const first = c.unit.members.find((id) => isReduction(c, id))!;
+    probe.bind(probe.value(c.graph.nodes[first]!.inputs[0]!, index));
+    return countLoads(probe.body);
+  };
+  return loads(true) < 4 * loads(false) * (c.order.at(-1) === axis ? 2 : 1);
+}
+
+const isReduction = (c: ScheduleContext, id: number): boolean => ["sum", "reduce_max"].includes(c.graph.nodes[id]!.op);
 
 /** Calls `make` in a loop over the columns with the index in the domain of the unit. */
 function overColumns(
@@ -147,7 +180,7 @@ function meet(
 /** The reductions of the unit in rounds: each needs only results of rounds before. */
 function phasesOf(c: ScheduleContext): number[][] {
   const { graph, unit } = c;
-  const reductions = unit.members.filter((id) => graph.nodes[id]!.op === "sum" || graph.nodes[id]!.op === "reduce_max");
+  const reductions = unit.members.filter((id) => isReduction(c, id));
   const phaseOf = new Map<number, number>();
   const memo = new Map<number, number>();
   const behind = (id: number): number => {

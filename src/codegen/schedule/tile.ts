@@ -8,18 +8,16 @@ export interface Tile {
 
 const sides = [1, 2, 4, 8];
 
-/** Elements that fit in the registers of an invocation. */
-const mostElements = 64;
-
 /**
  * Picks the tile with the best estimate of useful work per load: `rows * columns / (rows + columns)` elements are used per number loaded,
- * scaled down by idle invocations and by the part of the tiles that lies outside.
+ * scaled down by idle invocations and by the part of the tiles that lies outside. `mostElements` bounds the elements of all accumulators.
  */
 export function chooseTile(
   target: Target,
   extents: readonly [number, number, number],
   accumulators: number,
   wide: boolean,
+  mostElements: number,
 ): Tile {
   const [batch, rows, columns] = extents;
   let best: { tile: Tile; score: number } | undefined;

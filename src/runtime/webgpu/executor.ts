@@ -23,7 +23,7 @@ import {
 } from "../executor.ts";
 import { PipelineCache } from "./pipelines.ts";
 import { Recorder } from "./recorder.ts";
-import { deviceBytes, readWords, writeWords } from "./upload.ts";
+import { deviceBytes, readWords, reordered, writeWords } from "./upload.ts";
 
 export interface WebgpuOptions {
   /** Made from the device's facts unless given. */
@@ -106,11 +106,14 @@ class WebgpuInstance implements Instance {
     if (failure !== undefined) throw failure;
   }
 
-  /** Writes the data of a weight or buffer port. */
+  /** Writes the data of a weight or buffer port, in every order in which kernels read it. */
   upload(name: string, tensor: PortTensor): void {
-    const at = this.generated.plan.weights.find((w) => w.name === name);
-    if (at === undefined) return;
-    this.open.device.queue.writeBuffer(this.buffers.get(at.buffer)!, at.offset, deviceBytes(tensor, at.dtype, name));
+    for (const { buffer, dtype, shape, order, name: weight } of this.generated.plan.weights) {
+      if (weight !== name) continue;
+      const bytes = deviceBytes(tensor, dtype, name);
+      const laidOut = order === undefined ? bytes : reordered(bytes, dtype, shape, order);
+      this.open.device.queue.writeBuffer(this.buffers.get(buffer)!, 0, laidOut);
+    }
   }
 
   private slice(name: string): { buffer: GPUBuffer; offset: number; size: number } {

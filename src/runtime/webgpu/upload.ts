@@ -1,5 +1,5 @@
 /** Data of ports as a device holds it: 32-bit words, bf16 and f16 packed two to a word. */
-import type { DType } from "../../ir/types.ts";
+import { byteWidth, type DType, sizeOf, stridesOf } from "../../ir/types.ts";
 import type { PortTensor } from "../executor.ts";
 import { fromFloat32, type HostTensor, toFloat32, toInt32 } from "../tensor.ts";
 
@@ -38,6 +38,34 @@ function halves(tensor: PortTensor, dtype: "bf16" | "f16"): Uint8Array {
 function integers(tensor: PortTensor, dtype: DType, name: string): Int32Array {
   const numbers = isHost(tensor) ? toInt32(tensor, name) : Int32Array.from(tensor, (x) => x | 0);
   return dtype === "bool" ? numbers.map((x) => Number(x !== 0)) : numbers;
+}
+
+/** Row-major data with the axes in another order, outermost first. */
+export function reordered(
+  bytes: Uint8Array<ArrayBuffer>,
+  dtype: DType,
+  shape: readonly number[],
+  order: readonly number[],
+): Uint8Array<ArrayBuffer> {
+  const result = new Uint8Array(bytes.length);
+  const View = byteWidth(dtype) === 2 ? Uint16Array : Uint32Array;
+  const [from, to] = [new View(bytes.buffer, bytes.byteOffset), new View(result.buffer)];
+  const strides = stridesOf(shape);
+  const moved = order.map((axis) => strides[axis]!);
+  const extents = order.map((axis) => shape[axis]!);
+  const last = extents.length - 1;
+  const index = new Array<number>(extents.length).fill(0);
+  const count = sizeOf(shape);
+  for (let at = 0, source = 0; at < count; at++) {
+    to[at] = from[source]!;
+    for (let axis = last; axis >= 0; axis--) {
+      source += moved[axis]!;
+      if (++index[axis]! < extents[axis]!) break;
+      source -= moved[axis]! * extents[axis]!;
+      index[axis] = 0;
+    }
+  }
+  return result;
 }
 
 /** Numbers of an input as 32-bit words, written into `words` from `at`. */
