@@ -1,6 +1,15 @@
 /** Prints kernel IR as WGSL. */
 import { opRecord } from "../ir/registry.ts";
-import { childrenOf, type Expr, type KernelIR, lanesOf, type Scalar, type Statement } from "./kernel.ts";
+import {
+  childrenOf,
+  type Expr,
+  type KernelIR,
+  type KernelTensor,
+  lanesOf,
+  type Scalar,
+  type Statement,
+} from "./kernel.ts";
+import { sineText, threefryText } from "./wgsl-helpers.ts";
 
 interface BindingType {
   readonly element: "f32" | "i32" | "u32";
@@ -16,7 +25,7 @@ export function printWgsl(kernel: KernelIR): string {
 
 class Printer {
   private readonly types: readonly BindingType[];
-  private usesRandom = false;
+  private readonly helpers = new Set<string>();
 
   constructor(private readonly kernel: KernelIR) {
     this.types = kernel.bindings.map((_binding, i) => bindingType(kernel, i));
@@ -38,7 +47,7 @@ class Printer {
     }
     for (const { name, type, length } of kernel.shared)
       lines.push(`var<workgroup> ${name}: array<${type}, ${length}>;`);
-    if (this.usesRandom) lines.push(threefryText);
+    lines.push(...[...this.helpers].sort());
     lines.push(
       "",
       `@compute @workgroup_size(${kernel.workgroup})`,
@@ -136,7 +145,7 @@ class Printer {
       case "op":
         return this.op(e.op, e.args, e.type, e.lanes);
       case "random":
-        this.usesRandom = true;
+        this.helpers.add(threefryText);
         return `uniform_number(${[e.seed, e.step, e.site, e.tensor, e.counter].map((x) => this.bare(x)).join(", ")})`;
       case "load":
         return this.load(e.tensor, e.index, e.lanes);
@@ -162,6 +171,13 @@ class Printer {
       if (from === type) return texts[0]!;
       return `${typeName(type, lanes)}(${texts[0]!})`;
     }
+    if (op === "sin" || op === "cos") {
+      this.helpers.add(sineText);
+      const turned = (x: string): string => `sine(${x}, ${op === "sin" ? 0 : 1})`;
+      return lanes === 4 ? turned(texts[0]!) : `${turned(`vec4f(${texts[0]!})`)}.x`;
+    }
+    // Beyond 15 the result is 1 in f32; some drivers overflow on the way there.
+    if (op === "tanh") return `tanh(clamp(${texts[0]!}, ${lanes === 4 ? "vec4f(-15.0), vec4f(15.0)" : "-15.0, 15.0"}))`;
     if (op === "and" && lanes === 4) return `(${texts[0]!} & ${texts[1]!})`;
     const record = opRecord(op);
     if (record.wgsl === undefined) throw new Error(`${op} has no WGSL`);
@@ -177,6 +193,10 @@ class Printer {
       if (dtype === "bool") return n === 4 ? `(${text} != vec4u(0u))` : `(${text} != 0u)`;
       return element === dtype ? text : `bitcast<${typeName(dtype as Scalar, n)}>(${text})`;
     };
+    if (width === 4 && lanes === 1) {
+      const at = this.element(tensor, index, 1);
+      return typed(`${name}[(${at}) / 4u][(${at}) % 4u]`, 1);
+    }
     if (width === lanes) return typed(`${name}[${this.element(tensor, index, width)}]`, lanes);
     const parts = [0, 1, 2, 3].map((at) => typed(`${name}[${this.element(tensor, index, 1, at)}]`, 1));
     return `${typeName(dtype as Scalar, 4)}(${parts.join(", ")})`;
@@ -229,64 +249,45 @@ function literal(type: Scalar, value: number): string {
   return value < 0 ? `(${decimal})` : decimal;
 }
 
-/** The array type of a binding: wide only when every access covers four elements. */
+/**
+ * The array type of a binding: wide when some access covers four elements and every store does (single elements can be read from vectors,
+ * but written only as a whole). Packed numbers are wide only when every access is.
+ */
 function bindingType(kernel: KernelIR, binding: number): BindingType {
-  const tensors = kernel.tensors.map((t, i) => ({ ...t, i })).filter((t) => t.binding === binding);
-  const packed = tensors.every((t) => t.dtype === "bf16" || t.dtype === "f16");
+  const tensors = kernel.tensors.filter((t) => t.binding === binding);
+  const isPacked = (t: KernelTensor): boolean => t.dtype === "bf16" || t.dtype === "f16";
   const words = new Set(tensors.map((t) => (t.dtype === "f32" || t.dtype === "i32" ? t.dtype : "u32")));
   const element = words.size === 1 ? [...words][0]! : "u32";
-  const slots = new Set(tensors.map((t) => t.i));
-  const anyPacked = tensors.some((t) => t.dtype === "bf16" || t.dtype === "f16");
-  const wide = (packed || !anyPacked) && widths(kernel.body, slots).every((w) => w === 4);
-  return { element, width: wide ? (packed ? 2 : 4) : 1 };
+  const slots = new Set(kernel.tensors.flatMap((t, i) => (t.binding === binding ? [i] : [])));
+  const { loads, stores } = accesses(kernel.body, slots);
+  const all = [...loads, ...stores];
+  if (tensors.some(isPacked)) return { element, width: tensors.every(isPacked) && all.every((w) => w === 4) ? 2 : 1 };
+  return { element, width: all.includes(4) && stores.every((w) => w === 4) ? 4 : 1 };
 }
 
-function widths(body: readonly Statement[], slots: ReadonlySet<number>): number[] {
-  const found: number[] = [];
+interface Accesses {
+  readonly loads: number[];
+  readonly stores: number[];
+}
+
+/** Numbers of elements that the accesses to some tensors cover. */
+function accesses(
+  body: readonly Statement[],
+  slots: ReadonlySet<number>,
+  found: Accesses = { loads: [], stores: [] },
+): Accesses {
   const visit = (e: Expr): void => {
-    if (e.kind === "load" && slots.has(e.tensor)) found.push(e.lanes);
+    if (e.kind === "load" && slots.has(e.tensor)) found.loads.push(e.lanes);
     childrenOf(e).forEach(visit);
   };
-  const walk = (list: readonly Statement[]): void => {
-    for (const s of list) {
-      if (s.kind === "let" || s.kind === "var" || s.kind === "assign") visit(s.value);
-      if (s.kind === "for") {
-        [s.from, s.to, s.step].forEach(visit);
-        walk(s.body);
-      }
-      if (s.kind === "if") {
-        visit(s.condition);
-        walk(s.body);
-        walk(s.otherwise ?? []);
-      }
-      if (s.kind === "store" || s.kind === "store-shared") {
-        visit(s.index);
-        visit(s.value);
-        if (s.kind === "store" && slots.has(s.tensor)) found.push(lanesOf(s.value));
-      }
-    }
-  };
-  walk(body);
+  for (const s of body) {
+    if (s.kind === "let" || s.kind === "var" || s.kind === "assign") visit(s.value);
+    if (s.kind === "store" || s.kind === "store-shared") [s.index, s.value].forEach(visit);
+    if (s.kind === "store" && slots.has(s.tensor)) found.stores.push(lanesOf(s.value));
+    if (s.kind === "for") [s.from, s.to, s.step].forEach(visit);
+    if (s.kind === "if") visit(s.condition);
+    if (s.kind === "for" || s.kind === "if") accesses(s.body, slots, found);
+    if (s.kind === "if") accesses(s.otherwise ?? [], slots, found);
+  }
   return found;
 }
-
-/** Threefry-2x32, 20 rounds; the first word of the block `counter` under the key threefry(seed, step, site, tensor), in (0, 1). */
-const threefryText = `
-fn threefry(k0: u32, k1: u32, c0: u32, c1: u32) -> vec2u {
-  let keys = array<u32, 3>(k0, k1, k0 ^ k1 ^ 0x1bd11bdau);
-  var turns = array<vec4u, 2>(vec4u(13u, 15u, 26u, 6u), vec4u(17u, 29u, 16u, 24u));
-  var x = vec2u(c0 + k0, c1 + k1);
-  for (var round = 0u; round < 5u; round++) {
-    for (var i = 0u; i < 4u; i++) {
-      let turn = turns[round & 1u][i];
-      x.x += x.y;
-      x.y = ((x.y << turn) | (x.y >> (32u - turn))) ^ x.x;
-    }
-    x += vec2u(keys[(round + 1u) % 3u], keys[(round + 2u) % 3u] + round + 1u);
-  }
-  return x;
-}
-fn uniform_number(seed: u32, step: u32, site: u32, tensor: u32, counter: u32) -> f32 {
-  let key = threefry(seed, step, site, tensor);
-  return (f32(threefry(key.x, key.y, counter, 0u).x >> 9u) + 0.5) * 1.1920928955078125e-7;
-}`;

@@ -49,6 +49,17 @@ describe("kernels on a device", () => {
     expect(await gap(graph, inputs)).toBeLessThan(1e-4);
   });
 
+  it("give sines and cosines of large angles", async () => {
+    const k = new Builder("angles");
+    const x = k.port("x", "input", "f32", [64]);
+    const graph = k.finish([
+      { name: "sine", node: k.add("sin", [x]) },
+      { name: "cosine", node: k.add("cos", [x]) },
+    ]);
+    const angles = Float32Array.from({ length: 64 }, (_v, i) => (i - 20) * 97.13);
+    expect(await gap(graph, { x: angles })).toBeLessThan(2e-6);
+  });
+
   it("expand bf16 weights exactly", async () => {
     const k = new Builder("bf16");
     const w = k.cast(k.port("W", "weight", "bf16", [4, 8]), "f32");

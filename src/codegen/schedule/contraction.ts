@@ -26,6 +26,8 @@ interface Contraction {
   readonly extents: readonly [number, number, number];
   /** Columns come in vectors of four. */
   readonly wide: boolean;
+  /** A turn of the loop takes four contracted elements, where their number allows. */
+  readonly unrolled: boolean;
 }
 
 /** Where a tile is: indices of the batch axes, of every row and of every column (or vector of columns, by the lane). */
@@ -43,7 +45,7 @@ type Along = "inner" | "own" | "none";
 /** Elements of a tile: more would spill registers. */
 const largestTile = 64;
 const unrolledTile = 16;
-/** How much longer it takes to read along the contracted axis than the count of loads says. */
+/** How much slower an unrolled loop is than its loads say: measured on software drivers. */
 const unrollCost = 1.5;
 
 export function scheduleContraction(c: ScheduleContext): Body {
@@ -66,18 +68,24 @@ export function scheduleContraction(c: ScheduleContext): Body {
   return { name, doc, statements: emitter.body, tensors: emitter.tensors, workgroups, shared: [] };
 }
 
-/** Chooses the tile. Where four contracted elements are taken in a turn the text is four times as long, so that the tile is smaller. */
-function withTile(parts: Omit<Contraction, "tile">): Contraction {
+/**
+ * Chooses the tile, and whether a turn of the loop takes four contracted elements: that lets operands be read along the contracted axis,
+ * but the text is four times as long, so that the tile is smaller. The fewer loads per product win.
+ */
+function withTile(parts: Omit<Contraction, "tile" | "unrolled">): Contraction {
   const { c, extents, accumulators, wide } = parts;
-  const choose = (most: number): Tile => chooseTile(c.target, extents, accumulators.length, wide, most);
-  const k: Contraction = { ...parts, tile: choose(largestTile) };
-  const probe = probeOf(c);
-  const trial: Contraction = { ...k, c: { ...c, emitter: probe } };
-  const place = placeOf(trial, tilesOf(trial), probe.index(blockIndex, Number.MAX_SAFE_INTEGER));
-  const unrolls = accumulators
-    .flatMap((a) => a.einsums)
-    .some((einsum) => segmentOf(trial, einsum, place).ways.step > 1);
-  return unrolls ? { ...k, tile: choose(unrolledTile) } : k;
+  const variant = (unrolled: boolean): { k: Contraction; cost: number } => {
+    const tile = chooseTile(c.target, extents, accumulators.length, wide, unrolled ? unrolledTile : largestTile);
+    const k: Contraction = { ...parts, tile, unrolled };
+    const probe = probeOf(c);
+    const trial: Contraction = { ...k, c: { ...c, emitter: probe } };
+    const place = placeOf(trial, tilesOf(trial), probe.index(blockIndex, Number.MAX_SAFE_INTEGER));
+    const segments = accumulators.flatMap((a) => a.einsums).map((einsum) => segmentOf(trial, einsum, place));
+    const loads = segments.reduce((sum, s) => sum + s.length * s.loads, 0);
+    return { k, cost: (loads * (unrolled ? unrollCost : 1)) / (tile.rows * tile.columns) };
+  };
+  const [plain, unrolled] = [variant(false), variant(true)];
+  return unrolled.cost < plain.cost ? unrolled.k : plain.k;
 }
 
 const tilesOf = ({ extents, tile }: Contraction): readonly [number, number, number] => [
@@ -170,13 +178,20 @@ function domainIndex(k: Contraction, place: Place, i: number, j: number, grouped
 }
 
 /** One einsum of the sum: how its operands are indexed and read. */
-interface Segment {
+interface Segment extends Operands {
+  readonly row: Along;
+  readonly column: Along;
+  /** Contracted elements per turn of the loop. */
+  readonly step: number;
+  /** Loads of a tile per contracted element. */
+  readonly loads: number;
+}
+
+interface Operands {
   readonly form: ContractionForm;
-  /** Number of contracted elements. */
   readonly length: number;
-  readonly ways: { readonly row: Along; readonly column: Along; readonly step: number };
-  row(i: number, inner: Affine, grouped?: boolean): readonly Affine[];
-  column(j: number, inner: Affine): readonly Affine[];
+  rowIndex(i: number, inner: Affine, grouped?: boolean): readonly Affine[];
+  columnIndex(j: number, inner: Affine): readonly Affine[];
 }
 
 function segmentOf(k: Contraction, einsum: number, place: Place): Segment {
@@ -189,18 +204,18 @@ function segmentOf(k: Contraction, einsum: number, place: Place): Segment {
   const parts = {
     form,
     length,
-    row: (i: number, inner: Affine, grouped = false) =>
+    rowIndex: (i: number, inner: Affine, grouped = false) =>
       operand(form.rowOperand.axes, domainIndex(k, place, i, 0, grouped), inner),
-    column: (j: number, inner: Affine) => operand(form.columnOperand.axes, domainIndex(k, place, 0, j), inner),
+    columnIndex: (j: number, inner: Affine) => operand(form.columnOperand.axes, domainIndex(k, place, 0, j), inner),
   };
-  return { ...parts, ways: chooseWays(k, parts) };
+  return { ...parts, ...chooseWays(k, parts) };
 }
 
 /** Adds one einsum to the accumulators. */
 function emitSegment(k: Contraction, einsum: number, place: Place, names: readonly (readonly string[])[]): void {
   const { emitter } = k.c;
   const segment = segmentOf(k, einsum, place);
-  const { step } = segment.ways;
+  const { step } = segment;
   const turns = segment.length / step;
   emitter.loop(u32(0), sizeLiteral(turns), u32(1), turns, (at) => {
     const first = scale(at, step);
@@ -229,11 +244,11 @@ function rowReader(k: Contraction, segment: Segment, first: Affine): Reader {
   const { node } = segment.form.rowOperand;
   const read = (index: readonly Affine[]): Expr => emitter.bind(emitter.value(node, index)).expr;
   return (i, kk) => {
-    if (segment.ways.row === "inner") return component(read(segment.row(i, add(first, lane))), kk);
+    if (segment.row === "inner") return component(read(segment.rowIndex(i, add(first, lane))), kk);
     const inner = add(first, constant(kk));
-    return segment.ways.row === "own"
-      ? component(read(segment.row(i, inner, true)), i % 4)
-      : read(segment.row(i, inner));
+    return segment.row === "own"
+      ? component(read(segment.rowIndex(i, inner, true)), i % 4)
+      : read(segment.rowIndex(i, inner));
   };
 }
 
@@ -247,9 +262,9 @@ function columnReader(k: Contraction, segment: Segment, first: Affine): Reader {
     const known = made.get(key);
     if (known !== undefined) return known;
     const expr =
-      segment.ways.column === "inner"
+      segment.column === "inner"
         ? innerColumns(k, segment, j, first, kk, read)
-        : read(segment.column(j, add(first, constant(kk))));
+        : read(segment.columnIndex(j, add(first, constant(kk))));
     const bound = emitter.bind({ expr: k.wide ? emitter.spread(expr) : expr, depth: emitter.depth }).expr;
     made.set(key, bound);
     return bound;
@@ -266,50 +281,50 @@ function innerColumns(
   read: (index: readonly Affine[]) => Expr,
 ): Expr {
   const inner = add(first, lane);
-  if (!k.wide) return component(read(segment.column(j, inner)), kk);
+  if (!k.wide) return component(read(segment.columnIndex(j, inner)), kk);
   const parts = [0, 1, 2, 3].map((at) => component(read(oneColumn(segment, j, at, inner)), kk));
   return { kind: "vector", parts, type: "f32", lanes: 4 };
 }
 
 /** Index of column `at` of a vector of columns: the lane is taken from the column and given to the contracted element. */
-function oneColumn(segment: Pick<Segment, "column">, j: number, at: number, inner: Affine): readonly Affine[] {
-  const [own, both] = [segment.column(j, constant(0)), segment.column(j, inner)];
+function oneColumn(segment: Operands, j: number, at: number, inner: Affine): readonly Affine[] {
+  const [own, both] = [segment.columnIndex(j, constant(0)), segment.columnIndex(j, inner)];
   return own.map((a, axis) => (hasLane(a) ? atLane(a, at) : both[axis]!));
 }
 
-/** How each operand is read, and how many contracted elements one turn of the loop takes: the fewest loads for a tile. */
-function chooseWays(k: Contraction, segment: Omit<Segment, "ways">): Segment["ways"] {
-  const { length, form } = segment;
+/** How each operand is read: the fewest loads for a tile. */
+function chooseWays(k: Contraction, operands: Operands): Pick<Segment, "row" | "column" | "step" | "loads"> {
+  const { length, form } = operands;
   const loads = (node: number, index: (inner: Affine) => readonly Affine[]): number => {
     const probe = probeOf(k.c);
-    return countLoads(
-      probe.nested(k.c.emitter.depth, () => {
-        probe.loop(u32(0), u32(1), u32(1), Math.ceil(length / 4), (at) =>
-          probe.bind(probe.value(node, index(scale(at, 4)))),
-        );
-      }),
-    );
+    const body = probe.nested(k.c.emitter.depth, () => {
+      probe.loop(u32(0), u32(1), u32(1), Math.ceil(length / 4), (at) =>
+        probe.bind(probe.value(node, index(scale(at, 4)))),
+      );
+    });
+    return countLoads(body);
   };
-  const { rows } = k.tile;
-  const vectors = k.wide ? k.tile.columns / 4 : k.tile.columns;
+  const { rows, columns } = k.tile;
   const [rowNode, columnNode] = [form.rowOperand.node, form.columnOperand.node];
-  const choices = (plain: number, own: number, inner: number): Along => {
-    const best = Math.min(plain, own, unrollCost * inner);
-    return plain === best ? "none" : own === best ? "own" : "inner";
-  };
+  const unrolled = k.unrolled && length % 4 === 0;
   const never = Number.POSITIVE_INFINITY;
-  const canUnroll = length % 4 === 0;
-  const row = choices(
-    4 * rows * loads(rowNode, (inner) => segment.row(0, inner)),
-    rowsGroup(k) ? rows * loads(rowNode, (inner) => segment.row(0, inner, true)) : never,
-    canUnroll ? rows * loads(rowNode, (inner) => segment.row(0, add(inner, lane))) : never,
-  );
-  const column = choices(
-    4 * vectors * loads(columnNode, (inner) => segment.column(0, inner)),
-    never,
-    canUnroll ? k.tile.columns * loads(columnNode, (inner) => oneColumn(segment, 0, 0, add(inner, lane))) : never,
-  );
-  return { row, column, step: row === "inner" || column === "inner" ? 4 : 1 };
+  const row = fewest({
+    none: rows * loads(rowNode, (inner) => operands.rowIndex(0, inner)),
+    own: rowsGroup(k) ? (rows / 4) * loads(rowNode, (inner) => operands.rowIndex(0, inner, true)) : never,
+    inner: unrolled ? (rows / 4) * loads(rowNode, (inner) => operands.rowIndex(0, add(inner, lane))) : never,
+  });
+  const column = fewest({
+    none: (k.wide ? columns / 4 : columns) * loads(columnNode, (inner) => operands.columnIndex(0, inner)),
+    own: never,
+    inner: unrolled ? (columns / 4) * loads(columnNode, (inner) => oneColumn(operands, 0, 0, add(inner, lane))) : never,
+  });
+  return { row: row.way, column: column.way, step: unrolled ? 4 : 1, loads: row.loads + column.loads };
+}
+
+function fewest(loads: Readonly<Record<Along, number>>): { way: Along; loads: number } {
+  const ways: readonly Along[] = ["none", "own", "inner"];
+  const way = ways.reduce((best, next) => (loads[next] < loads[best] ? next : best));
+  return { way, loads: loads[way] };
 }
 
 /** The stored members at every element of the tile. */
