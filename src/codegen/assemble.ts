@@ -1,27 +1,17 @@
 /**
- * Makes one kernel of one or more bodies. Tensors become bindings: one per place in memory, several in one binding when their ranges
- * overlap, when they are scalars of the input buffer, or when there would be more bindings than the target allows.
+ * Makes the kernel and the bindings of a dispatch. All parts have one canonical body; a tensor of the body is in the same buffer for all of
+ * them, at a place that is a word of the part. A buffer is one binding, over everything that the parts touch of it; only where that is more
+ * than a binding may hold its tensors are bound one by one.
  */
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { byteWidth, type DType } from "../ir/types.ts";
-import type { TensorUse } from "./emitter.ts";
-import {
-  binary,
-  type Expr,
-  type KernelBinding,
-  type KernelIR,
-  type KernelTensor,
-  mapExpr,
-  mapStatements,
-  type Statement,
-  sizeLiteral,
-  u32,
-} from "./kernel.ts";
+import type { Canonical } from "./canonical.ts";
+import { type KernelBinding, type KernelIR, type KernelTensor, mostParts, partWords } from "./kernel.ts";
 import { alignUp, type BoundRange } from "./plan.ts";
 import type { Body } from "./schedule/body.ts";
 import type { Target } from "./target.ts";
 
-/** Where a value is, in bytes. */
+/** Where a value is, in bytes; `offset` is a multiple of 256. */
 export interface Place {
   readonly buffer: string;
   readonly offset: number;
@@ -29,182 +19,124 @@ export interface Place {
   readonly dtype: DType;
 }
 
+/** A body with the places of its tensors. */
+export interface Part {
+  readonly body: Body;
+  readonly canonical: Canonical;
+  readonly places: readonly Place[];
+}
+
 interface Range {
-  buffer: string;
-  offset: number;
-  end: number;
-  writes: boolean;
+  readonly buffer: string;
+  readonly offset: number;
+  readonly end: number;
+  readonly writes: boolean;
 }
 
 export interface Assembled {
-  readonly kernel: Omit<KernelIR, "sizes">;
+  readonly kernel: KernelIR;
   readonly bindings: readonly BoundRange[];
+  /** The uniform block. */
+  readonly sizes: readonly number[];
   readonly workgroups: number;
 }
 
-/** Buffers that are always bound for writing, since parts of them are written by other dispatches of the pass or by this one. */
-const isWritable = (buffer: string): boolean => buffer === "arena" || buffer === "outputs";
-
-export function assemble(bodies: readonly Body[], placeOf: (use: TensorUse) => Place, target: Target): Assembled {
-  const uses = bodies.flatMap((body) => body.tensors.map((t) => ({ ...t, place: placeOf(t) })));
-  const ranges = bindRanges(
-    uses.map(({ place, writes }) => ({
-      buffer: place.buffer,
-      offset: place.offset,
-      end: place.offset + place.size,
-      writes,
-    })),
-    target,
-  );
-  const holder = (place: Place): number =>
-    ranges.findIndex(
-      (r) => r.buffer === place.buffer && r.offset <= place.offset && place.offset + place.size <= r.end,
-    );
-  const shares = ranges.map(
-    (r) =>
-      new Set(uses.filter((u) => ranges[holder(u.place)] === r).map((u) => `${u.place.offset} ${u.place.dtype}`)).size >
-      1,
-  );
-  const tensors = uses.map(({ place }, i): KernelTensor => {
-    const binding = holder(place);
-    const elements = (place.offset - ranges[binding]!.offset) / byteWidth(place.dtype);
-    return { name: `t${i}`, dtype: place.dtype, binding, base: shares[binding] ? sizeLiteral(elements) : u32(0) };
+export function assemble(parts: readonly Part[], target: Target): Assembled {
+  const { body, canonical } = parts[0]!;
+  const slots = body.tensors.map((tensor, i): Range => {
+    const places = parts.map((part) => part.places[i]!);
+    const offset = Math.min(...places.map((p) => p.offset));
+    const end = Math.max(...places.map((p) => p.offset + p.size));
+    return { buffer: places[0]!.buffer, offset, end, writes: tensor.writes };
   });
-  const written = new Set(ranges.filter((r) => r.writes).map((r) => r.buffer));
-  const bindings = ranges.map(
-    (r): BoundRange => ({
-      buffer: r.buffer,
-      offset: r.offset,
-      size: alignUp(r.end - r.offset, 16),
-      access: isWritable(r.buffer) || written.has(r.buffer) ? "read_write" : "read",
-    }),
-  );
-  const kernel = {
-    doc: bodies.flatMap((body, i) => (bodies.length === 1 ? body.doc : body.doc.map((line) => `part ${i}: ${line}`))),
+  const ranges = bindRanges(slots, target);
+  const holder = (slot: Range): number =>
+    ranges.findIndex((r) => r.buffer === slot.buffer && r.offset <= slot.offset && slot.end <= r.end);
+  const bindings = ranges.map((r): BoundRange => {
+    const written = slots.some((s) => s.buffer === r.buffer && s.writes);
+    const { buffer, offset } = r;
+    return { buffer, offset, size: alignUp(r.end - offset, 16), access: written ? "read_write" : "read" };
+  });
+  const kernel: KernelIR = {
+    doc: body.doc,
     workgroup: target.workgroup,
     bindings: bindings.map((b, i): KernelBinding => ({ name: `b${i}`, access: b.access })),
-    tensors,
-    shared: bodies.flatMap((body, i) => body.shared.map((s) => ({ ...s, name: `${s.name}${i}` }))),
-    body: joinBodies(bodies, target),
+    tensors: slots.map(
+      (slot, i): KernelTensor => ({ name: `t${i}`, dtype: parts[0]!.places[i]!.dtype, binding: holder(slot) }),
+    ),
+    shared: body.shared,
+    sizes: canonical.words.length,
+    body: canonical.statements,
   };
-  return { kernel, bindings, workgroups: bodies.reduce((sum, b) => sum + b.workgroups, 0) };
+  const base = (part: Part, tensor: number): number => {
+    const { offset, dtype } = part.places[tensor]!;
+    return (offset - ranges[holder(slots[tensor]!)]!.offset) / byteWidth(dtype) / 4;
+  };
+  return { kernel, bindings, ...uniformBlock(parts, base) };
 }
 
-/** The ranges to bind, in order of first use. */
-function bindRanges(wanted: readonly Range[], target: Target): Range[] {
-  let ranges: Range[] = [];
-  for (const next of wanted) {
-    const same = ranges.find((r) => r.buffer === next.buffer && r.offset === next.offset && r.end === next.end);
-    if (same === undefined) ranges.push({ ...next });
-    else same.writes ||= next.writes;
+function uniformBlock(
+  parts: readonly Part[],
+  base: (part: Part, tensor: number) => number,
+): { readonly sizes: readonly number[]; readonly workgroups: number } {
+  const record = partWords(parts[0]!.canonical.words.length);
+  const sizes = new Array<number>(mostParts * record).fill(0);
+  let workgroups = 0;
+  for (let i = 0; i < mostParts; i++) {
+    const part = parts[i];
+    sizes[i * record + 1] = workgroups;
+    workgroups += part?.body.workgroups ?? 0;
+    sizes[i * record] = workgroups;
+    part?.canonical.words.forEach((word, at) => {
+      sizes[i * record + 2 + at] = word.kind === "size" ? word.value : base(part, word.tensor);
+    });
   }
-  ranges = mergeWhere(ranges, (a, b) => a.buffer === b.buffer && a.offset < b.end && b.offset < a.end);
-  const scalar = (r: Range): boolean => r.buffer === "inputs" && r.end - r.offset <= 4;
-  ranges = mergeWhere(ranges, (a, b) => scalar(a) && scalar(b), true);
-  const limit = target.limits.maxStorageBuffersPerShaderStage;
-  while (ranges.length > limit) {
-    const counts = new Map<string, number>();
-    for (const r of ranges) counts.set(r.buffer, (counts.get(r.buffer) ?? 0) + 1);
-    const [buffer, count] = [...counts].sort((a, b) => b[1] - a[1])[0]!;
-    if (count < 2) {
-      throw new WebpeftError("CODEGEN-BINDINGS", {
-        message: "a kernel would bind more buffers than the device allows",
-        expected: `at most ${limit}`,
-        got: String(ranges.length),
-      });
-    }
-    ranges = mergeWhere(ranges, (a, b) => a.buffer === buffer && b.buffer === buffer);
-  }
-  const largest = target.limits.maxStorageBufferBindingSize;
-  for (const r of ranges) {
-    if (r.end - r.offset <= largest) continue;
+  return { sizes, workgroups };
+}
+
+/** The ranges to bind: a buffer each, or its tensors one by one where that is too much. In order of first use. */
+function bindRanges(slots: readonly Range[], target: Target): Range[] {
+  const { maxStorageBufferBindingSize: largest, maxStorageBuffersPerShaderStage: most } = target.limits;
+  const buffers = [...new Set(slots.map((s) => s.buffer))];
+  const ranges = buffers.flatMap((buffer) => {
+    const own = slots.filter((s) => s.buffer === buffer);
+    const whole = own.reduce(join);
+    return whole.end - whole.offset <= largest ? [whole] : overlapping(own);
+  });
+  const tooLarge = ranges.find((r) => r.end - r.offset > largest);
+  if (tooLarge !== undefined) {
     throw new WebpeftError("CODEGEN-BINDING-LIMIT", {
       message: "a kernel would bind more of one buffer than the device allows",
-      where: r.buffer,
+      where: tooLarge.buffer,
       expected: `at most ${largest} bytes`,
-      got: `${r.end - r.offset} bytes`,
+      got: `${tooLarge.end - tooLarge.offset} bytes`,
+    });
+  }
+  if (ranges.length > most) {
+    throw new WebpeftError("CODEGEN-BINDINGS", {
+      message: "a kernel would bind more buffers than the device allows",
+      expected: `at most ${most}`,
+      got: String(ranges.length),
     });
   }
   return ranges;
 }
 
-function mergeWhere(ranges: readonly Range[], joins: (a: Range, b: Range) => boolean, adjacentOnly = false): Range[] {
-  const merged: Range[] = [];
-  for (const next of ranges) {
-    let current = { ...next };
-    for (;;) {
-      const at = merged.findIndex((r) => joins(r, adjacentOnly ? next : current));
-      if (at < 0) break;
-      const [other] = merged.splice(at, 1) as [Range];
-      current = {
-        buffer: current.buffer,
-        offset: Math.min(current.offset, other.offset),
-        end: Math.max(current.end, other.end),
-        writes: current.writes || other.writes,
-      };
-      merged.splice(at, 0, current);
-      if (adjacentOnly) break;
-      merged.splice(at, 1);
-    }
-    if (!merged.includes(current)) merged.push(current);
-  }
-  return merged;
-}
+const join = (a: Range, b: Range): Range => ({
+  buffer: a.buffer,
+  offset: Math.min(a.offset, b.offset),
+  end: Math.max(a.end, b.end),
+  writes: a.writes || b.writes,
+});
 
-/** The bodies in one text: each takes its share of the workgroups. */
-function joinBodies(bodies: readonly Body[], target: Target): Statement[] {
-  const group: Expr = { kind: "builtin", name: "workgroup", type: "u32" };
-  const total = bodies.reduce((sum, b) => sum + b.workgroups, 0);
-  const parts: { first: number; end: number; statements: Statement[] }[] = [];
-  let tensor = 0;
-  let first = 0;
-  for (const [i, body] of bodies.entries()) {
-    const statements: Statement[] = [
-      { kind: "let", name: `block_${i}`, value: first === 0 ? group : binary("-", group, sizeLiteral(first)) },
-      ...renumber(body.statements, i, tensor),
-    ];
-    parts.push({ first, end: first + body.workgroups, statements });
-    tensor += body.tensors.length;
-    first += body.workgroups;
+/** Ranges of one buffer, those that overlap joined. */
+function overlapping(ranges: readonly Range[]): Range[] {
+  const sorted = [...ranges].sort((a, b) => a.offset - b.offset);
+  const joined: Range[] = [];
+  for (const next of sorted) {
+    const last = joined.at(-1);
+    if (last !== undefined && next.offset < last.end) joined[joined.length - 1] = join(last, next);
+    else joined.push(next);
   }
-  const last = parts.at(-1)!;
-  const padded = total > target.limits.maxComputeWorkgroupsPerDimension;
-  const test = (end: number): Expr => binary("<", group, sizeLiteral(end));
-  let text: Statement[] = padded ? [{ kind: "if", condition: test(last.end), body: last.statements }] : last.statements;
-  for (const part of parts.slice(0, -1).reverse()) {
-    text = [{ kind: "if", condition: test(part.end), body: part.statements, otherwise: text }];
-  }
-  return text;
-}
-
-/** Names, tensors and workgroup arrays of body `i` made its own. */
-function renumber(body: readonly Statement[], i: number, tensor: number): Statement[] {
-  const own = (name: string): string => name.replace(/[0-9]*$/, (digits) => `_${i}_${digits}`);
-  const visit = (e: Expr): Expr =>
-    mapExpr(e, (x) => {
-      if (x.kind === "variable") return { ...x, name: x.name === "block" ? `block_${i}` : own(x.name) };
-      if (x.kind === "load") return { ...x, tensor: x.tensor + tensor };
-      return x.kind === "shared" ? { ...x, array: `${x.array}${i}` } : x;
-    });
-  const statements = (list: readonly Statement[]): Statement[] =>
-    list.map((s): Statement => {
-      const [made] = mapStatements([{ ...s, ...("body" in s ? { body: [] } : {}) } as Statement], visit) as [Statement];
-      switch (made.kind) {
-        case "let":
-        case "var":
-        case "assign":
-          return { ...made, name: own(made.name) };
-        case "for":
-          return { ...made, name: own(made.name), body: statements((s as typeof made).body) };
-        case "if":
-          return { ...made, body: statements((s as typeof made).body) };
-        case "store":
-          return { ...made, tensor: made.tensor + tensor };
-        case "store-shared":
-          return { ...made, array: `${made.array}${i}` };
-        default:
-          return made;
-      }
-    });
-  return statements(body);
+  return joined;
 }

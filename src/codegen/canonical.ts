@@ -1,66 +1,86 @@
 /**
- * Canonical form: names by order of appearance, and sizes as words of a uniform block, so that kernels that differ in extents only are one
- * kernel. Equal sizes share a word. Small ones stay in the text: they decide unrolling and are the same everywhere.
+ * Canonical form of a body: names by order of appearance, sizes and places of tensors as words of a uniform block, so that work that differs
+ * in extents only is one kernel. Equal sizes share a word. Small ones stay in the text: they decide unrolling and are the same everywhere.
  */
-import { type Expr, type KernelIR, type KernelTensor, mapExpr, mapStatements, type Statement } from "./kernel.ts";
+import { type Expr, mapExpr, mapStatements, type Statement } from "./kernel.ts";
+import type { Body } from "./schedule/body.ts";
 
 /** Sizes up to this one stay literals. */
 const smallSize = 4;
 
+/** What a word of the uniform block holds: a number, or the place of a tensor of the body (in units of four elements). */
+export type Word =
+  | { readonly kind: "size"; readonly value: number }
+  | { readonly kind: "base"; readonly tensor: number };
+
 export interface Canonical {
-  readonly kernel: KernelIR;
-  /** Values of the words of the uniform block. */
-  readonly sizes: readonly number[];
+  readonly statements: readonly Statement[];
+  readonly words: readonly Word[];
 }
 
-export function canonicalize(kernel: Omit<KernelIR, "sizes">): Canonical {
-  const words = new Map<number, number>();
-  const word = (value: number): Expr => {
-    if (!words.has(value)) words.set(value, words.size);
-    return { kind: "size", index: words.get(value)!, type: "u32" };
-  };
-  const names = new Map<string, string>();
-  const visit = (e: Expr): Expr => {
-    if (e.kind === "literal" && e.size === true) {
-      return e.value > smallSize ? word(e.value) : { kind: "literal", type: e.type, value: e.value };
-    }
-    return e.kind === "variable" ? { ...e, name: names.get(e.name) ?? e.name } : e;
-  };
-  const rename = (body: readonly Statement[]): Statement[] =>
-    body.map((s): Statement => {
-      if (s.kind === "let" || s.kind === "var") {
-        const [made] = mapStatements([s], (e) => mapExpr(e, visit)) as [typeof s];
-        return { ...made, name: newName(names, s.name) };
-      }
-      if (s.kind === "assign")
-        return { ...mapStatements([s], (e) => mapExpr(e, visit))[0]!, name: names.get(s.name)! } as Statement;
-      if (s.kind === "for") {
-        const [from, to, step] = [s.from, s.to, s.step].map((e) => mapExpr(e, visit)) as [Expr, Expr, Expr];
-        const name = newName(names, s.name);
-        return { ...s, name, from, to, step, body: rename(s.body) };
-      }
-      if (s.kind === "if") {
-        const made = { ...s, condition: mapExpr(s.condition, visit), body: rename(s.body) };
-        return s.otherwise === undefined ? made : { ...made, otherwise: rename(s.otherwise) };
-      }
-      return mapStatements([s], (e) => mapExpr(e, visit))[0]!;
+export function canonicalize(body: Pick<Body, "statements">): Canonical {
+  return new Canonicalizer().run(body.statements);
+}
+
+class Canonicalizer {
+  private readonly words = new Map<string, Word>();
+  private readonly names = new Map<string, string>();
+  private readonly counts = new Map<string, number>();
+
+  run(body: readonly Statement[]): Canonical {
+    const statements = this.statements(body);
+    return { statements, words: [...this.words.values()] };
+  }
+
+  private word(key: string, word: Word): Expr {
+    if (!this.words.has(key)) this.words.set(key, word);
+    return { kind: "size", index: [...this.words.keys()].indexOf(key), type: "u32" };
+  }
+
+  private expr(e: Expr): Expr {
+    return mapExpr(e, (x) => {
+      if (x.kind === "base") return this.word(`base ${x.tensor}`, { kind: "base", tensor: x.tensor });
+      if (x.kind === "variable") return { ...x, name: this.names.get(x.name) ?? x.name };
+      if (x.kind !== "literal" || x.size !== true) return x;
+      if (x.value <= smallSize) return { kind: "literal", type: x.type, value: x.value };
+      return this.word(`size ${x.value}`, { kind: "size", value: x.value });
     });
-  const tensors = kernel.tensors.map(
-    (t): KernelTensor => ({
-      ...t,
-      base: t.base.kind === "literal" && t.base.size === true ? word(t.base.value) : t.base,
-    }),
-  );
-  const body = rename(kernel.body);
-  return { kernel: { ...kernel, tensors, body, sizes: words.size }, sizes: [...words.keys()] };
-}
+  }
 
-function newName(names: Map<string, string>, from: string): string {
-  const prefix = from.replace(/[0-9]+$/, "");
-  const count = [...names.values()].filter((n) => n.replace(/[0-9]+$/, "") === prefix).length;
-  const made = from === "block" ? "block" : `${prefix}${count}`;
-  names.set(from, made);
-  return made;
+  private statements(body: readonly Statement[]): Statement[] {
+    return body.map((s) => this.statement(s));
+  }
+
+  private statement(s: Statement): Statement {
+    switch (s.kind) {
+      case "let":
+      case "var": {
+        const value = this.expr(s.value);
+        return { kind: s.kind, name: this.rename(s.name), value };
+      }
+      case "assign":
+        return { kind: "assign", name: this.names.get(s.name)!, value: this.expr(s.value) };
+      case "for": {
+        const [from, to, step] = [this.expr(s.from), this.expr(s.to), this.expr(s.step)];
+        const name = this.rename(s.name);
+        return { kind: "for", name, from, to, step, body: this.statements(s.body) };
+      }
+      case "if": {
+        const made = { kind: "if" as const, condition: this.expr(s.condition), body: this.statements(s.body) };
+        return s.otherwise === undefined ? made : { ...made, otherwise: this.statements(s.otherwise) };
+      }
+      default:
+        return mapStatements([s], (e) => this.expr(e))[0]!;
+    }
+  }
+
+  private rename(from: string): string {
+    const prefix = from.replace(/[0-9]+$/, "");
+    const count = this.counts.get(prefix) ?? 0;
+    this.counts.set(prefix, count + 1);
+    this.names.set(from, `${prefix}${count}`);
+    return `${prefix}${count}`;
+  }
 }
 
 /** FNV-1a of a text, eight hexadecimal digits: the tail of a kernel's name. */

@@ -176,6 +176,12 @@ export class Emitter {
     return at >= 0 ? at : this.tensors.push({ node, writes, order: this.orderOf(node) }) - 1;
   }
 
+  /** The address in the binding; tensors begin at multiples of four elements. */
+  private placed(position: Affine, tensor: number): Affine {
+    const base = affine.variable(`~base${tensor}`, farthest, { kind: "base", tensor, type: "u32" }, 0);
+    return affine.add(position, affine.scale(base, 4));
+  }
+
   type(node: number): TensorType {
     return this.graph.nodes[node]!.type as TensorType;
   }
@@ -192,13 +198,14 @@ export class Emitter {
 
   private load(id: number, index: readonly Affine[]): Val {
     const type = this.type(id);
-    const address = positionOf(index, type.shape, this.orderOf(id));
+    const tensor = this.tensor(id);
+    const address = this.placed(positionOf(index, type.shape, this.orderOf(id)), tensor);
     const form = affine.laneForm(address);
     if (form === "other") return this.perLane(id, index);
     const at = this.address(form === "row" ? affine.withoutLane(address) : address);
     const expr: Expr = {
       kind: "load",
-      tensor: this.tensor(id),
+      tensor,
       index: at.expr,
       type: scalarType(type),
       lanes: form === "row" ? 4 : 1,
@@ -352,8 +359,8 @@ export class Emitter {
 
   /** Stores a value (of one or four lanes) of a node at an index. */
   store(id: number, index: readonly Affine[], value: Expr): void {
-    const address = positionOf(index, this.type(id).shape, this.orderOf(id));
     const tensor = this.tensor(id, true);
+    const address = this.placed(positionOf(index, this.type(id).shape, this.orderOf(id)), tensor);
     const form = affine.laneForm(address);
     if (form !== "other") {
       const wide = form === "row" ? this.spread(value) : value;
@@ -370,6 +377,9 @@ export class Emitter {
 
 /** The lane variable. */
 export const lane: Affine = affine.variable("~lane", 4, u32(0), 0, true);
+
+/** Beyond the end of any binding, in units of four elements. */
+const farthest = 2 ** 28;
 
 export const zeroOf = (type: Scalar): Expr => (type === "f32" ? f32(0) : { kind: "literal", type, value: 0 });
 

@@ -8,8 +8,8 @@ import { opRecord } from "../ir/registry.ts";
 import type { TensorType } from "../ir/types.ts";
 import type { ProgramStorage, Stage } from "../program.ts";
 import { type Lifetime, layoutArena } from "./arena.ts";
-import { assemble, type Place } from "./assemble.ts";
-import { canonicalize, textHash } from "./canonical.ts";
+import { assemble, type Part, type Place } from "./assemble.ts";
+import { type Canonical, canonicalize, textHash } from "./canonical.ts";
 import type { TensorUse } from "./emitter.ts";
 import { type Fusion, fuse, type Unit } from "./fuse.ts";
 import { groupUnits } from "./group.ts";
@@ -51,7 +51,7 @@ class KernelTable {
 
 export function generate(stages: readonly Stage[], storage: ProgramStorage, target: Target): Generated {
   const table = new KernelTable();
-  const ports = new PortLayout(stages, storage);
+  const ports = new PortLayout(stages, storage, target.limits.maxStorageBufferBindingSize);
   const outputs: BufferSpec = { name: "outputs", bytes: 0 };
   let [outputBytes, arenaBytes] = [outputs.bytes, 0];
   const planned = stages.map((stage): PlannedStage => {
@@ -81,6 +81,7 @@ class StageGenerator {
   private readonly graph: Graph;
   private readonly fusion: Fusion;
   private readonly bodies: readonly Body[];
+  private readonly canonicals: readonly Canonical[];
   /** Places of results; intermediate values have theirs in the arena. */
   private readonly results = new Map<number, Place>();
 
@@ -107,6 +108,7 @@ class StageGenerator {
       isResult: (node) => results.has(node),
       isStored: (port) => this.isStored(port),
     });
+    this.canonicals = this.bodies.map(canonicalize);
   }
 
   run(): StageResult {
@@ -142,11 +144,9 @@ class StageGenerator {
     });
     const groups = groupUnits(
       this.fusion.units.map((unit) => ({
-        form: unit.form,
         dependencies: new Set([...unit.dependencies, ...(hazards.after.get(unit.id) ?? [])]),
-        buffers: new Set(this.bodies[unit.id]!.tensors.map((t) => this.bufferOf(t.node))),
+        key: this.groupKey(unit.id),
       })),
-      this.target.limits.maxStorageBuffersPerShaderStage,
     );
     const arena = this.layArena(groups);
     const needs = this.needsOf(groups, new Set(hazards.displaced));
@@ -168,6 +168,17 @@ class StageGenerator {
       outputBytes: this.outputBytes,
       arenaBytes: arena.bytes,
     };
+  }
+
+  /** Units with the same key can be parts of one dispatch: the same text, every tensor in the same buffer. */
+  private groupKey(unit: number): string {
+    const body = this.bodies[unit]!;
+    const tensors = body.tensors.map(({ node, order, writes }) => {
+      const isPort = this.graph.nodes[node]!.op === "port";
+      const buffer = isPort ? this.portPlace(node, order).buffer : this.bufferOf(node);
+      return `${buffer} ${this.type(node).dtype} ${writes}`;
+    });
+    return JSON.stringify([this.canonicals[unit]!.statements, body.shared, tensors]);
   }
 
   private isStored(port: number): boolean {
@@ -251,17 +262,17 @@ class StageGenerator {
         }
       );
     };
-    const bodies = group.map((u) => this.bodies[u]!);
-    const { kernel, bindings, workgroups } = assemble(bodies, placeOf, this.target);
-    const canonical = canonicalize(kernel);
-    const kinds = [...new Set(bodies.map((b) => b.name))];
-    const kind = bodies.length === 1 ? kinds[0]! : `${kinds[0]!.split("_")[0]}_x${bodies.length}`;
+    const parts = group.map((u): Part => {
+      const body = this.bodies[u]!;
+      return { body, canonical: this.canonicals[u]!, places: body.tensors.map(placeOf) };
+    });
+    const { kernel, bindings, sizes, workgroups } = assemble(parts, this.target);
     const most = this.target.limits.maxComputeWorkgroupsPerDimension;
     const nodes = [...new Set(group.flatMap((u) => this.nodesOf(this.fusion.units[u]!)))].sort((a, b) => a - b);
     return {
-      kernel: this.table.add(kind, canonical.kernel),
+      kernel: this.table.add(parts[0]!.body.name, kernel),
       bindings,
-      sizes: canonical.sizes,
+      sizes,
       grid: [Math.min(workgroups, most), Math.ceil(workgroups / most), 1],
       nodes,
       flops: nodes.reduce((sum, id) => sum + this.flops(id), 0),

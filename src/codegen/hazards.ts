@@ -4,9 +4,9 @@
  * *displaced*: written elsewhere and copied when the stage ends.
  */
 import type { Graph } from "../ir/graph.ts";
+import { opRecord } from "../ir/registry.ts";
 import type { Place } from "./assemble.ts";
 import type { Fusion } from "./fuse.ts";
-import { childrenOf, type Expr, type Statement } from "./kernel.ts";
 import type { Body } from "./schedule/body.ts";
 
 export interface Hazards {
@@ -40,7 +40,7 @@ export function hazardsOf(
     const others = readers.filter((unit) => unit !== writer);
     const own = readers.includes(writer) ? reads[writer]!.filter((port) => overlaps(placeOfPort(port), place)) : [];
     const inPlace = own.every(
-      (port) => sameRange(placeOfPort(port), place) && readsWhereItWrites(bodies[writer]!, port, node),
+      (port) => sameRange(placeOfPort(port), place) && readsWhereItWrites(graph, fusion, port, node),
     );
     const late = others.some((unit) => dependsOn(fusion, after, unit, writer));
     if (!inPlace || late) displaced.push(node);
@@ -63,26 +63,19 @@ function dependsOn(fusion: Fusion, after: ReadonlyMap<number, ReadonlySet<number
   return visit(unit);
 }
 
-/** Whether every read of the port is at the very element that the same invocation writes. */
-function readsWhereItWrites(body: Body, port: number, result: number): boolean {
-  if (body.name !== "map") return false;
-  const read = body.tensors.findIndex((t) => t.node === port && !t.writes);
-  const write = body.tensors.findIndex((t) => t.node === result && t.writes);
-  const [loads, stores] = [new Set<string>(), new Set<string>()];
-  const visit = (e: Expr): void => {
-    if (e.kind === "load" && e.tensor === read) loads.add(JSON.stringify([e.index, e.lanes]));
-    childrenOf(e).forEach(visit);
+/** Whether the port is read only at the element that the same invocation writes: through pointwise ops alone, in an elementwise unit. */
+function readsWhereItWrites(graph: Graph, fusion: Fusion, port: number, result: number): boolean {
+  const unit = fusion.units[fusion.home.get(result)!]!;
+  if (unit.form !== "map") return false;
+  const seen = new Set<string>();
+  const visit = (id: number, same: boolean): boolean => {
+    if (id === port) return same;
+    const key = `${id} ${same}`;
+    const isRead = graph.nodes[id]!.op === "port" || (fusion.home.get(id) ?? unit.id) !== unit.id;
+    if (seen.has(key) || isRead) return true;
+    seen.add(key);
+    const keeps = same && opRecord(graph.nodes[id]!.op).opClass === "pointwise";
+    return graph.nodes[id]!.inputs.every((input) => visit(input, keeps));
   };
-  const walk = (list: readonly Statement[]): void => {
-    for (const s of list) {
-      if (s.kind === "let" || s.kind === "var" || s.kind === "assign") visit(s.value);
-      if (s.kind === "store") {
-        visit(s.value);
-        if (s.tensor === write) stores.add(JSON.stringify([s.index, "lanes" in s.value ? s.value.lanes : 1]));
-      }
-      if (s.kind === "for" || s.kind === "if") walk(s.body);
-    }
-  };
-  walk(body.statements);
-  return loads.size === 1 && stores.size === 1 && [...loads][0] === [...stores][0];
+  return unit.stored.every((id) => visit(id, true));
 }

@@ -3,7 +3,7 @@
  * a workgroup run as generators that stop at barriers. Reads outside a tensor give 0.
  */
 import { openUniform, streamKey, threefry } from "../ir/threefry.ts";
-import type { Expr, KernelIR, Scalar, Statement } from "./kernel.ts";
+import { type Expr, type KernelIR, partWords, type Scalar, type Statement } from "./kernel.ts";
 
 /** The memory of one binding, as 32-bit words. */
 export type BindingMemory = Uint32Array;
@@ -15,7 +15,7 @@ interface Environment {
   readonly shared: ReadonlyMap<string, number[]>;
   readonly memory: readonly BindingMemory[];
   readonly sizes: readonly number[];
-  readonly workgroup: number;
+  readonly block: number;
   readonly local: number;
 }
 
@@ -38,17 +38,22 @@ function expandHalf(bits: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-/** Runs `workgroups` workgroups. `memory` is by binding and is written in place. */
+/** Runs a dispatch of `workgroups` workgroups. `memory` is by binding and is written in place; `uniformBlock` is what the dispatch gives. */
 export function interpret(
   kernel: KernelIR,
   memory: readonly BindingMemory[],
-  sizes: readonly number[],
+  uniformBlock: readonly number[],
   workgroups: number,
 ): void {
+  const record = partWords(kernel.sizes);
   for (let workgroup = 0; workgroup < workgroups; workgroup++) {
+    const part = [0, 1, 2, 3].find((i) => workgroup < uniformBlock[i * record]!);
+    if (part === undefined) continue;
+    const sizes = uniformBlock.slice(part * record + 2, (part + 1) * record);
+    const block = workgroup - uniformBlock[part * record + 1]!;
     const shared = new Map(kernel.shared.map((s) => [s.name, new Array<number>(s.length).fill(0)]));
     let running = Array.from({ length: kernel.workgroup }, (_unused, local) =>
-      run(kernel, kernel.body, { names: new Map(), shared, memory, sizes, workgroup, local }),
+      run(kernel, kernel.body, { names: new Map(), shared, memory, sizes, block, local }),
     );
     while (running.length > 0) {
       const before = running.length;
@@ -94,9 +99,9 @@ function* run(kernel: KernelIR, body: readonly Statement[], env: Environment): G
 }
 
 function store(kernel: KernelIR, tensor: number, index: number, value: Value, env: Environment): void {
-  const { binding, dtype, base } = kernel.tensors[tensor]!;
+  const { binding, dtype } = kernel.tensors[tensor]!;
   const memory = env.memory[binding]!;
-  const first = index + (evaluate(kernel, base, env) as number);
+  const first = index;
   (typeof value === "number" ? [value] : value).forEach((v, lane) => {
     if (first + lane >= memory.length)
       throw new Error(`a store at ${first + lane}, outside ${kernel.tensors[tensor]!.name}`);
@@ -105,9 +110,9 @@ function store(kernel: KernelIR, tensor: number, index: number, value: Value, en
 }
 
 function load(kernel: KernelIR, tensor: number, index: number, env: Environment): number {
-  const { binding, dtype, base } = kernel.tensors[tensor]!;
+  const { binding, dtype } = kernel.tensors[tensor]!;
   const memory = env.memory[binding]!;
-  const at = (index + (evaluate(kernel, base, env) as number)) >>> 0;
+  const at = index >>> 0;
   if (dtype === "bf16" || dtype === "f16") {
     const half = ((memory[at >>> 1] ?? 0) >>> (16 * (at & 1))) & 0xffff;
     return dtype === "bf16" ? fromBits((half << 16) >>> 0) : expandHalf(half);
@@ -120,12 +125,14 @@ function evaluate(kernel: KernelIR, e: Expr, env: Environment): Value {
   switch (e.kind) {
     case "literal":
       return rounded(e.type, e.value);
+    case "base":
+      throw new Error("the kernel is not in canonical form");
     case "size":
       return env.sizes[e.index]!;
     case "variable":
       return env.names.get(e.name)!;
     case "builtin":
-      return e.name === "local" ? env.local : env.workgroup;
+      return env[e.name];
     case "binary":
       return lanewise([evaluate(kernel, e.a, env), evaluate(kernel, e.b, env)], ([a, b]) =>
         arithmetic(e.operator, e.a.type, a!, b!),

@@ -5,8 +5,11 @@
  * element; a load or store of 4 lanes covers elements i .. i + 3 with i a multiple of 4. bf16 and f16 tensors are read as f32.
  * Loads outside a tensor give some number (they happen under a `select` that drops it).
  *
- * Integer literals marked `size` (extents, strides, offsets) become words of a uniform block (`canonical.ts`), so that kernels of
- * different shapes share one text. Names are given in order of appearance; equal text is the same kernel.
+ * Integer literals marked `size` (extents, strides, offsets) and the places of tensors become words of a uniform block (`canonical.ts`), so
+ * that kernels of different shapes share one text. Names are given in order of appearance; equal text is the same kernel.
+ *
+ * A dispatch may run a kernel several times at once, as *parts* with sizes and places of their own. The uniform block holds `mostParts`
+ * records: `end` (the first workgroup behind the part), `first` (its first workgroup), and the words; see `partWords`.
  */
 import type { DType } from "../ir/types.ts";
 
@@ -17,11 +20,13 @@ export type BinaryOperator = "+" | "-" | "*" | "/" | "%" | "<" | "&&";
 
 export type Expr =
   | { readonly kind: "literal"; readonly type: Scalar; readonly value: number; readonly size?: boolean }
-  /** A word of the uniform block. */
+  /** Where a tensor begins in its binding, in units of four elements. */
+  | { readonly kind: "base"; readonly tensor: number; readonly type: "u32" }
+  /** A word of the sizes of the part that the workgroup works on. */
   | { readonly kind: "size"; readonly index: number; readonly type: "u32" }
   | { readonly kind: "variable"; readonly name: string; readonly type: Scalar; readonly lanes: Lanes }
-  /** `workgroup`: linear index of the workgroup; `local`: of the invocation in it. */
-  | { readonly kind: "builtin"; readonly name: "workgroup" | "local"; readonly type: "u32" }
+  /** `block`: index of the workgroup within its part; `local`: of the invocation in the workgroup. */
+  | { readonly kind: "builtin"; readonly name: "block" | "local"; readonly type: "u32" }
   | {
       readonly kind: "binary";
       readonly operator: BinaryOperator;
@@ -87,8 +92,6 @@ export interface KernelTensor {
   readonly name: string;
   readonly dtype: DType;
   readonly binding: number;
-  /** Element in the binding where the tensor begins; 0 unless several tensors share the binding. */
-  readonly base: Expr;
 }
 
 export interface KernelBinding {
@@ -108,10 +111,16 @@ export interface KernelIR {
   readonly bindings: readonly KernelBinding[];
   readonly tensors: readonly KernelTensor[];
   readonly shared: readonly SharedArray[];
-  /** Number of words of the uniform block. */
+  /** Number of words of one part. */
   readonly sizes: number;
   readonly body: readonly Statement[];
 }
+
+/** Parts of one dispatch. */
+export const mostParts = 4;
+
+/** Words of one record of the uniform block: `end`, `first`, the sizes, rounded up to whole vectors of four. */
+export const partWords = (sizes: number): number => Math.ceil((2 + sizes) / 4) * 4;
 
 export const lanesOf = (e: Expr): Lanes => ("lanes" in e ? e.lanes : 1);
 export const u32 = (value: number): Expr => ({ kind: "literal", type: "u32", value: value >>> 0 });

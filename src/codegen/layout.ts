@@ -1,7 +1,7 @@
 /** Where ports and results live: the buffers that are there before any kernel is made. */
 import { type Graph, type Node, portName, portRole } from "../ir/graph.ts";
 import { opRecord } from "../ir/registry.ts";
-import { byteWidth, sizeOf, type TensorType } from "../ir/types.ts";
+import { byteWidth, type DType, sizeOf, type TensorType } from "../ir/types.ts";
 import type { ProgramStorage, Stage, StorageSlice } from "../program.ts";
 import type { Place } from "./assemble.ts";
 import { type AxisOrder, isRowMajor } from "./order.ts";
@@ -23,11 +23,14 @@ export class PortLayout {
   readonly inputs: PlannedValue[] = [];
   readonly weights: PlannedValue[] = [];
   private readonly places = new Map<string, Place>();
+  private readonly weightBuffers: { name: string; dtype: DType; bytes: number }[] = [];
   private inputBytes = 0;
 
   constructor(
     stages: readonly Stage[],
     private readonly storage: ProgramStorage,
+    /** Bytes of a binding. */
+    private readonly largest: number,
   ) {
     for (const node of stages.flatMap((s) => s.graph.nodes)) {
       if (node.op === "port" && portRole(node) === "input") this.placeInput(node);
@@ -44,12 +47,11 @@ export class PortLayout {
     this.places.set(name, place);
   }
 
-  /** The buffer that a port is read from, whatever the order. */
+  /** The buffer that a port is read from, as far as it is known before it is placed: frozen ports of one dtype share buffers. */
   bufferOf(node: Node): string {
-    return (
-      sliceOf(this.storage, portName(node))?.buffer ??
-      (portRole(node) === "input" ? "inputs" : `weight:${portName(node)}`)
-    );
+    const stored = sliceOf(this.storage, portName(node));
+    if (stored !== undefined) return stored.buffer;
+    return portRole(node) === "input" ? "inputs" : `weights:${(node.type as TensorType).dtype}`;
   }
 
   placeOf(node: Node, order: AxisOrder): Place {
@@ -61,19 +63,29 @@ export class PortLayout {
     const key = portRole(node) === "input" || isRowMajor(order) ? name : `${name}:${order.join()}`;
     const known = this.places.get(key);
     if (known !== undefined) return known;
-    const place = { buffer: `weight:${key}`, offset: 0, size, dtype };
+    const place = { ...this.reserve(dtype, size), size, dtype };
     this.places.set(key, place);
-    this.weights.push({ name, dtype, shape, buffer: place.buffer, offset: 0, ...(key === name ? {} : { order }) });
+    const { buffer, offset } = place;
+    this.weights.push({ name, dtype, shape, buffer, offset, ...(key === name ? {} : { order }) });
     return place;
   }
 
+  /** Room in a buffer for frozen ports of a dtype; a new buffer when the last one would outgrow a binding. */
+  private reserve(dtype: DType, size: number): { buffer: string; offset: number } {
+    const bytes = alignUp(size, slot);
+    let last = this.weightBuffers.filter((b) => b.dtype === dtype).at(-1);
+    if (last === undefined || last.bytes + bytes > this.largest) {
+      const count = this.weightBuffers.filter((b) => b.dtype === dtype).length;
+      last = { name: `weights:${dtype}${count === 0 ? "" : `:${count}`}`, dtype, bytes: 0 };
+      this.weightBuffers.push(last);
+    }
+    const offset = last.bytes;
+    last.bytes += bytes;
+    return { buffer: last.name, offset };
+  }
+
   buffers(): BufferSpec[] {
-    const buffers = this.weights.map(
-      ({ buffer: name, dtype, shape }): BufferSpec => ({
-        name,
-        bytes: alignUp(tensorBytes({ kind: "tensor", dtype, shape }), slot),
-      }),
-    );
+    const buffers = this.weightBuffers.map(({ name, bytes }): BufferSpec => ({ name, bytes }));
     for (const { name, size } of this.storage.buffers) buffers.push({ name, bytes: alignUp(4 * size, slot) });
     if (this.inputBytes > 0) buffers.push({ name: "inputs", bytes: this.inputBytes });
     return buffers;

@@ -2,7 +2,7 @@
  * The plan: what a device does for every stage, as JSON. With the kernels and the data behind ports it is all that a replayer needs.
  *
  * Buffers: `arena` (intermediate values, reused), `inputs` (ports of role input), `outputs` (results that are not in storage), the storage
- * buffers of the program by their names, and one buffer `weight:<port>` per weight or buffer port. All offsets are bytes.
+ * buffers of the program by their names, and `weights:<dtype>` with the weight and buffer ports. All offsets are bytes.
  */
 import type { DType } from "../ir/types.ts";
 import type { StageName } from "../program.ts";
@@ -22,7 +22,7 @@ export interface BoundRange {
 export interface Dispatch {
   readonly kernel: string;
   readonly bindings: readonly BoundRange[];
-  /** Words of the uniform block. */
+  /** Words of the uniform block: the records of the parts, see `partWords` in `kernel.ts`. */
   readonly sizes: readonly number[];
   readonly grid: readonly [number, number, number];
   /** Nodes of the stage's graph whose values it computes or goes through. */

@@ -6,6 +6,8 @@ import {
   type KernelIR,
   type KernelTensor,
   lanesOf,
+  mostParts,
+  partWords,
   type Scalar,
   type Statement,
 } from "./kernel.ts";
@@ -40,11 +42,10 @@ class Printer {
       const array = width === 1 ? element : `vec${width}<${element}>`;
       lines.push(`@group(0) @binding(${i}) var<storage, ${access}> ${name}: array<${array}>;`);
     });
-    if (kernel.sizes > 0) {
-      const fields = Array.from({ length: kernel.sizes }, (_unused, i) => `s${i}: u32`);
-      lines.push(`struct Sizes { ${fields.join(", ")} }`);
-      lines.push(`@group(0) @binding(${kernel.bindings.length}) var<uniform> sizes: Sizes;`);
-    }
+    const words = partWords(kernel.sizes) - 2;
+    const fields = Array.from({ length: words }, (_unused, i) => `${i < kernel.sizes ? "s" : "unused"}${i}: u32`);
+    lines.push(`struct Part { ${["end: u32", "first: u32", ...fields].join(", ")} }`);
+    lines.push(`@group(0) @binding(${kernel.bindings.length}) var<uniform> parts: array<Part, ${mostParts}>;`);
     for (const { name, type, length } of kernel.shared)
       lines.push(`var<workgroup> ${name}: array<${type}, ${length}>;`);
     lines.push(...[...this.helpers].sort());
@@ -52,6 +53,11 @@ class Printer {
       "",
       `@compute @workgroup_size(${kernel.workgroup})`,
       "fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {",
+      "  let group_index = group.x + group.y * groups.x;",
+      `  if (group_index >= parts[${mostParts - 1}].end) { return; }`,
+      `  let part = ${Array.from({ length: mostParts - 1 }, (_unused, i) => `u32(group_index >= parts[${i}].end)`).join(" + ")};`,
+      "  let sizes = parts[part];",
+      "  let block = group_index - sizes.first;",
       ...body,
       "}",
       "",
@@ -98,14 +104,10 @@ class Printer {
     return isSum ? `${name} += ${this.bare(value.b)}` : `${name} = ${this.bare(value)}`;
   }
 
-  /** Index of element `index` of a tensor in its binding, plus `more`. */
-  private element(tensor: number, index: Expr, divisor: number, more = 0): string {
-    const { base } = this.kernel.tensors[tensor]!;
-    const isZero = base.kind === "literal" && base.value === 0;
-    const own = isZero ? this.expr(index) : `(${this.expr(base)} + ${this.expr(index)})`;
-    const divided = divisor === 1 ? own : `${own} / ${divisor}u`;
-    const text = more === 0 ? divided : `${divided} + ${more}u`;
-    return text.startsWith("(") && text.endsWith(")") && matches(text) ? text.slice(1, -1) : text;
+  /** Index of an element, counted in units of `divisor`, plus `more`. */
+  private element(index: Expr, divisor: number, more = 0): string {
+    const divided = divisor === 1 ? this.bare(index) : `${this.expr(index)} / ${divisor}u`;
+    return more === 0 ? divided : `${divisor === 1 ? this.expr(index) : divided} + ${more}u`;
   }
 
   private store(tensor: number, index: Expr, value: Expr, indent: string): string[] {
@@ -118,10 +120,10 @@ class Printer {
       return element === dtype ? text : `bitcast<${typeName(element, n)}>(${text})`;
     };
     if (width === lanes)
-      return [`${indent}${name}[${this.element(tensor, index, width)}] = ${convert(this.bare(value), lanes)};`];
+      return [`${indent}${name}[${this.element(index, width)}] = ${convert(this.bare(value), lanes)};`];
     const text = this.expr(value);
     return [0, 1, 2, 3].map(
-      (at) => `${indent}${name}[${this.element(tensor, index, 1, at)}] = ${convert(`${text}[${at}]`, 1)};`,
+      (at) => `${indent}${name}[${this.element(index, 1, at)}] = ${convert(`${text}[${at}]`, 1)};`,
     );
   }
 
@@ -134,12 +136,14 @@ class Printer {
     switch (e.kind) {
       case "literal":
         return literal(e.type, e.value);
+      case "base":
+        throw new Error("the kernel is not in canonical form");
       case "size":
         return `sizes.s${e.index}`;
       case "variable":
         return e.name;
       case "builtin":
-        return e.name === "local" ? "local" : "(group.x + group.y * groups.x)";
+        return e.name;
       case "binary":
         return `(${this.expr(e.a)} ${e.operator} ${this.expr(e.b)})`;
       case "op":
@@ -188,53 +192,36 @@ class Printer {
     const { binding, dtype } = this.kernel.tensors[tensor]!;
     const { name } = this.kernel.bindings[binding]!;
     const { element, width } = this.types[binding]!;
-    if (dtype === "bf16" || dtype === "f16") return this.packed(tensor, index, lanes, name, width, dtype);
+    if (dtype === "bf16" || dtype === "f16") return this.packed(index, lanes, name, width, dtype);
     const typed = (text: string, n: number): string => {
       if (dtype === "bool") return n === 4 ? `(${text} != vec4u(0u))` : `(${text} != 0u)`;
       return element === dtype ? text : `bitcast<${typeName(dtype as Scalar, n)}>(${text})`;
     };
     if (width === 4 && lanes === 1) {
-      const at = this.element(tensor, index, 1);
+      const at = this.element(index, 1);
       return typed(`${name}[(${at}) / 4u][(${at}) % 4u]`, 1);
     }
-    if (width === lanes) return typed(`${name}[${this.element(tensor, index, width)}]`, lanes);
-    const parts = [0, 1, 2, 3].map((at) => typed(`${name}[${this.element(tensor, index, 1, at)}]`, 1));
+    if (width === lanes) return typed(`${name}[${this.element(index, width)}]`, lanes);
+    const parts = [0, 1, 2, 3].map((at) => typed(`${name}[${this.element(index, 1, at)}]`, 1));
     return `${typeName(dtype as Scalar, 4)}(${parts.join(", ")})`;
   }
 
   /** Two numbers of 16 bits per word, the first in the low half. */
-  private packed(
-    tensor: number,
-    index: Expr,
-    lanes: number,
-    name: string,
-    width: number,
-    dtype: "bf16" | "f16",
-  ): string {
+  private packed(index: Expr, lanes: number, name: string, width: number, dtype: "bf16" | "f16"): string {
     const pair = (word: string): string =>
       dtype === "f16" ? `unpack2x16float(${word})` : `bitcast<vec2f>(vec2u(${word} << 16u, ${word} & 0xffff0000u))`;
     if (lanes === 1) {
-      const word = `${name}[${this.element(tensor, index, 2)}]`;
-      const own = this.element(tensor, index, 1);
+      const word = `${name}[${this.element(index, 2)}]`;
+      const own = this.element(index, 1);
       if (dtype === "f16") return `unpack2x16float(${word})[(${own}) & 1u]`;
       return `bitcast<f32>(select(${word} << 16u, ${word} & 0xffff0000u, ((${own}) & 1u) == 1u))`;
     }
     if (width === 2) {
-      const words = `${name}[${this.element(tensor, index, 4)}]`;
+      const words = `${name}[${this.element(index, 4)}]`;
       return `vec4f(${pair(`${words}.x`)}, ${pair(`${words}.y`)})`;
     }
-    return `vec4f(${[0, 1].map((at) => pair(`${name}[${this.element(tensor, index, 2, at)}]`)).join(", ")})`;
+    return `vec4f(${[0, 1].map((at) => pair(`${name}[${this.element(index, 2, at)}]`)).join(", ")})`;
   }
-}
-
-/** Whether the first bracket closes at the end of the text. */
-function matches(text: string): boolean {
-  let depth = 0;
-  for (let i = 0; i < text.length; i++) {
-    if (text[i] === "(") depth++;
-    if (text[i] === ")" && --depth === 0) return i === text.length - 1;
-  }
-  return false;
 }
 
 function literal(type: Scalar, value: number): string {

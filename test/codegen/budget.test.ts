@@ -10,8 +10,8 @@ describe.each([cpuTarget, defaultTarget])("training step on a $kind target", (ta
   const { plan, kernels } = generated;
   const stage = (name: string) => plan.stages.find((s) => s.name === name)!;
 
-  it("takes at most 100 dispatches, with AdamW, and no copies", () => {
-    expect(stage("micro").dispatches.length + stage("update").dispatches.length).toBeLessThanOrEqual(100);
+  it("takes at most 130 dispatches, with AdamW, and no copies", () => {
+    expect(stage("micro").dispatches.length + stage("update").dispatches.length).toBeLessThanOrEqual(130);
     expect([...stage("micro").copies, ...stage("update").copies]).toEqual([]);
   });
 

@@ -33,8 +33,8 @@ export interface ScheduleContext {
 /** An emitter for trying out how something would be read. */
 export const probeOf = (c: ScheduleContext): Emitter => new Emitter(c.graph, c.emitter.isInMemory, c.uses, c.orderOf);
 
-/** Index of the workgroup within the body; the wrapper of a grouped kernel gives it. */
-export const blockIndex: Expr = { kind: "variable", name: "block", type: "u32", lanes: 1 };
+/** Index of the workgroup within the body's part of the dispatch. */
+export const blockIndex: Expr = { kind: "builtin", name: "block", type: "u32" };
 export const localIndex: Expr = { kind: "builtin", name: "local", type: "u32" };
 
 export const shapeOf = (c: ScheduleContext, id: number): readonly number[] =>

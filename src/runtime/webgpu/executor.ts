@@ -108,11 +108,11 @@ class WebgpuInstance implements Instance {
 
   /** Writes the data of a weight or buffer port, in every order in which kernels read it. */
   upload(name: string, tensor: PortTensor): void {
-    for (const { buffer, dtype, shape, order, name: weight } of this.generated.plan.weights) {
+    for (const { buffer, offset, dtype, shape, order, name: weight } of this.generated.plan.weights) {
       if (weight !== name) continue;
       const bytes = deviceBytes(tensor, dtype, name);
       const laidOut = order === undefined ? bytes : reordered(bytes, dtype, shape, order);
-      this.open.device.queue.writeBuffer(this.buffers.get(buffer)!, 0, laidOut);
+      this.open.device.queue.writeBuffer(this.buffers.get(buffer)!, offset, laidOut);
     }
   }
 

@@ -40,9 +40,7 @@ export class PipelineCache {
       const type = access === "read" ? "read-only-storage" : "storage";
       return { binding, visibility: computeStage, buffer: { type } };
     });
-    if (kernel.sizes > 0) {
-      entries.push({ binding: kernel.bindings.length, visibility: computeStage, buffer: { type: "uniform" } });
-    }
+    entries.push({ binding: kernel.bindings.length, visibility: computeStage, buffer: { type: "uniform" } });
     const label = kernel.name;
     const layout = device.createBindGroupLayout({ label, entries });
     const module = device.createShaderModule({ label, code: kernel.wgsl });

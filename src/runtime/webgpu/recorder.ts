@@ -57,11 +57,8 @@ export class Recorder {
         resource: { buffer: this.buffers.get(buffer)!, offset, size },
       }),
     );
-    if (dispatch.sizes.length > 0) {
-      const size = Math.ceil((4 * dispatch.sizes.length) / 16) * 16;
-      const resource = { buffer: this.uniforms, offset: uniformOffset, size };
-      entries.push({ binding: dispatch.bindings.length, resource });
-    }
+    const resource = { buffer: this.uniforms, offset: uniformOffset, size: 4 * dispatch.sizes.length };
+    entries.push({ binding: dispatch.bindings.length, resource });
     return this.device.createBindGroup({ label: dispatch.kernel, layout, entries });
   }
 
