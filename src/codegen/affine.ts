@@ -17,6 +17,8 @@ export type Atom =
       readonly expr: Expr;
       readonly depth: number;
       readonly lane?: boolean;
+      /** The value is a multiple of four. */
+      readonly aligned?: boolean;
     }
   | {
       readonly kind: "div" | "mod";
@@ -223,7 +225,9 @@ export function laneForm(a: Affine): "one" | "row" | "other" {
   if (!hasLane(a)) return "one";
   const direct = a.terms.find((t) => t.atom.kind === "variable" && t.atom.lane === true);
   const others = a.terms.filter((t) => t !== direct);
-  const aligned = a.constant % 4 === 0 && others.every((t) => t.factor % 4 === 0 && !atomHasLane(t.atom));
+  const isAligned = ({ factor, atom }: Term): boolean =>
+    factor % 4 === 0 || (atom.kind === "variable" && atom.aligned === true);
+  const aligned = a.constant % 4 === 0 && others.every((t) => isAligned(t) && !atomHasLane(t.atom));
   return direct?.factor === 1 && aligned ? "row" : "other";
 }
 

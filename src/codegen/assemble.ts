@@ -70,7 +70,7 @@ export function assemble(parts: readonly Part[], target: Target): Assembled {
   };
   const base = (part: Part, tensor: number): number => {
     const { offset, dtype } = part.places[tensor]!;
-    return (offset - ranges[holder(slots[tensor]!)]!.offset) / byteWidth(dtype) / 4;
+    return (offset - ranges[holder(slots[tensor]!)]!.offset) / byteWidth(dtype);
   };
   return { kernel, bindings, ...uniformBlock(parts, base) };
 }

@@ -1,14 +1,11 @@
 /**
  * Canonical form of a body: names by order of appearance, sizes and places of tensors as words of a uniform block, so that work that differs
- * in extents only is one kernel. Equal sizes share a word. Small ones stay in the text: they decide unrolling and are the same everywhere.
+ * in extents only is one kernel. Every size has a word of its own, since that two are equal is chance.
  */
 import { type Expr, mapExpr, mapStatements, type Statement } from "./kernel.ts";
 import type { Body } from "./schedule/body.ts";
 
-/** Sizes up to this one stay literals. */
-const smallSize = 4;
-
-/** What a word of the uniform block holds: a number, or the place of a tensor of the body (in units of four elements). */
+/** What a word of the uniform block holds: a number, or the place of a tensor of the body. */
 export type Word =
   | { readonly kind: "size"; readonly value: number }
   | { readonly kind: "base"; readonly tensor: number };
@@ -25,6 +22,8 @@ export function canonicalize(body: Pick<Body, "statements">): Canonical {
 class Canonicalizer {
   private readonly words = new Map<string, Word>();
   private readonly names = new Map<string, string>();
+  /** Words of literals: one that stands in several places of the text (all lanes of a vector) is one word. */
+  private readonly literals = new Map<Expr, Expr>();
   private readonly counts = new Map<string, number>();
 
   run(body: readonly Statement[]): Canonical {
@@ -32,18 +31,23 @@ class Canonicalizer {
     return { statements, words: [...this.words.values()] };
   }
 
-  private word(key: string, word: Word): Expr {
+  private word(key: string, word: Word, type: "u32" | "i32" | "f32" = "u32"): Expr {
     if (!this.words.has(key)) this.words.set(key, word);
-    return { kind: "size", index: [...this.words.keys()].indexOf(key), type: "u32" };
+    return { kind: "size", index: [...this.words.keys()].indexOf(key), type };
   }
 
   private expr(e: Expr): Expr {
     return mapExpr(e, (x) => {
+      const known = this.literals.get(x);
+      if (known !== undefined) return known;
       if (x.kind === "base") return this.word(`base ${x.tensor}`, { kind: "base", tensor: x.tensor });
       if (x.kind === "variable") return { ...x, name: this.names.get(x.name) ?? x.name };
       if (x.kind !== "literal" || x.size !== true) return x;
-      if (x.value <= smallSize) return { kind: "literal", type: x.type, value: x.value };
-      return this.word(`size ${x.value}`, { kind: "size", value: x.value });
+      const type = x.type === "bool" ? "u32" : x.type;
+      const value = type === "f32" ? bitsOf(x.value) : x.value >>> 0;
+      const word = this.word(`size ${this.words.size}`, { kind: "size", value }, type);
+      this.literals.set(x, word);
+      return word;
     });
   }
 
@@ -82,6 +86,9 @@ class Canonicalizer {
     return `${prefix}${count}`;
   }
 }
+
+/** The bits of a number as f32. */
+const bitsOf = (value: number): number => new Uint32Array(Float32Array.of(value).buffer)[0]!;
 
 /** FNV-1a of a text, eight hexadecimal digits: the tail of a kernel's name. */
 export function textHash(text: string): string {

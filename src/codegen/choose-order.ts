@@ -17,13 +17,12 @@ import { type AxisOrder, rowMajor } from "./order.ts";
 export function unitOrder(
   graph: Graph,
   unit: Unit,
-  uses: readonly number[],
   inMemory: (node: number) => boolean,
   orderOf: (node: number) => AxisOrder,
 ): AxisOrder {
   const plain = rowMajor(unit.shape.length);
   if (unit.form === "rows") return [...unit.axes, ...plain.filter((axis) => !unit.axes.includes(axis))];
-  if (unit.form === "map") return mapOrder(graph, unit, uses, inMemory, orderOf);
+  if (unit.form === "map") return mapOrder(graph, unit, inMemory, orderOf);
   const einsum = unit.members.find((id) => graph.nodes[id]!.op === "einsum");
   if (unit.form !== "contraction" || einsum === undefined) return plain;
   const { batch, rows, columns } = contractionForm(graph, einsum);
@@ -34,7 +33,6 @@ export function unitOrder(
 function mapOrder(
   graph: Graph,
   unit: Unit,
-  uses: readonly number[],
   inMemory: (node: number) => boolean,
   orderOf: (node: number) => AxisOrder,
 ): AxisOrder {
@@ -42,7 +40,7 @@ function mapOrder(
   let best = { axis: rank - 1, loads: Number.POSITIVE_INFINITY };
   for (let axis = rank - 1; axis >= 0; axis--) {
     if (unit.shape[axis]! % 4 !== 0) continue;
-    const probe = new Emitter(graph, inMemory, uses, orderOf);
+    const probe = new Emitter(graph, inMemory, orderOf);
     const index = unit.shape.map((n, i) => {
       const at = variable(
         `x${i}`,

@@ -41,7 +41,6 @@ export class Emitter {
     private readonly graph: Graph,
     /** Nodes whose values are in memory when the kernel runs. */
     readonly isInMemory: (node: number) => boolean,
-    private readonly uses: readonly number[],
     /** In what order the axes of a stored value are in memory. */
     private readonly orderOf: (node: number) => AxisOrder,
   ) {}
@@ -178,8 +177,12 @@ export class Emitter {
 
   /** The address in the binding; tensors begin at multiples of four elements. */
   private placed(position: Affine, tensor: number): Affine {
-    const base = affine.variable(`~base${tensor}`, farthest, { kind: "base", tensor, type: "u32" }, 0);
-    return affine.add(position, affine.scale(base, 4));
+    const expr: Expr = { kind: "base", tensor, type: "u32" };
+    const key = `~base${tensor}`;
+    return affine.add(
+      position,
+      affine.atomAffine({ kind: "variable", key, max: farthest, expr, depth: 0, aligned: true }),
+    );
   }
 
   type(node: number): TensorType {
@@ -192,8 +195,7 @@ export class Emitter {
     const known = this.recall(key);
     if (known !== undefined) return known;
     const made = this.isInMemory(id) ? this.load(id, index) : this.compute(id, this.graph.nodes[id]!, index);
-    const named = this.uses[id]! > 1 || made.depth < this.depth || made.expr.kind === "load" ? this.bind(made) : made;
-    return this.remember(key, named);
+    return this.remember(key, this.bind(made));
   }
 
   private load(id: number, index: readonly Affine[]): Val {
@@ -231,7 +233,7 @@ export class Emitter {
     const type = node.type as TensorType;
     switch (node.op) {
       case "constant":
-        return { expr: { kind: "literal", type: scalarType(type), value: node.attributes.value as number }, depth: 0 };
+        return { expr: constantOf(scalarType(type), node.attributes.value as number), depth: 0 };
       case "iota":
         return this.iota(id, index, node.attributes.axis as number);
       case "uniform":
@@ -378,8 +380,14 @@ export class Emitter {
 /** The lane variable. */
 export const lane: Affine = affine.variable("~lane", 4, u32(0), 0, true);
 
-/** Beyond the end of any binding, in units of four elements. */
-const farthest = 2 ** 28;
+/** Beyond the end of any binding. */
+const farthest = 2 ** 30;
+
+/** A constant of the graph. What compilers can make use of stays in the text. */
+function constantOf(type: Scalar, value: number): Expr {
+  const plain = type === "bool" || [0, 1, -1].includes(value) || !Number.isFinite(Math.fround(value));
+  return { kind: "literal", type, value, ...(plain ? {} : { size: true }) };
+}
 
 export const zeroOf = (type: Scalar): Expr => (type === "f32" ? f32(0) : { kind: "literal", type, value: 0 });
 

@@ -128,7 +128,7 @@ function evaluate(kernel: KernelIR, e: Expr, env: Environment): Value {
     case "base":
       throw new Error("the kernel is not in canonical form");
     case "size":
-      return env.sizes[e.index]!;
+      return e.type === "f32" ? fromBits(env.sizes[e.index]!) : rounded(e.type, env.sizes[e.index]!);
     case "variable":
       return env.names.get(e.name)!;
     case "builtin":

@@ -5,7 +5,7 @@
  * element; a load or store of 4 lanes covers elements i .. i + 3 with i a multiple of 4. bf16 and f16 tensors are read as f32.
  * Loads outside a tensor give some number (they happen under a `select` that drops it).
  *
- * Integer literals marked `size` (extents, strides, offsets) and the places of tensors become words of a uniform block (`canonical.ts`), so
+ * Literals marked `size` (extents, strides, offsets, factors of the graph) and the places of tensors become words of a uniform block (`canonical.ts`), so
  * that kernels of different shapes share one text. Names are given in order of appearance; equal text is the same kernel.
  *
  * A dispatch may run a kernel several times at once, as *parts* with sizes and places of their own. The uniform block holds `mostParts`
@@ -20,10 +20,10 @@ export type BinaryOperator = "+" | "-" | "*" | "/" | "%" | "<" | "&&";
 
 export type Expr =
   | { readonly kind: "literal"; readonly type: Scalar; readonly value: number; readonly size?: boolean }
-  /** Where a tensor begins in its binding, in units of four elements. */
+  /** Element where a tensor begins in its binding, a multiple of four. */
   | { readonly kind: "base"; readonly tensor: number; readonly type: "u32" }
   /** A word of the sizes of the part that the workgroup works on. */
-  | { readonly kind: "size"; readonly index: number; readonly type: "u32" }
+  | { readonly kind: "size"; readonly index: number; readonly type: "u32" | "i32" | "f32" }
   | { readonly kind: "variable"; readonly name: string; readonly type: Scalar; readonly lanes: Lanes }
   /** `block`: index of the workgroup within its part; `local`: of the invocation in the workgroup. */
   | { readonly kind: "builtin"; readonly name: "block" | "local"; readonly type: "u32" }

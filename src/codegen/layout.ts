@@ -6,8 +6,7 @@ import type { ProgramStorage, Stage, StorageSlice } from "../program.ts";
 import type { Place } from "./assemble.ts";
 import { type AxisOrder, isRowMajor } from "./order.ts";
 import { alignUp, type BufferSpec, type PlannedValue } from "./plan.ts";
-
-export const slot = 256;
+import { slot } from "./regions.ts";
 
 export const tensorBytes = (type: TensorType): number => sizeOf(type.shape) * byteWidth(type.dtype);
 
@@ -89,6 +88,22 @@ export class PortLayout {
     for (const { name, size } of this.storage.buffers) buffers.push({ name, bytes: alignUp(4 * size, slot) });
     if (this.inputBytes > 0) buffers.push({ name: "inputs", bytes: this.inputBytes });
     return buffers;
+  }
+}
+
+/** Places of results that are not in storage. */
+export class ResultLayout {
+  private readonly bytes = new Map<string, number>();
+
+  place(type: TensorType, buffer = "outputs"): Place {
+    const offset = this.bytes.get(buffer) ?? 0;
+    const size = tensorBytes(type);
+    this.bytes.set(buffer, offset + alignUp(size, slot));
+    return { buffer, offset, size, dtype: type.dtype };
+  }
+
+  buffers(): BufferSpec[] {
+    return [...this.bytes].map(([name, bytes]) => ({ name, bytes }));
   }
 }
 

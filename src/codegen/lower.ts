@@ -32,7 +32,7 @@ export function lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions):
     const inMemory = (id: number): boolean =>
       graph.nodes[id]!.op === "port" || (fusion.home.get(id) ?? unit.id) !== unit.id;
     const fixed = !isInner || unit.stored.some(options.isResult);
-    const order = fixed ? rowMajor(unit.shape.length) : unitOrder(graph, unit, uses, inMemory, orderOf);
+    const order = fixed ? rowMajor(unit.shape.length) : unitOrder(graph, unit, inMemory, orderOf);
     for (const id of unit.stored) if (rankOf(id) === unit.shape.length) chosen.set(id, order);
     return scheduleUnit({
       graph,
@@ -41,7 +41,7 @@ export function lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions):
       uses,
       order,
       orderOf,
-      emitter: new Emitter(graph, inMemory, uses, orderOf),
+      emitter: new Emitter(graph, inMemory, orderOf),
     });
   };
   return fusion.units.map(lower);

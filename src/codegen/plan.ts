@@ -10,6 +10,8 @@ import type { StageName } from "../program.ts";
 export interface BufferSpec {
   readonly name: string;
   readonly bytes: number;
+  /** The buffer is not one of its own but this part of another. Bindings name that one; ports, results and copies name this. */
+  readonly within?: { readonly buffer: string; readonly offset: number };
 }
 
 export interface BoundRange {

@@ -27,6 +27,8 @@ export interface Target {
   readonly parallelism: number;
   /** How values are laid out that only kernels see: `inner-major` keeps tokens innermost (see `order.ts`), at the cost of a second copy of weights. */
   readonly layout: "row-major" | "inner-major";
+  /** `one`: all values of a program that fits are in one buffer (see `regions.ts`). */
+  readonly memory: "one" | "many";
 }
 
 /** The limits that every WebGPU device has. */
@@ -47,6 +49,7 @@ export const defaultTarget: Target = {
   workgroup: 64,
   parallelism: 4096,
   layout: "row-major",
+  memory: "many",
 };
 
 /** A software driver (lavapipe, SwiftShader). */
@@ -57,6 +60,7 @@ export const cpuTarget: Target = {
   workgroup: 16,
   parallelism: 64,
   layout: "inner-major",
+  memory: "one",
 };
 
 /** The target of an adapter: a preset by kind. Kernels stay within the default limits, so that plans are portable. */

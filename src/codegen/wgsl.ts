@@ -139,7 +139,7 @@ class Printer {
       case "base":
         throw new Error("the kernel is not in canonical form");
       case "size":
-        return `sizes.s${e.index}`;
+        return e.type === "u32" ? `sizes.s${e.index}` : `bitcast<${e.type}>(sizes.s${e.index})`;
       case "variable":
         return e.name;
       case "builtin":

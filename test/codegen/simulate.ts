@@ -43,7 +43,15 @@ export class Simulation {
   readonly memory: Map<string, Uint32Array>;
 
   constructor(private readonly generated: Generated) {
-    this.memory = new Map(generated.plan.buffers.map((b) => [b.name, new Uint32Array(b.bytes / 4)]));
+    const memory = new Map<string, Uint32Array>();
+    for (const { name, bytes, within } of generated.plan.buffers) {
+      const from = (within?.offset ?? 0) / 4;
+      memory.set(
+        name,
+        within === undefined ? new Uint32Array(bytes / 4) : memory.get(within.buffer)!.subarray(from, from + bytes / 4),
+      );
+    }
+    this.memory = memory;
   }
 
   write(at: { readonly buffer: string; readonly offset: number }, words: Uint32Array): void {

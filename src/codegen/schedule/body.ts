@@ -31,7 +31,7 @@ export interface ScheduleContext {
 }
 
 /** An emitter for trying out how something would be read. */
-export const probeOf = (c: ScheduleContext): Emitter => new Emitter(c.graph, c.emitter.isInMemory, c.uses, c.orderOf);
+export const probeOf = (c: ScheduleContext): Emitter => new Emitter(c.graph, c.emitter.isInMemory, c.orderOf);
 
 /** Index of the workgroup within the body's part of the dispatch. */
 export const blockIndex: Expr = { kind: "builtin", name: "block", type: "u32" };
@@ -46,8 +46,8 @@ export function perInvocation(c: ScheduleContext, count: number, make: (at: Affi
   const { workgroup } = c.target;
   const at = binary("+", binary("*", blockIndex, u32(workgroup)), localIndex);
   const index = emitter.index(at, count);
-  if (count % workgroup === 0) make(index);
-  else emitter.when(binary("<", emitter.address(index).expr, sizeLiteral(count)), () => make(index));
+  // Where the count is a multiple the test is always true; kernels are shared more often with it.
+  emitter.when(binary("<", emitter.address(index).expr, sizeLiteral(count)), () => make(index));
   return Math.ceil(count / workgroup);
 }
 

@@ -122,13 +122,11 @@ function placeOf(k: Contraction, tiles: readonly [number, number, number], at: A
   const { tile, extents } = k;
   const part = (of: Expr, count: number): Affine => emitter.index(binary("%", of, sizeLiteral(count)), count);
   const flat = emitter.address(at).expr;
-  const columnTile = tiles[2] === 1 ? constant(0) : part(flat, tiles[2]);
-  const over = tiles[2] === 1 ? flat : binary("/", flat, sizeLiteral(tiles[2]));
-  const rowTile = tiles[1] === 1 ? constant(0) : part(over, tiles[1]);
-  const batch =
-    tiles[0] === 1
-      ? constant(0)
-      : emitter.index(tiles[1] === 1 ? over : binary("/", over, sizeLiteral(tiles[1])), tiles[0]);
+  const columnTile = part(flat, tiles[2]);
+  const over = emitter.bind({ expr: binary("/", flat, sizeLiteral(tiles[2])), depth: emitter.depth }).expr;
+  const rowTile = k.form.rows.length === 0 ? constant(0) : part(over, tiles[1]);
+  const batchOf = (): Affine => emitter.index(binary("/", over, sizeLiteral(tiles[1])), tiles[0]);
+  const batch = k.form.batch.length === 0 ? constant(0) : batchOf();
   const clamped = (a: Affine, extent: number): Affine => {
     if (a.hi < extent) return a;
     const last = sizeLiteral(extent - 1);

@@ -93,11 +93,13 @@ class WebgpuInstance implements Instance {
   ) {
     this.ports = programPorts(program);
     const usage = bufferUsage.STORAGE | bufferUsage.COPY_SRC | bufferUsage.COPY_DST;
-    for (const { name, bytes } of generated.plan.buffers) {
-      this.buffers.set(name, open.device.createBuffer({ label: name, size: bytes, usage }));
+    for (const { name, bytes, within } of generated.plan.buffers) {
+      if (within === undefined) this.buffers.set(name, open.device.createBuffer({ label: name, size: bytes, usage }));
     }
-    this.inputBytes = new ArrayBuffer(this.buffers.get("inputs")?.size ?? 0);
-    this.recorder = new Recorder(open.device, generated.plan, this.buffers, pipelines);
+    this.inputBytes = new ArrayBuffer(generated.plan.buffers.find((b) => b.name === "inputs")?.bytes ?? 0);
+    this.recorder = new Recorder(open.device, generated.plan, this.buffers, pipelines, (name, offset) =>
+      this.locate(name, offset),
+    );
   }
 
   private checkAlive(): void {
@@ -106,20 +108,31 @@ class WebgpuInstance implements Instance {
     if (failure !== undefined) throw failure;
   }
 
+  /** The device's buffer that holds a place of one of the plan's. */
+  private locate(name: string, offset: number): { buffer: GPUBuffer; offset: number } {
+    const within = this.generated.plan.buffers.find((b) => b.name === name)?.within;
+    return { buffer: this.buffers.get(within?.buffer ?? name)!, offset: offset + (within?.offset ?? 0) };
+  }
+
+  private writeAt(name: string, at: number, bytes: Uint8Array<ArrayBuffer>): void {
+    const { buffer, offset } = this.locate(name, at);
+    this.open.device.queue.writeBuffer(buffer, offset, bytes);
+  }
+
   /** Writes the data of a weight or buffer port, in every order in which kernels read it. */
   upload(name: string, tensor: PortTensor): void {
     for (const { buffer, offset, dtype, shape, order, name: weight } of this.generated.plan.weights) {
       if (weight !== name) continue;
       const bytes = deviceBytes(tensor, dtype, name);
       const laidOut = order === undefined ? bytes : reordered(bytes, dtype, shape, order);
-      this.open.device.queue.writeBuffer(this.buffers.get(buffer)!, offset, laidOut);
+      this.writeAt(buffer, offset, laidOut);
     }
   }
 
   private slice(name: string): { buffer: GPUBuffer; offset: number; size: number } {
     const slice = sliceOf(this.program.storage, name);
     if (slice === undefined) throw new Error(`the program has no storage called ${name}`);
-    return { buffer: this.buffers.get(slice.buffer)!, offset: 4 * slice.offset, size: slice.size };
+    return { ...this.locate(slice.buffer, 4 * slice.offset), size: slice.size };
   }
 
   write(name: string, data: Float32Array): void {
@@ -150,8 +163,9 @@ class WebgpuInstance implements Instance {
     const encoder = this.open.device.createCommandEncoder();
     this.recorder.record(encoder, recipe.stages, recipe.want);
     const staging = recipe.bytes > 0 ? this.takeStaging(recipe.bytes) : undefined;
-    for (const { buffer, offset, at, shape } of recipe.results) {
-      encoder.copyBufferToBuffer(this.buffers.get(buffer)!, offset, staging!, at, 4 * sizeOf(shape));
+    for (const { at, shape, ...result } of recipe.results) {
+      const { buffer, offset } = this.locate(result.buffer, result.offset);
+      encoder.copyBufferToBuffer(buffer, offset, staging!, at, 4 * sizeOf(shape));
     }
     this.open.device.queue.submit([encoder.finish()]);
     if (staging === undefined) {
@@ -211,7 +225,7 @@ class WebgpuInstance implements Instance {
       if (sliceOf(this.program.storage, name) === undefined)
         writeWords(words, offset, inputData(inputs, this.ports.get(name)!), dtype);
     }
-    if (recipe.inputs.length > 0) this.open.device.queue.writeBuffer(this.buffers.get("inputs")!, 0, this.inputBytes);
+    if (recipe.inputs.length > 0) this.writeAt("inputs", 0, new Uint8Array(this.inputBytes));
   }
 
   private takeStaging(bytes: number): GPUBuffer {

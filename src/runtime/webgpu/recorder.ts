@@ -20,6 +20,7 @@ export class Recorder {
     plan: Plan,
     private readonly buffers: ReadonlyMap<string, GPUBuffer>,
     pipelines: ReadonlyMap<string, Pipeline>,
+    private readonly locate: (name: string, offset: number) => { buffer: GPUBuffer; offset: number },
   ) {
     const dispatches = plan.stages.flatMap((s) => s.dispatches);
     const slots = dispatches.map((d) => Math.max(1, Math.ceil((4 * d.sizes.length) / uniformSlot)));
@@ -77,13 +78,8 @@ export class Recorder {
       pass?.end();
       pass = undefined;
       for (const { from, to, size } of stage.copies) {
-        encoder.copyBufferToBuffer(
-          this.buffers.get(from.buffer)!,
-          from.offset,
-          this.buffers.get(to.buffer)!,
-          to.offset,
-          size,
-        );
+        const [source, target] = [this.locate(from.buffer, from.offset), this.locate(to.buffer, to.offset)];
+        encoder.copyBufferToBuffer(source.buffer, source.offset, target.buffer, target.offset, size);
       }
     }
     pass?.end();
