@@ -35,7 +35,10 @@ export class Emitter {
   readonly tensors: TensorUse[] = [];
   private readonly blocks: Statement[][] = [[]];
   private readonly memos: Map<string, Val>[] = [new Map()];
+  /** Whether divisors outside of loops are part of the text. */
+  divides: "by words" | "by literals" = "by literals";
   private names = 0;
+  private pads: readonly affine.Atom[] = [];
 
   constructor(
     private readonly graph: Graph,
@@ -81,7 +84,7 @@ export class Emitter {
   loop(from: Expr, to: Expr, step: Expr, extent: number, make: (at: Affine) => void): void {
     const name = this.fresh("k");
     const body = this.block(() => {
-      make(affine.variable(name, extent, { kind: "variable", name, type: "u32", lanes: 1 }, this.depth));
+      make(affine.variable(sortable(name), extent, { kind: "variable", name, type: "u32", lanes: 1 }, this.depth));
     });
     this.push({ kind: "for", name, from, to, step, body });
   }
@@ -97,7 +100,7 @@ export class Emitter {
 
   private named(expr: Expr, extent: number, depth: number): [string, number, Expr, number] {
     const bound = this.bind({ expr, depth }).expr;
-    return [bound.kind === "variable" ? bound.name : this.fresh("i"), extent, bound, depth];
+    return [sortable(bound.kind === "variable" ? bound.name : this.fresh("i")), extent, bound, depth];
   }
 
   /** The value as a variable, declared in the block of its depth. */
@@ -146,7 +149,8 @@ export class Emitter {
   private sum(terms: readonly affine.Term[], constantPart: number, base?: Expr): Expr {
     let sum = base;
     for (const { factor, atom } of terms) {
-      const scaled = this.scaled(this.atom(atom), Math.abs(factor));
+      const isPlain = factor === 1 && !this.pads.some((p) => p.key === atom.key);
+      const scaled = isPlain ? this.atom(atom) : this.scaled(this.atom(atom), Math.abs(factor));
       if (sum === undefined) sum = factor < 0 ? binary("-", u32(0), scaled) : scaled;
       else sum = binary(factor < 0 ? "-" : "+", sum, scaled);
     }
@@ -156,7 +160,7 @@ export class Emitter {
   }
 
   private scaled(e: Expr, factor: number): Expr {
-    return factor === 1 ? e : binary("*", e, sizeLiteral(factor));
+    return binary("*", e, sizeLiteral(factor));
   }
 
   private atom(atom: affine.Atom): Expr {
@@ -165,7 +169,9 @@ export class Emitter {
     const known = this.recall(key);
     if (known !== undefined) return known.expr;
     const of = this.address(atom.of).expr;
-    const expr = binary(atom.kind === "div" ? "/" : "%", of, u32(atom.by));
+    // Outside of loops a division costs little; inside, and where it is most of the work, a literal divisor is far cheaper.
+    const by = this.divides === "by words" && atom.depth < 2 ? sizeLiteral(atom.by) : u32(atom.by);
+    const expr = binary(atom.kind === "div" ? "/" : "%", of, by);
     return this.remember(key, this.bind({ expr, depth: atom.depth })).expr;
   }
 
@@ -173,6 +179,30 @@ export class Emitter {
   tensor(node: number, writes = false): number {
     const at = this.tensors.findIndex((t) => t.node === node && t.writes === writes);
     return at >= 0 ? at : this.tensors.push({ node, writes, order: this.orderOf(node) }) - 1;
+  }
+
+  /**
+   * Runs `make` with these variables in every address of a load or store, with a stride of 0 where the element does not depend on them.
+   * Then operands that differ in their strides alone are read by one text.
+   */
+  padded<T>(variables: readonly Affine[], make: () => T): T {
+    const before = this.pads;
+    this.pads = variables
+      .flatMap((v) => v.terms.map((t) => t.atom))
+      .filter((a) => a.kind === "variable" && a.lane !== true);
+    try {
+      return make();
+    } finally {
+      this.pads = before;
+    }
+  }
+
+  private padAddress(a: Affine): Affine {
+    const missing = this.pads.filter(
+      (p, i) => this.pads.indexOf(p) === i && !a.terms.some((t) => t.atom.key === p.key),
+    );
+    const terms = [...a.terms, ...missing.map((atom) => ({ factor: 0, atom }))];
+    return { ...a, terms: terms.sort((x, y) => (x.atom.key < y.atom.key ? -1 : 1)) };
   }
 
   /** The address in the binding; tensors begin at multiples of four elements. */
@@ -204,7 +234,7 @@ export class Emitter {
     const address = this.placed(positionOf(index, type.shape, this.orderOf(id)), tensor);
     const form = affine.laneForm(address);
     if (form === "other") return this.perLane(id, index);
-    const at = this.address(form === "row" ? affine.withoutLane(address) : address);
+    const at = this.address(this.padAddress(form === "row" ? affine.withoutLane(address) : address));
     const expr: Expr = {
       kind: "load",
       tensor,
@@ -366,13 +396,23 @@ export class Emitter {
     const form = affine.laneForm(address);
     if (form !== "other") {
       const wide = form === "row" ? this.spread(value) : value;
-      this.push({ kind: "store", tensor, index: this.address(affine.withoutLane(address)).expr, value: wide });
+      this.push({
+        kind: "store",
+        tensor,
+        index: this.address(this.padAddress(affine.withoutLane(address))).expr,
+        value: wide,
+      });
       return;
     }
     const named = this.bind({ expr: this.spread(value), depth: this.depth }).expr;
     for (const lane of [0, 1, 2, 3]) {
       const part: Expr = { kind: "component", of: named, at: lane, type: named.type };
-      this.push({ kind: "store", tensor, index: this.address(affine.atLane(address, lane)).expr, value: part });
+      this.push({
+        kind: "store",
+        tensor,
+        index: this.address(this.padAddress(affine.atLane(address, lane))).expr,
+        value: part,
+      });
     }
   }
 }
@@ -390,6 +430,9 @@ function constantOf(type: Scalar, value: number): Expr {
 }
 
 export const zeroOf = (type: Scalar): Expr => (type === "f32" ? f32(0) : { kind: "literal", type, value: 0 });
+
+/** A name with its number in six digits, so that terms of sums are in order of creation. */
+const sortable = (name: string): string => name.replace(/[0-9]+$/, (digits) => digits.padStart(6, "0"));
 
 function memoKey(node: number, index: readonly Affine[]): string {
   return `${node}|${index.map(affine.keyOf).join("|")}`;

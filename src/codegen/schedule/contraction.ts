@@ -37,6 +37,8 @@ interface Place {
   /** Four rows each, by the lane; used where `rowsGroup`. */
   readonly rowGroups: readonly (readonly Affine[])[];
   readonly columns: readonly (readonly Affine[])[];
+  /** Positions along the three kinds of axes of the first element. */
+  readonly tile: { readonly batch: Affine; readonly row: Affine; readonly column: Affine };
 }
 
 /** Read four at once along the contracted axis, along the tile's own axis (rows; columns are in vectors anyway), or one by one. */
@@ -50,6 +52,7 @@ const unrollCost = 1.5;
 
 export function scheduleContraction(c: ScheduleContext): Body {
   const { graph, unit, emitter, uses } = c;
+  emitter.divides = "by words";
   const einsums = unit.members.filter((id) => graph.nodes[id]!.op === "einsum");
   const accumulators = accumulatorsOf(graph, uses, einsums);
   const form = contractionForm(graph, einsums[0]!, insideAxis(c));
@@ -124,9 +127,8 @@ function placeOf(k: Contraction, tiles: readonly [number, number, number], at: A
   const flat = emitter.address(at).expr;
   const columnTile = part(flat, tiles[2]);
   const over = emitter.bind({ expr: binary("/", flat, sizeLiteral(tiles[2])), depth: emitter.depth }).expr;
-  const rowTile = k.form.rows.length === 0 ? constant(0) : part(over, tiles[1]);
-  const batchOf = (): Affine => emitter.index(binary("/", over, sizeLiteral(tiles[1])), tiles[0]);
-  const batch = k.form.batch.length === 0 ? constant(0) : batchOf();
+  const rowTile = part(over, tiles[1]);
+  const batch = emitter.index(binary("/", over, sizeLiteral(tiles[1])), tiles[0]);
   const clamped = (a: Affine, extent: number): Affine => {
     if (a.hi < extent) return a;
     const last = sizeLiteral(extent - 1);
@@ -154,6 +156,7 @@ function placeOf(k: Contraction, tiles: readonly [number, number, number], at: A
     rows: rows.map((row) => along(k, k.form.rows, row)),
     rowGroups: groups.map((group) => along(k, k.form.rows, add(scale(group, 4), lane))),
     columns: columns.map((column) => along(k, k.form.columns, column)),
+    tile: { batch, row: rows[0]!, column: columns[0]! },
   };
 }
 
@@ -217,8 +220,9 @@ function emitSegment(k: Contraction, einsum: number, place: Place, names: readon
   const turns = segment.length / step;
   emitter.loop(u32(0), sizeLiteral(turns), u32(1), turns, (at) => {
     const first = scale(at, step);
-    const row = rowReader(k, segment, first);
-    const column = columnReader(k, segment, first);
+    const { batch, row: rowAt, column: columnAt } = place.tile;
+    const row = rowReader(k, segment, first, [batch, rowAt, at]);
+    const column = columnReader(k, segment, first, [batch, columnAt, at]);
     for (let kk = 0; kk < step; kk++) {
       for (let i = 0; i < place.rows.length; i++) {
         for (let j = 0; j < place.columns.length; j++) accumulate(k, names[i]![j]!, row(i, kk), column(j, kk));
@@ -237,10 +241,11 @@ const component = (e: Expr, at: number): Expr =>
 
 type Reader = (element: number, kk: number) => Expr;
 
-function rowReader(k: Contraction, segment: Segment, first: Affine): Reader {
+function rowReader(k: Contraction, segment: Segment, first: Affine, pads: readonly Affine[]): Reader {
   const { emitter } = k.c;
   const { node } = segment.form.rowOperand;
-  const read = (index: readonly Affine[]): Expr => emitter.bind(emitter.value(node, index)).expr;
+  const read = (index: readonly Affine[]): Expr =>
+    emitter.padded(pads, () => emitter.bind(emitter.value(node, index)).expr);
   return (i, kk) => {
     if (segment.row === "inner") return component(read(segment.rowIndex(i, add(first, lane))), kk);
     const inner = add(first, constant(kk));
@@ -250,11 +255,12 @@ function rowReader(k: Contraction, segment: Segment, first: Affine): Reader {
   };
 }
 
-function columnReader(k: Contraction, segment: Segment, first: Affine): Reader {
+function columnReader(k: Contraction, segment: Segment, first: Affine, pads: readonly Affine[]): Reader {
   const { emitter } = k.c;
   const { node } = segment.form.columnOperand;
   const made = new Map<string, Expr>();
-  const read = (index: readonly Affine[]): Expr => emitter.bind(emitter.value(node, index)).expr;
+  const read = (index: readonly Affine[]): Expr =>
+    emitter.padded(pads, () => emitter.bind(emitter.value(node, index)).expr);
   return (j, kk) => {
     const key = `${j} ${kk}`;
     const known = made.get(key);
@@ -338,7 +344,10 @@ function emitResults(k: Contraction, place: Place, names: readonly (readonly (re
         };
         emitter.preset(accumulator.root, index, value);
       });
-      for (const id of unit.stored) emitter.store(id, index, emitter.value(id, index).expr);
+      const { batch, row, column } = place.tile;
+      emitter.padded([batch, row, column], () => {
+        for (const id of unit.stored) emitter.store(id, index, emitter.value(id, index).expr);
+      });
     });
   });
 }

@@ -36,6 +36,7 @@ const lowest = -3.4028234663852886e38;
 
 export function scheduleRows(c: ScheduleContext): Body {
   const { unit, target, emitter } = c;
+  emitter.divides = "by words";
   const kept = keptAxes(unit.shape.length, unit.axes);
   const columnShape = unit.axes.map((axis) => unit.shape[axis]!);
   const columns = sizeOf(columnShape);
