@@ -37,6 +37,12 @@ function mapOrder(
   orderOf: (node: number) => AxisOrder,
 ): AxisOrder {
   const rank = unit.shape.length;
+  const lookedUp = graph.nodes[unit.members[0]!]!;
+  if (lookedUp.op === "gather") {
+    // Rows of a table come row by row, but what reads them wants tokens inside as everywhere.
+    const indexRank = (graph.nodes[lookedUp.inputs[1]!]!.type as TensorType).shape.length;
+    return [...rowMajor(rank).slice(indexRank), ...rowMajor(indexRank)];
+  }
   let best = { axis: rank - 1, loads: Number.POSITIVE_INFINITY };
   for (let axis = rank - 1; axis >= 0; axis--) {
     if (unit.shape[axis]! % 4 !== 0) continue;

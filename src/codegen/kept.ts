@@ -68,7 +68,10 @@ export function keptValues(graph: Graph, liveness: Liveness): Set<number> {
   });
   const reach = readersOf(graph, liveness, kept);
   graph.nodes.forEach((node, id) => {
-    if (!liveness.live[id] || kept.has(id) || !liveness.pointwise[id]) return;
+    if (!liveness.live[id] || kept.has(id)) return;
+    // Rows that were looked up are looked up once.
+    if (node.op === "gather" && reach[id]!.size >= 2) kept.add(id);
+    if (!liveness.pointwise[id]) return;
     const size = sizeOf((node.type as TensorType).shape);
     const leaves = liveness.leaves(node.inputs, kept);
     const large = leaves.filter((leaf) => sizeOf((graph.nodes[leaf]!.type as TensorType).shape) * 4 >= size);

@@ -7,6 +7,7 @@
  * kept in vectors of four when their number allows. Ragged tiles are clamped: what lies outside repeats the last row or column and stores
  * the same number at the same place.
  */
+import { opRecord } from "../../ir/registry.ts";
 import { sizeOf } from "../../ir/types.ts";
 import { type Affine, add, atLane, constant, delinearize, hasLane, scale } from "../affine.ts";
 import { lane, type Val } from "../emitter.ts";
@@ -47,6 +48,8 @@ type Along = "inner" | "own" | "none";
 /** Elements of a tile: more would spill registers. */
 const largestTile = 64;
 const unrolledTile = 16;
+/** Ops per element from which the text of an epilogue is longer than that of the loop. */
+const longEpilogue = 5;
 /** How much slower an unrolled loop is than its loads say: measured on software drivers. */
 const unrollCost = 1.5;
 
@@ -78,7 +81,8 @@ export function scheduleContraction(c: ScheduleContext): Body {
 function withTile(parts: Omit<Contraction, "tile" | "unrolled">): Contraction {
   const { c, extents, accumulators, wide } = parts;
   const variant = (unrolled: boolean): { k: Contraction; cost: number } => {
-    const tile = chooseTile(c.target, extents, accumulators.length, wide, unrolled ? unrolledTile : largestTile);
+    const largest = epilogueOps(c) > longEpilogue ? largestTile / 2 : largestTile;
+    const tile = chooseTile(c.target, extents, accumulators.length, wide, unrolled ? unrolledTile : largest);
     const k: Contraction = { ...parts, tile, unrolled };
     const probe = probeOf(c);
     const trial: Contraction = { ...k, c: { ...c, emitter: probe } };
@@ -89,6 +93,18 @@ function withTile(parts: Omit<Contraction, "tile" | "unrolled">): Contraction {
   };
   const [plain, unrolled] = [variant(false), variant(true)];
   return unrolled.cost < plain.cost ? unrolled.k : plain.k;
+}
+
+/** Pointwise ops that are done for every element of the tile. */
+function epilogueOps(c: ScheduleContext): number {
+  const seen = new Set<number>();
+  const visit = (id: number): void => {
+    if (seen.has(id) || c.graph.nodes[id]!.op === "einsum" || c.emitter.isInMemory(id)) return;
+    seen.add(id);
+    c.graph.nodes[id]!.inputs.forEach(visit);
+  };
+  c.unit.stored.forEach(visit);
+  return [...seen].filter((id) => opRecord(c.graph.nodes[id]!.op).opClass === "pointwise").length;
 }
 
 const tilesOf = ({ extents, tile }: Contraction): readonly [number, number, number] => [
