@@ -1,4 +1,7 @@
+import { readFileSync } from "node:fs";
 import { defineConfig } from "tsdown";
+
+const { version } = JSON.parse(readFileSync(new URL("package.json", import.meta.url), "utf8")) as { version: string };
 
 export default defineConfig({
   entry: { index: "src/index.ts", cli: "src/cli/main.ts" },
@@ -9,4 +12,5 @@ export default defineConfig({
   dts: true,
   sourcemap: true,
   clean: true,
+  define: { __VERSION__: JSON.stringify(version) },
 });

@@ -2,12 +2,19 @@
 
 export { cpuTarget, defaultTarget, type Target, targetOf } from "./codegen/index.ts";
 export { type CompileOptions, compile } from "./compile.ts";
+export { inspectionFiles, inspectionFiles } from "./inspect/index.ts";
 export { type Diagnostic, DiagnosticSink, formatDiagnostic, WebpeftError } from "./ir/diagnostics.ts";
 export type { Graph, Node } from "./ir/graph.ts";
 export { type Method, methods, parseMethod } from "./methods/index.ts";
 export type { GraphLevel, Program, ProgramKernel } from "./program-object.ts";
+export { Batches, padBatch } from "./runtime/data/batches.ts";
+export { type Example, jsonLinesExamples, textExamples } from "./runtime/data/examples.ts";
+export { loadTokenizer, type TextTokenizer } from "./runtime/data/tokenizer.ts";
+export { openDevice } from "./runtime/device/index.ts";
 export { type AdapterFiles, readAdapter } from "./runtime/files/adapter.ts";
 export { loadModel, type Model } from "./runtime/files/model.ts";
 export { saveModel } from "./runtime/files/save-model.ts";
+export { type GenerateOptions, generateText } from "./runtime/generate.ts";
 export type { OptimizerState, Session, SessionBatch, StepOptions, StepResult } from "./runtime/session.ts";
 export type { DeviceName, StartOptions } from "./runtime/start.ts";
+export { type TrainEvent, type TrainOptions, train } from "./runtime/training/loop.ts";

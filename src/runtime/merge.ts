@@ -25,15 +25,14 @@ function partFor(graph: Graph, key: string): Graph {
   return compact({ ...graph, outputs: graph.outputs.filter((output) => output.name === key) });
 }
 
-/** The merged tensor under a key of `mergedKeys`, in the base's dtype. Throws `MERGE-NOT-FINITE` when it holds NaN or infinity. */
-export async function mergedTensor(
+/** The merged numbers under a key of `mergedKeys`, in f32. Throws `MERGE-NOT-FINITE` when they hold NaN or infinity. */
+export async function mergedNumbers(
   program: CompiledProgram,
   model: Model,
   executor: Executor,
   values: AdapterValues,
   key: string,
-): Promise<HostTensor> {
-  const info = model.weights.info(key)!;
+): Promise<Float32Array> {
   const { merge } = program;
   const data = merge?.outputs.some((output) => output.name === key)
     ? await computed(merge, model, executor, values, key)
@@ -45,7 +44,19 @@ export async function mergedTensor(
       help: "check the adapter's tensors, or train it again with a smaller learning rate",
     });
   }
-  return fromFloat32(data, info.dtype, info.shape);
+  return data;
+}
+
+/** The merged tensor under a key of `mergedKeys`, rounded to the base's dtype. */
+export async function mergedTensor(
+  program: CompiledProgram,
+  model: Model,
+  executor: Executor,
+  values: AdapterValues,
+  key: string,
+): Promise<HostTensor> {
+  const { dtype, shape } = model.weights.info(key)!;
+  return fromFloat32(await mergedNumbers(program, model, executor, values, key), dtype, shape);
 }
 
 async function computed(

@@ -1,0 +1,109 @@
+/** What several commands do: read the model, the config or adapter, and compile. */
+import { readFile } from "node:fs/promises";
+import { type CompileOptions, compile } from "../compile.ts";
+import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
+import { describeModel } from "../models/index.ts";
+import type { Program } from "../program-object.ts";
+import { loadTokenizer, type TextTokenizer } from "../runtime/data/tokenizer.ts";
+import { type AdapterFiles, readAdapter } from "../runtime/files/adapter.ts";
+import { readText } from "../runtime/files/folder.ts";
+import { loadModel, type Model } from "../runtime/files/model.ts";
+import type { Session } from "../runtime/session.ts";
+import type { DeviceName } from "../runtime/start.ts";
+import { type GlobalOptions, warn } from "./output.ts";
+
+/** A command: returns the exit code, 0 when it returns nothing. */
+export interface CommandModule {
+  run(options: Record<string, unknown>): Promise<number | undefined>;
+}
+
+export interface SourceOptions extends GlobalOptions {
+  readonly model: string;
+  readonly config?: string;
+  readonly adapter?: string;
+  readonly method?: string;
+  readonly strict?: boolean;
+  readonly device: DeviceName;
+  readonly seed?: number;
+}
+
+export interface Sources {
+  readonly model: Model;
+  /** The adapter's config; null for the base model alone. */
+  readonly config: unknown;
+  readonly adapter?: AdapterFiles;
+}
+
+async function readConfig(path: string): Promise<unknown> {
+  const text = await readFile(path, "utf8").catch((cause: unknown) => {
+    throw new WebpeftError("FILE-NOT-FOUND", { message: "the adapter config cannot be read", where: path }, { cause });
+  });
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new WebpeftError(
+      "FILE-JSON",
+      { message: "the adapter config is not valid JSON", where: path, got: String((cause as Error).message) },
+      { cause },
+    );
+  }
+}
+
+export async function readSources(options: SourceOptions): Promise<Sources> {
+  if (options.config !== undefined && options.adapter !== undefined) {
+    throw new WebpeftError("CLI-SOURCES", { message: "give either --config or --adapter, not both" });
+  }
+  const model = await loadModel(options.model);
+  if (options.adapter !== undefined) {
+    const adapter = await readAdapter(options.adapter);
+    return { model, config: adapter.config, adapter };
+  }
+  return { model, config: options.config === undefined ? null : await readConfig(options.config) };
+}
+
+/** Compiles for a command; warnings go to stderr. */
+export async function compileSources(
+  sources: Sources,
+  options: SourceOptions,
+  compileOptions: CompileOptions,
+): Promise<Program> {
+  const method =
+    options.method === undefined ? {} : { method: await readMethod(options.method), methodFile: options.method };
+  const program = await compile(sources.model, sources.config, {
+    ...compileOptions,
+    ...method,
+    strict: options.strict ?? false,
+    loaded: sources.adapter !== undefined,
+  });
+  warn(program.diagnostics.filter((diagnostic) => diagnostic.severity === "warning"));
+  return program;
+}
+
+async function readMethod(path: string): Promise<string> {
+  return readFile(path, "utf8").catch((cause: unknown) => {
+    throw new WebpeftError("FILE-NOT-FOUND", { message: "the method file cannot be read", where: path }, { cause });
+  });
+}
+
+export async function startProgram(program: Program, sources: Sources, options: SourceOptions): Promise<Session> {
+  const sink = new DiagnosticSink(options.strict ?? false);
+  const session = await program.start({
+    device: options.device,
+    seed: options.seed ?? 0,
+    sink,
+    ...(sources.adapter === undefined ? {} : { adapter: sources.adapter }),
+  });
+  warn(sink.diagnostics.filter((diagnostic) => diagnostic.severity === "warning"));
+  return session;
+}
+
+/** The tokenizer in the model's folder. */
+export async function modelTokenizer(model: Model): Promise<TextTokenizer> {
+  const { tree } = model;
+  return loadTokenizer(async (name) => (tree === undefined ? undefined : readText(tree, name)), model.name);
+}
+
+/** Tokens of a row when nothing is said: 128, or as many as the model takes. */
+export function defaultLength(model: Model): number {
+  return Math.min(128, describeModel(model.config).defaults.maximumLength);
+}

@@ -1,0 +1,16 @@
+/** `webpeft doctor`: devices found, what `auto` takes and why. */
+import { listDevices } from "../runtime/device/index.ts";
+import { emit, type GlobalOptions, say } from "./output.ts";
+
+export async function run(raw: Record<string, unknown>): Promise<number | undefined> {
+  const options = raw as GlobalOptions;
+  const report = await listDevices();
+  for (const { source, outcome, reason, adapter, milliseconds } of report.attempts) {
+    const what =
+      adapter === undefined ? (reason ?? outcome) : `${adapter.description} (${adapter.kind}, ${adapter.backend})`;
+    say(options, `${source.padEnd(12)} ${outcome.padEnd(7)} ${what}   ${milliseconds} ms`);
+  }
+  say(options, `auto takes ${report.choice.executor}: ${report.choice.reason}`);
+  emit(options, { type: "doctor", ...report });
+  return 0;
+}

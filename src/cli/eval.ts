@@ -1,0 +1,94 @@
+/** `webpeft eval`: one forward pass in evaluation mode, and gradients. */
+import { compile } from "../compile.ts";
+import { WebpeftError } from "../ir/diagnostics.ts";
+import { readBatch } from "../runtime/data/dataset.ts";
+import { writeFileAtomically } from "../runtime/files/output.ts";
+import { encodeSafetensors } from "../runtime/files/safetensors.ts";
+import type { Session } from "../runtime/session.ts";
+import { type HostTensor, hostTensor } from "../runtime/tensor.ts";
+import { compileSources, readSources, type SourceOptions, startProgram } from "./common.ts";
+import { emit, say } from "./output.ts";
+
+interface EvalOptions extends SourceOptions {
+  readonly input: string;
+  readonly out: string;
+  readonly merged?: boolean;
+  readonly grad?: boolean;
+}
+
+export async function run(raw: Record<string, unknown>): Promise<number | undefined> {
+  const options = raw as unknown as EvalOptions;
+  if (options.merged && options.grad) {
+    process.stderr.write("error: --merged and --grad exclude each other\n");
+    return 2;
+  }
+  const batch = await readBatch(options.input);
+  const sources = await readSources(options);
+  if (options.grad && (sources.adapter === undefined || batch.labels === undefined)) {
+    throw new WebpeftError("CLI-GRAD", {
+      message: "gradients need --adapter and labels",
+      where: options.input,
+      expected: "labels in the input, and an adapter",
+    });
+  }
+  const shape = { batch: batch.batch, length: batch.length, mask: batch.attention_mask !== undefined };
+  const program = await compileSources(sources, options, {
+    ...shape,
+    mode: options.grad ? "train" : "infer",
+    sampling: false,
+  });
+  let session = await startProgram(program, sources, options);
+  try {
+    if (options.merged && sources.adapter !== undefined) session = await mergedSession(session, options, shape);
+    const tensors = await results(session, batch, options.grad ?? false);
+    await writeFileAtomically(options.out, encodeSafetensors(tensors, {}));
+    const loss = tensors.has("loss") ? new Float32Array(tensors.get("loss")!.bytes.slice().buffer)[0] : undefined;
+    say(
+      options,
+      `${options.out}: ${[...tensors.keys()].length} tensors${loss === undefined ? "" : `, loss ${loss}`} (${session.device})`,
+    );
+    emit(options, { type: "done", out: options.out, loss: loss ?? null, device: session.device });
+  } finally {
+    session.dispose();
+  }
+  return 0;
+}
+
+async function mergedSession(
+  session: Session,
+  options: EvalOptions,
+  shape: { batch: number; length: number; mask: boolean },
+): Promise<Session> {
+  const model = await session.merge();
+  const plain = await compile(model, null, { ...shape, mode: "infer", strict: options.strict ?? false });
+  const merged = await plain.start({ device: options.device });
+  session.dispose();
+  return merged;
+}
+
+async function results(
+  session: Session,
+  batch: Awaited<ReturnType<typeof readBatch>>,
+  grad: boolean,
+): Promise<Map<string, HostTensor>> {
+  const tensors = new Map<string, HostTensor>();
+  const { logits, loss } = await session.forward(batch);
+  const { vocabulary } = session.program.model.defaults;
+  tensors.set("logits", hostTensor("F32", [batch.batch, batch.length, vocabulary], logits));
+  if (batch.labels !== undefined) {
+    if (loss === undefined) {
+      throw new WebpeftError("DATA-LABELS-MASKED", {
+        message: "no label of the input counts, so there is no loss",
+        where: "labels",
+      });
+    }
+    tensors.set("loss", hostTensor("F32", [], Float32Array.of(loss)));
+  }
+  if (!grad) return tensors;
+  const { gradients } = await session.gradients(batch);
+  for (const { key, aliases, shape, role } of session.program.adapter!.tensors) {
+    if (role !== "param") continue;
+    for (const name of [key, ...aliases]) tensors.set(`grad.${name}`, hostTensor("F32", shape, gradients[key]!));
+  }
+  return tensors;
+}

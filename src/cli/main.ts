@@ -1,0 +1,136 @@
+#!/usr/bin/env node
+/** The command `webpeft`. Each command stands in a file of its own, which is loaded when it runs. */
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import type { CommandModule } from "./common.ts";
+import { report } from "./output.ts";
+
+const number = (check: (x: number) => boolean, wanted: string) => (text: string) => {
+  const x = Number(text);
+  if (text.trim() !== "" && check(x)) return x;
+  throw new InvalidArgumentError(`It must be ${wanted}.`);
+};
+const count = number((x) => Number.isInteger(x) && x > 0, "a whole number above 0");
+const whole = number((x) => Number.isInteger(x) && x >= 0, "a whole number, 0 or above");
+const positive = number((x) => x >= 0 && Number.isFinite(x), "a number, 0 or above");
+
+type Loader = () => Promise<CommandModule>;
+
+/** Runs a command; what it throws becomes a message on stderr and exit code 1. */
+function runs(command: Command, load: Loader): void {
+  command.action(async (options: Record<string, unknown>) => {
+    const all = { ...command.parent!.opts(), ...options };
+    try {
+      process.exitCode = (await (await load()).run(all)) ?? 0;
+    } catch (error) {
+      report(error, all);
+      process.exitCode = 1;
+    }
+  });
+}
+
+function build(): Command {
+  const program = new Command("webpeft")
+    .description("Trains, merges and inspects PEFT adapters on WebGPU and on the CPU.")
+    .version(__VERSION__)
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: true })
+    .addOption(new Option("--device <name>", "what runs it").choices(["auto", "webgpu", "cpu"]).default("auto"))
+    .option("--json", "machine-readable lines on stdout, all else on stderr")
+    .option("--strict", "warnings fail")
+    .option("--debug <level>", "stacks of defects on stderr", whole, 0);
+  const add = (name: string, description: string, load: Loader): Command => {
+    const command = program.command(name).description(description).exitOverride();
+    runs(command, load);
+    return command;
+  };
+  const model = ["--model <folder>", "a Hugging Face folder"] as const;
+
+  add("init", "writes a fresh adapter", () => import("./init.ts"))
+    .requiredOption(...model)
+    .requiredOption("--config <file>", "adapter_config.json")
+    .requiredOption("--out <folder>", "where the adapter goes")
+    .option("--seed <n>", "seed of the first values", whole, 0)
+    .option("--method <file>", "a method of your own, as text")
+    .option("--overwrite", "write into a folder that is not empty");
+  add("train", "trains an adapter, or with --full all weights", () => import("./train.ts"))
+    .requiredOption(...model)
+    .option("--config <file>", "adapter_config.json of a fresh adapter")
+    .option("--adapter <folder>", "an adapter to train on")
+    .requiredOption("--data <file>", ".txt, .jsonl or .safetensors")
+    .requiredOption("--out <folder>", "where adapter and checkpoints go")
+    .option("--steps <n>", "optimizer steps", count)
+    .option("--epochs <n>", "passes over the data; 1 unless --steps is given", count)
+    .option("--batch-size <n>", "rows of a micro-batch", count, 8)
+    .option("--length <n>", "tokens of a row; 128 or what the model takes", count)
+    .option("--lr <x>", "peak learning rate", positive, 1e-3)
+    .option("--weight-decay <x>", "decoupled weight decay", positive, 0)
+    .addOption(
+      new Option("--schedule <name>", "learning rate over the run")
+        .choices(["constant", "linear", "cosine"])
+        .default("constant"),
+    )
+    .option("--warmup <n>", "steps of linear warm-up", whole, 0)
+    .option("--clip <x>", "largest gradient norm; 0 is off", positive, 0)
+    .option("--accumulate <n>", "micro-batches per step", count, 1)
+    .option("--seed <n>", "seed of everything random", whole, 0)
+    .option("--save-every <n>", "steps between checkpoints", count)
+    .option("--eval-every <n>", "steps between evaluations", count)
+    .option("--valid <file>", "data to evaluate on")
+    .option("--resume", "go on from the newest checkpoint in --out")
+    .option("--overwrite", "write into a folder that is not empty")
+    .option("--no-sampling", "no dropout and no relaxed gates")
+    .option("--method <file>", "a method of your own, as text")
+    .option("--full", "train all weights and write a model folder")
+    .option("--log <file>", "a line of JSON per step");
+  add("eval", "one forward pass, and gradients", () => import("./eval.ts"))
+    .requiredOption(...model)
+    .option("--adapter <folder>", "a trained adapter; the base model alone without")
+    .requiredOption("--input <file>", "input_ids, labels, attention_mask as .safetensors")
+    .requiredOption("--out <file>", "logits, loss and grad.* as .safetensors")
+    .option("--merged", "through merged weights")
+    .option("--grad", "gradients of the trained tensors")
+    .option("--method <file>", "a method of your own, as text");
+  add("merge", "writes the model with the adapter merged in", () => import("./merge.ts"))
+    .requiredOption(...model)
+    .requiredOption("--adapter <folder>", "a trained adapter")
+    .requiredOption("--out <folder>", "where the model goes")
+    .option("--method <file>", "a method of your own, as text")
+    .option("--overwrite", "write into a folder that is not empty");
+  add("convert", "writes an adapter as LoRA of a rank", () => import("./convert.ts"))
+    .requiredOption(...model)
+    .requiredOption("--adapter <folder>", "a trained adapter")
+    .requiredOption("--rank <n>", "rank of the LoRA", count)
+    .requiredOption("--out <folder>", "where the LoRA goes")
+    .option("--method <file>", "a method of your own, as text")
+    .option("--overwrite", "write into a folder that is not empty");
+  add("generate", "continues a text", () => import("./generate.ts"))
+    .requiredOption(...model)
+    .option("--adapter <folder>", "a trained adapter")
+    .requiredOption("--prompt <text>", "the text to continue")
+    .option("--max-tokens <n>", "tokens to add", count, 64)
+    .option("--temperature <x>", "0 takes the likeliest token", positive, 0)
+    .option("--length <n>", "tokens that the model looks back on", count)
+    .option("--seed <n>", "seed of the draws", whole, 0)
+    .option("--method <file>", "a method of your own, as text");
+  add("inspect", "writes what the compiler makes of a config; needs no device", () => import("./inspect.ts"))
+    .requiredOption(...model)
+    .option("--config <file>", "adapter_config.json")
+    .option("--adapter <folder>", "a trained adapter")
+    .addOption(new Option("--mode <name>", "which program").choices(["train", "infer", "merge"]).default("train"))
+    .option("--batch <n>", "rows", count, 8)
+    .option("--length <n>", "tokens of a row", count)
+    .option("--target <name>", "default, cpu, or a JSON file with a target")
+    .option("--method <file>", "a method of your own, as text")
+    .requiredOption("--out <folder>", "where the files go")
+    .option("--overwrite", "write into a folder that is not empty");
+  add("methods", "the methods with their formulas and fields", () => import("./methods.ts"));
+  add("doctor", "devices found, and what auto takes", () => import("./doctor.ts"));
+  return program;
+}
+
+try {
+  await build().parseAsync(process.argv);
+} catch (error) {
+  if (!(error instanceof CommanderError)) throw error;
+  process.exitCode = error.exitCode === 0 ? 0 : 2;
+}

@@ -1,0 +1,20 @@
+/** `webpeft methods`: the methods with their formulas and fields. */
+import { methods } from "../methods/index.ts";
+import { emit, type GlobalOptions, say } from "./output.ts";
+
+export async function run(options: Record<string, unknown>): Promise<number | undefined> {
+  for (const [peftType, method] of methods) {
+    say(options as GlobalOptions, `${peftType}\n${method.formulaLines.map((line) => `  ${line}`).join("\n")}`);
+    const fields = method.fields.map(
+      (field) => `${field.name} = ${JSON.stringify(field.seedDefault ?? field.default)}`,
+    );
+    say(options as GlobalOptions, `  fields: ${fields.join(", ")}\n`);
+    emit(options as GlobalOptions, {
+      type: "method",
+      peft_type: peftType,
+      formula: method.formulaLines,
+      fields: method.fields,
+    });
+  }
+  return 0;
+}

@@ -1,0 +1,35 @@
+/** What commands print: results on stdout, everything else on stderr. */
+import { type Diagnostic, formatDiagnostic, WebpeftError } from "../ir/diagnostics.ts";
+
+export interface GlobalOptions {
+  readonly json?: boolean;
+  readonly debug?: number;
+}
+
+/** A line for people: stdout, or stderr when stdout is for machines. */
+export function say(options: GlobalOptions, text: string): void {
+  (options.json ? process.stderr : process.stdout).write(`${text}\n`);
+}
+
+/** A line for machines; only with `--json`. */
+export function emit(options: GlobalOptions, record: Readonly<Record<string, unknown>>): void {
+  if (options.json) process.stdout.write(`${JSON.stringify(record)}\n`);
+}
+
+export function warn(diagnostics: readonly Diagnostic[]): void {
+  for (const diagnostic of diagnostics) process.stderr.write(`${formatDiagnostic(diagnostic)}\n`);
+}
+
+/** What went wrong, with its code and without a stack; a stack only for defects and on request. */
+export function report(error: unknown, options: GlobalOptions): void {
+  if (error instanceof WebpeftError) {
+    warn(error.diagnostics);
+    return;
+  }
+  const isAbort = error instanceof Error && error.name === "AbortError";
+  const text = error instanceof Error ? error.message : String(error);
+  process.stderr.write(
+    isAbort ? "stopped\n" : `error DEFECT: ${text}\n  help:     this is a defect of webpeft; --debug 1 shows where\n`,
+  );
+  if ((options.debug ?? 0) > 0 && error instanceof Error) process.stderr.write(`${error.stack ?? ""}\n`);
+}

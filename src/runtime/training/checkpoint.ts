@@ -1,0 +1,107 @@
+/**
+ * Checkpoints: folders `checkpoint-<steps>` inside of the output, each there whole or not at all. They hold the adapter as PEFT reads it, and
+ * in `optimizer.safetensors` and `training.json` what a run needs to go on bit for bit.
+ */
+import { WebpeftError } from "../../ir/diagnostics.ts";
+import { writeFolder } from "../files/output.ts";
+import { encodeSafetensors, openSafetensors } from "../files/safetensors.ts";
+import { fileSource } from "../files/source.ts";
+import type { OptimizerState, Session } from "../session.ts";
+import { hostTensor, toFloat32 } from "../tensor.ts";
+
+/** What must be the same for a run to go on: names and values as texts. */
+export type RunIdentity = Readonly<Record<string, string>>;
+
+const prefix = "checkpoint-";
+/** Older checkpoints are removed. */
+const kept = 2;
+
+interface TrainingRecord {
+  readonly step: number;
+  readonly identity: RunIdentity;
+}
+
+export async function saveCheckpoint(folder: string, session: Session, identity: RunIdentity): Promise<void> {
+  const { mkdir } = await import("node:fs/promises");
+  const { join } = await import("node:path");
+  const state = await session.optimizerState();
+  const vector = (data: Float32Array) => hostTensor("F32", [data.length], data);
+  const tensors = new Map([
+    ["moment1", vector(state.moment1)],
+    ["moment2", vector(state.moment2)],
+    ["params", vector(state.params)],
+  ]);
+  const record: TrainingRecord = { step: state.step, identity };
+  const files = new Map<string, Uint8Array | string>(
+    session.program.adapter?.peftType === "FULL" ? [] : await session.files(),
+  );
+  files.set("optimizer.safetensors", encodeSafetensors(tensors));
+  files.set("training.json", `${JSON.stringify(record, null, 2)}\n`);
+  await mkdir(folder, { recursive: true });
+  await writeFolder(join(folder, `${prefix}${state.step}`), files, { overwrite: true });
+  await prune(folder);
+}
+
+async function checkpointSteps(folder: string): Promise<number[]> {
+  const { readdir } = await import("node:fs/promises");
+  const names = await readdir(folder).catch(() => []);
+  const steps = names.flatMap((name) => (/^checkpoint-\d+$/.test(name) ? [Number(name.slice(prefix.length))] : []));
+  return steps.sort((a, b) => b - a);
+}
+
+async function prune(folder: string): Promise<void> {
+  const { rm } = await import("node:fs/promises");
+  const { join } = await import("node:path");
+  for (const step of (await checkpointSteps(folder)).slice(kept)) {
+    await rm(join(folder, `${prefix}${step}`), { recursive: true, force: true });
+  }
+}
+
+/** Removes the checkpoints of a finished run. */
+export async function removeCheckpoints(folder: string): Promise<void> {
+  const { rm } = await import("node:fs/promises");
+  const { join } = await import("node:path");
+  for (const step of await checkpointSteps(folder))
+    await rm(join(folder, `${prefix}${step}`), { recursive: true, force: true });
+}
+
+/**
+ * The state of the newest checkpoint, or undefined when there is none. Throws `TRAIN-RESUME-OTHER` when it belongs to another run, naming what
+ * differs, and `TRAIN-RESUME-BROKEN` when its files are not what a checkpoint holds.
+ */
+export async function loadCheckpoint(folder: string, identity: RunIdentity): Promise<OptimizerState | undefined> {
+  const { readFile } = await import("node:fs/promises");
+  const { join } = await import("node:path");
+  const [newest] = await checkpointSteps(folder);
+  if (newest === undefined) return undefined;
+  const path = join(folder, `${prefix}${newest}`);
+  let record: TrainingRecord;
+  try {
+    record = JSON.parse(await readFile(join(path, "training.json"), "utf8")) as TrainingRecord;
+  } catch (cause) {
+    const fields = {
+      message: "the newest checkpoint cannot be read",
+      where: join(path, "training.json"),
+      help: "remove it to go on from the one before",
+    };
+    throw new WebpeftError("TRAIN-RESUME-BROKEN", fields, { cause });
+  }
+  const other = Object.keys(identity).find((name) => record.identity[name] !== identity[name]);
+  if (other !== undefined) {
+    throw new WebpeftError("TRAIN-RESUME-OTHER", {
+      message: `the checkpoint belongs to another run: its ${other} is another`,
+      where: path,
+      expected: record.identity[other] ?? "none",
+      got: identity[other]!,
+      help: "give the options, config and data of the first run, or another --out",
+    });
+  }
+  const file = await openSafetensors(await fileSource(join(path, "optimizer.safetensors")));
+  const read = async (name: string): Promise<Float32Array> => Float32Array.from(toFloat32(await file.read(name)));
+  return {
+    step: record.step,
+    params: await read("params"),
+    moment1: await read("moment1"),
+    moment2: await read("moment2"),
+  };
+}

@@ -1,0 +1,99 @@
+/** The training loop: steps, evaluation and checkpoints as a stream of events. Breaking out of it leaves a usable session. */
+import type { BatchStream } from "../data/dataset.ts";
+import type { Session, StepOptions } from "../session.ts";
+import { learningRate, type Schedule } from "./schedule.ts";
+
+export interface StepEvent {
+  readonly type: "step";
+  /** Counted from 0; the loss is the one before the update. */
+  readonly step: number;
+  readonly loss: number;
+  readonly lr: number;
+  /** Global norm of the gradient before clipping. */
+  readonly grad_norm: number;
+  /** Tokens of the step, padding not counted. */
+  readonly tokens: number;
+  readonly tokens_per_s: number;
+  readonly ms: number;
+}
+
+export interface EvalEvent {
+  readonly type: "eval";
+  /** Steps done. */
+  readonly step: number;
+  readonly loss: number;
+}
+
+export interface CheckpointEvent {
+  readonly type: "checkpoint";
+  readonly step: number;
+}
+
+export interface DoneEvent {
+  readonly type: "done";
+  readonly step: number;
+  readonly status: "finished" | "stopped";
+}
+
+export type TrainEvent = StepEvent | EvalEvent | CheckpointEvent | DoneEvent;
+
+export interface TrainOptions extends Omit<StepOptions, "lr"> {
+  readonly schedule: Schedule;
+  /** Validation data and how often it is looked at, in steps. */
+  readonly validation?: BatchStream;
+  readonly evalEvery?: number;
+  /** Called after every `saveEvery` steps, and when the run is stopped early. */
+  readonly save?: (step: number) => Promise<void>;
+  readonly saveEvery?: number;
+  /** Stops after the step that is running. */
+  readonly signal?: AbortSignal;
+}
+
+/** Mean loss per counted label over an epoch of a stream. */
+export async function validationLoss(session: Session, stream: BatchStream): Promise<number> {
+  let [sum, counted] = [0, 0];
+  for (let step = 0; step < (stream.stepsPerEpoch ?? 1); step++) {
+    for (const batch of stream.step(step)) {
+      if (batch.counted === 0) continue;
+      sum += (await session.forward(batch)).loss! * batch.counted;
+      counted += batch.counted;
+    }
+  }
+  return sum / counted;
+}
+
+/** Trains from the session's step to `schedule.steps`. */
+export async function* train(session: Session, stream: BatchStream, options: TrainOptions): AsyncGenerator<TrainEvent> {
+  const { schedule, validation, evalEvery = 0, save, saveEvery = 0, signal } = options;
+  const due = (every: number): boolean => every > 0 && session.steps % every === 0;
+  while (session.steps < schedule.steps) {
+    if (signal?.aborted) {
+      if (save !== undefined) {
+        await save(session.steps);
+        yield { type: "checkpoint", step: session.steps };
+      }
+      yield { type: "done", step: session.steps, status: "stopped" };
+      return;
+    }
+    yield await oneStep(session, stream, options);
+    if (validation !== undefined && due(evalEvery)) {
+      yield { type: "eval", step: session.steps, loss: await validationLoss(session, validation) };
+    }
+    if (save !== undefined && due(saveEvery) && session.steps < schedule.steps) {
+      await save(session.steps);
+      yield { type: "checkpoint", step: session.steps };
+    }
+  }
+  yield { type: "done", step: session.steps, status: "finished" };
+}
+
+async function oneStep(session: Session, stream: BatchStream, options: TrainOptions): Promise<StepEvent> {
+  const step = session.steps;
+  const lr = learningRate(options.schedule, step);
+  const start = performance.now();
+  const batches = stream.step(step);
+  const { loss, gradNorm } = await session.step(batches, { ...options, lr });
+  const ms = performance.now() - start;
+  const tokens = batches.reduce((sum, batch) => sum + batch.tokens, 0);
+  return { type: "step", step, loss, lr, grad_norm: gradNorm, tokens, tokens_per_s: (1000 * tokens) / ms, ms };
+}
