@@ -104,6 +104,7 @@ export class PlannedAdapter {
     return {
       peftType: resolved.peftType,
       method: method.name,
+      source: method.source,
       savedConfig: resolved.savedConfig,
       floatFields: resolved.floatFields,
       fields: resolved.fields,
@@ -135,6 +136,7 @@ export function fullPlan(
   const plan: AdapterPlan = {
     peftType: "FULL",
     method: "full",
+    source: "",
     savedConfig: {},
     floatFields: new Set(),
     fields: {},

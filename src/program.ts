@@ -68,6 +68,8 @@ export interface AdapterTensor {
 export interface AdapterPlan {
   readonly peftType: string;
   readonly method: string;
+  /** Text of the method's fragment; empty when there is none. */
+  readonly source: string;
   /** `adapter_config.json` as it is written, and which of its fields Python writes as floats. */
   readonly savedConfig: Readonly<Record<string, unknown>>;
   readonly floatFields: ReadonlySet<string>;

@@ -1,0 +1,90 @@
+/** The files of an inspection: complete, consistent with each other, the same every time. */
+import { beforeAll, describe, expect, it } from "vitest";
+import { compile } from "../../src/compile.ts";
+import { inspectionFiles } from "../../src/inspect/index.ts";
+import type { ReportData } from "../../src/inspect/report-data.ts";
+import type { Graph } from "../../src/ir/graph.ts";
+import { hashGraph } from "../../src/ir/hash.ts";
+import { parseGraph } from "../../src/ir/text/parse.ts";
+import type { Program } from "../../src/program-object.ts";
+import { baseModel } from "../golden/helpers.ts";
+
+const config = { peft_type: "OFT", r: 0, oft_block_size: 8, target_modules: ["q_proj", "down_proj"] };
+
+let program: Program;
+let files: Map<string, string>;
+
+const make = async (): Promise<Program> => compile(await baseModel("llama"), config, { batch: 2, length: 8 });
+
+beforeAll(async () => {
+  program = await make();
+  files = inspectionFiles(program);
+});
+
+function report(): ReportData {
+  const json = files.get("report.html")!.match(/<script type="application\/json" id="data">(.*)<\/script>/);
+  return JSON.parse(json![1]!) as ReportData;
+}
+
+describe("inspection files", () => {
+  it("have the agreed names", () => {
+    const names = [...files.keys()].filter((name) => !name.startsWith("kernels/"));
+    const graphs = ["graph.operator.ir", "graph.tensor.ir", "graph.kernel.ir", "graph.json", "graph.dot"];
+    expect(names).toEqual([...graphs, "kernels.json", "plan.json", "timeline.json", "report.html"]);
+  });
+
+  it("hold graphs that parse back", () => {
+    const text = (name: string): string => hashGraph(parseGraph(files.get(name)!));
+    expect(text("graph.operator.ir")).toBe(hashGraph(program.graph("operator")));
+    expect(text("graph.tensor.ir")).toBe(hashGraph(program.graph("tensor")));
+    const graphs = JSON.parse(files.get("graph.json")!) as Record<string, Graph>;
+    expect(Object.keys(graphs)).toEqual(["operator", ...program.stages.map((s) => s.name), "merge", "init"]);
+    expect(graphs.micro).toEqual(program.graph("tensor"));
+  });
+
+  it("have a WGSL file for every kernel of the plan", () => {
+    const plan = JSON.parse(files.get("plan.json")!) as {
+      kernels: { name: string; file: string }[];
+      stages: { dispatches: { kernel: string }[] }[];
+    };
+    const used = new Set(plan.stages.flatMap((stage) => stage.dispatches.map((d) => d.kernel)));
+    expect(new Set(plan.kernels.map((k) => k.name))).toEqual(used);
+    for (const { file } of plan.kernels) expect(files.get(file)).toContain("@compute");
+  });
+
+  it("are the same for the same program, but for the times that passes took", async () => {
+    const again = inspectionFiles(await make());
+    const timed = new Set(["timeline.json", "report.html"]);
+    for (const [name, text] of files) if (!timed.has(name)) expect(again.get(name), name).toBe(text);
+  });
+});
+
+describe("the report", () => {
+  it("needs nothing but itself", () => {
+    expect(files.get("report.html")).not.toMatch(/\b(src|href)="(?!#)/);
+    expect(files.get("report.html")).not.toContain("http");
+  });
+
+  it("shows the formula, the passes, what was compared and every kernel", () => {
+    const data = report();
+    expect(data.formula).toContain("W' = W @ D.T");
+    expect(data.passes.find((p) => p.stage === "micro" && p.pass === "algebra")!.hits["transpose-of-blocks"]).toBe(4);
+    expect(data.decisions.flatMap((d) => d.scopes)).toContain("model.layers.1.mlp.down_proj");
+    for (const { candidates, decision } of data.decisions) {
+      expect(candidates[decision]).toBe(Math.min(...Object.values(candidates)));
+    }
+    expect(data.kernels.map((k) => k.name)).toEqual(program.kernels.map((k) => k.name));
+  });
+
+  it("links every kernel to nodes that exist", () => {
+    const data = report();
+    const sizes = new Map(data.stages.map((stage) => [stage.name, stage.nodes.length]));
+    for (const kernel of data.kernels) {
+      expect(kernel.nodes.length).toBeGreaterThan(0);
+      for (const node of kernel.nodes) {
+        const [stage, id] = node.split("/%");
+        expect(Number(id)).toBeLessThan(sizes.get(stage!)!);
+      }
+    }
+  });
+});

@@ -1,0 +1,71 @@
+/** The dump is the program: a replayer that shares no code with webpeft gets, from plan, WGSL and tensor files, what a session gets on the CPU. */
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { openDump, readTensors } from "../../examples/replay.mjs";
+import { cpuTarget, defaultTarget } from "../../src/codegen/index.ts";
+import { compile } from "../../src/compile.ts";
+import { inspectionFiles } from "../../src/inspect/index.ts";
+import { type OpenDevice, openDevice } from "../../src/runtime/device/index.ts";
+import { golden, loadCase } from "../golden/helpers.ts";
+
+let open: OpenDevice;
+let folder: string;
+
+beforeAll(async () => {
+  open = await openDevice({ prefer: "webgpu" });
+  folder = await mkdtemp(join(tmpdir(), "webpeft-replay-"));
+});
+afterAll(async () => {
+  open?.dispose();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function write(files: ReadonlyMap<string, string>, name: string): Promise<string> {
+  const dump = join(folder, name);
+  for (const [file, text] of files) {
+    await mkdir(dirname(join(dump, file)), { recursive: true });
+    await writeFile(join(dump, file), text);
+  }
+  return dump;
+}
+
+describe.each(["llama-lora", "llama-oft"])("a dump of %s", (name) => {
+  it.each([
+    ["the device's own target", undefined],
+    ["the target of GPUs", defaultTarget],
+    ["the target of software drivers", cpuTarget],
+  ])("replays training steps, for %s", async (_what, target) => {
+    const { model, adapter, inputs } = await loadCase(name);
+    const { input_ids, labels } = inputs as Record<"input_ids" | "labels", Int32Array>;
+    const size = { batch: 2, length: input_ids.length / 2, loaded: true, sampling: false };
+    const program = await compile(model, adapter.config, { ...size, ...(target === undefined ? {} : { target }) });
+    const dump = await write(inspectionFiles(program), `${name}-${target?.kind ?? "own"}`);
+
+    const session = await program.start({ device: "cpu", adapter });
+    const files = [golden("bases/llama/model.safetensors"), golden(`cases/${name}/adapter_model.safetensors`)];
+    const tensors = new Map((await Promise.all(files.map(readTensors))).flatMap((file) => [...file]));
+    const replay = await openDump(open.device, dump, tensors);
+    const losses: number[] = [];
+    for (let step = 0; step < 3; step++) {
+      const wanted = await session.step({ input_ids, labels }, { lr: 1e-2 });
+      const got = await replay.step({ input_ids, labels }, { lr: 1e-2 });
+      losses.push(wanted.loss);
+      expect(got.finite).toBe(true);
+      expect(Math.abs(got.loss / wanted.loss - 1)).toBeLessThan(1e-5);
+      expect(Math.abs(got.gradNorm / wanted.gradNorm - 1)).toBeLessThan(1e-4);
+    }
+    // the steps did something: equal losses would compare nothing
+    expect(Math.abs(losses[2]! / losses[0]! - 1)).toBeGreaterThan(1e-3);
+    session.dispose();
+    replay.dispose();
+  });
+});
+
+it("needs every tensor of the plan", async () => {
+  const { model, adapter, inputs } = await loadCase("llama-lora");
+  const program = await compile(model, adapter.config, { batch: 2, length: inputs.input_ids!.length / 2 });
+  const dump = await write(inspectionFiles(program), "missing");
+  await expect(openDump(open.device, dump, new Map())).rejects.toThrow("no file has the tensor model.");
+});
