@@ -1,5 +1,5 @@
 /** A compiled program with what people ask of it: text, graphs, kernels, the plan, and a session on a device. */
-import { type Generated, generate, type Target } from "./codegen/index.ts";
+import { type Generated, generate, printKernel, type Target } from "./codegen/index.ts";
 import { toDot } from "./inspect/dot.ts";
 import type { Diagnostic } from "./ir/diagnostics.ts";
 import type { Graph } from "./ir/graph.ts";
@@ -118,7 +118,7 @@ export class Program implements CompiledProgram {
   /** Textual IR: SSA text for the graphs, structured kernel text for the kernels. */
   print(level: GraphLevel | "kernel"): string {
     if (level !== "kernel") return printGraph(this.graph(level));
-    return this.generated.kernels.map(({ name, ir }) => `// ${name}\n${ir}`).join("\n\n");
+    return this.generated.kernels.map(({ name, ir }) => printKernel(ir, name)).join("\n\n");
   }
 
   /** Graphviz text. */

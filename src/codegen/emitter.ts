@@ -140,6 +140,7 @@ export class Emitter {
     const outer = a.terms.filter((t) => t.atom.depth < depth);
     if (outer.length > 0) {
       const base = this.bind(this.address({ ...a, terms: outer }));
+      this.remember(`@${affine.keyOf({ ...a, terms: outer })}`, base);
       return this.remember(key, { expr: this.sum(inner, 0, base.expr), depth });
     }
     const made = { expr: this.sum(inner, a.constant), depth };

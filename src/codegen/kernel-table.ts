@@ -17,7 +17,7 @@ export class KernelTable {
     this.names.set(text, name);
     const wgsl = printWgsl(kernel);
     const { workgroup, bindings, sizes } = kernel;
-    this.kernels.push({ name, wgsl, ir: JSON.stringify(kernel), workgroup, bindings, sizes });
+    this.kernels.push({ name, wgsl, ir: kernel, workgroup, bindings, sizes });
     return name;
   }
 }

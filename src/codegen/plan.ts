@@ -6,6 +6,7 @@
  */
 import type { DType } from "../ir/types.ts";
 import type { StageName } from "../program.ts";
+import type { KernelIR } from "./kernel.ts";
 
 export interface BufferSpec {
   readonly name: string;
@@ -76,8 +77,8 @@ export interface Plan {
 export interface GeneratedKernel {
   readonly name: string;
   readonly wgsl: string;
-  /** Kernel IR as JSON text. */
-  readonly ir: string;
+  /** Kernel IR; `printKernel` makes text of it. */
+  readonly ir: KernelIR;
   readonly workgroup: number;
   /** Number of storage bindings; the uniform block, if any, is the binding after them. */
   readonly bindings: readonly { readonly name: string; readonly access: "read" | "read_write" }[];

@@ -1,7 +1,6 @@
 /** Runs a generated plan on the JavaScript interpreter of kernel IR. */
 import type { Generated } from "../../src/codegen/index.ts";
 import { interpret } from "../../src/codegen/index.ts";
-import type { KernelIR } from "../../src/codegen/kernel.ts";
 import type { PlannedValue } from "../../src/codegen/plan.ts";
 import { forEachIndex } from "../../src/ir/ops/common.ts";
 import { type DType, sizeOf, stridesOf } from "../../src/ir/types.ts";
@@ -72,7 +71,7 @@ export class Simulation {
     }
     const stage = plan.stages.find((s) => s.name === stageName)!;
     for (const dispatch of stage.dispatches) {
-      const kernel = JSON.parse(kernels.find((k) => k.name === dispatch.kernel)!.ir) as KernelIR;
+      const kernel = kernels.find((k) => k.name === dispatch.kernel)!.ir;
       const memory = dispatch.bindings.map((b) => {
         const all = this.memory.get(b.buffer)!;
         return all.subarray(b.offset / 4, (b.offset + b.size) / 4);
