@@ -2,7 +2,7 @@
 
 export { cpuTarget, defaultTarget, type Target, targetOf } from "./codegen/index.ts";
 export { type CompileOptions, compile } from "./compile.ts";
-export { inspectionFiles, inspectionFiles } from "./inspect/index.ts";
+export { inspectionFiles } from "./inspect/index.ts";
 export { type Diagnostic, DiagnosticSink, formatDiagnostic, WebpeftError } from "./ir/diagnostics.ts";
 export type { Graph, Node } from "./ir/graph.ts";
 export { type Method, methods, parseMethod } from "./methods/index.ts";
