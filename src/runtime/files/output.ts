@@ -56,7 +56,7 @@ async function outputState(folder: string, ignored?: string): Promise<OutputStat
 }
 
 /**
- * Writes a folder of files. A new folder appears with one rename; into an existing one the files are renamed one after the other, in the
+ * Writes a folder of files; names may hold folders. A new folder appears with one rename; into an existing one the files are renamed one after the other, in the
  * order of the map, once all of them are on the disk, and then `obsolete` names are removed. When writing fails, or `signal` is aborted,
  * nothing is left behind and nothing was replaced. Throws `FILE-OUTPUT-EXISTS`, `FILE-DISK-FULL`, `FILE-WRITE`.
  */
@@ -75,7 +75,10 @@ export async function writeFolder(
   try {
     if (isNew) made = await mkdir(dirname(target), { recursive: true });
     staged = await mkdtemp(isNew ? join(dirname(target), `.${basename(target)}.partial-`) : join(target, ".partial-"));
-    for (const [name, content] of files) await writeNew(join(staged, name), content, options.signal);
+    for (const [name, content] of files) {
+      await mkdir(dirname(join(staged, name)), { recursive: true });
+      await writeNew(join(staged, name), content, options.signal);
+    }
     options.signal?.throwIfAborted();
     const inside = isNew ? undefined : basename(staged);
     if (!options.overwrite && (await outputState(folder, inside)) === "filled") throw outputExists(folder);
@@ -101,11 +104,14 @@ async function publishFiles(
   names: readonly string[],
   obsolete: readonly string[],
 ): Promise<void> {
-  const { rename, rm, rmdir } = await import("node:fs/promises");
-  const { join } = await import("node:path");
-  for (const name of names) await rename(join(staged, name), join(target, name));
+  const { mkdir, rename, rm } = await import("node:fs/promises");
+  const { dirname, join } = await import("node:path");
+  for (const name of names) {
+    await mkdir(dirname(join(target, name)), { recursive: true });
+    await rename(join(staged, name), join(target, name));
+  }
   for (const name of obsolete) await rm(join(target, name), { force: true });
-  await rmdir(staged);
+  await rm(staged, { recursive: true, force: true });
 }
 
 /** Takes back the parent folders that were made, `made` being the outermost. */
