@@ -77,7 +77,7 @@ section("kernels").append(
   h("p", { class: "soft" }, "A kernel may be dispatched many times. Click a name for its WGSL and the nodes that it computes."),
   table(["kernel", "#dispatches", "#workgroup", "grid", "#flops", "", "#bytes bound", "computes for"], data.kernels.map((kernel) => h("tr", null,
     h("td", null, kernelLink(kernel.name)), number(String(kernel.dispatches)), number(String(kernel.workgroup)),
-    h("td", null, kernel.grid.join(" x ")), number(short(kernel.flops)), h("td", null, bar(kernel.flops / work)), number(bytes(kernel.bytes)),
+    h("td", { class: "grid" }, kernel.grid.join(" x ")), number(short(kernel.flops)), h("td", null, bar(kernel.flops / work)), number(bytes(kernel.bytes)),
     h("td", null, h("code", null, scopes(kernel.nodes.map((text) => place(text).node[2]))))))),
   detail);
 function showKernel(name) {
@@ -98,7 +98,7 @@ for (const stage of data.stages) {
   const list = h("details", { ontoggle: () => {
     if (!list.open || list.children.length > 1) return;
     list.append(table(["#", "kernel", "grid", "#flops", "#bytes bound", "runs", "computes for"], stage.dispatches.map((dispatch, i) => h("tr", null,
-      h("td", { class: "soft" }, String(i)), h("td", null, kernelLink(dispatch.kernel)), h("td", null, dispatch.grid.join(" x ")),
+      h("td", { class: "soft" }, String(i)), h("td", null, kernelLink(dispatch.kernel)), h("td", { class: "grid" }, dispatch.grid.join(" x ")),
       number(short(dispatch.flops)), number(bytes(dispatch.bytes)), h("td", null, dispatch.when.length > 60 ? dispatch.when.slice(0, 57) + "..." : dispatch.when),
       h("td", null, h("code", null, scopes(dispatch.nodes.map((id) => stage.nodes[id][2]))))))));
   } }, h("summary", null, stage.name + ": " + stage.dispatches.length + " dispatches"));

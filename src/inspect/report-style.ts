@@ -27,6 +27,9 @@ td { padding: .25rem .6rem; vertical-align: top; border-bottom: 1px solid var(--
 tr:last-child > td { border-bottom: 0; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 td code { overflow-wrap: anywhere; }
+td button code, .grid { white-space: nowrap; overflow-wrap: normal; }
+#passes table { table-layout: fixed; min-width: 46rem; }
+#passes th:nth-child(1) { width: 16%; } #passes th:nth-child(2), #passes th:nth-child(4) { width: 9%; } #passes th:nth-child(3), #passes th:nth-child(5) { width: 13%; }
 .bar { display: inline-block; height: .6rem; min-width: 1px; background: var(--bar); border-radius: 2px; }
 .soft { color: var(--soft); }
 .chosen { font-weight: 700; }
