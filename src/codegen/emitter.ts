@@ -10,15 +10,10 @@ import type { Graph, Node } from "../ir/graph.ts";
 import { sizeOf, type TensorType } from "../ir/types.ts";
 import type { Affine } from "./affine.ts";
 import * as affine from "./affine.ts";
-import { binary, type Expr, f32, lanesOf, type Scalar, type Statement, sizeLiteral, u32 } from "./kernel.ts";
+import { BlockWriter, memoKey, type Val } from "./block-writer.ts";
+import { binary, type Expr, f32, lanesOf, type Scalar, sizeLiteral, u32 } from "./kernel.ts";
 import { moveIndex } from "./movement.ts";
 import { type AxisOrder, positionOf } from "./order.ts";
-
-/** An expression and the depth of the innermost block that it needs. */
-export interface Val {
-  readonly expr: Expr;
-  readonly depth: number;
-}
 
 /** A stored value that the body of a kernel reads or writes. */
 export interface TensorUse {
@@ -31,14 +26,8 @@ export interface TensorUse {
 export const scalarType = (type: TensorType): Scalar =>
   type.dtype === "bf16" || type.dtype === "f16" ? "f32" : type.dtype;
 
-export class Emitter {
+export class Emitter extends BlockWriter {
   readonly tensors: TensorUse[] = [];
-  private readonly blocks: Statement[][] = [[]];
-  private readonly memos: Map<string, Val>[] = [new Map()];
-  /** Whether divisors outside of loops are part of the text. */
-  divides: "by words" | "by literals" = "by literals";
-  private names = 0;
-  private pads: readonly affine.Atom[] = [];
 
   constructor(
     private readonly graph: Graph,
@@ -46,134 +35,8 @@ export class Emitter {
     readonly isInMemory: (node: number) => boolean,
     /** In what order the axes of a stored value are in memory. */
     private readonly orderOf: (node: number) => AxisOrder,
-  ) {}
-
-  get depth(): number {
-    return this.blocks.length - 1;
-  }
-
-  get body(): Statement[] {
-    return this.blocks[0]!;
-  }
-
-  push(statement: Statement): void {
-    this.blocks.at(-1)!.push(statement);
-  }
-
-  fresh(prefix = "t"): string {
-    return `${prefix}${this.names++}`;
-  }
-
-  /** Runs `make` in a new block and gives its statements. */
-  block(make: () => void): Statement[] {
-    this.blocks.push([]);
-    this.memos.push(new Map());
-    make();
-    this.memos.pop();
-    return this.blocks.pop()!;
-  }
-
-  /** Runs `make` inside of `depth` blocks and gives the statements of all. */
-  nested(depth: number, make: () => void): Statement[] {
-    if (depth === this.depth) make();
-    else this.push({ kind: "if", condition: u32(1), body: this.block(() => this.nested(depth, make)) });
-    return this.body;
-  }
-
-  /** `for (name = from; name < to; name += step)`; `make` gets the loop variable as an index in [0, extent). */
-  loop(from: Expr, to: Expr, step: Expr, extent: number, make: (at: Affine) => void): void {
-    const name = this.fresh("k");
-    const body = this.block(() => {
-      make(affine.variable(sortable(name), extent, { kind: "variable", name, type: "u32", lanes: 1 }, this.depth));
-    });
-    this.push({ kind: "for", name, from, to, step, body });
-  }
-
-  when(condition: Expr, make: () => void): void {
-    this.push({ kind: "if", condition, body: this.block(make) });
-  }
-
-  /** Names a u32 expression, as an index in [0, extent). */
-  index(expr: Expr, extent: number, depth = this.depth): Affine {
-    return affine.variable(...this.named(expr, extent, depth));
-  }
-
-  private named(expr: Expr, extent: number, depth: number): [string, number, Expr, number] {
-    const bound = this.bind({ expr, depth }).expr;
-    return [sortable(bound.kind === "variable" ? bound.name : this.fresh("i")), extent, bound, depth];
-  }
-
-  /** The value as a variable, declared in the block of its depth. */
-  bind(value: Val): Val {
-    const { expr, depth } = value;
-    if (expr.kind === "variable" || expr.kind === "literal") return value;
-    const name = this.fresh();
-    this.blocks[depth]!.push({ kind: "let", name, value: expr });
-    return { expr: { kind: "variable", name, type: expr.type, lanes: lanesOf(expr) }, depth };
-  }
-
-  /** Tells the value of a node at an index: what a loop has reduced, what an accumulator holds. */
-  preset(node: number, index: readonly Affine[], value: Val): void {
-    this.memos.at(-1)!.set(memoKey(node, index), value);
-  }
-
-  private recall(key: string): Val | undefined {
-    for (let depth = this.depth; depth >= 0; depth--) {
-      const found = this.memos[depth]!.get(key);
-      if (found !== undefined) return found;
-    }
-    return undefined;
-  }
-
-  private remember(key: string, value: Val): Val {
-    this.memos[value.depth]!.set(key, value);
-    return value;
-  }
-
-  /** An address or index as a u32 expression; the part that outer blocks know is named there. */
-  address(a: Affine): Val {
-    const key = `@${affine.keyOf(a)}`;
-    const known = this.recall(key);
-    if (known !== undefined) return known;
-    const depth = affine.depthOf(a);
-    const inner = a.terms.filter((t) => t.atom.depth === depth);
-    const outer = a.terms.filter((t) => t.atom.depth < depth);
-    if (outer.length > 0) {
-      const base = this.bind(this.address({ ...a, terms: outer }));
-      this.remember(`@${affine.keyOf({ ...a, terms: outer })}`, base);
-      return this.remember(key, { expr: this.sum(inner, 0, base.expr), depth });
-    }
-    const made = { expr: this.sum(inner, a.constant), depth };
-    return this.remember(key, a.terms.some((t) => t.atom.kind !== "variable") ? this.bind(made) : made);
-  }
-
-  private sum(terms: readonly affine.Term[], constantPart: number, base?: Expr): Expr {
-    let sum = base;
-    for (const { factor, atom } of terms) {
-      const isPlain = factor === 1 && !this.pads.some((p) => p.key === atom.key);
-      const scaled = isPlain ? this.atom(atom) : this.scaled(this.atom(atom), Math.abs(factor));
-      if (sum === undefined) sum = factor < 0 ? binary("-", u32(0), scaled) : scaled;
-      else sum = binary(factor < 0 ? "-" : "+", sum, scaled);
-    }
-    if (sum === undefined) return sizeLiteral(constantPart);
-    if (constantPart === 0) return sum;
-    return binary(constantPart < 0 ? "-" : "+", sum, sizeLiteral(Math.abs(constantPart)));
-  }
-
-  private scaled(e: Expr, factor: number): Expr {
-    return binary("*", e, sizeLiteral(factor));
-  }
-
-  private atom(atom: affine.Atom): Expr {
-    if (atom.kind === "variable") return atom.expr;
-    const key = `#${atom.key}`;
-    const known = this.recall(key);
-    if (known !== undefined) return known.expr;
-    const of = this.address(atom.of).expr;
-    // Outside of loops a division costs little; inside, and where it is most of the work, a literal divisor is far cheaper.
-    const by = this.divides === "by words" && atom.depth < 2 ? sizeLiteral(atom.by) : u32(atom.by);
-    const expr = binary(atom.kind === "div" ? "/" : "%", of, by);
-    return this.remember(key, this.bind({ expr, depth: atom.depth })).expr;
+  ) {
+    super();
   }
 
   /** Slot of a stored value among the tensors of this kernel. */
@@ -432,9 +295,4 @@ function constantOf(type: Scalar, value: number): Expr {
 
 export const zeroOf = (type: Scalar): Expr => (type === "f32" ? f32(0) : { kind: "literal", type, value: 0 });
 
-/** A name with its number in six digits, so that terms of sums are in order of creation. */
-const sortable = (name: string): string => name.replace(/[0-9]+$/, (digits) => digits.padStart(6, "0"));
-
-function memoKey(node: number, index: readonly Affine[]): string {
-  return `${node}|${index.map(affine.keyOf).join("|")}`;
-}
+export type { Val } from "./block-writer.ts";

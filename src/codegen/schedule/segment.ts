@@ -1,0 +1,189 @@
+/** One product of a contraction: how its operands are indexed and read for a tile. */
+import { sizeOf } from "../../ir/types.ts";
+import type { Accumulator } from "../accumulators.ts";
+import { type Affine, add, atLane, constant, delinearize, hasLane, scale } from "../affine.ts";
+import { lane } from "../emitter.ts";
+import { type ContractionForm, contractionForm } from "../forms.ts";
+import { type Expr, lanesOf, u32 } from "../kernel.ts";
+import { countLoads } from "../loads.ts";
+import { probeOf, type ScheduleContext } from "./body.ts";
+import type { Tile } from "./tile.ts";
+
+export interface Contraction {
+  readonly c: ScheduleContext;
+  readonly form: ContractionForm;
+  readonly accumulators: readonly Accumulator[];
+  readonly tile: Tile;
+  /** Extents of batch, rows and columns. */
+  readonly extents: readonly [number, number, number];
+  /** Columns come in vectors of four. */
+  readonly wide: boolean;
+  /** A turn of the loop takes four contracted elements, where their number allows. */
+  readonly unrolled: boolean;
+}
+
+/** Where a tile is: indices of the batch axes, of every row and of every column (or vector of columns, by the lane). */
+export interface Place {
+  readonly batch: readonly Affine[];
+  readonly rows: readonly (readonly Affine[])[];
+  /** Four rows each, by the lane; used where `rowsGroup`. */
+  readonly rowGroups: readonly (readonly Affine[])[];
+  readonly columns: readonly (readonly Affine[])[];
+  /** Positions along the three kinds of axes of the first element. */
+  readonly tile: { readonly batch: Affine; readonly row: Affine; readonly column: Affine };
+}
+
+/** Read four at once along the contracted axis, along the tile's own axis (rows; columns are in vectors anyway), or one by one. */
+type Along = "inner" | "own" | "none";
+
+/** The axis that is innermost in memory, of more than one element. */
+export function insideAxis(c: ScheduleContext): number {
+  return [...c.order].reverse().find((axis) => c.unit.shape[axis]! > 1) ?? c.unit.shape.length - 1;
+}
+
+/** Whether rows can be read four at a time. */
+export const rowsGroup = ({ tile, extents }: Contraction): boolean => tile.rows % 4 === 0 && extents[1] % 4 === 0;
+
+/** Index in the domain of the unit of a row (or of the group of four that it is in) and a column. */
+export function domainIndex(k: Contraction, place: Place, i: number, j: number, grouped = false): Affine[] {
+  const index: Affine[] = [];
+  k.form.batch.forEach((axis, n) => {
+    index[axis] = place.batch[n]!;
+  });
+  k.form.rows.forEach((axis, n) => {
+    index[axis] = grouped ? place.rowGroups[Math.floor(i / 4)]![n]! : place.rows[i]![n]!;
+  });
+  k.form.columns.forEach((axis, n) => {
+    index[axis] = place.columns[j]![n]!;
+  });
+  return index;
+}
+
+/** One einsum of the sum: how its operands are indexed and read. */
+export interface Segment extends Operands {
+  readonly row: Along;
+  readonly column: Along;
+  /** Contracted elements per turn of the loop. */
+  readonly step: number;
+  /** Loads of a tile per contracted element. */
+  readonly loads: number;
+}
+
+interface Operands {
+  readonly form: ContractionForm;
+  readonly length: number;
+  rowIndex(i: number, inner: Affine, grouped?: boolean): readonly Affine[];
+  columnIndex(j: number, inner: Affine): readonly Affine[];
+}
+
+export function segmentOf(k: Contraction, einsum: number, place: Place): Segment {
+  const form = contractionForm(k.c.graph, einsum, insideAxis(k.c));
+  const length = sizeOf(form.inner);
+  const operand = (axes: readonly number[], domain: readonly Affine[], inner: Affine): readonly Affine[] => {
+    const contracted = delinearize(inner, form.inner);
+    return axes.map((axis) => (axis >= 0 ? domain[axis]! : contracted[-1 - axis]!));
+  };
+  const parts = {
+    form,
+    length,
+    rowIndex: (i: number, inner: Affine, grouped = false) =>
+      operand(form.rowOperand.axes, domainIndex(k, place, i, 0, grouped), inner),
+    columnIndex: (j: number, inner: Affine) => operand(form.columnOperand.axes, domainIndex(k, place, 0, j), inner),
+  };
+  return { ...parts, ...chooseWays(k, parts) };
+}
+
+const component = (e: Expr, at: number): Expr =>
+  lanesOf(e) === 4 ? { kind: "component", of: e, at, type: e.type } : e;
+
+export type Reader = (element: number, kk: number) => Expr;
+
+export function rowReader(k: Contraction, segment: Segment, first: Affine, pads: readonly Affine[]): Reader {
+  const { emitter } = k.c;
+  const { node } = segment.form.rowOperand;
+  const read = (index: readonly Affine[]): Expr =>
+    emitter.padded(pads, () => emitter.bind(emitter.value(node, index)).expr);
+  return (i, kk) => {
+    if (segment.row === "inner") return component(read(segment.rowIndex(i, add(first, lane))), kk);
+    const inner = add(first, constant(kk));
+    return segment.row === "own"
+      ? component(read(segment.rowIndex(i, inner, true)), i % 4)
+      : read(segment.rowIndex(i, inner));
+  };
+}
+
+export function columnReader(k: Contraction, segment: Segment, first: Affine, pads: readonly Affine[]): Reader {
+  const { emitter } = k.c;
+  const { node } = segment.form.columnOperand;
+  const made = new Map<string, Expr>();
+  const read = (index: readonly Affine[]): Expr =>
+    emitter.padded(pads, () => emitter.bind(emitter.value(node, index)).expr);
+  return (j, kk) => {
+    const key = `${j} ${kk}`;
+    const known = made.get(key);
+    if (known !== undefined) return known;
+    const expr =
+      segment.column === "inner"
+        ? innerColumns(k, segment, j, first, kk, read)
+        : read(segment.columnIndex(j, add(first, constant(kk))));
+    const bound = emitter.bind({ expr: k.wide ? emitter.spread(expr) : expr, depth: emitter.depth }).expr;
+    made.set(key, bound);
+    return bound;
+  };
+}
+
+/** A column (or four) of which four contracted elements were read at once. */
+function innerColumns(
+  k: Contraction,
+  segment: Segment,
+  j: number,
+  first: Affine,
+  kk: number,
+  read: (index: readonly Affine[]) => Expr,
+): Expr {
+  const inner = add(first, lane);
+  if (!k.wide) return component(read(segment.columnIndex(j, inner)), kk);
+  const parts = [0, 1, 2, 3].map((at) => component(read(oneColumn(segment, j, at, inner)), kk));
+  return { kind: "vector", parts, type: "f32", lanes: 4 };
+}
+
+/** Index of column `at` of a vector of columns: the lane is taken from the column and given to the contracted element. */
+function oneColumn(segment: Operands, j: number, at: number, inner: Affine): readonly Affine[] {
+  const [own, both] = [segment.columnIndex(j, constant(0)), segment.columnIndex(j, inner)];
+  return own.map((a, axis) => (hasLane(a) ? atLane(a, at) : both[axis]!));
+}
+
+/** How each operand is read: the fewest loads for a tile. */
+function chooseWays(k: Contraction, operands: Operands): Pick<Segment, "row" | "column" | "step" | "loads"> {
+  const { length, form } = operands;
+  const loads = (node: number, index: (inner: Affine) => readonly Affine[]): number => {
+    const probe = probeOf(k.c);
+    const body = probe.nested(k.c.emitter.depth, () => {
+      probe.loop(u32(0), u32(1), u32(1), Math.ceil(length / 4), (at) =>
+        probe.bind(probe.value(node, index(scale(at, 4)))),
+      );
+    });
+    return countLoads(body);
+  };
+  const { rows, columns } = k.tile;
+  const [rowNode, columnNode] = [form.rowOperand.node, form.columnOperand.node];
+  const unrolled = k.unrolled && length % 4 === 0;
+  const never = Number.POSITIVE_INFINITY;
+  const row = fewest({
+    none: rows * loads(rowNode, (inner) => operands.rowIndex(0, inner)),
+    own: rowsGroup(k) ? (rows / 4) * loads(rowNode, (inner) => operands.rowIndex(0, inner, true)) : never,
+    inner: unrolled ? (rows / 4) * loads(rowNode, (inner) => operands.rowIndex(0, add(inner, lane))) : never,
+  });
+  const column = fewest({
+    none: (k.wide ? columns / 4 : columns) * loads(columnNode, (inner) => operands.columnIndex(0, inner)),
+    own: never,
+    inner: unrolled ? (columns / 4) * loads(columnNode, (inner) => oneColumn(operands, 0, 0, add(inner, lane))) : never,
+  });
+  return { row: row.way, column: column.way, step: unrolled ? 4 : 1, loads: row.loads + column.loads };
+}
+
+function fewest(loads: Readonly<Record<Along, number>>): { way: Along; loads: number } {
+  const ways: readonly Along[] = ["none", "own", "inner"];
+  const way = ways.reduce((best, next) => (loads[next] < loads[best] ? next : best));
+  return { way, loads: loads[way] };
+}
