@@ -6,6 +6,7 @@ export default defineConfig({
   resolve: { alias: { webpeft: fileURLToPath(new URL("./src/index.ts", import.meta.url)) } },
   test: {
     include: ["test/**/*.test.ts"],
+    globalSetup: ["test/cli/build.ts"],
     testTimeout: 120_000,
     hookTimeout: 120_000,
     pool: "forks",

@@ -1,0 +1,50 @@
+/** Runs the command `webpeft` as a process, on the CPU executor unless told otherwise. */
+import { spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll } from "vitest";
+
+const command = resolve("dist/cli.js");
+export const golden = resolve("test/fixtures/golden");
+export const llama = join(golden, "bases/llama");
+export const tinyLlama = resolve("examples/tiny-llama");
+
+export interface Finished {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export function webpeft(
+  args: readonly string[],
+  options: { readonly cwd?: string; readonly shell?: string } = {},
+): Finished {
+  const [file, all] =
+    options.shell === undefined
+      ? [process.execPath, [command, ...args]]
+      : ["bash", ["-c", options.shell, "-", process.execPath, command, ...args]];
+  const { status, stdout, stderr } = spawnSync(file, all, { encoding: "utf8", cwd: options.cwd, timeout: 100_000 });
+  return { code: status, stdout, stderr };
+}
+
+/** Runs until a line of stdout makes `stop` true, then kills with SIGKILL. Resolves when the process is gone. */
+export function killed(args: readonly string[], stop: (line: string) => boolean): Promise<void> {
+  return new Promise((done) => {
+    const child = spawn(process.execPath, [command, ...args], { stdio: ["ignore", "pipe", "ignore"] });
+    let rest = "";
+    child.stdout.on("data", (data: Buffer) => {
+      const lines = (rest + data.toString()).split("\n");
+      rest = lines.pop()!;
+      if (lines.some(stop)) child.kill("SIGKILL");
+    });
+    child.on("exit", () => done());
+  });
+}
+
+/** A folder that is removed after the tests of the file. */
+export function scratch(): string {
+  const folder = mkdtempSync(join(tmpdir(), "webpeft-cli-"));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
