@@ -1,0 +1,39 @@
+/** The documentation says what is so: the page of methods is the registry's, links and paths lead somewhere. */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { hasOp } from "../../src/ir/registry.ts";
+import { parseMethod } from "../../src/methods/index.ts";
+import { methodsPage } from "./methods-page.ts";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const pages = readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md"));
+const text = (page: string): string => readFileSync(join(root, "docs", page), "utf8");
+
+it("docs/methods.md is what the registry says", async () => {
+  await expect(methodsPage()).toMatchFileSnapshot(join(root, "docs", "methods.md"));
+});
+
+describe.each(pages)("docs/%s", (page) => {
+  it("links to files that exist", () => {
+    const links = [...text(page).matchAll(/\]\(([^)#]+)[^)]*\)/g)].map((match) => match[1]!);
+    const local = links.filter((link) => !link.includes("://"));
+    expect(local.filter((link) => !existsSync(join(root, dirname(`docs/${page}`), link)))).toEqual([]);
+  });
+
+  it("names files that exist", () => {
+    const named = [...text(page).matchAll(/`((?:src|test|examples|docs|bench)\/[\w./-]+)`/g)].map((match) => match[1]!);
+    expect(named.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+  });
+});
+
+it("the method of docs/add-a-method.md is one", () => {
+  const [, fragment] = text("add-a-method.md").match(/```\n(method [\s\S]*?)```/)!;
+  expect(parseMethod(fragment!).fields.map((field) => field.name)).toEqual(["init_weights"]);
+});
+
+it("docs/add-an-op.md shows an op of the registry", () => {
+  const [, name] = text("add-an-op.md").match(/name: "(\w+)"/)!;
+  expect(hasOp(name!)).toBe(true);
+});
