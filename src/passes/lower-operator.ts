@@ -124,8 +124,15 @@ export class OperatorLowering {
     return type.out * type.in;
   }
 
+  /** Whether the operator differs from token to token: it has no matrix, and nothing that holds it may be folded. */
+  private varies(id: number): boolean {
+    const node = this.node(id);
+    return node.op === "op.dropout" || (node.type.kind === "operator" && node.inputs.some((i) => this.varies(i)));
+  }
+
   /** Flops of the matrix of a product: one factor dense, the others applied to it from their side. */
   private productCost(factors: readonly number[]): number {
+    if (factors.some((factor) => this.varies(factor))) return Number.POSITIVE_INFINITY;
     return Math.min(...factors.map((_f, at) => this.productCostAround(factors, at)));
   }
 
