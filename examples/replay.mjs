@@ -218,7 +218,9 @@ async function main([dump, batchFile, ...weightFiles]) {
   if (weightFiles.length === 0)
     throw new Error("usage: node examples/replay.mjs DUMP BATCH.safetensors WEIGHTS.safetensors...");
   const { create } = await import("webgpu");
-  const adapter = await create([]).requestAdapter();
+  // Dawn's instance must outlive everything that came of it
+  globalThis.dawn = create([]);
+  const adapter = await globalThis.dawn.requestAdapter();
   if (adapter === null) throw new Error("no WebGPU adapter");
   const batch = await readTensors(batchFile);
   const ids = (name) => {
@@ -228,7 +230,7 @@ async function main([dump, batchFile, ...weightFiles]) {
   const tensors = new Map((await Promise.all(weightFiles.map(readTensors))).flatMap((file) => [...file]));
   const device = await adapter.requestDevice();
   const replay = await openDump(device, dump, tensors);
-  console.log(await replay.step({ input_ids: ids("input_ids"), labels: ids("labels") }));
+  console.log(JSON.stringify(await replay.step({ input_ids: ids("input_ids"), labels: ids("labels") })));
   replay.dispose();
   device.destroy();
 }
