@@ -1,8 +1,9 @@
 /**
  * A method that is in no list, as a few lines of text. It trains, merges, saves and reloads like the built-in ones, because all of that is
- * derived from its formula. Run it with `npx unrun examples/new-method.ts` after `npm run build`; the test runs the same function.
+ * derived from its formula. Run it with `npx unrun examples/new-method.ts`; the test runs the same function.
  */
 import { readFile } from "node:fs/promises";
+import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
   Batches,
@@ -76,7 +77,8 @@ export async function adaptTinyLlama(folder: string, steps: number, device: Devi
   return trainNewMethod({ model, batch: (step) => batches.step(step)[0]!, size, steps, folder, device });
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+// runners may call their copy of this file new-method.ts.<hash>.mjs
+if (basename(process.argv[1] ?? "").startsWith("new-method.ts")) {
   const { losses, trained, merged, reloaded } = await adaptTinyLlama("out/two-sided", 20, "auto");
   console.log(`loss ${losses[0]!.toFixed(3)} -> ${losses.at(-1)!.toFixed(3)}`);
   console.log(`merged logits differ by ${gap(trained, merged)}, reloaded ones by ${gap(trained, reloaded)}`);
