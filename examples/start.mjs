@@ -6,14 +6,31 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import {
-  Batches, compile, generateText, inspectionFiles, loadModel, loadTokenizer, openDevice, padBatch, saveModel, targetOf, textExamples, WebpeftError, formatDiagnostic,
+  Batches,
+  compile,
+  formatDiagnostic,
+  generateText,
+  inspectionFiles,
+  loadModel,
+  loadTokenizer,
+  openDevice,
+  padBatch,
+  saveModel,
+  targetOf,
+  textExamples,
+  WebpeftError,
+  webgpuExecutor,
 } from "../dist/index.js";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const out = join(here, "..", "out");
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { device: { type: "string", default: "webgpu" }, steps: { type: "string", default: "30" }, lr: { type: "string", default: "0.003" } },
+  options: {
+    device: { type: "string", default: "webgpu" },
+    steps: { type: "string", default: "30" },
+    lr: { type: "string", default: "0.003" },
+  },
 });
 const method = positionals[0] ?? "oft";
 const [batch, length, steps, lr] = [8, 64, Number(values.steps), Number(values.lr)];
@@ -38,24 +55,40 @@ async function main() {
   const tokenizer = await loadTokenizer(read, "examples/tiny-llama");
   const windows = async (file, limit) => {
     const text = await readFile(join(here, "data", file), "utf8");
-    return textExamples(text, length, tokenizer).filter((e) => e.ids.length === length).slice(0, limit);
+    return textExamples(text, length, tokenizer)
+      .filter((e) => e.ids.length === length)
+      .slice(0, limit);
   };
-  const [bible, heldOut, training] = [await windows("kjv-heldout.txt", 64), await windows("austen-heldout.txt", 64), await windows("austen-train.txt")];
+  const [bible, heldOut, training] = [
+    await windows("kjv-heldout.txt", 64),
+    await windows("austen-heldout.txt", 64),
+    await windows("austen-train.txt"),
+  ];
   const reference = JSON.parse(await read("reference.json"));
   const config = JSON.parse(await readFile(join(here, "configs", `${method}.json`), "utf8"));
   const model = await loadModel(join(here, "tiny-llama"));
 
   const open = values.device === "cpu" ? undefined : await openDevice({ prefer: "webgpu" });
   const target = open && targetOf(open.target);
+  const device = open ? webgpuExecutor(open, { target }) : "cpu"; // one executor, so that both programs share compiled kernels
   const program = await compile(model, config, { batch, length, ...(target && { target }) });
-  const session = await program.start({ device: open ?? "cpu", seed: 1 });
-  const trained = program.adapter.tensors.filter((t) => t.role === "param").reduce((sum, t) => sum + t.shape.reduce((p, n) => p * n, 1), 0);
+  const session = await program.start({ device, seed: 1 });
+  const trained = program.adapter.tensors
+    .filter((t) => t.role === "param")
+    .reduce((sum, t) => sum + t.shape.reduce((p, n) => p * n, 1), 0);
   say(`webpeft: ${method} on examples/tiny-llama, ${session.device}`);
-  say(`  ${program.adapter.sites.length} adapted layers, ${trained.toLocaleString("en")} trained numbers, ${training.length} windows of ${length} tokens`);
-  if (open) say(`  ${program.kernels.length} kernels, ${program.plan.stages.reduce((n, s) => n + s.dispatches.length, 0)} dispatches, ${(program.plan.peakBytes / 2 ** 20).toFixed(1)} MiB on the device`);
+  say(
+    `  ${program.adapter.sites.length} adapted layers, ${trained.toLocaleString("en")} trained numbers, ${training.length} windows of ${length} tokens`,
+  );
+  if (open)
+    say(
+      `  ${program.kernels.length} kernels, ${program.plan.stages.reduce((n, s) => n + s.dispatches.length, 0)} dispatches, ${(program.plan.peakBytes / 2 ** 20).toFixed(1)} MiB on the device`,
+    );
 
   const own = await heldOutLoss(session, bible);
-  say(`\nThe base model on held-out Bible: ${nat(own)} nat per token (a trigram model: ${nat(reference.base_heldout.first.trigram_loss)})`);
+  say(
+    `\nThe base model on held-out Bible: ${nat(own)} nat per token (a trigram model: ${nat(reference.base_heldout.first.trigram_loss)})`,
+  );
   const before = await heldOutLoss(session, heldOut);
   say(`The base model on held-out Austen: ${nat(before)}   [${seconds()}]`);
   const prompt = "It was a truth";
@@ -67,7 +100,9 @@ async function main() {
     const result = await session.step(batches.step(step), { lr });
     const ms = performance.now() - start;
     if (step % 5 === 0 || step === steps - 1) {
-      say(`  step ${String(step).padStart(3)}  loss ${nat(result.loss)}  gradient norm ${nat(result.gradNorm)}  ${ms.toFixed(0)} ms   [${seconds()}]`);
+      say(
+        `  step ${String(step).padStart(3)}  loss ${nat(result.loss)}  gradient norm ${nat(result.gradNorm)}  ${ms.toFixed(0)} ms   [${seconds()}]`,
+      );
     }
   }
   const after = await heldOutLoss(session, heldOut);
@@ -81,21 +116,32 @@ async function main() {
   await saveModel(await session.merge(), join(out, "merged"));
   session.dispose();
   const mergedModel = await loadModel(join(out, "merged"));
-  const plain = await (await compile(mergedModel, null, { mode: "infer", batch, length, ...(target && { target }) })).start({ device: open ?? "cpu" });
+  const plain = await (
+    await compile(mergedModel, null, { mode: "infer", batch, length, ...(target && { target }) })
+  ).start({ device });
   const merged = (await plain.forward(rows)).logits;
   plain.dispose();
   open?.dispose();
   const scale = unmerged.reduce((m, x) => Math.max(m, Math.abs(x)), 0);
   const gap = unmerged.reduce((m, x, i) => Math.max(m, Math.abs(x - merged[i])), 0);
-  say(`Merged into plain bf16 weights: the largest logit moves by ${gap.toFixed(4)} of ${scale.toFixed(1)} (bf16 keeps 8 bits)   [${seconds()}]`);
+  say(
+    `Merged into plain bf16 weights: the largest logit moves by ${gap.toFixed(4)} of ${scale.toFixed(1)} (bf16 keeps 8 bits)   [${seconds()}]`,
+  );
 
   const folder = join(out, "inspect");
   for (const [name, text] of inspectionFiles(program)) {
     await mkdir(dirname(join(folder, name)), { recursive: true });
     await writeFile(join(folder, name), text);
   }
-  say(`\nout/adapter   the adapter, as PEFT reads it\nout/merged    the merged model, as transformers reads it\nout/inspect   kernels/*.wgsl, plan.json, graphs; open out/inspect/report.html   [${seconds()}]`);
-  if (before - after < 0.5) throw new WebpeftError("EXAMPLE-LOSS", { message: "the held-out loss did not fall as it should", expected: "at least 0.5 nat", got: nat(before - after) });
+  say(
+    `\nout/adapter   the adapter, as PEFT reads it\nout/merged    the merged model, as transformers reads it\nout/inspect   kernels/*.wgsl, plan.json, graphs; open out/inspect/report.html   [${seconds()}]`,
+  );
+  if (before - after < 0.5)
+    throw new WebpeftError("EXAMPLE-LOSS", {
+      message: "the held-out loss did not fall as it should",
+      expected: "at least 0.5 nat",
+      got: nat(before - after),
+    });
 }
 
 main().catch((error) => {

@@ -18,3 +18,4 @@ export { type GenerateOptions, generateText } from "./runtime/generate.ts";
 export type { OptimizerState, Session, SessionBatch, StepOptions, StepResult } from "./runtime/session.ts";
 export type { DeviceName, StartOptions } from "./runtime/start.ts";
 export { type TrainEvent, type TrainOptions, train } from "./runtime/training/loop.ts";
+export { webgpuExecutor } from "./runtime/webgpu/index.ts";

@@ -30,6 +30,8 @@ export interface InstantiateOptions {
 export interface Executor {
   /** `reference`, `tfjs` or `webgpu`. */
   readonly name: string;
+  /** What runs it, in words: the adapter or the backend. */
+  readonly description: string;
   /**
    * `data` holds, by name, every weight and buffer port that is not bound to storage (`DATA-TENSOR-MISSING`, `DATA-TENSOR-SIZE` otherwise),
    * and may hold first contents of storage, by binding or buffer name (parameters by key). Names that the program lacks are ignored.

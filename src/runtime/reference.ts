@@ -32,6 +32,7 @@ export function referenceExecutor(options: ReferenceOptions = {}): Executor {
   const single = options.storage !== "f64";
   return {
     name: "reference",
+    description: "f64 evaluation",
     async instantiate(program, data, instantiateOptions) {
       checkBindings(program);
       const constants = new Map<string, Float64Array>();

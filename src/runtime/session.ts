@@ -53,8 +53,6 @@ export interface SessionParts {
   readonly mergeExecutor: () => Promise<Executor>;
   readonly values: AdapterValues;
   readonly seed: number;
-  /** What runs it, in words. */
-  readonly description: string;
   /** Frees the device, when the session owns it. */
   readonly release: () => void;
 }
@@ -84,7 +82,7 @@ export class Session {
 
   /** What runs it, in words: the adapter or the backend. */
   get device(): string {
-    return this.parts.description;
+    return this.parts.executor.description;
   }
 
   /** Optimizer steps done. */

@@ -19,7 +19,7 @@ import { webgpuExecutor } from "./webgpu/index.ts";
 export type DeviceName = "auto" | "webgpu" | "cpu" | "reference";
 
 export interface StartOptions extends InstantiateOptions {
-  readonly device?: DeviceName | OpenDevice;
+  readonly device?: DeviceName | OpenDevice | Executor;
   /** A trained adapter: a folder, or one that was read; fresh values otherwise. */
   readonly adapter?: FolderSource | AdapterFiles;
   /** Seed of fresh values and of dropout; 0 unless given. */
@@ -32,37 +32,31 @@ export interface StartOptions extends InstantiateOptions {
 
 interface Chosen {
   readonly executor: Executor;
-  readonly description: string;
   readonly release: () => void;
 }
+
+const nothing = (): void => undefined;
 
 function onDevice(open: OpenDevice, options: StartOptions, owned: boolean): Chosen {
   const target = targetOf(open.target);
   const executor = webgpuExecutor(open, { target, generated: () => options.generated?.(target) });
-  const { description, kind } = open.adapter;
-  return {
-    executor,
-    description: `WebGPU on ${description || kind}${open.adapter.software ? " (software)" : ""}`,
-    release: () => owned && open.dispose(),
-  };
+  return { executor, release: () => owned && open.dispose() };
 }
 
-async function cpu(): Promise<Chosen> {
-  const executor = await tfjsExecutor();
-  return { executor, description: `TensorFlow.js (${executor.backend})`, release: () => undefined };
-}
+const isExecutor = (device: OpenDevice | Executor): device is Executor => "instantiate" in device;
 
 async function choose(options: StartOptions): Promise<Chosen> {
   const device = options.device ?? "auto";
   const { signal } = options;
-  if (typeof device !== "string") return onDevice(device, options, false);
-  if (device === "reference")
-    return { executor: referenceExecutor(), description: "f64 evaluation", release: () => undefined };
-  if (device === "cpu") return cpu();
+  if (typeof device !== "string")
+    return isExecutor(device) ? { executor: device, release: nothing } : onDevice(device, options, false);
+  if (device === "reference") return { executor: referenceExecutor(), release: nothing };
+  if (device === "cpu") return { executor: await tfjsExecutor(), release: nothing };
   try {
     return onDevice(await openDevice({ prefer: device, ...(signal === undefined ? {} : { signal }) }), options, true);
   } catch (error) {
-    if (device === "auto" && error instanceof WebpeftError && error.code === "DEVICE-NONE") return cpu();
+    if (device === "auto" && error instanceof WebpeftError && error.code === "DEVICE-NONE")
+      return { executor: await tfjsExecutor(), release: nothing };
     throw error;
   }
 }
@@ -102,9 +96,8 @@ export async function startSession(
       program,
       model,
       executor: chosen.executor,
-      description: chosen.description,
       instance,
-      mergeExecutor: async () => (await cpu()).executor,
+      mergeExecutor: () => tfjsExecutor(),
       values: adapterValues,
       seed: options.seed ?? 0,
       release: chosen.release,

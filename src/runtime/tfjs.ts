@@ -34,6 +34,7 @@ export async function tfjsExecutor(options: BackendOptions = {}): Promise<TfjsEx
   const loaded = await loadBackend(options);
   return {
     name: "tfjs",
+    description: `TensorFlow.js (${loaded.backend})`,
     backend: loaded.backend,
     async instantiate(program, data, instantiateOptions) {
       checkBindings(program);

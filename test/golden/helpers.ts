@@ -64,7 +64,9 @@ export function caseNames(pattern: RegExp): string[] {
 }
 
 export async function loadCase(name: string): Promise<GoldenCase> {
-  const facts = JSON.parse(readFileSync(golden(`cases/${name}/case.json`), "utf8")) as CaseFacts;
+  // Python writes NaN, which JSON does not know.
+  const text = readFileSync(golden(`cases/${name}/case.json`), "utf8").replaceAll(/\bNaN\b/g, "null");
+  const facts = JSON.parse(text) as CaseFacts;
   const [model, adapter, inputs, expected] = await Promise.all([
     baseModel(facts.base),
     readAdapter(golden(`cases/${name}`)),

@@ -30,6 +30,9 @@ import { chooseTile } from "./tile.ts";
 /** Elements of a tile: more would spill registers. */
 const largestTile = 64;
 const unrolledTile = 16;
+/** Products (multiply-adds of scalars) below which a short text, quick to compile, is worth more than a fast kernel, and the tile for it. */
+const smallContraction = 500_000;
+const smallTile = 16;
 /** Ops per element from which the text of an epilogue is longer than that of the loop. */
 const longEpilogue = 5;
 /** How much slower an unrolled loop is than its loads say: measured on software drivers. */
@@ -62,18 +65,22 @@ export function scheduleContraction(c: ScheduleContext): Body {
  */
 function withTile(parts: Omit<Contraction, "tile" | "unrolled">): Contraction {
   const { c, extents, accumulators, wide } = parts;
-  const variant = (unrolled: boolean): { k: Contraction; cost: number } => {
-    const largest = epilogueOps(c) > longEpilogue ? largestTile / 2 : largestTile;
-    const tile = chooseTile(c.target, extents, accumulators.length, wide, unrolled ? unrolledTile : largest);
+  const elements = extents[0] * extents[1] * extents[2];
+  const variant = (unrolled: boolean, mostElements: number): { k: Contraction; cost: number; products: number } => {
+    const tile = chooseTile(c.target, extents, accumulators.length, wide, unrolled ? unrolledTile : mostElements);
     const k: Contraction = { ...parts, tile, unrolled };
     const probe = probeOf(c);
     const trial: Contraction = { ...k, c: { ...c, emitter: probe } };
     const place = placeOf(trial, tilesOf(trial), probe.index(blockIndex, Number.MAX_SAFE_INTEGER));
     const segments = accumulators.flatMap((a) => a.einsums).map((einsum) => segmentOf(trial, einsum, place));
     const loads = segments.reduce((sum, s) => sum + s.length * s.loads, 0);
-    return { k, cost: (loads * (unrolled ? unrollCost : 1)) / (tile.rows * tile.columns) };
+    const products = elements * segments.reduce((sum, s) => sum + s.length, 0);
+    return { k, cost: (loads * (unrolled ? unrollCost : 1)) / (tile.rows * tile.columns), products };
   };
-  const [plain, unrolled] = [variant(false), variant(true)];
+  const plain = variant(false, epilogueOps(c) > longEpilogue ? largestTile / 2 : largestTile);
+  if (plain.products < smallContraction && c.target.kind === "cpu")
+    return variant(false, smallTile * accumulators.length).k;
+  const unrolled = variant(true, unrolledTile);
   return unrolled.cost < plain.cost ? unrolled.k : plain.k;
 }
 

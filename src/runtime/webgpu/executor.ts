@@ -42,6 +42,7 @@ export function webgpuExecutor(open: OpenDevice, options: WebgpuOptions = {}): W
   const target = options.target ?? targetOf(open.target);
   return {
     name: "webgpu",
+    description: `WebGPU on ${open.adapter.description || open.adapter.kind}${open.adapter.software ? " (software)" : ""}`,
     pipelines,
     async instantiate(program, data, instantiateOptions = {}) {
       checkBindings(program);

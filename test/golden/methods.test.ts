@@ -1,0 +1,88 @@
+/**
+ * The golden cases of the six methods on llama: logits, loss, every gradient, merged weights and four AdamW steps against PEFT's numbers, on
+ * TensorFlow.js for all cases and on WebGPU for some of each method (all with WEBPEFT_GOLDEN=all).
+ */
+import { readFileSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { targetOf } from "../../src/codegen/index.ts";
+import type { OpenDevice } from "../../src/runtime/device/index.ts";
+import { openDevice } from "../../src/runtime/device/index.ts";
+import { type TfjsExecutor, tfjsExecutor } from "../../src/runtime/tfjs.ts";
+import { type WebgpuExecutor, webgpuExecutor } from "../../src/runtime/webgpu/index.ts";
+import { caseNames, type GoldenCase, golden, loadCase } from "./helpers.ts";
+import { type CaseResult, runCase } from "./run.ts";
+
+const names = caseNames(/^llama-(lora|oft|boft|ia3|vera|fourierft)/).filter((name) => !/embedding|tokens/.test(name));
+const onDevice =
+  process.env.WEBPEFT_GOLDEN === "all"
+    ? names
+    : names.filter((name) =>
+        /-(lora-padded|lora-dora|oft-coft|oft-cayley|boft-factor2|ia3|vera-regenerated|fourierft)$/.test(name),
+      );
+
+function expectAll({ deviations }: CaseResult, { expected }: GoldenCase): void {
+  const missed = Object.keys(expected).filter((key) => !deviations.has(key) && key !== "merged_logits");
+  expect(missed).toEqual([]);
+  const wrong = [...deviations]
+    .filter(([, by]) => !(by <= 1))
+    .map(([key, by]) => `${key}: ${by} times what is allowed`);
+  expect(wrong).toEqual([]);
+}
+
+/** Sets are written sorted, PEFT writes them in any order. */
+const comparable = (text: string): unknown =>
+  JSON.parse(text, (_key, value: unknown) => (Array.isArray(value) ? [...(value as unknown[])].sort() : value));
+
+describe("on TensorFlow.js", () => {
+  let executor: TfjsExecutor;
+  beforeAll(async () => {
+    executor = await tfjsExecutor();
+  });
+
+  it.each(names)("%s has PEFT's numbers, and is saved as it was loaded", async (name) => {
+    const goldenCase = await loadCase(name);
+    const result = await runCase(goldenCase, executor);
+    expectAll(result, goldenCase);
+    const file = (part: string) => readFileSync(golden(`cases/${name}/${part}`));
+    expect(Buffer.from(result.saved.get("adapter_model.safetensors")!).equals(file("adapter_model.safetensors"))).toBe(
+      true,
+    );
+    expect(comparable(new TextDecoder().decode(result.saved.get("adapter_config.json")))).toEqual(
+      comparable(file("adapter_config.json").toString()),
+    );
+  });
+
+  it("notices one flipped byte of an adapter", async () => {
+    const goldenCase = await loadCase("llama-lora");
+    const { tensors } = goldenCase.adapter;
+    const key = [...tensors.tensors.keys()][0]!;
+    const read = async (name: string) => {
+      const tensor = await tensors.read(name);
+      if (name !== key) return tensor;
+      const bytes = tensor.bytes.slice();
+      bytes[2]! ^= 0x40;
+      return { ...tensor, bytes };
+    };
+    const changed = {
+      ...goldenCase,
+      adapter: { ...goldenCase.adapter, tensors: { ...tensors, tensors: tensors.tensors, read } },
+    };
+    const { deviations } = await runCase(changed, executor);
+    expect(deviations.get("logits")).toBeGreaterThan(1);
+  });
+});
+
+describe("on WebGPU", () => {
+  let open: OpenDevice;
+  let executor: WebgpuExecutor;
+  beforeAll(async () => {
+    open = await openDevice({ prefer: "webgpu" });
+    executor = webgpuExecutor(open);
+  });
+  afterAll(() => open.dispose());
+
+  it.each(onDevice)("%s has PEFT's numbers", async (name) => {
+    const goldenCase = await loadCase(name);
+    expectAll(await runCase(goldenCase, executor, targetOf(open.target)), goldenCase);
+  });
+});

@@ -1,0 +1,46 @@
+/** One golden case through the whole path on one executor: everything that PEFT's numbers say about it. */
+
+import type { Target } from "../../src/codegen/index.ts";
+import { compile } from "../../src/compile.ts";
+import type { Executor } from "../../src/runtime/executor.ts";
+import { toFloat32 } from "../../src/runtime/tensor.ts";
+import { deviation, type GoldenCase } from "./helpers.ts";
+
+/** Deviations by tensor, as multiples of what is allowed; and the adapter's files as they are saved from the loaded state. */
+export interface CaseResult {
+  readonly deviations: ReadonlyMap<string, number>;
+  readonly saved: ReadonlyMap<string, Uint8Array>;
+}
+
+const adamW = { lr: 1e-2, weightDecay: 0.01 };
+
+export async function runCase(golden: GoldenCase, executor: Executor, target?: Target): Promise<CaseResult> {
+  const { inputs, expected, model, adapter } = golden;
+  const program = await compile(model, adapter.config, {
+    ...{ batch: 2, length: inputs.input_ids!.length / 2, mask: true, sampling: false, loaded: true, strict: false },
+    ...(target === undefined ? {} : { target }),
+  });
+  const session = await program.start({ device: executor, adapter });
+  const deviations = new Map<string, number>();
+  const compare = (key: string, got: ArrayLike<number>): void => {
+    if (expected[key] !== undefined) deviations.set(key, deviation(golden, key, got));
+  };
+  const batch = { input_ids: inputs.input_ids!, labels: inputs.labels!, attention_mask: inputs.attention_mask! };
+  try {
+    const saved = await session.files();
+    const { logits, loss } = await session.forward(batch);
+    compare("logits", logits);
+    compare("loss", [loss!]);
+    for (const [key, gradient] of Object.entries((await session.gradients(batch)).gradients))
+      compare(`grad.${key}`, gradient);
+    const merged = await session.merge();
+    for (const key of Object.keys(expected).filter((name) => name.startsWith("merged."))) {
+      compare(key, toFloat32(await merged.weights.read(key.slice("merged.".length))));
+    }
+    for (let step = 0; step < 4; step++) compare(`loss.${step}`, [(await session.step(batch, adamW)).loss]);
+    for (const [key, parameter] of await session.parameters()) compare(`after.${key}`, parameter);
+    return { deviations, saved };
+  } finally {
+    session.dispose();
+  }
+}
