@@ -3,6 +3,7 @@ import type { OpRecord } from "./op-record.ts";
 import { contractionOps } from "./ops/contraction.ts";
 import { indexOps } from "./ops/gather.ts";
 import { leafOps } from "./ops/leaf.ts";
+import { logicalOps } from "./ops/logical.ts";
 import { matrixOps } from "./ops/matrix.ts";
 import { movementOps } from "./ops/movement.ts";
 import { operatorOps } from "./ops/operator.ts";
@@ -13,6 +14,7 @@ import { reduceOps } from "./ops/reduce.ts";
 const all: readonly OpRecord[] = [
   ...leafOps,
   ...pointwiseOps,
+  ...logicalOps,
   ...movementOps,
   ...reduceOps,
   ...contractionOps,

@@ -1,0 +1,93 @@
+/** The house rules that a machine can check: which room imports which, who may use what, how long a file is. */
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { describe, expect, it } from "vitest";
+
+const root = resolve("src");
+
+function sources(folder: string): string[] {
+  return readdirSync(folder).flatMap((name) => {
+    const path = join(folder, name);
+    if (statSync(path).isDirectory()) return sources(path);
+    return name.endsWith(".ts") && !name.endsWith(".d.ts") ? [path] : [];
+  });
+}
+
+const files = sources(root).map((path) => {
+  const text = readFileSync(path, "utf8");
+  const imports = [...text.matchAll(/(?:^|\n)\s*(import|export)\s+(type\s)?[^;]*?from\s+"([^"]+)"/g)].map((m) => ({
+    type: m[2] !== undefined,
+    from: m[3]!,
+  }));
+  const dynamic = [...text.matchAll(/import\("([^"]+)"\)/g)].map((m) => ({ type: false, from: m[1]! }));
+  return { name: relative(root, path), path, text, imports: [...imports, ...dynamic] };
+});
+
+const rooms: Readonly<Record<string, readonly string[]>> = {
+  ir: [],
+  methods: ["ir", "models"],
+  models: ["ir"],
+  passes: ["ir", "methods", "models"],
+  codegen: ["ir", "passes"],
+  runtime: ["ir", "methods", "models", "passes", "codegen"],
+  inspect: ["ir", "passes", "codegen"],
+  cli: ["ir", "methods", "models", "passes", "codegen", "runtime", "inspect"],
+};
+const roomOf = (name: string): string => (name.includes("/") ? name.split("/")[0]! : "");
+
+describe("imports", () => {
+  it("go one way between rooms", () => {
+    const wrong = files.flatMap(({ name, path, imports }) => {
+      const room = roomOf(name);
+      if (room === "") return [];
+      return imports.flatMap(({ type, from }) => {
+        if (!from.startsWith(".")) return [];
+        const target = roomOf(relative(root, resolve(dirname(path), from)));
+        // files beside the rooms are the front; only the commands read them, and all may read their types
+        const allowed = target === room || rooms[room]!.includes(target) || (target === "" && (type || room === "cli"));
+        return allowed || type ? [] : [`${name} -> ${from}`];
+      });
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  const only = (what: RegExp, where: RegExp): string[] =>
+    files
+      .filter(({ name, imports }) => !where.test(name) && imports.some(({ from, type }) => !type && what.test(from)))
+      .map(({ name }) => name);
+
+  it.each([
+    ["chevrotain", /^chevrotain/, /^(ir\/text|methods\/dsl)\//],
+    ["immer", /^immer$/, /^(passes\/manager\.ts|inspect\/)/],
+    ["TensorFlow.js", /^@tensorflow/, /^runtime\/tfjs/],
+    ["Node", /^node:/, /^(runtime|cli)\//],
+    ["commander", /^commander$/, /^cli\//],
+  ])("of %s stay in their room", (_name, what, where) => {
+    expect(only(what, where)).toEqual([]);
+  });
+});
+
+describe("files", () => {
+  it("have at most 320 lines", () => {
+    expect(
+      files
+        .filter(({ text }) => text.split("\n").length > 320)
+        .map(({ name, text }) => `${name}: ${text.split("\n").length}`),
+    ).toEqual([]);
+  });
+
+  it("outside of methods know no method by name", () => {
+    const named = /["'`](oft|boft|ia3|vera|fourierft|hra|c3a|miss|bone|shira|randlora|vblora|xlora|poly|lora)["'`]/i;
+    expect(
+      files
+        .filter(({ name, text }) => /^(ir|passes|codegen|runtime)\//.test(name) && named.test(text))
+        .map(({ name }) => name),
+    ).toEqual([]);
+  });
+
+  it("leave nothing undone", () => {
+    expect(files.filter(({ text }) => /@ts-ignore|@ts-nocheck|TODO|FIXME/.test(text)).map(({ name }) => name)).toEqual(
+      [],
+    );
+  });
+});
