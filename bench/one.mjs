@@ -47,8 +47,28 @@ for (let i = 0; i < Number(steps); i++) {
 const counted = diff(start, snapshot());
 const perStep = work.facts
   ? { dispatches: work.facts.dispatches, submits: 1, megabytesBound: work.facts.bytesBound / 1e6 }
-  : { dispatches: counted.dispatches / Number(steps), submits: counted.submits / Number(steps), megabytesBound: counted.bytesBound / Number(steps) / 1e6 };
-const record = { peer, workload, adapter, ms: median(times), min: Math.min(...times), max: Math.max(...times), hostMs: median(host), firstMs: first, ...perStep, pipelines: work.facts?.pipelines ?? pipelines, peakMB: work.facts?.peakMB ?? live.peak / 2 ** 20 };
+  : {
+      dispatches: counted.dispatches / Number(steps),
+      submits: counted.submits / Number(steps),
+      megabytesBound: counted.bytesBound / Number(steps) / 1e6,
+    };
+const record = {
+  peer,
+  workload,
+  adapter,
+  ms: median(times),
+  min: Math.min(...times),
+  max: Math.max(...times),
+  hostMs: median(host),
+  firstMs: first,
+  ...perStep,
+  pipelines: work.facts?.pipelines ?? pipelines,
+  peakMB: work.facts?.peakMB ?? live.peak / 2 ** 20,
+};
 console.log(JSON.stringify(record));
-if (file) writeFileSync(file, JSON.stringify(Object.fromEntries(Object.entries(outputs).map(([name, values]) => [name, Array.from(values)]))));
+if (file)
+  writeFileSync(
+    file,
+    JSON.stringify(Object.fromEntries(Object.entries(outputs).map(([name, values]) => [name, Array.from(values)]))),
+  );
 process.exit(0);

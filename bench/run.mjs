@@ -14,7 +14,12 @@ const [steps = "15", list = "W1,W2n,W2s,W3,W4"] = process.argv.slice(2);
 const peers = ["webpeft", "jax", "tfjs"];
 
 function run(file, args, env = {}) {
-  return spawnSync(file, args, { encoding: "utf8", env: { ...process.env, ...env }, timeout: 600_000, maxBuffer: 1 << 28 });
+  return spawnSync(file, args, {
+    encoding: "utf8",
+    env: { ...process.env, ...env },
+    timeout: 600_000,
+    maxBuffer: 1 << 28,
+  });
 }
 
 if (!existsSync("node_modules")) run("npm", ["ci", "--ignore-scripts"]);
@@ -32,26 +37,40 @@ function driver() {
 }
 
 const largest = (values) => values.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
-const difference = (a, b) => Object.keys(b).reduce((most, name) => Math.max(most, largest(b[name].map((x, i) => x - a[name][i])) / (largest(b[name]) || 1)), 0);
+const difference = (a, b) =>
+  Object.keys(b).reduce(
+    (most, name) => Math.max(most, largest(b[name].map((x, i) => x - a[name][i])) / (largest(b[name]) || 1)),
+    0,
+  );
 const environment = driver();
 const rows = [];
 for (const workload of list.split(",")) {
   const exact = reference(workload, inputs(workload), cfg[workload.slice(0, 2)]);
   let want = exact && Object.fromEntries(Object.entries(exact).map(([name, values]) => [name, Array.from(values)]));
-  console.log(`\n| ${workload} | ms (min - max) | host ms | first ms | dispatches | submits | MB bound | pipelines | peak MB | largest difference to ${exact ? "f64" : "the first row"} |\n|---|---|---|---|---|---|---|---|---|---|`);
+  console.log(
+    `\n| ${workload} | ms (min - max) | host ms | first ms | dispatches | submits | MB bound | pipelines | peak MB | largest difference to ${exact ? "f64" : "the first row"} |\n|---|---|---|---|---|---|---|---|---|---|`,
+  );
   for (const peer of peers) {
     const file = join("results", `${workload}-${peer}.json`);
-    const { stdout, stderr } = run(process.execPath, ["one.mjs", peer, workload, steps, file], peer === "webpeft" ? {} : environment);
+    const { stdout, stderr } = run(
+      process.execPath,
+      ["one.mjs", peer, workload, steps, file],
+      peer === "webpeft" ? {} : environment,
+    );
     const line = stdout.split("\n").find((text) => text.startsWith('{"peer"'));
     const record = line && JSON.parse(line);
     if (!record || record.unsupported) {
-      console.log(`| ${peer} | ${record ? "not expressible" : `failed: ${(stderr.match(/\w*Error.*/)?.[0] ?? "no output").slice(0, 100)}`} | | | | | | | | |`);
+      console.log(
+        `| ${peer} | ${record ? "not expressible" : `failed: ${(stderr.match(/\w*Error.*/)?.[0] ?? "no output").slice(0, 100)}`} | | | | | | | | |`,
+      );
       continue;
     }
     const outputs = JSON.parse(readFileSync(file, "utf8"));
     want ??= outputs;
     const ms = (x) => x.toFixed(1);
-    console.log(`| ${peer} | ${ms(record.ms)} (${ms(record.min)} - ${ms(record.max)}) | ${ms(record.hostMs)} | ${record.firstMs.toFixed(0)} | ${record.dispatches} | ${record.submits} | ${ms(record.megabytesBound)} | ${record.pipelines} | ${ms(record.peakMB)} | ${difference(outputs, want).toExponential(1)} |`);
+    console.log(
+      `| ${peer} | ${ms(record.ms)} (${ms(record.min)} - ${ms(record.max)}) | ${ms(record.hostMs)} | ${record.firstMs.toFixed(0)} | ${record.dispatches} | ${record.submits} | ${ms(record.megabytesBound)} | ${record.pipelines} | ${ms(record.peakMB)} | ${difference(outputs, want).toExponential(1)} |`,
+    );
     rows.push(record);
   }
 }
