@@ -72,7 +72,10 @@ function instrument(g) {
   });
   wrap("GPUComputePassEncoder", "setBindGroup", function (o, a) {
     let m = passGroups.get(this);
-    if (!m) passGroups.set(this, (m = []));
+    if (!m) {
+      m = [];
+      passGroups.set(this, m);
+    }
     m[a[0]] = bgBytes.get(a[1]) ?? 0;
     return o.apply(this, a);
   });

@@ -8,7 +8,9 @@ export async function load(opt) {
   return tf;
 }
 const T = (tf, t) => tf.tensor(t.data, t.shape);
-const dropAll = (o) => Object.values(o).forEach((t) => t.dispose());
+const dropAll = (o) => {
+  for (const t of Object.values(o)) t.dispose();
+};
 const read = async (o) => {
   const r = {};
   for (const k in o) r[k] = new Float32Array(await o[k].data());
@@ -18,7 +20,7 @@ const read = async (o) => {
 function fb(tf, names, vars, dy, f) {
   return tf.tidy(() => {
     let y;
-    const { value, grads } = {
+    const { grads } = {
       value: null,
       ...tf.valueAndGrads((...v) => {
         y = tf.keep(f(Object.fromEntries(names.map((n, i) => [n, v[i]]))));
@@ -26,7 +28,9 @@ function fb(tf, names, vars, dy, f) {
       })(names.map((n) => vars[n])),
     };
     const out = { y };
-    names.forEach((n, i) => (out[`d${n}`] = grads[i]));
+    names.forEach((n, i) => {
+      out[`d${n}`] = grads[i];
+    });
     return out;
   });
 }
