@@ -1,0 +1,75 @@
+/**
+ * What a training step of every method may cost. Counts, never milliseconds. `budgets.json` has what it costs; less is written there, more
+ * is a defect or a decision.
+ */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { cpuTarget, targetOf } from "../../src/codegen/index.ts";
+import { compile } from "../../src/compile.ts";
+import { sizeOf, type TensorType } from "../../src/ir/types.ts";
+import type { Program } from "../../src/program-object.ts";
+import { type OpenDevice, openDevice } from "../../src/runtime/device/index.ts";
+import type { Model } from "../../src/runtime/files/model.ts";
+import budgets from "./budgets.json" with { type: "json" };
+import { countCalls } from "./calls.ts";
+import { adapters, type Cost, compileAdapter, llama, sizes, stepCost } from "./llama.ts";
+
+let model: Model;
+let open: OpenDevice;
+
+beforeAll(async () => {
+  model = await llama();
+  open = await openDevice({ prefer: "webgpu" });
+});
+afterAll(() => open?.dispose());
+
+const limits = budgets as Readonly<Record<string, Cost>>;
+
+describe.each(Object.keys(adapters))("a training step with %s", (name) => {
+  it("stays within its budget, and has the same kernels and plan when it is compiled again", async () => {
+    const program = await compileAdapter(model, name, { target: cpuTarget });
+    const cost = stepCost(program);
+    const over = Object.entries(limits[name]!).filter(([key, limit]) => cost[key as keyof Cost] > limit);
+    expect(over, JSON.stringify(cost)).toEqual([]);
+    const again = await compileAdapter(model, name, { target: cpuTarget });
+    expect(JSON.stringify(again.generated)).toBe(JSON.stringify(program.generated));
+  });
+});
+
+describe("a step on the device", () => {
+  const tokens = Int32Array.from({ length: sizes.batch * sizes.length }, (_, i) => (i * 37) % sizes.vocabulary);
+
+  it("is what the plan says: at most 130 dispatches, one submit, no new arena", async () => {
+    const program = await compileAdapter(model, "lora", { target: targetOf(open.target) });
+    const session = await program.start({ device: open });
+    try {
+      const step = (): Promise<unknown> => session.step({ input_ids: tokens, labels: tokens }, { lr: 1e-3 });
+      await step();
+      const calls = await countCalls(open.device, step);
+      expect(calls.submits).toBe(1);
+      expect(calls.dispatches).toBe(stepCost(program).dispatches);
+      expect(calls.dispatches).toBeLessThanOrEqual(130);
+      expect(calls.created).toEqual([]);
+    } finally {
+      session.dispose();
+    }
+  });
+});
+
+describe("values of a weight's size", () => {
+  // With 48 tokens no activation has as many elements as a targeted weight. What the graph lacks the arena cannot hold; ranges of the plan
+  // tell less, since one binding may cover several values.
+  const options = { target: cpuTarget, batch: 2, length: 24 };
+  const elements = sizes.width * sizes.width;
+  const weightSized = ({ stages }: Program): number =>
+    stages
+      .find((stage) => stage.name === "micro")!
+      .graph.nodes.filter((node) => node.op !== "port" && sizeOf((node.type as TensorType).shape) === elements).length;
+
+  it.each(["dora", "boft"])("%s makes none", async (name) => {
+    expect(weightSized(await compileAdapter(model, name, options))).toBe(0);
+  });
+
+  it("are seen where there are some: gradients of whole weights", async () => {
+    expect(weightSized(await compile(model, null, { ...options, full: true }))).toBeGreaterThanOrEqual(16);
+  });
+});
