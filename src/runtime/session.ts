@@ -5,6 +5,8 @@
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { biasCorrections, statusFields } from "../passes/optimizer.ts";
 import type { CompiledProgram, StageName } from "../program.ts";
+import { countLabels } from "./data/batches.ts";
+import type { BatchStream } from "./data/dataset.ts";
 import type { Executor, Instance, RunInputs } from "./executor.ts";
 import { type AdapterContent, encodeAdapter, saveAdapter } from "./files/adapter.ts";
 import type { Model } from "./files/model.ts";
@@ -13,6 +15,8 @@ import { type AdapterValues, savedTensors } from "./initial.ts";
 import { mergedModel } from "./merge.ts";
 import { firstNonFinite } from "./non-finite.ts";
 import type { HostTensor } from "./tensor.ts";
+import { type TrainEvent, type TrainOptions, train } from "./training/loop.ts";
+import type { ScheduleName } from "./training/schedule.ts";
 
 /** One batch. Labels are unshifted; -100 is not counted. Arrays are row-major [batch, length]. */
 export interface SessionBatch {
@@ -57,14 +61,15 @@ export interface SessionParts {
   readonly release: () => void;
 }
 
-const ignored = -100;
-
-/** Labels that count: place 0 of a row predicts nothing. */
-export function countLabels(labels: ArrayLike<number>, length: number): number {
-  let count = 0;
-  for (let i = 0; i < labels.length; i++) if (i % length !== 0 && labels[i] !== ignored) count++;
-  return count;
+export interface SessionTrainOptions extends Omit<TrainOptions, "schedule"> {
+  readonly steps: number;
+  /** Peak learning rate; 1e-3 unless given. */
+  readonly lr?: number;
+  readonly schedule?: ScheduleName;
+  readonly warmup?: number;
 }
+
+const ignored = -100;
 
 export class Session {
   private stepNumber = 0;
@@ -188,6 +193,15 @@ export class Session {
     }
     const { status } = await this.parts.instance.run(["update"], this.updateScalars(options), ["status"]);
     return status!;
+  }
+
+  /**
+   * Trains to `steps` optimizer steps in all, telling of each. Breaking out of the loop, or aborting `signal`, leaves a usable session.
+   * `data` is a stream of batches (`openDataset`) or one batch, used at every step.
+   */
+  train(data: BatchStream | SessionBatch, options: SessionTrainOptions): AsyncGenerator<TrainEvent> {
+    const { steps, lr = 1e-3, schedule = "constant", warmup = 0, ...others } = options;
+    return train(this, data, { ...others, schedule: { name: schedule, lr, warmup, steps } });
   }
 
   /** Logits f32[batch, length, vocabulary] in evaluation mode, and the mean loss when there are labels. */

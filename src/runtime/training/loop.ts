@@ -1,6 +1,8 @@
 /** The training loop: steps, evaluation and checkpoints as a stream of events. Breaking out of it leaves a usable session. */
+
+import { countLabels } from "../data/batches.ts";
 import type { BatchStream } from "../data/dataset.ts";
-import type { Session, StepOptions } from "../session.ts";
+import type { Session, SessionBatch, StepOptions } from "../session.ts";
 import { learningRate, type Schedule } from "./schedule.ts";
 
 export interface StepEvent {
@@ -63,7 +65,12 @@ export async function validationLoss(session: Session, stream: BatchStream): Pro
 }
 
 /** Trains from the session's step to `schedule.steps`. */
-export async function* train(session: Session, stream: BatchStream, options: TrainOptions): AsyncGenerator<TrainEvent> {
+export async function* train(
+  session: Session,
+  data: BatchStream | SessionBatch,
+  options: TrainOptions,
+): AsyncGenerator<TrainEvent> {
+  const stream = "step" in data ? data : repeated(session, data);
   const { schedule, validation, evalEvery = 0, save, saveEvery = 0, signal } = options;
   const due = (every: number): boolean => every > 0 && session.steps % every === 0;
   while (session.steps < schedule.steps) {
@@ -85,6 +92,25 @@ export async function* train(session: Session, stream: BatchStream, options: Tra
     }
   }
   yield { type: "done", step: session.steps, status: "finished" };
+}
+
+/** One batch at every step. */
+function repeated(session: Session, batch: SessionBatch): BatchStream {
+  const { batch: rows, length, mask } = session.program;
+  const input_ids = Int32Array.from(batch.input_ids);
+  const labels = Int32Array.from(batch.labels ?? []);
+  const counted = countLabels(labels, length);
+  const attention_mask =
+    batch.attention_mask === undefined ? {} : { attention_mask: Int32Array.from(batch.attention_mask) };
+  const one = { input_ids, labels, counted, tokens: input_ids.length, ...attention_mask };
+  return {
+    batch: rows,
+    length,
+    mask,
+    trainedTokens: counted,
+    ignoredTokens: labels.length - counted,
+    step: () => [one],
+  };
 }
 
 async function oneStep(session: Session, stream: BatchStream, options: TrainOptions): Promise<StepEvent> {
