@@ -128,6 +128,12 @@ function build(): Command {
   return program;
 }
 
+// A reader that has seen enough, as `head` does, ends the command.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit();
+});
+
 try {
   await build().parseAsync(process.argv);
 } catch (error) {

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { appendFileSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { sizeOf } from "../ir/types.ts";
 import type { Program } from "../program-object.ts";
@@ -151,6 +152,8 @@ class TrainRun {
       model: hash(JSON.stringify([model.config, headers])),
       config: hash(JSON.stringify(config ?? null) + String(full)),
       data: hash(await readFile(data)),
+      method: method === undefined ? "built in" : hash(await readFile(method)),
+      start: adapter === undefined ? "fresh" : hash(await readFile(join(adapter, "adapter_model.safetensors"))),
       options: JSON.stringify({
         lr,
         weightDecay,
@@ -169,7 +172,8 @@ class TrainRun {
   }
 
   private async resume(identity: RunIdentity): Promise<void> {
-    if (!this.options.resume) return;
+    // Left by an earlier run: its later steps would be kept before those of this one, and be found by --resume.
+    if (!this.options.resume) return removeCheckpoints(this.options.out);
     const state = await loadCheckpoint(this.options.out, identity);
     if (state === undefined) {
       say(this.options, `${this.options.out} holds no checkpoint: starting anew`);

@@ -28,17 +28,21 @@ export function webpeft(
   return { code: status, stdout, stderr };
 }
 
-/** Runs until a line of stdout makes `stop` true, then kills with SIGKILL. Resolves when the process is gone. */
-export function killed(args: readonly string[], stop: (line: string) => boolean): Promise<void> {
+/** Runs until a line of stdout makes `stop` true, then sends a signal. Resolves with the exit code (null: killed) when the process is gone. */
+export function killed(
+  args: readonly string[],
+  stop: (line: string) => boolean,
+  signal: NodeJS.Signals = "SIGKILL",
+): Promise<number | null> {
   return new Promise((done) => {
     const child = spawn(process.execPath, [command, ...args], { stdio: ["ignore", "pipe", "ignore"] });
     let rest = "";
     child.stdout.on("data", (data: Buffer) => {
       const lines = (rest + data.toString()).split("\n");
       rest = lines.pop()!;
-      if (lines.some(stop)) child.kill("SIGKILL");
+      if (lines.some(stop)) child.kill(signal);
     });
-    child.on("exit", () => done());
+    child.on("exit", (code) => done(code));
   });
 }
 

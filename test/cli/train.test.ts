@@ -77,6 +77,23 @@ describe("a run that is killed and resumed", () => {
     expect(losses(whole)).toHaveLength(40);
   });
 
+  it("stops at Ctrl+C with a checkpoint, and goes on to the same files", async () => {
+    const out = join(folder, "stopped");
+    expect(await killed(args(out), (line) => line.startsWith('{"step":7,'), "SIGINT")).toBe(130);
+    expect(readdirSync(out).every((name) => /^checkpoint-\d+$/.test(name))).toBe(true);
+    expect(webpeft([...args(out), "--resume"]).code).toBe(0);
+    expect(adapterBytes(out).equals(adapterBytes(join(folder, "whole")))).toBe(true);
+  });
+
+  it("keeps the checkpoints of the new run when an old one is overwritten", async () => {
+    const out = join(folder, "again");
+    await killed(args(out), (line) => line.startsWith('{"step":31,'));
+    await killed([...args(out), "--overwrite"], (line) => line.startsWith('{"step":7,'));
+    const steps = readdirSync(out).map((name) => Number(/^checkpoint-(\d+)$/.exec(name)?.[1]));
+    expect(steps.length).toBeGreaterThan(0);
+    expect(Math.max(...steps)).toBeLessThan(30);
+  });
+
   it("refuses another config, and another learning rate", async () => {
     const out = join(folder, "refused");
     await killed(args(out), (line) => line.startsWith('{"step":5,'));

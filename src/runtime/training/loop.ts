@@ -64,6 +64,11 @@ export async function validationLoss(session: Session, stream: BatchStream): Pro
   return sum / counted;
 }
 
+/** Lets the event loop turn. A CPU executor never waits for anything, so that no signal, timer or click would be heard in between. */
+function turn(): Promise<void> {
+  return new Promise((done) => setTimeout(done));
+}
+
 /** Trains from the session's step to `schedule.steps`. */
 export async function* train(
   session: Session,
@@ -83,6 +88,7 @@ export async function* train(
       return;
     }
     yield await oneStep(session, stream, options);
+    await turn();
     if (validation !== undefined && due(evalEvery)) {
       yield { type: "eval", step: session.steps, loss: await validationLoss(session, validation) };
     }
