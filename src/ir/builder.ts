@@ -33,7 +33,9 @@ export class Builder {
 
   /** Appends a node and returns its id; throws `IR-TYPE` when the inputs do not fit. */
   add(op: string, inputs: readonly number[], attributes: Attributes = {}, context: NodeContext = {}): number {
-    const key = `${op}(${inputs.join(",")})${JSON.stringify(attributes)}`;
+    // Equal nodes are shared whatever order their attributes were given in.
+    const sorted = Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1));
+    const key = `${op}(${inputs.join(",")})${JSON.stringify(sorted)}`;
     const before = this.known.get(key);
     if (before !== undefined) return before;
     const type = this.infer(op, inputs, attributes);

@@ -29,12 +29,6 @@ function mergeAdjacent(
 
 export const algebraRules: readonly Rule[] = [
   {
-    name: "transpose-of-transpose",
-    ops: ["op.transpose"],
-    doc: "A.T.T -> A",
-    rewrite: (c, r) => (inputOf(r, c).op === "op.transpose" ? inputOf(r, c).inputs[0] : undefined),
-  },
-  {
     name: "transpose-of-product",
     ops: ["op.transpose"],
     doc: "(A B).T -> B.T A.T",

@@ -3,15 +3,11 @@
  * contractions. Common subexpressions are shared by the builder, dead nodes are dropped by the driver.
  */
 import { opRecord } from "../ir/registry.ts";
-import { sameShape, sizeOf, type TensorType } from "../ir/types.ts";
-import type { Candidate, Rewriter, Rule } from "./rewrite.ts";
-
-const constantOf = (r: Rewriter, id: number): number | undefined => {
-  const node = r.node(id);
-  return node.op === "constant" ? (node.attributes.value as number) : undefined;
-};
-
-const list = (value: unknown): readonly number[] => value as readonly number[];
+import { sizeOf } from "../ir/types.ts";
+import { list, typeOf } from "./candidate.ts";
+import { scalarConstant } from "./operator-view.ts";
+import type { Rewriter, Rule } from "./rewrite.ts";
+import { movementRules } from "./simplify-movement.ts";
 
 const foldable = [
   "neg",
@@ -43,13 +39,6 @@ const foldable = [
   "cast",
 ];
 
-/** The result type the op would have. */
-const typeOf = (c: Candidate, r: Rewriter): TensorType =>
-  opRecord(c.op).infer(
-    c.inputs.map((i) => r.type(i)),
-    c.attributes,
-  ) as TensorType;
-
 /** A rule for a binary op with a constant on one side: `pick` gets the other operand. */
 function neutral(
   name: string,
@@ -65,104 +54,10 @@ function neutral(
     doc,
     rewrite: (c, r) => {
       const [constant, other] = side === "left" ? [c.inputs[0]!, c.inputs[1]!] : [c.inputs[1]!, c.inputs[0]!];
-      return constantOf(r, constant) === value ? pick(other, r) : undefined;
+      return scalarConstant(r, constant) === value ? pick(other, r) : undefined;
     },
   };
 }
-
-const movementRules: readonly Rule[] = [
-  {
-    name: "move-constant",
-    ops: ["reshape", "transpose", "broadcast", "slice"],
-    doc: "a view of a constant -> the constant in the new shape",
-    rewrite: (c, r) => {
-      const value = constantOf(r, c.inputs[0]!);
-      const type = typeOf(c, r);
-      return value === undefined ? undefined : r.constant(value, type.shape, type.dtype);
-    },
-  },
-  {
-    name: "reshape-of-reshape",
-    ops: ["reshape"],
-    doc: "reshape(reshape(x)) -> reshape(x), and x when the shape is its own",
-    rewrite: (c, r) => {
-      const node = r.node(c.inputs[0]!);
-      const inner = node.op === "reshape" ? node.inputs[0]! : c.inputs[0]!;
-      if (sameShape(r.shape(inner), list(c.attributes.shape))) return inner;
-      return node.op === "reshape" ? r.reshape(inner, list(c.attributes.shape)) : undefined;
-    },
-  },
-  {
-    name: "transpose-of-transpose",
-    ops: ["transpose"],
-    doc: "transpose(transpose(x)) -> one transpose, or x",
-    rewrite: (c, r) => {
-      const node = r.node(c.inputs[0]!);
-      const outer = list(c.attributes.permutation);
-      if (outer.every((axis, i) => axis === i)) return c.inputs[0];
-      return node.op === "transpose"
-        ? r.transpose(
-            node.inputs[0]!,
-            outer.map((axis) => list(node.attributes.permutation)[axis]!),
-          )
-        : undefined;
-    },
-  },
-  {
-    name: "transpose-as-reshape",
-    ops: ["transpose"],
-    doc: "a transpose that moves only axes of extent 1 -> reshape",
-    rewrite: (c, r) => {
-      const shape = r.shape(c.inputs[0]!);
-      const moved = list(c.attributes.permutation).filter((axis) => shape[axis] !== 1);
-      if (!moved.every((axis, i) => i === 0 || moved[i - 1]! < axis)) return undefined;
-      return r.reshape(
-        c.inputs[0]!,
-        list(c.attributes.permutation).map((axis) => shape[axis]!),
-      );
-    },
-  },
-  {
-    name: "broadcast-of-broadcast",
-    ops: ["broadcast"],
-    doc: "broadcast(broadcast(x)) -> one broadcast",
-    rewrite: (c, r) => {
-      const node = r.node(c.inputs[0]!);
-      if (sameShape(r.shape(c.inputs[0]!), list(c.attributes.shape))) return c.inputs[0];
-      if (node.op !== "broadcast") return undefined;
-      return r.broadcast(
-        node.inputs[0]!,
-        list(c.attributes.shape),
-        list(node.attributes.axes).map((axis) => list(c.attributes.axes)[axis]!),
-      );
-    },
-  },
-  {
-    name: "whole-slice",
-    ops: ["slice"],
-    doc: "a slice of everything -> x",
-    rewrite: (c, r) => {
-      const shape = r.shape(c.inputs[0]!);
-      const whole = list(c.attributes.start).every((s, i) => s === 0 && list(c.attributes.limit)[i] === shape[i]);
-      return whole ? c.inputs[0] : undefined;
-    },
-  },
-  {
-    name: "slice-of-pad",
-    ops: ["slice"],
-    doc: "slice(pad(x)) that cuts the padding off -> x",
-    rewrite: (c, r) => {
-      const node = r.node(c.inputs[0]!);
-      if (node.op !== "pad") return undefined;
-      const shape = r.shape(node.inputs[0]!);
-      const low = list(node.attributes.low);
-      const exact = list(c.attributes.start).every(
-        (s, i) => s === low[i] && list(c.attributes.limit)[i] === low[i]! + shape[i]!,
-      );
-      return exact ? node.inputs[0] : undefined;
-    },
-  },
-];
 
 const arithmeticRules: readonly Rule[] = [
   {
@@ -170,7 +65,7 @@ const arithmeticRules: readonly Rule[] = [
     ops: foldable,
     doc: "an op on constants -> its value",
     rewrite: (c, r) => {
-      const values = c.inputs.map((i) => constantOf(r, i));
+      const values = c.inputs.map((i) => scalarConstant(r, i));
       if (values.some((v) => v === undefined)) return undefined;
       const type = typeOf(c, r);
       const one = values.map((v) => ({ shape: [], data: Float64Array.of(v!) }));
@@ -193,9 +88,9 @@ const arithmeticRules: readonly Rule[] = [
     ops: ["mul"],
     doc: "(x a) b -> x (a b) for constants a, b",
     rewrite: (c, r) => {
-      const b = constantOf(r, c.inputs[1]!);
+      const b = scalarConstant(r, c.inputs[1]!);
       const node = r.node(c.inputs[0]!);
-      const a = node.op === "mul" ? constantOf(r, node.inputs[1]!) : undefined;
+      const a = node.op === "mul" ? scalarConstant(r, node.inputs[1]!) : undefined;
       return a === undefined || b === undefined ? undefined : r.scale(node.inputs[0]!, a * b);
     },
   },
@@ -204,7 +99,8 @@ const arithmeticRules: readonly Rule[] = [
     ops: ["mul", "add"],
     doc: "a x -> x a for a constant a",
     rewrite: (c, r) => {
-      const constantFirst = constantOf(r, c.inputs[0]!) !== undefined && constantOf(r, c.inputs[1]!) === undefined;
+      const constantFirst =
+        scalarConstant(r, c.inputs[0]!) !== undefined && scalarConstant(r, c.inputs[1]!) === undefined;
       return constantFirst ? r.add(c.op, [c.inputs[1]!, c.inputs[0]!]) : undefined;
     },
   },
@@ -241,7 +137,7 @@ const arithmeticRules: readonly Rule[] = [
     doc: "select(true, a, b) -> a; select(c, a, a) -> a",
     rewrite: (c, r) => {
       if (c.inputs[1] === c.inputs[2]) return c.inputs[1];
-      const condition = constantOf(r, c.inputs[0]!);
+      const condition = scalarConstant(r, c.inputs[0]!);
       return condition === undefined ? undefined : condition !== 0 ? c.inputs[1] : c.inputs[2];
     },
   },
@@ -271,14 +167,15 @@ const contractionRules: readonly Rule[] = [
     name: "einsum-of-zeros",
     ops: ["einsum"],
     doc: "a contraction with zeros -> zeros",
-    rewrite: (c, r) => (c.inputs.some((i) => constantOf(r, i) === 0) ? r.constant(0, typeOf(c, r).shape) : undefined),
+    rewrite: (c, r) =>
+      c.inputs.some((i) => scalarConstant(r, i) === 0) ? r.constant(0, typeOf(c, r).shape) : undefined,
   },
   {
     name: "sum-of-constant",
     ops: ["sum"],
     doc: "sum of a constant -> constant times count",
     rewrite: (c, r) => {
-      const value = constantOf(r, c.inputs[0]!);
+      const value = scalarConstant(r, c.inputs[0]!);
       if (value === undefined) return undefined;
       const type = typeOf(c, r);
       return r.constant((value * sizeOf(r.shape(c.inputs[0]!))) / sizeOf(type.shape), type.shape);
