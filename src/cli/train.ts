@@ -146,6 +146,8 @@ class TrainRun {
       seed = 0,
       sampling,
       full = false,
+      method,
+      adapter,
     } = this.options;
     const headers = model.weights.keys().map((key) => [key, model.weights.info(key)]);
     return {
