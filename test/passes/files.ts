@@ -58,17 +58,22 @@ export function portData(graph: Graph, seed: number): Record<string, number[]> {
   );
 }
 
-/** The largest difference of any output of two graphs for the same data, operators worked out; infinite for other outputs. */
+/** The gap of two numbers, relative to the larger when that is above 1; infinite for NaN. */
+function gap(a: number, b: number): number {
+  if (Object.is(a, b)) return 0;
+  const relative = Math.abs(a - b) / Math.max(1, Math.abs(a), Math.abs(b));
+  return Number.isNaN(relative) ? Number.POSITIVE_INFINITY : relative;
+}
+
+/** The largest gap of any output of two graphs for the same data; infinite when their outputs have other names or shapes. */
 export function numericDifference(a: Graph, b: Graph, seed: number): number {
   const data = portData(a, seed);
-  const [x, y] = [a, b].map((graph) => evaluateOperators(graph, data));
-  if (Object.keys(x!).join() !== Object.keys(y!).join()) return Number.POSITIVE_INFINITY;
-  const gaps = Object.entries(x!).map(([name, { shape, data: left }]) => {
-    const right = y![name]!;
-    if (`${shape}` !== `${right.shape}`) return Number.POSITIVE_INFINITY;
-    return Math.max(
-      ...left.map((value, i) => (Object.is(value, right.data[i]) ? 0 : Math.abs(value - right.data[i]!))),
-    );
+  const [x, y] = [evaluateOperators(a, data), evaluateOperators(b, data)];
+  if (Object.keys(x).join() !== Object.keys(y).join()) return Number.POSITIVE_INFINITY;
+  const gaps = Object.entries(x).map(([name, left]) => {
+    const right = y[name]!;
+    if (`${left.shape}` !== `${right.shape}`) return Number.POSITIVE_INFINITY;
+    return Array.from(left.data).reduce((most, value, i) => Math.max(most, gap(value, right.data[i]!)), 0);
   });
-  return gaps.some(Number.isNaN) ? Number.POSITIVE_INFINITY : Math.max(...gaps);
+  return Math.max(...gaps);
 }
