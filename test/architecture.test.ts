@@ -35,6 +35,20 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
 };
 const roomOf = (name: string): string => (name.includes("/") ? name.split("/")[0]! : "");
 
+/** The names that lie on circles or lead only to and from them; none when the edges make no circle. */
+function circle(edges: readonly (readonly [string, string])[]): string[] {
+  let left = [...edges];
+  for (;;) {
+    const [sources, targets] = [new Set(left.map(([from]) => from)), new Set(left.map(([, to]) => to))];
+    const kept = left.filter(([from, to]) => targets.has(from) && sources.has(to));
+    if (kept.length === left.length) return [...sources].sort();
+    left = kept;
+  }
+}
+
+/** Files that are longer than they should be, with the length that they must not exceed; to be split. */
+const tooLong: Readonly<Record<string, number>> = { "codegen/fuse.ts": 305, "runtime/session.ts": 309 };
+
 describe("imports", () => {
   it("go one way between rooms", () => {
     const wrong = files.flatMap(({ name, path, imports }) => {
@@ -45,10 +59,23 @@ describe("imports", () => {
         const target = roomOf(relative(root, resolve(dirname(path), from)));
         // files beside the rooms are the front; only the commands read them, and all may read their types
         const allowed = target === room || rooms[room]!.includes(target) || (target === "" && (type || room === "cli"));
-        return allowed || type ? [] : [`${name} -> ${from}`];
+        return allowed ? [] : [`${name} -> ${from}`];
       });
     });
     expect(wrong).toEqual([]);
+  });
+
+  it("make no circle among rooms or files", () => {
+    const edges = files.flatMap(({ name, path, imports }) =>
+      imports
+        .filter(({ from }) => from.startsWith("."))
+        .map(({ type, from }) => ({ type, from: name, to: relative(root, resolve(dirname(path), from)) })),
+    );
+    const between = edges.map(({ from, to }) => [roomOf(from), roomOf(to)] as const);
+    expect(circle(between.filter(([from, to]) => from !== to && from !== "" && to !== ""))).toEqual([]);
+    expect(circle(edges.filter(({ type }) => !type).map(({ from, to }) => [from, to]))).toEqual([]);
+    const known = ["ab", "bc", "cb"].map((edge) => [edge[0]!, edge[1]!] as const);
+    expect(circle(known)).toEqual(["b", "c"]);
   });
 
   const only = (what: RegExp, where: RegExp): string[] =>
@@ -68,12 +95,15 @@ describe("imports", () => {
 });
 
 describe("files", () => {
-  it("have at most 320 lines", () => {
-    expect(
-      files
-        .filter(({ text }) => text.split("\n").length > 320)
-        .map(({ name, text }) => `${name}: ${text.split("\n").length}`),
-    ).toEqual([]);
+  it("have at most 300 lines", () => {
+    const lines = files.map(({ name, text }) => ({ name, count: text.split("\n").length - 1 }));
+    expect(lines.filter(({ name, count }) => count > (tooLong[name] ?? 300))).toEqual([]);
+  });
+
+  it("ask for the machine only in runtime and commands", () => {
+    const machine = /\b(process|navigator)\.[a-z]/;
+    const asking = files.filter(({ name, text }) => !/^(runtime|cli)\//.test(name) && machine.test(text));
+    expect(asking.map(({ name }) => name)).toEqual([]);
   });
 
   it("outside of methods know no method by name", () => {

@@ -3,6 +3,8 @@
 import type { Target } from "../../src/codegen/index.ts";
 import { compile } from "../../src/compile.ts";
 import type { Executor } from "../../src/runtime/executor.ts";
+import type { Model } from "../../src/runtime/files/model.ts";
+import type { SessionBatch } from "../../src/runtime/session.ts";
 import { toFloat32 } from "../../src/runtime/tensor.ts";
 import { deviation, type GoldenCase } from "./helpers.ts";
 
@@ -10,6 +12,20 @@ import { deviation, type GoldenCase } from "./helpers.ts";
 export interface CaseResult {
   readonly deviations: ReadonlyMap<string, number>;
   readonly saved: ReadonlyMap<string, Uint8Array>;
+}
+
+/** Logits of a model without an adapter. */
+async function logitsOf(model: Model, batch: SessionBatch, executor: Executor, target?: Target): Promise<Float32Array> {
+  const program = await compile(model, null, {
+    ...{ mode: "infer" as const, batch: 2, length: batch.input_ids.length / 2, mask: true },
+    ...(target === undefined ? {} : { target }),
+  });
+  const session = await program.start({ device: executor });
+  try {
+    return (await session.forward(batch)).logits;
+  } finally {
+    session.dispose();
+  }
 }
 
 const adamW = { lr: 1e-2, weightDecay: 0.01 };
@@ -37,6 +53,7 @@ export async function runCase(golden: GoldenCase, executor: Executor, target?: T
     for (const key of Object.keys(expected).filter((name) => name.startsWith("merged."))) {
       compare(key, toFloat32(await merged.weights.read(key.slice("merged.".length))));
     }
+    if (expected.merged_logits !== undefined) compare("merged_logits", await logitsOf(merged, batch, executor, target));
     for (let step = 0; step < 4; step++) compare(`loss.${step}`, [(await session.step(batch, adamW)).loss]);
     for (const [key, parameter] of await session.parameters()) compare(`after.${key}`, parameter);
     return { deviations, saved };

@@ -1,0 +1,53 @@
+// Runs all golden cases on both executors and writes docs/support.md from what passed: `node scripts/support-table.mjs`.
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const parts = ["train", "merge", "load", "save"];
+const executors = ["TensorFlow.js", "WebGPU"];
+
+/** What every golden test found out about its case. */
+function results() {
+  const folder = mkdtempSync(join(tmpdir(), "support-"));
+  try {
+    const output = join(folder, "results.json");
+    const vitest = join(root, "node_modules/vitest/vitest.mjs");
+    const { status } = spawnSync(
+      process.execPath,
+      [vitest, "run", "test/golden/methods.test.ts", "--reporter=default", "--reporter=json", `--outputFile.json=${output}`],
+      { cwd: root, stdio: ["ignore", "inherit", "inherit"], env: { ...process.env, WEBPEFT_GOLDEN: "all" } },
+    );
+    const tests = JSON.parse(readFileSync(output, "utf8")).testResults.flatMap((file) => file.assertionResults);
+    return { failed: status !== 0, found: tests.flatMap(({ meta }) => meta?.support ?? []) };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Cases that passed, of how many. */
+function cell(found, method, executor, part) {
+  const cases = found.filter((one) => one.method === method && one.executor === executor);
+  return cases.length === 0 ? "none" : `${cases.filter((one) => one.parts[part]).length}/${cases.length}`;
+}
+
+function table(found) {
+  const columns = executors.flatMap((executor) => parts.map((part) => [executor, part]));
+  const methods = [...new Set(found.map(({ method }) => method))].sort();
+  return [
+    `| method | ${columns.map(([executor, part]) => `${part}, ${executor}`).join(" | ")} |`,
+    `|---|${columns.map(() => "---|").join("")}`,
+    ...methods.map((method) => `| ${method} | ${columns.map(([executor, part]) => cell(found, method, executor, part)).join(" | ")} |`),
+  ].join("\n");
+}
+
+const { failed, found } = results();
+const before = readFileSync(join(root, "docs/support.md"), "utf8");
+const [start, end] = ["<!-- table -->\n", "<!-- end of table -->"];
+const [from, to] = [before.indexOf(start), before.indexOf(end)];
+if (from < 0 || to < from) throw new Error("docs/support.md has lost the comments around its table");
+if (found.length === 0) throw new Error("no golden test reported anything");
+writeFileSync(join(root, "docs/support.md"), `${before.slice(0, from)}${start}\n${table(found)}\n\n${before.slice(to)}`);
+process.exitCode = failed ? 1 : 0;
