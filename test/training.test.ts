@@ -4,7 +4,11 @@ import { compile, loadModel } from "../src/index.ts";
 
 async function session() {
   const model = await loadModel("test/fixtures/golden/bases/llama");
-  const program = await compile(model, { peft_type: "LORA", r: 4, target_modules: ["q_proj"] }, { batch: 2, length: 8 });
+  const program = await compile(
+    model,
+    { peft_type: "LORA", r: 4, target_modules: ["q_proj"] },
+    { batch: 2, length: 8 },
+  );
   return program.start({ device: "cpu", seed: 1 });
 }
 const ids = Int32Array.from({ length: 16 }, (_unused, i) => (i * 5 + 3) % 64);
