@@ -47,7 +47,7 @@ function circle(edges: readonly (readonly [string, string])[]): string[] {
 }
 
 /** Files that are longer than they should be, with the length that they must not exceed; to be split. */
-const tooLong: Readonly<Record<string, number>> = { "codegen/fuse.ts": 305, "runtime/session.ts": 309 };
+const tooLong: Readonly<Record<string, number>> = { "codegen/fuse.ts": 305 };
 
 describe("imports", () => {
   it("go one way between rooms", () => {

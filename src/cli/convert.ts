@@ -5,7 +5,7 @@ import { siteKey } from "../methods/config/index.ts";
 import type { ModuleInfo } from "../models/model.ts";
 import { type AdapterContent, saveAdapter } from "../runtime/files/adapter.ts";
 import { prepareOutput } from "../runtime/files/output.ts";
-import { type AdapterValues, loadedValues } from "../runtime/initial.ts";
+import { loadedValues } from "../runtime/initial.ts";
 import { mergedNumbers } from "../runtime/merge.ts";
 import { truncatedSvd } from "../runtime/svd.ts";
 import { type HostTensor, hostTensor, toFloat32 } from "../runtime/tensor.ts";
@@ -31,10 +31,13 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
     modules,
     program.merge!.outputs.map((output) => output.name),
   );
+  const executor = await tfjsExecutor();
   const tensors = new Map<string, HostTensor>();
   let worst = 0;
   for (const module of modules) {
-    const error = await convertModule(module, options.rank, tensors, { program, model: sources.model, values });
+    const merged = await mergedNumbers(program, sources.model, executor, values, module.weight!);
+    const base = toFloat32(await sources.model.weights.read(module.weight!));
+    const error = convertModule(module, options.rank, merged, base, tensors);
     worst = Math.max(worst, error);
     say(options, `${module.path}: relative error ${error.toExponential(2)}`);
   }
@@ -66,20 +69,14 @@ function refuseBiases(modules: readonly ModuleInfo[], changed: readonly string[]
   });
 }
 
-interface ConvertParts {
-  readonly program: Parameters<typeof mergedNumbers>[0];
-  readonly model: Parameters<typeof mergedNumbers>[1];
-  readonly values: AdapterValues;
-}
-
-async function convertModule(
+/** Puts the LoRA pair of one module into `tensors`; returns its relative error. */
+function convertModule(
   module: ModuleInfo,
   rank: number,
+  merged: Float32Array,
+  base: Float32Array,
   tensors: Map<string, HostTensor>,
-  parts: ConvertParts,
-): Promise<number> {
-  const merged = await mergedNumbers(parts.program, parts.model, await tfjsExecutor(), parts.values, module.weight!);
-  const base = toFloat32(await parts.model.weights.read(module.weight!));
+): number {
   const [out, width] = [module.out!, module.in!];
   const delta = Float64Array.from(merged, (x, i) => x - base[i]!);
   const oriented =

@@ -191,7 +191,7 @@ class TrainRun {
       .adapter!.tensors.filter((t) => t.role === "param")
       .reduce((sum, t) => sum + sizeOf(t.shape), 0);
     const storage = program.storage.buffers.reduce((sum, b) => sum + 4 * b.size, 0);
-    const memory = session.executorName === "webgpu" ? program.generated.plan.peakBytes : storage;
+    const memory = session.deviceBytes ?? storage;
     say(this.options, `device      ${session.device}`);
     say(
       this.options,
@@ -200,7 +200,7 @@ class TrainRun {
     say(this.options, `data        ${stream.trainedTokens} labels trained, ${stream.ignoredTokens} ignored`);
     say(
       this.options,
-      `memory      ${(memory / 2 ** 20).toFixed(1)} MiB ${session.executorName === "webgpu" ? "on the device, all buffers" : "for parameters, gradients and moments"}`,
+      `memory      ${(memory / 2 ** 20).toFixed(1)} MiB ${session.deviceBytes !== undefined ? "on the device, all buffers" : "for parameters, gradients and moments"}`,
     );
     say(
       this.options,

@@ -45,6 +45,8 @@ export interface Executor {
 }
 
 export interface Instance {
+  /** Bytes of all its buffers on the device; absent where the executor leaves memory to a library. */
+  readonly deviceBytes?: number;
   /** Replaces a bound slice (a parameter by its key, a derived value) or a whole storage buffer (`moment1`). */
   write(name: string, data: Float32Array): void;
   /**

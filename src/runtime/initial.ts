@@ -2,7 +2,7 @@
 
 import type { DiagnosticSink } from "../ir/diagnostics.ts";
 import { evaluate } from "../ir/evaluate.ts";
-import { portName, ports } from "../ir/graph.ts";
+import { ports } from "../ir/graph.ts";
 import { sizeOf } from "../ir/types.ts";
 import { planLoading } from "../methods/config/checkpoint.ts";
 import type { AdapterPlan, CompiledProgram } from "../program.ts";
@@ -32,7 +32,7 @@ export async function freshValues(program: CompiledProgram, model: Model, seed: 
   if (init !== undefined) {
     const data: Record<string, ArrayLike<number>> = { seed: [seed >>> 0], step: [0], sample_offset: [0] };
     for (const { name, node } of ports(init)) {
-      if (node.attributes.role === "weight") data[portName(node)] = toFloat32(await model.weights.read(name));
+      if (node.attributes.role === "weight") data[name] = toFloat32(await model.weights.read(name));
       else if (plan.data.has(name)) data[name] = plan.data.get(name)!;
     }
     for (const [key, value] of Object.entries(evaluate(init, data))) params.set(key, Float32Array.from(value.data));
@@ -75,13 +75,12 @@ export async function loadedValues(
     if (key === undefined) continue;
     const value = await file.read(key);
     if (tensor.role === "param") params.set(tensor.key, toFloat32(value).slice());
-    else buffers.set(tensor.key, tensor.dtype === "f32" ? toFloat32(value).slice() : toInt32(value).slice());
+    else {
+      buffers.set(tensor.key, tensor.dtype === "f32" ? toFloat32(value).slice() : toInt32(value).slice());
+      asRead.set(tensor.key, value);
+    }
   }
-  const frozen = plan.tensors.filter((t) => t.role === "buffer" && t.saved).map((t) => t.key);
-  for (const key of [...frozen, ...loading.carried]) {
-    const source = loading.mapping.get(key) ?? (loading.carried.includes(key) ? key : undefined);
-    if (source !== undefined) asRead.set(key, await file.read(source));
-  }
+  for (const key of loading.carried) asRead.set(key, await file.read(key));
   return { params, buffers, asRead };
 }
 

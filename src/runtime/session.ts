@@ -3,10 +3,12 @@
  * allocated is freed by `dispose`.
  */
 import { WebpeftError } from "../ir/diagnostics.ts";
+import { ignoredLabel } from "../models/loss.ts";
 import { biasCorrections, statusFields } from "../passes/optimizer.ts";
 import type { CompiledProgram, StageName } from "../program.ts";
 import { countLabels } from "./data/batches.ts";
 import type { BatchStream } from "./data/dataset.ts";
+import { checkTokens } from "./data/tokens.ts";
 import type { Executor, Instance, RunInputs } from "./executor.ts";
 import { type AdapterContent, encodeAdapter, saveAdapter } from "./files/adapter.ts";
 import type { Model } from "./files/model.ts";
@@ -69,8 +71,6 @@ export interface SessionTrainOptions extends Omit<TrainOptions, "schedule"> {
   readonly warmup?: number;
 }
 
-const ignored = -100;
-
 export class Session {
   private stepNumber = 0;
   private disposed = false;
@@ -88,6 +88,11 @@ export class Session {
   /** What runs it, in words: the adapter or the backend. */
   get device(): string {
     return this.parts.executor.description;
+  }
+
+  /** Bytes that the instance holds on its device, where the executor knows them. */
+  get deviceBytes(): number | undefined {
+    return this.parts.instance.deviceBytes;
   }
 
   /** Optimizer steps done. */
@@ -110,18 +115,26 @@ export class Session {
     });
   }
 
+  /** Number of labels that count; throws `DATA-LABELS-MASKED` when none does. */
+  private requireLabels(batches: readonly SessionBatch[]): number {
+    const counted = batches.reduce((sum, { labels = [] }) => sum + countLabels(labels, this.program.length), 0);
+    if (counted > 0) return counted;
+    throw new WebpeftError("DATA-LABELS-MASKED", {
+      message: "no label of the batch counts",
+      where: "labels",
+      expected: "a label that is not -100 behind the first token",
+    });
+  }
+
   /** The token inputs of a batch, checked against what the program was compiled for. */
-  private inputs(batch: SessionBatch, labels: boolean): Record<string, ArrayLike<number>> {
+  private inputs(batch: SessionBatch): Record<string, ArrayLike<number>> {
     const { mask, model } = this.program;
     checkTokens(batch.input_ids, model.defaults.vocabulary, "input_ids");
-    const inputs: Record<string, ArrayLike<number>> = { input_ids: batch.input_ids };
     const size = batch.input_ids.length;
-    if (mask) inputs.attention_mask = batch.attention_mask ?? new Int32Array(size).fill(1);
-    if (labels) {
-      inputs.labels = batch.labels ?? new Int32Array(size).fill(ignored);
-      checkTokens(inputs.labels, model.defaults.vocabulary, "labels", ignored);
-    }
-    return inputs;
+    const labels = batch.labels ?? new Int32Array(size).fill(ignoredLabel);
+    checkTokens(labels, model.defaults.vocabulary, "labels", ignoredLabel);
+    const inputs = { input_ids: batch.input_ids, labels };
+    return mask ? { ...inputs, attention_mask: batch.attention_mask ?? new Int32Array(size).fill(1) } : inputs;
   }
 
   private scalars(sampleOffset: number, labelScale: number): Record<string, ArrayLike<number>> {
@@ -140,15 +153,9 @@ export class Session {
   async step(batch: SessionBatch | readonly SessionBatch[], options: StepOptions = {}): Promise<StepResult> {
     this.requireStage("micro", "train");
     const batches = Array.isArray(batch) ? (batch as readonly SessionBatch[]) : [batch as SessionBatch];
-    const counted = batches.reduce((sum, b) => sum + countLabels(b.labels ?? [], this.program.length), 0);
-    if (counted === 0) {
-      throw new WebpeftError("DATA-LABELS-MASKED", {
-        message: "no label of the batch counts",
-        expected: "a label that is not -100 behind the first token",
-      });
-    }
+    const counted = this.requireLabels(batches);
     const runs = batches.map((b, i) => ({
-      ...this.inputs(b, true),
+      ...this.inputs(b),
       ...this.scalars(i * this.program.batch, 1 / counted),
     }));
     const status = this.has("accumulate") ? await this.accumulated(runs, options) : await this.single(runs, options);
@@ -208,7 +215,7 @@ export class Session {
   async forward(batch: SessionBatch): Promise<{ logits: Float32Array; loss?: number }> {
     this.requireStage("forward", "run forward");
     const counted = countLabels(batch.labels ?? [], this.program.length);
-    const inputs = { ...this.inputs(batch, true), ...this.scalars(0, counted === 0 ? 0 : 1 / counted) };
+    const inputs = { ...this.inputs(batch), ...this.scalars(0, counted === 0 ? 0 : 1 / counted) };
     const results = await this.parts.instance.run(["forward"], inputs, ["logits", "loss"]);
     return counted === 0 ? { logits: results.logits! } : { logits: results.logits!, loss: results.loss![0]! };
   }
@@ -216,10 +223,8 @@ export class Session {
   /** Gradients of the mean loss by checkpoint key; parameters are left as they are. */
   async gradients(batch: SessionBatch): Promise<{ loss: number; gradients: Record<string, Float32Array> }> {
     this.requireStage("micro", "compute gradients");
-    const counted = countLabels(batch.labels ?? [], this.program.length);
-    if (counted === 0)
-      throw new WebpeftError("DATA-LABELS-MASKED", { message: "no label of the batch counts", where: "labels" });
-    const inputs = { ...this.inputs(batch, true), ...this.scalars(0, 1 / counted) };
+    const counted = this.requireLabels([batch]);
+    const inputs = { ...this.inputs(batch), ...this.scalars(0, 1 / counted) };
     const keys = this.program.adapter!.tensors.filter((tensor) => tensor.role === "param").map((tensor) => tensor.key);
     const before = this.has("project") ? await this.parts.instance.read("params") : undefined;
     const results = await this.parts.instance.run([...this.projectStages, "micro"], inputs, [
@@ -291,19 +296,5 @@ export class Session {
     this.disposed = true;
     this.parts.instance.dispose();
     this.parts.release();
-  }
-}
-
-/** Throws `DATA-TOKEN-RANGE` for an id that the model does not have. */
-function checkTokens(ids: ArrayLike<number>, vocabulary: number, where: string, also?: number): void {
-  for (let i = 0; i < ids.length; i++) {
-    const id = ids[i]!;
-    if (id === also || (Number.isInteger(id) && id >= 0 && id < vocabulary)) continue;
-    throw new WebpeftError("DATA-TOKEN-RANGE", {
-      message: "a token id is not in the model's vocabulary",
-      where: `${where}[${i}]`,
-      expected: `0 to ${vocabulary - 1}${also === undefined ? "" : `, or ${also}`}`,
-      got: String(id),
-    });
   }
 }

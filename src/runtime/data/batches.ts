@@ -3,7 +3,8 @@
  * a permutation of the examples; the last batch of an epoch is filled with empty rows.
  */
 import { openUniform, threefry } from "../../ir/threefry.ts";
-import { countedLabels, type Example, ignored } from "./examples.ts";
+import { ignoredLabel } from "../../models/loss.ts";
+import { countedLabels, type Example } from "./examples.ts";
 
 /** One micro-batch, padded on the right. `counted` is the number of labels that count. */
 export interface Batch {
@@ -27,7 +28,7 @@ export function permutation(size: number, seed: number, epoch: number): Uint32Ar
 /** The examples of one batch of `size` rows and `length` places; missing examples are rows without labels. */
 export function padBatch(examples: readonly Example[], size: number, length: number, padToken: number): Batch {
   const input_ids = new Int32Array(size * length).fill(padToken);
-  const labels = new Int32Array(size * length).fill(ignored);
+  const labels = new Int32Array(size * length).fill(ignoredLabel);
   examples.forEach((example, row) => {
     input_ids.set(example.ids, row * length);
     labels.set(example.labels, row * length);
@@ -84,6 +85,6 @@ export class Batches {
 /** Labels that count: place 0 of a row predicts nothing. */
 export function countLabels(labels: ArrayLike<number>, length: number): number {
   let count = 0;
-  for (let i = 0; i < labels.length; i++) if (i % length !== 0 && labels[i] !== ignored) count++;
+  for (let i = 0; i < labels.length; i++) if (i % length !== 0 && labels[i] !== ignoredLabel) count++;
   return count;
 }

@@ -3,8 +3,8 @@ import { WebpeftError } from "../../ir/diagnostics.ts";
 import { openSafetensors } from "../files/safetensors.ts";
 import { fileSource } from "../files/source.ts";
 import { toInt32 } from "../tensor.ts";
-import { type Batch, Batches } from "./batches.ts";
-import { countedLabels, type Example, ignored, jsonLinesExamples, textExamples, usableExamples } from "./examples.ts";
+import { type Batch, Batches, countLabels } from "./batches.ts";
+import { countedLabels, type Example, jsonLinesExamples, textExamples, usableExamples } from "./examples.ts";
 import type { TextTokenizer } from "./tokenizer.ts";
 
 /** A batch that may carry a mask. */
@@ -119,27 +119,29 @@ async function readyBatch(path: string): Promise<BatchStream> {
       where: path,
       expected: "labels [batch, length]",
     });
-  const counted = labels.reduce((sum, label, i) => sum + (i % length !== 0 && label !== ignored ? 1 : 0), 0);
-  if (counted === 0)
-    throw new WebpeftError("DATA-LABELS-MASKED", {
-      message: "no label of the data counts, so there is nothing to learn",
-      where: path,
-    });
-  const tokens =
-    attention_mask === undefined ? input_ids.length : attention_mask.reduce((sum, m) => sum + (m === 0 ? 0 : 1), 0);
-  const one: StreamBatch = {
-    input_ids,
-    labels,
-    counted,
-    tokens,
-    ...(attention_mask === undefined ? {} : { attention_mask }),
-  };
+  const stream = oneBatchStream(batch, length, { input_ids, labels, ...(attention_mask && { attention_mask }) });
+  if (stream.trainedTokens > 0) return stream;
+  throw new WebpeftError("DATA-LABELS-MASKED", {
+    message: "no label of the data counts, so there is nothing to learn",
+    where: path,
+  });
+}
+
+/** The same batch at every step. */
+export function oneBatchStream(
+  batch: number,
+  length: number,
+  tensors: Pick<StreamBatch, "input_ids" | "labels" | "attention_mask">,
+): BatchStream {
+  const { input_ids, labels, attention_mask } = tensors;
+  const counted = countLabels(labels, length);
+  const tokens = attention_mask?.reduce((sum, m) => sum + (m === 0 ? 0 : 1), 0) ?? input_ids.length;
   return {
     batch,
     length,
     mask: attention_mask !== undefined,
     trainedTokens: counted,
     ignoredTokens: input_ids.length - counted,
-    step: () => [one],
+    step: () => [{ ...tensors, counted, tokens }],
   };
 }

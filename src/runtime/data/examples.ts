@@ -3,6 +3,7 @@
  * the completion) or `{"messages"}` (chat template, loss on the assistant's turns).
  */
 import { WebpeftError } from "../../ir/diagnostics.ts";
+import { ignoredLabel } from "../../models/loss.ts";
 import type { ChatMessage, TextTokenizer } from "./tokenizer.ts";
 
 /** Token ids with a label each; -100 is not counted. Labels stand at their own token; the model shifts them. */
@@ -10,8 +11,6 @@ export interface Example {
   readonly ids: readonly number[];
   readonly labels: readonly number[];
 }
-
-export const ignored = -100;
 
 /** The position in a data file, for messages. */
 const at = (file: string, line: number): string => `${file}:${line}`;
@@ -34,7 +33,7 @@ function withEnd(ids: number[], tokenizer: TextTokenizer): number[] {
 function completionExample(prompt: string, completion: string, tokenizer: TextTokenizer): Example {
   const first = tokenizer.encode(prompt);
   const rest = withEnd(tokenizer.encode(completion), tokenizer);
-  return { ids: [...first, ...rest], labels: [...first.map(() => ignored), ...rest] };
+  return { ids: [...first, ...rest], labels: [...first.map(() => ignoredLabel), ...rest] };
 }
 
 /** Loss on what the template adds for each assistant turn; every prefix of the conversation must be a prefix of its text. */
@@ -61,7 +60,7 @@ function chatExample(messages: readonly ChatMessage[], tokenizer: TextTokenizer,
     }
     const added = tokenizer.encode(text.slice(done.length));
     ids.push(...added);
-    labels.push(...added.map((id) => (counted ? id : ignored)));
+    labels.push(...added.map((id) => (counted ? id : ignoredLabel)));
     done = text;
   };
   messages.forEach((message, i) => {
@@ -120,7 +119,7 @@ export function jsonLinesExamples(text: string, length: number, tokenizer: TextT
 
 /** How many labels count: the first place of an example predicts nothing. */
 export const countedLabels = (example: Example): number =>
-  example.labels.slice(1).filter((label) => label !== ignored).length;
+  example.labels.slice(1).filter((label) => label !== ignoredLabel).length;
 
 /**
  * Examples that have something to learn. Throws `DATA-EMPTY` when there are none at all and `DATA-LABELS-MASKED` when every label is masked.

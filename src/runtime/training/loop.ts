@@ -1,7 +1,5 @@
 /** The training loop: steps, evaluation and checkpoints as a stream of events. Breaking out of it leaves a usable session. */
-
-import { countLabels } from "../data/batches.ts";
-import type { BatchStream } from "../data/dataset.ts";
+import { type BatchStream, oneBatchStream } from "../data/dataset.ts";
 import type { Session, SessionBatch, StepOptions } from "../session.ts";
 import { learningRate, type Schedule } from "./schedule.ts";
 
@@ -101,22 +99,12 @@ export async function* train(
 }
 
 /** One batch at every step. */
-function repeated(session: Session, batch: SessionBatch): BatchStream {
-  const { batch: rows, length, mask } = session.program;
-  const input_ids = Int32Array.from(batch.input_ids);
-  const labels = Int32Array.from(batch.labels ?? []);
-  const counted = countLabels(labels, length);
-  const attention_mask =
-    batch.attention_mask === undefined ? {} : { attention_mask: Int32Array.from(batch.attention_mask) };
-  const one = { input_ids, labels, counted, tokens: input_ids.length, ...attention_mask };
-  return {
-    batch: rows,
-    length,
-    mask,
-    trainedTokens: counted,
-    ignoredTokens: labels.length - counted,
-    step: () => [one],
-  };
+function repeated({ program }: Session, { input_ids, labels = [], attention_mask }: SessionBatch): BatchStream {
+  return oneBatchStream(program.batch, program.length, {
+    input_ids: Int32Array.from(input_ids),
+    labels: Int32Array.from(labels),
+    ...(attention_mask && { attention_mask: Int32Array.from(attention_mask) }),
+  });
 }
 
 async function oneStep(session: Session, stream: BatchStream, options: TrainOptions): Promise<StepEvent> {

@@ -103,6 +103,10 @@ class WebgpuInstance implements Instance {
     );
   }
 
+  get deviceBytes(): number {
+    return this.generated.plan.peakBytes;
+  }
+
   private checkAlive(): void {
     if (this.disposed) throw new Error("the instance is disposed");
     const failure = this.open.failure();
