@@ -28,7 +28,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     device: { type: "string", default: "webgpu" },
-    steps: { type: "string", default: "30" },
+    steps: { type: "string", default: "20" },
     lr: { type: "string", default: "0.003" },
   },
 });
