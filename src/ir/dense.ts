@@ -33,6 +33,13 @@ function shuffledPlaces(node: Node): Float64Array {
   return opRecord("transpose").eval!([places], { permutation: node.attributes.permutation! }, type).data;
 }
 
+/** -1 where the first of a pair takes the second, 1 where the second takes the first. */
+function turnEntry(i: number, j: number, group: number): number {
+  const half = group / 2;
+  if (i % group < half) return j === i + half ? -1 : 0;
+  return j === i - half ? 1 : 0;
+}
+
 function operatorMatrix(node: Node, inputs: readonly Value[]): Value {
   const { out, in: columns } = node.type as OperatorType;
   const [first, second] = inputs as [Value, Value];
@@ -53,6 +60,8 @@ function operatorMatrix(node: Node, inputs: readonly Value[]): Value {
       const places = shuffledPlaces(node);
       return matrix(out, columns, (i, j) => (places[i] === j ? 1 : 0));
     }
+    case "op.select":
+      return matrix(out, columns, (i, j) => (first.data[i] === j ? 1 : 0));
     case "op.compose":
       return inputs.reduce(product);
     case "op.add":
@@ -61,6 +70,16 @@ function operatorMatrix(node: Node, inputs: readonly Value[]): Value {
       return matrix(out, columns, (i, j) => at(first, i, j) * second.data[0]!);
     case "op.transpose":
       return matrix(out, columns, (i, j) => at(first, j, i));
+    case "op.hadamard":
+      return matrix(out, columns, (i, j) => at(first, i, j) * at(second, i, j));
+    case "op.kron": {
+      const [o, n] = second.shape as [number, number];
+      return matrix(out, columns, (i, j) => at(first, Math.floor(i / o), Math.floor(j / n)) * at(second, i % o, j % n));
+    }
+    case "op.fold":
+      return matrix(out, columns, (i, j) => (j % out === i ? 1 : 0));
+    case "op.turn":
+      return matrix(out, columns, (i, j) => turnEntry(i, j, node.attributes.group as number));
     default:
       throw new Error(`${node.op} has no matrix`);
   }
@@ -72,6 +91,15 @@ function rowNorms(operator: Value): Value {
     Math.hypot(...operator.data.subarray(i * columns, (i + 1) * columns)),
   );
   return { shape: [rows], data: Float64Array.from(norms) };
+}
+
+/** Columns by number, one behind the other. */
+function columnsOf(operator: Value, ids: Value): Value {
+  const out = operator.shape[0]!;
+  const data = Float64Array.from({ length: ids.data.length * out }, (_unused, i) =>
+    at(operator, i % out, ids.data[Math.floor(i / out)]!),
+  );
+  return { shape: [...ids.shape, out], data };
 }
 
 /**
@@ -93,6 +121,7 @@ export function denseValue(graph: Pick<Graph, "nodes">, id: number, ports: Reado
 function compute(node: Node, value: (id: number) => Value, ports: Readonly<Record<string, PortData>>): Value {
   const inputs = node.inputs.map(value);
   if (node.op === "op.to_dense") return inputs[0]!;
+  if (node.op === "op.lookup") return columnsOf(inputs[0]!, inputs[1]!);
   if (node.op === "op.row_norm") return rowNorms(inputs[0]!);
   if (node.type.kind === "operator") return operatorMatrix(node, inputs);
   if (node.op === "port") {

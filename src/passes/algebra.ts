@@ -29,6 +29,12 @@ function mergeAdjacent(
 
 export const algebraRules: readonly Rule[] = [
   {
+    name: "transpose-of-transpose",
+    ops: ["op.transpose"],
+    doc: "A.T.T -> A",
+    rewrite: (c, r) => (inputOf(r, c).op === "op.transpose" ? inputOf(r, c).inputs[0] : undefined),
+  },
+  {
     name: "transpose-of-product",
     ops: ["op.transpose"],
     doc: "(A B).T -> B.T A.T",
@@ -64,6 +70,19 @@ export const algebraRules: readonly Rule[] = [
       return node.op === "op.scale"
         ? r.add("op.scale", [r.add("op.transpose", [node.inputs[0]!]), node.inputs[1]!])
         : undefined;
+    },
+  },
+  {
+    name: "transpose-of-pair",
+    ops: ["op.transpose"],
+    doc: "(A .* B).T -> A.T .* B.T; kron(A, B).T -> kron(A.T, B.T)",
+    rewrite: (c, r) => {
+      const node = inputOf(r, c);
+      if (node.op !== "op.hadamard" && node.op !== "op.kron") return undefined;
+      return r.add(
+        node.op,
+        node.inputs.map((i) => r.add("op.transpose", [i])),
+      );
     },
   },
   {
@@ -183,6 +202,18 @@ export const algebraRules: readonly Rule[] = [
       if (at < 0) return undefined;
       const [inner, s] = r.node(c.inputs[at]!).inputs as [number, number];
       return r.add("op.scale", [r.add("op.compose", [...c.inputs.slice(0, at), inner, ...c.inputs.slice(at + 1)]), s]);
+    },
+  },
+  {
+    name: "scale-in-pair",
+    ops: ["op.hadamard", "op.kron"],
+    doc: "(s A) .* B -> s (A .* B); kron(s A, B) -> s kron(A, B)",
+    rewrite: (c, r) => {
+      const at = c.inputs.findIndex((i) => r.node(i).op === "op.scale");
+      if (at < 0) return undefined;
+      const [inner, s] = r.node(c.inputs[at]!).inputs as [number, number];
+      const pair = c.inputs.map((input, i) => (i === at ? inner : input));
+      return r.add("op.scale", [r.add(c.op, pair), s]);
     },
   },
   {

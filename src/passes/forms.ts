@@ -16,6 +16,8 @@ export interface FormRecord {
   dense(builder: Builder, node: Node): number;
   /** Flops to apply it to one vector. */
   flops(builder: Builder, node: Node): number;
+  /** Of forms whose columns have one entry at most: where the entries of some columns stand, and what they are unless 1. */
+  column?(builder: Builder, node: Node, ids: number): { readonly row: number; readonly factor?: number };
 }
 
 /** Names of leading axes; g, i, k, n and o are taken. */
@@ -46,6 +48,62 @@ function shuffled(builder: Builder, x: number, shape: readonly number[], permuta
     ...permutation.map((axis) => axis + leading.length),
   ]);
   return builder.reshape(moved, [...leading, sizeOf(shape)]);
+}
+
+/** Sum of the entries whose places are equal mod `size`. */
+function folded(builder: Builder, x: number, size: number): number {
+  const [leading, width] = [builder.shape(x).slice(0, -1), builder.shape(x).at(-1)!];
+  const count = Math.ceil(width / size);
+  const none = leading.map(() => 0);
+  const whole =
+    count * size === width ? x : builder.add("pad", [x], { low: [...none, 0], high: [...none, count * size - width] });
+  if (count === 1) return whole;
+  return builder.sum(builder.reshape(whole, [...leading, count, size]), [leading.length]);
+}
+
+/** x repeated, and cut to `width` entries: the transposed of `folded`. */
+function tiled(builder: Builder, x: number, width: number): number {
+  const [leading, size] = [builder.shape(x).slice(0, -1), builder.shape(x).at(-1)!];
+  const count = Math.ceil(width / size);
+  const axes = leading.map((_n, i) => i);
+  const repeated = count === 1 ? x : builder.broadcast(x, [...leading, count, size], [...axes, leading.length + 1]);
+  const flat = builder.reshape(repeated, [...leading, count * size]);
+  return builder.slice(flat, [...axes.map(() => 0), 0], [...leading, width]);
+}
+
+/** (a, b) -> (-b, a) for the halves of every group; `sign` -1 turns the other way. */
+function turned(builder: Builder, x: number, group: number, sign: 1 | -1): number {
+  const [leading, width] = [builder.shape(x).slice(0, -1), builder.shape(x).at(-1)!];
+  const shape = [...leading, width / group, 2, group / 2];
+  const pairs = builder.reshape(x, shape);
+  const axis = leading.length + 1;
+  const half = (which: number): number =>
+    builder.slice(
+      pairs,
+      shape.map((_n, i) => (i === axis ? which : 0)),
+      shape.map((n, i) => (i === axis ? which + 1 : n)),
+    );
+  const [first, second] = [half(0), half(1)];
+  const parts = sign === 1 ? [builder.neg(second), first] : [second, builder.neg(first)];
+  return builder.reshape(builder.concat(parts, axis), [...leading, width]);
+}
+
+/** y[..., i] = x[..., indices[i]]; `inverse` as `gather` wants it. */
+function gatherLast(builder: Builder, x: number, indices: number, inverse?: number): number {
+  const leading = builder.shape(x).map((_n, axis) => axis);
+  const last = leading.pop()!;
+  const table = builder.transpose(x, [last, ...leading]);
+  const rows = builder.add("gather", inverse === undefined ? [table, indices] : [table, indices, inverse]);
+  return builder.transpose(rows, [...leading.map((axis) => axis + 1), 0]);
+}
+
+/** Places of a selection's inverse that are there, and for every place a row to read. */
+function slots(builder: Builder, inverse: number): { row: number; factor: number } {
+  const none = builder.compare("lt", inverse, builder.zerosLike(inverse));
+  return {
+    row: builder.select(none, builder.zerosLike(inverse), inverse),
+    factor: builder.cast(builder.add("not", [none]), "f32"),
+  };
 }
 
 /** The n x n identity matrix. */
@@ -85,6 +143,7 @@ export const forms: readonly FormRecord[] = [
     applyTransposed: (b, node, x) => b.mul(x, node.inputs[0]!),
     dense: (b, node) => b.mul(identityMatrix(b, b.shape(node.inputs[0]!)[0]!), node.inputs[0]!),
     flops: (b, node) => b.shape(node.inputs[0]!)[0]!,
+    column: (b, node, ids) => ({ row: ids, factor: b.add("gather", [node.inputs[0]!, ids]) }),
   },
   {
     op: "op.blockdiag",
@@ -102,6 +161,23 @@ export const forms: readonly FormRecord[] = [
     applyTransposed: (_b, _node, x) => x,
     dense: (b, node) => identityMatrix(b, node.attributes.size as number),
     flops: () => 0,
+    column: (_b, _node, ids) => ({ row: ids }),
+  },
+  {
+    op: "op.select",
+    apply: (b, node, x) => gatherLast(b, x, node.inputs[0]!),
+    applyTransposed: (b, node, x) => {
+      const [indices, inverse] = node.inputs as [number, number];
+      const { row, factor } = slots(b, inverse);
+      return b.mul(gatherLast(b, x, row, indices), factor);
+    },
+    dense: (b, node) => {
+      const [indices, inverse] = node.inputs as [number, number];
+      const shape = [b.shape(indices)[0]!, b.shape(inverse)[0]!];
+      return b.cast(b.add("eq", [b.broadcast(indices, shape, [0]), b.iota(shape, 1)]), "f32");
+    },
+    flops: () => 0,
+    column: (b, node, ids) => slots(b, b.add("gather", [node.inputs[1]!, ids])),
   },
   {
     op: "op.shuffle",
@@ -122,6 +198,23 @@ export const forms: readonly FormRecord[] = [
     flops: () => 0,
   },
   {
+    op: "op.fold",
+    apply: (b, node, x) => folded(b, x, node.attributes.size as number),
+    applyTransposed: (b, node, x) => tiled(b, x, node.attributes.in as number),
+    dense: (b, node) => tiled(b, identityMatrix(b, node.attributes.size as number), node.attributes.in as number),
+    flops: (_b, node) => node.attributes.in as number,
+  },
+  {
+    op: "op.turn",
+    apply: (b, node, x) => turned(b, x, node.attributes.group as number, 1),
+    applyTransposed: (b, node, x) => turned(b, x, node.attributes.group as number, -1),
+    dense: (b, node) => {
+      const identity = identityMatrix(b, node.attributes.size as number);
+      return turned(b, identity, node.attributes.group as number, -1);
+    },
+    flops: (_b, node) => node.attributes.size as number,
+  },
+  {
     op: "op.dropout",
     apply: (b, node, x) => b.mul(x, dropoutMask(b, node, b.shape(x))),
     applyTransposed: (b, node, x) => b.mul(x, dropoutMask(b, node, b.shape(x))),
@@ -133,6 +226,9 @@ export const forms: readonly FormRecord[] = [
 ];
 
 const formsByOp: ReadonlyMap<string, FormRecord> = new Map(forms.map((form) => [form.op, form]));
+
+/** Whether an operator is a leaf: neither a sum, a product, a scaled nor a transposed one. */
+export const hasForm = (op: string): boolean => formsByOp.has(op);
 
 export function formRecord(op: string): FormRecord {
   const form = formsByOp.get(op);

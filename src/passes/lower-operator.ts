@@ -5,6 +5,7 @@
 import type { Builder } from "../ir/builder.ts";
 import type { Node } from "../ir/graph.ts";
 import { formRecord } from "./forms.ts";
+import { type CostOptions, type Cut, OperatorCost } from "./operator-cost.ts";
 
 /** A decision and what it was made from; shown by the inspector. */
 export interface CostNote {
@@ -14,24 +15,19 @@ export interface CostNote {
   readonly candidates: Readonly<Record<string, number>>;
 }
 
-export interface LowerOptions {
-  /** With gradients, a product counts once forward and twice backward where parameters are involved. */
-  readonly train: boolean;
-  /** True for nodes that depend on a parameter. */
-  readonly trained: (id: number) => boolean;
+export interface LowerOptions extends CostOptions {
   readonly note: (note: CostNote) => void;
 }
 
-interface Chain {
-  readonly factors: readonly number[];
-  readonly cost: number;
-}
-
 export class OperatorLowering {
+  private readonly cost: OperatorCost;
+
   constructor(
     private readonly builder: Builder,
     private readonly options: LowerOptions,
-  ) {}
+  ) {
+    this.cost = new OperatorCost(builder, options);
+  }
 
   private node(id: number): Node {
     return this.builder.node(id);
@@ -46,27 +42,77 @@ export class OperatorLowering {
       case "op.scale":
         return this.applyScaled(node.inputs[0]!, node.inputs[1]!, x);
       case "op.compose":
-        return this.applyChain(this.plan(node.inputs, this.vectors(x)).factors, x);
+        return this.applyProduct(node.inputs, x);
       case "op.transpose":
         return formRecord(this.node(node.inputs[0]!).op).applyTransposed(this.builder, this.node(node.inputs[0]!), x);
+      case "op.hadamard":
+        return this.applyHadamard(id, x);
+      case "op.kron":
+        return this.applyKronecker(id, x);
       default:
         return formRecord(node.op).apply(this.builder, node, x);
     }
   }
 
-  private applyChain(factors: readonly number[], x: number): number {
+  private applyProduct(factors: readonly number[], x: number): number {
+    const vectors = this.vectors(x);
+    const cut = this.cost.cut(factors, vectors);
+    const distributed = this.cost.distributed(factors, vectors);
+    if (distributed === undefined || cut.cost <= distributed.cost) return this.applyRuns(this.chain(cut), x);
+    const terms = distributed.terms.map((term) =>
+      this.scaledRuns(this.chain(this.cost.cut(term.factors, vectors)), term.scalars, x),
+    );
+    return terms.reduce((a, b) => this.builder.plus(a, b));
+  }
+
+  /** One operator per run: several factors become their matrix. */
+  private chain(cut: Cut): number[] {
+    return cut.runs.map((run) => (run.length === 1 ? run[0]! : this.builder.dense(this.dense(run))));
+  }
+
+  private applyRuns(factors: readonly number[], x: number): number {
     return [...factors].reverse().reduce((value, factor) => this.apply(factor, value), x);
   }
 
-  /** The scalar is applied where the vectors of the chain are shortest. */
   private applyScaled(id: number, scalar: number, x: number): number {
     const node = this.node(id);
     if (node.op !== "op.compose") return this.builder.mul(this.apply(id, x), scalar);
-    const factors = this.plan(node.inputs, this.vectors(x)).factors;
+    return this.scaledRuns(this.chain(this.cost.cut(node.inputs, this.vectors(x))), [scalar], x);
+  }
+
+  /** Scalars are applied where the vectors of the chain are shortest. */
+  private scaledRuns(factors: readonly number[], scalars: readonly number[], x: number): number {
     const widths = factors.map((f) => this.builder.operator(f).out);
     const at = widths.indexOf(Math.min(...widths));
-    const inner = this.builder.mul(this.applyChain(factors.slice(at), x), scalar);
-    return this.applyChain(factors.slice(0, at), inner);
+    const short = scalars.reduce((value, s) => this.builder.mul(value, s), this.applyRuns(factors.slice(at), x));
+    return this.applyRuns(factors.slice(0, at), short);
+  }
+
+  /** An entrywise product through its matrix, or as a product of low rank where that is cheaper. */
+  private applyHadamard(id: number, x: number): number {
+    const vectors = this.vectors(x);
+    const lowRank = this.cost.lowRankHadamard(id, vectors);
+    if (lowRank === undefined || this.cost.folded(id, vectors) <= lowRank.cost)
+      return this.apply(this.builder.dense(this.dense([id])), x);
+    const [first, second] = lowRank.halves;
+    const right = pairs(this.builder, this.dense(first.right), this.dense(second.right), 0);
+    const left = pairs(this.builder, this.dense(first.left), this.dense(second.left), 1);
+    return this.applyRuns([this.builder.dense(left), this.builder.dense(right)], x);
+  }
+
+  /** x as a matrix of vectors: one factor acts on its rows, the other on its columns. */
+  private applyKronecker(id: number, x: number): number {
+    const [a, b] = this.node(id).inputs as [number, number];
+    const { builder } = this;
+    const leading = builder.shape(x).slice(0, -1);
+    const rank = leading.length;
+    const swap = (value: number): number => builder.transpose(value, [...leading.keys(), rank + 1, rank]);
+    const onRows = (value: number): number => swap(this.apply(a, swap(value)));
+    const matrix = builder.reshape(x, [...leading, builder.operator(a).in, builder.operator(b).in]);
+    const made = this.cost.kronecker(id, this.vectors(x)).secondFirst
+      ? onRows(this.apply(b, matrix))
+      : this.apply(b, onRows(matrix));
+    return builder.reshape(made, [...leading, builder.operator(id).out]);
   }
 
   private vectors(x: number): number {
@@ -74,109 +120,6 @@ export class OperatorLowering {
       .shape(x)
       .slice(0, -1)
       .reduce((p, n) => p * n, 1);
-  }
-
-  /** Weight of work on an operator: parameters need gradients of their own. */
-  private weight(ids: readonly number[]): number {
-    if (!this.options.train) return 1;
-    return ids.some((id) => this.options.trained(id)) ? 3 : 2;
-  }
-
-  /** Flops to apply the operator to `vectors` vectors, forward and (when training) backward. */
-  applyCost(id: number, vectors: number): number {
-    const node = this.node(id);
-    switch (node.op) {
-      case "op.add":
-        return node.inputs.reduce((sum, i) => sum + this.applyCost(i, vectors), 0);
-      case "op.scale":
-        return this.applyCost(node.inputs[0]!, vectors);
-      case "op.transpose":
-        return this.applyCost(node.inputs[0]!, vectors);
-      case "op.compose":
-        return this.plan(node.inputs, vectors).cost;
-      default:
-        return formRecord(node.op).flops(this.builder, node) * vectors * this.weight([id]);
-    }
-  }
-
-  /** Flops to build the matrix of the operator. */
-  denseCost(id: number): number {
-    const node = this.node(id);
-    switch (node.op) {
-      case "op.dense":
-        return 0;
-      case "op.add":
-        return node.inputs.reduce((sum, i) => sum + this.denseCost(i), 0) + this.size(id) * node.inputs.length;
-      case "op.scale":
-      case "op.transpose":
-        return this.denseCost(node.inputs[0]!) + this.size(id);
-      case "op.compose":
-        return this.productCost(node.inputs);
-      case "op.dropout":
-        return Number.POSITIVE_INFINITY;
-      default:
-        return this.size(id);
-    }
-  }
-
-  private size(id: number): number {
-    const type = this.builder.operator(id);
-    return type.out * type.in;
-  }
-
-  /** Whether the operator differs from token to token: it has no matrix, and nothing that holds it may be folded. */
-  private varies(id: number): boolean {
-    const node = this.node(id);
-    return node.op === "op.dropout" || (node.type.kind === "operator" && node.inputs.some((i) => this.varies(i)));
-  }
-
-  /** Flops of the matrix of a product: one factor dense, the others applied to it from their side. */
-  private productCost(factors: readonly number[]): number {
-    if (factors.some((factor) => this.varies(factor))) return Number.POSITIVE_INFINITY;
-    return Math.min(...factors.map((_f, at) => this.productCostAround(factors, at)));
-  }
-
-  private productCostAround(factors: readonly number[], at: number): number {
-    const rows = this.builder.operator(factors[0]!).out;
-    const columns = this.builder.operator(factors[at]!).in;
-    const left = factors.slice(0, at).reduce((sum, f) => sum + this.applyCost(f, columns), 0);
-    const right = factors
-      .slice(at + 1)
-      .reduce((sum, f) => sum + this.applyCost(f, at === 0 ? rows : this.builder.operator(factors[0]!).out), 0);
-    return this.denseCost(factors[at]!) + left + right;
-  }
-
-  /**
-   * The cheapest way to run a product over `vectors` vectors: factors in sequence, where adjacent ones may be collapsed into a matrix
-   * first. All ways to cut the product into runs are compared; the list is short.
-   */
-  private plan(factors: readonly number[], vectors: number): Chain {
-    const count = factors.length;
-    let best: { cuts: number; cost: number } = { cuts: (1 << (count - 1)) - 1, cost: Number.POSITIVE_INFINITY };
-    for (let cuts = (1 << (count - 1)) - 1; cuts >= 0; cuts--) {
-      const cost = this.runs(factors, cuts).reduce((sum, run) => sum + this.runCost(run, vectors), 0);
-      if (cost < best.cost) best = { cuts, cost };
-    }
-    const chain = this.runs(factors, best.cuts).map((run) =>
-      run.length === 1 ? run[0]! : this.builder.dense(this.dense(run)),
-    );
-    return { factors: chain, cost: best.cost };
-  }
-
-  private runs(factors: readonly number[], cuts: number): number[][] {
-    const runs: number[][] = [[factors[0]!]];
-    for (let i = 1; i < factors.length; i++) {
-      if (cuts & (1 << (i - 1))) runs.push([factors[i]!]);
-      else runs.at(-1)!.push(factors[i]!);
-    }
-    return runs;
-  }
-
-  private runCost(run: readonly number[], vectors: number): number {
-    if (run.length === 1) return this.applyCost(run[0]!, vectors);
-    const rows = this.builder.operator(run[0]!).out;
-    const columns = this.builder.operator(run.at(-1)!).in;
-    return this.productCost(run) + 2 * rows * columns * vectors * this.weight(run);
   }
 
   /** The matrix [out, in] of a product of operators (or of one). */
@@ -192,13 +135,17 @@ export class OperatorLowering {
         return this.builder.transpose(this.dense([node.inputs[0]!]), [1, 0]);
       case "op.compose":
         return this.denseProduct(node.inputs);
+      case "op.hadamard":
+        return this.builder.mul(this.dense([node.inputs[0]!]), this.dense([node.inputs[1]!]));
+      case "op.kron":
+        return kronecker(this.builder, this.dense([node.inputs[0]!]), this.dense([node.inputs[1]!]));
       default:
         return formRecord(node.op).dense(this.builder, node);
     }
   }
 
   private denseProduct(factors: readonly number[]): number {
-    const costs = factors.map((_f, at) => this.productCostAround(factors, at));
+    const costs = factors.map((_f, at) => this.cost.productAround(factors, at));
     const at = costs.indexOf(Math.min(...costs));
     const start = this.dense([factors[at]!]);
     const right = factors.slice(at + 1).reduce((rows, f) => this.apply(this.transposed(f), rows), start);
@@ -223,6 +170,12 @@ export class OperatorLowering {
           "op.compose",
           [...node.inputs].reverse().map((i) => this.transposed(i)),
         );
+      case "op.hadamard":
+      case "op.kron":
+        return this.builder.add(
+          node.op,
+          node.inputs.map((i) => this.transposed(i)),
+        );
       case "op.transpose":
         return node.inputs[0]!;
       default:
@@ -235,8 +188,8 @@ export class OperatorLowering {
     const node = this.node(id);
     if (node.op === "op.dense") return this.apply(id, x);
     const vectors = this.vectors(x);
-    const activation = this.applyCost(id, vectors);
-    const weightSide = this.denseCost(id) * this.weight([id]) + 2 * this.size(id) * vectors * this.weight([id]);
+    const activation = this.cost.apply(id, vectors);
+    const weightSide = this.cost.folded(id, vectors);
     const folds = weightSide < activation;
     this.options.note({
       scope,
@@ -280,4 +233,20 @@ export class OperatorLowering {
     const applied = this.apply(this.builder.add("op.compose", chain), this.dense([first!]));
     return this.builder.sum(this.builder.mul(applied, this.dense([head])), [1]);
   }
+}
+
+/** Products of all pairs of rows (axis 0) or columns (axis 1) of two matrices: pair (i, j) stands at i q + j. */
+function pairs(b: Builder, first: number, second: number, axis: 0 | 1): number {
+  const [p, q] = [b.shape(first)[axis]!, b.shape(second)[axis]!];
+  const other = b.shape(first)[1 - axis]!;
+  const shaped = (id: number, m: number, n: number): number =>
+    b.reshape(id, axis === 0 ? [m, n, other] : [other, m, n]);
+  const product = b.mul(shaped(first, p, 1), shaped(second, 1, q));
+  return b.reshape(product, axis === 0 ? [p * q, other] : [other, p * q]);
+}
+
+function kronecker(b: Builder, first: number, second: number): number {
+  const [[m, n], [p, q]] = [b.shape(first), b.shape(second)] as [[number, number], [number, number]];
+  const product = b.mul(b.reshape(first, [m, 1, n, 1]), b.reshape(second, [1, p, 1, q]));
+  return b.reshape(product, [m * p, n * q]);
 }

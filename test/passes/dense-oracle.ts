@@ -57,6 +57,19 @@ function operatorMatrix(node: Node, operators: readonly Matrix[], tensors: reado
       return operators.reduce((a, b) => matrix(a.length, a[0]!.length, (i, j) => a[i]![j]! + b[i]![j]!));
     case "op.scale":
       return operators[0]!.map((row) => row.map((x) => x * data[0]!));
+    case "op.hadamard":
+      return operators[0]!.map((row, i) => row.map((x, j) => x * operators[1]![i]![j]!));
+    case "op.kron":
+      return operators[0]!.flatMap((outer) =>
+        operators[1]!.map((inner) => outer.flatMap((x) => inner.map((y) => x * y))),
+      );
+    case "op.fold":
+      return matrix(size, attributes.in as number, (i, j) => (j % size === i ? 1 : 0));
+    case "op.turn": {
+      const group = attributes.group as number;
+      const partner = (i: number): number => (i % group < group / 2 ? i + group / 2 : i - group / 2);
+      return matrix(size, size, (i, j) => (partner(i) === j ? (j > i ? -1 : 1) : 0));
+    }
     case "op.transpose":
       return matrix(operators[0]![0]!.length, operators[0]!.length, (i, j) => operators[0]![j]![i]!);
     default:

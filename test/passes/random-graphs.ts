@@ -13,6 +13,20 @@ const leaf: fc.Arbitrary<Make> = fc.oneof(
   fc.constant<Make>((b) => b.add("op.diag", [param(b, [size])])),
   fc.constantFrom(1, 2, 3, 6).map<Make>((g) => (b) => b.add("op.blockdiag", [param(b, [g, size / g, size / g])])),
   fc.constant<Make>((b) => b.add("op.identity", [], { size })),
+  fc.constant<Make>((b) => b.add("op.fold", [], { in: size, size })),
+  fc.constantFrom(2, 6).map<Make>((group) => (b) => b.add("op.turn", [], { size, group })),
+  fc
+    .constantFrom(2, 3, 4)
+    .map<Make>(
+      (width) => (b) =>
+        b.add("op.compose", [b.dense(param(b, [size, width])), b.add("op.fold", [], { in: size, size: width })]),
+    ),
+  fc
+    .constantFrom(2, 3)
+    .map<Make>(
+      (outer) => (b) =>
+        b.add("op.kron", [b.dense(param(b, [outer, outer])), b.dense(param(b, [size / outer, size / outer]))]),
+    ),
   fc
     .constantFrom([2, 3], [3, 2], [6, 1])
     .chain((shape) => fc.constantFrom([0, 1], [1, 0]).map((permutation) => ({ shape, permutation })))
@@ -27,6 +41,12 @@ const leaf: fc.Arbitrary<Make> = fc.oneof(
 const undone: fc.Arbitrary<Make> = fc.constantFrom([2, 3], [3, 2]).map<Make>(([m, n]) => (b) => {
   const there = b.add("op.shuffle", [], { shape: [m!, n!], permutation: [1, 0] });
   return b.add("op.compose", [there, b.add("op.shuffle", [], { permutation: [1, 0], shape: [n!, m!] })]);
+});
+
+/** Two products of blocks of one size, side by side. */
+const blocks: fc.Arbitrary<Make> = fc.constantFrom(2, 3).map<Make>((g) => (b) => {
+  const one = (): number => b.add("op.blockdiag", [param(b, [g, size / g, size / g])]);
+  return b.add("op.compose", [one(), one()]);
 });
 
 /** Equal operators are common, so that terms meet: a few leaves of fixed names. */
@@ -54,8 +74,14 @@ const operator: fc.Arbitrary<Make> = fc.letrec<{ operator: Make }>((tie) => {
       leaf,
       shared,
       undone,
+      blocks,
       many("op.compose"),
       many("op.add"),
+      fc.tuple(tie("operator"), tie("operator")).map<Make>(
+        ([left, right]) =>
+          (b) =>
+            b.add("op.hadamard", [left(b), right(b)]),
+      ),
       tie("operator").map<Make>((make) => (b) => b.add("op.transpose", [make(b)])),
       fc.tuple(tie("operator"), factor).map<Make>(
         ([make, by]) =>

@@ -128,6 +128,17 @@ export const operatorOps: readonly OpRecord[] = [
     },
     { shape: "shape", permutation: "integers" },
   ),
+  operatorOp(
+    "op.select",
+    2,
+    "Picks entries: y[i] = x[indices[i]], indices different from each other. Inputs: indices i32[k] and its inverse i32[n] (the i of every place, -1 where there is none).",
+    (inputs) => {
+      const types = inputs.map((_t, i) => asTensor("op.select", inputs[i]));
+      const fits = types.every((type) => type.dtype === "i32" && type.shape.length === 1);
+      requireThat(fits, "op.select", "i32[k] and i32[n]", inputs);
+      return operatorType(types[0]!.shape[0]!, types[1]!.shape[0]!);
+    },
+  ),
   operatorOp("op.compose", "variadic", "Product: op.compose(A, B) x = A (B x).", (inputs) => {
     const types = inputs.map((_t, i) => asOperator("op.compose", inputs, i));
     requireThat(
@@ -153,6 +164,37 @@ export const operatorOps: readonly OpRecord[] = [
     requireThat(isFloat(asTensor("op.scale", inputs[1]), 0), "op.scale", "an operator and f32[]", inputs);
     return type;
   }),
+  operatorOp("op.hadamard", 2, "Entrywise product of two operators of one size.", (inputs) => {
+    const [a, b] = [asOperator("op.hadamard", inputs, 0), asOperator("op.hadamard", inputs, 1)];
+    requireThat(a.out === b.out && a.in === b.in, "op.hadamard", "operators of one size", inputs);
+    return a;
+  }),
+  operatorOp("op.kron", 2, "Kronecker product: every entry of the first operator times the second.", (inputs) => {
+    const [a, b] = [asOperator("op.kron", inputs, 0), asOperator("op.kron", inputs, 1)];
+    return operatorType(a.out * b.out, a.in * b.in);
+  }),
+  operatorOp(
+    "op.fold",
+    0,
+    "Sum of all entries whose places are equal mod size: y[j] = sum of x[j + k size]. Attributes: in, size. With size above in: x, then zeros.",
+    (inputs, attributes) => {
+      const [width, size] = [attributes.in as number, attributes.size as number];
+      requireThat(width >= 1 && size >= 1, "op.fold", "extents of at least 1", inputs);
+      return operatorType(size, width);
+    },
+    { in: "integer", size: "integer" },
+  ),
+  operatorOp(
+    "op.turn",
+    0,
+    "A quarter turn of every pair (place j of the first half of a group, place j of its second half): (a, b) -> (-b, a). Attributes: size, group (even, divides size).",
+    (inputs, attributes) => {
+      const [size, group] = [attributes.size as number, attributes.group as number];
+      requireThat(group >= 2 && group % 2 === 0 && size % group === 0, "op.turn", "even groups that fill size", inputs);
+      return operatorType(size, size);
+    },
+    { size: "integer", group: "integer" },
+  ),
   operatorOp("op.transpose", 1, "Transposed operator.", (inputs) => {
     const type = asOperator("op.transpose", inputs, 0);
     return operatorType(type.in, type.out);
@@ -177,6 +219,12 @@ export const operatorOps: readonly OpRecord[] = [
     const x = asTensor("op.apply", inputs[1]);
     requireThat(x.shape.at(-1) === type.in && x.dtype === "f32", "op.apply", `f32[..., ${type.in}]`, inputs);
     return tensor("f32", [...x.shape.slice(0, -1), type.out]);
+  }),
+  operatorOp("op.lookup", 2, "Columns of an operator by i32 numbers [...s]: [...s, out].", (inputs) => {
+    const type = asOperator("op.lookup", inputs, 0);
+    const ids = asTensor("op.lookup", inputs[1]);
+    requireThat(ids.dtype === "i32", "op.lookup", "an operator and i32 numbers of its columns", inputs);
+    return tensor("f32", [...ids.shape, type.out]);
   }),
   operatorOp("op.to_dense", 1, "The operator as a matrix [out, in].", (inputs) => {
     const type = asOperator("op.to_dense", inputs, 0);

@@ -1,0 +1,210 @@
+/**
+ * What it costs to run an operator on vectors or to build its matrix, in flops, and the ways to run it that costs decide between: how a
+ * product is cut into runs, whether it is distributed over a sum, and in which order a Kronecker product is applied.
+ */
+import type { Builder } from "../ir/builder.ts";
+import type { Node } from "../ir/graph.ts";
+import { formRecord } from "./forms.ts";
+
+export interface CostOptions {
+  /** With gradients, a product counts once forward and twice backward where parameters are involved. */
+  readonly train: boolean;
+  /** True for nodes that depend on a parameter. */
+  readonly trained: (id: number) => boolean;
+}
+
+/** A product cut into runs of adjacent factors; a run of several is collapsed into one matrix before it is applied. */
+export interface Cut {
+  readonly runs: readonly (readonly number[])[];
+  readonly cost: number;
+}
+
+/** One term of a product that was distributed over a sum: its factors, and scalars that it is multiplied by. */
+export interface Term {
+  readonly factors: readonly number[];
+  readonly scalars: readonly number[];
+}
+
+/** An operator of low rank as a product of two parts, cut where the vectors are shortest. */
+export interface Halves {
+  readonly left: readonly number[];
+  readonly right: readonly number[];
+  readonly rank: number;
+}
+
+export class OperatorCost {
+  constructor(
+    private readonly builder: Builder,
+    private readonly options: CostOptions,
+  ) {}
+
+  private node(id: number): Node {
+    return this.builder.node(id);
+  }
+
+  /** Weight of work on an operator: parameters need gradients of their own. */
+  weight(ids: readonly number[]): number {
+    if (!this.options.train) return 1;
+    return ids.some((id) => this.options.trained(id)) ? 3 : 2;
+  }
+
+  /** Entries of the matrix. */
+  size(id: number): number {
+    const type = this.builder.operator(id);
+    return type.out * type.in;
+  }
+
+  /** Flops to apply the operator to `vectors` vectors, forward and (when training) backward. */
+  apply(id: number, vectors: number): number {
+    const node = this.node(id);
+    switch (node.op) {
+      case "op.add":
+        return node.inputs.reduce((sum, i) => sum + this.apply(i, vectors), 0);
+      case "op.scale":
+      case "op.transpose":
+        return this.apply(node.inputs[0]!, vectors);
+      case "op.compose":
+        return Math.min(this.cut(node.inputs, vectors).cost, this.distributed(node.inputs, vectors)?.cost ?? Infinity);
+      case "op.hadamard":
+        return Math.min(this.folded(id, vectors), this.lowRankHadamard(id, vectors)?.cost ?? Infinity);
+      case "op.kron":
+        return this.kronecker(id, vectors).cost;
+      default:
+        return formRecord(node.op).flops(this.builder, node) * vectors * this.weight([id]);
+    }
+  }
+
+  /** Flops to build the matrix and to apply it. */
+  folded(id: number, vectors: number): number {
+    return (this.dense(id) + 2 * this.size(id) * vectors) * this.weight([id]);
+  }
+
+  /** Flops to build the matrix of the operator. */
+  dense(id: number): number {
+    const node = this.node(id);
+    switch (node.op) {
+      case "op.dense":
+        return 0;
+      case "op.add":
+      case "op.hadamard":
+      case "op.kron":
+        return node.inputs.reduce((sum, i) => sum + this.dense(i), 0) + this.size(id) * node.inputs.length;
+      case "op.scale":
+      case "op.transpose":
+        return this.dense(node.inputs[0]!) + this.size(id);
+      case "op.compose":
+        return this.product(node.inputs);
+      case "op.dropout":
+        return Number.POSITIVE_INFINITY;
+      default:
+        return this.size(id);
+    }
+  }
+
+  /** Whether the operator differs from token to token: it has no matrix, and nothing that holds it may be folded. */
+  private varies(id: number): boolean {
+    const node = this.node(id);
+    return node.op === "op.dropout" || (node.type.kind === "operator" && node.inputs.some((i) => this.varies(i)));
+  }
+
+  /** Flops of the matrix of a product: one factor dense, the others applied to it from their side. */
+  product(factors: readonly number[]): number {
+    if (factors.some((factor) => this.varies(factor))) return Number.POSITIVE_INFINITY;
+    return Math.min(...factors.map((_f, at) => this.productAround(factors, at)));
+  }
+
+  productAround(factors: readonly number[], at: number): number {
+    const rows = this.builder.operator(factors[0]!).out;
+    const columns = this.builder.operator(factors[at]!).in;
+    const left = factors.slice(0, at).reduce((sum, f) => sum + this.apply(f, columns), 0);
+    const right = factors
+      .slice(at + 1)
+      .reduce((sum, f) => sum + this.apply(f, at === 0 ? rows : this.builder.operator(factors[0]!).out), 0);
+    return this.dense(factors[at]!) + left + right;
+  }
+
+  /**
+   * The cheapest way to run a product over `vectors` vectors: factors in sequence, where adjacent ones may be collapsed into a matrix
+   * first. All ways to cut the product into runs are compared; the list is short.
+   */
+  cut(factors: readonly number[], vectors: number): Cut {
+    const all = (1 << (factors.length - 1)) - 1;
+    let best: Cut = { runs: factors.map((f) => [f]), cost: Number.POSITIVE_INFINITY };
+    for (let cuts = all; cuts >= 0; cuts--) {
+      const runs = runsOf(factors, cuts);
+      const cost = runs.reduce((sum, run) => sum + this.run(run, vectors), 0);
+      if (cost < best.cost) best = { runs, cost };
+    }
+    return best;
+  }
+
+  private run(run: readonly number[], vectors: number): number {
+    if (run.length === 1) return this.apply(run[0]!, vectors);
+    const rows = this.builder.operator(run[0]!).out;
+    const columns = this.builder.operator(run.at(-1)!).in;
+    return this.product(run) + 2 * rows * columns * vectors * this.weight(run);
+  }
+
+  /** W (I + A B) as W + W A B: the terms of a product with one sum in it that holds an identity. */
+  distributed(factors: readonly number[], vectors: number): { terms: readonly Term[]; cost: number } | undefined {
+    const sums = factors.filter((f) => this.node(f).op === "op.add");
+    const [sum] = sums;
+    if (sum === undefined || sums.length > 1 || factors.length < 2) return undefined;
+    const parts = this.node(sum).inputs;
+    if (!parts.some((part) => this.node(part).op === "op.identity")) return undefined;
+    const at = factors.indexOf(sum);
+    const terms = parts.map((part): Term => {
+      const scaled = this.node(part).op === "op.scale" ? this.node(part).inputs : undefined;
+      const inner = scaled?.[0] ?? part;
+      const node = this.node(inner);
+      const own = node.op === "op.identity" ? [] : node.op === "op.compose" ? node.inputs : [inner];
+      return {
+        factors: [...factors.slice(0, at), ...own, ...factors.slice(at + 1)],
+        scalars: scaled === undefined ? [] : [scaled[1]!],
+      };
+    });
+    return { terms, cost: terms.reduce((total, { factors: f }) => total + this.cut(f, vectors).cost, 0) };
+  }
+
+  /** (a b) .* (c d) of low ranks is a product of rank |ab| |cd|, whose factors are row by row and column by column products. */
+  lowRankHadamard(id: number, vectors: number): { halves: readonly [Halves, Halves]; cost: number } | undefined {
+    const [first, second] = this.node(id).inputs.map((input) => this.halves(input));
+    if (first === undefined || second === undefined) return undefined;
+    const rank = first.rank * second.rank;
+    const { out, in: width } = this.builder.operator(id);
+    const parts = [first.left, first.right, second.left, second.right];
+    const building = parts.reduce((sum, part) => sum + this.product(part), rank * (out + width));
+    return {
+      halves: [first, second],
+      cost: (building + 2 * rank * (out + width) * vectors) * this.weight([id]),
+    };
+  }
+
+  private halves(id: number): Halves | undefined {
+    const { op, inputs } = this.node(id);
+    if (op !== "op.compose") return undefined;
+    const widths = inputs.slice(0, -1).map((factor) => this.builder.operator(factor).in);
+    const rank = Math.min(...widths);
+    const at = widths.indexOf(rank) + 1;
+    return { left: inputs.slice(0, at), right: inputs.slice(at), rank };
+  }
+
+  /** Whether the second factor of a Kronecker product goes first, and what the cheaper order costs. */
+  kronecker(id: number, vectors: number): { secondFirst: boolean; cost: number } {
+    const [a, b] = this.node(id).inputs as [number, number];
+    const [first, second] = [this.builder.operator(a), this.builder.operator(b)];
+    const secondFirst = this.apply(b, vectors * first.in) + this.apply(a, vectors * second.out);
+    const firstFirst = this.apply(a, vectors * second.in) + this.apply(b, vectors * first.out);
+    return { secondFirst: secondFirst <= firstFirst, cost: Math.min(secondFirst, firstFirst) };
+  }
+}
+
+/** The factors in runs: bit i of `cuts` says whether they are cut behind factor i. */
+function runsOf(factors: readonly number[], cuts: number): number[][] {
+  const runs: number[][] = [[factors[0]!]];
+  for (let i = 1; i < factors.length; i++) {
+    if (cuts & (1 << (i - 1))) runs.push([factors[i]!]);
+    else runs.at(-1)!.push(factors[i]!);
+  }
+  return runs;
+}
