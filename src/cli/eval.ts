@@ -19,18 +19,19 @@ interface EvalOptions extends SourceOptions {
 export async function run(raw: Record<string, unknown>): Promise<number | undefined> {
   const options = raw as unknown as EvalOptions;
   if (options.merged && options.grad) {
-    process.stderr.write("error: --merged and --grad exclude each other\n");
-    return 2;
+    throw new WebpeftError("CLI-GRAD", { message: "--merged and --grad exclude each other" });
   }
   const batch = await readBatch(options.input);
-  const sources = await readSources(options);
-  if (options.grad && (sources.adapter === undefined || batch.labels === undefined)) {
-    throw new WebpeftError("CLI-GRAD", {
-      message: "gradients need --adapter and labels",
+  if (options.grad && options.adapter === undefined)
+    throw new WebpeftError("CLI-GRAD", { message: "gradients are of an adapter", expected: "--adapter DIR" });
+  if (options.grad && batch.labels === undefined) {
+    throw new WebpeftError("DATA-LABELS-MISSING", {
+      message: "gradients of the loss need labels",
       where: options.input,
-      expected: "labels in the input, and an adapter",
+      expected: "a tensor labels",
     });
   }
+  const sources = await readSources(options);
   const shape = { batch: batch.batch, length: batch.length, mask: batch.attention_mask !== undefined };
   const program = await compileSources(sources, options, {
     ...shape,

@@ -2,7 +2,7 @@
 /** The command `webpeft`. Each command stands in a file of its own, which is loaded when it runs. */
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import type { CommandModule } from "./common.ts";
-import { report } from "./output.ts";
+import { exitCodes, report } from "./output.ts";
 
 const number = (check: (x: number) => boolean, wanted: string) => (text: string) => {
   const x = Number(text);
@@ -15,15 +15,14 @@ const positive = number((x) => x >= 0 && Number.isFinite(x), "a number, 0 or abo
 
 type Loader = () => Promise<CommandModule>;
 
-/** Runs a command; what it throws becomes a message on stderr and exit code 1. */
+/** Runs a command; what it throws becomes a message on stderr and an exit code. */
 function runs(command: Command, load: Loader): void {
   command.action(async (options: Record<string, unknown>) => {
     const all = { ...command.parent!.opts(), ...options };
     try {
-      process.exitCode = (await (await load()).run(all)) ?? 0;
+      process.exitCode = (await (await load()).run(all)) ?? exitCodes.done;
     } catch (error) {
-      report(error, all);
-      process.exitCode = 1;
+      process.exitCode = report(error, all);
     }
   });
 }
@@ -34,6 +33,7 @@ function build(): Command {
     .version(__VERSION__)
     .exitOverride()
     .configureHelp({ showGlobalOptions: true })
+    .addHelpText("after", "\nExit codes: 0 done; 1 failed, or stopped before the end (Ctrl+C in train); 2 wrong usage.")
     .addOption(new Option("--device <name>", "what runs it").choices(["auto", "webgpu", "cpu"]).default("auto"))
     .option("--json", "machine-readable lines on stdout, all else on stderr")
     .option("--strict", "warnings fail")
@@ -138,5 +138,5 @@ try {
   await build().parseAsync(process.argv);
 } catch (error) {
   if (!(error instanceof CommanderError)) throw error;
-  process.exitCode = error.exitCode === 0 ? 0 : 2;
+  process.exitCode = error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
 }

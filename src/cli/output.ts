@@ -20,16 +20,20 @@ export function warn(diagnostics: readonly Diagnostic[]): void {
   for (const diagnostic of diagnostics) process.stderr.write(`${formatDiagnostic(diagnostic)}\n`);
 }
 
-/** What went wrong, with its code and without a stack; a stack only for defects and on request. */
-export function report(error: unknown, options: GlobalOptions): void {
+/** Exit codes: there are no others. */
+export const exitCodes = { done: 0, failed: 1, usage: 2 } as const;
+
+/**
+ * Tells what went wrong, with its code and without a stack (a stack only for defects and on request), and returns the exit code: a command
+ * line that makes no sense (`CLI-*`) is wrong usage, everything else a failure.
+ */
+export function report(error: unknown, options: GlobalOptions): number {
   if (error instanceof WebpeftError) {
     warn(error.diagnostics);
-    return;
+    return error.code.startsWith("CLI-") ? exitCodes.usage : exitCodes.failed;
   }
-  const isAbort = error instanceof Error && error.name === "AbortError";
   const text = error instanceof Error ? error.message : String(error);
-  process.stderr.write(
-    isAbort ? "stopped\n" : `error DEFECT: ${text}\n  help:     this is a defect of webpeft; --debug 1 shows where\n`,
-  );
+  process.stderr.write(`error DEFECT: ${text}\n  help:     this is a defect of webpeft; --debug 1 shows where\n`);
   if ((options.debug ?? 0) > 0 && error instanceof Error) process.stderr.write(`${error.stack ?? ""}\n`);
+  return exitCodes.failed;
 }

@@ -96,11 +96,6 @@ const cases: readonly (readonly [string, () => string[], RegExp])[] = [
   ],
   ["an unknown method", () => train({ config: config({ peft_type: "LORAX" }) }), /LORAX.*LORA/s],
   ["a config that is not JSON", () => train({ config: file("{oops") }), /FILE-JSON/],
-  [
-    "no config at all",
-    () => ["train", "--model", llama, "--data", batch, "--steps", "1", "--device", "cpu"],
-    /CLI-SOURCES/,
-  ],
   ["a missing model folder", () => train({ model: join(folder, "nowhere") }), /FILE-NOT-FOUND/],
   [
     "a truncated model file",
@@ -233,6 +228,16 @@ describe("bad input", () => {
   it("wrong usage exits with 2", () => {
     expect(webpeft(["train", "--bogus"]).code).toBe(2);
     expect(webpeft(train({ lr: "fast", out: join(folder, "x") })).code).toBe(2);
-    expect(webpeft([...evaluate(loraCase), "--out", join(folder, "y"), "--merged", "--grad"]).code).toBe(2);
+    const senseless: [string[], string][] = [
+      [[...evaluate(loraCase), "--merged", "--grad"], "CLI-GRAD"],
+      [["eval", "--model", llama, "--input", batch, "--grad"], "CLI-GRAD"],
+      [["train", "--model", llama, "--data", batch, "--steps", "1", "--device", "cpu"], "CLI-SOURCES"],
+      [train({ adapter: loraCase }), "CLI-SOURCES"],
+    ];
+    for (const [args, wanted] of senseless) {
+      const { code, stderr } = webpeft([...args, "--out", join(folder, "y")]);
+      expect([code, stderr]).toEqual([2, expect.stringContaining(`error ${wanted}: `)]);
+    }
+    expect(existsSync(join(folder, "y"))).toBe(false);
   });
 });

@@ -28,21 +28,33 @@ export function webpeft(
   return { code: status, stdout, stderr };
 }
 
-/** Runs until a line of stdout makes `stop` true, then sends a signal. Resolves with the exit code (null: killed) when the process is gone. */
+/**
+ * Runs until a line of stdout makes `stop` true, then, `delay` milliseconds later, sends a signal, `times` times. Resolves when the process
+ * is gone, with its exit code (null: killed) and what it wrote.
+ */
 export function killed(
   args: readonly string[],
   stop: (line: string) => boolean,
-  signal: NodeJS.Signals = "SIGKILL",
-): Promise<number | null> {
+  { signal = "SIGKILL", delay = 0, times = 1 }: { signal?: NodeJS.Signals; delay?: number; times?: number } = {},
+): Promise<Finished> {
   return new Promise((done) => {
-    const child = spawn(process.execPath, [command, ...args], { stdio: ["ignore", "pipe", "ignore"] });
-    let rest = "";
+    const child = spawn(process.execPath, [command, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+    const send = (): void => {
+      for (let i = 0; i < times; i++) child.kill(signal);
+    };
+    let [stdout, stderr, seen, met] = ["", "", 0, false];
     child.stdout.on("data", (data: Buffer) => {
-      const lines = (rest + data.toString()).split("\n");
-      rest = lines.pop()!;
-      if (lines.some(stop)) child.kill(signal);
+      stdout += data.toString();
+      const lines = stdout.split("\n").slice(0, -1);
+      for (; seen < lines.length && !met; seen++) {
+        met = stop(lines[seen]!);
+        if (met) setTimeout(send, delay);
+      }
     });
-    child.on("exit", (code) => done(code));
+    child.stderr.on("data", (data: Buffer) => {
+      stderr += data.toString();
+    });
+    child.on("close", (code) => done({ code, stdout, stderr }));
   });
 }
 

@@ -50,30 +50,52 @@ async function checkpointSteps(folder: string): Promise<number[]> {
 }
 
 async function prune(folder: string): Promise<void> {
-  const { rm } = await import("node:fs/promises");
+  for (const step of (await checkpointSteps(folder)).slice(kept)) await removeCheckpoint(folder, step);
+}
+
+/** Under a hidden name first: a process that dies meanwhile leaves no half of a checkpoint. */
+async function removeCheckpoint(folder: string, step: number): Promise<void> {
+  const { rename, rm } = await import("node:fs/promises");
   const { join } = await import("node:path");
-  for (const step of (await checkpointSteps(folder)).slice(kept)) {
-    await rm(join(folder, `${prefix}${step}`), { recursive: true, force: true });
-  }
+  const doomed = join(folder, `.${prefix}${step}.partial-removed`);
+  await rename(join(folder, `${prefix}${step}`), doomed);
+  await rm(doomed, { recursive: true, force: true });
 }
 
 /** Removes the checkpoints of a finished run. */
 export async function removeCheckpoints(folder: string): Promise<void> {
-  const { rm } = await import("node:fs/promises");
+  for (const step of await checkpointSteps(folder)) await removeCheckpoint(folder, step);
+}
+
+/** Removes what a killed process left half-written in an output folder. */
+export async function removeLeftovers(folder: string): Promise<void> {
+  const { readdir, rm } = await import("node:fs/promises");
   const { join } = await import("node:path");
-  for (const step of await checkpointSteps(folder))
-    await rm(join(folder, `${prefix}${step}`), { recursive: true, force: true });
+  const names = await readdir(folder).catch(() => []);
+  const leftovers = names.filter((name) => /^\.(checkpoint-\d+\.)?partial-/.test(name));
+  for (const name of leftovers) await rm(join(folder, name), { recursive: true, force: true });
+}
+
+/** The steps of the newest checkpoint. Throws `TRAIN-RESUME-NONE` when there is none. */
+export async function requireCheckpoint(folder: string): Promise<number> {
+  const [newest] = await checkpointSteps(folder);
+  if (newest !== undefined) return newest;
+  throw new WebpeftError("TRAIN-RESUME-NONE", {
+    message: "there is no checkpoint to go on from",
+    where: folder,
+    expected: `a folder ${prefix}<steps>, as a run with --save-every writes it, or one that is stopped by Ctrl+C`,
+    help: "check --out; to begin a run, leave --resume out. A run that ended has no checkpoints left",
+  });
 }
 
 /**
- * The state of the newest checkpoint, or undefined when there is none. Throws `TRAIN-RESUME-OTHER` when it belongs to another run, naming what
- * differs, and `TRAIN-RESUME-BROKEN` when its files are not what a checkpoint holds.
+ * The state of the newest checkpoint. Throws `TRAIN-RESUME-NONE` when there is none, `TRAIN-RESUME-OTHER` when it belongs to another run,
+ * naming what differs, and `TRAIN-RESUME-BROKEN` when its files are not what a checkpoint holds.
  */
-export async function loadCheckpoint(folder: string, identity: RunIdentity): Promise<OptimizerState | undefined> {
+export async function loadCheckpoint(folder: string, identity: RunIdentity): Promise<OptimizerState> {
   const { readFile } = await import("node:fs/promises");
   const { join } = await import("node:path");
-  const [newest] = await checkpointSteps(folder);
-  if (newest === undefined) return undefined;
+  const newest = await requireCheckpoint(folder);
   const path = join(folder, `${prefix}${newest}`);
   let record: TrainingRecord;
   try {
@@ -89,7 +111,7 @@ export async function loadCheckpoint(folder: string, identity: RunIdentity): Pro
   const other = Object.keys(identity).find((name) => record.identity[name] !== identity[name]);
   if (other !== undefined) {
     throw new WebpeftError("TRAIN-RESUME-OTHER", {
-      message: `the checkpoint belongs to another run: its ${other} is another`,
+      message: `the checkpoint belongs to another run; what differs: ${other}`,
       where: path,
       expected: record.identity[other] ?? "none",
       got: identity[other]!,

@@ -1,0 +1,237 @@
+/** One run of `webpeft train`: what it says, its log, its checkpoints, and how it ends. */
+import { appendFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { WebpeftError } from "../ir/diagnostics.ts";
+import { sizeOf } from "../ir/types.ts";
+import type { Program } from "../program-object.ts";
+import type { BatchStream } from "../runtime/data/dataset.ts";
+import { writeFileAtomically } from "../runtime/files/output.ts";
+import { saveModel } from "../runtime/files/save-model.ts";
+import type { Session } from "../runtime/session.ts";
+import {
+  loadCheckpoint,
+  type RunIdentity,
+  removeCheckpoints,
+  removeLeftovers,
+  saveCheckpoint,
+} from "../runtime/training/checkpoint.ts";
+import { type StepEvent, train } from "../runtime/training/loop.ts";
+import type { Sources } from "./common.ts";
+import { emit, say } from "./output.ts";
+import { onStopSignal } from "./stop-signal.ts";
+import type { TrainCommandOptions } from "./train.ts";
+import { digest } from "./weight-digest.ts";
+
+export interface TrainRunParts {
+  readonly options: TrainCommandOptions;
+  readonly sources: Sources;
+  readonly program: Program;
+  readonly session: Session;
+  readonly stream: BatchStream;
+  /** Optimizer steps of the whole run. */
+  readonly steps: number;
+  readonly validation: BatchStream | undefined;
+  /** Hash of the contents of the base model's weights. */
+  readonly weights: string;
+}
+
+export class TrainRun {
+  private readonly abort = new AbortController();
+  private began = performance.now();
+
+  constructor(private readonly parts: TrainRunParts) {}
+
+  private get options(): TrainCommandOptions {
+    return this.parts.options;
+  }
+
+  private get session(): Session {
+    return this.parts.session;
+  }
+
+  /** Trains to the end. Throws `TRAIN-STOPPED` when it was told to stop before, with its state saved. */
+  async go(): Promise<number> {
+    const identity = await this.identity();
+    await this.begin(identity);
+    this.announce();
+    await this.startLog(identity);
+    const release = onStopSignal(() => this.abort.abort());
+    try {
+      const status = await this.loop(identity);
+      this.log({ type: "done", status, steps: this.session.steps });
+      if (status === "stopped") throw this.stopped();
+      return await this.finish();
+    } finally {
+      release();
+    }
+  }
+
+  /** Everything that a resumed run must have in common with the first. */
+  private async identity(): Promise<RunIdentity> {
+    const { model, config } = this.parts.sources;
+    const {
+      data,
+      lr,
+      weightDecay,
+      schedule,
+      warmup,
+      clip,
+      accumulate,
+      seed = 0,
+      sampling,
+      full = false,
+      method,
+      adapter,
+    } = this.options;
+    const headers = model.weights.keys().map((key) => [key, model.weights.info(key)]);
+    return {
+      model: digest(JSON.stringify([model.config, headers])),
+      weights: this.parts.weights,
+      config: digest(JSON.stringify(config ?? null) + String(full)),
+      data: digest(await readFile(data)),
+      method: method === undefined ? "built in" : digest(await readFile(method)),
+      start: adapter === undefined ? "fresh" : digest(await readFile(join(adapter, "adapter_model.safetensors"))),
+      options: JSON.stringify({
+        lr,
+        weightDecay,
+        schedule,
+        warmup,
+        clip,
+        accumulate,
+        seed,
+        sampling,
+        steps: this.parts.steps,
+        batch: this.parts.stream.batch,
+        length: this.parts.stream.length,
+      }),
+      executor: this.session.executorName,
+    };
+  }
+
+  /**
+   * Goes on from the newest checkpoint, or clears away what an earlier run left: its later checkpoints would be kept before those of this
+   * run, and be found by `--resume`. With `--save-every` the first checkpoint is written before the first step, so that a run that was
+   * killed at any later moment can be resumed.
+   */
+  private async begin(identity: RunIdentity): Promise<void> {
+    const { out, resume, saveEvery } = this.options;
+    await removeLeftovers(out);
+    if (resume) {
+      this.session.restore(await loadCheckpoint(out, identity));
+      say(this.options, `resuming after ${this.session.steps} steps`);
+      return;
+    }
+    await removeCheckpoints(out);
+    if (saveEvery !== undefined) await saveCheckpoint(out, this.session, identity);
+  }
+
+  private announce(): void {
+    const { program, session, stream, steps } = this.parts;
+    const trained = program
+      .adapter!.tensors.filter((t) => t.role === "param")
+      .reduce((sum, t) => sum + sizeOf(t.shape), 0);
+    const storage = program.storage.buffers.reduce((sum, b) => sum + 4 * b.size, 0);
+    const memory = session.deviceBytes ?? storage;
+    say(this.options, `device      ${session.device}`);
+    say(
+      this.options,
+      `adapter     ${program.adapter!.method}, ${program.adapter!.sites.length} modules, ${trained.toLocaleString("en")} trained numbers`,
+    );
+    say(this.options, `data        ${stream.trainedTokens} labels trained, ${stream.ignoredTokens} ignored`);
+    say(
+      this.options,
+      `memory      ${(memory / 2 ** 20).toFixed(1)} MiB ${session.deviceBytes !== undefined ? "on the device, all buffers" : "for parameters, gradients and moments"}`,
+    );
+    say(
+      this.options,
+      `steps       ${steps}, ${stream.batch} x ${stream.length} tokens${this.options.accumulate > 1 ? ` x ${this.options.accumulate}` : ""}`,
+    );
+  }
+
+  /** The log begins with a header; a resumed one is cut back to the steps of the checkpoint. */
+  private async startLog(identity: RunIdentity): Promise<void> {
+    const { log } = this.options;
+    if (log === undefined) return;
+    const before = this.options.resume ? await readFile(log, "utf8").catch(() => "") : "";
+    const kept = before.split("\n").filter((line) => {
+      const step = /^\{"step":(\d+)/.exec(line)?.[1];
+      return step !== undefined ? Number(step) < this.session.steps : line.includes('"type":"header"');
+    });
+    const header = {
+      type: "header",
+      version: __VERSION__,
+      device: this.session.device,
+      seed: this.options.seed ?? 0,
+      ...identity,
+    };
+    const lines = kept.length > 0 ? kept : [JSON.stringify(header)];
+    await writeFileAtomically(log, `${lines.join("\n")}\n`);
+  }
+
+  private log(record: Readonly<Record<string, unknown>>): void {
+    if (this.options.log !== undefined) appendFileSync(this.options.log, `${JSON.stringify(record)}\n`);
+    emit(this.options, record);
+  }
+
+  private async loop(identity: RunIdentity): Promise<"finished" | "stopped"> {
+    const { options, session } = this;
+    const { lr, schedule: name, warmup, weightDecay, clip, saveEvery, evalEvery } = options;
+    const events = train(session, this.parts.stream, {
+      schedule: { name, lr, warmup, steps: this.parts.steps },
+      weightDecay,
+      maxNorm: clip,
+      signal: this.abort.signal,
+      save: () => saveCheckpoint(options.out, session, identity),
+      ...(saveEvery === undefined ? {} : { saveEvery }),
+      ...(this.parts.validation === undefined
+        ? {}
+        : { validation: this.parts.validation, evalEvery: evalEvery ?? this.parts.steps }),
+    });
+    this.began = performance.now();
+    const first = session.steps;
+    for await (const event of events) {
+      if (event.type === "step") {
+        const { type: _type, ...line } = event;
+        this.log(line);
+        this.progress(event, first);
+      } else if (event.type === "eval") {
+        this.log({ type: "eval", step: event.step, loss: event.loss });
+        say(options, `evaluation after ${event.step} steps: loss ${event.loss.toFixed(4)}`);
+      } else if (event.type === "done") return event.status;
+    }
+    return "finished";
+  }
+
+  private progress(event: StepEvent, first: number): void {
+    const done = event.step + 1 - first;
+    const left = ((performance.now() - this.began) / done) * (this.parts.steps - event.step - 1);
+    const line =
+      `step ${event.step + 1}/${this.parts.steps}  loss ${event.loss.toFixed(4)}  lr ${event.lr.toExponential(2)}  ` +
+      `|g| ${event.grad_norm.toFixed(3)}  ${event.tokens_per_s.toFixed(0)} tokens/s  ${(left / 1000).toFixed(0)} s left`;
+    if (process.stderr.isTTY) process.stderr.write(`\r${line}\x1b[K${event.step + 1 === this.parts.steps ? "\n" : ""}`);
+    else if (done === 1 || event.step + 1 === this.parts.steps || (event.step + 1) % 10 === 0) say(this.options, line);
+  }
+
+  private async finish(): Promise<number> {
+    const { out, full } = this.options;
+    if (full) await saveModel(await this.session.merge(), out, { overwrite: true });
+    else await this.session.save(out, { overwrite: true });
+    await removeCheckpoints(out);
+    say(this.options, `${out}: ${full ? "the trained model" : "the adapter"}`);
+    return 0;
+  }
+
+  private stopped(): WebpeftError {
+    const words = process.argv.slice(2).filter((word) => word !== "--resume" && word !== "--overwrite");
+    return new WebpeftError("TRAIN-STOPPED", {
+      message: `stopped after ${this.session.steps} of ${this.parts.steps} steps; the state is saved`,
+      where: this.options.out,
+      help: `go on with: webpeft ${words.map(shellWord).join(" ")} --resume`,
+    });
+  }
+}
+
+/** A word as a POSIX shell reads it back. */
+const shellWord = (word: string): string =>
+  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
