@@ -1,8 +1,15 @@
 /** From an adapter config to what is attached to a model: the method's elaborations, trained copies of base tensors, and the adapter's tensors. */
 import { type DiagnosticSink, WebpeftError } from "./ir/diagnostics.ts";
 import type { DType } from "./ir/types.ts";
-import { peftTypeOf, type ResolvedAdapter, resolveAdapter } from "./methods/config/index.ts";
-import { type Elaboration, elaborateModel, type Method, methods, parseMethod } from "./methods/index.ts";
+import { type AdapterSite, peftTypeOf, type ResolvedAdapter, resolveAdapter } from "./methods/config/index.ts";
+import {
+  type Elaboration,
+  elaborateModel,
+  type Method,
+  type MethodSite,
+  methods,
+  parseMethod,
+} from "./methods/index.ts";
 import type { ModelConfig, ModuleInfo } from "./models/model.ts";
 import type { Attachment, SiteAdapter } from "./passes/attach.ts";
 import type { AdapterPlan, AdapterTensor } from "./program.ts";
@@ -53,15 +60,7 @@ export class PlannedAdapter {
     const { loaded, weightType, sink } = this.request;
     return elaborateModel(this.method, {
       ...mode,
-      sites: this.resolved.sites.map(({ module, index, fields }) => ({
-        path: module.path,
-        kind: module.kind,
-        in: module.in!,
-        out: module.out!,
-        fields,
-        index,
-        hasBias: module.bias !== undefined,
-      })),
+      sites: this.resolved.sites.map((site) => this.methodSite(site)),
       fields: this.resolved.fields,
       present: this.resolved.present,
       loaded,
@@ -70,13 +69,42 @@ export class PlannedAdapter {
     });
   }
 
+  private methodSite({ module, index, fields, from }: AdapterSite): MethodSite {
+    const tied = this.tiedTo(module);
+    return {
+      path: module.path,
+      kind: module.kind,
+      in: module.in!,
+      out: module.out!,
+      fields,
+      index,
+      hasBias: module.bias !== undefined,
+      ...(from === undefined ? {} : { from }),
+      ...(tied === undefined ? {} : { tiedTo: tied.path }),
+    };
+  }
+
+  /** The linear layer that shares an embedding's table. */
+  private tiedTo(module: ModuleInfo): ModuleInfo | undefined {
+    if (module.kind !== "embedding") return undefined;
+    return this.request.modules.find(({ kind, weight }) => kind === "linear" && weight === module.weight);
+  }
+
+  /** Sites of one module are applied one after the other, each to the running weight. */
   attachment(elaboration: Elaboration): Attachment {
-    const sites = this.resolved.sites.map(({ module, index }): [string, SiteAdapter] => [
-      module.path,
-      (builder, operands) => elaboration.site(index, builder, operands),
-    ]);
-    const trained = this.resolved.trainedBase.map(({ weight, keys }): [string, string] => [weight, keys[0]!]);
-    return { sites: new Map(sites), trained: new Map(trained) };
+    const sites = new Map<string, SiteAdapter>();
+    const put = (path: string, adapter: SiteAdapter): void => {
+      const before = sites.get(path);
+      sites.set(path, before === undefined ? adapter : inTurn(before, adapter));
+    };
+    for (const { module, index } of this.resolved.sites) {
+      const adapter: SiteAdapter = (builder, operands) => elaboration.site(index, builder, operands);
+      put(module.path, adapter);
+      const tied = elaboration.followsTie(index) ? this.tiedTo(module) : undefined;
+      if (tied !== undefined) put(tied.path, transposed(adapter));
+    }
+    const trained = this.resolved.trainedBase.map(({ name, keys }): [string, string] => [name, keys[0]!]);
+    return { sites, trained: new Map(trained) };
   }
 
   /** The plan; `elaboration` must have built all its sites, so that its tables are complete. */
@@ -116,6 +144,22 @@ export class PlannedAdapter {
   }
 }
 
+const inTurn =
+  (first: SiteAdapter, second: SiteAdapter): SiteAdapter =>
+  (builder, operands) => {
+    const { bias: _bias, ...rest } = operands;
+    return second(builder, { ...rest, ...first(builder, operands) });
+  };
+
+/** The adapter of an embedding as the layer that shares its table sees it. */
+const transposed =
+  (adapter: SiteAdapter): SiteAdapter =>
+  (builder, { weight, base, bias, scalars }) => {
+    const turned = (id: number): number => builder.add("op.transpose", [id]);
+    const result = adapter(builder, { weight: turned(weight), base: turned(base), scalars });
+    return { weight: turned(result.weight), ...(bias === undefined ? {} : { bias }) };
+  };
+
 /** A plan that trains every tensor of the base model and writes a model folder instead of an adapter. */
 export function fullPlan(
   modules: readonly ModuleInfo[],
@@ -145,5 +189,9 @@ export function fullPlan(
     sites: [],
     projects: false,
   };
-  return { plan, attachment: { sites: new Map(), trained: new Map(keys.map((key) => [key, key])) } };
+  const trained = modules.flatMap(({ path, weight, bias }): [string, string][] => [
+    ...(weight === undefined ? [] : [[`${path}.weight`, weight] as [string, string]]),
+    ...(bias === undefined ? [] : [[`${path}.bias`, bias] as [string, string]]),
+  ]);
+  return { plan, attachment: { sites: new Map(), trained: new Map(trained) } };
 }

@@ -10,9 +10,9 @@ import { type DType, sameShape, sizeOf, type TensorType } from "./ir/types.ts";
 import { verify } from "./ir/verify.ts";
 import { buildModel } from "./models/index.ts";
 import type { BuiltModel, ModuleInfo } from "./models/model.ts";
-import type { Attachment } from "./passes/attach.ts";
+import { type Attachment, type SiteKind, siteWeight } from "./passes/attach.ts";
 import { PassManager } from "./passes/manager.ts";
-import { mergeGraph } from "./passes/merge.ts";
+import { mergeGraph, storedTensors } from "./passes/merge.ts";
 import { accumulateGraph, updateGraph } from "./passes/optimizer.ts";
 import { lowerModelStage, lowerOperatorStage } from "./passes/pipeline.ts";
 import { joinPrepared } from "./passes/prepare.ts";
@@ -168,12 +168,11 @@ class Compilation {
     this.manager.run("build", "init", () => ({
       graph: make((builder, site) => {
         const module = modules.get(site.path) as ModuleInfo;
-        const shape = this.info(module.weight!).shape;
-        const weight = builder.cast(
-          builder.port(module.weight!, "weight", this.weightType(module.weight!), shape),
-          "f32",
-        );
-        return builder.dense(module.layout === "linear" ? weight : builder.transpose(weight, [1, 0]));
+        const { weight, bias } = storedTensors(builder, module, (key) => this.weightType(key));
+        return {
+          weight: siteWeight(builder, module.kind as SiteKind, weight),
+          ...(bias === undefined ? {} : { bias }),
+        };
       }),
     }));
     return lowerOperatorStage(this.manager, "init", { gradients: false });

@@ -3,12 +3,14 @@ import { boft } from "./boft.ts";
 import type { Method } from "./dsl/method.ts";
 import { fourierft } from "./fourierft.ts";
 import { ia3 } from "./ia3.ts";
+import { lnTuning } from "./ln-tuning.ts";
 import { lora } from "./lora.ts";
 import { oft } from "./oft.ts";
+import { trainableTokens } from "./trainable-tokens.ts";
 import { vera } from "./vera.ts";
 
 export const methods: ReadonlyMap<string, Method> = new Map(
-  [oft, boft, ia3, vera, fourierft, lora].map((method) => [method.peftType, method]),
+  [oft, boft, ia3, vera, fourierft, lora, lnTuning, trainableTokens].map((method) => [method.peftType, method]),
 );
 
 export type { ElaboratedTensor, Elaboration, ElaborationInput, SiteOperands, SiteResult } from "./dsl/elaborate.ts";

@@ -3,7 +3,7 @@ import { lazyMethod } from "./dsl/method.ts";
 
 export const lora = lazyMethod(
   "lora",
-  `method lora on linear {
+  `method lora {
   config r: int = 8 (above: 0, pattern: rank_pattern) "rank of the update",
          lora_alpha: float = 8 (pattern: alpha_pattern) "scale of the update, divided by r",
          lora_dropout: float = 0 (minimum: 0, maximum: 1) "dropout on the input of the update",
@@ -11,20 +11,37 @@ export const lora = lazyMethod(
          use_dora: bool = false "train the norms of the rows apart from their directions",
          lora_bias: bool = false "a trained bias on B",
          init_lora_weights: any = true "false: B is random too",
-         rank_pattern: int_map = {}, alpha_pattern: float_map = {};
+         rank_pattern: int_map = {}, alpha_pattern: float_map = {}, trainable_token_indices: any? = null "tokens whose rows train";
   require not (lora_bias and use_dora) else "The argument lora_bias=True is not supported together with DoRA.";
   require init_lora_weights == true or init_lora_weights == false or init_lora_weights == "gaussian"
     else "init_lora_weights = {init_lora_weights} is not supported: it changes the base weight or needs data."
     help "Use true, false or \\"gaussian\\".";
   require lora_dropout < 1 else "lora_dropout must be below 1.";
-  param A[r, in] = init_lora_weights == "gaussian" ? normal(0, 1 / r) : kaiming_uniform at "lora_A.weight";
-  param B[out, r] = init_lora_weights == false ? kaiming_uniform : zeros at "lora_B.weight";
-  param beta[out] = init_lora_weights == false ? uniform(-1 / sqrt(r), 1 / sqrt(r)) : zeros at "lora_B.bias" when lora_bias;
-  param magnitude[out] = rownorm(V) at "lora_magnitude_vector" when use_dora;
-  let s = lora_alpha / (use_rslora ? sqrt(r) : r);
-  let V = W0 + s * B @ A, drop = dropout(lora_dropout);
-  W' = use_dora ? W + (diag(magnitude / stop_gradient(rownorm(V))) @ V - W0) @ drop : W + s * B @ A @ drop;
-  b' = lora_bias ? b + s * beta : b;
+  on linear {
+    param A[r, in] = init_lora_weights == "gaussian" ? normal(0, 1 / r) : kaiming_uniform at "lora_A.weight";
+    param B[out, r] = init_lora_weights == false ? kaiming_uniform : zeros at "lora_B.weight";
+    param beta[out] = init_lora_weights == false ? uniform(-1 / sqrt(r), 1 / sqrt(r)) : zeros at "lora_B.bias" when lora_bias;
+    let drop = dropout(lora_dropout);
+    b' = lora_bias ? b + s * beta : b;
+  }
+  on embedding {
+    require not lora_bias else "lora_bias=True is not supported for Embedding.";
+    param A[r, in] = init_lora_weights == false ? normal(0, 1) : zeros at "lora_embedding_A";
+    param B[out, r] = normal(0, 1) at "lora_embedding_B";
+    let drop = identity(in);
+  }
+  on linear, embedding {
+    param magnitude[out] = rownorm(V) at "lora_magnitude_vector" when use_dora;
+    let s = lora_alpha / (use_rslora ? sqrt(r) : r), V = W0 + s * B @ A;
+    W' = use_dora ? W + (diag(magnitude / stop_gradient(rownorm(V))) @ V - W0) @ drop : W + s * B @ A @ drop;
+  }
+  on embedding from trainable_token_indices tied {
+    let tokens = trainable_token_indices;
+    require distinct(tokens) else "trainable_token_indices = {tokens} names a token twice.";
+    require all_below(tokens, in) else "trainable_token_indices = {tokens} names tokens that the embedding does not have: it has {in}.";
+    param rows[count(tokens), out] = columns(W0, tokens) at "token_adapter.trainable_tokens_delta";
+    W' = W @ without(tokens, in) + rows.T @ select(tokens, in);
+  }
 }`,
   "lora.ts",
 );

@@ -4,6 +4,7 @@
  */
 import { Builder } from "../ir/builder.ts";
 import { compact, type Graph, portRole } from "../ir/graph.ts";
+import { lowerLookup } from "./lower-lookup.ts";
 import { type CostNote, OperatorLowering } from "./lower-operator.ts";
 import { rebuild } from "./rewrite.ts";
 
@@ -36,6 +37,7 @@ export function associate(graph: Graph, options: { readonly train: boolean }): A
   });
   const ids = rebuild(graph, builder, (node, inputs) => {
     if (node.op === "op.apply") return lowering.applyCheapest(inputs[0]!, inputs[1]!, node.scope ?? "");
+    if (node.op === "op.lookup") return lowerLookup(builder, lowering, inputs[0]!, inputs[1]!);
     if (node.op === "op.to_dense") return lowering.dense([inputs[0]!]);
     if (node.op === "op.row_norm") return lowering.rowNorm(inputs[0]!);
     return undefined;

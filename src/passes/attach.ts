@@ -1,36 +1,23 @@
 /**
  * Puts adapted weights at the sites of a base model. Every `site.*` node goes: a linear site becomes `op.apply` of its operator W' plus
- * its bias, an embedding a gather, a norm its ops. A site without adapter gets W' = W.
+ * its bias, an embedding `op.lookup` of columns of W', a norm its ops with other gains. A site without adapter keeps its weight.
  */
 import { Builder } from "../ir/builder.ts";
-import { compact, type Graph, type Node, portName } from "../ir/graph.ts";
-import { typeText } from "../ir/types.ts";
+import { compact, type Graph, type Node } from "../ir/graph.ts";
+import { sameType, type TensorType, typeText } from "../ir/types.ts";
+import type { SiteOperands, SiteResult } from "../methods/index.ts";
 import { lowerNorm } from "../models/lowering.ts";
 import { rebuild } from "./rewrite.ts";
-
-/** What an adapter may read at a linear site. */
-export interface SiteOperands {
-  /** The running weight W and the base weight W0, as operators [out, in]. */
-  readonly W: number;
-  readonly W0: number;
-  /** Bias f32[out], absent when the layer has none. */
-  readonly bias?: number;
-  /** u32 scalars for counter-based draws. */
-  readonly scalars: { readonly seed: number; readonly step: number; readonly sampleOffset: number };
-}
-
-/** The adapted layer: operator W' and, when the layer has or gets one, bias b'. */
-export interface SiteResult {
-  readonly operator: number;
-  readonly bias?: number;
-}
 
 export type SiteAdapter = (builder: Builder, operands: SiteOperands) => SiteResult;
 
 export interface Attachment {
   /** By module path. */
   readonly sites: ReadonlyMap<string, SiteAdapter>;
-  /** Base tensors that are trained as a whole (`modules_to_save`, biases): file key of the weight -> port name of its trained copy. */
+  /**
+   * Base tensors that are trained as a whole (`modules_to_save`, biases): module path with `.weight` or `.bias` -> port name of the
+   * trained copy. By module and not by file key, because tied modules share a key and may train apart.
+   */
   readonly trained: ReadonlyMap<string, string>;
 }
 
@@ -42,63 +29,85 @@ export function scalarPorts(builder: Builder): SiteOperands["scalars"] {
   };
 }
 
-const sitePath = (node: Node): string => node.attributes.path as string;
+export type SiteKind = "linear" | "embedding" | "norm";
 
-function attachLinear(
-  builder: Builder,
-  node: Node,
-  inputs: readonly number[],
-  adapter: SiteAdapter | undefined,
-): number {
-  const [x, weight, bias] = inputs as [number, number, number | undefined];
-  const { operator, bias: newBias } = adaptedLinear(builder, weight, bias, adapter, sitePath(node));
-  const y = builder.apply(operator, x);
-  return newBias === undefined ? y : builder.plus(y, newBias);
+/** A site's tensors as its module computes with them: weight [out, in], table [tokens, out] or gains [out]; and the bias. */
+export interface SiteTensors {
+  readonly weight: number;
+  readonly bias?: number | undefined;
 }
 
-/** W' and b' of one linear layer; used by `attach` and by the merge stage, so that merging is no second formula. */
-export function adaptedLinear(
+/** The weight as methods see it: an operator [out, in], or the gains of a norm. */
+export function siteWeight(builder: Builder, kind: SiteKind, tensor: number): number {
+  if (kind === "norm") return tensor;
+  const operator = builder.dense(tensor);
+  return kind === "linear" ? operator : builder.add("op.transpose", [operator]);
+}
+
+/** W' and b' of one layer; used by `attach` and by the merge stage, so that merging is no second formula. */
+export function adaptedSite(
   builder: Builder,
-  weight: number,
-  bias: number | undefined,
+  kind: SiteKind,
+  { weight: tensor, bias }: SiteTensors,
   adapter: SiteAdapter | undefined,
   path: string,
 ): SiteResult {
-  const W = builder.dense(weight);
-  const base = bias === undefined ? { operator: W } : { operator: W, bias };
-  if (adapter === undefined) return base;
-  const result = adapter(builder, { W, W0: W, ...(bias === undefined ? {} : { bias }), scalars: scalarPorts(builder) });
-  const [made, wanted] = [builder.operator(result.operator), builder.operator(W)];
-  if (made.out !== wanted.out || made.in !== wanted.in) {
+  const weight = siteWeight(builder, kind, tensor);
+  const unchanged = bias === undefined ? { weight } : { weight, bias };
+  if (adapter === undefined) return unchanged;
+  const result = adapter(builder, { ...unchanged, base: weight, scalars: scalarPorts(builder) });
+  const [made, wanted] = [builder.type(result.weight), builder.type(weight)];
+  if (!sameType(made, wanted)) {
     throw new Error(`the adapter at ${path} made ${typeText(made)} where ${typeText(wanted)} belongs`);
   }
   return result;
 }
 
-/** The trained copy of a weight port, when it has one. */
-function trainedCopy(builder: Builder, node: Node, attachment: Attachment): number | undefined {
-  if (node.op !== "port" || node.attributes.role !== "weight" || node.type.kind !== "tensor") return undefined;
-  const copy = attachment.trained.get(portName(node));
-  return copy === undefined ? undefined : builder.port(copy, "param", "f32", node.type.shape);
+const sitePath = (node: Node): string => node.attributes.path as string;
+
+/** A weight behind casts and transposes, with the trained copy in place of its port. */
+function withCopy(builder: Builder, id: number, copy: string): number {
+  const node = builder.node(id);
+  if (node.op === "port") return builder.port(copy, "param", "f32", (node.type as TensorType).shape);
+  const [input] = node.inputs.map((i) => withCopy(builder, i, copy));
+  return node.op === "cast" ? input! : builder.add(node.op, [input!], node.attributes);
+}
+
+/** The site's tensors; those that train as a whole are parameters. */
+function siteTensors(builder: Builder, path: string, given: SiteTensors, { trained }: Attachment): SiteTensors {
+  const one = (id: number, name: string): number => {
+    const copy = trained.get(`${path}.${name}`);
+    return copy === undefined ? id : withCopy(builder, id, copy);
+  };
+  const weight = one(given.weight, "weight");
+  return given.bias === undefined ? { weight } : { weight, bias: one(given.bias, "bias") };
+}
+
+function attachSite(builder: Builder, node: Node, inputs: readonly number[], attachment: Attachment): number {
+  const path = sitePath(node);
+  const adapter = attachment.sites.get(path);
+  if (node.op === "site.embedding") {
+    const [table, ids] = inputs as [number, number];
+    const tensors = siteTensors(builder, path, { weight: table }, attachment);
+    if (adapter === undefined) return builder.add("gather", [tensors.weight, ids]);
+    return builder.add("op.lookup", [adaptedSite(builder, "embedding", tensors, adapter, path).weight, ids]);
+  }
+  const [x, stored, storedBias] = inputs as [number, number, number | undefined];
+  const kind = node.op === "site.linear" ? "linear" : "norm";
+  const tensors = siteTensors(builder, path, { weight: stored, bias: storedBias }, attachment);
+  const { weight, bias } = adaptedSite(builder, kind, tensors, adapter, path);
+  if (kind === "norm") {
+    const { kind: normKind, epsilon } = node.attributes;
+    return lowerNorm(builder, x, weight, bias, normKind as "rms" | "layer", epsilon as number);
+  }
+  const y = builder.apply(weight, x);
+  return bias === undefined ? y : builder.plus(y, bias);
 }
 
 export function attach(graph: Graph, attachment: Attachment): Graph {
   const builder = new Builder(graph.name);
-  const ids = rebuild(graph, builder, (node, inputs) => {
-    if (node.op === "site.linear") return attachLinear(builder, node, inputs, attachment.sites.get(sitePath(node)));
-    if (node.op === "site.embedding") return builder.add("gather", inputs);
-    if (node.op === "site.norm") {
-      const [x, gain, bias] = inputs as [number, number, number | undefined];
-      return lowerNorm(
-        builder,
-        x,
-        gain,
-        bias,
-        node.attributes.kind as "rms" | "layer",
-        node.attributes.epsilon as number,
-      );
-    }
-    return trainedCopy(builder, node, attachment);
-  });
+  const ids = rebuild(graph, builder, (node, inputs) =>
+    node.op.startsWith("site.") ? attachSite(builder, node, inputs, attachment) : undefined,
+  );
   return compact(builder.finish(graph.outputs.map((o) => ({ name: o.name, node: ids[o.node]! }))));
 }

@@ -41,11 +41,11 @@ function loraSites(modules: readonly { path: string; in?: number; out?: number }
   const sites = new Map<string, Site>();
   for (const { path, in: width, out } of modules) {
     if (!/(q|v)_proj$/.test(path)) continue;
-    sites.set(path, ((k: Builder, site: { W: number; bias?: number }) => {
+    sites.set(path, ((k: Builder, site: { weight: number; bias?: number }) => {
       const a = k.port(`${path}.lora_A`, "param", "f32", [rank, width!]);
       const b = k.port(`${path}.lora_B`, "param", "f32", [out!, rank]);
       const delta = k.add("op.scale", [k.add("op.compose", [k.dense(b), k.dense(a)]), k.constant(2)]);
-      return { operator: k.add("op.add", [site.W, delta]), bias: site.bias };
+      return { weight: k.add("op.add", [site.weight, delta]), bias: site.bias };
     }) as Site);
   }
   return sites;

@@ -13,9 +13,9 @@ describe("fresh adapters", () => {
   /** Initial values by the end of the key. */
   function fresh(name: string, fields: Record<string, FieldValue>, seed = 1, options: ToyOptions = {}) {
     const t = toy(method(name), fields, options);
-    const graph = t.elaboration.initialGraph((builder, site) =>
-      builder.dense(builder.port("W", "weight", "f32", [site.out, site.in])),
-    );
+    const graph = t.elaboration.initialGraph((builder, site) => ({
+      weight: builder.dense(builder.port("W", "weight", "f32", [site.out, site.in])),
+    }));
     const values = evaluate(associate(graph, { train: false }).graph, { W: t.ports.W!, seed: [seed] });
     return {
       t,
@@ -69,7 +69,9 @@ describe("fresh adapters", () => {
 
   test("tensors of one site and of two sites are drawn apart", () => {
     const t = toy(method("LORA"), { r: 4, init_lora_weights: false }, { in: 8, out: 8, others: [{}] });
-    const graph = t.elaboration.initialGraph((builder) => builder.dense(builder.port("W", "weight", "f32", [8, 8])));
+    const graph = t.elaboration.initialGraph((builder) => ({
+      weight: builder.dense(builder.port("W", "weight", "f32", [8, 8])),
+    }));
     const values = Object.values(evaluate(graph, { W: t.ports.W!, seed: [1] })).map((v) => v.data[0]);
     expect(new Set(values).size).toBe(4);
   });

@@ -129,9 +129,9 @@ export function toy(method: Method, changed: Readonly<Record<string, FieldValue>
     step: builder.port("step", "input", "u32", []),
     sampleOffset: builder.port("sample_offset", "input", "u32", []),
   };
-  const result = elaboration.site(0, builder, { W: operator, W0: operator, ...bias, scalars });
+  const result = elaboration.site(0, builder, { weight: operator, base: operator, ...bias, scalars });
   const outputs = [
-    { name: "operator", node: result.operator },
+    { name: "operator", node: result.weight },
     ...(result.bias === undefined ? [] : [{ name: "bias", node: result.bias }]),
   ];
   const graph = builder.finish(outputs);
@@ -156,7 +156,7 @@ export function toy(method: Method, changed: Readonly<Record<string, FieldValue>
     W: matrixOf(W, site.in),
     b: [...b],
     values: (name) => Float64Array.from(ports[elaboration.tensors.find((t) => t.key.endsWith(name))!.key]!),
-    weight: () => matrixOf(denseValue(graph, result.operator, ports).data, site.in),
+    weight: () => matrixOf(denseValue(graph, result.weight, ports).data, site.in),
     bias: () => (result.bias === undefined ? undefined : [...denseValue(graph, result.bias, ports).data]),
   };
 }

@@ -153,7 +153,7 @@ describe("names and declarations", () => {
     const method = parseMethod(`method x {
   param a[in] = ones at "a";
   on linear { W' = W @ diag(a); }
-  on embedding { E' = E @ diag(a); }
+  on embedding { W' = W @ diag(a); }
 }`);
     expect(method.siteKinds).toEqual(["linear", "embedding"]);
   });

@@ -278,7 +278,11 @@ test("FourierFT: sites of one size share their tables", () => {
   for (const index of [0, 1, 2]) {
     const W = builder.dense(builder.port(`W${index}`, "weight", "f32", [8, index === 2 ? 10 : 12]));
     const scalar = builder.port("seed", "input", "u32", []);
-    t.elaboration.site(index, builder, { W, W0: W, scalars: { seed: scalar, step: scalar, sampleOffset: scalar } });
+    t.elaboration.site(index, builder, {
+      weight: W,
+      base: W,
+      scalars: { seed: scalar, step: scalar, sampleOffset: scalar },
+    });
   }
   expect([...t.elaboration.data.keys()]).toEqual([
     "fourierft.rows",

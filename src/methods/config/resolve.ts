@@ -4,6 +4,7 @@ import type { ModuleInfo } from "../../models/model.ts";
 import type { FieldDeclaration, FieldValue } from "../fields.ts";
 import { peftVersion } from "./common.ts";
 import { defaultFeedforward } from "./defaults.ts";
+import { checkNotSaved, type FieldSites, findFieldSites } from "./field-sites.ts";
 import { type MatchRules, plainEndMatcher } from "./match.ts";
 import { compilePatterns } from "./patterns.ts";
 import { type MethodProfile, profileOf } from "./profiles.ts";
@@ -24,6 +25,8 @@ export interface MethodConfig {
   readonly fields: readonly FieldDeclaration[];
   /** Kinds of modules it adapts: linear, embedding, norm, attention. */
   readonly siteKinds: readonly string[];
+  /** Fields that name sites themselves. */
+  readonly fieldSites?: readonly FieldSites[];
   /**
    * Settles fields that depend on each other (OFT's `r` and `oft_block_size`): returns the fields to change. `present`
    * names the declared fields that the config holds.
@@ -33,8 +36,10 @@ export interface MethodConfig {
 
 export interface AdapterSite {
   readonly module: ModuleInfo;
-  /** Number of the site in the model's order. */
+  /** Number of the site in the model's order; sites that another field names come last. */
   readonly index: number;
+  /** The field that names the site, when it is not `target_modules`. */
+  readonly from?: string;
   /** The fields that hold for this module: patterns applied. For IA3 with `is_feedforward`. */
   readonly fields: Fields;
 }
@@ -89,15 +94,17 @@ export function resolveAdapter(
     };
   });
   patterns.finish(sink);
+  const named = (method.fieldSites ?? []).flatMap((declared) => findFieldSites(declared, fields, modules));
   const bias = biasMode(typeof fields.bias === "string" ? fields.bias : "none");
   const taskType = text(fields.task_type);
   const modulesToSave = findModulesToSave(list(fields.modules_to_save) ?? [], taskType, modules, sink);
   const targets = new Set(located.hits.map((module) => module.path));
+  checkNotSaved(named, modulesToSave);
   return {
     peftType: method.peftType,
     fields,
     present: read.present,
-    sites,
+    sites: [...sites, ...named.map((site, i) => ({ ...site, index: sites.length + i }))],
     modulesToSave,
     bias,
     trainedBase: trainedBaseTensors(modules, targets, modulesToSave, bias),

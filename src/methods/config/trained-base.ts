@@ -7,6 +7,8 @@ import { pythonRepr } from "./python-text.ts";
 
 /** One tensor of the base model that trains and is saved; several keys of the file may hold it. */
 export interface TrainedBaseTensor {
+  /** Path of its module with `.weight` or `.bias`. */
+  readonly name: string;
   /** Key in the base model's file. */
   readonly weight: string;
   /** Keys in the adapter's file, all with the trained values. */
@@ -123,7 +125,7 @@ export function trainedBaseTensors(
     const adapted = targets.has(module.path);
     if (bias === "targets" && !adapted) return [];
     const key = `base_model.model.${module.path}${adapted ? ".base_layer" : ""}.bias`;
-    return [{ weight: module.bias, keys: [key], frozenKeys: [] }];
+    return [{ name: `${module.path}.bias`, weight: module.bias, keys: [key], frozenKeys: [] }];
   });
 }
 
@@ -131,11 +133,14 @@ export function trainedBaseTensors(
 function savedTensors(module: ModuleInfo, owner: string, allBiases: boolean): TrainedBaseTensor[] {
   const tensors: TrainedBaseTensor[] = [];
   const key = `base_model.model.${module.path}`;
-  if (module.weight !== undefined) tensors.push({ weight: module.weight, keys: [`${key}.weight`], frozenKeys: [] });
+  if (module.weight !== undefined) {
+    tensors.push({ name: `${module.path}.weight`, weight: module.weight, keys: [`${key}.weight`], frozenKeys: [] });
+  }
   if (module.bias === undefined) return tensors;
   const inside = (wrapper: string): string =>
     `base_model.model.${owner}.${wrapper}${module.path.slice(owner.length)}.bias`;
   tensors.push({
+    name: `${module.path}.bias`,
     weight: module.bias,
     keys: allBiases ? [`${key}.bias`, inside("modules_to_save")] : [`${key}.bias`],
     frozenKeys: allBiases ? [inside("original_module")] : [],

@@ -79,6 +79,8 @@ export interface TensorItem {
   readonly shape: readonly Expression[];
   readonly value: Expression;
   readonly key?: string;
+  /** At a site with a tie the tensor is also saved under the path of the other end. */
+  readonly tied?: boolean;
   readonly saveIf?: Expression;
   readonly project?: { readonly condition?: Expression; readonly call: CallExpression };
   readonly when?: Expression;
@@ -111,7 +113,7 @@ export interface RequireItem {
   readonly at: Place;
 }
 
-/** `W' = ...`: what the method puts at a site. */
+/** `W' = ...`: what the method puts at a site; `gain' = ...` at a norm. */
 export interface TargetItem {
   readonly kind: "target";
   readonly name: string;
@@ -119,20 +121,34 @@ export interface TargetItem {
   readonly at: Place;
 }
 
-export interface SiteBlock {
-  readonly kind: "block";
-  readonly siteKind: string;
+/** `on linear, embedding { ... }` as it is written. A site has the items of every block that names its kind. */
+export interface OnItem {
+  readonly kind: "on";
+  readonly siteKinds: readonly { readonly name: string; readonly at: Place }[];
+  readonly from?: string;
+  readonly tied: boolean;
   readonly items: readonly Item[];
   readonly at: Place;
 }
 
-export type Item = FieldItem | TensorItem | StreamItem | LetItem | RequireItem | TargetItem | SiteBlock;
+/** All that a method says of one kind of site: the items of the `on` blocks that name it, in the order of the text. */
+export interface SiteBlock {
+  readonly siteKind: string;
+  /** The config field that names these sites and holds their values, in place of `target_modules`. */
+  readonly from?: string;
+  /** A linear layer that shares the weight of such a site gets the transposed W'. */
+  readonly tied: boolean;
+  readonly items: readonly Item[];
+  readonly at: Place;
+}
+
+export type Item = FieldItem | TensorItem | StreamItem | LetItem | RequireItem | TargetItem | OnItem;
 
 export interface MethodAst {
   readonly name: string;
   readonly file: string;
   readonly source: string;
-  /** Items outside a block count for all blocks; `method m on linear { ... }` is one block with all items. */
+  /** Items outside a block count for all blocks; `method m on linear { ... }` is one block with all targets. */
   readonly items: readonly Item[];
   readonly blocks: readonly SiteBlock[];
   readonly at: Place;

@@ -2,7 +2,7 @@
 import type { Diagnostic } from "../../ir/diagnostics.ts";
 import { builtins } from "../lib/index.ts";
 import type { FieldItem, Item, MethodAst, Place, SiteBlock, TensorItem } from "./ast.ts";
-import { fieldOptions, fieldTypes } from "./field.ts";
+import { fieldItems, fieldOptions, fieldTypes } from "./field.ts";
 import { collected } from "./messages.ts";
 import { declarations, predefined, siteNames } from "./scope.ts";
 import { hint } from "./suggest.ts";
@@ -83,12 +83,12 @@ class Checker {
 
   /** Every name of the items must mean something in the block. */
   names(items: readonly Item[], block: SiteBlock | undefined): void {
-    const weights = Object.values(siteNames[block?.siteKind ?? "linear"] ?? siteNames.linear!);
+    const { form: _form, ...weights } = siteNames[block?.siteKind ?? "linear"] ?? siteNames.linear!;
     const declared = declarations(this.method, block);
     const bare = [...builtins.values()]
       .filter((b) => b.parameters.every((p) => p.default !== undefined))
       .map((b) => b.name);
-    const words = new Set([...declared.keys(), ...Object.keys(predefined), ...weights, ...bare]);
+    const words = new Set([...declared.keys(), ...Object.keys(predefined), ...Object.values(weights), ...bare]);
     const check = (use: NameUse): void => {
       if (use.called) this.call(use);
       else if (!words.has(use.path))
@@ -121,9 +121,9 @@ const placeholders = (text: string): string[] => [...text.matchAll(placeholder)]
 export function checkMethod(method: MethodAst): void {
   const checker = new Checker(method);
   checker.items([...method.items, ...method.blocks.flatMap((block) => block.items)]);
-  checker.names(method.items, undefined);
   checker.repeated(method.items);
   if (method.blocks.length === 0) {
+    checker.names(method.items, undefined);
     checker.fault(
       "METHOD-DECLARATION",
       method.at,
@@ -140,11 +140,18 @@ function checkBlock(checker: Checker, method: MethodAst, block: SiteBlock): void
   const names = siteNames[block.siteKind];
   checker.oneOf("kind of site", block.siteKind, Object.keys(siteNames), block.at);
   checker.repeated([...method.items, ...block.items]);
-  checker.names(block.items, block);
+  checker.names([...method.items, ...block.items], block);
+  if (block.from !== undefined)
+    checker.oneOf(
+      "config field",
+      block.from,
+      fieldItems(method).map((item) => item.name),
+      block.at,
+    );
   if (names === undefined) return;
   const targets = block.items.filter((item) => item.kind === "target");
   for (const item of block.items) {
-    if (item.kind === "block") checker.fault("METHOD-DECLARATION", item.at, "An on block cannot stand in another.");
+    if (item.kind === "on") checker.fault("METHOD-DECLARATION", item.at, "An on block cannot stand in another.");
   }
   for (const target of targets)
     checker.oneOf(

@@ -7,18 +7,21 @@ import type { Scope } from "./scope.ts";
 import { knownText } from "./value.ts";
 import { placeholder, visitNames } from "./walk.ts";
 
-const siteWords = /^(in|out|site\..*|W0?|E0?|b)$/;
+const siteWords = /^(in|out|site\..*|W0?|gain0?|b)$/;
 
 /** Whether an expression can differ from site to site. */
 function differsBySite(scope: Scope, expression: Expression): boolean {
   const patterns = patternFields(scope.model.method);
+  const ofBlocks = new Set(
+    scope.model.method.blocks.flatMap(({ items }) => items.flatMap((item) => ("name" in item ? [item.name] : []))),
+  );
   const seen = new Set<string>();
   let differs = false;
   const visit = (path: string): void => {
     if (seen.has(path)) return;
     seen.add(path);
     const item = scope.declared.get(path);
-    if (siteWords.test(path) || patterns.has(path) || item?.kind === "tensor") differs = true;
+    if (siteWords.test(path) || patterns.has(path) || item?.kind === "tensor" || ofBlocks.has(path)) differs = true;
     if (item?.kind === "let") visitNames(item.value, (use) => visit(use.path));
   };
   visitNames(expression, (use) => visit(use.path));

@@ -2,7 +2,7 @@
 import { Builder } from "../../ir/builder.ts";
 import type { DiagnosticSink } from "../../ir/diagnostics.ts";
 import type { Graph, Output } from "../../ir/graph.ts";
-import { sameShape } from "../../ir/types.ts";
+import { sameShape, sameType, typeText } from "../../ir/types.ts";
 import type { AdapterTensor } from "../../program.ts";
 import type { FieldValue } from "../fields.ts";
 import type { ScalarIds } from "../lib/builtin.ts";
@@ -11,7 +11,7 @@ import { asOperator } from "./arithmetic.ts";
 import type { MethodAst, SiteBlock, TensorItem } from "./ast.ts";
 import { checkConstraints } from "./constraints.ts";
 import { evaluate, shapeOf } from "./evaluate.ts";
-import { type BuildScope, type MethodSite, type ModelScope, Scope } from "./scope.ts";
+import { type BuildScope, type MethodSite, type ModelScope, Scope, siteNames } from "./scope.ts";
 import { exists, initialValue, ownTensors, projected, projects, saved } from "./site-tensors.ts";
 import { hint } from "./suggest.ts";
 import { HostTables } from "./tables.ts";
@@ -36,15 +36,17 @@ export interface ElaborationInput {
 
 /** Operands at a site, in the builder that the site's nodes go to. */
 export interface SiteOperands {
-  /** The running weight and the base weight, operators [out, in]. */
-  readonly W: number;
-  readonly W0: number;
+  /** The running weight and the base's: operators [out, in] of a linear or embedding site, gains f32[out] of a norm. */
+  readonly weight: number;
+  readonly base: number;
+  /** f32[out]; absent when the layer has none. */
   readonly bias?: number;
   readonly scalars: ScalarIds;
 }
 
+/** The adapted weight, of the kind that the operand has, and the bias, when the layer has or gets one. */
 export interface SiteResult {
-  readonly operator: number;
+  readonly weight: number;
   readonly bias?: number;
 }
 
@@ -55,7 +57,7 @@ export interface ElaboratedTensor extends AdapterTensor {
   readonly project: boolean;
 }
 
-export const siteKey = (site: MethodSite, key: string): string => `base_model.model.${site.path}.${key}`;
+const siteKey = ({ path }: Pick<MethodSite, "path">, key: string): string => `base_model.model.${path}.${key}`;
 
 export class Elaboration {
   readonly tensors: readonly ElaboratedTensor[];
@@ -93,9 +95,9 @@ export class Elaboration {
   }
 
   private block(site: MethodSite): SiteBlock {
-    const block = this.method.blocks.find((b) => b.siteKind === site.kind);
+    const block = this.method.blocks.find((b) => b.siteKind === site.kind && b.from === site.from);
     if (block !== undefined) return block;
-    const kinds = this.method.blocks.map((b) => b.siteKind);
+    const kinds = this.method.blocks.filter((b) => b.from === site.from).map((b) => b.siteKind);
     throw new Scope(this.model, undefined, site).error("METHOD-SITE", this.method.at, {
       message: `${this.method.name} cannot change a site of kind ${site.kind}.`,
       expected: kinds.join(" or "),
@@ -144,7 +146,7 @@ export class Elaboration {
       shape: shapeOf(scope, item),
       role: item.role === "param" ? "param" : "buffer",
       dtype: "f32",
-      aliases: [],
+      aliases: item.tied && site.tiedTo !== undefined ? [siteKey({ path: site.tiedTo }, item.key!)] : [],
       saved: saved(scope, item),
       site: site.index,
       project: projects(scope, item),
@@ -169,6 +171,11 @@ export class Elaboration {
     return site;
   }
 
+  /** Whether a linear layer that shares the weight of the site is changed with it. */
+  followsTie(index: number): boolean {
+    return this.block(this.siteOf(index)).tied;
+  }
+
   /** Builds W' and b' of one site; the ids are of `builder`. A layer without bias has none afterwards unless the method makes one. */
   site(index: number, builder: Builder, operands: SiteOperands): SiteResult {
     const site = this.siteOf(index);
@@ -182,21 +189,21 @@ export class Elaboration {
       if (item.kind === "target") assigned.set(item.name, evaluate(scope, item.value));
     }
     const bias = this.newBias(scope, assigned.get("b"), operands.bias);
-    const operator = this.newWeight(scope, assigned.get("W") ?? assigned.get("E"), operands.W);
-    return bias === undefined ? { operator } : { operator, bias };
+    const names = siteNames[site.kind]!;
+    const weight = this.newWeight(scope, assigned.get(names.weight), names.form, operands.weight);
+    return bias === undefined ? { weight } : { weight, bias };
   }
 
-  private newWeight(scope: Scope, value: Value | undefined, unchanged: number): number {
+  private newWeight(scope: Scope, value: Value | undefined, form: "operator" | "vector", unchanged: number): number {
     if (value === undefined) return unchanged;
     const { builder } = scope.build!;
-    const operator = asOperator(value, () => builder);
-    const wanted = builder.operator(unchanged);
-    const made = operator === undefined ? undefined : builder.operator(operator);
-    if (made !== undefined && made.out === wanted.out && made.in === wanted.in) return operator!;
+    const asVector = value.kind === "tensor" ? value.id : undefined;
+    const made = form === "operator" ? asOperator(value, () => builder) : asVector;
+    if (made !== undefined && sameType(builder.type(made), builder.type(unchanged))) return made;
     throw scope.error("METHOD-TYPE", this.block(scope.siteOrFail()).at, {
       message: "The adapted weight has another size than the weight.",
-      expected: `op[${wanted.out},${wanted.in}]`,
-      got: made === undefined ? describe(value, builder) : `op[${made.out},${made.in}]`,
+      expected: typeText(builder.type(unchanged)),
+      got: made === undefined ? describe(value, builder) : typeText(builder.type(made)),
     });
   }
 
@@ -215,20 +222,23 @@ export class Elaboration {
 
   /**
    * The program that makes a fresh adapter: outputs are the initial values of the site tensors, named by key. Random ones depend on
-   * the port `seed`. `baseWeight` answers with the operator W0 of a site, for tensors that begin from the weight.
+   * the port `seed`. `baseOf` answers with the base's weight and bias at a site, for tensors that begin from them.
    */
-  initialGraph(baseWeight: (builder: Builder, site: MethodSite) => number): Graph {
+  initialGraph(baseOf: (builder: Builder, site: MethodSite) => Pick<SiteOperands, "weight" | "bias">): Graph {
     const builder = new Builder("init");
     const seed = builder.port("seed", "input", "u32", []);
     const zero = builder.constant(0, [], "u32");
     const outputs = this.model.sites.flatMap((site): Output[] => {
       const build: BuildScope = {
         builder,
-        get W() {
-          return baseWeight(builder, site);
+        get weight() {
+          return baseOf(builder, site).weight;
         },
-        get W0() {
-          return baseWeight(builder, site);
+        get base() {
+          return baseOf(builder, site).weight;
+        },
+        get bias() {
+          return baseOf(builder, site).bias;
         },
         scalars: { seed, step: zero, sampleOffset: zero },
         tensor: (item) => initialValue(scope, item, seed, builder),
@@ -245,29 +255,21 @@ export class Elaboration {
     const none = (): never => {
       throw new Error("a projection reads its parameter only");
     };
+    const build: BuildScope = {
+      builder,
+      get weight() {
+        return none();
+      },
+      get base() {
+        return none();
+      },
+      get scalars() {
+        return none();
+      },
+      tensor: none,
+    };
     const outputs = this.model.sites.flatMap((site): Output[] => {
-      const scalars = {
-        get seed() {
-          return none();
-        },
-        get step() {
-          return none();
-        },
-        get sampleOffset() {
-          return none();
-        },
-      };
-      const scope = this.scope(site, {
-        builder,
-        get W() {
-          return none();
-        },
-        get W0() {
-          return none();
-        },
-        scalars,
-        tensor: none,
-      });
+      const scope = this.scope(site, build);
       const items = ownTensors(scope).filter((item) => projects(scope, item));
       return items.map((item) => ({
         name: siteKey(site, item.key!),

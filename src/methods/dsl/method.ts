@@ -17,8 +17,10 @@ export interface Method {
   readonly fields: readonly FieldDeclaration[];
   /** Field -> the field that overrides it per module, e.g. r -> rank_pattern. */
   readonly patterns: ReadonlyMap<string, string>;
-  /** Kinds of sites that it can change. */
+  /** Kinds of sites that it can change where `target_modules` names them. */
   readonly siteKinds: readonly string[];
+  /** Fields that name sites themselves, and of which kind (LoRA's `trainable_token_indices`). */
+  readonly fieldSites: readonly { readonly field: string; readonly siteKind: string }[];
   /** The lines of the fragment that are neither config nor comment: declarations, constraints and formulas. */
   readonly formulaLines: readonly string[];
   /** The fields to change because their seed default depends on which others are present; for configs without `peft_version`. */
@@ -67,7 +69,10 @@ export function lazyMethod(name: string, source: string, file: string, ready?: M
       return patternFields(ast());
     },
     get siteKinds() {
-      return ast().blocks.map((block) => block.siteKind);
+      return ast().blocks.flatMap(({ siteKind, from }) => (from === undefined ? [siteKind] : []));
+    },
+    get fieldSites() {
+      return ast().blocks.flatMap(({ siteKind, from }) => (from === undefined ? [] : [{ field: from, siteKind }]));
     },
     get formulaLines() {
       return formulaLines(ast());

@@ -1,12 +1,13 @@
 /**
  * The grammar of method fragments (chevrotain, made anew for every parse). Expressions stand in `parse-expression.ts`.
  *
- *   method     = "method" name ("on" name)? "{" item* "}"
- *   item       = fields | tensor | stream | let | require | target | "on" name "{" item* "}"
+ *   method     = "method" name ("on" kinds)? "{" item* "}"
+ *   item       = fields | tensor | stream | let | require | target | "on" kinds ("from" name)? "tied"? "{" item* "}"
+ *   kinds      = name ("," name)*
  *   fields     = "config" field ("," field)* ";"
  *   field      = name ":" name "?"? "=" "-"? primary ("(" arguments ")")? text?
  *   tensor     = ("param" | "shared" | "buffer" | "const") name "[" expression,* "]" "=" expression clause* ";"
- *   clause     = "at" text | "save" "if" expression | "project" ("if" primary)? name "(" arguments ")" | "when" expression
+ *   clause     = "at" text "tied"? | "save" "if" expression | "project" ("if" primary)? name "(" arguments ")" | "when" expression
  *   stream     = "stream" name "=" expression ";"
  *   let        = "let" name "=" expression ("," name "=" expression)* ";"
  *   require    = "require" expression ("else" | "warn") text ("help" text)? ";"
@@ -20,12 +21,13 @@ import type {
   Item,
   LetItem,
   MethodAst,
+  OnItem,
   Place,
   RequireItem,
-  SiteBlock,
   TensorItem,
   TensorRole,
 } from "./ast.ts";
+import { arranged } from "./blocks.ts";
 import { ExpressionParser, missing, nowhere, place, type Rule, unquoted } from "./parse-expression.ts";
 import type { Tokens } from "./tokens.ts";
 
@@ -58,26 +60,16 @@ export class FragmentParser extends ExpressionParser {
       });
       const start = this.CONSUME(this.t.word.method);
       const name = this.CONSUME(this.t.name).image;
-      let siteKind: string | undefined;
-      this.OPTION(() => {
-        this.CONSUME(this.t.word.on);
-        siteKind = this.CONSUME2(this.t.name).image;
-      });
+      const siteKinds =
+        this.OPTION(() => {
+          this.CONSUME(this.t.word.on);
+          return this.SUBRULE(this.kinds);
+        }) ?? [];
       const all = this.SUBRULE(this.itemsInBraces);
-      return this.ACTION(() => this.arranged(name, siteKind, all, place(start)));
+      return this.ACTION(() => ({ name, ...arranged(siteKinds, all, place(start)), at: place(start) }));
     },
     { recoveryValueFunc: () => ({ name: "", items: [], blocks: [], at: nowhere }) },
   );
-
-  /** `method m on linear { ... }` is a method whose formulas all stand in one block. */
-  private arranged(name: string, siteKind: string | undefined, all: readonly Item[], at: Place): Header {
-    const blocks = all.filter((item): item is SiteBlock => item.kind === "block");
-    const rest = all.filter((item) => item.kind !== "block");
-    if (siteKind === undefined) return { name, items: rest, blocks, at };
-    const targets = rest.filter((item) => item.kind === "target");
-    const own: SiteBlock = { kind: "block", siteKind, items: targets, at };
-    return { name, items: rest.filter((item) => item.kind !== "target"), blocks: [own, ...blocks], at };
-  }
 
   private readonly itemsInBraces: Rule<Item[]> = this.listRule("items", (): Item[] => {
     const items: Item[] = [];
@@ -104,10 +96,31 @@ export class FragmentParser extends ExpressionParser {
 
   private readonly block: Rule<Item[]> = this.listRule("block", (): Item[] => {
     const at = place(this.CONSUME(this.t.word.on));
-    const siteKind = this.CONSUME(this.t.name).image;
+    const siteKinds = this.SUBRULE(this.kinds);
+    const from = this.OPTION(() => {
+      this.CONSUME(this.t.word.from);
+      return this.CONSUME(this.t.name).image;
+    });
+    const tied = this.OPTION2(() => this.CONSUME(this.t.word.tied)) !== undefined;
     const items = this.SUBRULE(this.itemsInBraces);
-    return [{ kind: "block", siteKind, items, at }];
+    return [{ kind: "on", siteKinds, ...(from === undefined ? {} : { from }), tied, items, at }];
   });
+
+  private readonly kinds: Rule<OnItem["siteKinds"]> = this.RULE(
+    "kinds",
+    () => {
+      const names: { name: string; at: Place }[] = [];
+      this.AT_LEAST_ONE_SEP({
+        SEP: this.t.sign.Comma,
+        DEF: () => {
+          const token = this.CONSUME(this.t.name);
+          this.ACTION(() => names.push({ name: token.image, at: place(token) }));
+        },
+      });
+      return names;
+    },
+    { recoveryValueFunc: () => [] },
+  );
 
   private readonly fields: Rule<Item[]> = this.listRule("fields", (): Item[] => {
     const fields: FieldItem[] = [];
@@ -178,7 +191,9 @@ export class FragmentParser extends ExpressionParser {
         {
           ALT: () => {
             this.CONSUME(this.t.word.at);
-            return { key: unquoted(this.CONSUME(this.t.text)) };
+            const key = unquoted(this.CONSUME(this.t.text));
+            const tied = this.OPTION(() => this.CONSUME(this.t.word.tied)) !== undefined;
+            return tied ? { key, tied } : { key };
           },
         },
         {

@@ -18,6 +18,10 @@ export interface MethodSite {
   readonly fields: Readonly<Record<string, FieldValue>>;
   readonly index: number;
   readonly hasBias: boolean;
+  /** The config field that names this site, when it is not `target_modules`. */
+  readonly from?: string;
+  /** Path of a linear layer that shares the weight. */
+  readonly tiedTo?: string;
 }
 
 /** What holds for the whole model. */
@@ -41,18 +45,25 @@ export interface ModelScope {
 /** What is there when graph nodes are built; absent while shapes and conditions are worked out. */
 export interface BuildScope {
   readonly builder: Builder;
-  readonly W: number;
-  readonly W0: number;
-  readonly bias?: number;
+  /** See `SiteOperands`. */
+  readonly weight: number;
+  readonly base: number;
+  readonly bias?: number | undefined;
   readonly scalars: ScalarIds;
   /** The tensor's node: a port, or its initial value in the program that makes a fresh adapter. */
   readonly tensor: (item: TensorItem) => number;
 }
 
-/** Names of the weight, the base weight and the bias, by kind of site. */
-export const siteNames: Readonly<Record<string, { weight: string; base: string; bias?: string }>> = {
-  linear: { weight: "W", base: "W0", bias: "b" },
-  embedding: { weight: "E", base: "E0" },
+/**
+ * Names of the weight, the base weight and the bias, by kind of site. An embedding is the linear layer that is applied to one-hot vectors:
+ * its W has a column for every token. The weight of a norm is a vector.
+ */
+export const siteNames: Readonly<
+  Record<string, { weight: string; base: string; bias?: string; form: "operator" | "vector" }>
+> = {
+  linear: { weight: "W", base: "W0", bias: "b", form: "operator" },
+  embedding: { weight: "W", base: "W0", form: "operator" },
+  norm: { weight: "gain", base: "gain0", bias: "b", form: "vector" },
 };
 
 const extent = (side: "in" | "out", reduce: (...xs: number[]) => number) => (scope: Scope) =>
@@ -62,11 +73,12 @@ const ofSite = (read: (site: MethodSite) => Known) => (scope: Scope) => known(re
 
 /** Words with a fixed meaning, by their dotted path. */
 export const predefined: Readonly<Record<string, { doc: string; value: (scope: Scope) => Value }>> = {
-  in: { doc: "width of the site's input", value: ofSite((site) => site.in) },
+  in: { doc: "width of the site's input; of an embedding: its tokens", value: ofSite((site) => site.in) },
   out: { doc: "width of the site's output", value: ofSite((site) => site.out) },
   "site.index": { doc: "number of the site, from 0", value: ofSite((site) => site.index) },
   "site.path": { doc: "module path of the site", value: ofSite((site) => site.path) },
-  "site.kind": { doc: "linear or embedding", value: ofSite((site) => site.kind) },
+  "site.kind": { doc: "linear, embedding or norm", value: ofSite((site) => site.kind) },
+  "site.has_bias": { doc: "true where the layer has a bias", value: ofSite((site) => site.hasBias) },
   "sites.count": { doc: "number of adapted sites", value: (scope) => known(scope.model.sites.length) },
   "sites.max.in": { doc: "widest input of all sites", value: extent("in", Math.max) },
   "sites.max.out": { doc: "widest output of all sites", value: extent("out", Math.max) },
@@ -160,12 +172,13 @@ export class Scope {
     return this.site?.fields[name] ?? this.model.fields[name];
   }
 
-  /** W, W0 and b (or E, E0) of the site. */
+  /** W, W0 and b of the site, or gain, gain0 and b of a norm. */
   siteWeight(name: string, at: Place): Value | undefined {
     const names = siteNames[this.block?.siteKind ?? ""];
     if (names === undefined) return undefined;
-    if (name === names.weight) return operatorValue(this.buildOrFail(at).W);
-    if (name === names.base) return operatorValue(this.buildOrFail(at).W0);
+    const value = names.form === "operator" ? operatorValue : tensorValue;
+    if (name === names.weight) return value(this.buildOrFail(at).weight);
+    if (name === names.base) return value(this.buildOrFail(at).base);
     if (name !== names.bias) return undefined;
     const { bias } = this.buildOrFail(at);
     return bias === undefined ? absent : tensorValue(bias);

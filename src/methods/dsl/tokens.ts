@@ -4,6 +4,8 @@ import { createToken, Lexer, type TokenType } from "chevrotain";
 const words = [
   "method",
   "on",
+  "from",
+  "tied",
   "config",
   "param",
   "shared",

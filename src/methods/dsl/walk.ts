@@ -101,7 +101,7 @@ export function expressionsOf(item: Item): readonly Expression[] {
       return [item.value];
     case "require":
       return [item.condition];
-    case "block":
+    case "on":
       return [];
   }
 }

@@ -5,10 +5,11 @@ import { initialBuiltins } from "./initial.ts";
 import { numberBuiltins } from "./numbers.ts";
 import { operatorBuiltins } from "./operators.ts";
 import { rotationBuiltins } from "./rotation.ts";
+import { selectionBuiltins } from "./selection.ts";
 import { tensorBuiltins } from "./tensors.ts";
 
 export const builtins: ReadonlyMap<string, Builtin> = new Map(
-  [numberBuiltins, initialBuiltins, hostBuiltins, tensorBuiltins, operatorBuiltins, rotationBuiltins]
+  [numberBuiltins, initialBuiltins, hostBuiltins, tensorBuiltins, operatorBuiltins, rotationBuiltins, selectionBuiltins]
     .flat()
     .map((builtin) => [builtin.name, builtin]),
 );

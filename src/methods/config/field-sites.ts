@@ -1,0 +1,74 @@
+/** Sites that a config field of a method names itself, beside `target_modules`: LoRA's `trainable_token_indices`. */
+import { WebpeftError } from "../../ir/diagnostics.ts";
+import type { ModuleInfo } from "../../models/model.ts";
+import type { FieldValue } from "../fields.ts";
+import { pythonRepr, shown } from "./python-text.ts";
+
+/** A field that names sites of a kind. Its value is for the first such module, or a map from ends of module paths to values. */
+export interface FieldSites {
+  readonly field: string;
+  readonly siteKind: string;
+}
+
+export interface NamedSite {
+  readonly module: ModuleInfo;
+  /** The field holds the value for this module alone. */
+  readonly fields: Readonly<Record<string, FieldValue>>;
+  readonly from: string;
+}
+
+const isMap = (value: FieldValue): value is { readonly [key: string]: FieldValue } =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** Throws CONFIG-FIELD-SITES for names that hit nothing, or a module of another kind. */
+export function findFieldSites(
+  { field, siteKind }: FieldSites,
+  fields: Readonly<Record<string, FieldValue>>,
+  modules: readonly ModuleInfo[],
+): NamedSite[] {
+  const value = fields[field] ?? null;
+  if (value === null) return [];
+  if (!isMap(value)) {
+    const first = modules.find(({ kind }) => kind === siteKind);
+    if (first === undefined) throw notFound(field, siteKind);
+    return [{ module: first, fields: { ...fields, [field]: value }, from: field }];
+  }
+  return Object.entries(value).flatMap(([name, own]) => {
+    const hits = modules.filter(({ path }) => path.endsWith(name));
+    if (hits.length === 0) throw notFound(field, name);
+    return hits.map((module): NamedSite => {
+      if (module.kind !== siteKind) throw wrongKind(field, module, siteKind);
+      return { module, fields: { ...fields, [field]: own }, from: field };
+    });
+  });
+}
+
+const notFound = (field: string, name: string): WebpeftError =>
+  new WebpeftError("CONFIG-FIELD-SITES", {
+    message: `Target modules ${pythonRepr([name])} not found in the base model. Please check the target modules and try again.`,
+    where: field,
+    got: shown(name),
+  });
+
+const wrongKind = (field: string, { path, kind }: ModuleInfo, siteKind: string): WebpeftError =>
+  new WebpeftError("CONFIG-FIELD-SITES", {
+    message: `${field} names ${path}, which is no ${siteKind}.`,
+    where: field,
+    expected: `modules of kind ${siteKind}`,
+    got: kind,
+  });
+
+/** A module that is trained in full has nothing left to train in part. */
+export function checkNotSaved(sites: readonly NamedSite[], modulesToSave: readonly string[]): void {
+  const both = sites.find(({ module }) =>
+    modulesToSave.some((path) => module.path === path || module.path.startsWith(`${path}.`)),
+  );
+  if (both === undefined) return;
+  throw new WebpeftError("CONFIG-FIELD-SITES", {
+    message:
+      "The embedding layer is already marked to be trained fully, either specify it in `modules_to_save` or in `trainable_token_indices`.",
+    where: both.from,
+    got: both.module.path,
+    help: `Remove it from modules_to_save or from ${both.from}.`,
+  });
+}
