@@ -2,6 +2,7 @@
  * Runs kernel IR in JavaScript, invocation by invocation, in f32 and 32-bit integers: the check of lowering without a device. Invocations of
  * a workgroup run as generators that stop at barriers. Reads outside a tensor give 0.
  */
+import { erf } from "../ir/erf.ts";
 import { openUniform, streamKey, threefry } from "../ir/threefry.ts";
 import { type Expr, type KernelIR, partWords, type Scalar, type Statement } from "./kernel.ts";
 
@@ -203,6 +204,7 @@ const unary: Readonly<Record<string, (x: number) => number>> = {
   sin: Math.sin,
   cos: Math.cos,
   tanh: Math.tanh,
+  erf,
   sigmoid: (x) => 1 / (1 + Math.exp(-x)),
   abs: Math.abs,
   sign: Math.sign,

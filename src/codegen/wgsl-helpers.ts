@@ -21,6 +21,14 @@ fn uniform_number(seed: u32, step: u32, site: u32, tensor: u32, counter: u32) ->
   return (f32(threefry(key.x, key.y, counter, 0u).x >> 9u) + 0.5) * 1.1920928955078125e-7;
 }`;
 
+/** The error function of four numbers, within 2e-7 (Abramowitz and Stegun 7.1.26). */
+export const erfText = `
+fn erf_number(x: vec4f) -> vec4f {
+  let t = 1.0 / (1.0 + 0.3275911 * abs(x));
+  let p = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t;
+  return sign(x) * (1.0 - p * exp(-x * x));
+}`;
+
 /**
  * Sine (quarter 0) and cosine (quarter 1) of four numbers, to f32 accuracy for |x| < 1e5. WGSL's own functions are only good to 2^-11, and
  * undefined outside of [-pi, pi], where the angles of rotary embeddings are. Reduction by pi/2 in three parts, polynomials of Cephes.

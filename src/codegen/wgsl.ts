@@ -11,7 +11,7 @@ import {
   type Scalar,
   type Statement,
 } from "./kernel.ts";
-import { sineText, threefryText } from "./wgsl-helpers.ts";
+import { erfText, sineText, threefryText } from "./wgsl-helpers.ts";
 
 interface BindingType {
   readonly element: "f32" | "i32" | "u32";
@@ -179,6 +179,10 @@ class Printer {
       this.helpers.add(sineText);
       const turned = (x: string): string => `sine(${x}, ${op === "sin" ? 0 : 1})`;
       return lanes === 4 ? turned(texts[0]!) : `${turned(`vec4f(${texts[0]!})`)}.x`;
+    }
+    if (op === "erf") {
+      this.helpers.add(erfText);
+      return lanes === 4 ? `erf_number(${texts[0]!})` : `erf_number(vec4f(${texts[0]!})).x`;
     }
     // Beyond 15 the result is 1 in f32; some drivers overflow on the way there.
     if (op === "tanh") return `tanh(clamp(${texts[0]!}, ${lanes === 4 ? "vec4f(-15.0), vec4f(15.0)" : "-15.0, 15.0"}))`;

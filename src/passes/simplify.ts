@@ -19,6 +19,7 @@ const foldable = [
   "sin",
   "cos",
   "tanh",
+  "erf",
   "sigmoid",
   "abs",
   "sign",

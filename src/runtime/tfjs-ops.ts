@@ -178,6 +178,7 @@ export const tfOps: Readonly<Record<string, TfOp>> = {
   sin: unary((tf, x) => tf.sin(x)),
   cos: unary((tf, x) => tf.cos(x)),
   tanh: unary((tf, x) => tf.tanh(x)),
+  erf: unary((tf, x) => tf.erf(x)),
   sigmoid: unary((tf, x) => tf.sigmoid(x)),
   abs: unary((tf, x) => tf.abs(x)),
   sign: unary((tf, x) => tf.sign(x)),

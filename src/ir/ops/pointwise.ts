@@ -1,6 +1,7 @@
 /**
  * Pointwise ops: inputs of one shape, result of that shape. Broadcasting is an op of its own, so a pointwise op never looks at shapes.
  */
+import { erf } from "../erf.ts";
 import type { Attributes } from "../graph.ts";
 import type { OpRecord, VjpContext } from "../op-record.ts";
 import { asTensor, requireThat, streamingCost } from "./common.ts";
@@ -149,6 +150,18 @@ export const pointwiseOps: readonly OpRecord[] = [
     (x) => `tanh(${x})`,
     (c, _x, y, g) => c.builder.mul(g, c.builder.sub(c.builder.constantLike(y, 1), c.builder.mul(y, y))),
     8,
+  ),
+  unary(
+    "erf",
+    "error function, 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x",
+    erf,
+    (x) => `erf_number(${x})`,
+    (c, x, _y, g) => {
+      const bell = c.builder.add("exp", [c.builder.neg(c.builder.mul(x, x))]);
+      return c.builder.mul(g, c.builder.scale(bell, 2 / Math.sqrt(Math.PI)));
+    },
+    12,
+    [-2, 2],
   ),
   unary(
     "sigmoid",
