@@ -3,7 +3,7 @@ import type { PortData } from "./evaluate.ts";
 import { type Graph, type Node, portName } from "./graph.ts";
 import type { Value } from "./op-record.ts";
 import { opRecord } from "./registry.ts";
-import { type OperatorType, sizeOf } from "./types.ts";
+import { type OperatorType, sizeOf, type TensorType } from "./types.ts";
 
 function matrix(rows: number, columns: number, entry: (i: number, j: number) => number): Value {
   const data = new Float64Array(rows * columns);
@@ -102,9 +102,17 @@ function columnsOf(operator: Value, ids: Value): Value {
   return { shape: [...ids.shape, out], data };
 }
 
+/** Every vector of x [..., in] through a matrix [out, in]. */
+function applied(operator: Value, x: Value, type: TensorType): Value {
+  const [out, width] = operator.shape as [number, number];
+  const vectors = matrix(x.data.length / width, width, (i, j) => x.data[i * width + j]!);
+  const transposed = matrix(width, out, (i, j) => at(operator, j, i));
+  return { shape: type.shape, data: product(vectors, transposed).data };
+}
+
 /**
  * Value of a node of an operator-level graph: tensors as they are, operators as matrices [out, in]. `ports` gives data by port name.
- * Sites, `op.apply` and dropout have no value here.
+ * Sites and dropout have no value here.
  */
 export function denseValue(graph: Pick<Graph, "nodes">, id: number, ports: Readonly<Record<string, PortData>>): Value {
   const values = new Map<number, Value>();
@@ -123,6 +131,7 @@ function compute(node: Node, value: (id: number) => Value, ports: Readonly<Recor
   if (node.op === "op.to_dense") return inputs[0]!;
   if (node.op === "op.lookup") return columnsOf(inputs[0]!, inputs[1]!);
   if (node.op === "op.row_norm") return rowNorms(inputs[0]!);
+  if (node.op === "op.apply") return applied(inputs[0]!, inputs[1]!, node.type as TensorType);
   if (node.type.kind === "operator") return operatorMatrix(node, inputs);
   if (node.op === "port") {
     const data = ports[portName(node)];

@@ -1,16 +1,43 @@
 /** The methods that webpeft brings, by `peft_type`; a method of one's own comes from `parseMethod`. */
 import { boft } from "./boft.ts";
+import { bone } from "./bone.ts";
+import { delora } from "./delora.ts";
 import type { Method } from "./dsl/method.ts";
 import { fourierft } from "./fourierft.ts";
+import { gralora } from "./gralora.ts";
+import { hira } from "./hira.ts";
+import { hra } from "./hra.ts";
 import { ia3 } from "./ia3.ts";
 import { lnTuning } from "./ln-tuning.ts";
+import { loha } from "./loha.ts";
+import { lokr } from "./lokr.ts";
 import { lora } from "./lora.ts";
+import { miss } from "./miss.ts";
 import { oft } from "./oft.ts";
+import { road } from "./road.ts";
 import { trainableTokens } from "./trainable-tokens.ts";
 import { vera } from "./vera.ts";
 
 export const methods: ReadonlyMap<string, Method> = new Map(
-  [oft, boft, ia3, vera, fourierft, lora, lnTuning, trainableTokens].map((method) => [method.peftType, method]),
+  [
+    oft,
+    boft,
+    ia3,
+    vera,
+    fourierft,
+    lora,
+    lnTuning,
+    trainableTokens,
+    loha,
+    lokr,
+    hra,
+    miss,
+    bone,
+    delora,
+    gralora,
+    road,
+    hira,
+  ].map((method) => [method.peftType, method]),
 );
 
 export type { ElaboratedTensor, Elaboration, ElaborationInput, SiteOperands, SiteResult } from "./dsl/elaborate.ts";

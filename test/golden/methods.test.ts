@@ -1,11 +1,12 @@
 /**
- * The golden cases of the six methods on llama: logits, loss, every gradient, merged weights and four AdamW steps against PEFT's numbers, on
+ * The golden cases of the methods on llama: logits, loss, every gradient, merged weights and four AdamW steps against PEFT's numbers, on
  * TensorFlow.js for all cases and on WebGPU for some of each method (all with WEBPEFT_GOLDEN=all).
  */
 import { readFileSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from "vitest";
 import { targetOf } from "../../src/codegen/index.ts";
+import { methods } from "../../src/methods/index.ts";
 import type { OpenDevice } from "../../src/runtime/device/index.ts";
 import { openDevice } from "../../src/runtime/device/index.ts";
 import { type TfjsExecutor, tfjsExecutor } from "../../src/runtime/tfjs.ts";
@@ -13,7 +14,13 @@ import { type WebgpuExecutor, webgpuExecutor } from "../../src/runtime/webgpu/in
 import { caseNames, type GoldenCase, golden, loadCase } from "./helpers.ts";
 import { type CaseResult, runCase } from "./run.ts";
 
-const names = caseNames(/^llama-(lora|oft|boft|ia3|vera|fourierft)/).filter((name) => !/embedding|tokens/.test(name));
+/** The cases of the methods that are built. */
+const names = caseNames(/^llama-/).filter((name) => {
+  const { peft_type } = JSON.parse(readFileSync(golden(`cases/${name}/adapter_config.json`), "utf8")) as {
+    peft_type: string;
+  };
+  return methods.has(peft_type);
+});
 const onDevice =
   process.env.WEBPEFT_GOLDEN === "all"
     ? names

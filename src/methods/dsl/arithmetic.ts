@@ -110,6 +110,9 @@ const quotient: Rule = (left, right, builder) => {
 };
 
 const product: Rule = (left, right, builder) => {
+  if (right.kind === "absent") return absent;
+  if (left.kind === "operator" && right.kind === "tensor" && builder().shape(right.id).length === 1)
+    return tensorValue(builder().apply(left.id, right.id));
   const [a, b] = [asOperator(left, builder), asOperator(right, builder)];
   return a === undefined || b === undefined ? undefined : operatorValue(builder().add("op.compose", [a, b]));
 };
@@ -151,7 +154,7 @@ export const wanted: Readonly<Record<BinaryOperator, string>> = {
   "*": "a number or scalar on one side; write .* for entry by entry and @ for products of matrices",
   ".*": "two tensors of shapes that go together",
   "/": "numbers (not by 0), tensors of shapes that go together, or an operator by a number",
-  "@": "operators or matrices whose sizes chain",
+  "@": "operators or matrices whose sizes chain, or an operator and a vector",
   "==": "two known values",
   "!=": "two known values",
   "<": "two known numbers",

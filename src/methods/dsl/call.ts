@@ -4,7 +4,7 @@ import { type Arguments, type Builtin, type CallContext, type Parameter, signatu
 import { asOperator } from "./arithmetic.ts";
 import type { CallExpression, Place } from "./ast.ts";
 import type { Scope } from "./scope.ts";
-import { describe, type HostArray, type Known, type Value } from "./value.ts";
+import { type Distribution, describe, type HostArray, type Known, type Value } from "./value.ts";
 
 export interface EvaluatedArgument {
   readonly name?: string;
@@ -22,6 +22,7 @@ const expectations: Readonly<Record<Parameter["kind"], string>> = {
   tensor: "a tensor or number",
   operator: "an operator or a matrix",
   stream: "a stream",
+  distribution: "a distribution, such as kaiming_uniform",
   host: "host numbers, such as those of torch_randperm",
 };
 
@@ -56,6 +57,8 @@ function converted(scope: Scope, kind: Parameter["kind"], value: Value, at: Plac
       return asOperator(value, builder);
     case "stream":
       return value.kind === "stream" ? value.generator : undefined;
+    case "distribution":
+      return value.kind === "distribution" ? value.distribution : undefined;
     case "host":
       return value.kind === "host" ? value.array : undefined;
     default:
@@ -95,6 +98,9 @@ class CheckedArguments implements Arguments {
   }
   stream(name: string): ReturnType<Arguments["stream"]> {
     return this.one(name) as ReturnType<Arguments["stream"]>;
+  }
+  distribution(name: string): Distribution {
+    return this.one(name) as Distribution;
   }
   host(name: string): HostArray {
     return this.one(name) as HostArray;
@@ -175,6 +181,9 @@ function contextOf(scope: Scope, builtin: Builtin, call: CallExpression): CallCo
     train: scope.model.sampling,
     get in() {
       return scope.siteOrFail(call.at).in;
+    },
+    get out() {
+      return scope.siteOrFail(call.at).out;
     },
     path: scope.site?.path ?? "",
     site: scope.site?.index ?? 0,

@@ -67,7 +67,7 @@ class Checker {
 
   repeated(items: readonly Item[]): void {
     const seen = new Map<string, Place>();
-    const keys = new Set<string>();
+    const keys = new Map<string, boolean>();
     for (const item of items) {
       if (!("name" in item)) continue;
       const name = item.kind === "target" ? `${item.name}'` : item.name;
@@ -76,8 +76,11 @@ class Checker {
         this.fault("METHOD-DECLARATION", item.at, `${name} is declared twice, first in line ${before.line}.`);
       seen.set(name, item.at);
       if (item.kind !== "tensor" || item.key === undefined) continue;
-      if (keys.has(item.key)) this.fault("METHOD-DECLARATION", item.at, `The key ${item.key} is used twice.`);
-      keys.add(item.key);
+      // Variants of one tensor may share a key: only one of them exists, by their conditions.
+      const conditional = item.when !== undefined;
+      if (keys.has(item.key) && !(conditional && keys.get(item.key)))
+        this.fault("METHOD-DECLARATION", item.at, `The key ${item.key} is used twice.`);
+      keys.set(item.key, conditional);
     }
   }
 

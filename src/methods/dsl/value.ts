@@ -12,6 +12,8 @@ export type Distribution =
   | { readonly kind: "uniform"; readonly low: number; readonly high: number }
   | { readonly kind: "kaiming_uniform"; readonly a: number }
   | { readonly kind: "normal"; readonly mean: number; readonly deviation: number }
+  /** Every column of a matrix twice, side by side: drawn for half the columns. */
+  | { readonly kind: "paired"; readonly of: Distribution }
   /** Drawn on the host from a torch-compatible stream, bit for bit. */
   | { readonly kind: "torch_kaiming_uniform"; readonly stream: TorchGenerator; readonly a: number };
 

@@ -16,6 +16,7 @@ export type ParameterKind =
   | "tensor"
   | "operator"
   | "stream"
+  | "distribution"
   | "host";
 
 export interface Parameter {
@@ -40,8 +41,9 @@ export interface CallContext {
   readonly builder: () => Builder;
   readonly scalars: () => ScalarIds;
   readonly train: boolean;
-  /** Width of the site's input. */
+  /** Widths of the site's input and output. */
   readonly in: number;
+  readonly out: number;
   /** Path of the site's module. */
   readonly path: string;
   /** Number of the site and of the call: the stream of the random draws made here. */
@@ -67,6 +69,7 @@ export interface Arguments {
   nodes(name: string): readonly number[];
   numbers(name: string): readonly number[];
   stream(name: string): TorchGenerator;
+  distribution(name: string): Distribution;
   host(name: string): HostArray;
 }
 

@@ -1,15 +1,27 @@
 /** All builtins of the fragment language, by name. */
 import type { Builtin } from "./builtin.ts";
+import { gateBuiltins } from "./gates.ts";
 import { hostBuiltins } from "./host.ts";
 import { initialBuiltins } from "./initial.ts";
 import { numberBuiltins } from "./numbers.ts";
 import { operatorBuiltins } from "./operators.ts";
+import { productBuiltins } from "./products.ts";
 import { rotationBuiltins } from "./rotation.ts";
 import { selectionBuiltins } from "./selection.ts";
 import { tensorBuiltins } from "./tensors.ts";
 
 export const builtins: ReadonlyMap<string, Builtin> = new Map(
-  [numberBuiltins, initialBuiltins, hostBuiltins, tensorBuiltins, operatorBuiltins, rotationBuiltins, selectionBuiltins]
+  [
+    numberBuiltins,
+    initialBuiltins,
+    hostBuiltins,
+    tensorBuiltins,
+    operatorBuiltins,
+    productBuiltins,
+    gateBuiltins,
+    rotationBuiltins,
+    selectionBuiltins,
+  ]
     .flat()
     .map((builtin) => [builtin.name, builtin]),
 );

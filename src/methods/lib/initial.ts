@@ -41,6 +41,12 @@ export const initialBuiltins: readonly Builtin[] = [
     call: (_context, args) => distribution({ kind: "kaiming_uniform", a: args.number("a") }),
   },
   {
+    name: "paired",
+    parameters: [{ name: "of", kind: "distribution" }],
+    doc: "A matrix whose columns come in equal pairs, side by side; drawn for half of the columns.",
+    call: (_context, args) => distribution({ kind: "paired", of: args.distribution("of") }),
+  },
+  {
     name: "torch_kaiming_uniform",
     parameters: [
       { name: "stream", kind: "stream" },
@@ -101,6 +107,11 @@ export function initialNode(
       const angle = builder.scale(draw(stream.tensor + secondStream), 2 * Math.PI);
       const z = builder.mul(radius, builder.add("cos", [angle]));
       return builder.plus(builder.scale(z, d.deviation), builder.constantLike(z, d.mean));
+    }
+    case "paired": {
+      const [rows, columns] = [shape[0]!, shape[1]! / 2];
+      const half = initialNode(builder, d.of, [rows, columns], stream);
+      return builder.reshape(builder.broadcast(half, [rows, columns, 2], [0, 1]), shape);
     }
     case "torch_kaiming_uniform":
       throw new Error("a torch-compatible draw is made on the host");

@@ -30,6 +30,20 @@ export function nearestDivisor(n: number, k: number): number {
   return k - lower <= higher - k ? lower : higher;
 }
 
+/** The smaller part of n = m k by which LoKr cuts a width: m near the square root, or near `wanted`. Source: PEFT's `factorization`. */
+export function kroneckerFactor(n: number, wanted: number): number {
+  if (wanted > 0 && n % wanted === 0) return wanted;
+  const largest = wanted === -1 ? n : wanted;
+  let m = 1;
+  while (m < n / m) {
+    let next = m + 1;
+    while (n % next !== 0) next++;
+    if (next + n / next > n + 1 || next > largest) break;
+    m = next;
+  }
+  return Math.min(m, n / m);
+}
+
 /** Whether version `a` comes before `b`: numbers between dots are compared, a development suffix is ignored. */
 function versionBefore(a: string, b: string): boolean {
   const parts = (version: string): number[] => version.split(".").map((part) => Number.parseInt(part, 10) || 0);
@@ -71,6 +85,15 @@ export const numberBuiltins: readonly Builtin[] = [
     ],
     doc: "The divisor of n nearest to wanted; the lower one on a tie.",
     call: (_context, args) => known(nearestDivisor(args.number("n"), args.number("wanted"))),
+  },
+  {
+    name: "kronecker_factor",
+    parameters: [
+      { name: "n", kind: "count" },
+      { name: "wanted", kind: "number" },
+    ],
+    doc: "The first extent of n as m k: m near the square root of n when wanted is -1, else near wanted.",
+    call: (_context, args) => known(kroneckerFactor(args.number("n"), args.number("wanted"))),
   },
   {
     name: "divisors_around",

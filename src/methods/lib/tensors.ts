@@ -47,6 +47,45 @@ export const tensorBuiltins: readonly Builtin[] = [
   elementwise("root", "sqrt", "Square root of every entry."),
   elementwise("stop_gradient", "stop_gradient", "The tensor, taken as a constant by the backward pass."),
   {
+    name: "at_least",
+    parameters: [
+      { name: "x", kind: "tensor" },
+      { name: "minimum", kind: "number" },
+    ],
+    doc: "Every entry, or minimum where it is below; no gradient from there.",
+    call: (context, args) => {
+      const builder = context.builder();
+      const x = args.node("x");
+      return tensorValue(builder.add("maximum", [builder.constantLike(x, args.number("minimum")), x]));
+    },
+  },
+  {
+    name: "strictly_upper",
+    parameters: [{ name: "x", kind: "tensor" }],
+    doc: "A matrix with everything on and below its diagonal replaced by 0.",
+    call: (context, args) => {
+      const builder = context.builder();
+      const x = args.node("x");
+      const shape = builder.shape(x);
+      if (shape.length !== 2) throw context.fail("strictly_upper wants a matrix.", "[n, m]", `[${shape.join(", ")}]`);
+      const above = builder.add("lt", [builder.iota(shape, 0), builder.iota(shape, 1)]);
+      return tensorValue(builder.select(above, x, builder.zerosLike(x)));
+    },
+  },
+  {
+    name: "inverse",
+    parameters: [{ name: "x", kind: "tensor" }],
+    doc: "Inverse of a square matrix.",
+    call: (context, args) => {
+      const builder = context.builder();
+      const [n, m, more] = builder.shape(args.node("x"));
+      if (n === undefined || n !== m || more !== undefined)
+        throw context.fail("inverse wants a square matrix.", "[n, n]", `[${builder.shape(args.node("x")).join(", ")}]`);
+      const blocks = builder.reshape(args.node("x"), [1, n, n]);
+      return tensorValue(builder.reshape(builder.add("inverse", [blocks]), [n, n]));
+    },
+  },
+  {
     name: "flatten",
     parameters: [{ name: "x", kind: "tensor" }],
     doc: "The entries of a tensor as a vector.",
