@@ -81,6 +81,7 @@ class Compilation {
       labels: true,
       mask: options.mask ?? false,
       weightTypes: (key) => this.weightType(key),
+      stored: (key) => source.weights.info(key) !== undefined,
       sink: this.sink,
     });
     this.checkWeights();
@@ -211,7 +212,7 @@ class Compilation {
       batch: this.batch,
       length: this.length,
       mask: this.options.mask ?? false,
-      model: { modules: this.built.modules, defaults: this.built.defaults },
+      model: { modules: this.built.modules, inputs: this.built.inputs, defaults: this.built.defaults },
       modelConfig: this.source.config,
       ...(adapter === undefined ? {} : { adapter }),
       ...(parts.init === undefined ? {} : { init: parts.init }),

@@ -1,7 +1,8 @@
 /** `webpeft eval`: one forward pass in evaluation mode, and gradients. */
 import { compile } from "../compile.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
-import { readBatch } from "../runtime/data/dataset.ts";
+import { logitShape } from "../models/head.ts";
+import { type ReadyBatch, readBatch } from "../runtime/data/dataset.ts";
 import { writeFileAtomically } from "../runtime/files/output.ts";
 import { encodeSafetensors } from "../runtime/files/safetensors.ts";
 import type { Session } from "../runtime/session.ts";
@@ -67,15 +68,11 @@ async function mergedSession(
   return merged;
 }
 
-async function results(
-  session: Session,
-  batch: Awaited<ReturnType<typeof readBatch>>,
-  grad: boolean,
-): Promise<Map<string, HostTensor>> {
+async function results(session: Session, batch: ReadyBatch, grad: boolean): Promise<Map<string, HostTensor>> {
   const tensors = new Map<string, HostTensor>();
   const { logits, loss } = await session.forward(batch);
-  const { vocabulary } = session.program.model.defaults;
-  tensors.set("logits", hostTensor("F32", [batch.batch, batch.length, vocabulary], logits));
+  const { head } = session.program.model.defaults;
+  tensors.set("logits", hostTensor("F32", logitShape(head, batch.batch, batch.length), logits));
   if (batch.labels !== undefined) {
     if (loss === undefined) {
       throw new WebpeftError("DATA-LABELS-MASKED", {

@@ -1,5 +1,6 @@
 /** `webpeft train`: trains an adapter (or all weights), with checkpoints that go on bit for bit. */
 import { WebpeftError } from "../ir/diagnostics.ts";
+import { describeModel } from "../models/index.ts";
 import { type BatchStream, openDataset } from "../runtime/data/dataset.ts";
 import { prepareOutput } from "../runtime/files/output.ts";
 import { requireCheckpoint } from "../runtime/training/checkpoint.ts";
@@ -81,6 +82,7 @@ async function openStream(path: string, options: TrainCommandOptions, { model }:
     seed: options.seed ?? 0,
     shuffle: true,
     padToken: 0,
+    head: describeModel(model.config).defaults.head,
     tokenizer: () => modelTokenizer(model),
   });
 }

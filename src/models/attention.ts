@@ -31,16 +31,37 @@ export function visibility(
   return builder.compare("and", builder.broadcast(seen, shape, [1, 2]), builder.broadcast(real, shape, [0, 2]));
 }
 
-/**
- * Context f32[b, s, n, g, d] of queries f32[b, s, n, g, d] over keys and values f32[b, s, n, d]: n key heads, each shared
- * by g query heads, which are an axis of their own so that keys and values are never repeated in memory. A query that
- * sees no key gets the mean of all values.
- */
-export function attend(builder: Builder, queries: number, keys: number, values: number, seen: number): number {
+/** Keys that a padding mask i32[b, s] shows, from everywhere: bool[b, s, s]. */
+export function unpadded(builder: Builder, mask: number): number {
+  const [batch, length] = builder.shape(mask) as [number, number];
+  const real = builder.add("not", [builder.compare("eq", mask, builder.zerosLike(mask))]);
+  return builder.broadcast(real, [batch, length, length], [0, 2]);
+}
+
+export interface Attention {
+  /** f32[b, s, n, g, d]: n key heads, each shared by g query heads, which are an axis of their own so that keys are never repeated in memory. */
+  readonly queries: number;
+  /** f32[b, t, n, d]. */
+  readonly keys: number;
+  readonly values: number;
+  /** Which keys a query sees: bool[s, t] or bool[b, s, t]; all unless given. */
+  readonly seen?: number | undefined;
+  /** Factor of the scores; 1 / sqrt(d) unless given. */
+  readonly scale?: number;
+  /** Added to the scores: f32[n, s, t]. */
+  readonly bias?: number;
+}
+
+/** Context f32[b, s, n, g, d]. A query that sees no key gets the mean of all values. */
+export function attend(builder: Builder, { queries, keys, values, seen, scale, bias }: Attention): number {
   const width = builder.shape(queries).at(-1)!;
-  const scores = builder.scale(builder.einsum("bsngd,btnd->bngst", queries, keys), 1 / Math.sqrt(width));
+  let scores = builder.scale(builder.einsum("bsngd,btnd->bngst", queries, keys), scale ?? 1 / Math.sqrt(width));
   const shape = builder.shape(scores);
-  const condition = builder.broadcast(seen, shape, builder.shape(seen).length === 2 ? [3, 4] : [0, 3, 4]);
-  const penalty = builder.select(condition, builder.zerosLike(scores), builder.constantLike(scores, hidden));
-  return builder.einsum("bngst,btnd->bsngd", softmax(builder, builder.plus(scores, penalty)), values);
+  if (bias !== undefined) scores = builder.plus(scores, builder.broadcast(bias, shape, [1, 3, 4]));
+  if (seen !== undefined) {
+    const condition = builder.broadcast(seen, shape, builder.shape(seen).length === 2 ? [3, 4] : [0, 3, 4]);
+    const penalty = builder.select(condition, builder.zerosLike(scores), builder.constantLike(scores, hidden));
+    scores = builder.plus(scores, penalty);
+  }
+  return builder.einsum("bngst,btnd->bsngd", softmax(builder, scores), values);
 }

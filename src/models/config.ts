@@ -1,5 +1,5 @@
 /** Reads fields of a Hugging Face `config.json`. A field that is there with a wrong type is an error, never a default. */
-import { WebpeftError } from "../ir/diagnostics.ts";
+import { type DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import type { ModelConfig, ModelDefaults } from "./model.ts";
 
 function wrong(field: string, expected: string, got: unknown): WebpeftError {
@@ -80,8 +80,35 @@ export function specialTokens(config: ModelConfig): Pick<ModelDefaults, "beginTo
   };
 }
 
-/** Refuses what changes the numbers of any family and is not built: quantised weights, other heads than the causal one. */
-export function requirePlainCausalModel(config: ModelConfig): void {
+/** Dropout of the base model is never applied: a warning for each field that asks for it. */
+export function warnOfDropout(config: ModelConfig, fields: readonly string[], sink: DiagnosticSink): void {
+  for (const field of fields) {
+    const dropout = present(config, field) ?? 0;
+    if (dropout === 0) continue;
+    sink.warn("MODEL-DROPOUT", {
+      message: "dropout of the base model is not applied in training",
+      where: `config.json: ${field}`,
+      expected: "0",
+      got: JSON.stringify(dropout),
+      help: `set ${field} to 0, or use the dropout of the adapter`,
+    });
+  }
+}
+
+/** Throws `MODEL-FEATURE` where a field that is not built has another value than the one that is. */
+export function requireValue(config: ModelConfig, field: string, built: string | boolean): void {
+  const value = present(config, field) ?? built;
+  if (value === built) return;
+  throw new WebpeftError("MODEL-FEATURE", {
+    message: `a model with this ${field} is not built`,
+    where: `config.json: ${field}`,
+    expected: JSON.stringify(built),
+    got: JSON.stringify(value),
+  });
+}
+
+/** Refuses quantised weights. */
+export function requirePlainWeights(config: ModelConfig): void {
   if (present(config, "quantization_config") !== undefined) {
     throw new WebpeftError("MODEL-QUANTIZED", {
       message: "the base model is quantised",
@@ -90,12 +117,17 @@ export function requirePlainCausalModel(config: ModelConfig): void {
       help: "use the unquantised checkpoint of the same model",
     });
   }
+}
+
+/** Refuses what changes the numbers of any causal family and is not built: quantised weights, other heads than the causal one. */
+export function requirePlainCausalModel(config: ModelConfig, ending = "ForCausalLM"): void {
+  requirePlainWeights(config);
   const architectures = texts(config, "architectures");
-  if (architectures !== undefined && !architectures.some((name) => name.endsWith("ForCausalLM"))) {
+  if (architectures !== undefined && !architectures.some((name) => name.endsWith(ending))) {
     throw new WebpeftError("MODEL-ARCHITECTURE", {
       message: "the base model has another head than the one for causal language modelling",
       where: "config.json: architectures",
-      expected: "a name that ends with ForCausalLM",
+      expected: `a name that ends with ${ending}`,
       got: architectures.join(", "),
     });
   }

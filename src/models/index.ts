@@ -1,11 +1,14 @@
 /** The base models that can be built. A new family is a `ModelFamily` in the list below, and nothing else. */
 import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
+import { bertFamily } from "./bert.ts";
+import { gpt2Family } from "./gpt2.ts";
 import { llamaFamily } from "./llama.ts";
 import type { BuildOptions, BuiltModel, ModelConfig, ModelDescription, ModelFamily } from "./model.ts";
 
+export * from "./head.ts";
 export * from "./model.ts";
 
-const families: readonly ModelFamily[] = [llamaFamily];
+const families: readonly ModelFamily[] = [llamaFamily, gpt2Family, bertFamily];
 
 /** By `model_type` of config.json. */
 export const modelFamilies: ReadonlyMap<string, ModelFamily> = new Map(
@@ -23,26 +26,40 @@ function familyOf(config: ModelConfig): ModelFamily {
   });
 }
 
-/** Modules and defaults of a model, without building its graph. */
-export function describeModel(config: ModelConfig, sink = new DiagnosticSink()): ModelDescription {
-  return familyOf(config).describe(config, sink);
+/** Modules, inputs and defaults of a model, without building its graph. `stored` tells which keys its file has. */
+export function describeModel(
+  config: ModelConfig,
+  sink = new DiagnosticSink(),
+  stored: (key: string) => boolean = () => true,
+): ModelDescription {
+  const family = familyOf(config);
+  const description = family.describe(config, sink);
+  const spelled = (key: string): string => [key, ...(family.otherKeys?.(key) ?? [])].find(stored) ?? key;
+  const modules = description.modules.map(({ weight, bias, ...rest }) => ({
+    ...rest,
+    ...(weight === undefined ? {} : { weight: spelled(weight) }),
+    ...(bias === undefined ? {} : { bias: spelled(bias) }),
+  }));
+  return { ...description, modules };
 }
 
 /** The graph of a base model for one batch x length; see `BuiltModel` for its ports and outputs. */
 export function buildModel(config: ModelConfig, options: BuildOptions): BuiltModel {
   const sink = options.sink ?? new DiagnosticSink();
-  const family = familyOf(config);
-  const description = family.describe(config, sink);
-  warnOfLength(description, options, sink);
-  return { graph: family.build(config, options, sink), ...description };
+  const description = describeModel(config, sink, options.stored);
+  checkLength(description, options, sink);
+  return { graph: familyOf(config).build(config, description.modules, options), ...description };
 }
 
-function warnOfLength({ defaults }: ModelDescription, { length }: BuildOptions, sink: DiagnosticSink): void {
-  if (length <= defaults.maximumLength) return;
-  sink.warn("MODEL-LENGTH", {
-    message: "the sequences are longer than the model was trained for",
-    where: "config.json: max_position_embeddings",
-    expected: `at most ${defaults.maximumLength} tokens`,
-    got: String(length),
-  });
+function checkLength({ defaults }: ModelDescription, { length }: BuildOptions, sink: DiagnosticSink): void {
+  const { maximumLength, limitsLength } = defaults;
+  if (length <= maximumLength) return;
+  const where = "config.json: max_position_embeddings";
+  const facts = { where, expected: `at most ${maximumLength} tokens`, got: String(length) };
+  if (limitsLength)
+    throw new WebpeftError("MODEL-LENGTH", {
+      message: "the sequences are longer than the model has positions",
+      ...facts,
+    });
+  sink.warn("MODEL-LENGTH", { message: "the sequences are longer than the model was trained for", ...facts });
 }

@@ -1,5 +1,6 @@
 /** What the configs of llama, mistral and qwen2 say, in one form. */
 import { type DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
+import { type Activation, readActivation } from "./activation.ts";
 import {
   flag,
   positiveInteger,
@@ -9,11 +10,10 @@ import {
   specialTokens,
   text,
   texts,
+  warnOfDropout,
 } from "./config.ts";
 import type { ModelConfig, ModelDefaults } from "./model.ts";
 import { type RopeSettings, readRope } from "./rope.ts";
-
-export type Activation = "silu" | "gelu_tanh";
 
 export interface LlamaSettings {
   readonly vocabulary: number;
@@ -35,20 +35,13 @@ export interface LlamaSettings {
   readonly defaults: ModelDefaults;
 }
 
-const activations: Readonly<Record<string, Activation>> = {
-  silu: "silu",
-  swish: "silu",
-  gelu_new: "gelu_tanh",
-  gelu_pytorch_tanh: "gelu_tanh",
-};
-
 /** Key heads of a config that does not name them, as the classes of transformers have it. */
 const defaultKeyValueHeads: Readonly<Record<string, number>> = { mistral: 8, qwen2: 32 };
 
 /** Throws `MODEL-` errors for what is missing, malformed or not built; warns where a field is not honoured. */
 export function readLlamaConfig(config: ModelConfig, sink: DiagnosticSink): LlamaSettings {
   requirePlainCausalModel(config);
-  warnOfDropout(config, sink);
+  warnOfDropout(config, ["attention_dropout"], sink);
   const modelType = text(config, "model_type", "llama");
   const hidden = positiveInteger(config, "hidden_size");
   const layers = positiveInteger(config, "num_hidden_layers");
@@ -63,7 +56,7 @@ export function readLlamaConfig(config: ModelConfig, sink: DiagnosticSink): Llam
     heads,
     ...readHeads(config, hidden, heads, defaultKeyValueHeads[modelType] ?? heads),
     epsilon: positiveNumber(config, "rms_norm_eps", 1e-6),
-    activation: readActivation(config),
+    activation: readActivation(config, "hidden_act", "silu"),
     queryKeyValueBias: bias || modelType === "qwen2",
     outputBias: bias,
     mlpBias: modelType === "llama" && flag(config, "mlp_bias", false),
@@ -72,6 +65,7 @@ export function readLlamaConfig(config: ModelConfig, sink: DiagnosticSink): Llam
     windows: readWindows(config, modelType, layers),
     defaults: {
       modelType,
+      head: { kind: "causal", classes: vocabulary },
       vocabulary,
       hidden,
       layers,
@@ -109,20 +103,6 @@ function readHeads(
   return { keyValueHeads, headWidth };
 }
 
-function readActivation(config: ModelConfig): Activation {
-  const name = text(config, "hidden_act", "silu");
-  const activation = Object.hasOwn(activations, name) ? activations[name] : undefined;
-  if (activation === undefined) {
-    throw new WebpeftError("MODEL-ACTIVATION", {
-      message: "this activation is not built",
-      where: "config.json: hidden_act",
-      expected: Object.keys(activations).join(", "),
-      got: name,
-    });
-  }
-  return activation;
-}
-
 /** Mistral slides in every layer; qwen2 in those that `layer_types` or `max_window_layers` name, if at all; llama never. */
 function readWindows(config: ModelConfig, modelType: string, layers: number): readonly (number | undefined)[] {
   const everywhere = Array.from({ length: layers }, () => undefined);
@@ -154,16 +134,4 @@ function readLayerTypes(config: ModelConfig, layers: number): readonly string[] 
     });
   }
   return types;
-}
-
-function warnOfDropout(config: ModelConfig, sink: DiagnosticSink): void {
-  const dropout = present(config, "attention_dropout") ?? 0;
-  if (dropout === 0) return;
-  sink.warn("MODEL-DROPOUT", {
-    message: "attention dropout of the base model is not applied in training",
-    where: "config.json: attention_dropout",
-    expected: "0",
-    got: JSON.stringify(dropout),
-    help: "set attention_dropout to 0, or use the dropout of the adapter",
-  });
 }

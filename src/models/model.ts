@@ -2,6 +2,7 @@
 import type { DiagnosticSink } from "../ir/diagnostics.ts";
 import type { Graph } from "../ir/graph.ts";
 import type { DType } from "../ir/types.ts";
+import type { ModelHead } from "./head.ts";
 
 export type ModuleKind = "linear" | "embedding" | "norm" | "attention" | "container";
 
@@ -28,12 +29,14 @@ export type ModelConfig = Readonly<Record<string, unknown>>;
 export interface BuildOptions {
   readonly batch: number;
   readonly length: number;
-  /** With labels the graph has the inputs `labels` i32[b,s] and `label_scale` f32[] and the output `loss`. */
+  /** With labels the graph has the inputs `labels` i32 (shape: see `ModelHead`) and `label_scale` f32[] and the output `loss`. */
   readonly labels: boolean;
   /** With a mask the graph has the input `attention_mask` i32[b,s]; without, every token is seen. */
   readonly mask: boolean;
   /** The dtype in which the model's file stores a tensor. */
   readonly weightTypes: (key: string) => DType;
+  /** Whether the model's file has a tensor; tells which of several spellings of its keys it uses. */
+  readonly stored?: (key: string) => boolean;
   /** Takes warnings; without one they are dropped. */
   readonly sink?: DiagnosticSink;
 }
@@ -41,26 +44,45 @@ export interface BuildOptions {
 /** What callers use when nothing else is said. */
 export interface ModelDefaults {
   readonly modelType: string;
+  readonly head: ModelHead;
   readonly vocabulary: number;
   readonly hidden: number;
   readonly layers: number;
   /** The longest sequence that the model was trained for. */
   readonly maximumLength: number;
+  /** Longer sequences are no warning but an error: positions are learned. */
+  readonly limitsLength?: boolean;
   readonly beginToken?: number;
   /** Any of them ends a text. */
   readonly endTokens: readonly number[];
   readonly padToken?: number;
 }
 
+/** An input of the graph beside `attention_mask` and `labels`. */
+export interface ModelInput {
+  readonly name: string;
+  readonly dtype: "i32" | "f32";
+  /** Shape of one row; one number per token unless given. */
+  readonly rowShape?: readonly number[];
+  /** Whole numbers lie below it. */
+  readonly limit?: number;
+  /** What it holds where a batch lacks it; without, a batch must have it. */
+  readonly fill?: number;
+}
+
+/** Token ids i32[b, s]. */
+export const tokenInput = (vocabulary: number): ModelInput => ({ name: "input_ids", dtype: "i32", limit: vocabulary });
+
 export interface ModelDescription {
   /** All named modules but the root, in `named_modules()` order. */
   readonly modules: readonly ModuleInfo[];
+  readonly inputs: readonly ModelInput[];
   readonly defaults: ModelDefaults;
 }
 
 /**
- * An operator-level graph with `site.*` nodes. Inputs: `input_ids` i32[b,s] and those that the options name. Outputs:
- * `logits` f32[b,s,vocabulary] and, with labels, `loss` f32[]: the sum of -log p over the counted labels, times `label_scale`.
+ * An operator-level graph with `site.*` nodes. Inputs: those of the description and those that the options name. Outputs: `logits` f32
+ * (shape: see `ModelHead`) and, with labels, `loss` f32[]: the sum of -log p over the counted labels, times `label_scale`.
  */
 export interface BuiltModel extends ModelDescription {
   readonly graph: Graph;
@@ -70,5 +92,8 @@ export interface BuiltModel extends ModelDescription {
 export interface ModelFamily {
   readonly modelTypes: readonly string[];
   describe(config: ModelConfig, sink: DiagnosticSink): ModelDescription;
-  build(config: ModelConfig, options: BuildOptions, sink: DiagnosticSink): Graph;
+  /** Other keys under which files hold a tensor, the likeliest first. */
+  otherKeys?(key: string): readonly string[];
+  /** `modules` are those of the description, with the keys that the file has. */
+  build(config: ModelConfig, modules: readonly ModuleInfo[], options: BuildOptions): Graph;
 }

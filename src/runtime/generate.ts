@@ -38,7 +38,12 @@ async function nextLogits(session: Session, ids: readonly number[]): Promise<Flo
   const input_ids = new Int32Array(batch * length);
   for (let row = 0; row < batch; row++) input_ids.set(window, row * length);
   const { logits } = await session.forward({ input_ids });
-  const { vocabulary } = model.defaults;
+  const { vocabulary, head } = model.defaults;
+  if (head.kind !== "causal")
+    throw new WebpeftError("SESSION-MODE", {
+      message: "a classifier writes no text",
+      expected: "a causal language model",
+    });
   return logits.subarray((window.length - 1) * vocabulary, window.length * vocabulary);
 }
 

@@ -3,12 +3,11 @@
  * allocated is freed by `dispose`.
  */
 import { WebpeftError } from "../ir/diagnostics.ts";
-import { ignoredLabel } from "../models/loss.ts";
+import { countLabels } from "../models/head.ts";
 import { biasCorrections, statusFields } from "../passes/optimizer.ts";
 import type { CompiledProgram, StageName } from "../program.ts";
-import { countLabels } from "./data/batches.ts";
+import { batchInputs, type SessionBatch } from "./batch.ts";
 import type { BatchStream } from "./data/dataset.ts";
-import { checkTokens } from "./data/tokens.ts";
 import type { Executor, Instance, RunInputs } from "./executor.ts";
 import { type AdapterContent, encodeAdapter, saveAdapter } from "./files/adapter.ts";
 import type { Model } from "./files/model.ts";
@@ -20,12 +19,7 @@ import type { HostTensor } from "./tensor.ts";
 import { type TrainEvent, type TrainOptions, train } from "./training/loop.ts";
 import type { ScheduleName } from "./training/schedule.ts";
 
-/** One batch. Labels are unshifted; -100 is not counted. Arrays are row-major [batch, length]. */
-export interface SessionBatch {
-  readonly input_ids: ArrayLike<number>;
-  readonly labels?: ArrayLike<number>;
-  readonly attention_mask?: ArrayLike<number>;
-}
+export type { SessionBatch } from "./batch.ts";
 
 export interface StepOptions {
   readonly lr?: number;
@@ -115,26 +109,19 @@ export class Session {
     });
   }
 
+  private counted({ labels = [] }: SessionBatch): number {
+    return countLabels(labels, this.program.length, this.program.model.defaults.head);
+  }
+
   /** Number of labels that count; throws `DATA-LABELS-MASKED` when none does. */
   private requireLabels(batches: readonly SessionBatch[]): number {
-    const counted = batches.reduce((sum, { labels = [] }) => sum + countLabels(labels, this.program.length), 0);
+    const counted = batches.reduce((sum, batch) => sum + this.counted(batch), 0);
     if (counted > 0) return counted;
     throw new WebpeftError("DATA-LABELS-MASKED", {
       message: "no label of the batch counts",
       where: "labels",
-      expected: "a label that is not -100 behind the first token",
+      expected: "a label that is not -100; of a causal model behind the first token",
     });
-  }
-
-  /** The token inputs of a batch, checked against what the program was compiled for. */
-  private inputs(batch: SessionBatch): Record<string, ArrayLike<number>> {
-    const { mask, model } = this.program;
-    checkTokens(batch.input_ids, model.defaults.vocabulary, "input_ids");
-    const size = batch.input_ids.length;
-    const labels = batch.labels ?? new Int32Array(size).fill(ignoredLabel);
-    checkTokens(labels, model.defaults.vocabulary, "labels", ignoredLabel);
-    const inputs = { input_ids: batch.input_ids, labels };
-    return mask ? { ...inputs, attention_mask: batch.attention_mask ?? new Int32Array(size).fill(1) } : inputs;
   }
 
   private scalars(sampleOffset: number, labelScale: number): Record<string, ArrayLike<number>> {
@@ -155,7 +142,7 @@ export class Session {
     const batches = Array.isArray(batch) ? (batch as readonly SessionBatch[]) : [batch as SessionBatch];
     const counted = this.requireLabels(batches);
     const runs = batches.map((b, i) => ({
-      ...this.inputs(b),
+      ...batchInputs(this.program, b),
       ...this.scalars(i * this.program.batch, 1 / counted),
     }));
     const status = this.has("accumulate") ? await this.accumulated(runs, options) : await this.single(runs, options);
@@ -211,11 +198,11 @@ export class Session {
     return train(this, data, { ...others, schedule: { name: schedule, lr, warmup, steps } });
   }
 
-  /** Logits f32[batch, length, vocabulary] in evaluation mode, and the mean loss when there are labels. */
+  /** Logits (see `ModelHead` for their shape) in evaluation mode, and the mean loss when there are labels. */
   async forward(batch: SessionBatch): Promise<{ logits: Float32Array; loss?: number }> {
     this.requireStage("forward", "run forward");
-    const counted = countLabels(batch.labels ?? [], this.program.length);
-    const inputs = { ...this.inputs(batch), ...this.scalars(0, counted === 0 ? 0 : 1 / counted) };
+    const counted = this.counted(batch);
+    const inputs = { ...batchInputs(this.program, batch), ...this.scalars(0, counted === 0 ? 0 : 1 / counted) };
     const results = await this.parts.instance.run(["forward"], inputs, ["logits", "loss"]);
     return counted === 0 ? { logits: results.logits! } : { logits: results.logits!, loss: results.loss![0]! };
   }
@@ -224,7 +211,7 @@ export class Session {
   async gradients(batch: SessionBatch): Promise<{ loss: number; gradients: Record<string, Float32Array> }> {
     this.requireStage("micro", "compute gradients");
     const counted = this.requireLabels([batch]);
-    const inputs = { ...this.inputs(batch), ...this.scalars(0, 1 / counted) };
+    const inputs = { ...batchInputs(this.program, batch), ...this.scalars(0, 1 / counted) };
     const keys = this.program.adapter!.tensors.filter((tensor) => tensor.role === "param").map((tensor) => tensor.key);
     const before = this.has("project") ? await this.parts.instance.read("params") : undefined;
     const results = await this.parts.instance.run([...this.projectStages, "micro"], inputs, [

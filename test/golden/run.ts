@@ -37,6 +37,7 @@ export async function runCase(golden: GoldenCase, executor: Executor, target?: T
     ...(target === undefined ? {} : { target }),
   });
   const session = await program.start({ device: executor, adapter });
+  const trained = program.adapter!.tensors.filter(({ role }) => role === "param");
   const deviations = new Map<string, number>();
   const compare = (key: string, got: ArrayLike<number>): void => {
     if (expected[key] !== undefined) deviations.set(key, deviation(golden, key, got));
@@ -47,15 +48,18 @@ export async function runCase(golden: GoldenCase, executor: Executor, target?: T
     const { logits, loss } = await session.forward(batch);
     compare("logits", logits);
     compare("loss", [loss!]);
-    for (const [key, gradient] of Object.entries((await session.gradients(batch)).gradients))
-      compare(`grad.${key}`, gradient);
+    const { gradients } = await session.gradients(batch);
+    for (const { key, aliases } of trained)
+      for (const name of [key, ...aliases]) compare(`grad.${name}`, gradients[key]!);
     const merged = await session.merge();
     for (const key of Object.keys(expected).filter((name) => name.startsWith("merged."))) {
       compare(key, toFloat32(await merged.weights.read(key.slice("merged.".length))));
     }
     if (expected.merged_logits !== undefined) compare("merged_logits", await logitsOf(merged, batch, executor, target));
     for (let step = 0; step < 4; step++) compare(`loss.${step}`, [(await session.step(batch, adamW)).loss]);
-    for (const [key, parameter] of await session.parameters()) compare(`after.${key}`, parameter);
+    const after = await session.parameters();
+    for (const { key, aliases } of trained)
+      for (const name of [key, ...aliases]) compare(`after.${name}`, after.get(key)!);
     return { deviations, saved };
   } finally {
     session.dispose();

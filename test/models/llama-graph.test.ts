@@ -1,6 +1,6 @@
 /** The llama graph as a graph: verified at both levels, printed and parsed, differentiated. */
 import { describe, expect, it } from "vitest";
-import { evaluate, type Graph, hashGraph, opRecord, ports, printGraph, verify } from "../../src/ir/index.ts";
+import { evaluate, type Graph, hashGraph, opRecord, printGraph, verify } from "../../src/ir/index.ts";
 import { parseGraph } from "../../src/ir/text/parse.ts";
 import { buildModel } from "../../src/models/index.ts";
 import { associate } from "../../src/passes/associate.ts";
@@ -19,12 +19,22 @@ const config = {
   head_dim: 6,
   tie_word_embeddings: true,
 };
-const { graph } = buildModel(config, { batch: 2, length: 5, labels: true, mask: true, weightTypes: () => "f32" });
+const { graph, modules } = buildModel(config, {
+  batch: 2,
+  length: 5,
+  labels: true,
+  mask: true,
+  weightTypes: () => "f32",
+});
 
-/** All weights trained: every weight port becomes a param of the same name. */
+/** All weights trained: every weight port becomes a param; modules that share one share the param. */
 function trainAll(base: Graph): Graph {
-  const trained = new Map(ports(base, "weight").map(({ name }) => [name, `trained.${name}`]));
-  return differentiate(associate(attach(base, { sites: new Map(), trained }), { train: true }).graph);
+  const trained = modules.flatMap(({ path, ...keys }) =>
+    (["weight", "bias"] as const).flatMap((name): [string, string][] =>
+      keys[name] === undefined ? [] : [[`${path}.${name}`, `trained.${keys[name]}`]],
+    ),
+  );
+  return differentiate(associate(attach(base, { sites: new Map(), trained: new Map(trained) }), { train: true }).graph);
 }
 
 const inputs = {

@@ -81,10 +81,3 @@ export class Batches {
     return this.order;
   }
 }
-
-/** Labels that count: place 0 of a row predicts nothing. */
-export function countLabels(labels: ArrayLike<number>, length: number): number {
-  let count = 0;
-  for (let i = 0; i < labels.length; i++) if (i % length !== 0 && labels[i] !== ignoredLabel) count++;
-  return count;
-}

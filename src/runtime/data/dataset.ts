@@ -1,15 +1,17 @@
 /** Data files as streams of batches. Every stream is a function of the step, so that a resumed run goes on as an uninterrupted one. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
+import { countLabels, type ModelHead } from "../../models/head.ts";
 import { openSafetensors } from "../files/safetensors.ts";
 import { fileSource } from "../files/source.ts";
 import { toInt32 } from "../tensor.ts";
-import { type Batch, Batches, countLabels } from "./batches.ts";
+import { type Batch, Batches } from "./batches.ts";
 import { countedLabels, type Example, jsonLinesExamples, textExamples, usableExamples } from "./examples.ts";
 import type { TextTokenizer } from "./tokenizer.ts";
 
-/** A batch that may carry a mask. */
+/** A batch that may carry a mask and token types. */
 export interface StreamBatch extends Batch {
   readonly attention_mask?: Int32Array;
+  readonly token_type_ids?: Int32Array;
 }
 
 export interface BatchStream {
@@ -32,13 +34,21 @@ export interface DatasetOptions {
   readonly seed: number;
   readonly shuffle: boolean;
   readonly padToken: number;
+  readonly head: Pick<ModelHead, "kind">;
   /** Asked for only when the data is text. */
   readonly tokenizer: () => Promise<TextTokenizer>;
 }
 
 /** Opens `.txt`, `.jsonl` or `.safetensors`. Throws `DATA-*` and `FILE-*`. */
 export async function openDataset(path: string, options: DatasetOptions): Promise<BatchStream> {
-  if (path.endsWith(".safetensors")) return readyBatch(path);
+  if (path.endsWith(".safetensors")) return readyBatch(path, options.head);
+  if (options.head.kind !== "causal") {
+    throw new WebpeftError("DATA-KIND", {
+      message: "a classifier is trained on ready batches",
+      where: path,
+      expected: ".safetensors with input_ids and labels",
+    });
+  }
   if (!path.endsWith(".txt") && !path.endsWith(".jsonl")) {
     throw new WebpeftError("DATA-KIND", {
       message: "the data is of no known kind",
@@ -70,10 +80,19 @@ function exampleStream(examples: readonly Example[], options: DatasetOptions): B
   };
 }
 
-/** The tensors of one batch, as token ids; `labels` and `attention_mask` may be absent. */
-export async function readBatch(
-  path: string,
-): Promise<{ batch: number; length: number; input_ids: Int32Array; labels?: Int32Array; attention_mask?: Int32Array }> {
+/** The tensors of one batch as whole numbers. */
+export interface ReadyBatch {
+  readonly batch: number;
+  readonly length: number;
+  readonly input_ids: Int32Array;
+  /** [batch, length], or [batch] for a classifier of rows. */
+  readonly labels?: Int32Array;
+  readonly attention_mask?: Int32Array;
+  readonly token_type_ids?: Int32Array;
+}
+
+/** Reads a ready batch; all but `input_ids` may be absent. */
+export async function readBatch(path: string): Promise<ReadyBatch> {
   const file = await openSafetensors(await fileSource(path));
   const shape = file.tensors.get("input_ids")?.shape;
   if (shape === undefined || shape.length !== 2) {
@@ -87,7 +106,8 @@ export async function readBatch(
   const read = async (name: string): Promise<Int32Array | undefined> => {
     const info = file.tensors.get(name);
     if (info === undefined) return undefined;
-    if (info.shape.join() !== shape.join()) {
+    const isOfRows = name === "labels" && info.shape.length === 1 && info.shape[0] === shape[0];
+    if (!isOfRows && info.shape.join() !== shape.join()) {
       throw new WebpeftError("DATA-BATCH", {
         message: `${name} has another shape than input_ids`,
         where: path,
@@ -97,29 +117,23 @@ export async function readBatch(
     }
     return Int32Array.from(toInt32(await file.read(name), name));
   };
-  const [input_ids, labels, attention_mask] = [
-    await read("input_ids"),
-    await read("labels"),
-    await read("attention_mask"),
-  ];
-  return {
-    batch: shape[0]!,
-    length: shape[1]!,
-    input_ids: input_ids!,
-    ...(labels === undefined ? {} : { labels }),
-    ...(attention_mask === undefined ? {} : { attention_mask }),
-  };
+  const optional: Record<string, Int32Array> = {};
+  for (const name of ["labels", "attention_mask", "token_type_ids"]) {
+    const tensor = await read(name);
+    if (tensor !== undefined) optional[name] = tensor;
+  }
+  return { batch: shape[0]!, length: shape[1]!, input_ids: (await read("input_ids"))!, ...optional };
 }
 
-async function readyBatch(path: string): Promise<BatchStream> {
-  const { batch, length, input_ids, labels, attention_mask } = await readBatch(path);
+async function readyBatch(path: string, head: DatasetOptions["head"]): Promise<BatchStream> {
+  const { batch, length, labels, ...tensors } = await readBatch(path);
   if (labels === undefined)
     throw new WebpeftError("DATA-BATCH", {
       message: "a batch to train on needs labels",
       where: path,
-      expected: "labels [batch, length]",
+      expected: head.kind === "sequence" ? "labels [batch]" : "labels [batch, length]",
     });
-  const stream = oneBatchStream(batch, length, { input_ids, labels, ...(attention_mask && { attention_mask }) });
+  const stream = oneBatchStream(batch, length, { ...tensors, labels }, head);
   if (stream.trainedTokens > 0) return stream;
   throw new WebpeftError("DATA-LABELS-MASKED", {
     message: "no label of the data counts, so there is nothing to learn",
@@ -131,17 +145,18 @@ async function readyBatch(path: string): Promise<BatchStream> {
 export function oneBatchStream(
   batch: number,
   length: number,
-  tensors: Pick<StreamBatch, "input_ids" | "labels" | "attention_mask">,
+  tensors: Omit<StreamBatch, "counted" | "tokens">,
+  head: DatasetOptions["head"],
 ): BatchStream {
   const { input_ids, labels, attention_mask } = tensors;
-  const counted = countLabels(labels, length);
+  const counted = countLabels(labels, length, head);
   const tokens = attention_mask?.reduce((sum, m) => sum + (m === 0 ? 0 : 1), 0) ?? input_ids.length;
   return {
     batch,
     length,
     mask: attention_mask !== undefined,
     trainedTokens: counted,
-    ignoredTokens: input_ids.length - counted,
+    ignoredTokens: labels.length - counted,
     step: () => [{ ...tensors, counted, tokens }],
   };
 }

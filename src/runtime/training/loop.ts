@@ -99,12 +99,15 @@ export async function* train(
 }
 
 /** One batch at every step. */
-function repeated({ program }: Session, { input_ids, labels = [], attention_mask }: SessionBatch): BatchStream {
-  return oneBatchStream(program.batch, program.length, {
+function repeated({ program }: Session, batch: SessionBatch): BatchStream {
+  const { input_ids, labels = [], attention_mask, token_type_ids } = batch;
+  const tensors = {
     input_ids: Int32Array.from(input_ids),
     labels: Int32Array.from(labels),
     ...(attention_mask && { attention_mask: Int32Array.from(attention_mask) }),
-  });
+    ...(token_type_ids && { token_type_ids: Int32Array.from(token_type_ids) }),
+  };
+  return oneBatchStream(program.batch, program.length, tensors, program.model.defaults.head);
 }
 
 async function oneStep(session: Session, stream: BatchStream, options: TrainOptions): Promise<StepEvent> {

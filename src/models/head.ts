@@ -1,0 +1,76 @@
+/** What the logits of a model are of, and what labels mean. */
+import type { Builder } from "../ir/builder.ts";
+import { WebpeftError } from "../ir/diagnostics.ts";
+import { positiveInteger, present, section, texts } from "./config.ts";
+import { causalLoss, crossEntropy, ignoredLabel } from "./loss.ts";
+import type { ModelConfig } from "./model.ts";
+
+/**
+ * - `causal`    logits [b, s, classes] of the next token; labels [b, s], unshifted
+ * - `token`     logits [b, s, classes] of every token; labels [b, s]
+ * - `sequence`  logits [b, classes] of a row; labels [b]
+ */
+export interface ModelHead {
+  readonly kind: "causal" | "token" | "sequence";
+  /** Classes of a label; of a causal model its tokens. */
+  readonly classes: number;
+}
+
+/** Shape of the labels of a batch. */
+export const labelShape = ({ kind }: ModelHead, batch: number, length: number): readonly number[] =>
+  kind === "sequence" ? [batch] : [batch, length];
+
+/** Shape of the logits of a batch. */
+export const logitShape = (head: ModelHead, batch: number, length: number): readonly number[] => [
+  ...labelShape(head, batch, length),
+  head.classes,
+];
+
+/** Labels that count: those that are not -100, and of a causal model those behind the first place of a row. */
+export function countLabels(labels: ArrayLike<number>, length: number, { kind }: Pick<ModelHead, "kind">): number {
+  let count = 0;
+  for (let i = 0; i < labels.length; i++) {
+    const predicted = kind !== "causal" || i % length !== 0;
+    if (predicted && labels[i] !== ignoredLabel) count++;
+  }
+  return count;
+}
+
+/** The sum of -log p over the labels that count, times the port `label_scale`: f32[]. Reads the port `labels`. */
+export function headLoss(builder: Builder, head: ModelHead, logits: number, batch: number, length: number): number {
+  return builder.within({ scope: "loss" }, () => {
+    const labels = builder.port("labels", "input", "i32", labelShape(head, batch, length));
+    const scale = builder.port("label_scale", "input", "f32", []);
+    const loss = head.kind === "causal" ? causalLoss : crossEntropy;
+    return loss(builder, logits, labels, scale);
+  });
+}
+
+/** The head that `architectures` names, by the end of its name: of a classifier with as many classes as the config has labels. */
+export function classifierKind(config: ModelConfig, fallback: "sequence" | "token"): "sequence" | "token" {
+  const architectures = texts(config, "architectures") ?? [];
+  const kinds = { sequence: "ForSequenceClassification", token: "ForTokenClassification" } as const;
+  if (architectures.length === 0) return fallback;
+  for (const kind of ["sequence", "token"] as const)
+    if (architectures.some((name) => name.endsWith(kinds[kind]))) return kind;
+  throw new WebpeftError("MODEL-ARCHITECTURE", {
+    message: "the base model has a head that is not built",
+    where: "config.json: architectures",
+    expected: Object.values(kinds).join(" or "),
+    got: architectures.join(", "),
+  });
+}
+
+/** Classes of a classifier. Throws `MODEL-PROBLEM-TYPE` for regression and for several labels at once. */
+export function classes(config: ModelConfig): number {
+  const named = section(config, "id2label");
+  const count = named === undefined ? positiveInteger(config, "num_labels", 2) : Object.keys(named).length;
+  const problem = present(config, "problem_type");
+  if (count > 1 && (problem === undefined || problem === "single_label_classification")) return count;
+  throw new WebpeftError("MODEL-PROBLEM-TYPE", {
+    message: "only classification into one of several classes is built",
+    where: problem === undefined ? "config.json: id2label" : "config.json: problem_type",
+    expected: "two classes or more, and problem_type single_label_classification",
+    got: problem === undefined ? `${count} classes` : JSON.stringify(problem),
+  });
+}

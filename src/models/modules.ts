@@ -1,0 +1,41 @@
+/** Entries of a model's list of modules. */
+import type { ModuleInfo } from "./model.ts";
+
+export const container = (path: string): ModuleInfo => ({ path, kind: "container", layout: "linear" });
+
+export const attentionModule = (path: string): ModuleInfo => ({ path, kind: "attention", layout: "linear" });
+
+export const norm = (path: string, width: number, bias: boolean): ModuleInfo => ({
+  path,
+  kind: "norm",
+  weight: `${path}.weight`,
+  ...(bias ? { bias: `${path}.bias` } : {}),
+  in: width,
+  out: width,
+  layout: "linear",
+});
+
+export const linear = (path: string, width: number, out: number, bias: boolean): ModuleInfo => ({
+  path,
+  kind: "linear",
+  weight: `${path}.weight`,
+  ...(bias ? { bias: `${path}.bias` } : {}),
+  in: width,
+  out,
+  layout: "linear",
+});
+
+/** GPT-2's linear layer, stored as [in, out]. */
+export const conv1d = (path: string, width: number, out: number): ModuleInfo => ({
+  ...linear(path, width, out, true),
+  layout: "conv1d",
+});
+
+export const embedding = (path: string, rows: number, width: number): ModuleInfo => ({
+  path,
+  kind: "embedding",
+  weight: `${path}.weight`,
+  in: rows,
+  out: width,
+  layout: "linear",
+});

@@ -1,0 +1,13 @@
+/** Sizes that follow from others. */
+import { WebpeftError } from "../ir/diagnostics.ts";
+
+/** Width of a head. Throws `MODEL-HEADS` when the heads do not share the width out; `fields` names what the config says of them. */
+export function headWidth(width: number, heads: number, fields: string): number {
+  if (width % heads === 0) return width / heads;
+  throw new WebpeftError("MODEL-HEADS", {
+    message: "the heads cannot share out the hidden width",
+    where: `config.json: ${fields}`,
+    expected: "a whole number of heads",
+    got: `${width} / ${heads}`,
+  });
+}

@@ -1,0 +1,61 @@
+/** Puts the named modules of a model into its graph: weights as ports, layers as `site.*` nodes in the scope of their module. */
+import { Builder } from "../ir/builder.ts";
+import type { BuildOptions, ModuleInfo } from "./model.ts";
+
+export class SiteBuilder {
+  readonly builder: Builder;
+  private readonly modules: ReadonlyMap<string, ModuleInfo>;
+
+  constructor(
+    name: string,
+    modules: readonly ModuleInfo[],
+    private readonly weightTypes: BuildOptions["weightTypes"],
+  ) {
+    this.builder = new Builder(name);
+    this.modules = new Map(modules.map((module) => [module.path, module]));
+  }
+
+  /** Runs `body` in the scope of a module. */
+  within<T>(path: string, body: (builder: Builder) => T): T {
+    return this.builder.within({ scope: path }, () => body(this.builder));
+  }
+
+  private module(path: string): ModuleInfo {
+    const module = this.modules.get(path);
+    if (module === undefined) throw new Error(`the model has no module ${path}`);
+    return module;
+  }
+
+  /** The stored tensor, expanded to f32. */
+  private stored(key: string, shape: readonly number[]): number {
+    return this.builder.cast(this.builder.port(key, "weight", this.weightTypes(key), shape), "f32");
+  }
+
+  /** Rows of an embedding: [...s, d] for i32 ids [...s]. */
+  embedding(path: string, ids: number): number {
+    const { weight, in: rows, out: width } = this.module(path);
+    return this.within(path, (builder) =>
+      builder.add("site.embedding", [this.stored(weight!, [rows!, width!]), ids], { path }),
+    );
+  }
+
+  linear(path: string, x: number): number {
+    const { weight, bias, in: width, out, layout } = this.module(path);
+    return this.within(path, (builder) => {
+      const matrix =
+        layout === "conv1d"
+          ? builder.transpose(this.stored(weight!, [width!, out!]), [1, 0])
+          : this.stored(weight!, [out!, width!]);
+      const inputs = bias === undefined ? [x, matrix] : [x, matrix, this.stored(bias, [out!])];
+      return builder.add("site.linear", inputs, { path });
+    });
+  }
+
+  norm(path: string, x: number, kind: "rms" | "layer", epsilon: number): number {
+    const { weight, bias, out } = this.module(path);
+    return this.within(path, (builder) => {
+      const vectors = [weight!, ...(bias === undefined ? [] : [bias])].map((key) => this.stored(key, [out!]));
+      return builder.add("site.norm", [x, ...vectors], { path, kind, epsilon });
+    });
+  }
+}
