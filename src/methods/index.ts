@@ -14,7 +14,9 @@ import { lokr } from "./lokr.ts";
 import { lora } from "./lora.ts";
 import { miss } from "./miss.ts";
 import { oft } from "./oft.ts";
+import { randlora } from "./randlora.ts";
 import { road } from "./road.ts";
+import { shira } from "./shira.ts";
 import { trainableTokens } from "./trainable-tokens.ts";
 import { vera } from "./vera.ts";
 
@@ -37,6 +39,8 @@ export const methods: ReadonlyMap<string, Method> = new Map(
     gralora,
     road,
     hira,
+    randlora,
+    shira,
   ].map((method) => [method.peftType, method]),
 );
 

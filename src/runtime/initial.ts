@@ -7,7 +7,7 @@ import { sizeOf } from "../ir/types.ts";
 import { planLoading } from "../methods/config/checkpoint.ts";
 import type { AdapterPlan, CompiledProgram } from "../program.ts";
 import type { Model } from "./files/model.ts";
-import { fromFloat32, type HostTensor, toFloat32, toInt32 } from "./tensor.ts";
+import { fromFloat32, type HostTensor, hostTensor, toFloat32, toInt32 } from "./tensor.ts";
 
 /** Tensors of an adapter by the keys of its file. */
 export interface AdapterTensors {
@@ -28,6 +28,7 @@ export async function freshValues(program: CompiledProgram, model: Model, seed: 
   const plan = program.adapter;
   if (plan === undefined) return { params: new Map(), buffers: new Map(), asRead: new Map() };
   const params = new Map<string, Float32Array>();
+  const buffers = new Map(plan.data);
   const { init } = program;
   if (init !== undefined) {
     const data: Record<string, ArrayLike<number>> = { seed: [seed >>> 0], step: [0], sample_offset: [0] };
@@ -35,12 +36,14 @@ export async function freshValues(program: CompiledProgram, model: Model, seed: 
       if (node.attributes.role === "weight") data[name] = toFloat32(await model.weights.read(name));
       else if (plan.data.has(name)) data[name] = plan.data.get(name)!;
     }
-    for (const [key, value] of Object.entries(evaluate(init, data))) params.set(key, Float32Array.from(value.data));
+    const frozen = new Set(plan.tensors.filter(({ role }) => role === "buffer").map(({ key }) => key));
+    for (const [key, value] of Object.entries(evaluate(init, data)))
+      (frozen.has(key) ? buffers : params).set(key, Float32Array.from(value.data));
   }
   for (const tensor of plan.tensors) {
     if (tensor.copyOf !== undefined) params.set(tensor.key, toFloat32(await model.weights.read(tensor.copyOf)).slice());
   }
-  return { params, buffers: plan.data, asRead: new Map() };
+  return { params, buffers, asRead: new Map() };
 }
 
 /** Every key that the adapter's file may hold, with its shape. */
@@ -48,6 +51,11 @@ function expectedTensors(plan: AdapterPlan): { key: string; shape: readonly numb
   return plan.tensors
     .filter((tensor) => tensor.saved)
     .flatMap((tensor) => [tensor.key, ...tensor.aliases].map((key) => ({ key, shape: tensor.shape })));
+}
+
+/** Integers; PEFT on Windows has written them as f32. */
+function wholeNumbers(value: HostTensor, key: string): Int32Array {
+  return value.dtype === "F32" ? Int32Array.from(toFloat32(value)) : toInt32(value, key).slice();
 }
 
 /** Values of an adapter file, checked against what the program wants; see `planLoading` for the errors. */
@@ -71,13 +79,17 @@ export async function loadedValues(
   const buffers = new Map<string, Float32Array | Int32Array>(plan.data);
   const asRead = new Map<string, HostTensor>();
   for (const tensor of plan.tensors.filter((t) => t.saved)) {
-    const key = loading.mapping.get(tensor.key);
-    if (key === undefined) continue;
-    const value = await file.read(key);
+    const found = [tensor.key, ...tensor.aliases].flatMap((key) => {
+      const inFile = loading.mapping.get(key);
+      return inFile === undefined ? [] : [{ key, inFile }];
+    });
+    const [first] = found;
+    if (first === undefined) continue;
+    const value = await file.read(first.inFile);
     if (tensor.role === "param") params.set(tensor.key, toFloat32(value).slice());
     else {
-      buffers.set(tensor.key, tensor.dtype === "f32" ? toFloat32(value).slice() : toInt32(value).slice());
-      asRead.set(tensor.key, value);
+      buffers.set(tensor.key, tensor.dtype === "f32" ? toFloat32(value).slice() : wholeNumbers(value, tensor.key));
+      for (const { key, inFile } of found) asRead.set(key, key === first.key ? value : await file.read(inFile));
     }
   }
   for (const key of loading.carried) asRead.set(key, await file.read(key));
@@ -93,9 +105,13 @@ export function savedTensors(
   const saved = new Map<string, HostTensor>(values.asRead);
   for (const tensor of plan.tensors.filter((t) => t.saved)) {
     const data = tensor.role === "param" ? params.get(tensor.key) : values.buffers.get(tensor.key);
-    if (data === undefined || saved.has(tensor.key)) continue;
+    const read = [tensor.key, ...tensor.aliases].some((key) => saved.has(key));
+    if (data === undefined || read) continue;
     if (data.length !== sizeOf(tensor.shape)) throw new Error(`${tensor.key} has ${data.length} numbers`);
-    const host = fromFloat32(Float32Array.from(data), "F32", tensor.shape);
+    const host =
+      data instanceof Int32Array
+        ? hostTensor("I32", tensor.shape, data)
+        : fromFloat32(data.slice(), "F32", tensor.shape);
     for (const key of [tensor.key, ...tensor.aliases]) saved.set(key, host);
   }
   return saved;

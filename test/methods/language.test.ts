@@ -124,9 +124,6 @@ describe("names and declarations", () => {
         help:     add at "key"
       error METHOD-DECLARATION: A is declared twice, first in line 3.
         where:    m.ts:4:9
-      error METHOD-DECLARATION: The const c is never saved and has no key.
-        where:    m.ts:5:9
-        help:     make it a buffer, or leave the key out
       error METHOD-NAME: Nothing is called rnak here.
         where:    m.ts:6:3
         help:     did you mean rank?

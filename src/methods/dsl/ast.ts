@@ -66,9 +66,9 @@ export interface FieldItem {
 
 /**
  * - `param`  trained and saved, one per site
- * - `shared` frozen, one per model, saved unless `save if` says no
+ * - `shared` one per model, saved unless `save if` says no; frozen, but for `shared param`
  * - `buffer` frozen and saved, one per site
- * - `const`  frozen, made on the host, never saved
+ * - `const`  frozen, numbers of the host; saved where it has a key, and then the file's count
  */
 export type TensorRole = "param" | "shared" | "buffer" | "const";
 
@@ -79,6 +79,10 @@ export interface TensorItem {
   readonly shape: readonly Expression[];
   readonly value: Expression;
   readonly key?: string;
+  /** A shared tensor that trains. */
+  readonly trained?: boolean;
+  /** A shared tensor is saved under the path of every site too, with this ending. */
+  readonly also?: string;
   /** At a site with a tie the tensor is also saved under the path of the other end. */
   readonly tied?: boolean;
   readonly saveIf?: Expression;

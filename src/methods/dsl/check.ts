@@ -43,8 +43,7 @@ class Checker {
   }
 
   private tensor(item: TensorItem): void {
-    const keyed = item.role !== "const";
-    if (keyed && item.key === undefined) {
+    if (item.role !== "const" && item.key === undefined) {
       this.fault(
         "METHOD-DECLARATION",
         item.at,
@@ -52,13 +51,9 @@ class Checker {
         'add at "key"',
       );
     }
-    if (!keyed && item.key !== undefined) {
-      this.fault(
-        "METHOD-DECLARATION",
-        item.at,
-        `The const ${item.name} is never saved and has no key.`,
-        "make it a buffer, or leave the key out",
-      );
+    if (item.role !== "shared" && (item.trained === true || item.also !== undefined)) {
+      const what = item.trained === true ? "declared as param" : "saved under the paths of its sites";
+      this.fault("METHOD-DECLARATION", item.at, `Only what is shared can also be ${what}; ${item.name} is not.`);
     }
     if (item.project !== undefined && item.role !== "param") {
       this.fault("METHOD-DECLARATION", item.at, `Only a param is projected, and ${item.name} is a ${item.role}.`);

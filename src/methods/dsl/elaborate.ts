@@ -1,7 +1,7 @@
 /** Elaborates a method for a model: the adapter's tensors, and per site the operator IR of W' and b'. */
-import { Builder } from "../../ir/builder.ts";
+import type { Builder } from "../../ir/builder.ts";
 import type { DiagnosticSink } from "../../ir/diagnostics.ts";
-import type { Graph, Output } from "../../ir/graph.ts";
+import type { Graph } from "../../ir/graph.ts";
 import { sameShape, sameType, typeText } from "../../ir/types.ts";
 import type { AdapterTensor } from "../../program.ts";
 import type { FieldValue } from "../fields.ts";
@@ -10,9 +10,10 @@ import { hostValues } from "../lib/initial.ts";
 import { asOperator } from "./arithmetic.ts";
 import type { MethodAst, SiteBlock, TensorItem } from "./ast.ts";
 import { checkConstraints } from "./constraints.ts";
-import { evaluate, shapeOf } from "./evaluate.ts";
-import { type BuildScope, type MethodSite, type ModelScope, Scope, siteNames } from "./scope.ts";
-import { exists, initialValue, ownTensors, projected, projects, saved } from "./site-tensors.ts";
+import { constant, evaluate, shapeOf } from "./evaluate.ts";
+import { type BaseOf, initialGraph, projectionGraph } from "./host-graphs.ts";
+import { type BuildScope, type MethodSite, type ModelScope, Scope, siteKey, siteNames } from "./scope.ts";
+import { exists, ownTensors, projected, projects, saved, savedConstants, sharedTensors } from "./site-tensors.ts";
 import { hint } from "./suggest.ts";
 import { HostTables } from "./tables.ts";
 import { describe, type Value } from "./value.ts";
@@ -56,8 +57,6 @@ export interface ElaboratedTensor extends AdapterTensor {
   /** Projected at the start of every training step. */
   readonly project: boolean;
 }
-
-const siteKey = ({ path }: Pick<MethodSite, "path">, key: string): string => `base_model.model.${path}.${key}`;
 
 export class Elaboration {
   readonly tensors: readonly ElaboratedTensor[];
@@ -111,46 +110,57 @@ export class Elaboration {
   }
 
   private sharedTensors(scope: Scope): ElaboratedTensor[] {
-    const shared = this.method.items.filter((item) => item.kind === "tensor" && item.role === "shared") as TensorItem[];
-    return shared
-      .filter((item) => exists(scope, item))
-      .map((item) => {
-        const shape = shapeOf(scope, item);
-        const value = evaluate(scope, item.value);
-        const values =
-          value.kind === "distribution" ? hostValues(value.distribution, shape, this.model.bfloat16) : undefined;
-        if (values === undefined) {
-          throw scope.error("METHOD-TYPE", item.value.at, {
-            message: `The shared tensor ${item.name} must be drawn from a stream or filled.`,
-            expected: "torch_kaiming_uniform(stream), zeros, ones or fill(x)",
-            got: describe(value),
-          });
-        }
-        this.tables.put(item.key!, values);
-        return {
-          key: item.key!,
-          shape,
-          role: "buffer",
-          dtype: "f32",
-          aliases: [],
-          saved: saved(scope, item),
-          project: false,
-        };
-      });
+    return sharedTensors(scope).map((item) => {
+      const shape = shapeOf(scope, item);
+      if (item.trained !== true) this.tables.put(item.key!, this.frozenValues(scope, item, shape));
+      const aliases = item.also === undefined ? [] : this.model.sites.map((site) => siteKey(site, item.also!));
+      return {
+        key: item.key!,
+        shape,
+        role: item.trained === true ? "param" : "buffer",
+        dtype: "f32",
+        aliases,
+        saved: saved(scope, item),
+        project: false,
+      };
+    });
+  }
+
+  private frozenValues(scope: Scope, item: TensorItem, shape: readonly number[]): Float32Array {
+    const value = evaluate(scope, item.value);
+    const values =
+      value.kind === "distribution" ? hostValues(value.distribution, shape, this.model.bfloat16) : undefined;
+    if (values !== undefined) return values;
+    throw scope.error("METHOD-TYPE", item.value.at, {
+      message: `The shared tensor ${item.name} must be drawn from a stream or filled.`,
+      expected: "torch_kaiming_uniform(stream), zeros, ones or fill(x)",
+      got: describe(value),
+    });
   }
 
   private siteTensors(site: MethodSite): ElaboratedTensor[] {
     const scope = this.scope(site);
-    return ownTensors(scope).map((item) => ({
-      key: siteKey(site, item.key!),
-      shape: shapeOf(scope, item),
-      role: item.role === "param" ? "param" : "buffer",
-      dtype: "f32",
-      aliases: item.tied && site.tiedTo !== undefined ? [siteKey({ path: site.tiedTo }, item.key!)] : [],
-      saved: saved(scope, item),
-      site: site.index,
-      project: projects(scope, item),
-    }));
+    const constants = savedConstants(scope).map((item): ElaboratedTensor => {
+      const { data, whole } = constant(scope, item);
+      const key = siteKey(site, item.key!);
+      this.tables.put(key, whole ? Int32Array.from(data) : Float32Array.from(data));
+      const shape = shapeOf(scope, item);
+      const dtype = whole ? "i32" : "f32";
+      return { key, shape, role: "buffer", dtype, aliases: [], saved: true, site: site.index, project: false };
+    });
+    const own = ownTensors(scope).map(
+      (item): ElaboratedTensor => ({
+        key: siteKey(site, item.key!),
+        shape: shapeOf(scope, item),
+        role: item.role === "param" ? "param" : "buffer",
+        dtype: "f32",
+        aliases: item.tied && site.tiedTo !== undefined ? [siteKey({ path: site.tiedTo }, item.key!)] : [],
+        saved: saved(scope, item),
+        site: site.index,
+        project: projects(scope, item),
+      }),
+    );
+    return [...constants, ...own];
   }
 
   private port(scope: Scope, item: TensorItem, builder: Builder): number {
@@ -162,7 +172,8 @@ export class Elaboration {
     }
     const key = item.role === "shared" ? item.key! : siteKey(scope.siteOrFail(), item.key!);
     const within = item.role === "shared" ? new Scope(scope.model, undefined, undefined) : scope;
-    return builder.port(key, item.role === "param" ? "param" : "buffer", "f32", shapeOf(within, item));
+    const trains = item.role === "param" || item.trained === true;
+    return builder.port(key, trains ? "param" : "buffer", "f32", shapeOf(within, item));
   }
 
   private siteOf(index: number): MethodSite {
@@ -220,62 +231,17 @@ export class Elaboration {
     });
   }
 
-  /**
-   * The program that makes a fresh adapter: outputs are the initial values of the site tensors, named by key. Random ones depend on
-   * the port `seed`. `baseOf` answers with the base's weight and bias at a site, for tensors that begin from them.
-   */
-  initialGraph(baseOf: (builder: Builder, site: MethodSite) => Pick<SiteOperands, "weight" | "bias">): Graph {
-    const builder = new Builder("init");
-    const seed = builder.port("seed", "input", "u32", []);
-    const zero = builder.constant(0, [], "u32");
-    const outputs = this.model.sites.flatMap((site): Output[] => {
-      const build: BuildScope = {
-        builder,
-        get weight() {
-          return baseOf(builder, site).weight;
-        },
-        get base() {
-          return baseOf(builder, site).weight;
-        },
-        get bias() {
-          return baseOf(builder, site).bias;
-        },
-        scalars: { seed, step: zero, sampleOffset: zero },
-        tensor: (item) => initialValue(scope, item, seed, builder),
-      };
-      const scope: Scope = this.scope(site, build, { ...this.model, train: false, sampling: false });
-      return ownTensors(scope).map((item) => ({ name: siteKey(site, item.key!), node: build.tensor(item) }));
-    });
-    return builder.finish(outputs);
+  /** See `initialGraph` in `host-graphs.ts`. */
+  initialGraph(baseOf: BaseOf): Graph {
+    return initialGraph(this.model, (site, build, model) => this.scope(site, build, model), baseOf);
   }
 
   /** Parameters to projected parameters, named by key; undefined when nothing is projected. */
   projectionGraph(): Graph | undefined {
-    const builder = new Builder("project");
-    const none = (): never => {
-      throw new Error("a projection reads its parameter only");
-    };
-    const build: BuildScope = {
-      builder,
-      get weight() {
-        return none();
-      },
-      get base() {
-        return none();
-      },
-      get scalars() {
-        return none();
-      },
-      tensor: none,
-    };
-    const outputs = this.model.sites.flatMap((site): Output[] => {
-      const scope = this.scope(site, build);
-      const items = ownTensors(scope).filter((item) => projects(scope, item));
-      return items.map((item) => ({
-        name: siteKey(site, item.key!),
-        node: projected(scope, item, this.port(scope, item, builder)),
-      }));
-    });
-    return outputs.length === 0 ? undefined : builder.finish(outputs);
+    return projectionGraph(
+      this.model,
+      (site, build) => this.scope(site, build),
+      (scope, item, builder) => this.port(scope, item, builder),
+    );
   }
 }

@@ -122,7 +122,9 @@ function lookup(scope: Scope, name: string, at: Place, locals: Locals): Value {
     case "stream":
       return scope.once(name, at, () => evaluate(scope, item.value));
     case "tensor":
-      return item.role === "const" ? constant(scope, item) : tensorValue(scope.buildOrFail(at).tensor(item));
+      return item.role === "const"
+        ? { kind: "host", array: constant(scope, item) }
+        : tensorValue(scope.buildOrFail(at).tensor(item));
   }
   const site = scope.siteWeight(name, at) ?? predefined[name]?.value(scope);
   if (site !== undefined) return site;
@@ -135,11 +137,11 @@ function lookup(scope: Scope, name: string, at: Place, locals: Locals): Value {
 }
 
 /** A `const`; those declared before it come first, so that draws from a stream follow the order of the text. */
-function constant(scope: Scope, item: TensorItem): Value {
+export function constant(scope: Scope, item: TensorItem): HostArray {
   for (const earlier of scope.items) {
     if (earlier.kind !== "tensor" || earlier.role !== "const") continue;
     const value = scope.once(earlier.name, earlier.at, () => hostNumbers(scope, earlier));
-    if (earlier === item) return value;
+    if (earlier === item) return (value as Extract<Value, { kind: "host" }>).array;
   }
   throw new Error(`${item.name} is no const of this scope`);
 }
@@ -171,7 +173,8 @@ function constantPort(scope: Scope, name: string, array: HostArray, at: Place): 
   const data = array.whole ? Int32Array.from(array.data) : Float32Array.from(array.data);
   const item = scope.declared.get(name) as TensorItem;
   const shape = shapeOf(scope, item);
-  const port = scope.model.table(`${scope.model.method.name}.${name}`, data, shape);
+  const own = item.key === undefined ? undefined : scope.siteKey(item.key);
+  const port = own ?? scope.model.table(`${scope.model.method.name}.${name}`, data, shape);
   return tensorValue(scope.builderOrFail(at).port(port, "buffer", array.whole ? "i32" : "f32", shape));
 }
 

@@ -1,34 +1,21 @@
 /**
- * The grammar of method fragments (chevrotain, made anew for every parse). Expressions stand in `parse-expression.ts`.
+ * The grammar of method fragments (chevrotain, made anew for every parse). Expressions stand in `parse-expression.ts`, tensors in `parse-tensor.ts`.
  *
  *   method     = "method" name ("on" kinds)? "{" item* "}"
  *   item       = fields | tensor | stream | let | require | target | "on" kinds ("from" name)? "tied"? "{" item* "}"
  *   kinds      = name ("," name)*
  *   fields     = "config" field ("," field)* ";"
  *   field      = name ":" name "?"? "=" "-"? primary ("(" arguments ")")? text?
- *   tensor     = ("param" | "shared" | "buffer" | "const") name "[" expression,* "]" "=" expression clause* ";"
- *   clause     = "at" text "tied"? | "save" "if" expression | "project" ("if" primary)? name "(" arguments ")" | "when" expression
  *   stream     = "stream" name "=" expression ";"
  *   let        = "let" name "=" expression ("," name "=" expression)* ";"
  *   require    = "require" expression ("else" | "warn") text ("help" text)? ";"
  *   target     = name "'" "=" expression ";"
  */
 import type { IParserErrorMessageProvider } from "chevrotain";
-import type {
-  Argument,
-  Expression,
-  FieldItem,
-  Item,
-  LetItem,
-  MethodAst,
-  OnItem,
-  Place,
-  RequireItem,
-  TensorItem,
-  TensorRole,
-} from "./ast.ts";
+import type { Argument, FieldItem, Item, LetItem, MethodAst, OnItem, Place, RequireItem } from "./ast.ts";
 import { arranged } from "./blocks.ts";
-import { ExpressionParser, missing, nowhere, place, type Rule, unquoted } from "./parse-expression.ts";
+import { missing, nowhere, place, type Rule, unquoted } from "./parse-expression.ts";
+import { TensorParser } from "./parse-tensor.ts";
 import type { Tokens } from "./tokens.ts";
 
 type Header = Pick<MethodAst, "name" | "items" | "blocks" | "at">;
@@ -43,9 +30,7 @@ const noField = (): FieldItem => ({
   at: nowhere,
 });
 
-export class FragmentParser extends ExpressionParser {
-  private tensors = 0;
-
+export class FragmentParser extends TensorParser {
   constructor(tokens: Tokens, errorMessageProvider: IParserErrorMessageProvider) {
     super(tokens, errorMessageProvider);
     this.performSelfAnalysis();
@@ -155,79 +140,6 @@ export class FragmentParser extends ExpressionParser {
       return { kind: "field", name: name.image, type, nullable, default: value, options, at: place(name), ...rest };
     },
     { recoveryValueFunc: noField },
-  );
-
-  private readonly tensor: Rule<Item[]> = this.listRule("tensor", (): Item[] => {
-    const word = this.OR([
-      { ALT: () => this.CONSUME(this.t.word.param) },
-      { ALT: () => this.CONSUME(this.t.word.shared) },
-      { ALT: () => this.CONSUME(this.t.word.buffer) },
-      { ALT: () => this.CONSUME(this.t.word.const) },
-    ]);
-    const name = this.CONSUME(this.t.name);
-    const shape: Expression[] = [];
-    this.CONSUME(this.t.sign.OpenBracket);
-    this.MANY_SEP({ SEP: this.t.sign.Comma, DEF: () => shape.push(this.SUBRULE(this.expression)) });
-    this.CONSUME(this.t.sign.CloseBracket);
-    this.CONSUME(this.t.sign.Assign);
-    const value = this.SUBRULE2(this.expression);
-    let clauses: Partial<TensorItem> = {};
-    this.MANY(() => {
-      const clause = this.SUBRULE(this.clause);
-      this.ACTION(() => {
-        clauses = { ...clauses, ...clause };
-      });
-    });
-    this.CONSUME(this.t.sign.Semicolon);
-    const ordinal = this.tensors++;
-    const role = word.image as TensorRole;
-    return [{ kind: "tensor", role, name: name.image, shape, value, ordinal, at: place(name), ...clauses }];
-  });
-
-  private readonly clause: Rule<Partial<TensorItem>> = this.RULE(
-    "clause",
-    (): Partial<TensorItem> =>
-      this.OR([
-        {
-          ALT: () => {
-            this.CONSUME(this.t.word.at);
-            const key = unquoted(this.CONSUME(this.t.text));
-            const tied = this.OPTION(() => this.CONSUME(this.t.word.tied)) !== undefined;
-            return tied ? { key, tied } : { key };
-          },
-        },
-        {
-          ALT: () => {
-            this.CONSUME(this.t.word.save);
-            this.CONSUME(this.t.word.if);
-            return { saveIf: this.SUBRULE(this.expression) };
-          },
-        },
-        { ALT: () => ({ project: this.SUBRULE(this.projection) }) },
-        {
-          ALT: () => {
-            this.CONSUME(this.t.word.when);
-            return { when: this.SUBRULE2(this.expression) };
-          },
-        },
-      ]),
-    { recoveryValueFunc: () => ({}) },
-  );
-
-  private readonly projection: Rule<NonNullable<TensorItem["project"]>> = this.RULE(
-    "projection",
-    () => {
-      this.CONSUME(this.t.word.project);
-      const condition = this.OPTION(() => {
-        this.CONSUME(this.t.word.if);
-        return this.SUBRULE(this.primary);
-      });
-      const name = this.CONSUME(this.t.name);
-      const values = this.SUBRULE(this.argumentsInParentheses);
-      const call = this.ACTION(() => this.call({ kind: "name", name: name.image, at: place(name) }, values));
-      return condition === undefined ? { call } : { condition, call };
-    },
-    { recoveryValueFunc: () => ({ call: this.call(missing(), []) }) },
   );
 
   private readonly stream: Rule<Item[]> = this.listRule("stream", (): Item[] => {

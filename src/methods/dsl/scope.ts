@@ -24,6 +24,9 @@ export interface MethodSite {
   readonly tiedTo?: string;
 }
 
+/** Key in the adapter's file of a tensor of the module at a path. */
+export const siteKey = ({ path }: Pick<MethodSite, "path">, key: string): string => `base_model.model.${path}.${key}`;
+
 /** What holds for the whole model. */
 export interface ModelScope {
   readonly method: MethodAst;
@@ -153,6 +156,11 @@ export class Scope {
     this.steps++;
     if (this.steps > limits.steps)
       throw limitError(this.model.method.file, "too many expressions at one site", limits.steps, at.line);
+  }
+
+  /** Key in the adapter's file of a tensor of this site. */
+  siteKey(end: string): string {
+    return siteKey(this.siteOrFail(), end);
   }
 
   /** The value of `name`, worked out once; `make` may come back here, but not for the same name. */

@@ -2,7 +2,7 @@
 import type { Builder } from "../../ir/builder.ts";
 import { sameShape } from "../../ir/types.ts";
 import { builtins } from "../lib/index.ts";
-import { initialNode } from "../lib/initial.ts";
+import { initialNode, isTorchDraw } from "../lib/initial.ts";
 import type { TensorItem } from "./ast.ts";
 import { callBuiltin } from "./call.ts";
 import { condition, evaluate, shapeOf } from "./evaluate.ts";
@@ -13,6 +13,21 @@ export const exists = (scope: Scope, item: TensorItem): boolean =>
   item.when === undefined || condition(scope, item.when);
 export const saved = (scope: Scope, item: TensorItem): boolean =>
   item.saveIf === undefined || condition(scope, item.saveIf);
+
+/** Numbers of the host that are saved, one table per site. */
+export function savedConstants(scope: Scope): TensorItem[] {
+  return scope.items.filter(
+    (item): item is TensorItem =>
+      item.kind === "tensor" && item.role === "const" && item.key !== undefined && exists(scope, item),
+  );
+}
+
+/** What the whole model shares, in the order of the text. */
+export function sharedTensors(scope: Scope): TensorItem[] {
+  return scope.items.filter(
+    (item): item is TensorItem => item.kind === "tensor" && item.role === "shared" && exists(scope, item),
+  );
+}
 
 /** Trained and saved tensors of a site, in the order of the text. */
 export function ownTensors(scope: Scope): TensorItem[] {
@@ -42,8 +57,9 @@ export function projected(scope: Scope, item: TensorItem, port: number): number 
 export function initialValue(scope: Scope, item: TensorItem, seed: number, builder: Builder): number {
   const shape = shapeOf(scope, item);
   const value = evaluate(scope, item.value);
-  const site = scope.siteOrFail();
-  if (value.kind === "distribution" && value.distribution.kind !== "torch_kaiming_uniform") {
+  // What is shared has no site; its number in the text keeps its stream apart.
+  const site = scope.site ?? { path: "", index: 0 };
+  if (value.kind === "distribution" && !isTorchDraw(value.distribution)) {
     const context = { scope: site.path, location: { file: scope.model.method.file, line: item.at.line } };
     const stream = { site: site.index, tensor: item.ordinal, seed };
     const { distribution } = value;

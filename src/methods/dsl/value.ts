@@ -14,6 +14,8 @@ export type Distribution =
   | { readonly kind: "normal"; readonly mean: number; readonly deviation: number }
   /** Every column of a matrix twice, side by side: drawn for half the columns. */
   | { readonly kind: "paired"; readonly of: Distribution }
+  /** Frozen bases of RandLoRA [outer, count, inner]: dense in bfloat16, or of -1, 0, 1 with 1 / sparsity of them not 0; deviation 1. */
+  | { readonly kind: "torch_bases"; readonly stream: TorchGenerator; readonly sparsity: number }
   /** Drawn on the host from a torch-compatible stream, bit for bit. */
   | { readonly kind: "torch_kaiming_uniform"; readonly stream: TorchGenerator; readonly a: number };
 

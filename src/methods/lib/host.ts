@@ -34,6 +34,21 @@ export const hostBuiltins: readonly Builtin[] = [
       return whole(randomPermutation(args.stream("stream"), length, count));
     },
   },
+  {
+    name: "sorted",
+    parameters: [{ name: "values", kind: "host" }],
+    doc: "Host numbers in increasing order.",
+    call: (_context, args) => whole(args.host("values").data.slice().sort()),
+  },
+  {
+    name: "stacked",
+    parameters: [
+      { name: "first", kind: "host" },
+      { name: "second", kind: "host" },
+    ],
+    doc: "Host numbers one list after the other, as rows of a table.",
+    call: (_context, args) => whole(Float64Array.of(...args.host("first").data, ...args.host("second").data)),
+  },
   byNumber("quotient", "Whole quotients of host numbers by a number.", (x, divisor) => Math.floor(x / divisor)),
   byNumber("remainder", "Remainders of host numbers by a number.", (x, divisor) => x % divisor),
 ];

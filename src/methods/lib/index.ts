@@ -8,6 +8,7 @@ import { operatorBuiltins } from "./operators.ts";
 import { productBuiltins } from "./products.ts";
 import { rotationBuiltins } from "./rotation.ts";
 import { selectionBuiltins } from "./selection.ts";
+import { sparseBuiltins } from "./sparse.ts";
 import { tensorBuiltins } from "./tensors.ts";
 
 export const builtins: ReadonlyMap<string, Builtin> = new Map(
@@ -19,6 +20,7 @@ export const builtins: ReadonlyMap<string, Builtin> = new Map(
     operatorBuiltins,
     productBuiltins,
     gateBuiltins,
+    sparseBuiltins,
     rotationBuiltins,
     selectionBuiltins,
   ]

@@ -2,7 +2,7 @@
 import type { Builder } from "../../ir/builder.ts";
 import { sizeOf } from "../../ir/types.ts";
 import type { Distribution } from "../dsl/value.ts";
-import { kaimingBound } from "../random/projections.ts";
+import { kaimingBound, torchBases } from "../random/projections.ts";
 import { roundedToBfloat16, torchGenerator, uniform } from "../random/torch.ts";
 import { type Builtin, distribution, type ScalarIds } from "./builtin.ts";
 
@@ -57,6 +57,16 @@ export const initialBuiltins: readonly Builtin[] = [
       distribution({ kind: "torch_kaiming_uniform", stream: args.stream("stream"), a: args.number("a") }),
   },
   {
+    name: "torch_bases",
+    parameters: [
+      { name: "stream", kind: "stream" },
+      { name: "sparsity", kind: "number", default: 0 },
+    ],
+    doc: "RandLoRA's frozen bases [outer, count, inner], bit for bit: dense, or -1, 0 and 1 with one in sparsity not 0; divided by their deviation.",
+    call: (_context, args) =>
+      distribution({ kind: "torch_bases", stream: args.stream("stream"), sparsity: args.number("sparsity") }),
+  },
+  {
     name: "torch_generator",
     parameters: [{ name: "seed", kind: "known" }],
     doc: "PyTorch's CPU generator with a seed; null is a generator that was never seeded.",
@@ -74,10 +84,18 @@ const fanIn = (shape: readonly number[]): number => sizeOf(shape.slice(1));
 /** Values on the host, or undefined when the distribution is drawn by our own generator in the graph. */
 export function hostValues(d: Distribution, shape: readonly number[], bfloat16: boolean): Float32Array | undefined {
   if (d.kind === "fill") return new Float32Array(sizeOf(shape)).fill(d.value);
+  const values = drawnOnHost(d, shape);
+  return values !== undefined && bfloat16 ? roundedToBfloat16(values) : values;
+}
+
+/** Whether a distribution is drawn from a torch-compatible stream, which happens on the host. */
+export const isTorchDraw = (d: Distribution): boolean => d.kind === "torch_kaiming_uniform" || d.kind === "torch_bases";
+
+function drawnOnHost(d: Distribution, shape: readonly number[]): Float32Array | undefined {
+  if (d.kind === "torch_bases") return torchBases(d.stream, shape as [number, number, number], d.sparsity);
   if (d.kind !== "torch_kaiming_uniform") return undefined;
   const bound = kaimingBound(fanIn(shape), d.a);
-  const values = uniform(d.stream, sizeOf(shape), -bound, bound);
-  return bfloat16 ? roundedToBfloat16(values) : values;
+  return uniform(d.stream, sizeOf(shape), -bound, bound);
 }
 
 /** Numbers of the streams of one tensor: the second serves Box-Muller. */
@@ -113,6 +131,7 @@ export function initialNode(
       const half = initialNode(builder, d.of, [rows, columns], stream);
       return builder.reshape(builder.broadcast(half, [rows, columns, 2], [0, 1]), shape);
     }
+    case "torch_bases":
     case "torch_kaiming_uniform":
       throw new Error("a torch-compatible draw is made on the host");
   }

@@ -41,30 +41,30 @@ export function randloraProjections(
 ): { A: Float32Array; B: Float32Array; bases: number } {
   const generator = torchGenerator(key);
   const bases = Math.ceil(shape.smaller / shape.rank);
-  if (kind === "dense") return { ...denseBases(generator, shape, bases), bases };
-  const sparsity = kind === "sparse" ? 3 : Math.sqrt(shape.smaller);
-  const A = ternary(uniform(generator, shape.rank * shape.smaller), sparsity);
-  const B = ternary(uniform(generator, shape.larger * bases * shape.rank), sparsity);
-  return { A, B, bases };
+  const sparsity = { dense: 0, sparse: 3, very_sparse: Math.sqrt(shape.smaller) }[kind];
+  const A = torchBases(generator, [shape.rank, 1, shape.smaller], sparsity);
+  return { A, B: torchBases(generator, [shape.larger, bases, shape.rank], sparsity), bases };
 }
 
-function denseBases(
+/**
+ * Bases [outer, count, inner]. Dense ones (sparsity 0) are drawn one after the other in bfloat16, within 1 / sqrt(inner); ternary ones at
+ * once in storage order. Both are divided by their standard deviation.
+ */
+export function torchBases(
   generator: TorchGenerator,
-  shape: RandloraShape,
-  bases: number,
-): { A: Float32Array; B: Float32Array } {
-  const { rank, smaller, larger } = shape;
-  const boundA = kaimingBound(smaller, Math.sqrt(5));
-  const boundB = kaimingBound(rank, Math.sqrt(5));
-  const A = uniformBfloat16(generator, rank * smaller, -boundA, boundA);
-  const B = new Float32Array(larger * bases * rank);
-  for (let base = 0; base < bases; base++) {
-    const block = uniformBfloat16(generator, larger * rank, -boundB, boundB);
-    for (let row = 0; row < larger; row++) {
-      B.set(block.subarray(row * rank, (row + 1) * rank), (row * bases + base) * rank);
+  [outer, count, inner]: readonly [number, number, number],
+  sparsity: number,
+): Float32Array {
+  if (sparsity > 0) return ternary(uniform(generator, outer * count * inner), sparsity);
+  const bound = kaimingBound(inner, Math.sqrt(5));
+  const bases = new Float32Array(outer * count * inner);
+  for (let base = 0; base < count; base++) {
+    const block = uniformBfloat16(generator, outer * inner, -bound, bound);
+    for (let row = 0; row < outer; row++) {
+      bases.set(block.subarray(row * inner, (row + 1) * inner), (row * count + base) * inner);
     }
   }
-  return { A: normalisedBfloat16(A), B: normalisedBfloat16(B) };
+  return normalisedBfloat16(bases);
 }
 
 /** -1, 0 or 1 with probabilities 1/2s, 1 - 1/s, 1/2s, divided by the standard deviation. */

@@ -1,0 +1,78 @@
+/** Graphs beside the stages of a program: how a fresh adapter begins, and how its parameters are projected. */
+import { Builder } from "../../ir/builder.ts";
+import type { Graph, Output } from "../../ir/graph.ts";
+import type { TensorItem } from "./ast.ts";
+import type { SiteOperands } from "./elaborate.ts";
+import { type BuildScope, type MethodSite, type ModelScope, Scope, siteKey } from "./scope.ts";
+import { initialValue, ownTensors, projected, projects, sharedTensors } from "./site-tensors.ts";
+
+/** The base's weight and bias at a site. */
+export type BaseOf = (builder: Builder, site: MethodSite) => Pick<SiteOperands, "weight" | "bias">;
+
+type ScopeOf = (site: MethodSite, build: BuildScope, model?: ModelScope) => Scope;
+
+/**
+ * The program that makes a fresh adapter: outputs are the initial values of trained and frozen tensors, named by key. Random ones depend
+ * on the port `seed`. `baseOf` gives what begins from the base.
+ */
+export function initialGraph(model: ModelScope, scopeOf: ScopeOf, baseOf: BaseOf): Graph {
+  const builder = new Builder("init");
+  const seed = builder.port("seed", "input", "u32", []);
+  const zero = builder.constant(0, [], "u32");
+  const whole = new Scope(model, undefined, undefined);
+  const shared = sharedTensors(whole).filter((item) => item.trained === true);
+  const outputs = shared.map((item): Output => ({ name: item.key!, node: initialValue(whole, item, seed, builder) }));
+  for (const site of model.sites) {
+    const build: BuildScope = {
+      builder,
+      get weight() {
+        return baseOf(builder, site).weight;
+      },
+      get base() {
+        return baseOf(builder, site).weight;
+      },
+      get bias() {
+        return baseOf(builder, site).bias;
+      },
+      scalars: { seed, step: zero, sampleOffset: zero },
+      tensor: (item) => initialValue(scope, item, seed, builder),
+    };
+    const scope: Scope = scopeOf(site, build, { ...model, train: false, sampling: false });
+    for (const item of ownTensors(scope)) outputs.push({ name: siteKey(site, item.key!), node: build.tensor(item) });
+  }
+  return builder.finish(outputs);
+}
+
+/** Parameters to projected parameters, named by key; undefined when nothing is projected. */
+export function projectionGraph(
+  model: ModelScope,
+  scopeOf: ScopeOf,
+  portOf: (scope: Scope, item: TensorItem, builder: Builder) => number,
+): Graph | undefined {
+  const builder = new Builder("project");
+  const none = (): never => {
+    throw new Error("a projection reads its parameter only");
+  };
+  const build: BuildScope = {
+    builder,
+    get weight() {
+      return none();
+    },
+    get base() {
+      return none();
+    },
+    get scalars() {
+      return none();
+    },
+    tensor: none,
+  };
+  const outputs = model.sites.flatMap((site): Output[] => {
+    const scope = scopeOf(site, build);
+    const items = ownTensors(scope).filter((item) => projects(scope, item));
+    return items.map((item) => ({
+      name: siteKey(site, item.key!),
+      node: projected(scope, item, portOf(scope, item, builder)),
+    }));
+  });
+  return outputs.length === 0 ? undefined : builder.finish(outputs);
+}

@@ -1,0 +1,103 @@
+/**
+ * The grammar of declared tensors in method fragments.
+ *
+ *   tensor     = ("param" | "shared" "param"? | "buffer" | "const") name "[" expression,* "]" "=" expression clause* ";"
+ *   clause     = "at" text "tied"? ("also" text)? | "save" "if" expression | "project" ("if" primary)? name "(" arguments ")" | "when" expression
+ */
+import type { Expression, Item, TensorItem, TensorRole } from "./ast.ts";
+import { ExpressionParser, missing, place, type Rule, unquoted } from "./parse-expression.ts";
+
+export abstract class TensorParser extends ExpressionParser {
+  /** Tensors seen so far in the fragment. */
+  protected tensors = 0;
+
+  protected readonly tensor: Rule<Item[]> = this.listRule("tensor", (): Item[] => {
+    const word = this.OR([
+      { ALT: () => this.CONSUME(this.t.word.param) },
+      { ALT: () => this.CONSUME(this.t.word.shared) },
+      { ALT: () => this.CONSUME(this.t.word.buffer) },
+      { ALT: () => this.CONSUME(this.t.word.const) },
+    ]);
+    const trained = this.OPTION(() => this.CONSUME2(this.t.word.param)) !== undefined;
+    const name = this.CONSUME(this.t.name);
+    const shape: Expression[] = [];
+    this.CONSUME(this.t.sign.OpenBracket);
+    this.MANY_SEP({ SEP: this.t.sign.Comma, DEF: () => shape.push(this.SUBRULE(this.expression)) });
+    this.CONSUME(this.t.sign.CloseBracket);
+    this.CONSUME(this.t.sign.Assign);
+    const value = this.SUBRULE2(this.expression);
+    let clauses: Partial<TensorItem> = {};
+    this.MANY(() => {
+      const clause = this.SUBRULE(this.clause);
+      this.ACTION(() => {
+        clauses = { ...clauses, ...clause };
+      });
+    });
+    this.CONSUME(this.t.sign.Semicolon);
+    const ordinal = this.tensors++;
+    const role = word.image as TensorRole;
+    return [
+      {
+        kind: "tensor",
+        role,
+        name: name.image,
+        shape,
+        value,
+        ordinal,
+        at: place(name),
+        ...(trained ? { trained } : {}),
+        ...clauses,
+      },
+    ];
+  });
+
+  private readonly clause: Rule<Partial<TensorItem>> = this.RULE(
+    "clause",
+    (): Partial<TensorItem> =>
+      this.OR([
+        {
+          ALT: () => {
+            this.CONSUME(this.t.word.at);
+            const key = unquoted(this.CONSUME(this.t.text));
+            const tied = this.OPTION(() => this.CONSUME(this.t.word.tied)) !== undefined;
+            const also = this.OPTION2(() => {
+              this.CONSUME(this.t.word.also);
+              return unquoted(this.CONSUME2(this.t.text));
+            });
+            return { key, ...(tied ? { tied } : {}), ...(also === undefined ? {} : { also }) };
+          },
+        },
+        {
+          ALT: () => {
+            this.CONSUME(this.t.word.save);
+            this.CONSUME(this.t.word.if);
+            return { saveIf: this.SUBRULE(this.expression) };
+          },
+        },
+        { ALT: () => ({ project: this.SUBRULE(this.projection) }) },
+        {
+          ALT: () => {
+            this.CONSUME(this.t.word.when);
+            return { when: this.SUBRULE2(this.expression) };
+          },
+        },
+      ]),
+    { recoveryValueFunc: () => ({}) },
+  );
+
+  private readonly projection: Rule<NonNullable<TensorItem["project"]>> = this.RULE(
+    "projection",
+    () => {
+      this.CONSUME(this.t.word.project);
+      const condition = this.OPTION(() => {
+        this.CONSUME(this.t.word.if);
+        return this.SUBRULE(this.primary);
+      });
+      const name = this.CONSUME(this.t.name);
+      const values = this.SUBRULE(this.argumentsInParentheses);
+      const call = this.ACTION(() => this.call({ kind: "name", name: name.image, at: place(name) }, values));
+      return condition === undefined ? { call } : { condition, call };
+    },
+    { recoveryValueFunc: () => ({ call: this.call(missing(), []) }) },
+  );
+}

@@ -1,0 +1,59 @@
+/** A matrix of few entries, by their places. */
+import type { Builder } from "../../ir/builder.ts";
+import { operatorValue } from "../dsl/value.ts";
+import type { Builtin, CallContext } from "./builtin.ts";
+
+/**
+ * For every number 0 .. count - 1 its place in `keys` i32[K] (increasing, all different), or K where it is not there. A binary search
+ * without branches: the place grows by ever smaller powers of two while the key before it is below the number.
+ */
+function placesOf(b: Builder, keys: number, count: number): number {
+  const length = b.shape(keys)[0]!;
+  const number = b.iota([count], 0);
+  const whole = (n: number): number => b.constant(n, [count], "i32");
+  const keyAt = (place: number): number => b.add("gather", [keys, b.add("minimum", [place, whole(length - 1)])]);
+  let place = whole(0);
+  for (let step = 2 ** Math.floor(Math.log2(length)); step >= 1; step /= 2) {
+    const before = b.add("add", [place, whole(step - 1)]);
+    const below = b.add("and", [b.add("lt", [before, whole(length)]), b.add("lt", [keyAt(before), number])]);
+    place = b.add("add", [place, b.add("mul", [b.cast(below, "i32"), whole(step)])]);
+  }
+  const found = b.add("and", [b.add("lt", [place, whole(length)]), b.add("eq", [keyAt(place), number])]);
+  return b.add("select", [found, place, whole(length)]);
+}
+
+/** Matrix [rows, columns] with values[k] at the flat place keys[k], zeros elsewhere. Its gradient is read at these places. */
+export function sparseMatrix(b: Builder, keys: number, values: number, rows: number, columns: number): number {
+  const end = (id: number): number => b.add("pad", [id], { low: [0], high: [1] });
+  const places = placesOf(b, keys, rows * columns);
+  // Row K of the table stands for all places without a value; nobody wants its gradient.
+  return b.reshape(b.add("gather", [end(values), places, end(keys)]), [rows, columns]);
+}
+
+function checkedKeys(context: CallContext, keys: number, values: number): void {
+  const b = context.builder();
+  const [[count], shape] = [b.shape(values), b.shape(keys)];
+  const fits = b.tensorType(keys).dtype === "i32" && shape.at(-1) === count && b.shape(values).length === 1;
+  if (!fits) throw context.fail("Places and values do not go together.", `i32[${count}]`, `[${shape.join(", ")}]`);
+}
+
+export const sparseBuiltins: readonly Builtin[] = [
+  {
+    name: "sparse",
+    parameters: [
+      { name: "indices", kind: "tensor" },
+      { name: "values", kind: "tensor" },
+    ],
+    doc: "The operator of the site's size with values[k] in row indices[0, k] and column indices[1, k]; the entries in row-major order, all different.",
+    call: (context, args) => {
+      const b = context.builder();
+      const [indices, values] = [args.node("indices"), args.node("values")];
+      checkedKeys(context, indices, values);
+      const count = b.shape(values)[0]!;
+      const row = (at: number): number => b.reshape(b.slice(indices, [at, 0], [at + 1, count]), [count]);
+      const starts = b.add("mul", [row(0), b.constant(context.in, [count], "i32")]);
+      const keys = b.add("add", [starts, row(1)]);
+      return operatorValue(b.dense(sparseMatrix(b, keys, values, context.out, context.in)));
+    },
+  },
+];
