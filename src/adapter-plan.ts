@@ -93,6 +93,7 @@ export class PlannedAdapter {
   /** Sites of one module are applied one after the other, each to the running weight. */
   attachment(elaboration: Elaboration): Attachment {
     const sites = new Map<string, SiteAdapter>();
+    const [own, tied] = [new Set<string>(), new Map<string, string>()];
     const put = (path: string, adapter: SiteAdapter): void => {
       const before = sites.get(path);
       sites.set(path, before === undefined ? adapter : inTurn(before, adapter));
@@ -100,11 +101,16 @@ export class PlannedAdapter {
     for (const { module, index } of this.resolved.sites) {
       const adapter: SiteAdapter = (builder, operands) => elaboration.site(index, builder, operands);
       put(module.path, adapter);
-      const tied = elaboration.followsTie(index) ? this.tiedTo(module) : undefined;
-      if (tied !== undefined) put(tied.path, transposed(adapter));
+      const other = this.tiedTo(module);
+      if (other === undefined || !elaboration.followsTie(index)) own.add(module.path);
+      else {
+        put(other.path, transposed(adapter));
+        tied.set(other.path, module.path);
+      }
     }
+    const follows = new Map([...tied].filter((ends) => !ends.some((path) => own.has(path))));
     const trained = this.resolved.trainedBase.map(({ name, keys }): [string, string] => [name, keys[0]!]);
-    return { sites, trained: new Map(trained) };
+    return { sites, trained: new Map(trained), follows };
   }
 
   /** The plan; `elaboration` must have built all its sites, so that its tables are complete. */

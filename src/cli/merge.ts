@@ -1,10 +1,11 @@
 /** `webpeft merge`: a plain model folder with the adapter merged in, and the proof that it computes the same. */
 import { compile } from "../compile.ts";
+import { DiagnosticSink } from "../ir/diagnostics.ts";
 import { loadModel } from "../runtime/files/model.ts";
 import { prepareOutput } from "../runtime/files/output.ts";
 import { saveModel } from "../runtime/files/save-model.ts";
 import { compileSources, defaultLength, readSources, type SourceOptions, startProgram } from "./common.ts";
-import { emit, say } from "./output.ts";
+import { emit, say, warn } from "./output.ts";
 
 interface MergeOptions extends SourceOptions {
   readonly out: string;
@@ -26,7 +27,10 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   const session = await startProgram(program, sources, options);
   const batch = fixedBatch(length, program.model.defaults.vocabulary);
   const { logits } = await session.forward(batch);
-  await saveModel(await session.merge(), options.out, { overwrite });
+  const sink = new DiagnosticSink(options.strict ?? false);
+  const model = await session.merge(sink);
+  warn(sink.diagnostics);
+  await saveModel(model, options.out, { overwrite });
   session.dispose();
   const merged = await compile(await loadModel(options.out), null, { mode: "infer", batch: 1, length });
   const plain = await merged.start({ device: options.device });

@@ -19,6 +19,8 @@ export interface Attachment {
    * trained copy. By module and not by file key, because tied modules share a key and may train apart.
    */
   readonly trained: ReadonlyMap<string, string>;
+  /** Layers that change exactly as the embedding does whose table they share: path of the layer -> path of the embedding. */
+  readonly follows?: ReadonlyMap<string, string>;
 }
 
 export function scalarPorts(builder: Builder): SiteOperands["scalars"] {

@@ -14,47 +14,64 @@ export function storedShape({ kind, layout, in: width, out }: ModuleInfo): reado
   return kind === "embedding" || layout === "conv1d" ? [width!, out!] : [out!, width!];
 }
 
-/** The tensors of a module as f32, from the ports of its file; a bias that trains is a parameter. */
+/** The tensors of a module as f32, from the ports of its file; those that train as a whole are parameters. */
 export function storedTensors(
   builder: Builder,
   module: ModuleInfo,
   weightType: (key: string) => DType,
   trained: Attachment["trained"] = new Map(),
 ): SiteTensors {
-  const read = (key: string, shape: readonly number[]): number =>
-    builder.cast(builder.port(key, "weight", weightType(key), shape), "f32");
-  const stored = read(module.weight!, storedShape(module));
-  const weight = module.layout === "conv1d" ? builder.transpose(stored, [1, 0]) : stored;
-  if (module.bias === undefined) return { weight };
-  const copy = trained.get(`${module.path}.bias`);
-  return {
-    weight,
-    bias: copy === undefined ? read(module.bias, [module.out!]) : builder.port(copy, "param", "f32", [module.out!]),
+  const read = (name: "weight" | "bias", shape: readonly number[]): number => {
+    const copy = trained.get(`${module.path}.${name}`);
+    if (copy !== undefined) return builder.port(copy, "param", "f32", shape);
+    const key = module[name]!;
+    return builder.cast(builder.port(key, "weight", weightType(key), shape), "f32");
   };
+  const stored = read("weight", storedShape(module));
+  const weight = module.layout === "conv1d" ? builder.transpose(stored, [1, 0]) : stored;
+  return module.bias === undefined ? { weight } : { weight, bias: read("bias", [module.out!]) };
 }
 
-/** An adapted weight as the file stores it. */
+/** A site's weight as the file stores it. */
 function fileWeight(builder: Builder, module: ModuleInfo, weight: number): number {
   if (module.kind === "norm") return weight;
   const matrix = builder.add("op.to_dense", [weight]);
   return module.kind === "embedding" || module.layout === "conv1d" ? builder.transpose(matrix, [1, 0]) : matrix;
 }
 
+/** What a merge does to the weight of a module: nothing, a new tensor under the file's key, or one of its own because a tie is broken. */
+function weightName(module: ModuleInfo, modules: readonly ModuleInfo[], attachment: Attachment): string | undefined {
+  const { sites, trained, follows } = attachment;
+  const copyOf = ({ path }: ModuleInfo): string | undefined => trained.get(`${path}.weight`);
+  const changes = (end: ModuleInfo): boolean => sites.has(end.path) || copyOf(end) !== undefined;
+  const first = modules.find(({ weight }) => weight === module.weight)!;
+  if (first === module) return changes(module) ? module.weight : undefined;
+  const alike = follows?.get(module.path) === first.path || (!sites.has(module.path) && !sites.has(first.path));
+  return alike && copyOf(module) === copyOf(first) ? undefined : `${module.path}.weight`;
+}
+
+/**
+ * One output per base tensor that differs in the merged model. Where the ends of a tie differ, the second has an output of its own, named
+ * by its path.
+ */
 export function mergeGraph(
   modules: readonly ModuleInfo[],
   attachment: Attachment,
   weightType: (key: string) => DType,
 ): Graph {
+  const { sites, trained } = attachment;
   const builder = new Builder("merge");
   const outputs: Output[] = [];
   for (const module of modules) {
-    const adapter = attachment.sites.get(module.path);
-    if (adapter === undefined) continue;
+    if (module.weight === undefined) continue;
+    const name = weightName(module, modules, attachment);
     builder.within({ scope: module.path }, () => {
-      const tensors = storedTensors(builder, module, weightType, attachment.trained);
+      const tensors = storedTensors(builder, module, weightType, trained);
+      const adapter = sites.get(module.path);
       const { weight, bias } = adaptedSite(builder, module.kind as SiteKind, tensors, adapter, module.path);
-      outputs.push({ name: module.weight!, node: fileWeight(builder, module, weight) });
-      if (bias !== undefined && bias !== tensors.bias && module.bias !== undefined)
+      if (name !== undefined) outputs.push({ name, node: fileWeight(builder, module, weight) });
+      const biasChanges = bias !== tensors.bias || trained.has(`${module.path}.bias`);
+      if (module.bias !== undefined && bias !== undefined && biasChanges)
         outputs.push({ name: module.bias, node: bias });
     });
   }

@@ -2,22 +2,27 @@
  * Merging, tensor by tensor: each merged weight is one small program made of its part of the merge stage, so that memory holds one weight at
  * a time. Computed in f32, rounded once to the base's dtype.
  */
-import { WebpeftError } from "../ir/diagnostics.ts";
+import { type DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { compact, type Graph, portName, ports } from "../ir/graph.ts";
 import { sizeOf, type TensorType } from "../ir/types.ts";
+import type { ModuleInfo } from "../models/model.ts";
 import type { CompiledProgram } from "../program.ts";
 import type { Executor, PortSource } from "./executor.ts";
 import type { Model } from "./files/model.ts";
 import type { AdapterValues } from "./initial.ts";
 import { fromFloat32, type HostTensor } from "./tensor.ts";
 
-/** Keys of the base tensors that merging changes: adapted weights and biases, and trained copies. */
-export function mergedKeys(program: CompiledProgram): string[] {
-  const { merge } = program;
-  const copies = (program.adapter?.tensors ?? []).flatMap((tensor) =>
-    tensor.copyOf === undefined ? [] : [tensor.copyOf],
-  );
-  return [...new Set([...(merge?.outputs.map((output) => output.name) ?? []), ...copies])];
+/** Keys of the base tensors that merging changes or adds; without an adapter those that train themselves. */
+export function mergedKeys({ merge, adapter }: CompiledProgram): string[] {
+  if (merge !== undefined) return merge.outputs.map((output) => output.name);
+  return (adapter?.tensors ?? []).flatMap((tensor) => (tensor.copyOf === undefined ? [] : [tensor.copyOf]));
+}
+
+/** Layers that shared their weight and no longer do, by the key that the weight gets: the layer's path. */
+function untied({ model, merge }: CompiledProgram): ReadonlyMap<string, ModuleInfo> {
+  const names = new Set(merge?.outputs.map((output) => output.name));
+  const layers = model.modules.filter(({ path, weight }) => `${path}.weight` !== weight && names.has(`${path}.weight`));
+  return new Map(layers.map((module) => [`${module.path}.weight`, module]));
 }
 
 /** The part of the merge graph that makes one tensor. */
@@ -55,7 +60,7 @@ export async function mergedTensor(
   values: AdapterValues,
   key: string,
 ): Promise<HostTensor> {
-  const { dtype, shape } = model.weights.info(key)!;
+  const { dtype, shape } = model.weights.info(untied(program).get(key)?.weight ?? key)!;
   return fromFloat32(await mergedNumbers(program, model, executor, values, key), dtype, shape);
 }
 
@@ -84,14 +89,35 @@ async function computed(
   }
 }
 
-/** A model whose adapted weights are merged when they are read; nothing is copied before. */
-export function mergedModel(program: CompiledProgram, model: Model, executor: Executor, values: AdapterValues): Model {
+/**
+ * A model whose adapted weights are merged when they are read; nothing is copied before. A tie whose ends differ now is given up: the second
+ * end has a tensor of its own, and the config says so.
+ */
+export function mergedModel(
+  program: CompiledProgram,
+  model: Model,
+  executor: Executor,
+  values: AdapterValues,
+  sink: DiagnosticSink,
+): Model {
   const merged = new Set(mergedKeys(program));
+  const apart = untied(program);
+  if (apart.size > 0) warnUntied([...apart.keys()], sink);
+  const { weights } = model;
   return {
     ...model,
+    config: apart.size === 0 ? model.config : { ...model.config, tie_word_embeddings: false },
     weights: {
-      ...model.weights,
-      read: (key) => (merged.has(key) ? mergedTensor(program, model, executor, values, key) : model.weights.read(key)),
+      keys: () => [...new Set([...weights.keys(), ...apart.keys()])],
+      info: (key) => weights.info(apart.get(key)?.weight ?? key),
+      read: (key) => (merged.has(key) ? mergedTensor(program, model, executor, values, key) : weights.read(key)),
     },
   };
+}
+
+function warnUntied(keys: readonly string[], sink: DiagnosticSink): void {
+  sink.warn("MERGE-UNTIED", {
+    message: `the adapter changes one end of a tied weight alone: the merged model gets ${keys.join(", ")} and is no longer tied`,
+    where: "tie_word_embeddings",
+  });
 }

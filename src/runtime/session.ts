@@ -2,7 +2,7 @@
  * A session: a program with its weights on a device. Training steps, evaluation, merging and saving work on its parameters; everything it
  * allocated is freed by `dispose`.
  */
-import { WebpeftError } from "../ir/diagnostics.ts";
+import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { countLabels } from "../models/head.ts";
 import { biasCorrections, statusFields } from "../passes/optimizer.ts";
 import type { CompiledProgram, StageName } from "../program.ts";
@@ -239,10 +239,10 @@ export class Session {
     return savedTensors(this.program.adapter!, await this.parameters(), this.parts.values);
   }
 
-  /** The base model with this adapter merged in; its tensors are computed when they are read. */
-  async merge(): Promise<Model> {
+  /** The base model with this adapter merged in; its tensors are computed when they are read. `sink` is warned of ties that it breaks. */
+  async merge(sink = new DiagnosticSink()): Promise<Model> {
     const values = { ...this.parts.values, params: await this.parameters() };
-    return mergedModel(this.program, this.parts.model, await this.parts.mergeExecutor(), values);
+    return mergedModel(this.program, this.parts.model, await this.parts.mergeExecutor(), values, sink);
   }
 
   /** Everything that a run needs to go on bit for bit, beside its data. */
