@@ -42,6 +42,8 @@ export interface CompileOptions {
   readonly mask?: boolean;
   /** The adapter's tensors come from a file. */
   readonly loaded?: boolean;
+  /** Fold the adapter into weights where that costs less; true unless given. False is for comparing with merged weights. */
+  readonly fold?: boolean;
   /** Train every tensor of the base model; the config must be null. */
   readonly full?: boolean;
 }
@@ -199,7 +201,9 @@ class Compilation {
     const graphs: Graph[] = [];
     const lower = (name: StageName, attachment: Attachment, gradients: boolean): void => {
       names.push(name);
-      graphs.push(lowerModelStage(this.manager, name, this.built.graph, attachment, { gradients }));
+      graphs.push(
+        lowerModelStage(this.manager, name, this.built.graph, attachment, { gradients, fold: this.options.fold }),
+      );
     };
     if (this.mode === "train" && parts.micro !== undefined) lower("micro", parts.micro, true);
     if (this.mode !== "merge") lower("forward", parts.forward, false);

@@ -1,9 +1,11 @@
 /** `webpeft merge`: a plain model folder with the adapter merged in, and the proof that it computes the same. */
 import { compile } from "../compile.ts";
 import { DiagnosticSink } from "../ir/diagnostics.ts";
-import { loadModel } from "../runtime/files/model.ts";
+import type { Program } from "../program-object.ts";
+import { loadModel, type Model } from "../runtime/files/model.ts";
 import { prepareOutput } from "../runtime/files/output.ts";
 import { saveModel } from "../runtime/files/save-model.ts";
+import type { DeviceName } from "../runtime/start.ts";
 import { compileSources, defaultLength, readSources, type SourceOptions, startProgram } from "./common.ts";
 import { emit, say, warn } from "./output.ts";
 
@@ -12,9 +14,31 @@ interface MergeOptions extends SourceOptions {
   readonly overwrite?: boolean;
 }
 
-/** A fixed batch of token ids. */
-function fixedBatch(length: number, vocabulary: number): { input_ids: Int32Array } {
-  return { input_ids: Int32Array.from({ length }, (_unused, i) => (i * 7919 + 13) % vocabulary) };
+/** A fixed batch of one row of token ids. */
+export function fixedBatch({ length, model }: Program): { input_ids: Int32Array } {
+  return { input_ids: Int32Array.from({ length }, (_unused, i) => (i * 7919 + 13) % model.defaults.vocabulary) };
+}
+
+export interface LogitGap {
+  /** The largest difference of any logit, and the largest logit. */
+  readonly gap: number;
+  readonly scale: number;
+}
+
+/** How far the logits of a merged model are from those of the adapted one, on the batch that gave them. */
+export async function logitGap(
+  adapted: Float32Array,
+  merged: Model,
+  length: number,
+  device: DeviceName,
+): Promise<LogitGap> {
+  const program = await compile(merged, null, { mode: "infer", batch: 1, length });
+  const session = await program.start({ device });
+  const { logits } = await session.forward(fixedBatch(program));
+  session.dispose();
+  const largest = (value: (x: number, i: number) => number): number =>
+    adapted.reduce((most, x, i) => Math.max(most, Math.abs(value(x, i))), 0);
+  return { gap: largest((x, i) => x - logits[i]!), scale: largest((x) => x) };
 }
 
 export async function run(raw: Record<string, unknown>): Promise<number | undefined> {
@@ -23,21 +47,16 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   await prepareOutput(options.out, { overwrite });
   const sources = await readSources(options);
   const length = Math.min(32, defaultLength(sources.model));
-  const program = await compileSources(sources, options, { mode: "infer", batch: 1, length });
+  // Nothing folded: a folded program does what merging does, and would agree with it whatever both compute.
+  const program = await compileSources(sources, options, { mode: "infer", batch: 1, length, fold: false });
   const session = await startProgram(program, sources, options);
-  const batch = fixedBatch(length, program.model.defaults.vocabulary);
-  const { logits } = await session.forward(batch);
+  const { logits } = await session.forward(fixedBatch(program));
   const sink = new DiagnosticSink(options.strict ?? false);
   const model = await session.merge(sink);
   warn(sink.diagnostics);
   await saveModel(model, options.out, { overwrite });
   session.dispose();
-  const merged = await compile(await loadModel(options.out), null, { mode: "infer", batch: 1, length });
-  const plain = await merged.start({ device: options.device });
-  const again = (await plain.forward(batch)).logits;
-  plain.dispose();
-  const gap = logits.reduce((largest, x, i) => Math.max(largest, Math.abs(x - again[i]!)), 0);
-  const scale = logits.reduce((largest, x) => Math.max(largest, Math.abs(x)), 0);
+  const { gap, scale } = await logitGap(logits, await loadModel(options.out), length, options.device);
   say(
     options,
     `${options.out}: largest logit gap between merged and unmerged ${gap.toExponential(2)}, of logits up to ${scale.toFixed(2)}`,

@@ -2,6 +2,9 @@
  * Algebra on operators: named rules that bring an adapted weight to a normal form: flat sums and products, transposes at the leaves,
  * scalars as far as possible where the vectors are shortest, adjacent diagonals and blocks merged, terms that cancel removed.
  */
+import { sameShape } from "../ir/types.ts";
+import { transposeRules, undoing } from "./algebra-transpose.ts";
+import { list } from "./candidate.ts";
 import { constantMultiple, scalarConstant } from "./operator-view.ts";
 import type { Candidate, Rewriter, Rule } from "./rewrite.ts";
 
@@ -28,93 +31,7 @@ function mergeAdjacent(
 }
 
 export const algebraRules: readonly Rule[] = [
-  {
-    name: "transpose-of-transpose",
-    ops: ["op.transpose"],
-    doc: "A.T.T -> A",
-    rewrite: (c, r) => (inputOf(r, c).op === "op.transpose" ? inputOf(r, c).inputs[0] : undefined),
-  },
-  {
-    name: "transpose-of-product",
-    ops: ["op.transpose"],
-    doc: "(A B).T -> B.T A.T",
-    rewrite: (c, r) => {
-      const node = inputOf(r, c);
-      if (node.op !== "op.compose") return undefined;
-      return r.add(
-        "op.compose",
-        [...node.inputs].reverse().map((i) => r.add("op.transpose", [i])),
-      );
-    },
-  },
-  {
-    name: "transpose-of-sum",
-    ops: ["op.transpose"],
-    doc: "(A + B).T -> A.T + B.T",
-    rewrite: (c, r) => {
-      const node = inputOf(r, c);
-      return node.op === "op.add"
-        ? r.add(
-            "op.add",
-            node.inputs.map((i) => r.add("op.transpose", [i])),
-          )
-        : undefined;
-    },
-  },
-  {
-    name: "transpose-of-scale",
-    ops: ["op.transpose"],
-    doc: "(s A).T -> s A.T",
-    rewrite: (c, r) => {
-      const node = inputOf(r, c);
-      return node.op === "op.scale"
-        ? r.add("op.scale", [r.add("op.transpose", [node.inputs[0]!]), node.inputs[1]!])
-        : undefined;
-    },
-  },
-  {
-    name: "transpose-of-pair",
-    ops: ["op.transpose"],
-    doc: "(A .* B).T -> A.T .* B.T; kron(A, B).T -> kron(A.T, B.T)",
-    rewrite: (c, r) => {
-      const node = inputOf(r, c);
-      if (node.op !== "op.hadamard" && node.op !== "op.kron") return undefined;
-      return r.add(
-        node.op,
-        node.inputs.map((i) => r.add("op.transpose", [i])),
-      );
-    },
-  },
-  {
-    name: "transpose-of-symmetric",
-    ops: ["op.transpose"],
-    doc: "diag(d).T -> diag(d); I.T -> I; dropout.T -> dropout",
-    rewrite: (c, r) => (["op.diag", "op.identity", "op.dropout"].includes(inputOf(r, c).op) ? c.inputs[0] : undefined),
-  },
-  {
-    name: "transpose-of-blocks",
-    ops: ["op.transpose"],
-    doc: "blockdiag(T).T -> blockdiag(T transposed per block)",
-    rewrite: (c, r) => {
-      const node = inputOf(r, c);
-      return node.op === "op.blockdiag" ? r.add("op.blockdiag", [r.transpose(node.inputs[0]!, [0, 2, 1])]) : undefined;
-    },
-  },
-  {
-    name: "transpose-of-shuffle",
-    ops: ["op.transpose"],
-    doc: "shuffle.T -> the inverse shuffle",
-    rewrite: (c, r) => {
-      const { op, attributes } = inputOf(r, c);
-      if (op !== "op.shuffle") return undefined;
-      const shape = attributes.shape as readonly number[];
-      const permutation = attributes.permutation as readonly number[];
-      return r.add("op.shuffle", [], {
-        shape: permutation.map((axis) => shape[axis]!),
-        permutation: permutation.map((_axis, i) => permutation.indexOf(i)),
-      });
-    },
-  },
+  ...transposeRules,
   {
     name: "identity-shuffle",
     ops: ["op.shuffle"],
@@ -189,8 +106,12 @@ export const algebraRules: readonly Rule[] = [
     doc: "P P.T -> I for shuffles",
     rewrite: (c, r) =>
       mergeAdjacent(c, r, (a, b) => {
-        if (r.node(a).op !== "op.shuffle" || r.node(b).op !== "op.shuffle") return undefined;
-        return r.add("op.transpose", [a]) === b ? r.add("op.identity", [], { size: r.operator(a).out }) : undefined;
+        const [x, y] = [r.node(a), r.node(b)];
+        if (x.op !== "op.shuffle" || y.op !== "op.shuffle") return undefined;
+        const { shape, permutation } = undoing(x.attributes);
+        const cancel =
+          sameShape(shape, list(y.attributes.shape)) && sameShape(permutation, list(y.attributes.permutation));
+        return cancel ? r.add("op.identity", [], { size: r.operator(a).out }) : undefined;
       }),
   },
   {
@@ -287,12 +208,5 @@ export const algebraRules: readonly Rule[] = [
     ops: ["op.to_dense"],
     doc: "to_dense(dense(M)) -> M",
     rewrite: (c, r) => (inputOf(r, c).op === "op.dense" ? inputOf(r, c).inputs[0] : undefined),
-  },
-  {
-    name: "transpose-of-dense",
-    ops: ["op.transpose"],
-    doc: "dense(M).T -> dense(M transposed)",
-    rewrite: (c, r) =>
-      inputOf(r, c).op === "op.dense" ? r.dense(r.transpose(inputOf(r, c).inputs[0]!, [1, 0])) : undefined,
   },
 ];

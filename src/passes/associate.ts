@@ -27,11 +27,23 @@ function trainedIn(builder: Builder): (id: number) => boolean {
   return trained;
 }
 
-export function associate(graph: Graph, options: { readonly train: boolean }): AssociateResult {
+export interface AssociateOptions {
+  /** With gradients: costs count backward work too. */
+  readonly train: boolean;
+  /** Whether adapters may be folded into weights where that costs less; true unless given. */
+  readonly fold?: boolean | undefined;
+}
+
+/**
+ * Lowers every well-formed operator-level graph without sites, in the normal form of the algebra or not. An operator that differs from
+ * token to token (dropout) has no matrix: it may be applied, but neither `op.to_dense` nor `op.row_norm` of it is well-formed.
+ */
+export function associate(graph: Graph, options: AssociateOptions): AssociateResult {
   const notes: CostNote[] = [];
   const builder = new Builder(graph.name);
   const lowering = new OperatorLowering(builder, {
     train: options.train,
+    fold: options.fold ?? true,
     trained: trainedIn(builder),
     note: (note) => notes.push(note),
   });

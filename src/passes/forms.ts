@@ -218,7 +218,8 @@ export const forms: readonly FormRecord[] = [
     op: "op.dropout",
     apply: (b, node, x) => b.mul(x, dropoutMask(b, node, b.shape(x))),
     applyTransposed: (b, node, x) => b.mul(x, dropoutMask(b, node, b.shape(x))),
-    dense: () => {
+    dense: (b, node) => {
+      if (node.attributes.p === 0) return identityMatrix(b, node.attributes.size as number);
       throw new Error("dropout varies over tokens and has no matrix");
     },
     flops: (_b, node) => 100 * (node.attributes.size as number),

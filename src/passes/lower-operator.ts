@@ -4,7 +4,7 @@
  */
 import type { Builder } from "../ir/builder.ts";
 import type { Node } from "../ir/graph.ts";
-import { formRecord } from "./forms.ts";
+import { formRecord, hasForm } from "./forms.ts";
 import { type CostOptions, type Cut, OperatorCost } from "./operator-cost.ts";
 
 /** A decision and what it was made from; shown by the inspector. */
@@ -44,7 +44,7 @@ export class OperatorLowering {
       case "op.compose":
         return this.applyProduct(node.inputs, x);
       case "op.transpose":
-        return formRecord(this.node(node.inputs[0]!).op).applyTransposed(this.builder, this.node(node.inputs[0]!), x);
+        return this.applyTransposed(node.inputs[0]!, x);
       case "op.hadamard":
         return this.applyHadamard(id, x);
       case "op.kron":
@@ -52,6 +52,14 @@ export class OperatorLowering {
       default:
         return formRecord(node.op).apply(this.builder, node, x);
     }
+  }
+
+  /** y[..., in] = x[..., out] through the transposed operator; before the algebra it may stand anywhere, not only at a leaf. */
+  private applyTransposed(id: number, x: number): number {
+    const node = this.node(id);
+    return hasForm(node.op)
+      ? formRecord(node.op).applyTransposed(this.builder, node, x)
+      : this.apply(this.transposed(id), x);
   }
 
   private applyProduct(factors: readonly number[], x: number): number {
@@ -92,7 +100,7 @@ export class OperatorLowering {
   private applyHadamard(id: number, x: number): number {
     const vectors = this.vectors(x);
     const lowRank = this.cost.lowRankHadamard(id, vectors);
-    if (lowRank === undefined || this.cost.folded(id, vectors) <= lowRank.cost)
+    if (lowRank === undefined || (this.options.fold && this.cost.folded(id, vectors) <= lowRank.cost))
       return this.apply(this.builder.dense(this.dense([id])), x);
     const [first, second] = lowRank.halves;
     const right = pairs(this.builder, this.dense(first.right), this.dense(second.right), 0);
@@ -190,7 +198,7 @@ export class OperatorLowering {
     const vectors = this.vectors(x);
     const activation = this.cost.apply(id, vectors);
     const weightSide = this.cost.folded(id, vectors);
-    const folds = weightSide < activation;
+    const folds = this.options.fold && weightSide < activation;
     this.options.note({
       scope,
       decision: folds ? "weight" : "activation",
@@ -230,7 +238,8 @@ export class OperatorLowering {
     const [first, ...rest] = rows;
     const chain = [...tail, ...[...rest].reverse().map((f) => this.transposed(f))];
     // rows of A = first rest; first's rows times (rest tail.T) are applied as vectors through tail rest.T
-    const applied = this.apply(this.builder.add("op.compose", chain), this.dense([first!]));
+    const rowsOfFirst = this.dense([first!]);
+    const applied = chain.length === 0 ? rowsOfFirst : this.apply(this.builder.add("op.compose", chain), rowsOfFirst);
     return this.builder.sum(this.builder.mul(applied, this.dense([head])), [1]);
   }
 }

@@ -11,6 +11,8 @@ export interface CostOptions {
   readonly train: boolean;
   /** True for nodes that depend on a parameter. */
   readonly trained: (id: number) => boolean;
+  /** False runs every product factor by factor: no two of them, and no sum, become a matrix before they are applied. */
+  readonly fold: boolean;
 }
 
 /** A product cut into runs of adjacent factors; a run of several is collapsed into one matrix before it is applied. */
@@ -94,17 +96,16 @@ export class OperatorCost {
         return this.dense(node.inputs[0]!) + this.size(id);
       case "op.compose":
         return this.product(node.inputs);
-      case "op.dropout":
-        return Number.POSITIVE_INFINITY;
       default:
-        return this.size(id);
+        return this.varies(id) ? Number.POSITIVE_INFINITY : this.size(id);
     }
   }
 
   /** Whether the operator differs from token to token: it has no matrix, and nothing that holds it may be folded. */
   private varies(id: number): boolean {
     const node = this.node(id);
-    return node.op === "op.dropout" || (node.type.kind === "operator" && node.inputs.some((i) => this.varies(i)));
+    if (node.op === "op.dropout") return node.attributes.p !== 0;
+    return node.type.kind === "operator" && node.inputs.some((i) => this.varies(i));
   }
 
   /** Flops of the matrix of a product: one factor dense, the others applied to it from their side. */
@@ -125,17 +126,21 @@ export class OperatorCost {
 
   /**
    * The cheapest way to run a product over `vectors` vectors: factors in sequence, where adjacent ones may be collapsed into a matrix
-   * first. All ways to cut the product into runs are compared; the list is short.
+   * first. The best cut of the first n factors is the best last run behind a best cut; of equal ones the one with more runs.
    */
   cut(factors: readonly number[], vectors: number): Cut {
-    const all = (1 << (factors.length - 1)) - 1;
-    let best: Cut = { runs: factors.map((f) => [f]), cost: Number.POSITIVE_INFINITY };
-    for (let cuts = all; cuts >= 0; cuts--) {
-      const runs = runsOf(factors, cuts);
-      const cost = runs.reduce((sum, run) => sum + this.run(run, vectors), 0);
-      if (cost < best.cost) best = { runs, cost };
+    const best: Cut[] = [{ runs: [], cost: 0 }];
+    for (let end = 1; end <= factors.length; end++) {
+      const first = this.options.fold ? 0 : end - 1;
+      let found: Cut = { runs: [], cost: Number.POSITIVE_INFINITY };
+      for (let start = end - 1; start >= first; start--) {
+        const run = factors.slice(start, end);
+        const cost = best[start]!.cost + this.run(run, vectors);
+        if (cost < found.cost || start === end - 1) found = { runs: [...best[start]!.runs, run], cost };
+      }
+      best.push(found);
     }
-    return best;
+    return best.at(-1)!;
   }
 
   private run(run: readonly number[], vectors: number): number {
@@ -182,7 +187,7 @@ export class OperatorCost {
 
   private halves(id: number): Halves | undefined {
     const { op, inputs } = this.node(id);
-    if (op !== "op.compose") return undefined;
+    if (op !== "op.compose" || inputs.length < 2) return undefined;
     const widths = inputs.slice(0, -1).map((factor) => this.builder.operator(factor).in);
     const rank = Math.min(...widths);
     const at = widths.indexOf(rank) + 1;
@@ -197,14 +202,4 @@ export class OperatorCost {
     const firstFirst = this.apply(a, vectors * second.in) + this.apply(b, vectors * first.out);
     return { secondFirst: secondFirst <= firstFirst, cost: Math.min(secondFirst, firstFirst) };
   }
-}
-
-/** The factors in runs: bit i of `cuts` says whether they are cut behind factor i. */
-function runsOf(factors: readonly number[], cuts: number): number[][] {
-  const runs: number[][] = [[factors[0]!]];
-  for (let i = 1; i < factors.length; i++) {
-    if (cuts & (1 << (i - 1))) runs.push([factors[i]!]);
-    else runs.at(-1)!.push(factors[i]!);
-  }
-  return runs;
 }

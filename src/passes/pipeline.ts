@@ -16,6 +16,8 @@ import { simplifyRules } from "./simplify.ts";
 export interface StageOptions {
   /** Costs count backward work too, and gradients are added for every param port. */
   readonly gradients: boolean;
+  /** Whether adapters may be folded into weights where that costs less; true unless given. */
+  readonly fold?: boolean | undefined;
   /** Parameters are replaced by these projections of them (evaluation and merging; training projects in place). */
   readonly projection?: Graph | undefined;
 }
@@ -39,7 +41,7 @@ export function lowerOperatorStage(manager: PassManager, stage: string, options:
   if (projection !== undefined)
     manager.run("project", stage, (graph) => ({ graph: substitutePorts(graph, projection) }));
   manager.run("algebra", stage, (graph) => rewrite(graph, algebraRules));
-  manager.run("associate", stage, (graph) => associate(graph, { train: options.gradients }));
+  manager.run("associate", stage, (graph) => associate(graph, { train: options.gradients, fold: options.fold }));
   if (options.gradients) manager.run("differentiate", stage, (graph) => ({ graph: differentiate(graph) }));
   return manager.run("simplify", stage, (graph) => rewrite(graph, simplifyRules));
 }

@@ -18,12 +18,13 @@ export interface Finished {
 
 export function webpeft(
   args: readonly string[],
-  options: { readonly cwd?: string; readonly shell?: string } = {},
+  options: { readonly cwd?: string; readonly shell?: string; readonly command?: string } = {},
 ): Finished {
+  const words = [options.command ?? command, ...args];
   const [file, all] =
     options.shell === undefined
-      ? [process.execPath, [command, ...args]]
-      : ["bash", ["-c", options.shell, "-", process.execPath, command, ...args]];
+      ? [process.execPath, words]
+      : ["bash", ["-c", options.shell, "-", process.execPath, ...words]];
   const { status, stdout, stderr } = spawnSync(file, all, { encoding: "utf8", cwd: options.cwd, timeout: 100_000 });
   return { code: status, stdout, stderr };
 }

@@ -97,6 +97,8 @@ export function evaluateOperators(graph: Graph, data: Readonly<Record<string, Nu
     else if (node.op === "port") values.set(id, { shape: type.shape, data: Float64Array.from(data[portName(node)]!) });
     else if (node.op === "op.apply") values.set(id, { shape: type.shape, data: applied(own[0]!, tensors[0]!) });
     else if (node.op === "op.to_dense") values.set(id, { shape: type.shape, data: Float64Array.from(own[0]!.flat()) });
+    else if (node.op === "op.row_norm")
+      values.set(id, { shape: type.shape, data: Float64Array.from(own[0]!.map((row) => Math.hypot(...row))) });
     else values.set(id, opRecord(node.op).eval!(tensors, node.attributes, type));
   });
   return Object.fromEntries(graph.outputs.map(({ name, node }) => [name, values.get(node)!]));

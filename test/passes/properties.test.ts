@@ -1,24 +1,27 @@
 /** Properties of passes on random graphs: rules keep numbers, derivatives are slopes. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { Builder } from "../../src/ir/builder.ts";
 import { evaluate } from "../../src/ir/evaluate.ts";
 import { type Graph, type Node, portName, portRole } from "../../src/ir/graph.ts";
+import type { Value } from "../../src/ir/op-record.ts";
 import { verify } from "../../src/ir/verify.ts";
 import { algebraRules } from "../../src/passes/algebra.ts";
-import { associate } from "../../src/passes/associate.ts";
+import { type AssociateOptions, associate } from "../../src/passes/associate.ts";
 import { differentiate } from "../../src/passes/differentiate.ts";
 import { type Rule, rewrite } from "../../src/passes/rewrite.ts";
 import { simplifyRules } from "../../src/passes/simplify.ts";
 import { evaluateOperators } from "./dense-oracle.ts";
 import { numericDifference, portData } from "./files.ts";
-import { operatorGraph, tensorGraph } from "./random-graphs.ts";
+import { operator, operatorGraph, tensorGraph } from "./random-graphs.ts";
+import { algebraPatterns, simplifyPatterns } from "./rule-patterns.ts";
 
 const suites = [
-  { name: "algebra", rules: algebraRules, level: "operator", graphs: operatorGraph },
-  { name: "simplify", rules: simplifyRules, level: "tensor", graphs: tensorGraph },
+  { name: "algebra", rules: algebraRules, level: "operator", graphs: operatorGraph, patterns: algebraPatterns },
+  { name: "simplify", rules: simplifyRules, level: "tensor", graphs: tensorGraph, patterns: simplifyPatterns },
 ] as const;
 
-describe.each(suites)("$name on random graphs", ({ rules, level, graphs }) => {
+describe.each(suites)("$name on random graphs", ({ rules, level, graphs, patterns }) => {
   it("keeps numbers, is sound, and every rule takes part", () => {
     const hit = new Set<string>();
     fc.assert(
@@ -33,38 +36,82 @@ describe.each(suites)("$name on random graphs", ({ rules, level, graphs }) => {
     expect(rules.map((rule) => rule.name).filter((name) => !hit.has(name))).toEqual([]);
   });
 
-  it("keeps numbers under each rule alone", () => {
-    const byName = new Map<string, Rule[]>();
-    for (const rule of rules) byName.set(rule.name, [...(byName.get(rule.name) ?? []), rule]);
-    for (const [name, alone] of byName) {
-      fc.assert(
-        fc.property(graphs, (graph) => {
-          const { graph: result, hits } = rewrite(graph, alone);
-          if (Object.keys(hits).length === 0) return;
-          expect(numericDifference(graph, result, 6), name).toBeLessThan(1e-10);
-        }),
-        { seed: 30, numRuns: 60 },
-      );
-    }
+  it("has random graphs for every rule", () => {
+    expect(Object.keys(patterns).sort()).toEqual([...new Set(rules.map((rule) => rule.name))].sort());
+  });
+
+  it.each(Object.keys(patterns))("%s fires alone, on every graph that holds its pattern, and keeps numbers", (name) => {
+    const alone = rules.filter((rule) => rule.name === name);
+    fc.assert(
+      fc.property(patterns[name]!, (graph) => {
+        verify(graph, level);
+        const { graph: result, hits } = rewrite(graph, alone);
+        expect(Object.keys(hits)).toEqual([name]);
+        verify(result, level);
+        expect(numericDifference(graph, result, 6)).toBeLessThan(1e-10);
+      }),
+      { seed: 30, numRuns: 60 },
+    );
   });
 });
 
-it("associate has the numbers of plain matrices on random operators", () => {
-  fc.assert(
-    fc.property(operatorGraph, (graph) => {
-      const normal = rewrite(graph, algebraRules).graph;
-      const data = portData(graph, 7);
-      const want = evaluateOperators(graph, data);
-      const got = evaluate(associate(normal, { train: true }).graph, data);
-      for (const [name, { data: numbers }] of Object.entries(want)) {
-        const largest = Math.max(1, ...Array.from(numbers, Math.abs));
-        numbers.forEach((value, i) => {
-          expect(Math.abs(got[name]!.data[i]! - value) / largest).toBeLessThan(1e-10);
-        });
-      }
-    }),
-    { seed: 31, numRuns: 300 },
-  );
+const gapTo = (want: Value, got: Value): number => {
+  const largest = Math.max(1, ...Array.from(want.data, Math.abs));
+  return Math.max(...Array.from(want.data, (x, i) => Math.abs(got.data[i]! - x) / largest));
+};
+
+describe("associate on random operators", () => {
+  const numbersStay = (graph: Graph, before: (graph: Graph) => Graph, options: AssociateOptions): void => {
+    const data = portData(graph, 7);
+    const want = evaluateOperators(graph, data);
+    const lowered = associate(before(graph), options).graph;
+    verify(lowered, "tensor");
+    const got = evaluate(lowered, data);
+    for (const [name, value] of Object.entries(want)) expect(gapTo(value, got[name]!), name).toBeLessThan(1e-10);
+  };
+
+  it.each<[string, (graph: Graph) => Graph]>([
+    ["in normal form", (graph) => rewrite(graph, algebraRules).graph],
+    ["that have not been through the algebra", (graph) => graph],
+  ])("has the numbers of plain matrices, for graphs %s", (_name, before) => {
+    for (const options of [{ train: true }, { train: false }, { train: false, fold: false }]) {
+      fc.assert(
+        fc.property(operatorGraph, (graph) => numbersStay(graph, before, options)),
+        { seed: 31, numRuns: 300 },
+      );
+    }
+  });
+
+  it("has the row norms of plain matrices, where terms do not cancel", () => {
+    const norms = operator.map((make) => {
+      const b = new Builder("main");
+      return b.finish([{ name: "norm", node: b.add("op.row_norm", [make(b)]) }]);
+    });
+    let compared = 0;
+    fc.assert(
+      fc.property(norms, (graph) => {
+        const data = portData(graph, 9);
+        const want = evaluateOperators(graph, data).norm!;
+        const got = evaluate(associate(graph, { train: false }).graph, data).norm!;
+        if (want.data.some((norm) => norm < 0.01)) return;
+        compared++;
+        expect(gapTo(want, got)).toBeLessThan(1e-8);
+      }),
+      { seed: 34, numRuns: 300 },
+    );
+    expect(compared).toBeGreaterThan(150);
+  });
+
+  it("runs every product factor by factor when nothing may be folded", () => {
+    const options = { train: false, fold: false };
+    fc.assert(
+      fc.property(operatorGraph, (graph) => {
+        const { notes } = associate(rewrite(graph, algebraRules).graph, options);
+        expect(notes.map((note) => note.decision).filter((decision) => decision !== "activation")).toEqual([]);
+      }),
+      { seed: 35, numRuns: 100 },
+    );
+  });
 });
 
 /** Ops with a kink (or that cut gradients) have no slope to compare everywhere. */

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { Builder } from "../../src/ir/builder.ts";
 import type { Graph } from "../../src/ir/graph.ts";
 
-type Make = (b: Builder) => number;
+export type Make = (b: Builder) => number;
 
 const size = 6;
 const param = (b: Builder, shape: readonly number[]): number => b.port(`p${b.size}`, "param", "f32", shape);
@@ -35,6 +35,15 @@ const leaf: fc.Arbitrary<Make> = fc.oneof(
     const scalars = ["seed", "step", "sample_offset"].map((name) => b.port(name, "input", "u32", []));
     return b.add("op.dropout", scalars, { size, p: 0, site: 0, tensor: 1 });
   }),
+  fc.constantFrom([2, 3], [3, 2]).map<Make>(([m, n]) => (b) => {
+    const factors = [b.dense(param(b, [m!, m!])), b.add("op.diag", [param(b, [n!])])];
+    return b.add("op.kron", factors);
+  }),
+  fc.constantFrom(2, 6).map<Make>((group) => (b) => b.add("op.turn", [], { size, group })),
+  fc.constantFrom(2, 4, 8).map<Make>((folded) => (b) => {
+    const fold = b.add("op.fold", [], { in: size, size: folded });
+    return b.add("op.compose", [b.dense(param(b, [size, folded])), fold]);
+  }),
 );
 
 /** A shuffle and the one that undoes it. */
@@ -54,7 +63,8 @@ const shared: fc.Arbitrary<Make> = fc
   .constantFrom("V", "W")
   .map<Make>((name) => (b) => b.dense(b.port(name, "weight", "f32", [size, size])));
 
-const operator: fc.Arbitrary<Make> = fc.letrec<{ operator: Make }>((tie) => {
+/** Any operator over vectors of 6. */
+export const operator: fc.Arbitrary<Make> = fc.letrec<{ operator: Make }>((tie) => {
   const several = fc.array(tie("operator"), { minLength: 1, maxLength: 3 });
   const many = (op: string) =>
     several.map<Make>(
@@ -83,6 +93,11 @@ const operator: fc.Arbitrary<Make> = fc.letrec<{ operator: Make }>((tie) => {
             b.add("op.hadamard", [left(b), right(b)]),
       ),
       tie("operator").map<Make>((make) => (b) => b.add("op.transpose", [make(b)])),
+      fc.tuple(tie("operator"), tie("operator")).map<Make>(
+        ([first, second]) =>
+          (b) =>
+            b.add("op.hadamard", [first(b), second(b)]),
+      ),
       fc.tuple(tie("operator"), factor).map<Make>(
         ([make, by]) =>
           (b) =>
@@ -92,8 +107,8 @@ const operator: fc.Arbitrary<Make> = fc.letrec<{ operator: Make }>((tie) => {
   };
 }).operator;
 
-/** One operator over vectors of 6, applied and as a matrix. */
-export const operatorGraph: fc.Arbitrary<Graph> = operator.map((make) => {
+/** An operator over vectors of 6, applied and as a matrix. */
+export function graphOf(make: Make): Graph {
   const b = new Builder("main");
   const made = make(b);
   const x = b.port("x", "input", "f32", [2, size]);
@@ -101,9 +116,11 @@ export const operatorGraph: fc.Arbitrary<Graph> = operator.map((make) => {
     { name: "y", node: b.apply(made, x) },
     { name: "matrix", node: b.add("op.to_dense", [made]) },
   ]);
-});
+}
 
-type Step = (b: Builder, pick: (i: number) => number) => number;
+export const operatorGraph: fc.Arbitrary<Graph> = operator.map(graphOf);
+
+export type Step = (b: Builder, pick: (i: number) => number) => number;
 
 const shape = [2, 3];
 const nat = fc.oneof(fc.nat({ max: 1 }), fc.nat({ max: 12 }));
@@ -112,7 +129,7 @@ const unary = fc.constantFrom("neg", "tanh", "sin", "stop_gradient", "abs", "sig
 const unit = (b: Builder, x: number): number => b.add("tanh", [x]);
 const constant = (b: Builder, v: number): number => b.constant(v, shape);
 
-const steps: fc.Arbitrary<Step> = fc.oneof(
+export const steps: fc.Arbitrary<Step> = fc.oneof(
   fc.tuple(unary, nat).map<Step>(
     ([op, i]) =>
       (b, pick) =>
