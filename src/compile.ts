@@ -18,7 +18,7 @@ import { lowerModelStage, lowerOperatorStage } from "./passes/pipeline.ts";
 import { joinPrepared } from "./passes/prepare.ts";
 import { layoutStorage } from "./passes/storage.ts";
 import type { AdapterPlan, ProgramMode, ProgramStorage, Stage, StageName } from "./program.ts";
-import { Program } from "./program-object.ts";
+import { createProgram, type Program } from "./program-object.ts";
 import type { Model } from "./runtime/files/model.ts";
 
 export interface CompileOptions {
@@ -151,7 +151,9 @@ class Compilation {
       this.mode === "train" ? planned.elaborate({ train: true, sampling: this.options.sampling ?? true }) : undefined;
     const projection = training?.projectionGraph();
     const init = this.initial(planned, evaluation.initialGraph.bind(evaluation));
-    const merge = this.lowerMerge(forward);
+    const merge = once(() => this.lowerMerge(forward));
+    // Tables are complete once the sites are built; without a forward stage the merge stage is what builds them.
+    if (this.mode === "merge") merge();
     return this.program({
       ...(training === undefined ? {} : { micro: planned.attachment(training) }),
       forward,
@@ -166,19 +168,21 @@ class Compilation {
     });
   }
 
-  private initial(planned: PlannedAdapter, make: ReturnType<PlannedAdapter["elaborate"]>["initialGraph"]): Graph {
+  /** Built at once, because that completes the elaboration's tables; lowered when it is asked for. */
+  private initial(planned: PlannedAdapter, make: ReturnType<PlannedAdapter["elaborate"]>["initialGraph"]): () => Graph {
     const modules = new Map(planned.resolved.sites.map(({ module }) => [module.path, module]));
-    this.manager.run("build", "init", () => ({
-      graph: make((builder, site) => {
-        const module = modules.get(site.path) as ModuleInfo;
-        const { weight, bias } = storedTensors(builder, module, (key) => this.weightType(key));
-        return {
-          weight: siteWeight(builder, module.kind as SiteKind, weight),
-          ...(bias === undefined ? {} : { bias }),
-        };
-      }),
-    }));
-    return lowerOperatorStage(this.manager, "init", { gradients: false });
+    const graph = make((builder, site) => {
+      const module = modules.get(site.path) as ModuleInfo;
+      const { weight, bias } = storedTensors(builder, module, (key) => this.weightType(key));
+      return {
+        weight: siteWeight(builder, module.kind as SiteKind, weight),
+        ...(bias === undefined ? {} : { bias }),
+      };
+    });
+    return once(() => {
+      this.manager.run("build", "init", () => ({ graph }));
+      return lowerOperatorStage(this.manager, "init", { gradients: false });
+    });
   }
 
   private lowerMerge(attachment: Attachment): Graph {
@@ -192,8 +196,8 @@ class Compilation {
     readonly micro?: Attachment;
     readonly forward: Attachment;
     readonly projection?: Graph | undefined;
-    readonly init?: Graph;
-    readonly merge?: Graph;
+    readonly init?: () => Graph;
+    readonly merge?: () => Graph;
     readonly plan?: AdapterPlan;
     readonly planOf?: () => AdapterPlan;
   }): Program {
@@ -211,7 +215,7 @@ class Compilation {
     const adapter = parts.planOf?.() ?? parts.plan;
     const storage = this.storage(adapter, joined.derived, names.includes("micro"));
     const stages = this.stages(joined, names, parts.projection, storage);
-    return new Program({
+    return createProgram({
       mode: this.mode,
       batch: this.batch,
       length: this.length,
@@ -262,6 +266,15 @@ class Compilation {
     stages.push({ name: "update", graph: updateGraph(size, { accumulate }) });
     return stages;
   }
+}
+
+/** The value of `make`, made at the first call. */
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
 }
 
 function positive(name: string, value: number): number {

@@ -1,20 +1,21 @@
 /** A compiled program with what people ask of it: text, graphs, kernels, the plan, and a session on a device. */
 import { type Generated, generate, printKernel, type Target } from "./codegen/index.ts";
 import { toDot } from "./inspect/dot.ts";
-import type { Diagnostic } from "./ir/diagnostics.ts";
 import type { Graph } from "./ir/graph.ts";
 import { printGraph } from "./ir/text/print.ts";
-import type { ModelDescription } from "./models/model.ts";
 import type { TimelineEntry } from "./passes/manager.ts";
-import type { AdapterPlan, CompiledProgram, ProgramMode, ProgramStorage, Stage, StageName } from "./program.ts";
+import type { CompiledProgram, StageName } from "./program.ts";
 import type { Model } from "./runtime/files/model.ts";
 import type { Session } from "./runtime/session.ts";
 import { type StartOptions, startSession } from "./runtime/start.ts";
 
+/** What the compiler hands over. */
 export interface ProgramParts extends CompiledProgram {
   readonly source: Model;
   readonly target: Target;
+  /** One entry per pass and stage: time, rule hits, patches both ways, costs compared. Grows when `init` or `merge` are asked for. */
   readonly timeline: readonly TimelineEntry[];
+  /** The main stage after `algebra`. */
   readonly operatorGraph: Graph;
 }
 
@@ -34,44 +35,14 @@ export interface ProgramKernel {
 
 export type GraphLevel = "operator" | "tensor";
 
-export class Program implements CompiledProgram {
-  readonly mode: ProgramMode;
-  readonly batch: number;
-  readonly length: number;
-  readonly mask: boolean;
-  readonly model: ModelDescription;
-  readonly modelConfig: Readonly<Record<string, unknown>>;
-  readonly adapter?: AdapterPlan;
-  readonly init?: Graph;
-  readonly merge?: Graph;
-  readonly diagnostics: readonly Diagnostic[];
-  readonly stages: readonly Stage[];
-  readonly storage: ProgramStorage;
-  /** One entry per pass and stage: time, rule hits, patches both ways, costs compared. */
-  readonly timeline: readonly TimelineEntry[];
-  readonly target: Target;
+class ProgramViews {
   private made: Generated | undefined;
 
-  constructor(private readonly parts: ProgramParts) {
-    this.mode = parts.mode;
-    this.batch = parts.batch;
-    this.length = parts.length;
-    this.mask = parts.mask;
-    this.model = parts.model;
-    this.modelConfig = parts.modelConfig;
-    if (parts.adapter !== undefined) this.adapter = parts.adapter;
-    if (parts.init !== undefined) this.init = parts.init;
-    if (parts.merge !== undefined) this.merge = parts.merge;
-    this.diagnostics = parts.diagnostics;
-    this.stages = parts.stages;
-    this.storage = parts.storage;
-    this.timeline = parts.timeline;
-    this.target = parts.target;
-  }
+  constructor(private readonly parts: ProgramParts) {}
 
   /** Kernels and plan for the program's target; made when first asked for. */
   get generated(): Generated {
-    this.made ??= generate(this.stages, this.storage, this.target);
+    this.made ??= generate(this.parts.stages, this.parts.storage, this.parts.target);
     return this.made;
   }
 
@@ -101,18 +72,17 @@ export class Program implements CompiledProgram {
 
   /** The graph of a stage at tensor level, or of the main stage at operator level (after `algebra`). */
   graph(level: GraphLevel, stage: StageName = this.mainStage): Graph {
-    if (level === "operator") return this.parts.operatorGraph;
-    const graph = stage === "merge" ? this.merge : this.stages.find((s) => s.name === stage)?.graph;
+    const { operatorGraph, merge, stages } = this.parts;
+    if (level === "operator") return operatorGraph;
+    const graph = stage === "merge" ? merge?.() : stages.find((s) => s.name === stage)?.graph;
     if (graph === undefined) throw new Error(`the program has no stage ${stage}`);
     return graph;
   }
 
   private get mainStage(): StageName {
-    return this.mode === "train" && this.stages.some((s) => s.name === "micro")
-      ? "micro"
-      : this.mode === "merge"
-        ? "merge"
-        : "forward";
+    const { mode, stages } = this.parts;
+    if (mode === "merge") return "merge";
+    return stages.some((s) => s.name === "micro") ? "micro" : "forward";
   }
 
   /** Textual IR: SSA text for the graphs, structured kernel text for the kernels. */
@@ -128,10 +98,17 @@ export class Program implements CompiledProgram {
 
   /** A session on a device: weights uploaded, parameters fresh or from an adapter folder. */
   start(options: StartOptions = {}): Promise<Session> {
-    const { target } = this;
-    return startSession(this, this.parts.source, {
+    const { target, source } = this.parts;
+    return startSession(this.parts, source, {
       ...options,
       generated: (facts) => (JSON.stringify(facts) === JSON.stringify(target) ? this.generated : undefined),
     });
   }
+}
+
+/** A compiled program: what the compiler made, and the views of it. */
+export type Program = ProgramParts & ProgramViews;
+
+export function createProgram(parts: ProgramParts): Program {
+  return Object.assign(new ProgramViews(parts), parts);
 }

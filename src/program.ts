@@ -96,9 +96,9 @@ export interface CompiledProgram extends ExecutableProgram {
   readonly modelConfig: Readonly<Record<string, unknown>>;
   /** Absent when the base model runs alone. */
   readonly adapter?: AdapterPlan;
-  /** Initial values of the trained tensors by key; evaluated on the host. */
-  readonly init?: Graph;
-  /** Merged base tensors by file key; run tensor by tensor, so it is not among the stages. */
-  readonly merge?: Graph;
+  /** Initial values of the trained tensors by key; evaluated on the host. Lowered when first asked for. */
+  readonly init?: () => Graph;
+  /** Merged base tensors by file key; run tensor by tensor, so it is not among the stages. Lowered when first asked for. */
+  readonly merge?: () => Graph;
   readonly diagnostics: readonly Diagnostic[];
 }

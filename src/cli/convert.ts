@@ -29,7 +29,7 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   const modules = program.model.modules.filter(({ path }) => program.adapter!.sites.includes(path));
   refuseBiases(
     modules,
-    program.merge!.outputs.map((output) => output.name),
+    program.merge!().outputs.map((output) => output.name),
   );
   const executor = await tfjsExecutor();
   const tensors = new Map<string, HostTensor>();

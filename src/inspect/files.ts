@@ -56,8 +56,8 @@ function graphs(program: Program): Record<string, Graph> {
   return {
     operator: program.graph("operator"),
     ...stages,
-    ...(program.merge === undefined ? {} : { merge: program.merge }),
-    ...(program.init === undefined ? {} : { init: program.init }),
+    ...(program.merge === undefined ? {} : { merge: program.merge() }),
+    ...(program.init === undefined ? {} : { init: program.init() }),
   };
 }
 

@@ -29,7 +29,7 @@ export async function freshValues(program: CompiledProgram, model: Model, seed: 
   if (plan === undefined) return { params: new Map(), buffers: new Map(), asRead: new Map() };
   const params = new Map<string, Float32Array>();
   const buffers = new Map(plan.data);
-  const { init } = program;
+  const init = program.init?.();
   if (init !== undefined) {
     const data: Record<string, ArrayLike<number>> = { seed: [seed >>> 0], step: [0], sample_offset: [0] };
     for (const { name, node } of ports(init)) {

@@ -14,13 +14,13 @@ import { fromFloat32, type HostTensor } from "./tensor.ts";
 
 /** Keys of the base tensors that merging changes or adds; without an adapter those that train themselves. */
 export function mergedKeys({ merge, adapter }: CompiledProgram): string[] {
-  if (merge !== undefined) return merge.outputs.map((output) => output.name);
+  if (merge !== undefined) return merge().outputs.map((output) => output.name);
   return (adapter?.tensors ?? []).flatMap((tensor) => (tensor.copyOf === undefined ? [] : [tensor.copyOf]));
 }
 
 /** Layers that shared their weight and no longer do, by the key that the weight gets: the layer's path. */
 function untied({ model, merge }: CompiledProgram): ReadonlyMap<string, ModuleInfo> {
-  const names = new Set(merge?.outputs.map((output) => output.name));
+  const names = new Set(merge?.().outputs.map((output) => output.name));
   const layers = model.modules.filter(({ path, weight }) => `${path}.weight` !== weight && names.has(`${path}.weight`));
   return new Map(layers.map((module) => [`${module.path}.weight`, module]));
 }
@@ -38,7 +38,7 @@ export async function mergedNumbers(
   values: AdapterValues,
   key: string,
 ): Promise<Float32Array> {
-  const { merge } = program;
+  const merge = program.merge?.();
   const data = merge?.outputs.some((output) => output.name === key)
     ? await computed(merge, model, executor, values, key)
     : values.params.get(program.adapter!.tensors.find((tensor) => tensor.copyOf === key)!.key)!;

@@ -1,0 +1,40 @@
+/** What `compile` does at once, and what only when somebody asks. */
+import { describe, expect, it } from "vitest";
+import { type CompileOptions, compile, inspectionFiles, loadModel, type Program } from "../src/index.ts";
+
+const config = { peft_type: "LORA", r: 4, target_modules: ["q_proj"] };
+const compiled = async (mode: CompileOptions["mode"] = "train"): Promise<Program> =>
+  compile(await loadModel("test/fixtures/golden/bases/llama"), config, { batch: 2, length: 8, mode });
+const stagesIn = (program: Program): string[] => [...new Set(program.timeline.map(({ stage }) => stage))].sort();
+
+describe("a program", () => {
+  it("lowers fresh values and merging once, when they are asked for", async () => {
+    const program = await compiled();
+    expect(stagesIn(program)).toEqual(["forward", "micro"]);
+    const merged = program.merge!();
+    expect(stagesIn(program)).toEqual(["forward", "merge", "micro"]);
+    expect(program.merge!()).toBe(merged);
+    expect(program.graph("tensor", "merge")).toBe(merged);
+    const passes = program.timeline.length;
+    program.init!();
+    program.init!();
+    expect(stagesIn(program)).toEqual(["forward", "init", "merge", "micro"]);
+    expect(program.timeline.length - passes).toBe(4);
+  });
+
+  it("that only merges has its graph at once", async () => {
+    const program = await compiled("merge");
+    expect(stagesIn(program)).toEqual(["merge"]);
+    expect(program.graph("tensor")).toBe(program.merge!());
+  });
+
+  it("is inspected whole, and the same whatever was asked for before", async () => {
+    const [fresh, used] = [await compiled("infer"), await compiled("infer")];
+    used.init!();
+    used.merge!();
+    const graphs = (program: Program) => inspectionFiles(program).get("graph.json")!;
+    expect(Object.keys(JSON.parse(graphs(fresh)) as object)).toEqual(["operator", "forward", "merge", "init"]);
+    expect(graphs(fresh)).toBe(graphs(used));
+    expect(stagesIn(fresh)).toEqual(["forward", "init", "merge"]);
+  });
+});
