@@ -1,5 +1,5 @@
 /**
- * The golden cases of the methods on llama: logits, loss, every gradient, merged weights and four AdamW steps against PEFT's numbers, on
+ * The golden cases of the methods on llama, gpt2 and bert: logits, loss, every gradient, merged weights and four AdamW steps against PEFT's numbers, on
  * TensorFlow.js for all cases and on WebGPU for some of each method (all with WEBPEFT_GOLDEN=all).
  */
 import { readFileSync } from "node:fs";
@@ -15,7 +15,7 @@ import { caseNames, type GoldenCase, golden, loadCase } from "./helpers.ts";
 import { type CaseResult, runCase } from "./run.ts";
 
 /** The cases of the methods that are built. */
-const names = caseNames(/^llama-/).filter((name) => {
+const names = caseNames(/./).filter((name) => {
   const { peft_type } = JSON.parse(readFileSync(golden(`cases/${name}/adapter_config.json`), "utf8")) as {
     peft_type: string;
   };
@@ -25,7 +25,9 @@ const onDevice =
   process.env.WEBPEFT_GOLDEN === "all"
     ? names
     : names.filter((name) =>
-        /-(lora-padded|lora-dora|oft-coft|oft-cayley|boft-factor2|ia3|vera-regenerated|fourierft)$/.test(name),
+        /^(llama-(lora-padded|lora-dora|oft-coft|oft-cayley|boft-factor2|ia3|vera-regenerated|fourierft)|gpt2-trainabletokens-tied|bert-cls-oft)$/.test(
+          name,
+        ),
       );
 
 declare module "vitest" {
@@ -135,6 +137,6 @@ describe("on WebGPU", () => {
 
   // What was counted, so that it does not grow unseen; 150 for all cases is the goal and is not reached.
   it("makes no more pipelines than it did", () => {
-    expect(executor.pipelines.size).toBeLessThanOrEqual(onDevice.length === names.length ? 240 : 165);
+    expect(executor.pipelines.size).toBeLessThanOrEqual(onDevice.length === names.length ? 240 : 225);
   });
 });
