@@ -33,7 +33,13 @@ describe("a program", () => {
     used.init!();
     used.merge!();
     const graphs = (program: Program) => inspectionFiles(program).get("graph.json")!;
-    expect(Object.keys(JSON.parse(graphs(fresh)) as object)).toEqual(["operator", "prepare", "forward", "merge", "init"]);
+    expect(Object.keys(JSON.parse(graphs(fresh)) as object)).toEqual([
+      "operator",
+      "prepare",
+      "forward",
+      "merge",
+      "init",
+    ]);
     expect(graphs(fresh)).toBe(graphs(used));
     expect(stagesIn(fresh)).toEqual(["forward", "init", "merge"]);
   });
