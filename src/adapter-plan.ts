@@ -116,13 +116,14 @@ export class PlannedAdapter {
   /** The plan; `elaboration` must have built all its sites, so that its tables are complete. */
   plan(elaboration: Elaboration, projects: boolean): AdapterPlan {
     const { resolved, method } = this;
-    const own = elaboration.tensors.map(({ key, shape, role, dtype, aliases, saved }) => ({
+    const own = elaboration.tensors.map(({ key, shape, role, dtype, aliases, saved, coding }) => ({
       key,
       shape,
       role,
       dtype,
       aliases,
       saved,
+      ...(coding === undefined ? {} : { coding }),
     }));
     const copies = resolved.trainedBase.map(
       ({ weight, keys }): AdapterTensor => ({

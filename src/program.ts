@@ -49,6 +49,15 @@ export interface ExecutableProgram {
   readonly storage: ProgramStorage;
 }
 
+/**
+ * `top_k`: of every vector along the last axis, logits of a softmax, the file keeps the `count` largest: their places under the key with
+ * `_topk_indices` behind it, and all but the last of their weights under `_topk_weights`.
+ */
+export interface TensorCoding {
+  readonly name: "top_k";
+  readonly count: number;
+}
+
 /** How an adapter tensor is known outside: in checkpoints, gradients and optimizer state. */
 export interface AdapterTensor {
   /** Port name and checkpoint key. */
@@ -60,6 +69,8 @@ export interface AdapterTensor {
   readonly aliases: readonly string[];
   /** False for what is never in a file. */
   readonly saved: boolean;
+  /** How the file holds it, where that is not as it is. */
+  readonly coding?: TensorCoding;
   /** The base tensor that this is a trained copy of. */
   readonly copyOf?: string;
 }

@@ -18,6 +18,7 @@ import { randlora } from "./randlora.ts";
 import { road } from "./road.ts";
 import { shira } from "./shira.ts";
 import { trainableTokens } from "./trainable-tokens.ts";
+import { vblora } from "./vblora.ts";
 import { vera } from "./vera.ts";
 
 export const methods: ReadonlyMap<string, Method> = new Map(
@@ -41,6 +42,7 @@ export const methods: ReadonlyMap<string, Method> = new Map(
     hira,
     randlora,
     shira,
+    vblora,
   ].map((method) => [method.peftType, method]),
 );
 

@@ -8,6 +8,7 @@ import { planLoading } from "../methods/config/checkpoint.ts";
 import type { AdapterPlan, CompiledProgram } from "../program.ts";
 import type { Model } from "./files/model.ts";
 import { fromFloat32, type HostTensor, hostTensor, toFloat32, toInt32 } from "./tensor.ts";
+import { decodeTopK, encodeTopK, topKSpecs } from "./top-k.ts";
 
 /** Tensors of an adapter by the keys of its file. */
 export interface AdapterTensors {
@@ -50,7 +51,11 @@ export async function freshValues(program: CompiledProgram, model: Model, seed: 
 function expectedTensors(plan: AdapterPlan): { key: string; shape: readonly number[] }[] {
   return plan.tensors
     .filter((tensor) => tensor.saved)
-    .flatMap((tensor) => [tensor.key, ...tensor.aliases].map((key) => ({ key, shape: tensor.shape })));
+    .flatMap((tensor) =>
+      tensor.coding === undefined
+        ? [tensor.key, ...tensor.aliases].map((key) => ({ key, shape: tensor.shape }))
+        : topKSpecs(tensor),
+    );
 }
 
 /** Integers; PEFT on Windows has written them as f32. */
@@ -78,7 +83,19 @@ export async function loadedValues(
   const params = new Map<string, Float32Array>();
   const buffers = new Map<string, Float32Array | Int32Array>(plan.data);
   const asRead = new Map<string, HostTensor>();
-  for (const tensor of plan.tensors.filter((t) => t.saved)) {
+  for (const tensor of plan.tensors.filter((t) => t.coding !== undefined)) {
+    const [indices, weights] = await Promise.all(
+      topKSpecs(tensor).map(async ({ key }) => {
+        const value = await file.read(loading.mapping.get(key)!);
+        if (tensor.role === "buffer") asRead.set(key, value);
+        return value;
+      }),
+    );
+    const logits = decodeTopK(tensor, indices!, weights!);
+    if (tensor.role === "param") params.set(tensor.key, logits);
+    else buffers.set(tensor.key, logits);
+  }
+  for (const tensor of plan.tensors.filter((t) => t.saved && t.coding === undefined)) {
     const found = [tensor.key, ...tensor.aliases].flatMap((key) => {
       const inFile = loading.mapping.get(key);
       return inFile === undefined ? [] : [{ key, inFile }];
@@ -105,9 +122,14 @@ export function savedTensors(
   const saved = new Map<string, HostTensor>(values.asRead);
   for (const tensor of plan.tensors.filter((t) => t.saved)) {
     const data = tensor.role === "param" ? params.get(tensor.key) : values.buffers.get(tensor.key);
-    const read = [tensor.key, ...tensor.aliases].some((key) => saved.has(key));
-    if (data === undefined || read) continue;
+    const keys =
+      tensor.coding === undefined ? [tensor.key, ...tensor.aliases] : topKSpecs(tensor).map(({ key }) => key);
+    if (data === undefined || keys.some((key) => saved.has(key))) continue;
     if (data.length !== sizeOf(tensor.shape)) throw new Error(`${tensor.key} has ${data.length} numbers`);
+    if (tensor.coding !== undefined) {
+      for (const [key, value] of encodeTopK(tensor, Float32Array.from(data))) saved.set(key, value);
+      continue;
+    }
     const host =
       data instanceof Int32Array
         ? hostTensor("I32", tensor.shape, data)

@@ -109,6 +109,17 @@ export class Session {
     });
   }
 
+  /** A file that holds the largest logits only says nothing about the others, which training would need. */
+  private requireAllLogits(): void {
+    const cut = this.program.adapter?.tensors.find(({ coding, role }) => coding !== undefined && role === "buffer");
+    if (cut === undefined) return;
+    throw new WebpeftError("TRAIN-TOP-K", {
+      message: "the adapter's file holds only the largest weights of its logits, so it can be used but not trained",
+      where: cut.key,
+      help: "train from a file that was saved with save_only_topk_weights false",
+    });
+  }
+
   private counted({ labels = [] }: SessionBatch): number {
     return countLabels(labels, this.program.length, this.program.model.defaults.head);
   }
@@ -139,6 +150,7 @@ export class Session {
    */
   async step(batch: SessionBatch | readonly SessionBatch[], options: StepOptions = {}): Promise<StepResult> {
     this.requireStage("micro", "train");
+    this.requireAllLogits();
     const batches = Array.isArray(batch) ? (batch as readonly SessionBatch[]) : [batch as SessionBatch];
     const counted = this.requireLabels(batches);
     const runs = batches.map((b, i) => ({

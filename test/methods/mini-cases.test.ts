@@ -90,6 +90,28 @@ const cases: readonly MiniCase[] = [
     4.79383,
   ),
   row("SHIRA", { r: 1, random_seed: 5 }, "shira_weight", 1.512655, -0.303255, 0.545471, 0.589289, -0.578418, 5.081),
+  row(
+    "VBLORA",
+    { r: 2, num_vectors: 6, vector_length: 4 },
+    "logits_A logits_B bank",
+    1.341165,
+    -0.305938,
+    0.681839,
+    0.417454,
+    -0.546203,
+    7.10607,
+  ),
+  row(
+    "VBLORA",
+    { r: 2, num_vectors: 6, vector_length: 4, topk: 3 },
+    "logits_A logits_B bank",
+    1.354697,
+    -0.284297,
+    0.70113,
+    0.425071,
+    -0.533885,
+    7.06432,
+  ),
   row("HIRA", { r: 2 }, "_A _B", 1.322838, -0.410792, 0.762426, 0.478956, -0.539566, 6.98413),
 ];
 

@@ -55,6 +55,8 @@ class Checker {
       const what = item.trained === true ? "declared as param" : "saved under the paths of its sites";
       this.fault("METHOD-DECLARATION", item.at, `Only what is shared can also be ${what}; ${item.name} is not.`);
     }
+    const coding = item.coded?.call.callee;
+    if (coding?.kind === "name") this.oneOf("form in files", coding.name, ["top_k"], item.at);
     if (item.project !== undefined && item.role !== "param") {
       this.fault("METHOD-DECLARATION", item.at, `Only a param is projected, and ${item.name} is a ${item.role}.`);
     }

@@ -13,7 +13,16 @@ import { checkConstraints } from "./constraints.ts";
 import { constant, evaluate, shapeOf } from "./evaluate.ts";
 import { type BaseOf, initialGraph, projectionGraph } from "./host-graphs.ts";
 import { type BuildScope, type MethodSite, type ModelScope, Scope, siteKey, siteNames } from "./scope.ts";
-import { exists, ownTensors, projected, projects, saved, savedConstants, sharedTensors } from "./site-tensors.ts";
+import {
+  coding,
+  exists,
+  ownTensors,
+  projected,
+  projects,
+  saved,
+  savedConstants,
+  sharedTensors,
+} from "./site-tensors.ts";
 import { hint } from "./suggest.ts";
 import { HostTables } from "./tables.ts";
 import { describe, type Value } from "./value.ts";
@@ -148,8 +157,9 @@ export class Elaboration {
       const dtype = whole ? "i32" : "f32";
       return { key, shape, role: "buffer", dtype, aliases: [], saved: true, site: site.index, project: false };
     });
-    const own = ownTensors(scope).map(
-      (item): ElaboratedTensor => ({
+    const own = ownTensors(scope).map((item): ElaboratedTensor => {
+      const form = coding(scope, item);
+      return {
         key: siteKey(site, item.key!),
         shape: shapeOf(scope, item),
         role: item.role === "param" ? "param" : "buffer",
@@ -158,8 +168,9 @@ export class Elaboration {
         saved: saved(scope, item),
         site: site.index,
         project: projects(scope, item),
-      }),
-    );
+        ...(form === undefined ? {} : { coding: form }),
+      };
+    });
     return [...constants, ...own];
   }
 

@@ -2,7 +2,8 @@
  * The grammar of declared tensors in method fragments.
  *
  *   tensor     = ("param" | "shared" "param"? | "buffer" | "const") name "[" expression,* "]" "=" expression clause* ";"
- *   clause     = "at" text "tied"? ("also" text)? | "save" "if" expression | "project" ("if" primary)? name "(" arguments ")" | "when" expression
+ *   clause     = "at" text "tied"? ("also" text)? | "save" "if" expression
+ *              | "as" name "(" arguments ")" ("if" expression)? | "project" ("if" primary)? name "(" arguments ")" | "when" expression
  */
 import type { Expression, Item, TensorItem, TensorRole } from "./ast.ts";
 import { ExpressionParser, missing, place, type Rule, unquoted } from "./parse-expression.ts";
@@ -74,6 +75,7 @@ export abstract class TensorParser extends ExpressionParser {
             return { saveIf: this.SUBRULE(this.expression) };
           },
         },
+        { ALT: () => ({ coded: this.SUBRULE(this.coding) }) },
         { ALT: () => ({ project: this.SUBRULE(this.projection) }) },
         {
           ALT: () => {
@@ -83,6 +85,22 @@ export abstract class TensorParser extends ExpressionParser {
         },
       ]),
     { recoveryValueFunc: () => ({}) },
+  );
+
+  private readonly coding: Rule<NonNullable<TensorItem["coded"]>> = this.RULE(
+    "coding",
+    () => {
+      this.CONSUME(this.t.word.as);
+      const name = this.CONSUME(this.t.name);
+      const values = this.SUBRULE(this.argumentsInParentheses);
+      const call = this.ACTION(() => this.call({ kind: "name", name: name.image, at: place(name) }, values));
+      const condition = this.OPTION(() => {
+        this.CONSUME(this.t.word.if);
+        return this.SUBRULE(this.expression);
+      });
+      return condition === undefined ? { call } : { condition, call };
+    },
+    { recoveryValueFunc: () => ({ call: this.call(missing(), []) }) },
   );
 
   private readonly projection: Rule<NonNullable<TensorItem["project"]>> = this.RULE(

@@ -1,11 +1,12 @@
 /** Questions about the declared tensors of one site: which there are, how they begin, how they are projected. */
 import type { Builder } from "../../ir/builder.ts";
 import { sameShape } from "../../ir/types.ts";
+import type { TensorCoding } from "../../program.ts";
 import { builtins } from "../lib/index.ts";
 import { initialNode, isTorchDraw } from "../lib/initial.ts";
 import type { TensorItem } from "./ast.ts";
 import { callBuiltin } from "./call.ts";
-import { condition, evaluate, shapeOf } from "./evaluate.ts";
+import { condition, evaluate, evaluateKnown, shapeOf } from "./evaluate.ts";
 import type { Scope } from "./scope.ts";
 import { describe } from "./value.ts";
 
@@ -13,6 +14,18 @@ export const exists = (scope: Scope, item: TensorItem): boolean =>
   item.when === undefined || condition(scope, item.when);
 export const saved = (scope: Scope, item: TensorItem): boolean =>
   item.saveIf === undefined || condition(scope, item.saveIf);
+
+/** How the file holds the tensor, where that is not as it is. */
+export function coding(scope: Scope, { coded }: TensorItem): TensorCoding | undefined {
+  if (coded === undefined || (coded.condition !== undefined && !condition(scope, coded.condition))) return undefined;
+  const [count] = coded.call.arguments.map(({ value }) => evaluateKnown(scope, value));
+  if (coded.call.arguments.length === 1 && Number.isSafeInteger(count))
+    return { name: "top_k", count: count as number };
+  throw scope.error("METHOD-ARGUMENT", coded.call.at, {
+    message: "top_k wants to know how many entries are kept.",
+    expected: "top_k(count)",
+  });
+}
 
 /** Numbers of the host that are saved, one table per site. */
 export function savedConstants(scope: Scope): TensorItem[] {

@@ -7,6 +7,7 @@ const words = [
   "from",
   "tied",
   "also",
+  "as",
   "config",
   "param",
   "shared",

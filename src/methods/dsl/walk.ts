@@ -92,7 +92,15 @@ export function expressionsOf(item: Item): readonly Expression[] {
     case "field":
       return [item.default, ...item.options.map((option) => option.value)];
     case "tensor": {
-      const optional = [item.saveIf, item.project?.condition, item.project?.call, item.when];
+      const coding = item.coded?.call.arguments.map(({ value }) => value) ?? [];
+      const optional = [
+        ...coding,
+        item.coded?.condition,
+        item.saveIf,
+        item.project?.condition,
+        item.project?.call,
+        item.when,
+      ];
       return [...item.shape, item.value, ...optional.filter((e) => e !== undefined)];
     }
     case "stream":

@@ -1,4 +1,5 @@
 /** Builtins on tensors: elementwise functions, shapes, contractions. */
+import type { Builder } from "../../ir/builder.ts";
 import { known, operatorValue, tensorValue, type Value } from "../dsl/value.ts";
 import type { Builtin, CallContext } from "./builtin.ts";
 
@@ -36,6 +37,34 @@ function angles(context: CallContext, frequencies: number, size: number): Value 
   return tensorValue(b.scale(b.cast(rest(product), "f32"), (2 * Math.PI) / size));
 }
 
+/** 1 at the `count` largest entries of every vector along the last axis, of equal ones at the first; else 0. */
+function largestEntries(b: Builder, x: number, count: number): { mask: number; most: number } {
+  const shape = b.shape(x);
+  const [leading, width] = [[...shape.keys()].slice(0, -1), shape.at(-1)!];
+  const wide = (id: number): number => b.broadcast(id, shape, leading);
+  const most = (id: number): number => b.max(id, [leading.length]);
+  // Numbers that fall along the axis: the largest of some belongs to the first of them.
+  const order = b.sub(b.constant(width, shape), b.cast(b.iota(shape, leading.length), "f32"));
+  const [zero, gone] = [b.zerosLike(x), b.constant(-3e38, shape)];
+  let [left, mask] = [x, zero];
+  for (let i = 0; i < count; i++) {
+    const candidates = b.select(b.add("eq", [left, wide(most(left))]), order, zero);
+    const chosen = b.add("eq", [candidates, wide(most(candidates))]);
+    mask = b.plus(mask, b.cast(chosen, "f32"));
+    left = b.select(chosen, gone, left);
+  }
+  return { mask, most: most(x) };
+}
+
+/** Softmax over the largest entries along the last axis; 0 at the others, and no gradient to them. */
+function topKSoftmax(b: Builder, x: number, count: number): number {
+  const shape = b.shape(x);
+  const leading = [...shape.keys()].slice(0, -1);
+  const { mask, most } = largestEntries(b, b.add("stop_gradient", [x]), count);
+  const powers = b.mul(b.add("exp", [b.sub(x, b.broadcast(most, shape, leading))]), mask);
+  return b.div(powers, b.broadcast(b.sum(powers, [leading.length]), shape, leading));
+}
+
 export const tensorBuiltins: readonly Builtin[] = [
   elementwise("exp", "exp", "e to the power of every entry."),
   elementwise("log", "log", "Natural logarithm of every entry."),
@@ -57,6 +86,20 @@ export const tensorBuiltins: readonly Builtin[] = [
       const builder = context.builder();
       const x = args.node("x");
       return tensorValue(builder.add("maximum", [builder.constantLike(x, args.number("minimum")), x]));
+    },
+  },
+  {
+    name: "top_k_softmax",
+    parameters: [
+      { name: "x", kind: "tensor" },
+      { name: "k", kind: "count" },
+    ],
+    doc: "Softmax over the k largest entries along the last axis, of equal ones the first; 0 at the others.",
+    call: (context, args) => {
+      const [x, k] = [args.node("x"), args.number("k")];
+      const width = context.builder().shape(x).at(-1) ?? 0;
+      if (k > width) throw context.fail("There are not as many entries.", `at most ${width}`, String(k));
+      return tensorValue(topKSoftmax(context.builder(), x, k));
     },
   },
   {
