@@ -18,10 +18,10 @@ export const vblora = lazyMethod(
   require vblora_dropout < 1 else "vblora_dropout must be below 1.";
   let near_in = divisors_around(in, L), near_out = divisors_around(out, L);
   shared param bank[V, L] = uniform(-init_vector_bank_bound, init_vector_bank_bound) at "base_model.vblora_vector_bank";
-  param a[r, in / L, V] = normal(0, init_logits_std) at "vblora_logits_A" as top_k(topk) if save_only_topk_weights when not stored;
-  param b_[out / L, r, V] = normal(0, init_logits_std) at "vblora_logits_B" as top_k(topk) if save_only_topk_weights when not stored;
-  buffer a0[r, in / L, V] = zeros at "vblora_logits_A" as top_k(topk) when stored;
-  buffer b0[out / L, r, V] = zeros at "vblora_logits_B" as top_k(topk) when stored;
+  param a[r, in / L, V] = normal(0, init_logits_std) at "vblora_logits_A" coded top_k(topk) if save_only_topk_weights when not stored;
+  param b_[out / L, r, V] = normal(0, init_logits_std) at "vblora_logits_B" coded top_k(topk) if save_only_topk_weights when not stored;
+  buffer a0[r, in / L, V] = zeros at "vblora_logits_A" coded top_k(topk) when stored;
+  buffer b0[out / L, r, V] = zeros at "vblora_logits_B" coded top_k(topk) when stored;
   let A = reshape(einsum("rnv,vl->rnl", top_k_softmax(stored ? a0 : a, topk), bank), [r, in]);
   let B = reshape(einsum("mrv,vl->mlr", top_k_softmax(stored ? b0 : b_, topk), bank), [out, r]);
   W' = W + B @ A @ dropout(vblora_dropout);

@@ -86,7 +86,7 @@ export interface TensorItem {
   /** At a site with a tie the tensor is also saved under the path of the other end. */
   readonly tied?: boolean;
   readonly saveIf?: Expression;
-  /** The file holds the tensor in another form: `as top_k(k) if condition`. */
+  /** The file holds the tensor in another form: `coded top_k(k) if condition`. */
   readonly coded?: { readonly condition?: Expression; readonly call: CallExpression };
   readonly project?: { readonly condition?: Expression; readonly call: CallExpression };
   readonly when?: Expression;

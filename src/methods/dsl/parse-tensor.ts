@@ -3,7 +3,7 @@
  *
  *   tensor     = ("param" | "shared" "param"? | "buffer" | "const") name "[" expression,* "]" "=" expression clause* ";"
  *   clause     = "at" text "tied"? ("also" text)? | "save" "if" expression
- *              | "as" name "(" arguments ")" ("if" expression)? | "project" ("if" primary)? name "(" arguments ")" | "when" expression
+ *              | "coded" name "(" arguments ")" ("if" expression)? | "project" ("if" primary)? name "(" arguments ")" | "when" expression
  */
 import type { Expression, Item, TensorItem, TensorRole } from "./ast.ts";
 import { ExpressionParser, missing, place, type Rule, unquoted } from "./parse-expression.ts";
@@ -90,7 +90,7 @@ export abstract class TensorParser extends ExpressionParser {
   private readonly coding: Rule<NonNullable<TensorItem["coded"]>> = this.RULE(
     "coding",
     () => {
-      this.CONSUME(this.t.word.as);
+      this.CONSUME(this.t.word.coded);
       const name = this.CONSUME(this.t.name);
       const values = this.SUBRULE(this.argumentsInParentheses);
       const call = this.ACTION(() => this.call({ kind: "name", name: name.image, at: place(name) }, values));

@@ -7,7 +7,7 @@ const words = [
   "from",
   "tied",
   "also",
-  "as",
+  "coded",
   "config",
   "param",
   "shared",
