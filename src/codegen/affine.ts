@@ -7,7 +7,7 @@
  *
  * `lo` and `hi` bound the value where it is used (a guard may have narrowed them below what the terms say).
  */
-import type { Expr } from "./kernel.ts";
+import { type Expr, u32 } from "./kernel.ts";
 
 export type Atom =
   | {
@@ -19,6 +19,10 @@ export type Atom =
       readonly lane?: boolean;
       /** The value is a multiple of four. */
       readonly aligned?: boolean;
+      /** Which number of an unrolled loop this is: a constant that keeps its own stride, so that all elements of a tile share the words of one address. */
+      readonly element?: number;
+      /** Variables of one family share strides. */
+      readonly family?: string;
     }
   | {
       readonly kind: "div" | "mod";
@@ -43,10 +47,31 @@ export interface Affine {
 
 export const constant = (value: number): Affine => ({ terms: [], constant: value, lo: value, hi: value });
 
-export const atomAffine = (atom: Atom): Affine => ({ terms: [{ factor: 1, atom }], constant: 0, lo: 0, hi: atom.max });
+const atomMinimum = (atom: Atom): number => (atom.kind === "variable" ? (atom.element ?? 0) : 0);
+
+export const atomAffine = (atom: Atom): Affine => ({
+  terms: [{ factor: 1, atom }],
+  constant: 0,
+  lo: atomMinimum(atom),
+  hi: atom.max,
+});
 
 export const variable = (key: string, extent: number, expr: Expr, depth: number, lane = false): Affine =>
   atomAffine({ kind: "variable", key, max: extent - 1, expr, depth, ...(lane ? { lane } : {}) });
+
+/** The number `value` of an unrolled loop over a family of elements (rows of a tile, lanes of a vector). */
+export const element = (family: string, value: number): Affine =>
+  atomAffine({
+    kind: "variable",
+    key: `~${family}#${value}`,
+    max: value,
+    expr: u32(value),
+    depth: 0,
+    element: value,
+    family,
+  });
+
+export const isElement = (atom: Atom): boolean => atom.kind === "variable" && atom.element !== undefined;
 
 export function keyOf(a: Affine): string {
   return `${a.terms.map((t) => `${t.factor}*${t.atom.key}`).join("+")}+${a.constant}`;
@@ -73,8 +98,9 @@ function build(terms: readonly Term[], constantPart: number): Affine {
   const kept = [...merged.values()].filter((t) => t.factor !== 0).sort((a, b) => (a.atom.key < b.atom.key ? -1 : 1));
   const joined = joinQuotient(kept, constantPart);
   if (joined !== undefined) return joined;
-  const lo = kept.reduce((sum, t) => sum + Math.min(0, t.factor * t.atom.max), constantPart);
-  const hi = kept.reduce((sum, t) => sum + Math.max(0, t.factor * t.atom.max), constantPart);
+  const reach = (t: Term): readonly number[] => [t.factor * atomMinimum(t.atom), t.factor * t.atom.max];
+  const lo = kept.reduce((sum, t) => sum + Math.min(...reach(t)), constantPart);
+  const hi = kept.reduce((sum, t) => sum + Math.max(...reach(t)), constantPart);
   return { terms: kept, constant: constantPart, lo, hi };
 }
 
@@ -144,7 +170,7 @@ function reduced(r: Affine, d: number): { x: Affine; g: number; c: Affine } {
 /** Quotient by a positive literal; the value must not be negative. */
 export function divide(a: Affine, d: number): Affine {
   if (d === 1) return a;
-  if (a.lo >= 0 && a.hi < d) return constant(0);
+  if (a.lo >= 0 && Math.floor(a.lo / d) === Math.floor(a.hi / d)) return constant(Math.floor(a.lo / d));
   const { q, r } = split(a, d);
   const result =
     q.terms.length + q.constant === 0 ? quotientAtom(r, d) : add(q, r.hi < d ? constant(0) : quotientAtom(r, d));
@@ -163,15 +189,16 @@ function quotientAtom(r: Affine, d: number): Affine {
 
 function quotientOf(x: Affine, by: number): Affine {
   const max = Math.floor(x.hi / by);
-  return max === 0
-    ? constant(0)
+  return max === Math.floor(x.lo / by)
+    ? constant(max)
     : atomAffine({ kind: "div", key: `(${keyOf(x)})/${by}`, max, of: x, by, depth: depthOf(x) });
 }
 
 /** Remainder by a positive literal; the value must not be negative. */
 export function remainder(a: Affine, d: number): Affine {
   if (d === 1) return constant(0);
-  if (a.lo >= 0 && a.hi < d) return a;
+  const turns = Math.floor(a.lo / d);
+  if (a.lo >= 0 && turns === Math.floor(a.hi / d)) return add(a, constant(-turns * d));
   const { r } = split(a, d);
   if (r.lo >= 0 && r.hi < d) return r;
   const { x, g, c } = reduced(r, d);
@@ -203,20 +230,22 @@ export function linearize(index: readonly Affine[], shape: readonly number[]): A
   return sum;
 }
 
-/** Replaces the lane variable by a number. */
-export function atLane(a: Affine, lane: number): Affine {
+/** The value in one of the four lanes. */
+export const atLane = (a: Affine, lane: number): Affine => replaceLane(a, element("lane", lane));
+
+function replaceLane(a: Affine, by: Affine): Affine {
   if (!hasLane(a)) return a;
   const replaced = a.terms.reduce(
-    (sum, t) => add(sum, scale(atomAtLane(t.atom, lane), t.factor)),
+    (sum, t) => add(sum, scale(atomWithLane(t.atom, by), t.factor)),
     constant(a.constant),
   );
   return within(replaced, Math.max(replaced.lo, a.lo), Math.min(replaced.hi, a.hi));
 }
 
-function atomAtLane(atom: Atom, lane: number): Affine {
+function atomWithLane(atom: Atom, lane: Affine): Affine {
   if (!atomHasLane(atom)) return atomAffine(atom);
-  if (atom.kind === "variable") return constant(lane);
-  const of = atLane(atom.of, lane);
+  if (atom.kind === "variable") return lane;
+  const of = replaceLane(atom.of, lane);
   return atom.kind === "div" ? divide(of, atom.by) : remainder(of, atom.by);
 }
 
@@ -232,4 +261,4 @@ export function laneForm(a: Affine): "one" | "row" | "other" {
 }
 
 /** The address without its lane term (form "row"). */
-export const withoutLane = (a: Affine): Affine => atLane(a, 0);
+export const withoutLane = (a: Affine): Affine => replaceLane(a, constant(0));

@@ -67,13 +67,18 @@ export class BlockWriter {
   }
 
   /** Names a u32 expression, as an index in [0, extent). */
-  index(expr: Expr, extent: number, depth = this.depth): Affine {
-    return affine.variable(...this.named(expr, extent, depth));
-  }
-
-  private named(expr: Expr, extent: number, depth: number): [string, number, Expr, number] {
+  index(expr: Expr, extent: number, family?: string): Affine {
+    const { depth } = this;
     const bound = this.bind({ expr, depth }).expr;
-    return [sortable(bound.kind === "variable" ? bound.name : this.fresh("i")), extent, bound, depth];
+    const key = sortable(bound.kind === "variable" ? bound.name : this.fresh("i"));
+    return affine.atomAffine({
+      kind: "variable",
+      key,
+      max: extent - 1,
+      expr: bound,
+      depth,
+      ...(family === undefined ? {} : { family }),
+    });
   }
 
   /** The value as a variable, declared in the block of its depth. */
@@ -108,33 +113,57 @@ export class BlockWriter {
     const key = `@${affine.keyOf(a)}`;
     const known = this.recall(key);
     if (known !== undefined) return known;
+    const elements = a.terms.filter((t) => affine.isElement(t.atom));
+    if (elements.length > 0 && elements.length < a.terms.length) return this.remember(key, this.ofElement(a, elements));
     const depth = affine.depthOf(a);
     const inner = a.terms.filter((t) => t.atom.depth === depth);
     const outer = a.terms.filter((t) => t.atom.depth < depth);
+    const word = wordOf(a);
     if (outer.length > 0) {
       const base = this.bind(this.address({ ...a, terms: outer }));
       this.remember(`@${affine.keyOf({ ...a, terms: outer })}`, base);
-      return this.remember(key, { expr: this.sum(inner, 0, base.expr), depth });
+      return this.remember(key, { expr: this.sum(inner, 0, word, base.expr), depth });
     }
-    const made = { expr: this.sum(inner, a.constant), depth };
+    const made = { expr: this.sum(inner, a.constant, word), depth };
     return this.remember(key, a.terms.some((t) => t.atom.kind !== "variable") ? this.bind(made) : made);
   }
 
-  private sum(terms: readonly affine.Term[], constantPart: number, base?: Expr): Expr {
+  /** The address of an element of a tile: that of the first one, which all share, and how far away it is. */
+  private ofElement(a: Affine, elements: readonly affine.Term[]): Val {
+    const others = a.terms.filter((t) => !elements.includes(t));
+    const rest = { ...a, terms: others };
+    const first = this.bind(this.address(rest));
+    this.remember(`@${affine.keyOf(rest)}`, first);
+    const word = wordOf(a);
+    const away = elements.filter((t) => t.factor !== 0 && (t.atom as { element: number }).element !== 0);
+    const expr = away.reduce((sum, { factor, atom }) => {
+      const distance = this.distance(Math.abs(factor), atom, word);
+      return binary(factor < 0 ? "-" : "+", sum, distance);
+    }, first.expr);
+    return { expr, depth: first.depth };
+  }
+
+  private distance(stride: number, atom: affine.Atom, word: WordName | undefined): Expr {
+    const { element } = atom as { element: number };
+    const length = sizeLiteral(stride, word?.(atom));
+    if (element === 1) return length;
+    const key = `%${atom.key}*${stride}${word?.(atom) ?? ""}`;
+    const known = this.recall(key);
+    return (known ?? this.remember(key, this.bind({ expr: binary("*", length, u32(element)), depth: 0 }))).expr;
+  }
+
+  private sum(terms: readonly affine.Term[], constantPart: number, word: WordName | undefined, base?: Expr): Expr {
     let sum = base;
     for (const { factor, atom } of terms) {
       const isPlain = factor === 1 && !this.pads.some((p) => p.key === atom.key);
-      const scaled = isPlain ? this.atom(atom) : this.scaled(this.atom(atom), Math.abs(factor));
+      const length = sizeLiteral(Math.abs(factor), word?.(atom));
+      const scaled = isPlain ? this.atom(atom) : binary("*", this.atom(atom), length);
       if (sum === undefined) sum = factor < 0 ? binary("-", u32(0), scaled) : scaled;
       else sum = binary(factor < 0 ? "-" : "+", sum, scaled);
     }
     if (sum === undefined) return sizeLiteral(constantPart);
     if (constantPart === 0) return sum;
     return binary(constantPart < 0 ? "-" : "+", sum, sizeLiteral(Math.abs(constantPart)));
-  }
-
-  private scaled(e: Expr, factor: number): Expr {
-    return binary("*", e, sizeLiteral(factor));
   }
 
   private atom(atom: affine.Atom): Expr {
@@ -148,6 +177,16 @@ export class BlockWriter {
     const expr = binary(atom.kind === "div" ? "/" : "%", of, by);
     return this.remember(key, this.bind({ expr, depth: atom.depth })).expr;
   }
+}
+
+/** Names the word of the stride of a tensor along a variable. */
+type WordName = (atom: affine.Atom) => string;
+
+/** Addresses of one tensor share their strides; other sums have words of their own. */
+function wordOf(a: Affine): WordName | undefined {
+  const base = a.terms.find((t) => t.atom.kind === "variable" && t.atom.expr.kind === "base");
+  if (base === undefined) return undefined;
+  return (atom) => `${base.atom.key} along ${(atom.kind === "variable" && atom.family) || atom.key}`;
 }
 
 /** A name with its number in six digits, so that terms of sums are in order of creation. */

@@ -1,6 +1,7 @@
 /**
  * Canonical form of a body: names by order of appearance, sizes and places of tensors as words of a uniform block, so that work that differs
- * in extents only is one kernel. Every size has a word of its own, since that two are equal is chance.
+ * in extents only is one kernel. Sizes that are equal because they are the same thing (the stride of a tensor along a variable) have one word;
+ * every other has a word of its own, since that two are equal is chance.
  */
 import { type Expr, mapExpr, mapStatements, type Statement } from "./kernel.ts";
 import type { Body } from "./schedule/body.ts";
@@ -42,10 +43,12 @@ class Canonicalizer {
       if (known !== undefined) return known;
       if (x.kind === "base") return this.word(`base ${x.tensor}`, { kind: "base", tensor: x.tensor });
       if (x.kind === "variable") return { ...x, name: this.names.get(x.name) ?? x.name };
+      if (x.kind === "item") return { ...x, array: this.names.get(x.array)! };
       if (x.kind !== "literal" || x.size !== true) return x;
       const type = x.type === "bool" ? "u32" : x.type;
       const value = type === "f32" ? bitsOf(x.value) : x.value >>> 0;
-      const word = this.word(`size ${this.words.size}`, { kind: "size", value }, type);
+      const name = x.word === undefined ? `size ${this.words.size}` : `${x.word} = ${value}`;
+      const word = this.word(name, { kind: "size", value }, type);
       this.literals.set(x, word);
       return word;
     });
@@ -61,6 +64,10 @@ class Canonicalizer {
       case "var": {
         const value = this.expr(s.value);
         return { kind: s.kind, name: this.rename(s.name), value };
+      }
+      case "array": {
+        const values = s.values.map((value) => this.expr(value));
+        return { kind: "array", name: this.rename(s.name), values };
       }
       case "assign":
         return { kind: "assign", name: this.names.get(s.name)!, value: this.expr(s.value) };

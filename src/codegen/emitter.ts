@@ -53,7 +53,7 @@ export class Emitter extends BlockWriter {
     const before = this.pads;
     this.pads = variables
       .flatMap((v) => v.terms.map((t) => t.atom))
-      .filter((a) => a.kind === "variable" && a.lane !== true);
+      .filter((a) => a.kind === "variable" && a.lane !== true && a.element === undefined);
     try {
       return make();
     } finally {

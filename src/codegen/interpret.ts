@@ -13,6 +13,7 @@ type Value = number | readonly number[];
 
 interface Environment {
   readonly names: Map<string, Value>;
+  readonly arrays: Map<string, readonly Value[]>;
   readonly shared: ReadonlyMap<string, number[]>;
   readonly memory: readonly BindingMemory[];
   readonly sizes: readonly number[];
@@ -54,7 +55,7 @@ export function interpret(
     const block = workgroup - uniformBlock[part * record + 1]!;
     const shared = new Map(kernel.shared.map((s) => [s.name, new Array<number>(s.length).fill(0)]));
     let running = Array.from({ length: kernel.workgroup }, (_unused, local) =>
-      run(kernel, kernel.body, { names: new Map(), shared, memory, sizes, block, local }),
+      run(kernel, kernel.body, { names: new Map(), arrays: new Map(), shared, memory, sizes, block, local }),
     );
     while (running.length > 0) {
       const before = running.length;
@@ -72,6 +73,12 @@ function* run(kernel: KernelIR, body: readonly Statement[], env: Environment): G
       case "var":
       case "assign":
         env.names.set(s.name, evaluate(kernel, s.value, env));
+        break;
+      case "array":
+        env.arrays.set(
+          s.name,
+          s.values.map((value) => evaluate(kernel, value, env)),
+        );
         break;
       case "for": {
         const step = evaluate(kernel, s.step, env) as number;
@@ -158,6 +165,8 @@ function evaluate(kernel: KernelIR, e: Expr, env: Environment): Value {
     }
     case "shared":
       return env.shared.get(e.array)![evaluate(kernel, e.index, env) as number]!;
+    case "item":
+      return env.arrays.get(e.array)![evaluate(kernel, e.index, env) as number]!;
     case "vector":
       return e.parts.map((p) => evaluate(kernel, p, env) as number);
     case "component":

@@ -19,7 +19,14 @@ export type Lanes = 1 | 4;
 export type BinaryOperator = "+" | "-" | "*" | "/" | "%" | "<" | "&&";
 
 export type Expr =
-  | { readonly kind: "literal"; readonly type: Scalar; readonly value: number; readonly size?: boolean }
+  | {
+      readonly kind: "literal";
+      readonly type: Scalar;
+      readonly value: number;
+      readonly size?: boolean;
+      /** What the number is: sizes of one name and value are one word. Without it every size has a word of its own. */
+      readonly word?: string;
+    }
   /** Element where a tensor begins in its binding, a multiple of four. */
   | { readonly kind: "base"; readonly tensor: number; readonly type: "u32" }
   /** A word of the sizes of the part that the workgroup works on. */
@@ -61,6 +68,14 @@ export type Expr =
       readonly lanes: Lanes;
     }
   | { readonly kind: "shared"; readonly array: string; readonly index: Expr; readonly type: Scalar }
+  /** An item of an array of the invocation's own. */
+  | {
+      readonly kind: "item";
+      readonly array: string;
+      readonly index: Expr;
+      readonly type: Scalar;
+      readonly lanes: Lanes;
+    }
   | { readonly kind: "vector"; readonly parts: readonly Expr[]; readonly type: Scalar; readonly lanes: 4 }
   | { readonly kind: "component"; readonly of: Expr; readonly at: number; readonly type: Scalar };
 
@@ -68,6 +83,8 @@ export type Statement =
   | { readonly kind: "let"; readonly name: string; readonly value: Expr }
   | { readonly kind: "var"; readonly name: string; readonly value: Expr }
   | { readonly kind: "assign"; readonly name: string; readonly value: Expr }
+  /** An array of the invocation's own. */
+  | { readonly kind: "array"; readonly name: string; readonly values: readonly Expr[] }
   | {
       readonly kind: "for";
       readonly name: string;
@@ -125,7 +142,13 @@ export const partWords = (sizes: number): number => Math.ceil((2 + sizes) / 4) *
 export const lanesOf = (e: Expr): Lanes => ("lanes" in e ? e.lanes : 1);
 export const u32 = (value: number): Expr => ({ kind: "literal", type: "u32", value: value >>> 0 });
 export const f32 = (value: number): Expr => ({ kind: "literal", type: "f32", value });
-export const sizeLiteral = (value: number): Expr => ({ kind: "literal", type: "u32", value, size: true });
+export const sizeLiteral = (value: number, word?: string): Expr => ({
+  kind: "literal",
+  type: "u32",
+  value,
+  size: true,
+  ...(word === undefined ? {} : { word }),
+});
 
 export function binary(operator: BinaryOperator, a: Expr, b: Expr): Expr {
   const lanes: Lanes = lanesOf(a) === 4 || lanesOf(b) === 4 ? 4 : 1;
@@ -144,6 +167,7 @@ export function childrenOf(e: Expr): readonly Expr[] {
       return [e.seed, e.step, e.counter, e.site, e.tensor];
     case "load":
     case "shared":
+    case "item":
       return [e.index];
     case "vector":
       return e.parts;
@@ -173,6 +197,7 @@ export function mapExpr(e: Expr, visit: (e: Expr) => Expr): Expr {
       });
     case "load":
     case "shared":
+    case "item":
       return visit({ ...e, index: go(e.index) });
     case "vector":
       return visit({ ...e, parts: e.parts.map(go) });
@@ -191,6 +216,8 @@ export function mapStatements(body: readonly Statement[], visit: (e: Expr) => Ex
       case "var":
       case "assign":
         return { ...s, value: visit(s.value) };
+      case "array":
+        return { ...s, values: s.values.map(visit) };
       case "for":
         return { ...s, from: visit(s.from), to: visit(s.to), step: visit(s.step), body: mapStatements(s.body, visit) };
       case "if": {

@@ -10,6 +10,8 @@ export function countLoads(body: readonly Statement[]): number {
       case "var":
       case "assign":
         return sum + inExpr(s.value);
+      case "array":
+        return sum + s.values.reduce((n, value) => n + inExpr(value), 0);
       case "for":
         return sum + countLoads(s.body);
       case "if":

@@ -26,6 +26,8 @@ function statement(s: Statement, indent: string): string[] {
     case "let":
     case "var":
       return [`${indent}${s.kind} ${s.name} = ${text(s.value)}`];
+    case "array":
+      return [`${indent}array ${s.name} = [${s.values.map(text).join(", ")}]`];
     case "assign":
       return [`${indent}${s.name} := ${text(s.value)}`];
     case "for":
@@ -73,6 +75,7 @@ function text(e: Expr): string {
     case "load":
       return `%t${e.tensor}[${text(e.index)}${e.lanes === 4 ? "..4" : ""}]`;
     case "shared":
+    case "item":
       return `${e.array}[${text(e.index)}]`;
     case "vector":
       return `<${e.parts.map(text).join(", ")}>`;

@@ -44,3 +44,41 @@ fn sine(x: vec4f, quarter: i32) -> vec4f {
   let y = select(s, c, (q & vec4i(1)) == vec4i(1));
   return select(y, -y, (q & vec4i(2)) == vec4i(2));
 }`;
+
+/** One element of a binding of vectors. */
+export const oneOfFourText = (binding: string, element: string): string => `
+fn ${binding}_one(i: u32) -> ${element} { return ${binding}[i / 4u][i % 4u]; }`;
+
+type Width = 1 | 2 | 4;
+
+/** A number of 16 bits; a word holds two, the first in the low half. */
+export function onePackedText(binding: string, width: Width, dtype: "bf16" | "f16"): string {
+  const word = width === 1 ? `${binding}[i / 2u]` : `${binding}[i / ${2 * width}u][(i / 2u) % ${width}u]`;
+  const value =
+    dtype === "f16"
+      ? "unpack2x16float(word)[i & 1u]"
+      : "bitcast<f32>(select(word << 16u, word & 0xffff0000u, (i & 1u) == 1u))";
+  return `
+fn ${binding}_${dtype}(i: u32) -> f32 {
+  let word = ${word};
+  return ${value};
+}`;
+}
+
+/** Four numbers of 16 bits, the first at a multiple of four. */
+export function fourPackedText(binding: string, width: Width, dtype: "bf16" | "f16"): string {
+  const words = {
+    1: `vec2u(${binding}[i / 2u], ${binding}[i / 2u + 1u])`,
+    2: `${binding}[i / 4u]`,
+    4: `select(${binding}[i / 8u].xy, ${binding}[i / 8u].zw, (i & 4u) != 0u)`,
+  };
+  const value =
+    dtype === "f16"
+      ? "vec4f(unpack2x16float(words.x), unpack2x16float(words.y))"
+      : "bitcast<vec4f>(vec4u(words.x << 16u, words.x & 0xffff0000u, words.y << 16u, words.y & 0xffff0000u))";
+  return `
+fn ${binding}_${dtype}x4(i: u32) -> vec4f {
+  let words = ${words[width]};
+  return ${value};
+}`;
+}

@@ -1,23 +1,9 @@
 /** Prints kernel IR as WGSL. */
 import { opRecord } from "../ir/registry.ts";
-import {
-  childrenOf,
-  type Expr,
-  type KernelIR,
-  type KernelTensor,
-  lanesOf,
-  mostParts,
-  partWords,
-  type Scalar,
-  type Statement,
-} from "./kernel.ts";
-import { erfText, sineText, threefryText } from "./wgsl-helpers.ts";
 
-interface BindingType {
-  readonly element: "f32" | "i32" | "u32";
-  /** Elements of the array that one access covers: `array<vec4f>` has 4, `array<vec2u>` 2. */
-  readonly width: 1 | 2 | 4;
-}
+import { type BindingType, bindingType, wordsInLoops } from "./accesses.ts";
+import { type Expr, type KernelIR, lanesOf, mostParts, partWords, type Scalar, type Statement } from "./kernel.ts";
+import { erfText, fourPackedText, oneOfFourText, onePackedText, sineText, threefryText } from "./wgsl-helpers.ts";
 
 const typeName = (type: Scalar, lanes: number): string => (lanes === 4 ? `vec4<${type}>` : type);
 
@@ -28,9 +14,12 @@ export function printWgsl(kernel: KernelIR): string {
 class Printer {
   private readonly types: readonly BindingType[];
   private readonly helpers = new Set<string>();
+  /** Words that loops use: read once, as a driver may not know that they stay the same. */
+  private readonly inLoops: ReadonlySet<number>;
 
   constructor(private readonly kernel: KernelIR) {
     this.types = kernel.bindings.map((_binding, i) => bindingType(kernel, i));
+    this.inLoops = wordsInLoops(kernel.body);
   }
 
   print(): string {
@@ -56,8 +45,9 @@ class Printer {
       "  let group_index = group.x + group.y * groups.x;",
       `  if (group_index >= parts[${mostParts - 1}].end) { return; }`,
       `  let part = ${Array.from({ length: mostParts - 1 }, (_unused, i) => `u32(group_index >= parts[${i}].end)`).join(" + ")};`,
-      "  let sizes = parts[part];",
+      "  let sizes = &parts[part];",
       "  let block = group_index - sizes.first;",
+      ...[...this.inLoops].sort((a, b) => a - b).map((word) => `  let s${word} = sizes.s${word};`),
       ...body,
       "}",
       "",
@@ -75,6 +65,11 @@ class Printer {
         return [`${indent}let ${s.name} = ${this.bare(s.value)};`];
       case "var":
         return [`${indent}var ${s.name} = ${this.bare(s.value)};`];
+      case "array": {
+        const item = typeName(s.values[0]!.type, lanesOf(s.values[0]!));
+        const values = s.values.map((value) => this.bare(value)).join(", ");
+        return [`${indent}var ${s.name} = array<${item}, ${s.values.length}>(${values});`];
+      }
       case "assign":
         return [`${indent}${this.assignment(s.name, s.value)};`];
       case "for": {
@@ -138,8 +133,10 @@ class Printer {
         return literal(e.type, e.value);
       case "base":
         throw new Error("the kernel is not in canonical form");
-      case "size":
-        return e.type === "u32" ? `sizes.s${e.index}` : `bitcast<${e.type}>(sizes.s${e.index})`;
+      case "size": {
+        const word = this.inLoops.has(e.index) ? `s${e.index}` : `sizes.s${e.index}`;
+        return e.type === "u32" ? word : `bitcast<${e.type}>(${word})`;
+      }
       case "variable":
         return e.name;
       case "builtin":
@@ -154,6 +151,7 @@ class Printer {
       case "load":
         return this.load(e.tensor, e.index, e.lanes);
       case "shared":
+      case "item":
         return `${e.array}[${this.bare(e.index)}]`;
       case "vector":
         return this.vector(e);
@@ -202,29 +200,17 @@ class Printer {
       return element === dtype ? text : `bitcast<${typeName(dtype as Scalar, n)}>(${text})`;
     };
     if (width === 4 && lanes === 1) {
-      const at = this.element(index, 1);
-      return typed(`${name}[(${at}) / 4u][(${at}) % 4u]`, 1);
+      this.helpers.add(oneOfFourText(name, element));
+      return typed(`${name}_one(${this.bare(index)})`, 1);
     }
     if (width === lanes) return typed(`${name}[${this.element(index, width)}]`, lanes);
     const parts = [0, 1, 2, 3].map((at) => typed(`${name}[${this.element(index, 1, at)}]`, 1));
     return `${typeName(dtype as Scalar, 4)}(${parts.join(", ")})`;
   }
 
-  /** Two numbers of 16 bits per word, the first in the low half. */
-  private packed(index: Expr, lanes: number, name: string, width: number, dtype: "bf16" | "f16"): string {
-    const pair = (word: string): string =>
-      dtype === "f16" ? `unpack2x16float(${word})` : `bitcast<vec2f>(vec2u(${word} << 16u, ${word} & 0xffff0000u))`;
-    if (lanes === 1) {
-      const word = `${name}[${this.element(index, 2)}]`;
-      const own = this.element(index, 1);
-      if (dtype === "f16") return `unpack2x16float(${word})[(${own}) & 1u]`;
-      return `bitcast<f32>(select(${word} << 16u, ${word} & 0xffff0000u, ((${own}) & 1u) == 1u))`;
-    }
-    if (width === 2) {
-      const words = `${name}[${this.element(index, 4)}]`;
-      return `vec4f(${pair(`${words}.x`)}, ${pair(`${words}.y`)})`;
-    }
-    return `vec4f(${[0, 1].map((at) => pair(`${name}[${this.element(index, 2, at)}]`)).join(", ")})`;
+  private packed(index: Expr, lanes: number, name: string, width: 1 | 2 | 4, dtype: "bf16" | "f16"): string {
+    this.helpers.add(lanes === 4 ? fourPackedText(name, width, dtype) : onePackedText(name, width, dtype));
+    return `${name}_${dtype}${lanes === 4 ? "x4" : ""}(${this.bare(index)})`;
   }
 }
 
@@ -238,47 +224,4 @@ function literal(type: Scalar, value: number): string {
   const text = String(rounded);
   const decimal = /[.e]/.test(text) ? text : `${text}.0`;
   return value < 0 ? `(${decimal})` : decimal;
-}
-
-/**
- * The array type of a binding: wide when some access covers four elements and every store does (single elements can be read from vectors,
- * but written only as a whole). Packed numbers are wide only when every access is.
- */
-function bindingType(kernel: KernelIR, binding: number): BindingType {
-  const tensors = kernel.tensors.filter((t) => t.binding === binding);
-  const isPacked = (t: KernelTensor): boolean => t.dtype === "bf16" || t.dtype === "f16";
-  const words = new Set(tensors.map((t) => (t.dtype === "f32" || t.dtype === "i32" ? t.dtype : "u32")));
-  const element = words.size === 1 ? [...words][0]! : "u32";
-  const slots = new Set(kernel.tensors.flatMap((t, i) => (t.binding === binding ? [i] : [])));
-  const { loads, stores } = accesses(kernel.body, slots);
-  const all = [...loads, ...stores];
-  if (tensors.some(isPacked)) return { element, width: tensors.every(isPacked) && all.every((w) => w === 4) ? 2 : 1 };
-  return { element, width: all.includes(4) && stores.every((w) => w === 4) ? 4 : 1 };
-}
-
-interface Accesses {
-  readonly loads: number[];
-  readonly stores: number[];
-}
-
-/** Numbers of elements that the accesses to some tensors cover. */
-function accesses(
-  body: readonly Statement[],
-  slots: ReadonlySet<number>,
-  found: Accesses = { loads: [], stores: [] },
-): Accesses {
-  const visit = (e: Expr): void => {
-    if (e.kind === "load" && slots.has(e.tensor)) found.loads.push(e.lanes);
-    childrenOf(e).forEach(visit);
-  };
-  for (const s of body) {
-    if (s.kind === "let" || s.kind === "var" || s.kind === "assign") visit(s.value);
-    if (s.kind === "store" || s.kind === "store-shared") [s.index, s.value].forEach(visit);
-    if (s.kind === "store" && slots.has(s.tensor)) found.stores.push(lanesOf(s.value));
-    if (s.kind === "for") [s.from, s.to, s.step].forEach(visit);
-    if (s.kind === "if") visit(s.condition);
-    if (s.kind === "for" || s.kind === "if") accesses(s.body, slots, found);
-    if (s.kind === "if") accesses(s.otherwise ?? [], slots, found);
-  }
-  return found;
 }

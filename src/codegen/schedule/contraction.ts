@@ -10,20 +10,21 @@
 import { opRecord } from "../../ir/registry.ts";
 import { sizeOf } from "../../ir/types.ts";
 import { accumulatorsOf } from "../accumulators.ts";
-import { type Affine, add, constant, delinearize, scale } from "../affine.ts";
-import { lane, type Val } from "../emitter.ts";
+import { type Affine, add, delinearize, divide, element, remainder, scale } from "../affine.ts";
+import { lane } from "../emitter.ts";
 import { contractionForm } from "../forms.ts";
 import { binary, type Expr, f32, sizeLiteral, u32 } from "../kernel.ts";
 import { type Body, blockIndex, opNames, perInvocation, probeOf, type ScheduleContext } from "./body.ts";
 import {
   type Contraction,
   columnReader,
-  domainIndex,
+  domainIndexOf,
   insideAxis,
   type Place,
   rowReader,
   rowsGroup,
   segmentOf,
+  vectorsOf,
 } from "./segment.ts";
 import { chooseTile } from "./tile.ts";
 
@@ -33,6 +34,8 @@ const unrolledTile = 16;
 /** Products (multiply-adds of scalars) below which a short text, quick to compile, is worth more than a fast kernel, and the tile for it. */
 const smallContraction = 500_000;
 const smallTile = 16;
+/** Elements of a tile from which their results are written in a loop on software drivers, where a kernel takes long to compile. */
+const loopedResults = 4;
 /** Ops per element from which the text of an epilogue is longer than that of the loop. */
 const longEpilogue = 5;
 /** How much slower an unrolled loop is than its loads say: measured on software drivers. */
@@ -123,42 +126,44 @@ function emitTile(k: Contraction, tiles: readonly [number, number, number], at: 
 function placeOf(k: Contraction, tiles: readonly [number, number, number], at: Affine): Place {
   const { emitter } = k.c;
   const { tile, extents } = k;
-  const part = (of: Expr, count: number): Affine => emitter.index(binary("%", of, sizeLiteral(count)), count);
   const flat = emitter.address(at).expr;
-  const columnTile = part(flat, tiles[2]);
-  const over = emitter.bind({ expr: binary("/", flat, sizeLiteral(tiles[2])), depth: emitter.depth }).expr;
-  const rowTile = part(over, tiles[1]);
-  const batch = emitter.index(binary("/", over, sizeLiteral(tiles[1])), tiles[0]);
-  const clamped = (a: Affine, extent: number): Affine => {
+  const [down, across] = [sizeLiteral(tiles[1], "tiles down"), sizeLiteral(tiles[2], "tiles across")];
+  const columnTile = emitter.index(binary("%", flat, across), tiles[2]);
+  const over = emitter.bind({ expr: binary("/", flat, across), depth: emitter.depth }).expr;
+  const rowTile = emitter.index(binary("%", over, down), tiles[1]);
+  const batch = emitter.index(binary("/", over, down), tiles[0]);
+  const clamped = (a: Affine, extent: number, family: string): Affine => {
     if (a.hi < extent) return a;
-    const last = sizeLiteral(extent - 1);
-    return emitter.index(
-      { kind: "op", op: "minimum", args: [emitter.address(a).expr, last], type: "u32", lanes: 1 },
-      extent,
-    );
+    const args = [emitter.address(a).expr, sizeLiteral(extent - 1, `last ${family}`)];
+    return emitter.index({ kind: "op", op: "minimum", args, type: "u32", lanes: 1 }, extent, family);
   };
-  const run = (count: number): number[] => Array.from({ length: count }, (_unused, i) => i);
-  const groups = run(k.tile.rows / 4).map((g) =>
-    clamped(add(scale(rowTile, tile.rows / 4), constant(g)), extents[1] / 4),
-  );
-  const rows = run(tile.rows).map((i) =>
-    rowsGroup(k)
-      ? add(scale(groups[Math.floor(i / 4)]!, 4), constant(i % 4))
-      : clamped(add(scale(rowTile, tile.rows), constant(i)), extents[1]),
-  );
-  const vectors = k.wide ? tile.columns / 4 : tile.columns;
-  const columns = run(vectors).map((j) => {
-    const position = clamped(add(scale(columnTile, vectors), constant(j)), k.wide ? extents[2] / 4 : extents[2]);
+  const groupAt = (g: Affine): Affine => clamped(add(scale(rowTile, tile.rows / 4), g), extents[1] / 4, "row");
+  const inGroups = rowsGroup(k) && extents[1] % tile.rows !== 0;
+  const rowAt = (i: Affine): Affine =>
+    inGroups
+      ? add(scale(groupAt(divide(i, 4)), 4), remainder(i, 4))
+      : clamped(add(scale(rowTile, tile.rows), i), extents[1], "row");
+  const vectors = vectorsOf(k);
+  const columnAt = (j: Affine): Affine => {
+    const extent = k.wide ? extents[2] / 4 : extents[2];
+    const position = clamped(add(scale(columnTile, vectors), j), extent, "column");
     return k.wide ? add(scale(position, 4), lane) : position;
-  });
+  };
+  const rowIndex = (i: Affine): readonly Affine[] => along(k, k.form.rows, rowAt(i));
+  const columnIndex = (j: Affine): readonly Affine[] => along(k, k.form.columns, columnAt(j));
+  const first = element("row", 0);
   return {
     batch: along(k, k.form.batch, batch),
-    rows: rows.map((row) => along(k, k.form.rows, row)),
-    rowGroups: groups.map((group) => along(k, k.form.rows, add(scale(group, 4), lane))),
-    columns: columns.map((column) => along(k, k.form.columns, column)),
-    tile: { batch, row: rows[0]!, column: columns[0]! },
+    rows: run(tile.rows).map((i) => rowIndex(element("row", i))),
+    rowGroups: run(tile.rows / 4).map((g) => along(k, k.form.rows, add(scale(groupAt(element("row", g)), 4), lane))),
+    columns: run(vectors).map((j) => columnIndex(element("column", j))),
+    rowIndex,
+    columnIndex,
+    tile: { batch, row: rowAt(first), column: columnAt(element("column", 0)) },
   };
 }
+
+const run = (count: number): number[] => Array.from({ length: count }, (_unused, i) => i);
 
 /** Adds one einsum to the accumulators. */
 function emitSegment(k: Contraction, einsum: number, place: Place, names: readonly (readonly string[])[]): void {
@@ -184,23 +189,46 @@ function accumulate(k: Contraction, name: string, a: Expr, b: Expr): void {
   k.c.emitter.push({ kind: "assign", name, value: binary("+", sum, binary("*", a, b)) });
 }
 
-/** The stored members at every element of the tile. */
+/** The stored members at every element of the tile: one text per element, or a loop over them where texts should be short. */
 function emitResults(k: Contraction, place: Place, names: readonly (readonly (readonly string[])[])[]): void {
-  const { emitter, unit } = k.c;
-  place.rows.forEach((_row, i) => {
-    place.columns.forEach((_column, j) => {
-      const index = domainIndex(k, place, i, j);
-      k.accumulators.forEach((accumulator, a) => {
-        const value: Val = {
-          expr: { kind: "variable", name: names[a]![i]![j]!, type: "f32", lanes: k.wide ? 4 : 1 },
-          depth: emitter.depth,
-        };
-        emitter.preset(accumulator.root, index, value);
-      });
-      const { batch, row, column } = place.tile;
-      emitter.padded([batch, row, column], () => {
-        for (const id of unit.stored) emitter.store(id, index, emitter.value(id, index).expr);
-      });
+  const { emitter } = k.c;
+  const [rows, columns] = [place.rows.length, place.columns.length];
+  const lanes = k.wide ? 4 : 1;
+  const accumulator = (name: string): Expr => ({ kind: "variable", name, type: "f32", lanes });
+  if (k.c.target.kind !== "cpu" || rows * columns < loopedResults) {
+    for (const i of run(rows)) {
+      for (const j of run(columns)) {
+        const values = names.map((tile) => accumulator(tile[i]![j]!));
+        emitResult(k, place, domainIndexOf(k, place, place.rows[i]!, place.columns[j]!), values);
+      }
+    }
+    return;
+  }
+  const tiles = names.map((tile) => {
+    const name = emitter.fresh("tile");
+    emitter.push({ kind: "array", name, values: tile.flat().map(accumulator) });
+    return name;
+  });
+  // The ends are words: a loop of known length would be unrolled by the driver.
+  const over = (count: number, make: (at: Affine) => void): void =>
+    count === 1 ? make(element("column", 0)) : emitter.loop(u32(0), sizeLiteral(count), u32(1), count, make);
+  over(rows, (i) => {
+    over(columns, (j) => {
+      const row = binary("*", emitter.address(i).expr, u32(columns));
+      const at = columns === 1 ? emitter.address(i).expr : binary("+", row, emitter.address(j).expr);
+      const values = tiles.map((array): Expr => ({ kind: "item", array, index: at, type: "f32", lanes }));
+      emitResult(k, place, domainIndexOf(k, place, place.rowIndex(i), place.columnIndex(j)), values);
     });
+  });
+}
+
+function emitResult(k: Contraction, place: Place, index: readonly Affine[], values: readonly Expr[]): void {
+  const { emitter, unit } = k.c;
+  k.accumulators.forEach((accumulator, a) => {
+    emitter.preset(accumulator.root, index, emitter.bind({ expr: values[a]!, depth: emitter.depth }));
+  });
+  const { batch, row, column } = place.tile;
+  emitter.padded([batch, row, column], () => {
+    for (const id of unit.stored) emitter.store(id, index, emitter.value(id, index).expr);
   });
 }

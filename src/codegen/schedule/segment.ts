@@ -1,7 +1,7 @@
 /** One product of a contraction: how its operands are indexed and read for a tile. */
 import { sizeOf } from "../../ir/types.ts";
 import type { Accumulator } from "../accumulators.ts";
-import { type Affine, add, atLane, constant, delinearize, hasLane, scale } from "../affine.ts";
+import { type Affine, add, atLane, constant, delinearize, element, hasLane, scale } from "../affine.ts";
 import { lane } from "../emitter.ts";
 import { type ContractionForm, contractionForm } from "../forms.ts";
 import { type Expr, lanesOf, u32 } from "../kernel.ts";
@@ -29,6 +29,9 @@ export interface Place {
   /** Four rows each, by the lane; used where `rowsGroup`. */
   readonly rowGroups: readonly (readonly Affine[])[];
   readonly columns: readonly (readonly Affine[])[];
+  /** Index of a row, or of a column or vector of columns, that is not known while the text is written. */
+  rowIndex(i: Affine): readonly Affine[];
+  columnIndex(j: Affine): readonly Affine[];
   /** Positions along the three kinds of axes of the first element. */
   readonly tile: { readonly batch: Affine; readonly row: Affine; readonly column: Affine };
 }
@@ -44,17 +47,25 @@ export function insideAxis(c: ScheduleContext): number {
 /** Whether rows can be read four at a time. */
 export const rowsGroup = ({ tile, extents }: Contraction): boolean => tile.rows % 4 === 0 && extents[1] % 4 === 0;
 
-/** Index in the domain of the unit of a row (or of the group of four that it is in) and a column. */
-export function domainIndex(k: Contraction, place: Place, i: number, j: number, grouped = false): Affine[] {
+/** Columns of a tile, or vectors of four. */
+export const vectorsOf = ({ tile, wide }: Contraction): number => (wide ? tile.columns / 4 : tile.columns);
+
+/** Index in the domain of the unit, from that of a row and a column. */
+export function domainIndexOf(
+  k: Contraction,
+  place: Place,
+  row: readonly Affine[],
+  column: readonly Affine[],
+): Affine[] {
   const index: Affine[] = [];
   k.form.batch.forEach((axis, n) => {
     index[axis] = place.batch[n]!;
   });
   k.form.rows.forEach((axis, n) => {
-    index[axis] = grouped ? place.rowGroups[Math.floor(i / 4)]![n]! : place.rows[i]![n]!;
+    index[axis] = row[n]!;
   });
   k.form.columns.forEach((axis, n) => {
-    index[axis] = place.columns[j]![n]!;
+    index[axis] = column[n]!;
   });
   return index;
 }
@@ -79,6 +90,8 @@ interface Operands {
 export function segmentOf(k: Contraction, einsum: number, place: Place): Segment {
   const form = contractionForm(k.c.graph, einsum, insideAxis(k.c));
   const length = sizeOf(form.inner);
+  const domainOf = (row: readonly Affine[], column: readonly Affine[]): Affine[] =>
+    domainIndexOf(k, place, row, column);
   const operand = (axes: readonly number[], domain: readonly Affine[], inner: Affine): readonly Affine[] => {
     const contracted = delinearize(inner, form.inner);
     return axes.map((axis) => (axis >= 0 ? domain[axis]! : contracted[-1 - axis]!));
@@ -87,8 +100,13 @@ export function segmentOf(k: Contraction, einsum: number, place: Place): Segment
     form,
     length,
     rowIndex: (i: number, inner: Affine, grouped = false) =>
-      operand(form.rowOperand.axes, domainIndex(k, place, i, 0, grouped), inner),
-    columnIndex: (j: number, inner: Affine) => operand(form.columnOperand.axes, domainIndex(k, place, 0, j), inner),
+      operand(
+        form.rowOperand.axes,
+        domainOf(grouped ? place.rowGroups[Math.floor(i / 4)]! : place.rows[i]!, place.columns[0]!),
+        inner,
+      ),
+    columnIndex: (j: number, inner: Affine) =>
+      operand(form.columnOperand.axes, domainOf(place.rows[0]!, place.columns[j]!), inner),
   };
   return { ...parts, ...chooseWays(k, parts) };
 }
@@ -105,7 +123,7 @@ export function rowReader(k: Contraction, segment: Segment, first: Affine, pads:
     emitter.padded(pads, () => emitter.bind(emitter.value(node, index)).expr);
   return (i, kk) => {
     if (segment.row === "inner") return component(read(segment.rowIndex(i, add(first, lane))), kk);
-    const inner = add(first, constant(kk));
+    const inner = add(first, element("inner", kk));
     return segment.row === "own"
       ? component(read(segment.rowIndex(i, inner, true)), i % 4)
       : read(segment.rowIndex(i, inner));
@@ -125,7 +143,7 @@ export function columnReader(k: Contraction, segment: Segment, first: Affine, pa
     const expr =
       segment.column === "inner"
         ? innerColumns(k, segment, j, first, kk, read)
-        : read(segment.columnIndex(j, add(first, constant(kk))));
+        : read(segment.columnIndex(j, add(first, element("inner", kk))));
     const bound = emitter.bind({ expr: k.wide ? emitter.spread(expr) : expr, depth: emitter.depth }).expr;
     made.set(key, bound);
     return bound;
