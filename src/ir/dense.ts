@@ -76,6 +76,12 @@ function operatorMatrix(node: Node, inputs: readonly Value[]): Value {
       const [o, n] = second.shape as [number, number];
       return matrix(out, columns, (i, j) => at(first, Math.floor(i / o), Math.floor(j / n)) * at(second, i % o, j % n));
     }
+    case "op.circulant": {
+      const [, blocks, size] = first.shape as [number, number, number];
+      const entry = (i: number, j: number): number => (((j - i) % size) + size) % size;
+      const block = (i: number, j: number): number => Math.floor(i / size) * blocks + Math.floor(j / size);
+      return matrix(out, columns, (i, j) => first.data[block(i, j) * size + entry(i, j)]!);
+    }
     case "op.fold":
       return matrix(out, columns, (i, j) => (j % out === i ? 1 : 0));
     case "op.turn":

@@ -1,6 +1,7 @@
 /** The methods that webpeft brings, by `peft_type`; a method of one's own comes from `parseMethod`. */
 import { boft } from "./boft.ts";
 import { bone } from "./bone.ts";
+import { c3a } from "./c3a.ts";
 import { delora } from "./delora.ts";
 import type { Method } from "./dsl/method.ts";
 import { fourierft } from "./fourierft.ts";
@@ -20,6 +21,7 @@ import { shira } from "./shira.ts";
 import { trainableTokens } from "./trainable-tokens.ts";
 import { vblora } from "./vblora.ts";
 import { vera } from "./vera.ts";
+import { waveft } from "./waveft.ts";
 
 export const methods: ReadonlyMap<string, Method> = new Map(
   [
@@ -43,6 +45,8 @@ export const methods: ReadonlyMap<string, Method> = new Map(
     randlora,
     shira,
     vblora,
+    c3a,
+    waveft,
   ].map((method) => [method.peftType, method]),
 );
 

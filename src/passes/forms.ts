@@ -5,6 +5,7 @@
 import type { Builder } from "../ir/builder.ts";
 import type { Node } from "../ir/graph.ts";
 import { type OperatorType, sizeOf, type TensorType } from "../ir/types.ts";
+import { circulantForm } from "./circulant.ts";
 
 export interface FormRecord {
   readonly op: string;
@@ -197,6 +198,7 @@ export const forms: readonly FormRecord[] = [
     },
     flops: () => 0,
   },
+  circulantForm,
   {
     op: "op.fold",
     apply: (b, node, x) => folded(b, x, node.attributes.size as number),

@@ -63,6 +63,13 @@ function operatorMatrix(node: Node, operators: readonly Matrix[], tensors: reado
       return operators[0]!.flatMap((outer) =>
         operators[1]!.map((inner) => outer.flatMap((x) => inner.map((y) => x * y))),
       );
+    case "op.circulant": {
+      const [rows, columns, b] = shape as [number, number, number];
+      return matrix(rows * b, columns * b, (i, j) => {
+        const shift = (j % b) - (i % b);
+        return data[(Math.floor(i / b) * columns + Math.floor(j / b)) * b + (shift < 0 ? shift + b : shift)]!;
+      });
+    }
     case "op.fold":
       return matrix(size, attributes.in as number, (i, j) => (j % size === i ? 1 : 0));
     case "op.turn": {

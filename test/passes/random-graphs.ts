@@ -14,6 +14,7 @@ const leaf: fc.Arbitrary<Make> = fc.oneof(
   fc.constantFrom(1, 2, 3, 6).map<Make>((g) => (b) => b.add("op.blockdiag", [param(b, [g, size / g, size / g])])),
   fc.constant<Make>((b) => b.add("op.identity", [], { size })),
   fc.constant<Make>((b) => b.add("op.fold", [], { in: size, size })),
+  fc.constantFrom(1, 2, 3, 6).map<Make>((b0) => (b) => b.add("op.circulant", [param(b, [size / b0, size / b0, b0])])),
   fc.constantFrom(2, 6).map<Make>((group) => (b) => b.add("op.turn", [], { size, group })),
   fc
     .constantFrom(2, 3, 4)

@@ -174,6 +174,17 @@ export const operatorOps: readonly OpRecord[] = [
     return operatorType(a.out * b.out, a.in * b.in);
   }),
   operatorOp(
+    "op.circulant",
+    1,
+    "Grid of circulant blocks from their first rows w [out/b, in/b, b]: entry (t, j) of block (a, c) is w[a, c, (j - t) mod b].",
+    (inputs) => {
+      const type = asTensor("op.circulant", inputs[0]);
+      requireThat(isFloat(type, 3), "op.circulant", "f32[o,i,b]", inputs);
+      const [o, i, b] = type.shape as [number, number, number];
+      return operatorType(o * b, i * b);
+    },
+  ),
+  operatorOp(
     "op.fold",
     0,
     "Sum of all entries whose places are equal mod size: y[j] = sum of x[j + k size]. Attributes: in, size. With size above in: x, then zeros.",

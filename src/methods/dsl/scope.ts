@@ -85,6 +85,10 @@ export const predefined: Readonly<Record<string, { doc: string; value: (scope: S
   "sites.count": { doc: "number of adapted sites", value: (scope) => known(scope.model.sites.length) },
   "sites.max.in": { doc: "widest input of all sites", value: extent("in", Math.max) },
   "sites.max.out": { doc: "widest output of all sites", value: extent("out", Math.max) },
+  "sites.entries": {
+    doc: "entries of all weights together",
+    value: (scope) => known(scope.model.sites.reduce((sum, site) => sum + site.in * site.out, 0)),
+  },
   train: { doc: "true where a training program draws", value: (scope) => known(scope.model.sampling) },
   loaded: { doc: "true when the adapter comes from a file", value: (scope) => known(scope.model.loaded) },
   peft_version: {

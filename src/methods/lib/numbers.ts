@@ -57,6 +57,9 @@ export const numberBuiltins: readonly Builtin[] = [
   ofOne("log2", "Logarithm to base 2.", Math.log2),
   ofOne("floor", "The largest whole number not above x.", Math.floor),
   ofOne("ceil", "The smallest whole number not below x.", Math.ceil),
+  ofOne("rounded", "The nearest whole number, of two the even one.", (x) =>
+    x - Math.floor(x) === 0.5 ? 2 * Math.round(x / 2) : Math.round(x),
+  ),
   ofMany("min", "The smallest of some numbers.", Math.min),
   ofMany("max", "The largest of some numbers.", Math.max),
   {

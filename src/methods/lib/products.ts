@@ -30,6 +30,12 @@ export const productBuiltins: readonly Builtin[] = [
       operatorValue(context.builder().add("op.fold", [], { in: args.number("width"), size: args.number("size") })),
   },
   {
+    name: "circulant",
+    parameters: [{ name: "w", kind: "tensor" }],
+    doc: "Circulant blocks from their first rows [out / b, in / b, b]; every further row is turned by one place to the right.",
+    call: (context, args) => operatorValue(context.builder().add("op.circulant", [args.node("w")])),
+  },
+  {
     name: "turn",
     parameters: [
       { name: "size", kind: "count" },

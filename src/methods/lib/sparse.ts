@@ -1,6 +1,6 @@
 /** A matrix of few entries, by their places. */
 import type { Builder } from "../../ir/builder.ts";
-import { operatorValue } from "../dsl/value.ts";
+import { operatorValue, tensorValue } from "../dsl/value.ts";
 import type { Builtin, CallContext } from "./builtin.ts";
 
 /**
@@ -37,7 +37,67 @@ function checkedKeys(context: CallContext, keys: number, values: number): void {
   if (!fits) throw context.fail("Places and values do not go together.", `i32[${count}]`, `[${shape.join(", ")}]`);
 }
 
+/** The keys of host places in increasing order, and the values in that order. */
+function sortedEntries(context: CallContext, keys: readonly number[], values: number): [keys: number, values: number] {
+  const count = keys.length;
+  const order = keys.map((_key, k) => k).sort((i, j) => keys[i]! - keys[j]!);
+  const rank = new Int32Array(count);
+  order.forEach((k, place) => {
+    rank[k] = place;
+  });
+  const table = (name: string, data: ArrayLike<number>): number =>
+    context.table(`grid.${name}`, Int32Array.from(data), [count]);
+  const sorted = order.map((k) => keys[k]!);
+  const moved = context.builder().add("gather", [values, table("order", order), table("rank", rank)]);
+  return [table("keys", sorted), moved];
+}
+
+/** One step of the inverse Haar transform of a grid in quarters: every place of a quarter becomes 2 x 2 entries. */
+function inverseHaar(b: Builder, grid: number): number {
+  const [h, w] = b.shape(grid).map((n) => n / 2) as [number, number];
+  const quarter = (i: number, j: number): number => b.slice(grid, [i * h, j * w], [(i + 1) * h, (j + 1) * w]);
+  const [a, horizontal, vertical, diagonal] = [quarter(0, 0), quarter(0, 1), quarter(1, 0), quarter(1, 1)];
+  const row = (both: number, change: number): number => {
+    const parts = [b.plus(both, change), b.sub(both, change)].map((part) => b.reshape(part, [h, 1, w, 1]));
+    return b.concat(parts, 3);
+  };
+  const rows = [
+    row(b.plus(a, horizontal), b.plus(vertical, diagonal)),
+    row(b.sub(a, horizontal), b.sub(vertical, diagonal)),
+  ];
+  return b.scale(b.reshape(b.concat(rows, 1), [2 * h, 2 * w]), 0.5);
+}
+
 export const sparseBuiltins: readonly Builtin[] = [
+  {
+    name: "grid",
+    parameters: [
+      { name: "rows", kind: "host" },
+      { name: "columns", kind: "host" },
+      { name: "values", kind: "tensor" },
+      { name: "height", kind: "count" },
+      { name: "width", kind: "count" },
+    ],
+    doc: "The matrix [height, width] with values[k] in row rows[k] and column columns[k], places all different; zeros elsewhere.",
+    call: (context, args) => {
+      const [rows, columns] = [args.host("rows").data, args.host("columns").data];
+      const [height, width] = [args.number("height"), args.number("width")];
+      const keys = Array.from(rows, (row, k) => row * width + columns[k]!);
+      const [sorted, values] = sortedEntries(context, keys, args.node("values"));
+      return tensorValue(sparseMatrix(context.builder(), sorted, values, height, width));
+    },
+  },
+  {
+    name: "inverse_haar",
+    parameters: [{ name: "grid", kind: "tensor" }],
+    doc: "A step of the inverse Haar (db1) wavelet transform of a matrix of even extents, as PEFT lays out its quarters.",
+    call: (context, args) => {
+      const shape = context.builder().shape(args.node("grid"));
+      if (shape.length !== 2 || shape.some((n) => n % 2 !== 0))
+        throw context.fail("The grid has odd extents.", "a matrix of even extents", `[${shape.join(", ")}]`);
+      return tensorValue(inverseHaar(context.builder(), args.node("grid")));
+    },
+  },
   {
     name: "sparse",
     parameters: [
