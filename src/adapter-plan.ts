@@ -1,7 +1,9 @@
 /** From an adapter config to what is attached to a model: the method's elaborations, trained copies of base tensors, and the adapter's tensors. */
+
+import { inTurn, type TiedSite, tiedSites, transposed } from "./adapter-ties.ts";
 import { type DiagnosticSink, WebpeftError } from "./ir/diagnostics.ts";
 import type { DType } from "./ir/types.ts";
-import { type AdapterSite, peftTypeOf, type ResolvedAdapter, resolveAdapter } from "./methods/config/index.ts";
+import { peftTypeOf, type ResolvedAdapter, resolveAdapter } from "./methods/config/index.ts";
 import {
   type Elaboration,
   elaborateModel,
@@ -49,18 +51,20 @@ function methodOf(request: AdapterRequest): Method {
 export class PlannedAdapter {
   readonly method: Method;
   readonly resolved: ResolvedAdapter;
+  private readonly sites: readonly TiedSite[];
 
   constructor(private readonly request: AdapterRequest) {
     const { config, modules, modelConfig, sink } = request;
     this.method = methodOf(request);
     this.resolved = resolveAdapter(config, this.method, modules, modelConfig, sink);
+    this.sites = tiedSites(this.resolved, this.method, modules);
   }
 
   elaborate(mode: ElaborationMode): Elaboration {
     const { loaded, weightType, sink } = this.request;
     return elaborateModel(this.method, {
       ...mode,
-      sites: this.resolved.sites.map((site) => this.methodSite(site)),
+      sites: this.sites.map((site) => this.methodSite(site)),
       fields: this.resolved.fields,
       present: this.resolved.present,
       loaded,
@@ -69,8 +73,7 @@ export class PlannedAdapter {
     });
   }
 
-  private methodSite({ module, index, fields, from }: AdapterSite): MethodSite {
-    const tied = this.tiedTo(module);
+  private methodSite({ module, index, fields, from, follower }: TiedSite): MethodSite {
     return {
       path: module.path,
       kind: module.kind,
@@ -80,35 +83,28 @@ export class PlannedAdapter {
       index,
       hasBias: module.bias !== undefined,
       ...(from === undefined ? {} : { from }),
-      ...(tied === undefined ? {} : { tiedTo: tied.path }),
+      ...(follower === undefined ? {} : { tiedTo: follower.path }),
     };
-  }
-
-  /** The linear layer that shares an embedding's table. */
-  private tiedTo(module: ModuleInfo): ModuleInfo | undefined {
-    if (module.kind !== "embedding") return undefined;
-    return this.request.modules.find(({ kind, weight }) => kind === "linear" && weight === module.weight);
   }
 
   /** Sites of one module are applied one after the other, each to the running weight. */
   attachment(elaboration: Elaboration): Attachment {
     const sites = new Map<string, SiteAdapter>();
-    const [own, tied] = [new Set<string>(), new Map<string, string>()];
+    const [own, follows] = [new Set<string>(), new Map<string, string>()];
     const put = (path: string, adapter: SiteAdapter): void => {
       const before = sites.get(path);
       sites.set(path, before === undefined ? adapter : inTurn(before, adapter));
     };
-    for (const { module, index } of this.resolved.sites) {
+    for (const { module, index, follower } of this.sites) {
       const adapter: SiteAdapter = (builder, operands) => elaboration.site(index, builder, operands);
       put(module.path, adapter);
-      const other = this.tiedTo(module);
-      if (other === undefined || !elaboration.followsTie(index)) own.add(module.path);
+      if (follower === undefined) own.add(module.path);
       else {
-        put(other.path, transposed(adapter));
-        tied.set(other.path, module.path);
+        put(follower.path, transposed(adapter));
+        follows.set(follower.path, module.path);
       }
     }
-    const follows = new Map([...tied].filter((ends) => !ends.some((path) => own.has(path))));
+    for (const ends of [...follows]) if (ends.some((path) => own.has(path))) follows.delete(ends[0]);
     const trained = this.resolved.trainedBase.map(({ name, keys }): [string, string] => [name, keys[0]!]);
     return { sites, trained: new Map(trained), follows };
   }
@@ -116,15 +112,10 @@ export class PlannedAdapter {
   /** The plan; `elaboration` must have built all its sites, so that its tables are complete. */
   plan(elaboration: Elaboration, projects: boolean): AdapterPlan {
     const { resolved, method } = this;
-    const own = elaboration.tensors.map(({ key, shape, role, dtype, aliases, saved, coding }) => ({
-      key,
-      shape,
-      role,
-      dtype,
-      aliases,
-      saved,
-      ...(coding === undefined ? {} : { coding }),
-    }));
+    const own = elaboration.tensors.map(({ project: _project, storedAsBase, site, ...tensor }): AdapterTensor => {
+      const module = storedAsBase ? this.sites.find(({ index }) => index === site)!.module : undefined;
+      return module === undefined ? tensor : { ...tensor, fileDtype: this.request.weightType(module.weight!) };
+    });
     const copies = resolved.trainedBase.map(
       ({ weight, keys }): AdapterTensor => ({
         key: keys[0]!,
@@ -145,27 +136,12 @@ export class PlannedAdapter {
       fields: resolved.fields,
       tensors: [...own, ...copies],
       data: elaboration.data,
-      sites: resolved.sites.map(({ module }) => module.path),
+      frozen: resolved.frozenBase,
+      sites: this.sites.map(({ module }) => module.path),
       projects,
     };
   }
 }
-
-const inTurn =
-  (first: SiteAdapter, second: SiteAdapter): SiteAdapter =>
-  (builder, operands) => {
-    const { bias: _bias, ...rest } = operands;
-    return second(builder, { ...rest, ...first(builder, operands) });
-  };
-
-/** The adapter of an embedding as the layer that shares its table sees it. */
-const transposed =
-  (adapter: SiteAdapter): SiteAdapter =>
-  (builder, { weight, base, bias, scalars }) => {
-    const turned = (id: number): number => builder.add("op.transpose", [id]);
-    const result = adapter(builder, { weight: turned(weight), base: turned(base), scalars });
-    return { weight: turned(result.weight), ...(bias === undefined ? {} : { bias }) };
-  };
 
 /** A plan that trains every tensor of the base model and writes a model folder instead of an adapter. */
 export function fullPlan(
@@ -193,6 +169,7 @@ export function fullPlan(
     fields: {},
     tensors,
     data: new Map(),
+    frozen: [],
     sites: [],
     projects: false,
   };

@@ -65,6 +65,8 @@ export interface AdapterTensor {
   readonly shape: readonly number[];
   readonly role: "param" | "buffer";
   readonly dtype: DType;
+  /** How a file holds it, when not in f32. */
+  readonly fileDtype?: DType;
   /** Further keys under which the same tensor is saved. */
   readonly aliases: readonly string[];
   /** False for what is never in a file. */
@@ -86,6 +88,8 @@ export interface AdapterPlan {
   readonly floatFields: ReadonlySet<string>;
   readonly fields: Readonly<Record<string, unknown>>;
   readonly tensors: readonly AdapterTensor[];
+  /** Tensors of the base that the adapter's file holds unchanged: key in that file, and in the base's. */
+  readonly frozen: readonly { readonly key: string; readonly weight: string }[];
   /** Data of buffers that are made on the host (regenerated projections, index tables), by port name. */
   readonly data: ReadonlyMap<string, Float32Array | Int32Array>;
   /** Paths of the adapted modules. */

@@ -4,8 +4,8 @@ import { lazyMethod } from "./dsl/method.ts";
 export const lnTuning = lazyMethod(
   "ln_tuning",
   `method ln_tuning on norm {
-  param scale[out] = gain at "ln_tuning_layers.weight";
-  param shift[out] = b at "ln_tuning_layers.bias" when site.has_bias;
+  param scale[out] = gain at "ln_tuning_layers.weight" as base;
+  param shift[out] = b at "ln_tuning_layers.bias" as base when site.has_bias;
   gain' = scale;
   b' = site.has_bias ? shift : b;
 }`,

@@ -35,12 +35,12 @@ export const lora = lazyMethod(
     let s = lora_alpha / (use_rslora ? sqrt(r) : r), V = W0 + s * B @ A;
     W' = use_dora ? W + (diag(magnitude / stop_gradient(rownorm(V))) @ V - W0) @ drop : W + s * B @ A @ drop;
   }
-  on embedding from trainable_token_indices tied {
-    let tokens = trainable_token_indices;
-    require distinct(tokens) else "trainable_token_indices = {tokens} names a token twice.";
-    require all_below(tokens, in) else "trainable_token_indices = {tokens} names tokens that the embedding does not have: it has {in}.";
-    param rows[count(tokens), out] = columns(W0, tokens) at "token_adapter.trainable_tokens_delta";
-    W' = W @ without(tokens, in) + rows.T @ select(tokens, in);
+  on embedding, linear from trainable_token_indices tied {
+    let tokens = trainable_token_indices, head = site.kind == "linear", known = head ? out : in;
+    require distinct(tokens) and all_below(tokens, known) else "trainable_token_indices must be different numbers below {known}.";
+    param rows[count(tokens), head ? in : out] = columns(head ? W0.T : W0, tokens) at "token_adapter.trainable_tokens_delta";
+    let changed = (head ? W.T : W) @ without(tokens, known) + rows.T @ select(tokens, known);
+    W' = head ? changed.T : changed;
   }
 }`,
   "lora.ts",

@@ -1,4 +1,4 @@
-/** Trainable tokens: chosen rows of an embedding are replaced by trained ones. */
+/** Trainable tokens: chosen rows of an embedding, or of an output layer, are replaced by trained ones. */
 import { lazyMethod } from "./dsl/method.ts";
 
 export const trainableTokens = lazyMethod(
@@ -6,12 +6,14 @@ export const trainableTokens = lazyMethod(
   `method trainable_tokens {
   config token_indices: int_list = [] (minimum: 0) "tokens whose rows train",
          init_weights: bool = true "false: normal instead of the rows of the base";
-  on embedding tied {
-    require count(token_indices) > 0 else "token_indices is empty: there is nothing to train.";
-    require distinct(token_indices) else "token_indices = {token_indices} names a token twice.";
-    require all_below(token_indices, in) else "token_indices = {token_indices} names tokens that the embedding does not have: it has {in}.";
-    param rows[count(token_indices), out] = init_weights ? columns(W0, token_indices) : normal(0, 1) at "trainable_tokens_delta" tied;
-    W' = W @ without(token_indices, in) + rows.T @ select(token_indices, in);
+  let tokens = token_indices, k = count(tokens), head = site.kind == "linear", known = head ? out : in;
+  require k > 0 else "token_indices is empty: there is nothing to train.";
+  require distinct(tokens) else "token_indices = {tokens} names a token twice.";
+  require all_below(tokens, known) else "token_indices = {tokens} names tokens that the layer does not have: it has {known}.";
+  on embedding, linear tied {   // of an output layer the rows of W are replaced
+    let E = head ? W.T : W, E0 = head ? W0.T : W0, changed = E @ without(tokens, known) + rows.T @ select(tokens, known);
+    param rows[k, head ? in : out] = init_weights ? columns(E0, tokens) : normal(0, 1) at "trainable_tokens_delta" tied;
+    W' = head ? changed.T : changed;
   }
 }`,
   "trainable-tokens.ts",

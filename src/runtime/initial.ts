@@ -4,10 +4,10 @@ import type { DiagnosticSink } from "../ir/diagnostics.ts";
 import { evaluate } from "../ir/evaluate.ts";
 import { ports } from "../ir/graph.ts";
 import { sizeOf } from "../ir/types.ts";
-import { planLoading } from "../methods/config/checkpoint.ts";
-import type { AdapterPlan, CompiledProgram } from "../program.ts";
+import { planLoading, type TensorSpec } from "../methods/config/checkpoint.ts";
+import type { AdapterPlan, AdapterTensor, CompiledProgram } from "../program.ts";
 import type { Model } from "./files/model.ts";
-import { fromFloat32, type HostTensor, hostTensor, toFloat32, toInt32 } from "./tensor.ts";
+import { fromFloat32, type HostTensor, hostTensor, type TensorDtype, toFloat32, toInt32 } from "./tensor.ts";
 import { decodeTopK, encodeTopK, topKSpecs } from "./top-k.ts";
 
 /** Tensors of an adapter by the keys of its file. */
@@ -44,16 +44,18 @@ export async function freshValues(program: CompiledProgram, model: Model, seed: 
   for (const tensor of plan.tensors) {
     if (tensor.copyOf !== undefined) params.set(tensor.key, toFloat32(await model.weights.read(tensor.copyOf)).slice());
   }
-  return { params, buffers, asRead: new Map() };
+  const asRead = new Map<string, HostTensor>();
+  for (const { key, weight } of plan.frozen) asRead.set(key, await model.weights.read(weight));
+  return { params, buffers, asRead };
 }
 
 /** Every key that the adapter's file may hold, with its shape. */
-function expectedTensors(plan: AdapterPlan): { key: string; shape: readonly number[] }[] {
+function expectedTensors(plan: AdapterPlan): TensorSpec[] {
   return plan.tensors
     .filter((tensor) => tensor.saved)
     .flatMap((tensor) =>
       tensor.coding === undefined
-        ? [tensor.key, ...tensor.aliases].map((key) => ({ key, shape: tensor.shape }))
+        ? [tensor.key, ...tensor.aliases].map((key) => ({ key, shape: tensor.shape, tensor: tensor.key }))
         : topKSpecs(tensor),
     );
 }
@@ -113,6 +115,8 @@ export async function loadedValues(
   return { params, buffers, asRead };
 }
 
+const fileDtype = ({ fileDtype: dtype = "f32" }: AdapterTensor): TensorDtype => dtype.toUpperCase() as TensorDtype;
+
 /** The tensors of the adapter's file: trained ones in f32, frozen ones as they were read. */
 export function savedTensors(
   plan: AdapterPlan,
@@ -133,7 +137,7 @@ export function savedTensors(
     const host =
       data instanceof Int32Array
         ? hostTensor("I32", tensor.shape, data)
-        : fromFloat32(data.slice(), "F32", tensor.shape);
+        : fromFloat32(data.slice(), fileDtype(tensor), tensor.shape);
     for (const key of [tensor.key, ...tensor.aliases]) saved.set(key, host);
   }
   return saved;

@@ -8,6 +8,8 @@ import { withoutPrefix } from "./keys.ts";
 export interface TensorSpec {
   readonly key: string;
   readonly shape: readonly number[];
+  /** Several keys may hold one tensor; a file needs one of those with the same name here. */
+  readonly tensor?: string;
 }
 
 export interface LoadRequest {
@@ -57,10 +59,15 @@ export function planLoading(request: LoadRequest, sink: DiagnosticSink): LoadPla
     taken.set(tensor.key, found.key);
     if (!sameShape(found.shape, tensor.shape)) problems.push(wrongShape(tensor, found));
   }
-  const missing = absent.filter((key) => !mayBeAbsent(key, fields));
+  const found = new Set(
+    expected.flatMap(({ key, tensor }) => (tensor !== undefined && taken.has(key) ? [tensor] : [])),
+  );
+  const held = new Set(expected.flatMap(({ key, tensor }) => (tensor !== undefined && found.has(tensor) ? [key] : [])));
+  const missing = absent.filter((key) => !held.has(key) && !mayBeAbsent(key, fields));
   if (missing.length > 0) problems.unshift(missingKeys(missing, fields));
   throwAll(problems);
-  if (absent.length > 0) tellAbsent(absent, fields, sink);
+  const rebuilt = absent.filter((key) => !held.has(key));
+  if (rebuilt.length > 0) tellAbsent(rebuilt, fields, sink);
   const used = new Set(taken.values());
   const left = file.map((tensor) => tensor.key).filter((key) => !used.has(key));
   const carried = left.filter((key) => isCarried(key, request.modules));

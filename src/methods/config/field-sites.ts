@@ -4,10 +4,10 @@ import type { ModuleInfo } from "../../models/model.ts";
 import type { FieldValue } from "../fields.ts";
 import { pythonRepr, shown } from "./python-text.ts";
 
-/** A field that names sites of a kind. Its value is for the first such module, or a map from ends of module paths to values. */
+/** A field that names sites. Its value is for the first module of the first kind, or a map from ends of module paths to values. */
 export interface FieldSites {
   readonly field: string;
-  readonly siteKind: string;
+  readonly siteKinds: readonly string[];
 }
 
 export interface NamedSite {
@@ -22,22 +22,22 @@ const isMap = (value: FieldValue): value is { readonly [key: string]: FieldValue
 
 /** Throws CONFIG-FIELD-SITES for names that hit nothing, or a module of another kind. */
 export function findFieldSites(
-  { field, siteKind }: FieldSites,
+  { field, siteKinds }: FieldSites,
   fields: Readonly<Record<string, FieldValue>>,
   modules: readonly ModuleInfo[],
 ): NamedSite[] {
   const value = fields[field] ?? null;
   if (value === null) return [];
   if (!isMap(value)) {
-    const first = modules.find(({ kind }) => kind === siteKind);
-    if (first === undefined) throw notFound(field, siteKind);
+    const first = modules.find(({ kind }) => kind === siteKinds[0]);
+    if (first === undefined) throw notFound(field, siteKinds[0]!);
     return [{ module: first, fields: { ...fields, [field]: value }, from: field }];
   }
   return Object.entries(value).flatMap(([name, own]) => {
     const hits = modules.filter(({ path }) => path.endsWith(name));
     if (hits.length === 0) throw notFound(field, name);
     return hits.map((module): NamedSite => {
-      if (module.kind !== siteKind) throw wrongKind(field, module, siteKind);
+      if (!siteKinds.includes(module.kind)) throw wrongKind(field, module, siteKinds);
       return { module, fields: { ...fields, [field]: own }, from: field };
     });
   });
@@ -50,16 +50,29 @@ const notFound = (field: string, name: string): WebpeftError =>
     got: shown(name),
   });
 
-const wrongKind = (field: string, { path, kind }: ModuleInfo, siteKind: string): WebpeftError =>
+const wrongKind = (field: string, { path, kind }: ModuleInfo, siteKinds: readonly string[]): WebpeftError =>
   new WebpeftError("CONFIG-FIELD-SITES", {
-    message: `${field} names ${path}, which is no ${siteKind}.`,
+    message: `${field} names ${path}, which it cannot change.`,
     where: field,
-    expected: `modules of kind ${siteKind}`,
+    expected: `modules of kind ${siteKinds.join(" or ")}`,
     got: kind,
   });
 
-/** A module that is trained in full has nothing left to train in part. */
-export function checkNotSaved(sites: readonly NamedSite[], modulesToSave: readonly string[]): void {
+/** Throws CONFIG-FIELD-SITES for a module that is adapted or trained in full as well: neither leaves anything to train in part. */
+export function checkFieldSites(
+  sites: readonly NamedSite[],
+  targets: ReadonlySet<string>,
+  modulesToSave: readonly string[],
+): void {
+  const target = sites.find(({ module }) => targets.has(module.path));
+  if (target !== undefined) {
+    throw new WebpeftError("CONFIG-FIELD-SITES", {
+      message: `${target.from} cannot be applied to ${target.module.path}, which is a target module.`,
+      where: target.from,
+      got: target.module.path,
+      help: `Remove it from target_modules or from ${target.from}.`,
+    });
+  }
   const both = sites.find(({ module }) =>
     modulesToSave.some((path) => module.path === path || module.path.startsWith(`${path}.`)),
   );

@@ -4,16 +4,18 @@ import type { ModuleInfo } from "../../models/model.ts";
 import type { FieldDeclaration, FieldValue } from "../fields.ts";
 import { peftVersion } from "./common.ts";
 import { defaultFeedforward } from "./defaults.ts";
-import { checkNotSaved, type FieldSites, findFieldSites } from "./field-sites.ts";
+import { checkFieldSites, type FieldSites, findFieldSites } from "./field-sites.ts";
 import { type MatchRules, plainEndMatcher } from "./match.ts";
 import { compilePatterns } from "./patterns.ts";
 import { type MethodProfile, profileOf } from "./profiles.ts";
 import { shown, sorted } from "./python-text.ts";
 import { checkFeedforward, checkTogether, configObject, type Fields, readFields } from "./read.ts";
+import { savedEmbeddings } from "./saved-embeddings.ts";
 import { findTargets } from "./targets.ts";
 import {
   biasMode,
   findModulesToSave,
+  frozenOriginals,
   type TrainedBaseTensor,
   trainedBaseTensors,
   withTaskHeads,
@@ -56,6 +58,8 @@ export interface ResolvedAdapter {
   readonly bias: "none" | "all" | "targets";
   /** Tensors of the base that train: those of `modulesToSave`, and biases. */
   readonly trainedBase: readonly TrainedBaseTensor[];
+  /** Tensors of the base that the adapter's file holds unchanged: key in that file, and in the base's. */
+  readonly frozenBase: readonly { readonly key: string; readonly weight: string }[];
   /** `adapter_config.json` as it is written. */
   readonly savedConfig: Fields;
   /** Names of the fields that Python writes as floats (`1.0`). */
@@ -99,7 +103,9 @@ export function resolveAdapter(
   const taskType = text(fields.task_type);
   const modulesToSave = findModulesToSave(list(fields.modules_to_save) ?? [], taskType, modules, sink);
   const targets = new Set(located.hits.map((module) => module.path));
-  checkNotSaved(named, modulesToSave);
+  checkFieldSites(named, targets, modulesToSave);
+  const trainedBase = trainedBaseTensors(modules, targets, modulesToSave, bias);
+  const embeddings = savedEmbeddings(method.peftType, fields, modules, targets);
   return {
     peftType: method.peftType,
     fields,
@@ -107,7 +113,8 @@ export function resolveAdapter(
     sites: [...sites, ...named.map((site, i) => ({ ...site, index: sites.length + i }))],
     modulesToSave,
     bias,
-    trainedBase: trainedBaseTensors(modules, targets, modulesToSave, bias),
+    trainedBase,
+    frozenBase: [...embeddings, ...frozenOriginals(trainedBase)],
     savedConfig: { ...read.unknown, ...savedFields(method.peftType, fields, given, profile, modelConfig) },
     floatFields: new Set(read.declarations.filter((d) => d.type.startsWith("float")).map((d) => d.name)),
   };

@@ -129,6 +129,10 @@ export function trainedBaseTensors(
   });
 }
 
+/** Frozen originals that stand beside trained copies in the file. */
+export const frozenOriginals = (tensors: readonly TrainedBaseTensor[]): { key: string; weight: string }[] =>
+  tensors.flatMap(({ weight, frozenKeys }) => frozenKeys.map((key) => ({ key, weight })));
+
 /** With `bias: all` PEFT writes the bias of a saved module three times: the copy under two names, and the original. */
 function savedTensors(module: ModuleInfo, owner: string, allBiases: boolean): TrainedBaseTensor[] {
   const tensors: TrainedBaseTensor[] = [];

@@ -85,6 +85,8 @@ export interface TensorItem {
   readonly also?: string;
   /** At a site with a tie the tensor is also saved under the path of the other end. */
   readonly tied?: boolean;
+  /** Written in this dtype instead of f32: `base` is that of the base's weight. */
+  readonly storedAs?: string;
   readonly saveIf?: Expression;
   /** The file holds the tensor in another form: `coded top_k(k) if condition`. */
   readonly coded?: { readonly condition?: Expression; readonly call: CallExpression };

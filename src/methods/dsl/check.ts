@@ -43,6 +43,7 @@ class Checker {
   }
 
   private tensor(item: TensorItem): void {
+    if (item.storedAs !== undefined) this.oneOf("dtype", item.storedAs, ["base"], item.at);
     if (item.role !== "const" && item.key === undefined) {
       this.fault(
         "METHOD-DECLARATION",

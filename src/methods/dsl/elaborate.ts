@@ -63,6 +63,8 @@ export interface SiteResult {
 export interface ElaboratedTensor extends AdapterTensor {
   /** Index of the site it belongs to; absent for tensors that the whole model shares. */
   readonly site?: number;
+  /** Its file holds it in the dtype of the base's weight. */
+  readonly storedAsBase?: boolean;
   /** Projected at the start of every training step. */
   readonly project: boolean;
 }
@@ -167,6 +169,7 @@ export class Elaboration {
         aliases: item.tied && site.tiedTo !== undefined ? [siteKey({ path: site.tiedTo }, item.key!)] : [],
         saved: saved(scope, item),
         site: site.index,
+        storedAsBase: item.storedAs === "base",
         project: projects(scope, item),
         ...(form === undefined ? {} : { coding: form }),
       };
@@ -191,11 +194,6 @@ export class Elaboration {
     const site = this.bySite.get(index);
     if (site === undefined) throw new Error(`there is no site ${index}`);
     return site;
-  }
-
-  /** Whether a linear layer that shares the weight of the site is changed with it. */
-  followsTie(index: number): boolean {
-    return this.block(this.siteOf(index)).tied;
   }
 
   /** Builds W' and b' of one site; the ids are of `builder`. A layer without bias has none afterwards unless the method makes one. */

@@ -19,8 +19,10 @@ export interface Method {
   readonly patterns: ReadonlyMap<string, string>;
   /** Kinds of sites that it can change where `target_modules` names them. */
   readonly siteKinds: readonly string[];
-  /** Fields that name sites themselves, and of which kind (LoRA's `trainable_token_indices`). */
-  readonly fieldSites: readonly { readonly field: string; readonly siteKind: string }[];
+  /** Fields that name sites themselves, and of which kinds (LoRA's `trainable_token_indices`). */
+  readonly fieldSites: readonly { readonly field: string; readonly siteKinds: readonly string[] }[];
+  /** Whether a layer that shares the weight of such a site changes with it. */
+  followsTie(siteKind: string, from: string | undefined): boolean;
   /** The lines of the fragment that are neither config nor comment: declarations, constraints and formulas. */
   readonly formulaLines: readonly string[];
   /** The fields to change because their seed default depends on which others are present; for configs without `peft_version`. */
@@ -72,7 +74,14 @@ export function lazyMethod(name: string, source: string, file: string, ready?: M
       return ast().blocks.flatMap(({ siteKind, from }) => (from === undefined ? [siteKind] : []));
     },
     get fieldSites() {
-      return ast().blocks.flatMap(({ siteKind, from }) => (from === undefined ? [] : [{ field: from, siteKind }]));
+      const fields = [...new Set(ast().blocks.flatMap(({ from }) => (from === undefined ? [] : [from])))];
+      return fields.map((field) => ({
+        field,
+        siteKinds: ast().blocks.flatMap(({ siteKind, from }) => (from === field ? [siteKind] : [])),
+      }));
+    },
+    followsTie(siteKind, from) {
+      return ast().blocks.some((block) => block.siteKind === siteKind && block.from === from && block.tied);
     },
     get formulaLines() {
       return formulaLines(ast());

@@ -2,7 +2,7 @@
  * The grammar of declared tensors in method fragments.
  *
  *   tensor     = ("param" | "shared" "param"? | "buffer" | "const") name "[" expression,* "]" "=" expression clause* ";"
- *   clause     = "at" text "tied"? ("also" text)? | "save" "if" expression
+ *   clause     = "at" text "tied"? ("also" text)? | "as" name | "save" "if" expression
  *              | "coded" name "(" arguments ")" ("if" expression)? | "project" ("if" primary)? name "(" arguments ")" | "when" expression
  */
 import type { Expression, Item, TensorItem, TensorRole } from "./ast.ts";
@@ -73,6 +73,12 @@ export abstract class TensorParser extends ExpressionParser {
             this.CONSUME(this.t.word.save);
             this.CONSUME(this.t.word.if);
             return { saveIf: this.SUBRULE(this.expression) };
+          },
+        },
+        {
+          ALT: () => {
+            this.CONSUME(this.t.word.as);
+            return { storedAs: this.CONSUME(this.t.name).image };
           },
         },
         { ALT: () => ({ coded: this.SUBRULE(this.coding) }) },

@@ -20,6 +20,7 @@ const words = [
   "warn",
   "help",
   "at",
+  "as",
   "save",
   "project",
   "when",
