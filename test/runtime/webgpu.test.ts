@@ -142,6 +142,30 @@ describe("an instance", () => {
   ]);
   const inputs = { x: numbers(64), dy: numbers(64) };
 
+  it("makes pipelines when a run needs them, and keeps the order of calls meanwhile", async () => {
+    const fresh = webgpuExecutor(open);
+    const [device, reference] = [
+      await fresh.instantiate(program, data),
+      await referenceExecutor().instantiate(program, data),
+    ];
+    expect(fresh.pipelines.size).toBe(0);
+    const output = program.stages[0]!.graph.outputs[0]!.name;
+    const other = numbers(32);
+    const calls = (instance: typeof device) => {
+      const first = instance.run(["forward"], inputs, [output]);
+      const before = instance.read("A");
+      instance.write("A", other);
+      return Promise.all([first, before, instance.run(["forward"], inputs, [output]), instance.read("A")]);
+    };
+    const [got, expected] = [await calls(device), await calls(reference)];
+    expect(got[1]).toEqual(data.get("A"));
+    expect(got[3]).toEqual(other);
+    for (const i of [0, 2] as const) expect(difference(got[i][output]!, expected[i][output]!)).toBeLessThan(1e-5);
+    expect(difference(got[0][output]!, expected[2][output]!)).toBeGreaterThan(1e-2);
+    expect(fresh.pipelines.size).toBeGreaterThan(0);
+    device.dispose();
+  });
+
   it("computes what is wanted, and takes new parameters", async () => {
     const [device, reference] = [
       await executor.instantiate(program, data),

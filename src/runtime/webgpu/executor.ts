@@ -23,6 +23,7 @@ import {
 } from "../executor.ts";
 import { PipelineCache } from "./pipelines.ts";
 import { Recorder } from "./recorder.ts";
+import { Turns } from "./turns.ts";
 import { deviceBytes, readWords, reordered, writeWords } from "./upload.ts";
 
 export interface WebgpuOptions {
@@ -36,7 +37,10 @@ export interface WebgpuExecutor extends Executor {
   readonly pipelines: PipelineCache;
 }
 
-/** An executor on an open device, which it does not own. Pipelines are shared by all its instances. */
+/**
+ * An executor on an open device, which it does not own. Pipelines are shared by all its instances and made when a run first needs them: a
+ * software driver takes a second for a long one.
+ */
 export function webgpuExecutor(open: OpenDevice, options: WebgpuOptions = {}): WebgpuExecutor {
   const pipelines = new PipelineCache(open);
   const target = options.target ?? targetOf(open.target);
@@ -47,11 +51,10 @@ export function webgpuExecutor(open: OpenDevice, options: WebgpuOptions = {}): W
     async instantiate(program, data, instantiateOptions = {}) {
       checkBindings(program);
       const generated = options.generated?.(program) ?? generate(program.stages, program.storage, target);
-      const made = await pipelines.get(generated.kernels);
       instantiateOptions.signal?.throwIfAborted();
       const instance = await open.scoped(
         "buffers of the plan",
-        () => new WebgpuInstance(open, program, generated, made),
+        () => new WebgpuInstance(open, program, generated, pipelines),
       );
       try {
         for await (const { port, tensor } of portUploads(program, data, instantiateOptions))
@@ -82,25 +85,31 @@ class WebgpuInstance implements Instance {
   private readonly recorder: Recorder;
   private readonly recipes = new Map<string, Recipe>();
   private readonly staging: GPUBuffer[] = [];
-  private readonly inputBytes: ArrayBuffer;
+  private readonly inputBytes: number;
   private readonly ports;
+  private readonly turns = new Turns();
   private disposed = false;
 
   constructor(
     private readonly open: OpenDevice,
     private readonly program: ExecutableProgram,
     private readonly generated: Generated,
-    pipelines: Awaited<ReturnType<PipelineCache["get"]>>,
+    pipelines: PipelineCache,
   ) {
     this.ports = programPorts(program);
     const usage = bufferUsage.STORAGE | bufferUsage.COPY_SRC | bufferUsage.COPY_DST;
     for (const { name, bytes, within } of generated.plan.buffers) {
       if (within === undefined) this.buffers.set(name, open.device.createBuffer({ label: name, size: bytes, usage }));
     }
-    this.inputBytes = new ArrayBuffer(generated.plan.buffers.find((b) => b.name === "inputs")?.bytes ?? 0);
-    this.recorder = new Recorder(open.device, generated.plan, this.buffers, pipelines, (name, offset) =>
-      this.locate(name, offset),
-    );
+    this.inputBytes = generated.plan.buffers.find((b) => b.name === "inputs")?.bytes ?? 0;
+    this.recorder = new Recorder({
+      open,
+      plan: generated.plan,
+      kernels: generated.kernels,
+      pipelines,
+      buffers: this.buffers,
+      locate: (name, offset) => this.locate(name, offset),
+    });
   }
 
   get deviceBytes(): number {
@@ -144,17 +153,24 @@ class WebgpuInstance implements Instance {
     this.checkAlive();
     const { buffer, offset, size } = this.slice(name);
     if (size !== data.length) throw new Error(`${name} holds ${size} numbers, not ${data.length}`);
-    this.open.device.queue.writeBuffer(buffer, offset, Float32Array.from(data));
+    const copy = Float32Array.from(data);
+    void this.turns.take(undefined, () => {
+      if (!this.disposed) this.open.device.queue.writeBuffer(buffer, offset, copy);
+    });
   }
 
   async read(name: string): Promise<Float32Array> {
     this.checkAlive();
     const { buffer, offset, size } = this.slice(name);
-    const encoder = this.open.device.createCommandEncoder();
-    const staging = this.takeStaging(4 * size);
-    encoder.copyBufferToBuffer(buffer, offset, staging, 0, 4 * size);
-    this.open.device.queue.submit([encoder.finish()]);
-    return readWords(await this.readStaging(staging, 4 * size), 0, size, "f32");
+    const bytes = await this.turns.take(undefined, () => {
+      this.checkAlive();
+      const encoder = this.open.device.createCommandEncoder();
+      const staging = this.takeStaging(4 * size);
+      encoder.copyBufferToBuffer(buffer, offset, staging, 0, 4 * size);
+      this.open.device.queue.submit([encoder.finish()]);
+      return { mapped: this.readStaging(staging, 4 * size) };
+    });
+    return readWords(await bytes.mapped, 0, size, "f32");
   }
 
   async run(
@@ -164,7 +180,18 @@ class WebgpuInstance implements Instance {
   ): Promise<Record<string, Float32Array>> {
     this.checkAlive();
     const recipe = this.recipeOf(stages, want);
-    this.writeInputs(recipe, inputs);
+    const words = this.inputWords(recipe, inputs);
+    const ready = this.recorder.prepare(recipe.stages, recipe.want);
+    const submitted = await this.turns.take(ready, () => this.submit(recipe, words));
+    const bytes = await submitted.results;
+    if (bytes === undefined) return {};
+    return Object.fromEntries(recipe.results.map((r) => [r.name, readWords(bytes, r.at, sizeOf(r.shape), r.dtype)]));
+  }
+
+  /** One submit. The results are wrapped, so that the next call need not wait until they are here. */
+  private submit(recipe: Recipe, words: Uint8Array<ArrayBuffer>): { results: Promise<ArrayBuffer | undefined> } {
+    this.checkAlive();
+    if (words.length > 0) this.writeAt("inputs", 0, words);
     const encoder = this.open.device.createCommandEncoder();
     this.recorder.record(encoder, recipe.stages, recipe.want);
     const staging = recipe.bytes > 0 ? this.takeStaging(recipe.bytes) : undefined;
@@ -173,12 +200,8 @@ class WebgpuInstance implements Instance {
       encoder.copyBufferToBuffer(buffer, offset, staging!, at, 4 * sizeOf(shape));
     }
     this.open.device.queue.submit([encoder.finish()]);
-    if (staging === undefined) {
-      await this.open.wait(this.open.device.queue.onSubmittedWorkDone());
-      return {};
-    }
-    const bytes = await this.readStaging(staging, recipe.bytes);
-    return Object.fromEntries(recipe.results.map((r) => [r.name, readWords(bytes, r.at, sizeOf(r.shape), r.dtype)]));
+    if (staging !== undefined) return { results: this.readStaging(staging, recipe.bytes) };
+    return { results: this.open.wait(this.open.device.queue.onSubmittedWorkDone()) };
   }
 
   private recipeOf(names: readonly StageName[], want: readonly string[]): Recipe {
@@ -224,13 +247,14 @@ class WebgpuInstance implements Instance {
       .map(portName);
   }
 
-  private writeInputs(recipe: Recipe, inputs: RunInputs): void {
-    const words = new DataView(this.inputBytes);
+  /** The bytes of the buffer of inputs; of its own, since the caller's arrays and the next run's inputs may change before the submit. */
+  private inputWords(recipe: Recipe, inputs: RunInputs): Uint8Array<ArrayBuffer> {
+    const words = new DataView(new ArrayBuffer(recipe.inputs.length > 0 ? this.inputBytes : 0));
     for (const { name, offset, dtype } of recipe.inputs) {
       if (sliceOf(this.program.storage, name) === undefined)
         writeWords(words, offset, inputData(inputs, this.ports.get(name)!), dtype);
     }
-    if (recipe.inputs.length > 0) this.writeAt("inputs", 0, new Uint8Array(this.inputBytes));
+    return new Uint8Array(words.buffer);
   }
 
   private takeStaging(bytes: number): GPUBuffer {
