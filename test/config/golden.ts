@@ -7,6 +7,8 @@ const root = fileURLToPath(new URL("../fixtures/golden/", import.meta.url));
 export const goldenJson = (path: string): Record<string, unknown> =>
   JSON.parse(readFileSync(`${root}${path}`, "utf8")) as Record<string, unknown>;
 
+export const goldenBases = (): string[] => readdirSync(`${root}bases`);
+
 export const goldenCases = (): string[] => readdirSync(`${root}cases`).sort();
 
 export interface GoldenTensor {

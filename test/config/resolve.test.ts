@@ -1,11 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { DiagnosticSink, WebpeftError } from "../../src/ir/diagnostics.ts";
 import { type MethodConfig, peftTypeOf, resolveAdapter } from "../../src/methods/config/index.ts";
-import { goldenCases, goldenJson } from "./golden.ts";
-import { fourierft, handWritten, ia3, lora, oft } from "./methods.ts";
-import { bert, gpt2, llama } from "./models.ts";
+import { methods } from "../../src/methods/index.ts";
+import { describeModel } from "../../src/models/index.ts";
+import { goldenBases, goldenCases, goldenJson } from "./golden.ts";
+import { fourierft, ia3, lora, oft } from "./methods.ts";
+import { gpt2, llama } from "./models.ts";
 
-const models = { llama, gpt2, "bert-cls": bert };
 const llamaConfig = { model_type: "llama", architectures: ["LlamaForCausalLM"] };
 const resolve = (method: MethodConfig, config: Record<string, unknown>, sink = new DiagnosticSink()) =>
   resolveAdapter({ peft_type: method.peftType, ...config }, method, llama(), llamaConfig, sink);
@@ -32,21 +33,22 @@ const canonical = (config: Record<string, unknown>) => {
 
 describe("PEFT's configs, read and written, are equal as JSON, and nothing is warned of", () => {
   const cases = goldenCases().filter((name) =>
-    handWritten.has(goldenJson(`cases/${name}/adapter_config.json`).peft_type as string),
+    methods.has(goldenJson(`cases/${name}/adapter_config.json`).peft_type as string),
   );
   const refused = ["llama-lora-tokens"];
-  test("there are many", () => expect(cases.length).toBeGreaterThan(30));
+  test("there are many", () => expect(cases.length).toBeGreaterThan(60));
 
-  test.each(cases.filter((name) => !refused.includes(name)))("%s", (name) => {
+  test.each(cases)("%s", (name) => {
     const config = goldenJson(`cases/${name}/adapter_config.json`);
-    const base = Object.keys(models).find((key) => name.startsWith(`${key}-`)) as keyof typeof models;
     const sink = new DiagnosticSink(true);
+    const base = goldenBases().find((key) => name.startsWith(`${key}-`))!;
     const modelConfig = goldenJson(`bases/${base}/config.json`);
-    const method = handWritten.get(config.peft_type as string)!;
-    const resolved = resolveAdapter(config, method, models[base](), modelConfig, sink);
+    const { modules } = describeModel(modelConfig);
+    const method = methods.get(config.peft_type as string)!;
+    const resolved = resolveAdapter(config, method, modules, modelConfig, sink);
     expect(canonical(resolved.savedConfig)).toEqual(canonical(config));
     expect(resolved.sites.length).toBeGreaterThan(0);
-    const again = resolveAdapter(resolved.savedConfig, method, models[base](), modelConfig, sink);
+    const again = resolveAdapter(resolved.savedConfig, method, modules, modelConfig, sink);
     expect(again.savedConfig).toEqual(resolved.savedConfig);
   });
 
