@@ -1,4 +1,5 @@
 /** The methods that webpeft brings, by `peft_type`; a method of one's own comes from `parseMethod`. */
+import { adalora } from "./adalora.ts";
 import { boft } from "./boft.ts";
 import { bone } from "./bone.ts";
 import { c3a } from "./c3a.ts";
@@ -47,6 +48,7 @@ export const methods: ReadonlyMap<string, Method> = new Map(
     vblora,
     c3a,
     waveft,
+    adalora,
   ].map((method) => [method.peftType, method]),
 );
 

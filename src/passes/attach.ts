@@ -85,7 +85,13 @@ function siteTensors(builder: Builder, path: string, given: SiteTensors, { train
   return given.bias === undefined ? { weight } : { weight, bias: one(given.bias, "bias") };
 }
 
-function attachSite(builder: Builder, node: Node, inputs: readonly number[], attachment: Attachment): number {
+function attachSite(
+  builder: Builder,
+  node: Node,
+  inputs: readonly number[],
+  attachment: Attachment,
+  added: number[],
+): number {
   const path = sitePath(node);
   const adapter = attachment.sites.get(path);
   if (node.op === "site.embedding") {
@@ -97,7 +103,8 @@ function attachSite(builder: Builder, node: Node, inputs: readonly number[], att
   const [x, stored, storedBias] = inputs as [number, number, number | undefined];
   const kind = node.op === "site.linear" ? "linear" : "norm";
   const tensors = siteTensors(builder, path, { weight: stored, bias: storedBias }, attachment);
-  const { weight, bias } = adaptedSite(builder, kind, tensors, adapter, path);
+  const { weight, bias, loss } = adaptedSite(builder, kind, tensors, adapter, path);
+  if (loss !== undefined) added.push(loss);
   if (kind === "norm") {
     const { kind: normKind, epsilon } = node.attributes;
     return lowerNorm(builder, x, weight, bias, normKind as "rms" | "layer", epsilon as number);
@@ -106,10 +113,22 @@ function attachSite(builder: Builder, node: Node, inputs: readonly number[], att
   return bias === undefined ? y : builder.plus(y, bias);
 }
 
+/** What sites add, once in all: a micro-batch adds its share of the counted labels. */
+function withAddedLoss(builder: Builder, loss: number, added: readonly number[]): number {
+  if (added.length === 0) return loss;
+  const sum = added.reduce((a, b) => builder.plus(a, b));
+  return builder.plus(loss, builder.mul(sum, builder.port("loss_share", "input", "f32", [])));
+}
+
 export function attach(graph: Graph, attachment: Attachment): Graph {
   const builder = new Builder(graph.name);
+  const added: number[] = [];
   const ids = rebuild(graph, builder, (node, inputs) =>
-    node.op.startsWith("site.") ? attachSite(builder, node, inputs, attachment) : undefined,
+    node.op.startsWith("site.") ? attachSite(builder, node, inputs, attachment, added) : undefined,
   );
-  return compact(builder.finish(graph.outputs.map((o) => ({ name: o.name, node: ids[o.node]! }))));
+  const outputs = graph.outputs.map(({ name, node }) => {
+    const made = ids[node]!;
+    return { name, node: name === "loss" ? withAddedLoss(builder, made, added) : made };
+  });
+  return compact(builder.finish(outputs));
 }

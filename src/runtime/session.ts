@@ -16,6 +16,7 @@ import { type AdapterValues, savedTensors } from "./initial.ts";
 import { mergedModel } from "./merge.ts";
 import { firstNonFinite } from "./non-finite.ts";
 import type { HostTensor } from "./tensor.ts";
+import { requireAllLogits } from "./top-k.ts";
 import { type TrainEvent, type TrainOptions, train } from "./training/loop.ts";
 import type { ScheduleName } from "./training/schedule.ts";
 
@@ -109,17 +110,6 @@ export class Session {
     });
   }
 
-  /** A file that holds the largest logits only says nothing about the others, which training would need. */
-  private requireAllLogits(): void {
-    const cut = this.program.adapter?.tensors.find(({ coding, role }) => coding !== undefined && role === "buffer");
-    if (cut === undefined) return;
-    throw new WebpeftError("TRAIN-TOP-K", {
-      message: "the adapter's file holds only the largest weights of its logits, so it can be used but not trained",
-      where: cut.key,
-      help: "train from a file that was saved with save_only_topk_weights false",
-    });
-  }
-
   private counted({ labels = [] }: SessionBatch): number {
     return countLabels(labels, this.program.length, this.program.model.defaults.head);
   }
@@ -135,12 +125,14 @@ export class Session {
     });
   }
 
-  private scalars(sampleOffset: number, labelScale: number): Record<string, ArrayLike<number>> {
+  /** `lossShare`: the part of what sites add to the loss that falls to this micro-batch. */
+  private scalars(sampleOffset: number, labelScale: number, lossShare = 1): Record<string, ArrayLike<number>> {
     return {
       seed: [this.parts.seed >>> 0],
       step: [this.stepNumber],
       sample_offset: [sampleOffset],
       label_scale: [labelScale],
+      loss_share: [lossShare],
     };
   }
 
@@ -150,12 +142,12 @@ export class Session {
    */
   async step(batch: SessionBatch | readonly SessionBatch[], options: StepOptions = {}): Promise<StepResult> {
     this.requireStage("micro", "train");
-    this.requireAllLogits();
+    requireAllLogits(this.program.adapter);
     const batches = Array.isArray(batch) ? (batch as readonly SessionBatch[]) : [batch as SessionBatch];
     const counted = this.requireLabels(batches);
     const runs = batches.map((b, i) => ({
       ...batchInputs(this.program, b),
-      ...this.scalars(i * this.program.batch, 1 / counted),
+      ...this.scalars(i * this.program.batch, 1 / counted, this.counted(b) / counted),
     }));
     const status = this.has("accumulate") ? await this.accumulated(runs, options) : await this.single(runs, options);
     if (status[statusFields.finite] !== 1) throw await firstNonFinite(this.parts, runs, this.stepNumber);

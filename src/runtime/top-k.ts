@@ -1,5 +1,6 @@
 /** Logits of which a file keeps the largest only, as VB-LoRA's small files do. Source: `get_peft_model_state_dict` of PEFT. */
-import type { AdapterTensor } from "../program.ts";
+import { WebpeftError } from "../ir/diagnostics.ts";
+import type { AdapterPlan, AdapterTensor } from "../program.ts";
 import { type HostTensor, hostTensor, type TensorDtype, toFloat32, toInt32 } from "./tensor.ts";
 
 /** Stands for minus infinity: its weight in a softmax is 0, and no kernel meets an infinity. */
@@ -66,4 +67,15 @@ function integers(shape: readonly number[], values: readonly number[], limit: nu
         ? ["I16", Int16Array.from(values)]
         : ["I32", Int32Array.from(values)];
   return hostTensor(dtype, shape, data);
+}
+
+/** A file that holds the largest logits only says nothing about the others, which training would need. Throws `TRAIN-TOP-K`. */
+export function requireAllLogits(plan: AdapterPlan | undefined): void {
+  const cut = plan?.tensors.find(({ coding, role }) => coding !== undefined && role === "buffer");
+  if (cut === undefined) return;
+  throw new WebpeftError("TRAIN-TOP-K", {
+    message: "the adapter's file holds only the largest weights of its logits, so it can be used but not trained",
+    where: cut.key,
+    help: "train from a file that was saved with save_only_topk_weights false",
+  });
 }

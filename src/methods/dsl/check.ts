@@ -158,7 +158,7 @@ function checkBlock(checker: Checker, method: MethodAst, block: SiteBlock): void
     checker.oneOf(
       "target",
       target.name,
-      [names.weight, names.bias].filter((n) => n !== undefined),
+      [names.weight, names.bias, "loss"].filter((n) => n !== undefined),
       target.at,
     );
   if (targets.length === 0) {

@@ -2,7 +2,7 @@
 import type { Builder } from "../../ir/builder.ts";
 import type { DiagnosticSink } from "../../ir/diagnostics.ts";
 import type { Graph } from "../../ir/graph.ts";
-import { sameShape, sameType, typeText } from "../../ir/types.ts";
+import { sameShape, sameType, sizeOf, typeText } from "../../ir/types.ts";
 import type { AdapterTensor } from "../../program.ts";
 import type { FieldValue } from "../fields.ts";
 import type { ScalarIds } from "../lib/builtin.ts";
@@ -58,6 +58,8 @@ export interface SiteOperands {
 export interface SiteResult {
   readonly weight: number;
   readonly bias?: number;
+  /** f32[] that the site adds to the loss. */
+  readonly loss?: number;
 }
 
 export interface ElaboratedTensor extends AdapterTensor {
@@ -211,7 +213,19 @@ export class Elaboration {
     const bias = this.newBias(scope, assigned.get("b"), operands.bias);
     const names = siteNames[site.kind]!;
     const weight = this.newWeight(scope, assigned.get(names.weight), names.form, operands.weight);
-    return bias === undefined ? { weight } : { weight, bias };
+    const loss = this.addedLoss(scope, assigned.get("loss"));
+    return { weight, ...(bias === undefined ? {} : { bias }), ...(loss === undefined ? {} : { loss }) };
+  }
+
+  private addedLoss(scope: Scope, value: Value | undefined): number | undefined {
+    if (value === undefined || value.kind === "absent") return undefined;
+    const { builder } = scope.build!;
+    if (value.kind === "tensor" && sizeOf(builder.shape(value.id)) === 1) return builder.reshape(value.id, []);
+    throw scope.error("METHOD-TYPE", this.block(scope.siteOrFail()).at, {
+      message: "What is added to the loss is no number.",
+      expected: "f32[]",
+      got: describe(value, builder),
+    });
   }
 
   private newWeight(scope: Scope, value: Value | undefined, form: "operator" | "vector", unchanged: number): number {

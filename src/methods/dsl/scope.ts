@@ -89,6 +89,7 @@ export const predefined: Readonly<Record<string, { doc: string; value: (scope: S
     doc: "entries of all weights together",
     value: (scope) => known(scope.model.sites.reduce((sum, site) => sum + site.in * site.out, 0)),
   },
+  loss: { doc: "the model's loss; loss' = loss + x adds x at every site", value: () => absent },
   train: { doc: "true where a training program draws", value: (scope) => known(scope.model.sampling) },
   loaded: { doc: "true when the adapter comes from a file", value: (scope) => known(scope.model.loaded) },
   peft_version: {

@@ -63,6 +63,23 @@ export const numberBuiltins: readonly Builtin[] = [
   ofMany("min", "The smallest of some numbers.", Math.min),
   ofMany("max", "The largest of some numbers.", Math.max),
   {
+    name: "kept_rank",
+    parameters: [
+      { name: "pattern", kind: "known" },
+      { name: "path", kind: "text" },
+      { name: "rank", kind: "count" },
+    ],
+    doc: "How many components of a module AdaLoRA has kept, by the truth values that rank_pattern has for it; rank where it has none.",
+    call: (context, args) => {
+      const [pattern, key] = [args.known("pattern"), `${args.text("path")}.lora_E`];
+      const kept = typeof pattern === "object" && pattern !== null ? Object.entries(pattern) : [];
+      const found = kept.find(([name]) => name === key)?.[1] as unknown;
+      if (found === undefined) return known(args.number("rank"));
+      if (Array.isArray(found)) return known(found.flat().filter((value) => value === true).length);
+      throw context.fail("The pattern holds no list.", "true or false for every component", JSON.stringify(found));
+    },
+  },
+  {
     name: "power",
     parameters: [
       { name: "base", kind: "number" },
