@@ -1,0 +1,122 @@
+/** The golden base models: modules, logits and losses of transformers. */
+import { describe, expect, it } from "vitest";
+import { DiagnosticSink } from "../../src/ir/diagnostics.ts";
+import { buildModel, countLabels, describeModel, type ModelConfig } from "../../src/models/index.ts";
+import { readJson, readTensors, relativeError, runModel } from "./helpers.ts";
+import { options } from "./small.ts";
+
+const names = ["llama", "qwen2", "mistral", "gpt2", "bert-cls", "roberta-cls"];
+const namedModules = readJson("modules.json") as Record<string, string[]>;
+
+function load(name: string) {
+  const config = readJson(`bases/${name}/config.json`);
+  const data = {
+    ...readTensors(`bases/${name}/model.safetensors`),
+    ...readTensors(`base-outputs/${name}/inputs.safetensors`),
+  };
+  const { inputs, defaults } = describeModel(config);
+  for (const { name: input, fill } of inputs) if (fill !== undefined) data[input] ??= new Int32Array(16).fill(fill);
+  return { config, data, scale: 1 / countLabels(data.labels!, 8, defaults.head) };
+}
+
+const run = ({ data, scale }: ReturnType<typeof load>, config: ModelConfig) =>
+  runModel(buildModel(config, options({ length: 8 })).graph, { ...data, label_scale: [scale] });
+
+describe.each(names)("%s", (name) => {
+  const base = load(name);
+  const expected = readTensors(`base-outputs/${name}/expected.safetensors`);
+
+  it("has the logits and the loss of transformers", () => {
+    const { logits, loss } = run(base, base.config);
+    expect(relativeError(logits!.data, expected.logits!)).toBeLessThan(2e-6);
+    expect(relativeError(loss!.data, expected.loss!)).toBeLessThan(2e-6);
+  });
+
+  it("has the modules of transformers, in its order", () => {
+    expect(describeModel(base.config).modules.map(({ path }) => path)).toEqual(namedModules[name]);
+  });
+});
+
+describe("every field of a config that is honoured changes the numbers", () => {
+  const changes: readonly (readonly [string, ModelConfig])[] = [
+    ["gpt2", { activation_function: "relu" }],
+    ["gpt2", { layer_norm_epsilon: 0.1 }],
+    ["gpt2", { n_head: 2 }],
+    ["gpt2", { scale_attn_weights: false }],
+    ["gpt2", { scale_attn_by_inverse_layer_idx: true }],
+    ["bert-cls", { hidden_act: "gelu_new" }],
+    ["bert-cls", { layer_norm_eps: 0.1 }],
+    ["bert-cls", { num_attention_heads: 2 }],
+    ["roberta-cls", { pad_token_id: 9 }],
+    ["roberta-cls", { model_type: "roberta", hidden_act: "relu" }],
+  ];
+
+  it.each(changes)("%s: %o", (name, change) => {
+    const base = load(name);
+    const before = run(base, base.config).logits!.data;
+    expect(relativeError(run(base, { ...base.config, ...change }).logits!.data, before)).toBeGreaterThan(1e-4);
+  });
+});
+
+describe("classifiers of tokens", () => {
+  it.each([
+    ["bert", "bert-cls"],
+    ["roberta", "roberta-cls"],
+  ])("%s has no pooler, and a label for every token", (family, base) => {
+    const config = readJson(`bases/${base}/config.json`);
+    const architectures = [`${family === "bert" ? "Bert" : "Roberta"}ForTokenClassification`];
+    const { graph, modules } = buildModel({ ...config, architectures }, options({ length: 8 }));
+    expect(modules.map(({ path }) => path)).toEqual(namedModules[`${family}-token`]);
+    const shapes = graph.outputs.map(({ node }) => graph.nodes[node]!.type);
+    expect(shapes).toMatchObject([{ shape: [2, 8, 3] }, { shape: [] }]);
+  });
+});
+
+describe("what is not built is refused", () => {
+  const refused: readonly (readonly [string, ModelConfig, string])[] = [
+    ["gpt2", { architectures: ["GPT2ForSequenceClassification"] }, "MODEL-ARCHITECTURE"],
+    ["gpt2", { add_cross_attention: true }, "MODEL-FEATURE"],
+    ["gpt2", { activation_function: "mish" }, "MODEL-ACTIVATION"],
+    ["gpt2", { n_head: 5 }, "MODEL-HEADS"],
+    ["gpt2", { n_positions: 7 }, "MODEL-LENGTH"],
+    ["gpt2", { n_layer: 0 }, "MODEL-FIELD"],
+    ["gpt2", { quantization_config: {} }, "MODEL-QUANTIZED"],
+    ["bert-cls", { architectures: ["BertForMaskedLM"] }, "MODEL-ARCHITECTURE"],
+    ["bert-cls", { position_embedding_type: "relative_key" }, "MODEL-FEATURE"],
+    ["bert-cls", { is_decoder: true }, "MODEL-FEATURE"],
+    ["bert-cls", { problem_type: "regression" }, "MODEL-PROBLEM-TYPE"],
+    ["bert-cls", { id2label: { 0: "one" } }, "MODEL-PROBLEM-TYPE"],
+    ["bert-cls", { max_position_embeddings: 7 }, "MODEL-LENGTH"],
+    ["roberta-cls", { max_position_embeddings: 9 }, "MODEL-LENGTH"],
+  ];
+
+  it.each(refused)("%s: %o", (name, change, code) => {
+    const config = { ...readJson(`bases/${name}/config.json`), ...change };
+    expect(() => buildModel(config, options({ length: 8 }))).toThrow(expect.objectContaining({ code }));
+  });
+
+  it("dropout of the base is a warning", () => {
+    const sink = new DiagnosticSink();
+    buildModel({ ...readJson("bases/gpt2/config.json"), attn_pdrop: 0.1 }, options({ length: 8, sink }));
+    expect(sink.diagnostics).toMatchObject([{ code: "MODEL-DROPOUT", where: "config.json: attn_pdrop" }]);
+  });
+});
+
+describe("keys as files spell them", () => {
+  it("GPT-2's first files lack the prefix of their paths", () => {
+    const stored = (key: string): boolean => !key.startsWith("transformer.");
+    const { modules } = describeModel(readJson("bases/gpt2/config.json"), undefined, stored);
+    const attention = modules.find(({ path }) => path === "transformer.h.0.attn.c_attn");
+    expect(attention).toMatchObject({ weight: "h.0.attn.c_attn.weight", bias: "h.0.attn.c_attn.bias" });
+    expect(modules.at(-1)).toMatchObject({ path: "lm_head", weight: "wte.weight" });
+  });
+
+  it("old BERT files call gain and bias of a norm gamma and beta", () => {
+    const stored = (key: string): boolean => !/LayerNorm\.(weight|bias)$/.test(key);
+    const { modules } = describeModel(readJson("bases/bert-cls/config.json"), undefined, stored);
+    expect(modules.find(({ path }) => path === "bert.embeddings.LayerNorm")).toMatchObject({
+      weight: "bert.embeddings.LayerNorm.gamma",
+      bias: "bert.embeddings.LayerNorm.beta",
+    });
+  });
+});
