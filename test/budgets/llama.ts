@@ -16,6 +16,22 @@ export const adapters: Readonly<Record<string, Readonly<Record<string, unknown>>
   ia3: { peft_type: "IA3", target_modules: ["k_proj", "v_proj", "down_proj"], feedforward_modules: ["down_proj"] },
   vera: { peft_type: "VERA", r: 16, target_modules: targets },
   fourierft: { peft_type: "FOURIERFT", n_frequency: 64, target_modules: targets },
+  loha: { peft_type: "LOHA", r: 4, target_modules: targets },
+  lokr: { peft_type: "LOKR", r: 8, target_modules: targets },
+  hra: { peft_type: "HRA", r: 8, target_modules: targets },
+  miss: { peft_type: "MISS", r: 16, target_modules: targets },
+  "miss-bat": { peft_type: "MISS", r: 16, init_weights: "bat", target_modules: targets },
+  bone: { peft_type: "BONE", r: 16, target_modules: targets },
+  randlora: { peft_type: "RANDLORA", r: 32, target_modules: targets },
+  shira: { peft_type: "SHIRA", r: 8, target_modules: targets },
+  vblora: { peft_type: "VBLORA", r: 4, num_vectors: 64, vector_length: 32, target_modules: targets },
+  c3a: { peft_type: "C3A", block_size: 32, target_modules: targets },
+  delora: { peft_type: "DELORA", r: 8, target_modules: targets },
+  gralora: { peft_type: "GRALORA", r: 8, target_modules: targets },
+  road: { peft_type: "ROAD", group_size: 64, target_modules: targets },
+  waveft: { peft_type: "WAVEFT", n_frequency: 64, target_modules: targets },
+  hira: { peft_type: "HIRA", r: 8, target_modules: targets },
+  adalora: { peft_type: "ADALORA", init_r: 8, total_step: 100, target_modules: targets },
 };
 
 export async function llama(): Promise<Model> {
@@ -61,6 +77,18 @@ export interface Cost {
   readonly kernels: number;
   readonly peakBytes: number;
   readonly flops: number;
+}
+
+/** At how many layers a training step works on the activations, and at how many it folds the weight. */
+export interface Association {
+  readonly activation: number;
+  readonly weight: number;
+}
+
+export function association({ timeline }: Program): Association {
+  const notes = timeline.find(({ pass, stage }) => pass === "associate" && stage === "micro")?.notes ?? [];
+  const count = (decision: string): number => notes.filter((note) => note.decision === decision).length;
+  return { activation: count("activation"), weight: count("weight") };
 }
 
 /** What one training step costs by the plan: all that is not done once at start. */
