@@ -6,6 +6,7 @@
  * For the WebGPU executor `run` is: write the scalars and inputs, re-encode the dispatches of the stages into one pass, copy what is wanted
  * into one staging buffer, submit, map. `write` is a `writeBuffer`, `read` a copy out. Calls take effect in the order they are made.
  */
+import type { Generated, Target } from "../codegen/index.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { type PortRole, portName, portRole } from "../ir/graph.ts";
 import { sizeOf, type TensorType } from "../ir/types.ts";
@@ -25,6 +26,8 @@ export interface InstantiateOptions {
   readonly signal?: AbortSignal;
   /** Called after each tensor that was uploaded. */
   readonly onProgress?: (loaded: number, total: number, name: string) => void;
+  /** Kernels and plan that were made of the program before, if they are for this target; for executors that need kernels. */
+  readonly generated?: (target: Target) => Generated | undefined;
 }
 
 export interface Executor {

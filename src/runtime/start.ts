@@ -1,5 +1,4 @@
 /** Starts sessions: chooses the executor, reads or draws the adapter's values, uploads, derives what depends on frozen weights only. */
-import { type Generated, type Target, targetOf } from "../codegen/index.ts";
 import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { portRole, ports } from "../ir/graph.ts";
 import type { CompiledProgram } from "../program.ts";
@@ -26,8 +25,6 @@ export interface StartOptions extends InstantiateOptions {
   readonly seed?: number;
   /** Takes warnings about the adapter's file. */
   readonly sink?: DiagnosticSink;
-  /** Kernels that were made before for this target. */
-  readonly generated?: (target: Target) => Generated | undefined;
 }
 
 interface Chosen {
@@ -37,10 +34,8 @@ interface Chosen {
 
 const nothing = (): void => undefined;
 
-function onDevice(open: OpenDevice, options: StartOptions, owned: boolean): Chosen {
-  const target = targetOf(open.target);
-  const executor = webgpuExecutor(open, { target, generated: () => options.generated?.(target) });
-  return { executor, release: () => owned && open.dispose() };
+function onDevice(open: OpenDevice, owned: boolean): Chosen {
+  return { executor: webgpuExecutor(open), release: () => owned && open.dispose() };
 }
 
 const isExecutor = (device: OpenDevice | Executor): device is Executor => "instantiate" in device;
@@ -49,11 +44,11 @@ async function choose(options: StartOptions): Promise<Chosen> {
   const device = options.device ?? "auto";
   const { signal } = options;
   if (typeof device !== "string")
-    return isExecutor(device) ? { executor: device, release: nothing } : onDevice(device, options, false);
+    return isExecutor(device) ? { executor: device, release: nothing } : onDevice(device, false);
   if (device === "reference") return { executor: referenceExecutor(), release: nothing };
   if (device === "cpu") return { executor: await tfjsExecutor(), release: nothing };
   try {
-    return onDevice(await openDevice({ prefer: device, ...(signal === undefined ? {} : { signal }) }), options, true);
+    return onDevice(await openDevice({ prefer: device, ...(signal === undefined ? {} : { signal }) }), true);
   } catch (error) {
     if (device === "auto" && error instanceof WebpeftError && error.code === "DEVICE-NONE")
       return { executor: await tfjsExecutor(), release: nothing };

@@ -29,8 +29,6 @@ import { deviceBytes, readWords, reordered, writeWords } from "./upload.ts";
 export interface WebgpuOptions {
   /** Made from the device's facts unless given. */
   readonly target?: Target;
-  /** Kernels and plan of the program, if they were made before: `generate(program.stages, program.storage, target)`. */
-  readonly generated?: (program: ExecutableProgram) => Generated | undefined;
 }
 
 export interface WebgpuExecutor extends Executor {
@@ -50,7 +48,7 @@ export function webgpuExecutor(open: OpenDevice, options: WebgpuOptions = {}): W
     pipelines,
     async instantiate(program, data, instantiateOptions = {}) {
       checkBindings(program);
-      const generated = options.generated?.(program) ?? generate(program.stages, program.storage, target);
+      const generated = instantiateOptions.generated?.(target) ?? generate(program.stages, program.storage, target);
       instantiateOptions.signal?.throwIfAborted();
       const instance = await open.scoped(
         "buffers of the plan",
