@@ -148,7 +148,12 @@ export function fullPlan(
   modules: readonly ModuleInfo[],
   weightShape: (key: string) => readonly number[],
 ): { plan: AdapterPlan; attachment: Attachment } {
-  const keys = [...new Set(modules.flatMap(({ weight, bias }) => [weight, bias].filter((key) => key !== undefined)))];
+  const named = modules.flatMap(({ path, weight, bias, parameters = {} }): [string, string][] => [
+    ...(weight === undefined ? [] : [[`${path}.weight`, weight] as [string, string]]),
+    ...(bias === undefined ? [] : [[`${path}.bias`, bias] as [string, string]]),
+    ...Object.entries(parameters).map(([name, { key }]): [string, string] => [`${path}.${name}`, key]),
+  ]);
+  const keys = [...new Set(named.map(([, key]) => key))];
   const tensors = keys.map(
     (key): AdapterTensor => ({
       key,
@@ -173,9 +178,5 @@ export function fullPlan(
     sites: [],
     projects: false,
   };
-  const trained = modules.flatMap(({ path, weight, bias }): [string, string][] => [
-    ...(weight === undefined ? [] : [[`${path}.weight`, weight] as [string, string]]),
-    ...(bias === undefined ? [] : [[`${path}.bias`, bias] as [string, string]]),
-  ]);
-  return { plan, attachment: { sites: new Map(), trained: new Map(trained) } };
+  return { plan, attachment: { sites: new Map(), trained: new Map(named) } };
 }

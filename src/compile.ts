@@ -219,7 +219,7 @@ class Compilation {
       mode: this.mode,
       batch: this.batch,
       length: this.length,
-      mask: this.options.mask ?? false,
+      mask: ports(this.built.graph, "input").some(({ name }) => name === "attention_mask"),
       model: { modules: this.built.modules, inputs: this.built.inputs, defaults: this.built.defaults },
       modelConfig: this.source.config,
       ...(adapter === undefined ? {} : { adapter }),

@@ -1,7 +1,10 @@
 /** `webpeft merge`: a plain model folder with the adapter merged in, and the proof that it computes the same. */
 import { compile } from "../compile.ts";
 import { DiagnosticSink } from "../ir/diagnostics.ts";
+import { sizeOf } from "../ir/types.ts";
+import type { ModelInput } from "../models/model.ts";
 import type { Program } from "../program-object.ts";
+import type { SessionBatch } from "../runtime/batch.ts";
 import { loadModel, type Model } from "../runtime/files/model.ts";
 import { prepareOutput } from "../runtime/files/output.ts";
 import { saveModel } from "../runtime/files/save-model.ts";
@@ -14,9 +17,13 @@ interface MergeOptions extends SourceOptions {
   readonly overwrite?: boolean;
 }
 
-/** A fixed batch of one row of token ids. */
-export function fixedBatch({ length, model }: Program): { input_ids: Int32Array } {
-  return { input_ids: Int32Array.from({ length }, (_unused, i) => (i * 7919 + 13) % model.defaults.vocabulary) };
+/** A fixed batch of one row. */
+export function fixedBatch({ length, model }: Program): SessionBatch {
+  const numbers = ({ rowShape = [length], limit }: ModelInput): number[] =>
+    Array.from({ length: sizeOf(rowShape) }, (_unused, i) =>
+      limit === undefined ? Math.sin(i) : (i * 7919 + 13) % limit,
+    );
+  return Object.fromEntries(model.inputs.map((input) => [input.name, numbers(input)]));
 }
 
 export interface LogitGap {

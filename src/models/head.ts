@@ -61,6 +61,18 @@ export function classifierKind(config: ModelConfig, fallback: "sequence" | "toke
   });
 }
 
+/** Throws `MODEL-ARCHITECTURE` when `architectures` names other heads than the one that is built. */
+export function requireArchitecture(config: ModelConfig, ending: string): void {
+  const architectures = texts(config, "architectures") ?? [];
+  if (architectures.length === 0 || architectures.some((name) => name.endsWith(ending))) return;
+  throw new WebpeftError("MODEL-ARCHITECTURE", {
+    message: "the base model has a head that is not built",
+    where: "config.json: architectures",
+    expected: `a name that ends with ${ending}`,
+    got: architectures.join(", "),
+  });
+}
+
 /** Classes of a classifier. Throws `MODEL-PROBLEM-TYPE` for regression and for several labels at once. */
 export function classes(config: ModelConfig): number {
   const named = section(config, "id2label");

@@ -3,12 +3,13 @@ import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { bertFamily } from "./bert.ts";
 import { gpt2Family } from "./gpt2.ts";
 import { llamaFamily } from "./llama.ts";
-import type { BuildOptions, BuiltModel, ModelConfig, ModelDescription, ModelFamily } from "./model.ts";
+import type { BuildOptions, BuiltModel, ModelConfig, ModelDescription, ModelFamily, ModuleParameter } from "./model.ts";
+import { vitFamily } from "./vit.ts";
 
 export * from "./head.ts";
 export * from "./model.ts";
 
-const families: readonly ModelFamily[] = [llamaFamily, gpt2Family, bertFamily];
+const families: readonly ModelFamily[] = [llamaFamily, gpt2Family, bertFamily, vitFamily];
 
 /** By `model_type` of config.json. */
 export const modelFamilies: ReadonlyMap<string, ModelFamily> = new Map(
@@ -35,13 +36,20 @@ export function describeModel(
   const family = familyOf(config);
   const description = family.describe(config, sink);
   const spelled = (key: string): string => [key, ...(family.otherKeys?.(key) ?? [])].find(stored) ?? key;
-  const modules = description.modules.map(({ weight, bias, ...rest }) => ({
+  const modules = description.modules.map(({ weight, bias, parameters, ...rest }) => ({
     ...rest,
     ...(weight === undefined ? {} : { weight: spelled(weight) }),
     ...(bias === undefined ? {} : { bias: spelled(bias) }),
+    ...(parameters === undefined ? {} : { parameters: respelled(parameters, spelled) }),
   }));
   return { ...description, modules };
 }
+
+const respelled = (
+  parameters: Readonly<Record<string, ModuleParameter>>,
+  spelled: (key: string) => string,
+): Readonly<Record<string, ModuleParameter>> =>
+  Object.fromEntries(Object.entries(parameters).map(([name, { key, shape }]) => [name, { key: spelled(key), shape }]));
 
 /** The graph of a base model for one batch x length; see `BuiltModel` for its ports and outputs. */
 export function buildModel(config: ModelConfig, options: BuildOptions): BuiltModel {

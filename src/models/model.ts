@@ -4,7 +4,7 @@ import type { Graph } from "../ir/graph.ts";
 import type { DType } from "../ir/types.ts";
 import type { ModelHead } from "./head.ts";
 
-export type ModuleKind = "linear" | "embedding" | "norm" | "attention" | "container";
+export type ModuleKind = "linear" | "embedding" | "norm" | "convolution" | "attention" | "container";
 
 /** One module of the base model, as `named_modules()` lists it. */
 export interface ModuleInfo {
@@ -21,6 +21,16 @@ export interface ModuleInfo {
   readonly out?: number;
   /** How the file stores the weight: `linear` is [out, in], `conv1d` (GPT-2) is [in, out]. */
   readonly layout: "linear" | "conv1d";
+  /** Shape of the weight in the file, where kind and layout do not tell it: kernels of a convolution. */
+  readonly shape?: readonly number[];
+  /** Tensors of the module beside weight and bias, by name. */
+  readonly parameters?: Readonly<Record<string, ModuleParameter>>;
+}
+
+export interface ModuleParameter {
+  /** Key in the base model's file. */
+  readonly key: string;
+  readonly shape: readonly number[];
 }
 
 /** The contents of a Hugging Face `config.json`. */

@@ -11,3 +11,14 @@ export function headWidth(width: number, heads: number, fields: string): number 
     got: `${width} / ${heads}`,
   });
 }
+
+/** How many parts of a size make a whole. Throws `MODEL-SHAPE` when they do not. */
+export function wholeParts(whole: number, part: number, fields: string): number {
+  if (whole % part === 0) return whole / part;
+  throw new WebpeftError("MODEL-SHAPE", {
+    message: "the parts do not fill the whole",
+    where: `config.json: ${fields}`,
+    expected: "a whole number of parts",
+    got: `${whole} / ${part}`,
+  });
+}

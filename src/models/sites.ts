@@ -31,6 +31,15 @@ export class SiteBuilder {
     return this.builder.cast(this.builder.port(key, "weight", this.weightTypes(key), shape), "f32");
   }
 
+  /** A tensor of a module that is neither its weight nor its bias. The port says whose it is, so that it can be trained. */
+  parameter(path: string, name: string): number {
+    const { key, shape } = this.module(path).parameters![name]!;
+    return this.within(path, (builder) => {
+      const port = builder.port(key, "weight", this.weightTypes(key), shape, { parameter: `${path}.${name}` });
+      return builder.cast(port, "f32");
+    });
+  }
+
   /** Rows of an embedding: [...s, d] for i32 ids [...s]. */
   embedding(path: string, ids: number): number {
     const { weight, in: rows, out: width } = this.module(path);
@@ -40,12 +49,12 @@ export class SiteBuilder {
   }
 
   linear(path: string, x: number): number {
-    const { weight, bias, in: width, out, layout } = this.module(path);
+    const { weight, bias, in: width, out, layout, shape } = this.module(path);
     return this.within(path, (builder) => {
       const matrix =
         layout === "conv1d"
           ? builder.transpose(this.stored(weight!, [width!, out!]), [1, 0])
-          : this.stored(weight!, [out!, width!]);
+          : builder.reshape(this.stored(weight!, shape ?? [out!, width!]), [out!, width!]);
       const inputs = bias === undefined ? [x, matrix] : [x, matrix, this.stored(bias, [out!])];
       return builder.add("site.linear", inputs, { path });
     });

@@ -15,8 +15,8 @@ export interface Attachment {
   /** By module path. */
   readonly sites: ReadonlyMap<string, SiteAdapter>;
   /**
-   * Base tensors that are trained as a whole (`modules_to_save`, biases): module path with `.weight` or `.bias` -> port name of the
-   * trained copy. By module and not by file key, because tied modules share a key and may train apart.
+   * Base tensors that are trained as a whole (`modules_to_save`, biases): module path with `.weight`, `.bias` or another parameter's name ->
+   * port name of the trained copy. By module and not by file key, because tied modules share a key and may train apart.
    */
   readonly trained: ReadonlyMap<string, string>;
   /** Layers that change exactly as the embedding does whose table they share: path of the layer -> path of the embedding. */
@@ -123,9 +123,11 @@ function withAddedLoss(builder: Builder, loss: number, added: readonly number[])
 export function attach(graph: Graph, attachment: Attachment): Graph {
   const builder = new Builder(graph.name);
   const added: number[] = [];
-  const ids = rebuild(graph, builder, (node, inputs) =>
-    node.op.startsWith("site.") ? attachSite(builder, node, inputs, attachment, added) : undefined,
-  );
+  const ids = rebuild(graph, builder, (node, inputs) => {
+    if (node.op.startsWith("site.")) return attachSite(builder, node, inputs, attachment, added);
+    const copy = attachment.trained.get(node.attributes.parameter as string);
+    return copy === undefined ? undefined : builder.port(copy, "param", "f32", (node.type as TensorType).shape);
+  });
   const outputs = graph.outputs.map(({ name, node }) => {
     const made = ids[node]!;
     return { name, node: name === "loss" ? withAddedLoss(builder, made, added) : made };

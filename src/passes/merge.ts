@@ -9,28 +9,45 @@ import type { ModuleInfo } from "../models/model.ts";
 import { type Attachment, adaptedSite, type SiteKind, type SiteTensors } from "./attach.ts";
 
 /** Shape of a module's weight as the file stores it. */
-export function storedShape({ kind, layout, in: width, out }: ModuleInfo): readonly number[] {
+function storedShape({ kind, layout, shape, in: width, out }: ModuleInfo): readonly number[] {
+  if (shape !== undefined) return shape;
   if (kind === "norm") return [out!];
   return kind === "embedding" || layout === "conv1d" ? [width!, out!] : [out!, width!];
 }
 
-/** The tensors of a module as f32, from the ports of its file; those that train as a whole are parameters. */
-export function storedTensors(
-  builder: Builder,
-  module: ModuleInfo,
-  weightType: (key: string) => DType,
-  trained: Attachment["trained"] = new Map(),
-): SiteTensors {
-  const read = (name: "weight" | "bias", shape: readonly number[]): number => {
-    const copy = trained.get(`${module.path}.${name}`);
-    if (copy !== undefined) return builder.port(copy, "param", "f32", shape);
-    const key = module[name]!;
-    return builder.cast(builder.port(key, "weight", weightType(key), shape), "f32");
-  };
-  const stored = read("weight", storedShape(module));
-  const weight = module.layout === "conv1d" ? builder.transpose(stored, [1, 0]) : stored;
-  return module.bias === undefined ? { weight } : { weight, bias: read("bias", [module.out!]) };
+/** Reads tensors of base modules as f32 from the ports of their file; those that train as a whole are parameters. */
+class Stored {
+  constructor(
+    private readonly builder: Builder,
+    private readonly weightType: (key: string) => DType,
+    private readonly trained: Attachment["trained"],
+  ) {}
+
+  read({ path }: ModuleInfo, name: string, key: string, shape: readonly number[]): number {
+    const copy = this.trained.get(`${path}.${name}`);
+    if (copy !== undefined) return this.builder.port(copy, "param", "f32", shape);
+    return this.builder.cast(this.builder.port(key, "weight", this.weightType(key), shape), "f32");
+  }
+
+  weight(module: ModuleInfo): number {
+    return this.read(module, "weight", module.weight!, storedShape(module));
+  }
+
+  bias(module: ModuleInfo): number | undefined {
+    return module.bias === undefined ? undefined : this.read(module, "bias", module.bias, [module.out!]);
+  }
+
+  /** Weight and bias as the module computes with them. */
+  tensors(module: ModuleInfo): SiteTensors {
+    const weight = this.weight(module);
+    const turned = module.layout === "conv1d" ? this.builder.transpose(weight, [1, 0]) : weight;
+    return { weight: turned, bias: this.bias(module) };
+  }
 }
+
+/** The tensors of a module as it computes with them, from the ports of its file. */
+export const storedTensors = (builder: Builder, module: ModuleInfo, weightType: (key: string) => DType): SiteTensors =>
+  new Stored(builder, weightType, new Map()).tensors(module);
 
 /** A site's weight as the file stores it. */
 function fileWeight(builder: Builder, module: ModuleInfo, weight: number): number {
@@ -50,6 +67,36 @@ function weightName(module: ModuleInfo, modules: readonly ModuleInfo[], attachme
   return alike && copyOf(module) === copyOf(first) ? undefined : `${module.path}.weight`;
 }
 
+/** The outputs of one module: what its adapter makes, or copies that were trained. `name`: see `weightName`. */
+function moduleOutputs(
+  builder: Builder,
+  module: ModuleInfo,
+  { sites, trained }: Attachment,
+  stored: Stored,
+  name: string | undefined,
+): Output[] {
+  const adapter = sites.get(module.path);
+  const isTrained = (parameter: string): boolean => trained.has(`${module.path}.${parameter}`);
+  if (adapter !== undefined) {
+    const tensors = stored.tensors(module);
+    const { weight, bias } = adaptedSite(builder, module.kind as SiteKind, tensors, adapter, module.path);
+    const biasChanges = module.bias !== undefined && (bias !== tensors.bias || isTrained("bias"));
+    return [
+      ...(name === undefined ? [] : [{ name, node: fileWeight(builder, module, weight) }]),
+      ...(biasChanges && bias !== undefined ? [{ name: module.bias, node: bias }] : []),
+    ];
+  }
+  const parameters = Object.entries(module.parameters ?? {}).filter(([parameter]) => isTrained(parameter));
+  return [
+    ...(name === undefined ? [] : [{ name, node: stored.weight(module) }]),
+    ...(isTrained("bias") ? [{ name: module.bias!, node: stored.bias(module)! }] : []),
+    ...parameters.map(([parameter, { key, shape }]) => ({
+      name: key,
+      node: stored.read(module, parameter, key, shape),
+    })),
+  ];
+}
+
 /**
  * One output per base tensor that differs in the merged model. Where the ends of a tie differ, the second has an output of its own, named
  * by its path.
@@ -59,21 +106,11 @@ export function mergeGraph(
   attachment: Attachment,
   weightType: (key: string) => DType,
 ): Graph {
-  const { sites, trained } = attachment;
   const builder = new Builder("merge");
-  const outputs: Output[] = [];
-  for (const module of modules) {
-    if (module.weight === undefined) continue;
-    const name = weightName(module, modules, attachment);
-    builder.within({ scope: module.path }, () => {
-      const tensors = storedTensors(builder, module, weightType, trained);
-      const adapter = sites.get(module.path);
-      const { weight, bias } = adaptedSite(builder, module.kind as SiteKind, tensors, adapter, module.path);
-      if (name !== undefined) outputs.push({ name, node: fileWeight(builder, module, weight) });
-      const biasChanges = bias !== tensors.bias || trained.has(`${module.path}.bias`);
-      if (module.bias !== undefined && bias !== undefined && biasChanges)
-        outputs.push({ name: module.bias, node: bias });
-    });
-  }
+  const stored = new Stored(builder, weightType, attachment.trained);
+  const outputs = modules.flatMap((module) => {
+    const name = module.weight === undefined ? undefined : weightName(module, modules, attachment);
+    return builder.within({ scope: module.path }, () => moduleOutputs(builder, module, attachment, stored, name));
+  });
   return builder.finish(outputs);
 }

@@ -9,12 +9,15 @@ import { checkTokens } from "./data/tokens.ts";
 
 /** One batch. Arrays are row-major [batch, length]. */
 export interface SessionBatch {
-  readonly input_ids: ArrayLike<number>;
+  /** All models but those of images read it. */
+  readonly input_ids?: ArrayLike<number>;
   /** [batch, length], unshifted, or [batch] for a classifier of rows; -100 is not counted. */
   readonly labels?: ArrayLike<number>;
   readonly attention_mask?: ArrayLike<number>;
   /** Of models with token types; 0 unless given. */
   readonly token_type_ids?: ArrayLike<number>;
+  /** Of models of images: [batch, channels, height, width]. */
+  readonly pixel_values?: ArrayLike<number>;
 }
 
 function wrongSize(name: string, shape: readonly number[], got: number): WebpeftError {

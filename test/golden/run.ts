@@ -16,10 +16,13 @@ export interface CaseResult {
   readonly saved: ReadonlyMap<string, Uint8Array>;
 }
 
+/** Tokens of each of the two rows; images have none. */
+const lengthOf = ({ input_ids }: SessionBatch): number => (input_ids?.length ?? 2) / 2;
+
 /** Logits of a model without an adapter. */
 async function logitsOf(model: Model, batch: SessionBatch, executor: Executor, target?: Target): Promise<Float32Array> {
   const program = await compile(model, null, {
-    ...{ mode: "infer" as const, batch: 2, length: batch.input_ids.length / 2, mask: true },
+    ...{ mode: "infer" as const, batch: 2, length: lengthOf(batch), mask: true },
     ...(target === undefined ? {} : { target }),
   });
   const session = await program.start({ device: executor });
@@ -44,7 +47,7 @@ const adamW = { lr: 1e-2, weightDecay: 0.01 };
 export async function runCase(golden: GoldenCase, executor: Executor, target?: Target): Promise<CaseResult> {
   const { inputs, expected, model, adapter } = golden;
   const program = await compile(model, adapter.config, {
-    ...{ batch: 2, length: inputs.input_ids!.length / 2, mask: true, sampling: false, loaded: true, strict: false },
+    ...{ batch: 2, length: lengthOf(inputs), mask: true, sampling: false, loaded: true, strict: false },
     ...(target === undefined ? {} : { target }),
   });
   const session = await program.start({ device: executor, adapter });
@@ -55,11 +58,7 @@ export async function runCase(golden: GoldenCase, executor: Executor, target?: T
     const right = expected[`exact_${key}`] === undefined ? key : `exact_${key}`;
     if (expected[right] !== undefined) deviations.set(right, deviation(golden, right, got));
   };
-  const { input_ids, labels, attention_mask, token_type_ids } = inputs;
-  const batch = {
-    ...{ input_ids: input_ids!, labels: labels!, attention_mask: attention_mask! },
-    ...(token_type_ids === undefined ? {} : { token_type_ids }),
-  };
+  const batch = inputs as SessionBatch;
   try {
     const saved = await session.files();
     const { logits, loss } = await session.forward(batch);

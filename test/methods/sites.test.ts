@@ -15,8 +15,14 @@ const batch = { input_ids: [3, 9, 9, 40, 1, 2, 3, 4], labels: [1, 2, 3, 4, 5, 6,
 let qwen2: Model;
 let gpt2: Model;
 let bert: Model;
+let vit: Model;
 beforeAll(async () => {
-  [qwen2, gpt2, bert] = await Promise.all([baseModel("qwen2"), baseModel("gpt2"), baseModel("bert-cls")]);
+  [qwen2, gpt2, bert, vit] = (await Promise.all(["qwen2", "gpt2", "bert-cls", "vit-cls"].map(baseModel))) as [
+    Model,
+    Model,
+    Model,
+    Model,
+  ];
 });
 
 const executor = (): Executor => referenceExecutor();
@@ -197,5 +203,52 @@ describe("what stands beside trained tensors in a file", () => {
     const tensors = await (await started(bert, config)).adapterTensors();
     const original = tensors.get(`${prefix}classifier.original_module.bias`)!;
     expect([...toFloat32(original)]).toEqual([...toFloat32(await bert.weights.read("classifier.bias"))]);
+  });
+});
+
+describe("tensors of a module that are neither weight nor bias", () => {
+  const images = {
+    pixel_values: Float32Array.from({ length: 2 * 3 * 144 }, (_unused, i) => Math.sin(i)),
+    labels: [0, 2],
+  };
+  const config = lora({ target_modules: ["q_proj"], modules_to_save: ["embeddings"] });
+  const embeddings = (name: string): string => `vit.embeddings.${name}`;
+  const names = [
+    "cls_token",
+    "position_embeddings",
+    "patch_embeddings.projection.weight",
+    "patch_embeddings.projection.bias",
+  ];
+
+  it("are trained, saved and merged with the module that holds them", async () => {
+    const session = await started(vit, config);
+    const { gradients } = await session.gradients(images);
+    for (const name of names)
+      expect(
+        gradients[`${prefix}${embeddings(name)}`]!.some((g) => g !== 0),
+        name,
+      ).toBe(true);
+    await session.step(images, { lr: 0.05 });
+    const merged = await session.merge();
+    for (const name of names) {
+      const before = toFloat32(await vit.weights.read(embeddings(name)));
+      expect([...toFloat32(await merged.weights.read(embeddings(name)))], name).not.toEqual([...before]);
+    }
+    const plain = await started(merged, null);
+    const [want, got] = [(await session.forward(images)).logits, (await plain.forward(images)).logits];
+    expect(Math.max(...want.map((x, i) => Math.abs(x - got[i]!)))).toBeLessThan(1e-5);
+  });
+
+  it("all train when a model trains in full", async () => {
+    const program = await compile(vit, null, { batch: 2, length: 1, full: true });
+    const { gradients } = await (await program.start({ device: executor() })).gradients(images);
+    expect(Object.keys(gradients).sort()).toEqual([...vit.weights.keys()].sort());
+  });
+
+  it("kernels of a convolution are no target of adapters, and images must be there in full", async () => {
+    expect(await codeOf(vit, lora({ target_modules: ["projection"] }))).toBe("CONFIG-TARGET-KIND");
+    const session = await started(vit, null);
+    await expect(session.forward({ input_ids: [1] })).rejects.toMatchObject({ code: "DATA-BATCH" });
+    await expect(session.forward({ pixel_values: [1] })).rejects.toMatchObject({ code: "DATA-BATCH" });
   });
 });

@@ -5,7 +5,7 @@ import { buildModel, countLabels, describeModel, type ModelConfig } from "../../
 import { readJson, readTensors, relativeError, runModel } from "./helpers.ts";
 import { options } from "./small.ts";
 
-const names = ["llama", "qwen2", "mistral", "gpt2", "bert-cls", "roberta-cls"];
+const names = ["llama", "qwen2", "mistral", "gpt2", "bert-cls", "roberta-cls", "vit-cls"];
 const namedModules = readJson("modules.json") as Record<string, string[]>;
 
 function load(name: string) {
@@ -20,7 +20,10 @@ function load(name: string) {
 }
 
 const run = ({ data, scale }: ReturnType<typeof load>, config: ModelConfig) =>
-  runModel(buildModel(config, options({ length: 8 })).graph, { ...data, label_scale: [scale] });
+  runModel(buildModel(config, options({ length: 8, stored: (key) => data[key] !== undefined })).graph, {
+    ...data,
+    label_scale: [scale],
+  });
 
 describe.each(names)("%s", (name) => {
   const base = load(name);
@@ -48,7 +51,10 @@ describe("every field of a config that is honoured changes the numbers", () => {
     ["bert-cls", { layer_norm_eps: 0.1 }],
     ["bert-cls", { num_attention_heads: 2 }],
     ["roberta-cls", { pad_token_id: 9 }],
-    ["roberta-cls", { model_type: "roberta", hidden_act: "relu" }],
+    ["roberta-cls", { hidden_act: "relu" }],
+    ["vit-cls", { hidden_act: "gelu_new" }],
+    ["vit-cls", { layer_norm_eps: 0.1 }],
+    ["vit-cls", { num_attention_heads: 2 }],
   ];
 
   it.each(changes)("%s: %o", (name, change) => {
@@ -88,6 +94,9 @@ describe("what is not built is refused", () => {
     ["bert-cls", { id2label: { 0: "one" } }, "MODEL-PROBLEM-TYPE"],
     ["bert-cls", { max_position_embeddings: 7 }, "MODEL-LENGTH"],
     ["roberta-cls", { max_position_embeddings: 9 }, "MODEL-LENGTH"],
+    ["vit-cls", { architectures: ["ViTForMaskedImageModeling"] }, "MODEL-ARCHITECTURE"],
+    ["vit-cls", { image_size: 13 }, "MODEL-SHAPE"],
+    ["vit-cls", { num_attention_heads: 3 }, "MODEL-HEADS"],
   ];
 
   it.each(refused)("%s: %o", (name, change, code) => {
@@ -118,5 +127,15 @@ describe("keys as files spell them", () => {
       weight: "bert.embeddings.LayerNorm.gamma",
       bias: "bert.embeddings.LayerNorm.beta",
     });
+  });
+
+  it("ViT's files have the names of older classes", () => {
+    const stored = new Set(Object.keys(readTensors("bases/vit-cls/model.safetensors")));
+    const { modules } = describeModel(readJson("bases/vit-cls/config.json"), undefined, (key) => stored.has(key));
+    const keys = modules.flatMap(({ weight, bias, parameters = {} }) => [
+      ...[weight, bias].filter((key) => key !== undefined),
+      ...Object.values(parameters).map(({ key }) => key),
+    ]);
+    expect(keys.sort()).toEqual([...stored].sort());
   });
 });

@@ -7,7 +7,7 @@ import { pythonRepr } from "./python-text.ts";
 
 /** One tensor of the base model that trains and is saved; several keys of the file may hold it. */
 export interface TrainedBaseTensor {
-  /** Path of its module with `.weight` or `.bias`. */
+  /** Path of its module with `.weight`, `.bias` or the name of another parameter. */
   readonly name: string;
   /** Key in the base model's file. */
   readonly weight: string;
@@ -140,6 +140,8 @@ function savedTensors(module: ModuleInfo, owner: string, allBiases: boolean): Tr
   if (module.weight !== undefined) {
     tensors.push({ name: `${module.path}.weight`, weight: module.weight, keys: [`${key}.weight`], frozenKeys: [] });
   }
+  for (const [name, parameter] of Object.entries(module.parameters ?? {}))
+    tensors.push({ name: `${module.path}.${name}`, weight: parameter.key, keys: [`${key}.${name}`], frozenKeys: [] });
   if (module.bias === undefined) return tensors;
   const inside = (wrapper: string): string =>
     `base_model.model.${owner}.${wrapper}${module.path.slice(owner.length)}.bias`;

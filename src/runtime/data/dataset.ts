@@ -3,13 +3,15 @@ import { WebpeftError } from "../../ir/diagnostics.ts";
 import { countLabels, type ModelHead } from "../../models/head.ts";
 import { openSafetensors } from "../files/safetensors.ts";
 import { fileSource } from "../files/source.ts";
-import { toInt32 } from "../tensor.ts";
+import { toFloat32, toInt32 } from "../tensor.ts";
 import { type Batch, Batches } from "./batches.ts";
 import { countedLabels, type Example, jsonLinesExamples, textExamples, usableExamples } from "./examples.ts";
 import type { TextTokenizer } from "./tokenizer.ts";
 
-/** A batch that may carry a mask and token types. */
-export interface StreamBatch extends Batch {
+/** A batch that may carry a mask and token types, or images in place of tokens. */
+export interface StreamBatch extends Omit<Batch, "input_ids"> {
+  readonly input_ids?: Int32Array;
+  readonly pixel_values?: Float32Array;
   readonly attention_mask?: Int32Array;
   readonly token_type_ids?: Int32Array;
 }
@@ -80,21 +82,24 @@ function exampleStream(examples: readonly Example[], options: DatasetOptions): B
   };
 }
 
-/** The tensors of one batch as whole numbers. */
+/** The tensors of one batch: whole numbers, and images. */
 export interface ReadyBatch {
   readonly batch: number;
+  /** Tokens of a row; 1 for images. */
   readonly length: number;
-  readonly input_ids: Int32Array;
+  readonly input_ids?: Int32Array;
+  readonly pixel_values?: Float32Array;
   /** [batch, length], or [batch] for a classifier of rows. */
   readonly labels?: Int32Array;
   readonly attention_mask?: Int32Array;
   readonly token_type_ids?: Int32Array;
 }
 
-/** Reads a ready batch; all but `input_ids` may be absent. */
+/** Reads a ready batch; all but `input_ids` or `pixel_values` may be absent. */
 export async function readBatch(path: string): Promise<ReadyBatch> {
   const file = await openSafetensors(await fileSource(path));
-  const shape = file.tensors.get("input_ids")?.shape;
+  const images = file.tensors.get("pixel_values")?.shape;
+  const shape = images === undefined ? file.tensors.get("input_ids")?.shape : [images[0] ?? 0, 1];
   if (shape === undefined || shape.length !== 2) {
     throw new WebpeftError("DATA-BATCH", {
       message: "a ready batch needs input_ids with two axes",
@@ -122,7 +127,11 @@ export async function readBatch(path: string): Promise<ReadyBatch> {
     const tensor = await read(name);
     if (tensor !== undefined) optional[name] = tensor;
   }
-  return { batch: shape[0]!, length: shape[1]!, input_ids: (await read("input_ids"))!, ...optional };
+  const main =
+    images === undefined
+      ? { input_ids: (await read("input_ids"))! }
+      : { pixel_values: toFloat32(await file.read("pixel_values")).slice() };
+  return { batch: shape[0]!, length: shape[1]!, ...main, ...optional };
 }
 
 async function readyBatch(path: string, head: DatasetOptions["head"]): Promise<BatchStream> {
@@ -150,7 +159,7 @@ export function oneBatchStream(
 ): BatchStream {
   const { input_ids, labels, attention_mask } = tensors;
   const counted = countLabels(labels, length, head);
-  const tokens = attention_mask?.reduce((sum, m) => sum + (m === 0 ? 0 : 1), 0) ?? input_ids.length;
+  const tokens = attention_mask?.reduce((sum, m) => sum + (m === 0 ? 0 : 1), 0) ?? input_ids?.length ?? batch;
   return {
     batch,
     length,

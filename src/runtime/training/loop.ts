@@ -100,10 +100,11 @@ export async function* train(
 
 /** One batch at every step. */
 function repeated({ program }: Session, batch: SessionBatch): BatchStream {
-  const { input_ids, labels = [], attention_mask, token_type_ids } = batch;
+  const { input_ids, labels = [], attention_mask, token_type_ids, pixel_values } = batch;
   const tensors = {
-    input_ids: Int32Array.from(input_ids),
     labels: Int32Array.from(labels),
+    ...(input_ids && { input_ids: Int32Array.from(input_ids) }),
+    ...(pixel_values && { pixel_values: Float32Array.from(pixel_values) }),
     ...(attention_mask && { attention_mask: Int32Array.from(attention_mask) }),
     ...(token_type_ids && { token_type_ids: Int32Array.from(token_type_ids) }),
   };
