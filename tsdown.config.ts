@@ -12,5 +12,8 @@ export default defineConfig({
   dts: true,
   sourcemap: true,
   clean: true,
+  // Node's modules are imported where only Node comes by; the neutral platform does not know them.
+  deps: { neverBundle: [/^node:/] },
+  checks: { pluginTimings: false },
   define: { __VERSION__: JSON.stringify(version) },
 });
