@@ -2,7 +2,17 @@
 import type { ModuleInfo } from "../../models/model.ts";
 
 /** Which table a method uses; `none`: the method has no targets. */
-export type TargetTable = "base" | "vera" | "fourier" | "vblora" | "ia3" | "norms" | "attention" | "embedding" | "none";
+export type TargetTable =
+  | "base"
+  | "vera"
+  | "fourier"
+  | "vblora"
+  | "adalora"
+  | "ia3"
+  | "norms"
+  | "attention"
+  | "embedding"
+  | "none";
 
 type Table = Readonly<Record<string, readonly string[]>>;
 
@@ -20,18 +30,21 @@ const base: Table = {
   phi: ["q_proj", "v_proj", "fc1", "fc2"],
 };
 
+const withoutMistral: Table = {
+  llama: qv,
+  qwen2: qv,
+  gpt2: ["c_attn"],
+  bert: ["query", "value"],
+  roberta: ["query", "value"],
+  t5: ["q", "k", "v", "o", "wi", "wo"],
+};
+
 const tables: Readonly<Record<Exclude<TargetTable, "embedding" | "none">, Table>> = {
   base,
   vera: { ...base, phi: qv },
   fourier: { ...base, gpt2: ["mlp.c_proj"] },
-  vblora: {
-    llama: qv,
-    qwen2: qv,
-    gpt2: ["c_attn"],
-    bert: ["query", "value"],
-    roberta: ["query", "value"],
-    t5: ["q", "k", "v", "o", "wi", "wo"],
-  },
+  vblora: withoutMistral,
+  adalora: { ...withoutMistral, roberta: ["query", "key", "value", "dense"] },
   ia3: {
     llama: ["k_proj", "v_proj", "down_proj"],
     mistral: ["k_proj", "v_proj", "down_proj"],

@@ -90,6 +90,8 @@ const own: Readonly<Record<string, Partial<MethodProfile>>> = {
   ADALORA: {
     className: "AdaLoraConfig",
     shared: without(everything, "init_weights"),
+    checks: "ab",
+    table: "adalora",
     passive: loraPassive,
     inert: loraInert,
   },
@@ -155,13 +157,13 @@ const own: Readonly<Record<string, Partial<MethodProfile>>> = {
     shared: ["target_modules", "init_weights"],
     table: "embedding",
   },
-  LOHA: { className: "LoHaConfig", shared: without(usual, "bias") },
-  LOKR: { className: "LoKrConfig", shared: without(usual, "bias") },
-  HIRA: { className: "HiraConfig", shared: without(everything, "bias") },
-  DELORA: { className: "DeloraConfig", shared: usual },
+  LOHA: { className: "LoHaConfig", shared: without(usual, "bias"), checks: "a", linearOnly: true },
+  LOKR: { className: "LoKrConfig", shared: without(usual, "bias"), checks: "a", linearOnly: true },
+  HIRA: { className: "HiraConfig", shared: without(everything, "bias"), checks: "bc" },
+  DELORA: { className: "DeloraConfig", shared: usual, checks: "ab", linearOnly: true },
   GRALORA: { className: "GraloraConfig", shared: without(everything, "exclude_modules") },
-  ROAD: { className: "RoadConfig", shared: [...withTargets, "init_weights"] },
-  WAVEFT: { className: "WaveFTConfig", table: "fourier" },
+  ROAD: { className: "RoadConfig", shared: [...withTargets, "init_weights"], linearOnly: true },
+  WAVEFT: { className: "WaveFTConfig", checks: "abc", table: "fourier" },
 };
 
 /** The profile of a type; a method that PEFT does not have gets every shared field and no special rule. */
