@@ -3,6 +3,7 @@ import { compile } from "../compile.ts";
 import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { siteKey } from "../methods/config/index.ts";
 import type { ModuleInfo } from "../models/model.ts";
+import type { Program } from "../program-object.ts";
 import { type AdapterContent, saveAdapter } from "../runtime/files/adapter.ts";
 import { prepareOutput } from "../runtime/files/output.ts";
 import { loadedValues } from "../runtime/initial.ts";
@@ -26,16 +27,14 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   const sources = await readSources(options);
   const program = await compileSources(sources, options, { mode: "merge", batch: 1, length: 1 });
   const values = await loadedValues(program, sources.adapter!.tensors, new DiagnosticSink(options.strict ?? false));
+  const changed = program.merge!().outputs.map((output) => output.name);
   const modules = program.model.modules.filter(({ path }) => program.adapter!.sites.includes(path));
-  refuseBiases(
-    modules,
-    program.merge!().outputs.map((output) => output.name),
-  );
+  refuseOthers(program, modules, changed);
   const executor = await tfjsExecutor();
   const tensors = new Map<string, HostTensor>();
   let worst = 0;
   for (const module of modules) {
-    const merged = await mergedNumbers(program, sources.model, executor, values, module.weight!);
+    const merged = await mergedNumbers(program, sources.model, executor, values, mergedKey(module, changed));
     const base = toFloat32(await sources.model.weights.read(module.weight!));
     const error = convertModule(module, options.rank, merged, base, tensors);
     worst = Math.max(worst, error);
@@ -43,12 +42,13 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   }
   const config = {
     peft_type: "LORA",
-    task_type: "CAUSAL_LM",
+    task_type: program.model.defaults.head.kind === "causal" ? "CAUSAL_LM" : null,
     r: options.rank,
     lora_alpha: options.rank,
     target_modules: modules.map(({ path }) => path),
   };
   const lora = (await compile(sources.model, config, { mode: "infer", batch: 1, length: 1 })).adapter!;
+  for (const { key, weight } of lora.frozen) tensors.set(key, await sources.model.weights.read(weight));
   await saveAdapter(
     options.out,
     { config: lora.savedConfig as AdapterContent["config"], floatFields: lora.floatFields, tensors },
@@ -59,15 +59,35 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   return 0;
 }
 
-function refuseBiases(modules: readonly ModuleInfo[], changed: readonly string[]): void {
-  const bias = modules.find((module) => module.bias !== undefined && changed.includes(module.bias));
-  if (bias === undefined) return;
-  throw new WebpeftError("CONVERT-BIAS", {
-    message: "the adapter changes a bias, which a LoRA cannot",
-    where: bias.bias!,
+/** Key of a module's merged weight: its own when it left a tie. */
+function mergedKey({ path, weight }: ModuleInfo, changed: readonly string[]): string {
+  const apart = `${path}.weight`;
+  return changed.includes(apart) ? apart : weight!;
+}
+
+/** Throws `CONVERT-OTHER` when the adapter changes what no LoRA of its matrices can: biases, norms, modules in full, both ends of a tie. */
+function refuseOthers({ adapter, model }: Program, sites: readonly ModuleInfo[], changed: readonly string[]): void {
+  const matrices = sites.filter(({ kind }) => kind === "linear" || kind === "embedding");
+  const keys = matrices.map((module) => mergedKey(module, changed));
+  const others = model.modules.filter((module) => !sites.includes(module));
+  // The end that an adapter leaves alone has an output of its own, equal to the base.
+  const left = others.map(({ path }) => `${path}.weight`).filter((key) => changed.includes(key));
+  const copy = adapter!.tensors.find(({ copyOf }) => copyOf !== undefined);
+  const other = copy?.copyOf ?? changed.find((key) => !keys.includes(key) && !left.includes(key));
+  const tied = others.find(
+    ({ path, weight }) => weight !== undefined && keys.includes(weight) && !left.includes(`${path}.weight`),
+  );
+  if (other === undefined && tied === undefined) return;
+  throw new WebpeftError("CONVERT-OTHER", {
+    message: "the adapter changes what a LoRA of its modules cannot",
+    where: other ?? tied!.path,
     help: "merge it instead",
   });
 }
+
+/** The transposed matrix, from its rows of the given width. */
+const transposed = (matrix: Float64Array, rows: number, width: number): Float64Array =>
+  Float64Array.from(matrix, (_x, i) => matrix[(i % rows) * width + Math.floor(i / rows)]!);
 
 /** Puts the LoRA pair of one module into `tensors`; returns its relative error. */
 function convertModule(
@@ -79,12 +99,11 @@ function convertModule(
 ): number {
   const [out, width] = [module.out!, module.in!];
   const delta = Float64Array.from(merged, (x, i) => x - base[i]!);
-  const oriented =
-    module.layout === "linear"
-      ? delta
-      : Float64Array.from(delta, (_x, i) => delta[(i % width) * out + Math.floor(i / width)]!);
+  const isTable = module.kind === "embedding";
+  const oriented = isTable || module.layout === "conv1d" ? transposed(delta, width, out) : delta;
   const { left, right, relativeError } = truncatedSvd(oriented, out, width, rank);
-  tensors.set(siteKey(module.path, "lora_A.weight"), hostTensor("F32", [rank, width], Float32Array.from(right)));
-  tensors.set(siteKey(module.path, "lora_B.weight"), hostTensor("F32", [out, rank], Float32Array.from(left)));
+  const [a, b] = isTable ? ["lora_embedding_A", "lora_embedding_B"] : ["lora_A.weight", "lora_B.weight"];
+  tensors.set(siteKey(module.path, a!), hostTensor("F32", [rank, width], Float32Array.from(right)));
+  tensors.set(siteKey(module.path, b!), hostTensor("F32", [out, rank], Float32Array.from(left)));
   return relativeError;
 }
