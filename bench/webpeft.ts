@@ -315,7 +315,7 @@ async function trainingStep(open: OpenDevice, inputs: Tensors, c: Numbers): Prom
   const state = await session.optimizerState();
   for (const [name, { data }] of Object.entries(lora))
     state.params.set(data, program.storage.bindings[keyOf(name)]!.offset);
-  session.restore(state);
+  await session.restore(state);
   const labels = Int32Array.from(tgt, (_unused, i) => (i % c.T! === 0 ? -100 : tgt[i - 1]!));
   let running: ReturnType<typeof session.step> | undefined;
   let loss = Number.NaN;

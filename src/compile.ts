@@ -229,6 +229,7 @@ class Compilation {
       stages,
       storage,
       source: this.source,
+      recompile: (config) => compile(this.source, config, { ...this.options, loaded: true, full: false }),
       target: this.options.target ?? defaultTarget,
       timeline: this.manager.timeline,
       operatorGraph: this.manager.after("algebra", names[0] ?? "merge")!,

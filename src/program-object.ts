@@ -12,6 +12,8 @@ import { type StartOptions, startSession } from "./runtime/start.ts";
 /** What the compiler hands over. */
 export interface ProgramParts extends CompiledProgram {
   readonly source: Model;
+  /** Compiles another adapter's config (null: none) for the same model with the same options. */
+  readonly recompile: (config: unknown) => Promise<CompiledProgram>;
   readonly target: Target;
   /** One entry per pass and stage: time, rule hits, patches both ways, costs compared. Grows when `init` or `merge` are asked for. */
   readonly timeline: readonly TimelineEntry[];
@@ -98,11 +100,15 @@ class ProgramViews {
 
   /** A session on a device: weights uploaded, parameters fresh or from an adapter folder. */
   start(options: StartOptions = {}): Promise<Session> {
-    const { target, source } = this.parts;
-    return startSession(this.parts, source, {
-      ...options,
-      generated: (facts) => (JSON.stringify(facts) === JSON.stringify(target) ? this.generated : undefined),
-    });
+    const { target, source, recompile } = this.parts;
+    return startSession(
+      this.parts,
+      { model: source, compile: recompile },
+      {
+        ...options,
+        generated: (facts) => (JSON.stringify(facts) === JSON.stringify(target) ? this.generated : undefined),
+      },
+    );
   }
 }
 

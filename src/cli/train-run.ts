@@ -118,7 +118,7 @@ export class TrainRun {
     const { out, resume, saveEvery } = this.options;
     await removeLeftovers(out);
     if (resume) {
-      this.session.restore(await loadCheckpoint(out, identity));
+      await this.session.restore(await loadCheckpoint(out, identity));
       say(this.options, `resuming after ${this.session.steps} steps`);
       return;
     }

@@ -4,17 +4,20 @@
  */
 import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { countLabels } from "../models/head.ts";
-import { biasCorrections, statusFields } from "../passes/optimizer.ts";
-import type { CompiledProgram, StageName } from "../program.ts";
+import { statusFields } from "../passes/optimizer.ts";
+import type { AdapterTensor, CompiledProgram, StageName } from "../program.ts";
+import type { AdapterEntry, SessionAdapters } from "./adapters.ts";
 import { batchInputs, type SessionBatch } from "./batch.ts";
 import type { BatchStream } from "./data/dataset.ts";
-import type { Executor, Instance, RunInputs } from "./executor.ts";
-import { type AdapterContent, encodeAdapter, saveAdapter } from "./files/adapter.ts";
+import type { Executor, RunInputs } from "./executor.ts";
+import { type AdapterContent, type AdapterFiles, encodeAdapter, saveAdapter } from "./files/adapter.ts";
+import type { FolderSource } from "./files/folder.ts";
 import type { Model } from "./files/model.ts";
 import type { OutputOptions } from "./files/output.ts";
-import { type AdapterValues, savedTensors } from "./initial.ts";
+import { savedTensors } from "./initial.ts";
 import { mergedModel } from "./merge.ts";
 import { firstNonFinite } from "./non-finite.ts";
+import { hasStage, runStep } from "./step.ts";
 import type { HostTensor } from "./tensor.ts";
 import { requireAllLogits } from "./top-k.ts";
 import { type TrainEvent, type TrainOptions, train } from "./training/loop.ts";
@@ -46,13 +49,11 @@ export interface OptimizerState {
 }
 
 export interface SessionParts {
-  readonly program: CompiledProgram;
+  readonly adapters: SessionAdapters;
   readonly model: Model;
   readonly executor: Executor;
-  readonly instance: Instance;
   /** Runs the merge stage; may be another executor than the one that trains. */
   readonly mergeExecutor: () => Promise<Executor>;
-  readonly values: AdapterValues;
   readonly seed: number;
   /** Frees the device, when the session owns it. */
   readonly release: () => void;
@@ -67,13 +68,26 @@ export interface SessionTrainOptions extends Omit<TrainOptions, "schedule"> {
 }
 
 export class Session {
-  private stepNumber = 0;
   private disposed = false;
 
   constructor(private readonly parts: SessionParts) {}
 
+  /** The program of the adapter in use. */
   get program(): CompiledProgram {
-    return this.parts.program;
+    return this.parts.adapters.active.program;
+  }
+
+  /** Reads another adapter and gives it a name; the first one is `default`. Throws what reading throws, and `SESSION-ADAPTER-NAME`. */
+  load(name: string, adapter: FolderSource | AdapterFiles): Promise<void> {
+    return this.parts.adapters.load(name, adapter);
+  }
+
+  /**
+   * Switches to an adapter by name, or with null to the base model alone; each keeps its parameters, moments and steps. Adapters of one
+   * config share a program and its buffers. Calls made later wait for the switch. Throws `SESSION-ADAPTER-UNKNOWN`.
+   */
+  use(name: string | null): Promise<void> {
+    return this.parts.adapters.use(name);
   }
 
   get executorName(): string {
@@ -87,26 +101,22 @@ export class Session {
 
   /** Bytes that the instance holds on its device, where the executor knows them. */
   get deviceBytes(): number | undefined {
-    return this.parts.instance.deviceBytes;
+    return this.parts.adapters.active.instance.deviceBytes;
   }
 
   /** Optimizer steps done. */
   get steps(): number {
-    return this.stepNumber;
+    return this.parts.adapters.active.step;
   }
 
-  private has(stage: StageName): boolean {
-    return this.program.stages.some((s) => s.name === stage);
-  }
-
-  private requireStage(stage: StageName, action: string): void {
+  private requireStage({ program }: AdapterEntry, stage: StageName, action: string): void {
     if (this.disposed)
       throw new WebpeftError("SESSION-DISPOSED", { message: `the session is disposed and cannot ${action}` });
-    if (this.has(stage)) return;
+    if (hasStage(program, stage)) return;
     throw new WebpeftError("SESSION-MODE", {
-      message: `a program compiled for ${this.program.mode} cannot ${action}`,
-      got: `mode ${this.program.mode}`,
-      help: 'compile with { mode: "train" }',
+      message: `a program compiled for ${program.mode} cannot ${action}`,
+      got: `mode ${program.mode}`,
+      help: 'compile with { mode: "train" }, and use an adapter',
     });
   }
 
@@ -126,10 +136,10 @@ export class Session {
   }
 
   /** `lossShare`: the part of what sites add to the loss that falls to this micro-batch. */
-  private scalars(sampleOffset: number, labelScale: number, lossShare = 1): Record<string, ArrayLike<number>> {
+  private scalars(step: number, sampleOffset: number, labelScale: number, lossShare = 1): RunInputs {
     return {
       seed: [this.parts.seed >>> 0],
-      step: [this.stepNumber],
+      step: [step],
       sample_offset: [sampleOffset],
       label_scale: [labelScale],
       loss_share: [lossShare],
@@ -140,57 +150,24 @@ export class Session {
    * One optimizer step on a batch, or on several micro-batches whose gradients are added: forward, backward, clipping, AdamW. Throws
    * `TRAIN-NOT-FINITE` with the first operation that made a NaN or infinity; the parameters are then as before the step.
    */
-  async step(batch: SessionBatch | readonly SessionBatch[], options: StepOptions = {}): Promise<StepResult> {
-    this.requireStage("micro", "train");
-    requireAllLogits(this.program.adapter);
-    const batches = Array.isArray(batch) ? (batch as readonly SessionBatch[]) : [batch as SessionBatch];
-    const counted = this.requireLabels(batches);
-    const runs = batches.map((b, i) => ({
-      ...batchInputs(this.program, b),
-      ...this.scalars(i * this.program.batch, 1 / counted, this.counted(b) / counted),
-    }));
-    const status = this.has("accumulate") ? await this.accumulated(runs, options) : await this.single(runs, options);
-    if (status[statusFields.finite] !== 1) throw await firstNonFinite(this.parts, runs, this.stepNumber);
-    this.stepNumber++;
-    return {
-      step: this.stepNumber - 1,
-      loss: status[statusFields.loss]!,
-      gradNorm: status[statusFields.gradNorm]!,
-      labels: counted,
-    };
-  }
-
-  private updateScalars(options: StepOptions): Record<string, ArrayLike<number>> {
-    const { bias1, bias2 } = biasCorrections(this.stepNumber);
-    const { lr = 1e-3, weightDecay = 0, maxNorm = 0 } = options;
-    return { lr: [lr], bias1: [bias1], bias2: [bias2], weight_decay: [weightDecay], max_norm: [maxNorm] };
-  }
-
-  private get projectStages(): StageName[] {
-    return this.has("project") ? ["project"] : [];
-  }
-
-  private async single(runs: readonly RunInputs[], options: StepOptions): Promise<Float32Array> {
-    if (runs.length !== 1) {
-      throw new WebpeftError("SESSION-MODE", {
-        message: "the program was not compiled for gradient accumulation",
-        help: "compile with { accumulate: true }",
-      });
-    }
-    const stages: StageName[] = [...this.projectStages, "micro", "update"];
-    const { status } = await this.parts.instance.run(stages, { ...runs[0], ...this.updateScalars(options) }, [
-      "status",
-    ]);
-    return status!;
-  }
-
-  private async accumulated(runs: readonly RunInputs[], options: StepOptions): Promise<Float32Array> {
-    for (const [i, run] of runs.entries()) {
-      const stages: StageName[] = i === 0 ? [...this.projectStages, "micro", "accumulate"] : ["micro", "accumulate"];
-      await this.parts.instance.run(stages, { ...run, first: [i === 0 ? 1 : 0] });
-    }
-    const { status } = await this.parts.instance.run(["update"], this.updateScalars(options), ["status"]);
-    return status!;
+  step(batch: SessionBatch | readonly SessionBatch[], options: StepOptions = {}): Promise<StepResult> {
+    return this.parts.adapters.run(async (entry) => {
+      const { program, step } = entry;
+      this.requireStage(entry, "micro", "train");
+      requireAllLogits(program.adapter);
+      const batches = Array.isArray(batch) ? (batch as readonly SessionBatch[]) : [batch as SessionBatch];
+      const counted = this.requireLabels(batches);
+      const runs = batches.map((b, i) => ({
+        ...batchInputs(program, b),
+        ...this.scalars(step, i * program.batch, 1 / counted, this.counted(b) / counted),
+      }));
+      const status = await runStep(entry, runs, options);
+      if (status[statusFields.finite] !== 1)
+        throw await firstNonFinite({ ...entry, model: this.parts.model }, runs, step);
+      entry.step++;
+      const [loss, gradNorm] = [status[statusFields.loss]!, status[statusFields.gradNorm]!];
+      return { step, loss, gradNorm, labels: counted };
+    });
   }
 
   /**
@@ -203,65 +180,71 @@ export class Session {
   }
 
   /** Logits (see `ModelHead` for their shape) in evaluation mode, and the mean loss when there are labels. */
-  async forward(batch: SessionBatch): Promise<{ logits: Float32Array; loss?: number }> {
-    this.requireStage("forward", "run forward");
-    const counted = this.counted(batch);
-    const inputs = { ...batchInputs(this.program, batch), ...this.scalars(0, counted === 0 ? 0 : 1 / counted) };
-    const results = await this.parts.instance.run(["forward"], inputs, ["logits", "loss"]);
-    return counted === 0 ? { logits: results.logits! } : { logits: results.logits!, loss: results.loss![0]! };
+  forward(batch: SessionBatch): Promise<{ logits: Float32Array; loss?: number }> {
+    return this.parts.adapters.run(async (entry) => {
+      this.requireStage(entry, "forward", "run forward");
+      const counted = this.counted(batch);
+      const scalars = this.scalars(entry.step, 0, counted === 0 ? 0 : 1 / counted);
+      const inputs = { ...batchInputs(entry.program, batch), ...scalars };
+      const results = await entry.instance.run(["forward"], inputs, ["logits", "loss"]);
+      return counted === 0 ? { logits: results.logits! } : { logits: results.logits!, loss: results.loss![0]! };
+    });
   }
 
   /** Gradients of the mean loss by checkpoint key; parameters are left as they are. */
-  async gradients(batch: SessionBatch): Promise<{ loss: number; gradients: Record<string, Float32Array> }> {
-    this.requireStage("micro", "compute gradients");
-    const counted = this.requireLabels([batch]);
-    const inputs = { ...batchInputs(this.program, batch), ...this.scalars(0, 1 / counted) };
-    const keys = this.program.adapter!.tensors.filter((tensor) => tensor.role === "param").map((tensor) => tensor.key);
-    const before = this.has("project") ? await this.parts.instance.read("params") : undefined;
-    const results = await this.parts.instance.run([...this.projectStages, "micro"], inputs, [
-      "loss",
-      ...keys.map((key) => `grad.${key}`),
-    ]);
-    if (before !== undefined) this.parts.instance.write("params", before);
-    return {
-      loss: results.loss![0]!,
-      gradients: Object.fromEntries(keys.map((key) => [key, results[`grad.${key}`]!])),
-    };
+  gradients(batch: SessionBatch): Promise<{ loss: number; gradients: Record<string, Float32Array> }> {
+    return this.parts.adapters.run(async (entry) => {
+      const { program, instance } = entry;
+      this.requireStage(entry, "micro", "compute gradients");
+      const counted = this.requireLabels([batch]);
+      const inputs = { ...batchInputs(program, batch), ...this.scalars(entry.step, 0, 1 / counted) };
+      const keys = trainedTensors(program).map((tensor) => tensor.key);
+      const projects = hasStage(program, "project");
+      const before = projects ? await instance.read("params") : undefined;
+      const stages: StageName[] = projects ? ["project", "micro"] : ["micro"];
+      const results = await instance.run(stages, inputs, ["loss", ...keys.map((key) => `grad.${key}`)]);
+      if (before !== undefined) instance.write("params", before);
+      return {
+        loss: results.loss![0]!,
+        gradients: Object.fromEntries(keys.map((key) => [key, results[`grad.${key}`]!])),
+      };
+    });
   }
 
   /** The trained tensors as they are now, by checkpoint key. */
-  async parameters(): Promise<Map<string, Float32Array>> {
-    const params = new Map<string, Float32Array>();
-    for (const tensor of this.program.adapter?.tensors ?? []) {
-      if (tensor.role === "param") params.set(tensor.key, await this.parts.instance.read(tensor.key));
-    }
-    return params;
+  parameters(): Promise<Map<string, Float32Array>> {
+    return this.parts.adapters.run(parametersOf);
   }
 
   /** The adapter's tensors as its file holds them. */
-  async adapterTensors(): Promise<Map<string, HostTensor>> {
-    return savedTensors(this.program.adapter!, await this.parameters(), this.parts.values);
+  adapterTensors(): Promise<Map<string, HostTensor>> {
+    return this.parts.adapters.run(async (entry) =>
+      savedTensors(entry.program.adapter!, await parametersOf(entry), entry.values),
+    );
   }
 
   /** The base model with this adapter merged in; its tensors are computed when they are read. `sink` is warned of ties that it breaks. */
-  async merge(sink = new DiagnosticSink()): Promise<Model> {
-    const values = { ...this.parts.values, params: await this.parameters() };
-    return mergedModel(this.program, this.parts.model, await this.parts.mergeExecutor(), values, sink);
+  merge(sink = new DiagnosticSink()): Promise<Model> {
+    return this.parts.adapters.run(async (entry) => {
+      const values = { ...entry.values, params: await parametersOf(entry) };
+      return mergedModel(entry.program, this.parts.model, await this.parts.mergeExecutor(), values, sink);
+    });
   }
 
   /** Everything that a run needs to go on bit for bit, beside its data. */
-  async optimizerState(): Promise<OptimizerState> {
-    const [params, moment1, moment2] = await Promise.all(
-      ["params", "moment1", "moment2"].map((name) => this.parts.instance.read(name)),
-    );
-    return { step: this.stepNumber, params: params!, moment1: moment1!, moment2: moment2! };
+  optimizerState(): Promise<OptimizerState> {
+    return this.parts.adapters.run(async ({ instance, step }) => {
+      const read = ["params", "moment1", "moment2"].map((name) => instance.read(name));
+      const [params, moment1, moment2] = await Promise.all(read);
+      return { step, params: params!, moment1: moment1!, moment2: moment2! };
+    });
   }
 
-  restore(state: OptimizerState): void {
-    this.parts.instance.write("params", state.params);
-    this.parts.instance.write("moment1", state.moment1);
-    this.parts.instance.write("moment2", state.moment2);
-    this.stepNumber = state.step;
+  restore({ step, ...buffers }: OptimizerState): Promise<void> {
+    return this.parts.adapters.run(async (entry) => {
+      for (const [name, data] of Object.entries(buffers)) entry.instance.write(name, data);
+      entry.step = step;
+    });
   }
 
   /** Writes the adapter: `adapter_config.json` and `adapter_model.safetensors`, as PEFT does. Into a folder (Node). */
@@ -274,18 +257,30 @@ export class Session {
     return encodeAdapter(await this.content());
   }
 
-  private async content(): Promise<AdapterContent> {
-    const { adapter } = this.program;
-    if (adapter === undefined)
-      throw new WebpeftError("SESSION-MODE", { message: "the base model alone has no adapter to save" });
-    const config = adapter.savedConfig as AdapterContent["config"];
-    return { config, floatFields: adapter.floatFields, tensors: await this.adapterTensors() };
+  private content(): Promise<AdapterContent> {
+    return this.parts.adapters.run(async (entry) => {
+      const { adapter } = entry.program;
+      if (adapter === undefined)
+        throw new WebpeftError("SESSION-MODE", { message: "the base model alone has no adapter to save" });
+      const config = adapter.savedConfig as AdapterContent["config"];
+      const tensors = savedTensors(adapter, await parametersOf(entry), entry.values);
+      return { config, floatFields: adapter.floatFields, tensors };
+    });
   }
 
   dispose(): void {
     if (this.disposed) return;
     this.disposed = true;
-    this.parts.instance.dispose();
+    this.parts.adapters.dispose();
     this.parts.release();
   }
+}
+
+const trainedTensors = ({ adapter }: CompiledProgram): readonly AdapterTensor[] =>
+  (adapter?.tensors ?? []).filter((tensor) => tensor.role === "param");
+
+async function parametersOf({ program, instance }: AdapterEntry): Promise<Map<string, Float32Array>> {
+  const params = new Map<string, Float32Array>();
+  for (const { key } of trainedTensors(program)) params.set(key, await instance.read(key));
+  return params;
 }

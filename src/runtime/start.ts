@@ -2,8 +2,9 @@
 import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { portRole, ports } from "../ir/graph.ts";
 import type { CompiledProgram } from "../program.ts";
+import { type LoadedProgram, SessionAdapters } from "./adapters.ts";
 import { type OpenDevice, openDevice } from "./device/index.ts";
-import type { Executor, InstantiateOptions, PortSource } from "./executor.ts";
+import type { Executor, Instance, InstantiateOptions, PortSource } from "./executor.ts";
 import { type AdapterFiles, readAdapter } from "./files/adapter.ts";
 import type { FolderSource } from "./files/folder.ts";
 import type { Model } from "./files/model.ts";
@@ -24,7 +25,7 @@ export interface StartOptions extends InstantiateOptions {
   /** Seed of fresh values and of dropout; 0 unless given. */
   readonly seed?: number;
   /** Takes warnings about the adapter's file. */
-  readonly sink?: DiagnosticSink;
+  readonly sink?: DiagnosticSink | undefined;
 }
 
 interface Chosen {
@@ -65,40 +66,57 @@ async function values(program: CompiledProgram, model: Model, options: StartOpti
   return loadedValues(program, adapter.tensors, options.sink ?? new DiagnosticSink());
 }
 
+/** The data behind the ports of a program: the adapter's values, and the model's weights when their turn comes. */
+function portData({ program, values: { buffers, params } }: LoadedProgram, model: Model): Map<string, PortSource> {
+  const data = new Map<string, PortSource>([...buffers, ...params]);
+  for (const stage of program.stages) {
+    for (const { name, node } of ports(stage.graph)) {
+      if (portRole(node) !== "weight") continue;
+      data.set(name, async () => {
+        const tensor = await model.weights.read(name);
+        checkFinite(name, tensor, model.name);
+        return tensor;
+      });
+    }
+  }
+  return data;
+}
+
+/** What a session needs beside its first program. */
+export interface SessionSource {
+  readonly model: Model;
+  /** Compiles another adapter's config, or null, for the same model, shapes and mode. */
+  readonly compile: (config: unknown) => Promise<CompiledProgram>;
+}
+
 /** Starts a session. Throws `WebpeftError`; what was allocated until then is freed. */
 export async function startSession(
   program: CompiledProgram,
-  model: Model,
+  { model, compile }: SessionSource,
   options: StartOptions = {},
 ): Promise<Session> {
-  const adapterValues = await values(program, model, options);
-  const chosen = await choose(options);
+  const first = { program, values: await values(program, model, options) };
+  const { executor, release } = await choose(options);
+  const instantiate = async (loaded: LoadedProgram, how: InstantiateOptions): Promise<Instance> => {
+    const instance = await executor.instantiate(loaded.program, portData(loaded, model), how);
+    if (loaded.program.stages.some((stage) => stage.name === "prepare")) await instance.run(["prepare"], {});
+    return instance;
+  };
   try {
-    const data = new Map<string, PortSource>([...adapterValues.buffers, ...adapterValues.params]);
-    for (const stage of program.stages) {
-      for (const { name, node } of ports(stage.graph)) {
-        if (portRole(node) !== "weight") continue;
-        data.set(name, async () => {
-          const tensor = await model.weights.read(name);
-          checkFinite(name, tensor, model.name);
-          return tensor;
-        });
-      }
-    }
-    const instance = await chosen.executor.instantiate(program, data, options);
-    if (program.stages.some((stage) => stage.name === "prepare")) await instance.run(["prepare"], {});
-    return new Session({
-      program,
-      model,
-      executor: chosen.executor,
-      instance,
-      mergeExecutor: () => tfjsExecutor(),
-      values: adapterValues,
-      seed: options.seed ?? 0,
-      release: chosen.release,
+    const entry = { ...first, instance: await instantiate(first, options), step: 0 };
+    const adapters = new SessionAdapters(entry, {
+      read: async (source) => {
+        const adapter = source === null || isRead(source) ? source : await readAdapter(source);
+        const other = await compile(adapter?.config ?? null);
+        const given = adapter === null ? {} : { adapter };
+        return { program: other, values: await values(other, model, { ...given, sink: options.sink }) };
+      },
+      instantiate: (loaded) => instantiate(loaded, {}),
     });
+    const mergeExecutor = () => tfjsExecutor();
+    return new Session({ adapters, model, executor, mergeExecutor, seed: options.seed ?? 0, release });
   } catch (error) {
-    chosen.release();
+    release();
     throw error;
   }
 }

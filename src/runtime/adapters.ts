@@ -1,0 +1,154 @@
+/**
+ * The adapters of a session, by name. Adapters whose programs are equal share one instance: switching writes the parameters and moments of
+ * one over those of the other, which are kept on the host. An adapter of another kind or size has an instance of its own.
+ */
+import { WebpeftError } from "../ir/diagnostics.ts";
+import { hashGraph } from "../ir/hash.ts";
+import type { CompiledProgram } from "../program.ts";
+import type { Instance } from "./executor.ts";
+import type { AdapterFiles } from "./files/adapter.ts";
+import type { FolderSource } from "./files/folder.ts";
+import type { AdapterValues } from "./initial.ts";
+
+/** A program with the values of one adapter, or of none. */
+export interface LoadedProgram {
+  readonly program: CompiledProgram;
+  readonly values: AdapterValues;
+}
+
+/** An adapter on the device. */
+export interface AdapterEntry extends LoadedProgram {
+  readonly instance: Instance;
+  /** Optimizer steps done. */
+  step: number;
+  /** Its parameters and moments, by storage buffer, while another adapter uses the instance. */
+  kept?: ReadonlyMap<string, Float32Array>;
+}
+
+export interface AdapterLoader {
+  /** Compiles and reads an adapter for the session's model and shapes; null is the base model alone. */
+  read(adapter: FolderSource | AdapterFiles | null): Promise<LoadedProgram>;
+  instantiate(loaded: LoadedProgram): Promise<Instance>;
+}
+
+/** The name of the adapter that a session starts with, as in PEFT. */
+export const defaultAdapter = "default";
+
+/** Storage that belongs to an adapter. */
+const ownBuffers = ["params", "moment1", "moment2"];
+
+export class SessionAdapters {
+  private readonly entries = new Map<string | null, AdapterEntry>();
+  /** The adapter that each instance holds. */
+  private readonly holders = new Map<Instance, AdapterEntry>();
+  private settled: AdapterEntry;
+  private switching: Promise<AdapterEntry>;
+  /** Settles when all work that was begun is over. */
+  private working: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    first: AdapterEntry,
+    private readonly loader: AdapterLoader,
+  ) {
+    this.entries.set(first.program.adapter === undefined ? null : defaultAdapter, first);
+    this.holders.set(first.instance, first);
+    this.settled = first;
+    this.switching = Promise.resolve(first);
+  }
+
+  /** Works on the adapter in use, behind every switch that was asked for; later switches wait until it is over. */
+  run<T>(work: (entry: AdapterEntry) => Promise<T>): Promise<T> {
+    const result = this.switching.then(work);
+    this.working = Promise.allSettled([this.working, result]);
+    return result;
+  }
+
+  /** The adapter in use; while a switch is going on the one before. */
+  get active(): AdapterEntry {
+    return this.settled;
+  }
+
+  /** Reads an adapter and gives it a name; the one in use stays in use. Throws `SESSION-ADAPTER-NAME` when the name is taken. */
+  async load(name: string, adapter: FolderSource | AdapterFiles): Promise<void> {
+    if (this.entries.has(name)) {
+      throw new WebpeftError("SESSION-ADAPTER-NAME", {
+        message: "the session has an adapter of that name",
+        where: name,
+        help: "choose another name",
+      });
+    }
+    this.entries.set(name, await this.enter(await this.loader.read(adapter)));
+  }
+
+  /**
+   * Switches to an adapter, or with null to the base model alone. Calls that are made later wait for it, so it need not be awaited. Throws
+   * `SESSION-ADAPTER-UNKNOWN` when no adapter has the name.
+   */
+  use(name: string | null): Promise<void> {
+    const known = this.entries.get(name);
+    if (known === undefined && name !== null) throw unknown(name, [...this.entries.keys()]);
+    const before = this.switching;
+    const after = Promise.all([before, this.working]).then(async () => this.bring(known ?? (await this.base())));
+    this.switching = after.catch(() => before);
+    return after.then(() => undefined);
+  }
+
+  private async base(): Promise<AdapterEntry> {
+    const entry = this.entries.get(null) ?? (await this.enter(await this.loader.read(null)));
+    this.entries.set(null, entry);
+    return entry;
+  }
+
+  private async enter(loaded: LoadedProgram): Promise<AdapterEntry> {
+    const twin = [...this.entries.values()].find((entry) => interchangeable(entry, loaded));
+    if (twin !== undefined) return { ...loaded, program: twin.program, instance: twin.instance, step: 0 };
+    const entry = { ...loaded, instance: await this.loader.instantiate(loaded), step: 0 };
+    this.holders.set(entry.instance, entry);
+    return entry;
+  }
+
+  private async bring(entry: AdapterEntry): Promise<AdapterEntry> {
+    const { instance, program, values } = entry;
+    const holder = this.holders.get(instance)!;
+    if (holder !== entry) {
+      const buffers = program.storage.buffers.filter(({ name }) => ownBuffers.includes(name));
+      const read = buffers.map(async ({ name }) => [name, await instance.read(name)] as const);
+      holder.kept = new Map(await Promise.all(read));
+      for (const { name, size } of buffers) instance.write(name, entry.kept?.get(name) ?? new Float32Array(size));
+      if (entry.kept === undefined) for (const [key, data] of values.params) instance.write(key, data);
+      this.holders.set(instance, entry);
+    }
+    this.settled = entry;
+    return entry;
+  }
+
+  dispose(): void {
+    for (const instance of this.holders.keys()) instance.dispose();
+  }
+}
+
+function unknown(name: string, names: readonly (string | null)[]): WebpeftError {
+  const known = names.filter((one) => one !== null);
+  return new WebpeftError("SESSION-ADAPTER-UNKNOWN", {
+    message: "the session has no adapter of that name",
+    where: name,
+    expected: known.join(", ") || "a name that load was given",
+  });
+}
+
+/** Whether one instance can run both: the same graphs over the same storage, and the same numbers in what does not train. */
+function interchangeable(a: LoadedProgram, b: LoadedProgram): boolean {
+  const identity = ({ program }: LoadedProgram): string =>
+    JSON.stringify([program.stages.map(({ name, graph }) => [name, hashGraph(graph)]), program.storage]);
+  return identity(a) === identity(b) && sameNumbers(a.values.buffers, b.values.buffers);
+}
+
+function sameNumbers(a: AdapterValues["buffers"], b: AdapterValues["buffers"]): boolean {
+  return (
+    a.size === b.size &&
+    [...a].every(([name, data]) => {
+      const other = b.get(name);
+      return other?.length === data.length && data.every((x, i) => Object.is(x, other[i]));
+    })
+  );
+}
