@@ -27,14 +27,23 @@ export interface RopeSettings {
  * refused with `MODEL-ROPE`, because leaving them out would change every number.
  */
 export function readRope(config: ModelConfig): RopeSettings {
+  const { fraction, ...settings } = readPartialRope(config, 1);
+  if (fraction !== 1) throw refused(`partial_rotary_factor ${fraction}`, "partial_rotary_factor");
+  return settings;
+}
+
+/** The same with the part of a head that is rotated, of models that leave the rest as it is; `fallback` is the family's default. */
+export function readPartialRope(config: ModelConfig, fallback: number): RopeSettings & { readonly fraction: number } {
   const parameters = section(config, "rope_parameters") ?? section(config, "rope_scaling") ?? {};
   const nested = Object.values(parameters).some(
     (value) => typeof value === "object" && value !== null && !Array.isArray(value),
   );
-  const partial = present(parameters, "partial_rotary_factor") ?? present(config, "partial_rotary_factor") ?? 1;
   if (nested) throw refused("rope parameters per layer type", "rope_parameters");
-  if (partial !== 1) throw refused(`partial_rotary_factor ${JSON.stringify(partial)}`, "partial_rotary_factor");
+  const holder = present(parameters, "partial_rotary_factor") === undefined ? config : parameters;
+  const fraction = positiveNumber(holder, "partial_rotary_factor", fallback);
+  if (fraction > 1) throw refused(`partial_rotary_factor ${fraction}`, "partial_rotary_factor");
   return {
+    fraction,
     theta: positiveNumber(present(parameters, "rope_theta") === undefined ? config : parameters, "rope_theta", 10000),
     scaling: readScaling(parameters),
   };
@@ -70,7 +79,7 @@ function refused(got: string, field: string): WebpeftError {
   return new WebpeftError("MODEL-ROPE", {
     message: "this kind of rotary embedding is not built",
     where: `config.json: ${field}`,
-    expected: "rope type default, linear or llama3 over the whole head",
+    expected: "rope type default, linear or llama3 over the whole head; over a part of it where the family has that",
     got,
   });
 }

@@ -41,7 +41,7 @@ describe("PEFT's configs, read and written, are equal as JSON, and nothing is wa
   test.each(cases)("%s", (name) => {
     const config = goldenJson(`cases/${name}/adapter_config.json`);
     const sink = new DiagnosticSink(true);
-    const base = goldenBases().find((key) => name.startsWith(`${key}-`))!;
+    const base = goldenBases().findLast((key) => name.startsWith(`${key}-`))!;
     const modelConfig = goldenJson(`bases/${base}/config.json`);
     const { modules } = describeModel(modelConfig);
     const method = methods.get(config.peft_type as string)!;

@@ -5,7 +5,7 @@ import { buildModel, countLabels, describeModel, type ModelConfig } from "../../
 import { readJson, readTensors, relativeError, runModel } from "./helpers.ts";
 import { options } from "./small.ts";
 
-const names = ["llama", "qwen2", "mistral", "gpt2", "bert-cls", "roberta-cls", "vit-cls"];
+const names = ["llama", "qwen2", "mistral", "gpt2", "bert-cls", "roberta-cls", "vit-cls", "phi", "phi-plain"];
 const namedModules = readJson("modules.json") as Record<string, string[]>;
 
 function load(name: string) {
@@ -52,6 +52,11 @@ describe("every field of a config that is honoured changes the numbers", () => {
     ["bert-cls", { num_attention_heads: 2 }],
     ["roberta-cls", { pad_token_id: 9 }],
     ["roberta-cls", { hidden_act: "relu" }],
+    ["phi", { hidden_act: "relu" }],
+    ["phi", { layer_norm_eps: 0.1 }],
+    ["phi", { rope_parameters: { rope_type: "default", rope_theta: 100, partial_rotary_factor: 0.5 } }],
+    ["phi", { rope_parameters: { rope_type: "default", rope_theta: 10000, partial_rotary_factor: 1 } }],
+    ["phi", { qk_layernorm: false }],
     ["vit-cls", { hidden_act: "gelu_new" }],
     ["vit-cls", { layer_norm_eps: 0.1 }],
     ["vit-cls", { num_attention_heads: 2 }],
@@ -94,6 +99,10 @@ describe("what is not built is refused", () => {
     ["bert-cls", { id2label: { 0: "one" } }, "MODEL-PROBLEM-TYPE"],
     ["bert-cls", { max_position_embeddings: 7 }, "MODEL-LENGTH"],
     ["roberta-cls", { max_position_embeddings: 9 }, "MODEL-LENGTH"],
+    ["phi", { tie_word_embeddings: true }, "MODEL-FEATURE"],
+    ["phi", { num_key_value_heads: 3 }, "MODEL-SHAPE"],
+    ["phi", { rope_parameters: { partial_rotary_factor: 2 } }, "MODEL-ROPE"],
+    ["phi", { rope_parameters: { partial_rotary_factor: 0.4 } }, "MODEL-SHAPE"],
     ["vit-cls", { architectures: ["ViTForMaskedImageModeling"] }, "MODEL-ARCHITECTURE"],
     ["vit-cls", { image_size: 13 }, "MODEL-SHAPE"],
     ["vit-cls", { num_attention_heads: 3 }, "MODEL-HEADS"],
