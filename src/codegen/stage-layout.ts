@@ -66,10 +66,12 @@ export class StageLayout {
     this.placeResults();
     this.hazards = this.findHazards();
     this.copies = this.hazards.displaced.map((node) => this.displace(node));
+    const patient = this.patientUnits();
     this.groups = groupUnits(
       this.fusion.units.map((unit) => ({
         dependencies: new Set([...unit.dependencies, ...(this.hazards.after.get(unit.id) ?? [])]),
         key: this.groupKey(unit.id),
+        canWait: patient.has(unit.id),
       })),
     );
     this.arena = this.layArena(this.groups);
@@ -154,6 +156,24 @@ export class StageLayout {
       return `${this.target.memory === "one" ? "" : buffer} ${this.type(node).dtype} ${writes}`;
     });
     return JSON.stringify([this.canonicals[unit]!.statements, body.shared, tensors]);
+  }
+
+  /** Units that read so little that all of them together may hold it while they wait: no more than the stage's largest value. */
+  private patientUnits(): ReadonlySet<number> {
+    const stored = this.fusion.units.flatMap((unit) => unit.stored);
+    let left = stored.reduce((most, node) => Math.max(most, tensorBytes(this.type(node))), 0);
+    const held = this.bodies.map(({ tensors }, unit) => {
+      const read = new Set(tensors.filter((use) => !use.writes).map(({ node }) => node));
+      const own = [...read].filter((node) => this.bufferOf(node) === "arena");
+      return { unit, bytes: own.reduce((sum, node) => sum + tensorBytes(this.type(node)), 0) };
+    });
+    const patient = held
+      .sort((x, y) => x.bytes - y.bytes || x.unit - y.unit)
+      .filter(({ bytes }) => {
+        left -= bytes;
+        return left >= 0;
+      });
+    return new Set(patient.map(({ unit }) => unit));
   }
 
   private isStored(port: number): boolean {
