@@ -33,10 +33,24 @@ export function tiedSites(
     const own = sites.find(({ module, from }) => module === other && from === site.from);
     return own === undefined || valueAt(own) === valueAt(site) ? { ...site, follower: other } : site;
   });
+  for (const { module, from } of sites) {
+    const twin = modules.find(
+      (other) => other !== module && other.kind === "embedding" && other.weight === module.weight,
+    );
+    if (module.kind === "embedding" && twin !== undefined && method.followsTie("embedding", from))
+      throw sharedTables(module, twin);
+  }
   if (fields.ensure_weight_tying === true) checkEnsured(ends, modulesToSave, modules);
   const followers = new Map(ends.flatMap(({ follower, from }) => (follower ? [[follower, from] as const] : [])));
   return ends.filter(({ module, from }) => !followers.has(module) || followers.get(module) !== from);
 }
+
+const sharedTables = (module: ModuleInfo, twin: ModuleInfo): WebpeftError =>
+  new WebpeftError("CONFIG-TIES", {
+    message: "tokens of a table that several embeddings share cannot be trained",
+    where: module.path,
+    got: `${module.path} and ${twin.path} share a table`,
+  });
 
 /** `ensure_weight_tying`: whatever trains one end alone is refused. */
 function checkEnsured(sites: readonly TiedSite[], saved: readonly string[], modules: readonly ModuleInfo[]): void {

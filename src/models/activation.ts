@@ -17,8 +17,11 @@ const names: Readonly<Record<string, Activation>> = {
 };
 
 /** Reads the activation of a field. Throws `MODEL-ACTIVATION` for those that are not built. */
-export function readActivation(config: ModelConfig, field: string, fallback: string): Activation {
-  const name = text(config, field, fallback);
+export const readActivation = (config: ModelConfig, field: string, fallback: string): Activation =>
+  activationNamed(text(config, field, fallback), field);
+
+/** The activation of a name that stands in a field. Throws `MODEL-ACTIVATION`. */
+export function activationNamed(name: string, field: string): Activation {
   if (Object.hasOwn(names, name)) return names[name]!;
   throw new WebpeftError("MODEL-ACTIVATION", {
     message: "this activation is not built",

@@ -7,11 +7,12 @@ import type { ModelConfig } from "./model.ts";
 
 /**
  * - `causal`    logits [b, s, classes] of the next token; labels [b, s], unshifted
+ * - `decoder`   logits [b, s, classes] of every label; labels [b, s], which a decoder reads shifted right
  * - `token`     logits [b, s, classes] of every token; labels [b, s]
  * - `sequence`  logits [b, classes] of a row; labels [b]
  */
 export interface ModelHead {
-  readonly kind: "causal" | "token" | "sequence";
+  readonly kind: "causal" | "decoder" | "token" | "sequence";
   /** Classes of a label; of a causal model its tokens. */
   readonly classes: number;
 }

@@ -5,12 +5,13 @@ import { gpt2Family } from "./gpt2.ts";
 import { llamaFamily } from "./llama.ts";
 import type { BuildOptions, BuiltModel, ModelConfig, ModelDescription, ModelFamily, ModuleParameter } from "./model.ts";
 import { phiFamily } from "./phi.ts";
+import { t5Family } from "./t5.ts";
 import { vitFamily } from "./vit.ts";
 
 export * from "./head.ts";
 export * from "./model.ts";
 
-const families: readonly ModelFamily[] = [llamaFamily, gpt2Family, phiFamily, bertFamily, vitFamily];
+const families: readonly ModelFamily[] = [llamaFamily, gpt2Family, phiFamily, bertFamily, vitFamily, t5Family];
 
 /** By `model_type` of config.json. */
 export const modelFamilies: ReadonlyMap<string, ModelFamily> = new Map(

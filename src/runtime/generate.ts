@@ -41,7 +41,7 @@ async function nextLogits(session: Session, ids: readonly number[]): Promise<Flo
   const { vocabulary, head } = model.defaults;
   if (head.kind !== "causal")
     throw new WebpeftError("SESSION-MODE", {
-      message: "a classifier writes no text",
+      message: "text is written by causal language models only",
       expected: "a causal language model",
     });
   return logits.subarray((window.length - 1) * vocabulary, window.length * vocabulary);

@@ -153,6 +153,12 @@ describe("trainable tokens", () => {
     }
   });
 
+  it("are refused where several embeddings share a table", async () => {
+    const t5 = await baseModel("t5");
+    const shared = lora({ target_modules: ["q"], trainable_token_indices: [3] });
+    expect(await codeOf(t5, shared)).toBe("CONFIG-TIES");
+  });
+
   it("must be there, different, and some", async () => {
     expect(await codeOf(gpt2, config({ token_indices: [] }))).toBe("METHOD-CONSTRAINT");
     expect(await codeOf(gpt2, config({ token_indices: [1, 1] }))).toBe("METHOD-CONSTRAINT");

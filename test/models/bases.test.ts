@@ -5,7 +5,19 @@ import { buildModel, countLabels, describeModel, type ModelConfig } from "../../
 import { readJson, readTensors, relativeError, runModel } from "./helpers.ts";
 import { options } from "./small.ts";
 
-const names = ["llama", "qwen2", "mistral", "gpt2", "bert-cls", "roberta-cls", "vit-cls", "phi", "phi-plain"];
+const names = [
+  "llama",
+  "qwen2",
+  "mistral",
+  "gpt2",
+  "bert-cls",
+  "roberta-cls",
+  "vit-cls",
+  "phi",
+  "phi-plain",
+  "t5",
+  "t5-gated",
+];
 const namedModules = readJson("modules.json") as Record<string, string[]>;
 
 function load(name: string) {
@@ -16,11 +28,12 @@ function load(name: string) {
   };
   const { inputs, defaults } = describeModel(config);
   for (const { name: input, fill } of inputs) if (fill !== undefined) data[input] ??= new Int32Array(16).fill(fill);
-  return { config, data, scale: 1 / countLabels(data.labels!, 8, defaults.head) };
+  const length = (data.input_ids?.length ?? 2) / 2;
+  return { config, data, length, scale: 1 / countLabels(data.labels!, length, defaults.head) };
 }
 
-const run = ({ data, scale }: ReturnType<typeof load>, config: ModelConfig) =>
-  runModel(buildModel(config, options({ length: 8, stored: (key) => data[key] !== undefined })).graph, {
+const run = ({ data, length, scale }: ReturnType<typeof load>, config: ModelConfig) =>
+  runModel(buildModel(config, options({ length, stored: (key) => data[key] !== undefined })).graph, {
     ...data,
     label_scale: [scale],
   });
@@ -52,6 +65,12 @@ describe("every field of a config that is honoured changes the numbers", () => {
     ["bert-cls", { num_attention_heads: 2 }],
     ["roberta-cls", { pad_token_id: 9 }],
     ["roberta-cls", { hidden_act: "relu" }],
+    ["t5", { feed_forward_proj: "silu" }],
+    ["t5", { layer_norm_epsilon: 0.1 }],
+    ["t5", { relative_attention_max_distance: 5 }],
+    ["t5", { decoder_start_token_id: 7 }],
+    ["t5", { pad_token_id: 7 }],
+    ["t5", { scale_decoder_outputs: false }],
     ["phi", { hidden_act: "relu" }],
     ["phi", { layer_norm_eps: 0.1 }],
     ["phi", { rope_parameters: { rope_type: "default", rope_theta: 100, partial_rotary_factor: 0.5 } }],
@@ -99,6 +118,9 @@ describe("what is not built is refused", () => {
     ["bert-cls", { id2label: { 0: "one" } }, "MODEL-PROBLEM-TYPE"],
     ["bert-cls", { max_position_embeddings: 7 }, "MODEL-LENGTH"],
     ["roberta-cls", { max_position_embeddings: 9 }, "MODEL-LENGTH"],
+    ["t5", { architectures: ["T5EncoderModel"] }, "MODEL-ARCHITECTURE"],
+    ["t5", { feed_forward_proj: "gated-mish" }, "MODEL-ACTIVATION"],
+    ["t5", { relative_attention_num_buckets: 6 }, "MODEL-SHAPE"],
     ["phi", { tie_word_embeddings: true }, "MODEL-FEATURE"],
     ["phi", { num_key_value_heads: 3 }, "MODEL-SHAPE"],
     ["phi", { rope_parameters: { partial_rotary_factor: 2 } }, "MODEL-ROPE"],

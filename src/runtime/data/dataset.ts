@@ -46,7 +46,7 @@ export async function openDataset(path: string, options: DatasetOptions): Promis
   if (path.endsWith(".safetensors")) return readyBatch(path, options.head);
   if (options.head.kind !== "causal") {
     throw new WebpeftError("DATA-KIND", {
-      message: "a classifier is trained on ready batches",
+      message: "models other than causal ones are trained on ready batches",
       where: path,
       expected: ".safetensors with input_ids and labels",
     });
