@@ -6,7 +6,7 @@ export { inspectionFiles } from "./inspect/index.ts";
 export { type Diagnostic, DiagnosticSink, formatDiagnostic, WebpeftError } from "./ir/diagnostics.ts";
 export type { Graph, Node } from "./ir/graph.ts";
 export { type Method, methods, parseMethod } from "./methods/index.ts";
-export type { GraphLevel, Program, ProgramKernel } from "./program-object.ts";
+export type { GraphLevel, KernelGraph, Program, ProgramKernel } from "./program-object.ts";
 export { Batches, padBatch } from "./runtime/data/batches.ts";
 export { type Example, jsonLinesExamples, textExamples } from "./runtime/data/examples.ts";
 export { loadTokenizer, type TextTokenizer } from "./runtime/data/tokenizer.ts";

@@ -1,6 +1,6 @@
 /** A compiled program with what people ask of it: text, graphs, kernels, the plan, and a session on a device. */
 import { type Generated, generate, printKernel, type Target } from "./codegen/index.ts";
-import { toDot } from "./inspect/dot.ts";
+import { dispatchesToDot, toDot } from "./inspect/dot.ts";
 import type { Graph } from "./ir/graph.ts";
 import { printGraph } from "./ir/text/print.ts";
 import type { TimelineEntry } from "./passes/manager.ts";
@@ -35,7 +35,13 @@ export interface ProgramKernel {
   readonly dispatches: number;
 }
 
-export type GraphLevel = "operator" | "tensor";
+export type GraphLevel = "operator" | "tensor" | "kernel";
+
+/** A kernel as the schedules made it, before it is printed as WGSL. */
+export interface KernelGraph {
+  readonly name: string;
+  readonly ir: Generated["kernels"][number]["ir"];
+}
 
 class ProgramViews {
   private made: Generated | undefined;
@@ -72,8 +78,11 @@ class ProgramViews {
     });
   }
 
-  /** The graph of a stage at tensor level, or of the main stage at operator level (after `algebra`). */
-  graph(level: GraphLevel, stage: StageName = this.mainStage): Graph {
+  /** The graph of a stage at tensor level, or of the main stage at operator level (after `algebra`); at kernel level all kernels. */
+  graph(level: "kernel"): readonly KernelGraph[];
+  graph(level: "operator" | "tensor", stage?: StageName): Graph;
+  graph(level: GraphLevel, stage: StageName = this.mainStage): Graph | readonly KernelGraph[] {
+    if (level === "kernel") return this.generated.kernels.map(({ name, ir }) => ({ name, ir }));
     const { operatorGraph, merge, stages } = this.parts;
     if (level === "operator") return operatorGraph;
     const graph = stage === "merge" ? merge?.() : stages.find((s) => s.name === stage)?.graph;
@@ -88,14 +97,16 @@ class ProgramViews {
   }
 
   /** Textual IR: SSA text for the graphs, structured kernel text for the kernels. */
-  print(level: GraphLevel | "kernel"): string {
+  print(level: GraphLevel): string {
     if (level !== "kernel") return printGraph(this.graph(level));
-    return this.generated.kernels.map(({ name, ir }) => printKernel(ir, name)).join("\n\n");
+    return this.graph(level)
+      .map(({ name, ir }) => printKernel(ir, name))
+      .join("\n\n");
   }
 
-  /** Graphviz text. */
+  /** Graphviz text: values and their readers, or at kernel level the dispatches of all stages. */
   toDot(level: GraphLevel): string {
-    return toDot(this.graph(level));
+    return level === "kernel" ? dispatchesToDot(this.plan.stages) : toDot(this.graph(level));
   }
 
   /** A session on a device: weights uploaded, parameters fresh or from an adapter folder. */

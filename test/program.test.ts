@@ -1,10 +1,15 @@
 /** What `compile` does at once, and what only when somebody asks. */
 import { describe, expect, it } from "vitest";
-import { type CompileOptions, compile, inspectionFiles, loadModel, type Program } from "../src/index.ts";
+import { type CompileOptions, compile, type Graph, inspectionFiles, loadModel, type Program } from "../src/index.ts";
+import { parseGraph } from "../src/ir/text/parse.ts";
 
 const config = { peft_type: "LORA", r: 4, target_modules: ["q_proj"] };
 const compiled = async (mode: CompileOptions["mode"] = "train"): Promise<Program> =>
   compile(await loadModel("test/fixtures/golden/bases/llama"), config, { batch: 2, length: 8, mode });
+const withoutOrigin = (graph: Graph): Graph => ({
+  ...graph,
+  nodes: graph.nodes.map(({ from: _from, ...node }) => node),
+});
 const stagesIn = (program: Program): string[] => [...new Set(program.timeline.map(({ stage }) => stage))].sort();
 
 describe("a program", () => {
@@ -20,6 +25,22 @@ describe("a program", () => {
     program.init!();
     expect(stagesIn(program)).toEqual(["forward", "init", "merge", "micro"]);
     expect(program.timeline.length - passes).toBe(4);
+  });
+
+  it("shows itself at three levels, as text, as JSON and as Graphviz", async () => {
+    const program = await compiled();
+    for (const level of ["operator", "tensor"] as const)
+      expect(parseGraph(program.print(level), level)).toEqual(withoutOrigin(program.graph(level)));
+    const kernels = program.graph("kernel");
+    expect(kernels.map(({ name }) => name)).toEqual(program.kernels.map(({ name }) => name));
+    expect(JSON.parse(JSON.stringify(kernels))).toEqual(kernels);
+    for (const { name } of kernels) expect(program.print("kernel")).toContain(name);
+    const dot = program.toDot("kernel");
+    const dispatches = program.plan.stages.flatMap((stage) => stage.dispatches);
+    expect(dot.match(/ \[label="/g)).toHaveLength(dispatches.length);
+    // Every dispatch but the first reads what another one wrote, or only what is uploaded.
+    expect(dot.match(/ -> /g)!.length).toBeGreaterThan(dispatches.length / 2);
+    expect(dot).toMatch(/^digraph "plan" \{[\s\S]*\n\}\n$/);
   });
 
   it("that only merges has its graph at once", async () => {

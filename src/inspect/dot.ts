@@ -1,4 +1,5 @@
-/** A graph as Graphviz text: one cluster per module, ports in grey, parameters in colour. */
+/** Graphs and plans as Graphviz text. */
+import type { BoundRange, PlannedStage } from "../codegen/plan.ts";
 import type { Graph, Node } from "../ir/graph.ts";
 import { typeText } from "../ir/types.ts";
 
@@ -23,7 +24,7 @@ function declaration(node: Node, id: number): string {
   return `  n${id} [label=${quote(label(node)).replaceAll("\\\\n", "\\n")}${style}];`;
 }
 
-/** Nodes of one module stand in one cluster; edges run from value to reader. */
+/** A graph: nodes of one module stand in one cluster, ports in grey, parameters in colour; edges run from value to reader. */
 export function toDot(graph: Graph): string {
   const scopes = new Map<string, number[]>();
   graph.nodes.forEach((node, id) => {
@@ -49,4 +50,24 @@ export function toDot(graph: Graph): string {
     "}",
     "",
   ].join("\n");
+}
+
+const overlap = (a: BoundRange, b: BoundRange): boolean =>
+  a.buffer === b.buffer && a.offset < b.offset + b.size && b.offset < a.offset + a.size;
+
+/** The dispatches of a plan, a cluster per stage; edges run from the dispatch that last wrote a range to those that read of it. */
+export function dispatchesToDot(stages: readonly PlannedStage[]): string {
+  const writers: { readonly range: BoundRange; readonly by: string }[] = [];
+  const edges: string[] = [];
+  const clusters = stages.map(({ name, dispatches }) => {
+    const nodes = dispatches.map(({ kernel, bindings, grid }, i) => {
+      const id = `${name}${i}`;
+      const sources = bindings.flatMap((range) => writers.findLast((writer) => overlap(writer.range, range))?.by ?? []);
+      for (const source of new Set(sources)) edges.push(`  ${source} -> ${id};`);
+      for (const range of bindings) if (range.access === "read_write") writers.push({ range, by: id });
+      return `  ${id} [label=${quote(`${kernel} ${grid.join(" x ")}`)}];`;
+    });
+    return `  subgraph cluster_${name} {\n  label=${quote(name)};\n${nodes.join("\n")}\n  }`;
+  });
+  return ['digraph "plan" {', "  node [shape=box, fontsize=10];", ...clusters, ...edges, "}", ""].join("\n");
 }
