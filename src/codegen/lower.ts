@@ -1,10 +1,12 @@
 /** From units to bodies of kernel IR: decides layouts and runs the schedules, producers first. */
 import type { Graph } from "../ir/graph.ts";
+import { sizeOf } from "../ir/types.ts";
 import { isFrozenPort, unitOrder, weightOrders } from "./choose-order.ts";
 import { Emitter } from "./emitter.ts";
 import type { Fusion, Unit } from "./fuse.ts";
 import { type AxisOrder, rowMajor } from "./order.ts";
 import type { Body } from "./schedule/body.ts";
+import { tinyElements } from "./schedule/body.ts";
 import { scheduleUnit } from "./schedule/index.ts";
 import type { Target } from "./target.ts";
 
@@ -25,7 +27,7 @@ export function lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions):
     return type.kind === "tensor" ? type.shape.length : 0;
   };
   const lower = (unit: Unit): Body => {
-    const isInner = target.layout === "inner-major";
+    const isInner = target.layout === "inner-major" && sizeOf(unit.shape) >= tinyElements;
     const frozen = (port: number): boolean => isFrozenPort(graph, port) && !options.isStored(port);
     const weights = isInner ? weightOrders(graph, unit, frozen) : new Map<number, AxisOrder>();
     const orderOf = (node: number): AxisOrder => weights.get(node) ?? chosen.get(node) ?? rowMajor(rankOf(node));

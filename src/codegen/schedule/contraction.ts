@@ -34,6 +34,8 @@ const unrolledTile = 16;
 /** Products (multiply-adds of scalars) below which a short text, quick to compile, is worth more than a fast kernel, and the tile for it. */
 const smallContraction = 500_000;
 const smallTile = 16;
+/** Products below which nothing counts but that as many contractions as possible are the same kernel: one element per invocation. */
+const tinyContraction = 100_000;
 /** Elements of a tile from which their results are written in a loop on software drivers, where a kernel takes long to compile. */
 const loopedResults = 4;
 /** Ops per element from which the text of an epilogue is longer than that of the loop. */
@@ -81,6 +83,7 @@ function withTile(parts: Omit<Contraction, "tile" | "unrolled">): Contraction {
     return { k, cost: (loads * (unrolled ? unrollCost : 1)) / (tile.rows * tile.columns), products };
   };
   const plain = variant(false, epilogueOps(c) > longEpilogue ? largestTile / 2 : largestTile);
+  if (plain.products < tinyContraction) return { ...plain.k, wide: false, tile: { rows: 1, columns: 1 } };
   if (plain.products < smallContraction && c.target.kind === "cpu")
     return variant(false, smallTile * accumulators.length).k;
   const unrolled = variant(true, unrolledTile);

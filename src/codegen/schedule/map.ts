@@ -3,13 +3,15 @@
 import { sizeOf } from "../../ir/types.ts";
 import { add, delinearize, scale } from "../affine.ts";
 import { lane } from "../emitter.ts";
-import { type Body, opNames, perInvocation, type ScheduleContext } from "./body.ts";
+import { type Body, opNames, perInvocation, type ScheduleContext, tinyElements } from "./body.ts";
 
 export function scheduleMap(c: ScheduleContext): Body {
   const { emitter, unit } = c;
   const total = sizeOf(unit.shape);
   const inMemory = c.order.map((axis) => unit.shape[axis]!);
-  const wide = (inMemory.at(-1) ?? 1) % 4 === 0 && total >= 4 * c.target.workgroup;
+  const tiny = total < tinyElements;
+  if (tiny) emitter.divides = "by words";
+  const wide = !tiny && (inMemory.at(-1) ?? 1) % 4 === 0;
   const workgroups = perInvocation(c, wide ? total / 4 : total, (at) => {
     const position = wide ? add(scale(at, 4), lane) : at;
     const ordered = delinearize(position, inMemory);

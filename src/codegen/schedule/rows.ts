@@ -20,6 +20,7 @@ import {
   probeOf,
   type ScheduleContext,
   shapeOf,
+  tinyElements,
 } from "./body.ts";
 
 interface Rows {
@@ -42,7 +43,8 @@ export function scheduleRows(c: ScheduleContext): Body {
   const columns = sizeOf(columnShape);
   const rowShape = kept.map((axis) => unit.shape[axis]!);
   const rowCount = sizeOf(rowShape);
-  const wide = columnShape.at(-1)! % 4 === 0 && readsWide(c, unit.axes.at(-1)!);
+  const tiny = sizeOf(unit.shape) < tinyElements;
+  const wide = !tiny && columnShape.at(-1)! % 4 === 0 && readsWide(c, unit.axes.at(-1)!);
   const alone = target.kind === "cpu" ? rowCount >= 8 || columns <= 1024 : columns < 16;
   const rows: Rows = { kept, columns, columnShape, wide, team: alone ? 1 : target.workgroup };
   const shared: SharedArray[] = [];
