@@ -155,7 +155,8 @@ export class BlockWriter {
   private sum(terms: readonly affine.Term[], constantPart: number, word: WordName | undefined, base?: Expr): Expr {
     let sum = base;
     for (const { factor, atom } of terms) {
-      const isPlain = factor === 1 && !this.pads.some((p) => p.key === atom.key);
+      const isStride = word !== undefined && this.divides === "by words";
+      const isPlain = factor === 1 && !isStride && !this.pads.some((p) => p.key === atom.key);
       const length = sizeLiteral(Math.abs(factor), word?.(atom));
       const scaled = isPlain ? this.atom(atom) : binary("*", this.atom(atom), length);
       if (sum === undefined) sum = factor < 0 ? binary("-", u32(0), scaled) : scaled;

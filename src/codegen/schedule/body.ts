@@ -9,7 +9,7 @@ import type { AxisOrder } from "../order.ts";
 import type { Target } from "../target.ts";
 
 /** Elements below which nothing counts but that as many kernels as possible are the same: they are read one by one, and extents are words. */
-export const tinyElements = 16_384;
+export const tinyElements = 2_048;
 
 export interface Body {
   /** One word, for the kernel's name. */

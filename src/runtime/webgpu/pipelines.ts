@@ -26,11 +26,13 @@ export class PipelineCache {
   }
 
   private one(kernel: GeneratedKernel): Promise<Pipeline> {
-    const known = this.made.get(kernel.wgsl);
+    // What the comment says is not part of what the kernel is.
+    const text = kernel.wgsl.replace(/^(\/\/.*\n)+/, "");
+    const known = this.made.get(text);
     if (known !== undefined) return known;
     const made = this.create(kernel);
-    this.made.set(kernel.wgsl, made);
-    made.catch(() => this.made.delete(kernel.wgsl));
+    this.made.set(text, made);
+    made.catch(() => this.made.delete(text));
     return made;
   }
 
