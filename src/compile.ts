@@ -3,10 +3,11 @@
  * the options and the target; it needs no device and reads no weights.
  */
 import { fullPlan, PlannedAdapter } from "./adapter-plan.ts";
+import { BaseWeights } from "./base-weights.ts";
 import { defaultTarget, type Target } from "./codegen/index.ts";
 import { DiagnosticSink, WebpeftError } from "./ir/diagnostics.ts";
 import { compact, type Graph, ports } from "./ir/graph.ts";
-import { type DType, sameShape, sizeOf, type TensorType } from "./ir/types.ts";
+import { sizeOf } from "./ir/types.ts";
 import { verify } from "./ir/verify.ts";
 import { buildModel } from "./models/index.ts";
 import type { BuiltModel, ModuleInfo } from "./models/model.ts";
@@ -44,6 +45,8 @@ export interface CompileOptions {
   readonly loaded?: boolean;
   /** Fold the adapter into weights where that costs less; true unless given. False is for comparing with merged weights. */
   readonly fold?: boolean;
+  /** Stops compiling between two stages. */
+  readonly signal?: AbortSignal;
   /** Train every tensor of the base model; the config must be null. */
   readonly full?: boolean;
 }
@@ -62,6 +65,7 @@ class Compilation {
   private readonly built: BuiltModel;
   private readonly batch: number;
   private readonly length: number;
+  private readonly weights: BaseWeights;
 
   constructor(
     private readonly source: Model,
@@ -69,6 +73,7 @@ class Compilation {
     private readonly options: CompileOptions,
   ) {
     this.mode = options.mode ?? "train";
+    this.weights = new BaseWeights(source);
     this.sink = new DiagnosticSink(options.strict ?? false);
     this.batch = positive("batch", options.batch ?? 8);
     this.length = positive("length", options.length ?? 128);
@@ -82,51 +87,15 @@ class Compilation {
       length: this.length,
       labels: true,
       mask: options.mask ?? false,
-      weightTypes: (key) => this.weightType(key),
+      weightTypes: (key) => this.weights.type(key),
       stored: (key) => source.weights.info(key) !== undefined,
       sink: this.sink,
     });
-    this.checkWeights();
+    this.weights.check(this.built.graph);
   }
 
-  private info(key: string): { readonly dtype: string; readonly shape: readonly number[] } {
-    const info = this.source.weights.info(key);
-    if (info !== undefined) return info;
-    throw new WebpeftError("MODEL-WEIGHT-MISSING", {
-      message: "the model's files lack a tensor that its config asks for",
-      where: key,
-      expected: key,
-      got: `${this.source.weights.keys().length} other tensors`,
-      help: "check that config.json and the tensor files belong together",
-    });
-  }
-
-  private weightType(key: string): DType {
-    const { dtype } = this.info(key);
-    if (dtype === "F32" || dtype === "F16" || dtype === "BF16") return dtype.toLowerCase() as DType;
-    throw new WebpeftError("MODEL-WEIGHT-DTYPE", {
-      message: "a base weight has a dtype that is not computed with",
-      where: key,
-      expected: "F32, F16 or BF16",
-      got: dtype,
-    });
-  }
-
-  private checkWeights(): void {
-    for (const { name, node } of ports(this.built.graph, "weight")) {
-      const { shape } = node.type as TensorType;
-      const info = this.info(name);
-      if (sameShape(info.shape, shape)) continue;
-      throw new WebpeftError("MODEL-WEIGHT-SHAPE", {
-        message: "a tensor of the model's files has another shape than its config says",
-        where: name,
-        expected: `[${shape.join(", ")}]`,
-        got: `[${info.shape.join(", ")}]`,
-      });
-    }
-  }
-
-  run(): Program {
+  async run(): Promise<Program> {
+    await this.pause();
     const request = {
       config: this.config,
       modules: this.built.modules,
@@ -134,8 +103,8 @@ class Compilation {
       method: this.options.method,
       methodFile: this.options.methodFile,
       loaded: this.options.loaded ?? false,
-      weightType: (key: string) => this.weightType(key),
-      weightShape: (key: string) => this.info(key).shape,
+      weightType: (key: string) => this.weights.type(key),
+      weightShape: (key: string) => this.weights.info(key).shape,
       sink: this.sink,
     };
     if (this.config !== null && this.config !== undefined) return this.adapted(new PlannedAdapter(request));
@@ -144,7 +113,7 @@ class Compilation {
     return this.program({ micro: attachment, forward: attachment, plan });
   }
 
-  private adapted(planned: PlannedAdapter): Program {
+  private adapted(planned: PlannedAdapter): Promise<Program> {
     const evaluation = planned.elaborate({ train: false, sampling: false });
     const forward = planned.attachment(evaluation);
     const training =
@@ -173,7 +142,7 @@ class Compilation {
     const modules = new Map(planned.resolved.sites.map(({ module }) => [module.path, module]));
     const graph = make((builder, site) => {
       const module = modules.get(site.path) as ModuleInfo;
-      const { weight, bias } = storedTensors(builder, module, (key) => this.weightType(key));
+      const { weight, bias } = storedTensors(builder, module, (key) => this.weights.type(key));
       return {
         weight: siteWeight(builder, module.kind as SiteKind, weight),
         ...(bias === undefined ? {} : { bias }),
@@ -187,12 +156,20 @@ class Compilation {
 
   private lowerMerge(attachment: Attachment): Graph {
     this.manager.run("build", "merge", () => ({
-      graph: mergeGraph(this.built.modules, attachment, (key) => this.weightType(key)),
+      graph: mergeGraph(this.built.modules, attachment, (key) => this.weights.type(key)),
     }));
     return lowerOperatorStage(this.manager, "merge", { gradients: false });
   }
 
-  private program(parts: {
+  /** Lets the event loop turn where somebody may want to stop, so that the signal can be heard. */
+  private async pause(): Promise<void> {
+    const { signal } = this.options;
+    if (signal === undefined) return;
+    await new Promise((done) => setTimeout(done));
+    signal.throwIfAborted();
+  }
+
+  private async program(parts: {
     readonly micro?: Attachment;
     readonly forward: Attachment;
     readonly projection?: Graph | undefined;
@@ -200,17 +177,18 @@ class Compilation {
     readonly merge?: () => Graph;
     readonly plan?: AdapterPlan;
     readonly planOf?: () => AdapterPlan;
-  }): Program {
+  }): Promise<Program> {
     const names: StageName[] = [];
     const graphs: Graph[] = [];
-    const lower = (name: StageName, attachment: Attachment, gradients: boolean): void => {
+    const lower = async (name: StageName, attachment: Attachment, gradients: boolean): Promise<void> => {
+      await this.pause();
       names.push(name);
       graphs.push(
         lowerModelStage(this.manager, name, this.built.graph, attachment, { gradients, fold: this.options.fold }),
       );
     };
-    if (this.mode === "train" && parts.micro !== undefined) lower("micro", parts.micro, true);
-    if (this.mode !== "merge") lower("forward", parts.forward, false);
+    if (this.mode === "train" && parts.micro !== undefined) await lower("micro", parts.micro, true);
+    if (this.mode !== "merge") await lower("forward", parts.forward, false);
     const joined = joinPrepared(graphs);
     const adapter = parts.planOf?.() ?? parts.plan;
     const storage = this.storage(adapter, joined.derived, names.includes("micro"));
@@ -229,11 +207,17 @@ class Compilation {
       stages,
       storage,
       source: this.source,
-      recompile: (config) => compile(this.source, config, { ...this.options, loaded: true, full: false }),
+      recompile: (config) => this.recompile(config),
       target: this.options.target ?? defaultTarget,
       timeline: this.manager.timeline,
       operatorGraph: this.manager.after("algebra", names[0] ?? "merge")!,
     });
+  }
+
+  /** Another adapter, or none, on the same model with the same options; stopping this compilation does not stop that one. */
+  private recompile(config: unknown): Promise<Program> {
+    const { signal: _signal, ...options } = this.options;
+    return compile(this.source, config, { ...options, loaded: true, full: false });
   }
 
   private storage(

@@ -43,6 +43,16 @@ describe("a program", () => {
     expect(dot).toMatch(/^digraph "plan" \{[\s\S]*\n\}\n$/);
   });
 
+  it("is not compiled further once it is told to stop", async () => {
+    const llama = await loadModel("test/fixtures/golden/bases/llama");
+    const abort = new AbortController();
+    const compiling = compile(llama, config, { batch: 2, length: 8, signal: abort.signal });
+    setTimeout(() => abort.abort());
+    await expect(compiling).rejects.toMatchObject({ name: "AbortError" });
+    const program = await compile(llama, config, { batch: 2, length: 8, signal: new AbortController().signal });
+    expect(stagesIn(program)).toEqual(["forward", "micro"]);
+  });
+
   it("that only merges has its graph at once", async () => {
     const program = await compiled("merge");
     expect(stagesIn(program)).toEqual(["merge"]);

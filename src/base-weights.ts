@@ -1,0 +1,49 @@
+/** The headers of a base model's tensors, as compiling needs them; no tensor is read. */
+import { WebpeftError } from "./ir/diagnostics.ts";
+import { type Graph, ports } from "./ir/graph.ts";
+import { type DType, sameShape, type TensorType } from "./ir/types.ts";
+import type { Model } from "./runtime/files/model.ts";
+
+export class BaseWeights {
+  constructor(private readonly model: Model) {}
+
+  /** Dtype and shape of a tensor. Throws `MODEL-WEIGHT-MISSING`. */
+  info(key: string): { readonly dtype: string; readonly shape: readonly number[] } {
+    const info = this.model.weights.info(key);
+    if (info !== undefined) return info;
+    throw new WebpeftError("MODEL-WEIGHT-MISSING", {
+      message: "the model's files lack a tensor that its config asks for",
+      where: key,
+      expected: key,
+      got: `${this.model.weights.keys().length} other tensors`,
+      help: "check that config.json and the tensor files belong together",
+    });
+  }
+
+  /** Its dtype in graphs. Throws `MODEL-WEIGHT-DTYPE` for what is not computed with. */
+  type(key: string): DType {
+    const { dtype } = this.info(key);
+    if (dtype === "F32" || dtype === "F16" || dtype === "BF16") return dtype.toLowerCase() as DType;
+    throw new WebpeftError("MODEL-WEIGHT-DTYPE", {
+      message: "a base weight has a dtype that is not computed with",
+      where: key,
+      expected: "F32, F16 or BF16",
+      got: dtype,
+    });
+  }
+
+  /** Throws `MODEL-WEIGHT-SHAPE` when a weight port of the graph has another shape than its tensor. */
+  check(graph: Graph): void {
+    for (const { name, node } of ports(graph, "weight")) {
+      const { shape } = node.type as TensorType;
+      const info = this.info(name);
+      if (sameShape(info.shape, shape)) continue;
+      throw new WebpeftError("MODEL-WEIGHT-SHAPE", {
+        message: "a tensor of the model's files has another shape than its config says",
+        where: name,
+        expected: `[${shape.join(", ")}]`,
+        got: `[${info.shape.join(", ")}]`,
+      });
+    }
+  }
+}
