@@ -6,7 +6,7 @@ import { parseMethod } from "../../src/methods/index.ts";
 import type { Executor } from "../../src/runtime/executor.ts";
 import type { Model } from "../../src/runtime/files/model.ts";
 import { referenceExecutor } from "../../src/runtime/reference.ts";
-import { toFloat32 } from "../../src/runtime/tensor.ts";
+import { fromFloat32, toFloat32 } from "../../src/runtime/tensor.ts";
 import { baseModel } from "../golden/helpers.ts";
 
 type Config = Readonly<Record<string, unknown>>;
@@ -202,6 +202,24 @@ describe("what stands beside trained tensors in a file", () => {
     expect((await keysOf(qwen2, others[0]!)).filter((key) => key.includes("base_layer"))).toEqual([]);
     expect(await keysOf(qwen2, others[1]!)).toContain(frozen);
     expect((await keysOf(gpt2, lora({ target_modules: ["wte"] }))).join()).not.toContain("base_layer");
+  });
+
+  it("has the base's dtype where PEFT trains copies in it, and f32 elsewhere", async () => {
+    const half: Model = {
+      ...gpt2,
+      weights: {
+        ...gpt2.weights,
+        info: (key) => ({ ...gpt2.weights.info(key)!, dtype: "BF16" }),
+        read: async (key) => {
+          const tensor = await gpt2.weights.read(key);
+          return fromFloat32(toFloat32(tensor).slice(), "BF16", tensor.shape);
+        },
+      },
+    };
+    const dtypes = async (config: Config): Promise<Set<string>> =>
+      new Set([...(await (await started(half, config)).adapterTensors()).values()].map(({ dtype }) => dtype));
+    expect(await dtypes({ peft_type: "LN_TUNING" })).toEqual(new Set(["BF16"]));
+    expect(await dtypes({ peft_type: "TRAINABLE_TOKENS", token_indices: [3] })).toEqual(new Set(["F32"]));
   });
 
   it("is the original of a classifier whose bias trains", async () => {
