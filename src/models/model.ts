@@ -55,6 +55,7 @@ export interface BuildOptions {
 export interface ModelDefaults {
   readonly modelType: string;
   readonly head: ModelHead;
+  /** Tokens of the input; 0 for images. */
   readonly vocabulary: number;
   readonly hidden: number;
   readonly layers: number;
