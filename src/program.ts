@@ -71,6 +71,8 @@ export interface AdapterTensor {
   readonly aliases: readonly string[];
   /** False for what is never in a file. */
   readonly saved: boolean;
+  /** Its integers are places in an array of this shape: a row per axis, increasing in row-major order. */
+  readonly within?: readonly number[];
   /** How the file holds it, where that is not as it is. */
   readonly coding?: TensorCoding;
   /** The base tensor that this is a trained copy of. */

@@ -15,7 +15,7 @@ export const shira = lazyMethod(
     help "Start from an adapter that holds shira_indices.";
   stream rng = torch_generator(random_seed);
   const places[count] = sorted(torch_randperm(rng, entries, count));
-  const indices[2, count] = stacked(quotient(places, in), remainder(places, in)) at "shira_indices";
+  const indices[2, count] = stacked(quotient(places, in), remainder(places, in)) at "shira_indices" within [out, in];
   param w[count] = init_weights ? zeros : normal(0, 1) at "shira_weight";
   W' = W + sparse(indices, w);
 }`,

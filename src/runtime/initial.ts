@@ -1,6 +1,6 @@
 /** First values of an adapter: from a file, or fresh from the method's own distributions. */
 
-import type { DiagnosticSink } from "../ir/diagnostics.ts";
+import { type DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { evaluate } from "../ir/evaluate.ts";
 import { ports } from "../ir/graph.ts";
 import { sizeOf } from "../ir/types.ts";
@@ -60,6 +60,28 @@ function expectedTensors(plan: AdapterPlan): TensorSpec[] {
     );
 }
 
+/** Throws `FILE-ADAPTER-PLACES` for places outside their array, out of order or there twice. */
+function checkPlaces({ key, within }: AdapterTensor, value: HostTensor): void {
+  if (within === undefined) return;
+  const numbers = wholeNumbers(value, key);
+  const count = numbers.length / within.length;
+  let before = -1;
+  for (let k = 0; k < count; k++) {
+    const place = within.map((_n, axis) => numbers[axis * count + k]!);
+    const isInside = place.every((n, axis) => n >= 0 && n < within[axis]!);
+    const flat = place.reduce((sum, n, axis) => sum * within[axis]! + n, 0);
+    if (!isInside || flat <= before) {
+      throw new WebpeftError("FILE-ADAPTER-PLACES", {
+        message: isInside ? "the places of a tensor are not in increasing order" : "a place lies outside its array",
+        where: `${key}[:, ${k}]`,
+        expected: `places in [${within.join(", ")}], row by row, each once`,
+        got: `[${place.join(", ")}]`,
+      });
+    }
+    before = flat;
+  }
+}
+
 /** Integers; PEFT on Windows has written them as f32. */
 function wholeNumbers(value: HostTensor, key: string): Int32Array {
   return value.dtype === "F32" ? Int32Array.from(toFloat32(value)) : toInt32(value, key).slice();
@@ -107,6 +129,7 @@ export async function loadedValues(
     const value = await file.read(first.inFile);
     if (tensor.role === "param") params.set(tensor.key, toFloat32(value).slice());
     else {
+      checkPlaces(tensor, value);
       buffers.set(tensor.key, tensor.dtype === "f32" ? toFloat32(value).slice() : wholeNumbers(value, tensor.key));
       for (const { key, inFile } of found) asRead.set(key, key === first.key ? value : await file.read(inFile));
     }

@@ -25,11 +25,20 @@ export function decodeTopK(tensor: AdapterTensor, indices: HostTensor, weights: 
     const all = [...own, Math.max(0, 1 - own.reduce((sum, w) => sum + w, 0))];
     all.forEach((weight, j) => {
       const place = places[row * count + j]!;
+      if (place < 0 || place >= width) throw outside(tensor, width, place);
       if (weight > 0) logits[row * width + place] = Math.log(weight);
     });
   }
   return logits;
 }
+
+const outside = ({ key }: AdapterTensor, width: number, place: number): WebpeftError =>
+  new WebpeftError("FILE-ADAPTER-PLACES", {
+    message: "a place lies outside its array",
+    where: `${key}_topk_indices`,
+    expected: `0 to ${width - 1}`,
+    got: String(place),
+  });
 
 /** Places and weights of the largest logits, the largest first; of equal ones the first. */
 export function encodeTopK(tensor: AdapterTensor, logits: ArrayLike<number>): Map<string, HostTensor> {

@@ -71,6 +71,24 @@ describe("SHiRA", () => {
       expect(difference(await logitsOf(goldenCase, adapter), goldenCase.expected.logits!)).toBeLessThan(1e-5);
   });
 
+  it.each([
+    ["outside the weight", (i: number) => (i === 0 ? 99 : undefined)],
+    ["out of order", (i: number, all: Int32Array) => (i < all.length / 2 ? all[all.length / 2 - 1 - i] : undefined)],
+    ["there twice", (i: number, all: Int32Array) => (i % (all.length / 2) === 1 ? all[i - 1] : undefined)],
+  ])("refuses places %s", async (_what, wrong) => {
+    const goldenCase = await loadCase("llama-shira");
+    const adapter = await changed(goldenCase, (key, tensor) => {
+      if (!isIndices(key)) return tensor;
+      const all = toInt32(tensor);
+      return hostTensor(
+        "I32",
+        tensor.shape,
+        all.map((n, i) => wrong(i, all) ?? n),
+      );
+    });
+    await expect(start(goldenCase, adapter)).rejects.toMatchObject({ code: "FILE-ADAPTER-PLACES" });
+  });
+
   it("takes the places of the file before those of the seed", async () => {
     const goldenCase = await loadCase("llama-shira");
     const places = await changed(goldenCase, (key, tensor) => {
@@ -127,6 +145,14 @@ describe("RandLoRA", () => {
 });
 
 describe("VB-LoRA", () => {
+  it("refuses vectors that the bank does not have", async () => {
+    const goldenCase = await loadCase("llama-vblora-topk");
+    const adapter = await changed(goldenCase, (key, tensor) =>
+      key.endsWith("topk_indices") ? { ...tensor, bytes: tensor.bytes.map(() => 200) } : tensor,
+    );
+    await expect(start(goldenCase, adapter)).rejects.toMatchObject({ code: "FILE-ADAPTER-PLACES" });
+  });
+
   it("saves the largest logits so that they give the same numbers, and cannot train on them", async () => {
     const goldenCase = await loadCase("llama-vblora");
     const config = { ...goldenCase.adapter.config, save_only_topk_weights: true, topk: 3 };

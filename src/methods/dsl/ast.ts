@@ -88,6 +88,8 @@ export interface TensorItem {
   /** Written in this dtype instead of f32: `base` is that of the base's weight. */
   readonly storedAs?: string;
   readonly saveIf?: Expression;
+  /** A saved constant holds places in an array of this shape: a row per axis, increasing in row-major order. */
+  readonly within?: Expression;
   /** The file holds the tensor in another form: `coded top_k(k) if condition`. */
   readonly coded?: { readonly condition?: Expression; readonly call: CallExpression };
   readonly project?: { readonly condition?: Expression; readonly call: CallExpression };

@@ -14,6 +14,7 @@ import { constant, evaluate, shapeOf } from "./evaluate.ts";
 import { type BaseOf, initialGraph, projectionGraph } from "./host-graphs.ts";
 import { type BuildScope, type MethodSite, type ModelScope, Scope, siteKey, siteNames } from "./scope.ts";
 import {
+  arrayOf,
   coding,
   exists,
   ownTensors,
@@ -159,7 +160,11 @@ export class Elaboration {
       this.tables.put(key, whole ? Int32Array.from(data) : Float32Array.from(data));
       const shape = shapeOf(scope, item);
       const dtype = whole ? "i32" : "f32";
-      return { key, shape, role: "buffer", dtype, aliases: [], saved: true, site: site.index, project: false };
+      const within = arrayOf(scope, item);
+      return {
+        ...{ key, shape, role: "buffer", dtype, aliases: [], saved: true, site: site.index, project: false },
+        ...(within === undefined ? {} : { within }),
+      };
     });
     const own = ownTensors(scope).map((item): ElaboratedTensor => {
       const form = coding(scope, item);

@@ -15,6 +15,18 @@ export const exists = (scope: Scope, item: TensorItem): boolean =>
 export const saved = (scope: Scope, item: TensorItem): boolean =>
   item.saveIf === undefined || condition(scope, item.saveIf);
 
+/** The array that a saved constant holds places of. */
+export function arrayOf(scope: Scope, { within }: TensorItem): readonly number[] | undefined {
+  const shape = within === undefined ? undefined : evaluateKnown(scope, within);
+  if (shape === undefined) return undefined;
+  if (Array.isArray(shape) && shape.every((n) => Number.isSafeInteger(n) && (n as number) > 0))
+    return shape as number[];
+  throw scope.error("METHOD-ARGUMENT", within!.at, {
+    message: "within wants a shape.",
+    expected: "within [rows, columns]",
+  });
+}
+
 /** How the file holds the tensor, where that is not as it is. */
 export function coding(scope: Scope, { coded }: TensorItem): TensorCoding | undefined {
   if (coded === undefined || (coded.condition !== undefined && !condition(scope, coded.condition))) return undefined;

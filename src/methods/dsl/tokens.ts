@@ -8,6 +8,7 @@ const words = [
   "tied",
   "also",
   "coded",
+  "within",
   "config",
   "param",
   "shared",
