@@ -14,7 +14,7 @@ type Value = number | readonly number[];
 interface Environment {
   readonly names: Map<string, Value>;
   readonly arrays: Map<string, readonly Value[]>;
-  readonly shared: ReadonlyMap<string, number[]>;
+  readonly shared: ReadonlyMap<string, Value[]>;
   readonly memory: readonly BindingMemory[];
   readonly sizes: readonly number[];
   readonly block: number;
@@ -53,7 +53,7 @@ export function interpret(
     if (part === undefined) continue;
     const sizes = uniformBlock.slice(part * record + 2, (part + 1) * record);
     const block = workgroup - uniformBlock[part * record + 1]!;
-    const shared = new Map(kernel.shared.map((s) => [s.name, new Array<number>(s.length).fill(0)]));
+    const shared = new Map(kernel.shared.map((s) => [s.name, new Array<Value>(s.length).fill(0)]));
     let running = Array.from({ length: kernel.workgroup }, (_unused, local) =>
       run(kernel, kernel.body, { names: new Map(), arrays: new Map(), shared, memory, sizes, block, local }),
     );
@@ -95,7 +95,7 @@ function* run(kernel: KernelIR, body: readonly Statement[], env: Environment): G
         store(kernel, s.tensor, evaluate(kernel, s.index, env) as number, evaluate(kernel, s.value, env), env);
         break;
       case "store-shared":
-        env.shared.get(s.array)![evaluate(kernel, s.index, env) as number] = evaluate(kernel, s.value, env) as number;
+        env.shared.get(s.array)![evaluate(kernel, s.index, env) as number] = evaluate(kernel, s.value, env);
         break;
       case "barrier":
         yield;

@@ -67,7 +67,13 @@ export type Expr =
       readonly type: Scalar;
       readonly lanes: Lanes;
     }
-  | { readonly kind: "shared"; readonly array: string; readonly index: Expr; readonly type: Scalar }
+  | {
+      readonly kind: "shared";
+      readonly array: string;
+      readonly index: Expr;
+      readonly type: Scalar;
+      readonly lanes: Lanes;
+    }
   /** An item of an array of the invocation's own. */
   | {
       readonly kind: "item";
@@ -116,9 +122,11 @@ export interface KernelBinding {
   readonly access: "read" | "read_write";
 }
 
+/** An array in workgroup memory, of scalars or of vectors. */
 export interface SharedArray {
   readonly name: string;
   readonly type: Scalar;
+  readonly lanes: Lanes;
   readonly length: number;
 }
 

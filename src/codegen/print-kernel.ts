@@ -7,7 +7,7 @@ import type { Expr, KernelIR, Statement } from "./kernel.ts";
 export function printKernel(kernel: KernelIR, name = "kernel"): string {
   const tensors = kernel.tensors.map((t) => `%${t.name}: ${t.dtype} in b${t.binding}`);
   const access = kernel.bindings.map((b) => `${b.name}: ${b.access}`);
-  const shared = kernel.shared.map((s) => `  workgroup ${s.name}: ${s.type}[${s.length}]`);
+  const shared = kernel.shared.map((s) => `  workgroup ${s.name}: ${s.type}${s.lanes === 4 ? "x4" : ""}[${s.length}]`);
   return [
     ...kernel.doc.map((line) => `// ${line}`),
     `kernel @${name}(${tensors.join(", ")}) {`,

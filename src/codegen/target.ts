@@ -27,6 +27,11 @@ export interface Target {
   readonly parallelism: number;
   /** How values are laid out that only kernels see: `inner-major` keeps tokens innermost (see `order.ts`), at the cost of a second copy of weights. */
   readonly layout: "row-major" | "inner-major";
+  /**
+   * How contractions are tiled: `registers` only, or in `workgroups` that share what they read in workgroup memory where the result is
+   * large enough. Software drivers emulate workgroup memory and barriers, at more than the reads cost that they save.
+   */
+  readonly tiles: "registers" | "workgroups";
   /** `one`: all values of a program that fits are in one buffer (see `regions.ts`). */
   readonly memory: "one" | "many";
 }
@@ -49,6 +54,7 @@ export const defaultTarget: Target = {
   workgroup: 64,
   parallelism: 4096,
   layout: "row-major",
+  tiles: "workgroups",
   memory: "many",
 };
 
@@ -60,6 +66,7 @@ export const cpuTarget: Target = {
   workgroup: 16,
   parallelism: 64,
   layout: "inner-major",
+  tiles: "registers",
   memory: "one",
 };
 

@@ -35,8 +35,8 @@ class Printer {
     const fields = Array.from({ length: words }, (_unused, i) => `${i < kernel.sizes ? "s" : "unused"}${i}: u32`);
     lines.push(`struct Part { ${["end: u32", "first: u32", ...fields].join(", ")} }`);
     lines.push(`@group(0) @binding(${kernel.bindings.length}) var<uniform> parts: array<Part, ${mostParts}>;`);
-    for (const { name, type, length } of kernel.shared)
-      lines.push(`var<workgroup> ${name}: array<${type}, ${length}>;`);
+    for (const { name, type, lanes, length } of kernel.shared)
+      lines.push(`var<workgroup> ${name}: array<${typeName(type, lanes)}, ${length}>;`);
     lines.push(...[...this.helpers].sort());
     lines.push(
       "",

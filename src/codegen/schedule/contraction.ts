@@ -10,16 +10,20 @@
 import { opRecord } from "../../ir/registry.ts";
 import { sizeOf } from "../../ir/types.ts";
 import { accumulatorsOf } from "../accumulators.ts";
-import { type Affine, add, delinearize, divide, element, remainder, scale } from "../affine.ts";
+import { type Affine, add, divide, element, remainder, scale } from "../affine.ts";
 import { lane } from "../emitter.ts";
 import { contractionForm } from "../forms.ts";
 import { binary, type Expr, f32, sizeLiteral, u32 } from "../kernel.ts";
 import { type Body, blockIndex, opNames, perInvocation, probeOf, type ScheduleContext } from "./body.ts";
+import { emitResults, run } from "./results.ts";
 import {
+  along,
   type Contraction,
+  clamped,
   columnReader,
-  domainIndexOf,
+  describe,
   insideAxis,
+  type Parts,
   type Place,
   rowReader,
   rowsGroup,
@@ -27,6 +31,7 @@ import {
   vectorsOf,
 } from "./segment.ts";
 import { chooseTile } from "./tile.ts";
+import { fitsWorkgroups, scheduleWorkgroupTiles } from "./workgroup-tiles.ts";
 
 /** Elements of a tile: more would spill registers. */
 const largestTile = 64;
@@ -36,8 +41,6 @@ const smallContraction = 500_000;
 const smallTile = 16;
 /** Products below which nothing counts but that as many contractions as possible are the same kernel: one element per invocation. */
 const tinyContraction = 100_000;
-/** Elements of a tile from which their results are written in a loop on software drivers, where a kernel takes long to compile. */
-const loopedResults = 4;
 /** Ops per element from which the text of an epilogue is longer than that of the loop. */
 const longEpilogue = 5;
 /** How much slower an unrolled loop is than its loads say: measured on software drivers. */
@@ -51,14 +54,14 @@ export function scheduleContraction(c: ScheduleContext): Body {
   const form = contractionForm(graph, einsums[0]!, insideAxis(c));
   const size = (axes: readonly number[]): number => sizeOf(axes.map((axis) => unit.shape[axis]!));
   const extents = [size(form.batch), size(form.rows), size(form.columns)] as const;
-  const wide = extents[2] % 4 === 0;
-  const k = withTile({ c, form, accumulators, extents, wide });
+  const parts = { c, form, accumulators, extents, wide: extents[2] % 4 === 0 };
+  if (fitsWorkgroups(parts)) return scheduleWorkgroupTiles(parts);
+  const k = withTile(parts);
   const { tile } = k;
   const tiles = tilesOf(k);
   const workgroups = perInvocation(c, tiles[0] * tiles[1] * tiles[2], (at) => emitTile(k, tiles, at));
-  const segments = accumulators.map((a) => `${a.einsums.length} product${a.einsums.length > 1 ? "s" : ""}`).join(", ");
   const doc = [
-    `contraction, ${tile.rows} x ${tile.columns} elements per invocation, accumulators of ${segments}: ${opNames(c)}`,
+    `contraction, ${tile.rows} x ${tile.columns} elements per invocation, ${describe(parts)}: ${opNames(c)}`,
   ];
   const name = `contract_${tile.rows}x${tile.columns}`;
   return { name, doc, statements: emitter.body, tensors: emitter.tensors, workgroups, shared: [] };
@@ -68,7 +71,7 @@ export function scheduleContraction(c: ScheduleContext): Body {
  * Chooses the tile, and whether a turn of the loop takes four contracted elements: that lets operands be read along the contracted axis,
  * but the text is four times as long, so that the tile is smaller. The fewer loads per product win.
  */
-function withTile(parts: Omit<Contraction, "tile" | "unrolled">): Contraction {
+function withTile(parts: Parts): Contraction {
   const { c, extents, accumulators, wide } = parts;
   const elements = extents[0] * extents[1] * extents[2];
   const variant = (unrolled: boolean, mostElements: number): { k: Contraction; cost: number; products: number } => {
@@ -108,13 +111,6 @@ const tilesOf = ({ extents, tile }: Contraction): readonly [number, number, numb
   Math.ceil(extents[2] / tile.columns),
 ];
 
-/** Axis indices of a flat position along some axes of the result. */
-const along = (k: Contraction, axes: readonly number[], position: Affine): readonly Affine[] =>
-  delinearize(
-    position,
-    axes.map((axis) => k.c.unit.shape[axis]!),
-  );
-
 function emitTile(k: Contraction, tiles: readonly [number, number, number], at: Affine): void {
   const place = placeOf(k, tiles, at);
   const names = k.accumulators.map(() => place.rows.map(() => place.columns.map(() => k.c.emitter.fresh("c"))));
@@ -135,21 +131,16 @@ function placeOf(k: Contraction, tiles: readonly [number, number, number], at: A
   const over = emitter.bind({ expr: binary("/", flat, across), depth: emitter.depth }).expr;
   const rowTile = emitter.index(binary("%", over, down), tiles[1]);
   const batch = emitter.index(binary("/", over, down), tiles[0]);
-  const clamped = (a: Affine, extent: number, family: string): Affine => {
-    if (a.hi < extent) return a;
-    const args = [emitter.address(a).expr, sizeLiteral(extent - 1, `last ${family}`)];
-    return emitter.index({ kind: "op", op: "minimum", args, type: "u32", lanes: 1 }, extent, family);
-  };
-  const groupAt = (g: Affine): Affine => clamped(add(scale(rowTile, tile.rows / 4), g), extents[1] / 4, "row");
+  const groupAt = (g: Affine): Affine => clamped(k, add(scale(rowTile, tile.rows / 4), g), extents[1] / 4, "row");
   const inGroups = rowsGroup(k) && extents[1] % tile.rows !== 0;
   const rowAt = (i: Affine): Affine =>
     inGroups
       ? add(scale(groupAt(divide(i, 4)), 4), remainder(i, 4))
-      : clamped(add(scale(rowTile, tile.rows), i), extents[1], "row");
+      : clamped(k, add(scale(rowTile, tile.rows), i), extents[1], "row");
   const vectors = vectorsOf(k);
   const columnAt = (j: Affine): Affine => {
     const extent = k.wide ? extents[2] / 4 : extents[2];
-    const position = clamped(add(scale(columnTile, vectors), j), extent, "column");
+    const position = clamped(k, add(scale(columnTile, vectors), j), extent, "column");
     return k.wide ? add(scale(position, 4), lane) : position;
   };
   const rowIndex = (i: Affine): readonly Affine[] => along(k, k.form.rows, rowAt(i));
@@ -165,8 +156,6 @@ function placeOf(k: Contraction, tiles: readonly [number, number, number], at: A
     tile: { batch, row: rowAt(first), column: columnAt(element("column", 0)) },
   };
 }
-
-const run = (count: number): number[] => Array.from({ length: count }, (_unused, i) => i);
 
 /** Adds one einsum to the accumulators. */
 function emitSegment(k: Contraction, einsum: number, place: Place, names: readonly (readonly string[])[]): void {
@@ -190,48 +179,4 @@ function emitSegment(k: Contraction, einsum: number, place: Place, names: readon
 function accumulate(k: Contraction, name: string, a: Expr, b: Expr): void {
   const sum: Expr = { kind: "variable", name, type: "f32", lanes: k.wide ? 4 : 1 };
   k.c.emitter.push({ kind: "assign", name, value: binary("+", sum, binary("*", a, b)) });
-}
-
-/** The stored members at every element of the tile: one text per element, or a loop over them where texts should be short. */
-function emitResults(k: Contraction, place: Place, names: readonly (readonly (readonly string[])[])[]): void {
-  const { emitter } = k.c;
-  const [rows, columns] = [place.rows.length, place.columns.length];
-  const lanes = k.wide ? 4 : 1;
-  const accumulator = (name: string): Expr => ({ kind: "variable", name, type: "f32", lanes });
-  if (k.c.target.kind !== "cpu" || rows * columns < loopedResults) {
-    for (const i of run(rows)) {
-      for (const j of run(columns)) {
-        const values = names.map((tile) => accumulator(tile[i]![j]!));
-        emitResult(k, place, domainIndexOf(k, place, place.rows[i]!, place.columns[j]!), values);
-      }
-    }
-    return;
-  }
-  const tiles = names.map((tile) => {
-    const name = emitter.fresh("tile");
-    emitter.push({ kind: "array", name, values: tile.flat().map(accumulator) });
-    return name;
-  });
-  // The ends are words: a loop of known length would be unrolled by the driver.
-  const over = (count: number, make: (at: Affine) => void): void =>
-    count === 1 ? make(element("column", 0)) : emitter.loop(u32(0), sizeLiteral(count), u32(1), count, make);
-  over(rows, (i) => {
-    over(columns, (j) => {
-      const row = binary("*", emitter.address(i).expr, u32(columns));
-      const at = columns === 1 ? emitter.address(i).expr : binary("+", row, emitter.address(j).expr);
-      const values = tiles.map((array): Expr => ({ kind: "item", array, index: at, type: "f32", lanes }));
-      emitResult(k, place, domainIndexOf(k, place, place.rowIndex(i), place.columnIndex(j)), values);
-    });
-  });
-}
-
-function emitResult(k: Contraction, place: Place, index: readonly Affine[], values: readonly Expr[]): void {
-  const { emitter, unit } = k.c;
-  k.accumulators.forEach((accumulator, a) => {
-    emitter.preset(accumulator.root, index, emitter.bind({ expr: values[a]!, depth: emitter.depth }));
-  });
-  const { batch, row, column } = place.tile;
-  emitter.padded([batch, row, column], () => {
-    for (const id of unit.stored) emitter.store(id, index, emitter.value(id, index).expr);
-  });
 }

@@ -29,7 +29,13 @@ export function scheduleInverse(c: ScheduleContext): Body {
   const overColumns = (make: (column: Affine) => void): void => emitter.loop(u32(0), u32(n), u32(1), n, make);
   const address = (a: Affine): Expr => emitter.address(a).expr;
   const at = (row: Expr, column: Expr): Expr => binary("+", binary("*", row, u32(n)), column);
-  const read = (row: Expr, column: Expr): Expr => ({ kind: "shared", array, index: at(row, column), type: "f32" });
+  const read = (row: Expr, column: Expr): Expr => ({
+    kind: "shared",
+    array,
+    index: at(row, column),
+    type: "f32",
+    lanes: 1,
+  });
   const write = (row: Expr, column: Expr, value: Expr): void =>
     emitter.push({ kind: "store-shared", array, index: at(row, column), value });
   const barrier = (): void => emitter.push({ kind: "barrier" });
@@ -86,7 +92,7 @@ export function scheduleInverse(c: ScheduleContext): Body {
   });
   overColumns((step) => {
     const k = name(binary("-", u32(n - 1), address(step)));
-    const pivot = name({ kind: "shared", array: pivots, index: k, type: "u32" });
+    const pivot = name({ kind: "shared", array: pivots, index: k, type: "u32", lanes: 1 });
     overRows((row) => swap(address(row), address(row), k, pivot));
   });
   barrier();
@@ -100,8 +106,8 @@ export function scheduleInverse(c: ScheduleContext): Body {
     tensors: emitter.tensors,
     workgroups: batch,
     shared: [
-      { name: array, type: "f32", length: n * n },
-      { name: pivots, type: "u32", length: n },
+      { name: array, type: "f32", lanes: 1, length: n * n },
+      { name: pivots, type: "u32", lanes: 1, length: n },
     ],
   };
 }

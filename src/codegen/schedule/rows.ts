@@ -164,8 +164,8 @@ function meet(
 ): Expr {
   const { emitter } = c;
   const array = "partial";
-  if (shared.length === 0) shared.push({ name: array, type: "f32", length: rows.team });
-  const at = (index: Expr): Expr => ({ kind: "shared", array, index, type: "f32" });
+  if (shared.length === 0) shared.push({ name: array, type: "f32", lanes: 1, length: rows.team });
+  const at = (index: Expr): Expr => ({ kind: "shared", array, index, type: "f32", lanes: 1 });
   emitter.push({ kind: "store-shared", array, index: localIndex, value: own });
   emitter.push({ kind: "barrier" });
   for (let half = rows.team / 2; half >= 1; half /= 2) {

@@ -4,7 +4,7 @@ import type { Accumulator } from "../accumulators.ts";
 import { type Affine, add, atLane, constant, delinearize, element, hasLane, scale } from "../affine.ts";
 import { lane } from "../emitter.ts";
 import { type ContractionForm, contractionForm } from "../forms.ts";
-import { type Expr, lanesOf, u32 } from "../kernel.ts";
+import { type Expr, lanesOf, sizeLiteral, u32 } from "../kernel.ts";
 import { countLoads } from "../loads.ts";
 import { probeOf, type ScheduleContext } from "./body.ts";
 import type { Tile } from "./tile.ts";
@@ -20,6 +20,30 @@ export interface Contraction {
   readonly wide: boolean;
   /** A turn of the loop takes four contracted elements, where their number allows. */
   readonly unrolled: boolean;
+}
+
+/** A contraction before its tile is chosen. */
+export type Parts = Omit<Contraction, "tile" | "unrolled">;
+
+/** The accumulators in words. */
+export function describe({ accumulators }: Parts): string {
+  const sums = accumulators.map((a) => `${a.einsums.length} product${a.einsums.length > 1 ? "s" : ""}`);
+  return `accumulators of ${sums.join(", ")}`;
+}
+
+/** Axis indices of a flat position along some axes of the result. */
+export const along = (k: Parts, axes: readonly number[], position: Affine): readonly Affine[] =>
+  delinearize(
+    position,
+    axes.map((axis) => k.c.unit.shape[axis]!),
+  );
+
+/** The position, or the last one where it is outside. */
+export function clamped(k: Parts, position: Affine, extent: number, family: string): Affine {
+  if (position.hi < extent) return position;
+  const { emitter } = k.c;
+  const args = [emitter.address(position).expr, sizeLiteral(extent - 1, `last ${family}`)];
+  return emitter.index({ kind: "op", op: "minimum", args, type: "u32", lanes: 1 }, extent, family);
 }
 
 /** Where a tile is: indices of the batch axes, of every row and of every column (or vector of columns, by the lane). */
@@ -52,8 +76,8 @@ export const vectorsOf = ({ tile, wide }: Contraction): number => (wide ? tile.c
 
 /** Index in the domain of the unit, from that of a row and a column. */
 export function domainIndexOf(
-  k: Contraction,
-  place: Place,
+  k: Parts,
+  place: Pick<Place, "batch">,
   row: readonly Affine[],
   column: readonly Affine[],
 ): Affine[] {
@@ -87,26 +111,34 @@ interface Operands {
   columnIndex(j: number, inner: Affine): readonly Affine[];
 }
 
+/** Index of an operand, from that of the result and the position along what is contracted. */
+export function operandIndex(
+  form: ContractionForm,
+  axes: readonly number[],
+  domain: readonly Affine[],
+  inner: Affine,
+): readonly Affine[] {
+  const contracted = delinearize(inner, form.inner);
+  return axes.map((axis) => (axis >= 0 ? domain[axis]! : contracted[-1 - axis]!));
+}
+
 export function segmentOf(k: Contraction, einsum: number, place: Place): Segment {
   const form = contractionForm(k.c.graph, einsum, insideAxis(k.c));
   const length = sizeOf(form.inner);
   const domainOf = (row: readonly Affine[], column: readonly Affine[]): Affine[] =>
     domainIndexOf(k, place, row, column);
-  const operand = (axes: readonly number[], domain: readonly Affine[], inner: Affine): readonly Affine[] => {
-    const contracted = delinearize(inner, form.inner);
-    return axes.map((axis) => (axis >= 0 ? domain[axis]! : contracted[-1 - axis]!));
-  };
   const parts = {
     form,
     length,
     rowIndex: (i: number, inner: Affine, grouped = false) =>
-      operand(
+      operandIndex(
+        form,
         form.rowOperand.axes,
         domainOf(grouped ? place.rowGroups[Math.floor(i / 4)]! : place.rows[i]!, place.columns[0]!),
         inner,
       ),
     columnIndex: (j: number, inner: Affine) =>
-      operand(form.columnOperand.axes, domainOf(place.rows[0]!, place.columns[j]!), inner),
+      operandIndex(form, form.columnOperand.axes, domainOf(place.rows[0]!, place.columns[j]!), inner),
   };
   return { ...parts, ...chooseWays(k, parts) };
 }

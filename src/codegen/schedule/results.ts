@@ -1,0 +1,53 @@
+/** The end of a contraction: what the unit stores, at every element of a tile whose sums are known. */
+import { type Affine, element } from "../affine.ts";
+import { binary, type Expr, sizeLiteral, u32 } from "../kernel.ts";
+import { type Contraction, domainIndexOf, type Place } from "./segment.ts";
+
+/** Elements of a tile from which their results are written in a loop on software drivers, where a kernel takes long to compile. */
+const loopedResults = 4;
+
+export const run = (count: number): number[] => Array.from({ length: count }, (_unused, i) => i);
+
+/** The stored members at every element of the tile: one text per element, or a loop over them where texts should be short. */
+export function emitResults(k: Contraction, place: Place, names: readonly (readonly (readonly string[])[])[]): void {
+  const { emitter } = k.c;
+  const [rows, columns] = [place.rows.length, place.columns.length];
+  const lanes = k.wide ? 4 : 1;
+  const accumulator = (name: string): Expr => ({ kind: "variable", name, type: "f32", lanes });
+  if (k.c.target.kind !== "cpu" || rows * columns < loopedResults) {
+    for (const i of run(rows)) {
+      for (const j of run(columns)) {
+        const values = names.map((tile) => accumulator(tile[i]![j]!));
+        emitResult(k, place, domainIndexOf(k, place, place.rows[i]!, place.columns[j]!), values);
+      }
+    }
+    return;
+  }
+  const tiles = names.map((tile) => {
+    const name = emitter.fresh("tile");
+    emitter.push({ kind: "array", name, values: tile.flat().map(accumulator) });
+    return name;
+  });
+  // The ends are words: a loop of known length would be unrolled by the driver.
+  const over = (count: number, make: (at: Affine) => void): void =>
+    count === 1 ? make(element("column", 0)) : emitter.loop(u32(0), sizeLiteral(count), u32(1), count, make);
+  over(rows, (i) => {
+    over(columns, (j) => {
+      const row = binary("*", emitter.address(i).expr, u32(columns));
+      const at = columns === 1 ? emitter.address(i).expr : binary("+", row, emitter.address(j).expr);
+      const values = tiles.map((array): Expr => ({ kind: "item", array, index: at, type: "f32", lanes }));
+      emitResult(k, place, domainIndexOf(k, place, place.rowIndex(i), place.columnIndex(j)), values);
+    });
+  });
+}
+
+function emitResult(k: Contraction, place: Place, index: readonly Affine[], values: readonly Expr[]): void {
+  const { emitter, unit } = k.c;
+  k.accumulators.forEach((accumulator, a) => {
+    emitter.preset(accumulator.root, index, emitter.bind({ expr: values[a]!, depth: emitter.depth }));
+  });
+  const { batch, row, column } = place.tile;
+  emitter.padded([batch, row, column], () => {
+    for (const id of unit.stored) emitter.store(id, index, emitter.value(id, index).expr);
+  });
+}
