@@ -103,13 +103,14 @@ function bindRanges(slots: readonly Range[], target: Target): Range[] {
     const whole = own.reduce(join);
     return whole.end - whole.offset <= largest ? [whole] : overlapping(own);
   });
-  const tooLarge = ranges.find((r) => r.end - r.offset > largest);
+  const tooLarge = ranges.find((r) => r.end - r.offset > target.largestBinding);
   if (tooLarge !== undefined) {
     throw new WebpeftError("CODEGEN-BINDING-LIMIT", {
       message: "a kernel would bind more of one buffer than the device allows",
       where: tooLarge.buffer,
-      expected: `at most ${largest} bytes`,
+      expected: `at most ${target.largestBinding} bytes`,
       got: `${tooLarge.end - tooLarge.offset} bytes`,
+      help: "take a device that binds larger buffers, a smaller batch or length, or --device cpu",
     });
   }
   if (ranges.length > most) {

@@ -16,6 +16,7 @@ import { sameShape, sizeOf, type TensorType } from "../ir/types.ts";
 import { accumulatorsOf } from "./accumulators.ts";
 import { contractionForm, sameForm } from "./forms.ts";
 import { isHeavy, keptValues, type Liveness, livenessOf } from "./kept.ts";
+import { type Source, sourcesOf } from "./sources.ts";
 import { UnitGraph } from "./unit-graph.ts";
 
 export type UnitForm = "map" | "rows" | "contraction" | "inverse" | "scatter";
@@ -46,14 +47,6 @@ export interface Draft {
   shape: readonly number[];
   axes: readonly number[];
   members: number[];
-}
-
-/** How a value reads a member: at its own index, at the index of its row (the kept axes in the text), or anyhow. */
-type Mode = "same" | "other" | `row ${string}`;
-
-interface Source {
-  readonly member: number;
-  readonly mode: Mode;
 }
 
 const shapeOf = (graph: Graph, id: number): readonly number[] => (graph.nodes[id]!.type as TensorType).shape;
@@ -104,7 +97,7 @@ class Fuser {
   }
 
   private place(id: number): void {
-    const sources = this.sourcesOf(id);
+    const sources = sourcesOf(this.graph, id, this.kept, this.liveness);
     const from = [...new Set(sources.map((s) => this.unit(s.member)))].sort((a, b) => b - a);
     const fits = from.filter(
       (u) =>
@@ -146,35 +139,6 @@ class Fuser {
       default:
         return { form: "map", shape, axes: [], members: [] };
     }
-  }
-
-  /** Kept values that the value is computed from, with the ways it reads them. */
-  private sourcesOf(id: number): Source[] {
-    const found = new Map<string, Source>();
-    const seen = new Set<string>();
-    const node = this.graph.nodes[id]!;
-    const visit = (input: number, mode: Mode): void => {
-      const key = `${input} ${mode}`;
-      if (seen.has(key)) return;
-      seen.add(key);
-      if (this.kept.has(input)) {
-        found.set(key, { member: input, mode });
-        return;
-      }
-      const at = this.graph.nodes[input]!;
-      for (const next of at.inputs) visit(next, this.modeThrough(input, mode));
-    };
-    const start: Mode = isHeavy(node) && node.op !== "sum" && node.op !== "reduce_max" ? "other" : "same";
-    const own = isHeavy(node) ? start : this.modeThrough(id, "same");
-    for (const input of node.inputs) visit(input, own);
-    return [...found.values()];
-  }
-
-  private modeThrough(id: number, mode: Mode): Mode {
-    const node = this.graph.nodes[id]!;
-    if (this.liveness.pointwise[id]) return mode;
-    if (node.op === "broadcast" && mode === "same") return `row ${(node.attributes.axes as number[]).join()}`;
-    return "other";
   }
 
   /** Whether the value can be computed inside the unit. */

@@ -20,6 +20,11 @@ export interface Target {
   /** `cpu`: a software driver, where barriers and workgroup memory cost more than they save; `gpu`: anything else. */
   readonly kind: "cpu" | "gpu";
   readonly limits: TargetLimits;
+  /**
+   * Bytes that one binding can hold on this very device. Plans keep within `limits`, so that they run anywhere; only a tensor that is
+   * larger than any portable binding (the head of a large vocabulary) makes use of this.
+   */
+  readonly largestBinding: number;
   readonly features: readonly string[];
   /** Invocations of a workgroup where a schedule is free to choose. */
   readonly workgroup: number;
@@ -50,6 +55,7 @@ export const defaultLimits: TargetLimits = {
 export const defaultTarget: Target = {
   kind: "gpu",
   limits: defaultLimits,
+  largestBinding: defaultLimits.maxStorageBufferBindingSize,
   features: [],
   workgroup: 64,
   parallelism: 4096,
@@ -62,6 +68,7 @@ export const defaultTarget: Target = {
 export const cpuTarget: Target = {
   kind: "cpu",
   limits: defaultLimits,
+  largestBinding: defaultLimits.maxStorageBufferBindingSize,
   features: [],
   workgroup: 16,
   parallelism: 64,
@@ -70,7 +77,16 @@ export const cpuTarget: Target = {
   memory: "one",
 };
 
-/** The target of an adapter: a preset by kind. Kernels stay within the default limits, so that plans are portable. */
-export function targetOf(facts: { readonly software: boolean; readonly features?: readonly string[] }): Target {
-  return { ...(facts.software ? cpuTarget : defaultTarget), features: [...(facts.features ?? [])] };
+/** What a preset is chosen by, and what only the device itself can tell. */
+export interface DeviceFacts {
+  readonly software: boolean;
+  readonly features?: readonly string[];
+  readonly limits?: Readonly<Record<string, number>>;
+}
+
+/** The target of an adapter: a preset by kind, with what the device can bind. */
+export function targetOf({ software, features = [], limits = {} }: DeviceFacts): Target {
+  const preset = software ? cpuTarget : defaultTarget;
+  const { maxStorageBufferBindingSize: own = 0, maxBufferSize: buffer = own } = limits;
+  return { ...preset, largestBinding: Math.max(preset.largestBinding, Math.min(own, buffer)), features: [...features] };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { cpuTarget, defaultLimits, defaultTarget, generate } from "../../src/codegen/index.ts";
+import { cpuTarget, defaultLimits, defaultTarget, generate, targetOf } from "../../src/codegen/index.ts";
 import { Builder } from "../../src/ir/builder.ts";
 import { evaluate } from "../../src/ir/evaluate.ts";
 import type { Graph } from "../../src/ir/graph.ts";
@@ -132,13 +132,19 @@ describe("limits", () => {
     dispatches(graph);
   });
 
-  it("a tensor beyond the binding limit is a coded error", () => {
+  it("a tensor beyond the binding limit is a coded error, unless the device can bind it", () => {
     const k = new Builder("large");
     const w = k.port("W", "weight", "f32", [40000, 1024]);
     const graph = k.finish([{ name: "y", node: k.sum(w, [1]) }]);
     expect(() => generate([{ name: "forward", graph }], noStorage, cpuTarget)).toThrow(
       expect.objectContaining({ code: "CODEGEN-BINDING-LIMIT" }),
     );
+    const larger = targetOf({
+      software: true,
+      limits: { maxStorageBufferBindingSize: 2 ** 28, maxBufferSize: 2 ** 30 },
+    });
+    const { plan } = generate([{ name: "forward", graph }], noStorage, larger);
+    expect(plan.stages[0]!.dispatches[0]!.bindings[0]!.size).toBe(40000 * 1024 * 4);
   });
 
   it("a matrix too large to invert is a coded error", () => {
