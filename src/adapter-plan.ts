@@ -33,6 +33,8 @@ export interface AdapterRequest {
 export interface ElaborationMode {
   readonly train: boolean;
   readonly sampling: boolean;
+  /** Least extent of padded fields in the program's ports. */
+  readonly padding?: number | undefined;
 }
 
 function methodOf(request: AdapterRequest): Method {
@@ -109,8 +111,11 @@ export class PlannedAdapter {
     return { sites, trained: new Map(trained), follows };
   }
 
-  /** The plan; `elaboration` must have built all its sites, so that its tables are complete. */
-  plan(elaboration: Elaboration, projects: boolean): AdapterPlan {
+  /**
+   * The plan. `elaboration` has the sizes of the file, `running` those of the program. They must have built all their sites, so that their
+   * tables are complete.
+   */
+  plan(elaboration: Elaboration, running: readonly Elaboration[], projects: boolean): AdapterPlan {
     const { resolved, method } = this;
     const own = elaboration.tensors.map(({ project: _project, storedAsBase, site, ...tensor }): AdapterTensor => {
       const module = storedAsBase ? this.sites.find(({ index }) => index === site)!.module : undefined;
@@ -135,7 +140,9 @@ export class PlannedAdapter {
       floatFields: resolved.floatFields,
       fields: resolved.fields,
       tensors: [...own, ...copies],
-      data: elaboration.data,
+      data: new Map([elaboration, ...running].flatMap(({ data }) => [...data])),
+      settings: new Map(running.flatMap(({ settings }) => [...settings])),
+      padded: new Map(running.flatMap(({ paddedShapes }) => [...paddedShapes])),
       frozen: resolved.frozenBase,
       sites: this.sites.map(({ module }) => module.path),
       projects,
@@ -174,6 +181,8 @@ export function fullPlan(
     fields: {},
     tensors,
     data: new Map(),
+    settings: new Map(),
+    padded: new Map(),
     frozen: [],
     sites: [],
     projects: false,

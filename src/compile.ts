@@ -47,6 +47,11 @@ export interface CompileOptions {
   readonly fold?: boolean;
   /** Stops compiling between two stages. */
   readonly signal?: AbortSignal;
+  /**
+   * Adapters of smaller ranks share the program of this one: tensors are padded with zeros, and scales are inputs. For methods whose fragment
+   * marks a field as `padded` (LoRA's r); a larger rank has a program of its own.
+   */
+  readonly maximumRank?: number;
   /** Train every tensor of the base model; the config must be null. */
   readonly full?: boolean;
 }
@@ -77,6 +82,7 @@ class Compilation {
     this.sink = new DiagnosticSink(options.strict ?? false);
     this.batch = positive("batch", options.batch ?? 8);
     this.length = positive("length", options.length ?? 128);
+    if (options.maximumRank !== undefined) positive("maximumRank", options.maximumRank);
     this.manager = new PassManager({
       verify: (graph, pass) => verify(graph, operatorPasses.has(pass) ? "operator" : "tensor"),
       now: () => performance.now(),
@@ -115,25 +121,26 @@ class Compilation {
 
   private adapted(planned: PlannedAdapter): Promise<Program> {
     const evaluation = planned.elaborate({ train: false, sampling: false });
-    const forward = planned.attachment(evaluation);
+    const padding = this.options.maximumRank;
+    const running = padding === undefined ? evaluation : planned.elaborate({ train: false, sampling: false, padding });
     const training =
-      this.mode === "train" ? planned.elaborate({ train: true, sampling: this.options.sampling ?? true }) : undefined;
+      this.mode === "train"
+        ? planned.elaborate({ train: true, sampling: this.options.sampling ?? true, padding })
+        : undefined;
     const projection = training?.projectionGraph();
     const init = this.initial(planned, evaluation.initialGraph.bind(evaluation));
-    const merge = once(() => this.lowerMerge(forward));
+    const merge = once(() => this.lowerMerge(planned.attachment(evaluation)));
     // Tables are complete once the sites are built; without a forward stage the merge stage is what builds them.
     if (this.mode === "merge") merge();
     return this.program({
       ...(training === undefined ? {} : { micro: planned.attachment(training) }),
-      forward,
+      forward: planned.attachment(running),
       projection,
       init,
       merge,
       // read last: an elaboration's tables are complete once its sites are built
-      planOf: () => {
-        const plan = planned.plan(evaluation, projection !== undefined);
-        return training === undefined ? plan : { ...plan, data: new Map([...plan.data, ...training.data]) };
-      },
+      planOf: () =>
+        planned.plan(evaluation, training === undefined ? [running] : [running, training], projection !== undefined),
     });
   }
 
@@ -227,7 +234,7 @@ class Compilation {
   ): ProgramStorage {
     const params = (adapter?.tensors ?? []).filter((tensor) => tensor.role === "param");
     return layoutStorage(
-      params.map(({ key, shape }) => ({ key, size: sizeOf(shape) })),
+      params.map(({ key, shape }) => ({ key, size: sizeOf(adapter?.padded.get(key) ?? shape) })),
       derived.map(({ name, shape }) => ({ key: name, size: sizeOf(shape) })),
       { train, accumulate: this.options.accumulate ?? false },
     );

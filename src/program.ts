@@ -94,6 +94,9 @@ export interface AdapterPlan {
   readonly frozen: readonly { readonly key: string; readonly weight: string }[];
   /** Data of buffers that are made on the host (regenerated projections, index tables), by port name. */
   readonly data: ReadonlyMap<string, Float32Array | Int32Array>;
+  /** Numbers of this adapter that are inputs of the program, by port name, and shapes of tensors that it holds padded with zeros. */
+  readonly settings: ReadonlyMap<string, number>;
+  readonly padded: ReadonlyMap<string, readonly number[]>;
   /** Paths of the adapted modules. */
   readonly sites: readonly string[];
   /** Whether a parameter is projected at the start of every step. */

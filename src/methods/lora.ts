@@ -4,7 +4,7 @@ import { lazyMethod } from "./dsl/method.ts";
 export const lora = lazyMethod(
   "lora",
   `method lora {
-  config r: int = 8 (above: 0, pattern: rank_pattern) "rank of the update",
+  config r: int = 8 (above: 0, pattern: rank_pattern, padded: true) "rank of the update",
          lora_alpha: float = 8 (pattern: alpha_pattern) "scale of the update, divided by r",
          lora_dropout: float = 0 (minimum: 0, maximum: 1) "dropout on the input of the update",
          use_rslora: bool = false "divide lora_alpha by sqrt(r)",
@@ -32,7 +32,7 @@ export const lora = lazyMethod(
   }
   on linear, embedding {
     param magnitude[out] = rownorm(V) at "lora_magnitude_vector" when use_dora;
-    let s = lora_alpha / (use_rslora ? sqrt(r) : r), V = W0 + s * B @ A;
+    let s = per_adapter(lora_alpha / (use_rslora ? sqrt(r) : r)), V = W0 + s * B @ A;
     W' = use_dora ? W + (diag(magnitude / stop_gradient(rownorm(V))) @ V - W0) @ drop : W + s * B @ A @ drop;
   }
   on embedding, linear from trainable_token_indices tied {

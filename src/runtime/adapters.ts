@@ -1,6 +1,7 @@
 /**
  * The adapters of a session, by name. Adapters whose programs are equal share one instance: switching writes the parameters and moments of
  * one over those of the other, which are kept on the host. An adapter of another kind or size has an instance of its own.
+ * Ranks up to the program's `maximumRank` are one size.
  */
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { hashGraph } from "../ir/hash.ts";
@@ -9,6 +10,7 @@ import type { Instance } from "./executor.ts";
 import type { AdapterFiles } from "./files/adapter.ts";
 import type { FolderSource } from "./files/folder.ts";
 import type { AdapterValues } from "./initial.ts";
+import { toProgram } from "./padding.ts";
 
 /** A program with the values of one adapter, or of none. */
 export interface LoadedProgram {
@@ -39,8 +41,8 @@ const ownBuffers = ["params", "moment1", "moment2"];
 
 export class SessionAdapters {
   private readonly entries = new Map<string | null, AdapterEntry>();
-  /** The adapter that each instance holds. */
-  private readonly holders = new Map<Instance, AdapterEntry>();
+  /** The adapter that each instance holds; undefined when that one was deleted. */
+  private readonly holders = new Map<Instance, AdapterEntry | undefined>();
   private settled: AdapterEntry;
   private switching: Promise<AdapterEntry>;
   /** Settles when all work that was begun is over. */
@@ -85,12 +87,74 @@ export class SessionAdapters {
    * `SESSION-ADAPTER-UNKNOWN` when no adapter has the name.
    */
   use(name: string | null): Promise<void> {
-    const known = this.entries.get(name);
-    if (known === undefined && name !== null) throw unknown(name, [...this.entries.keys()]);
+    this.requireKnown(name);
+    return this.change(async () => this.bring(await this.entry(name)));
+  }
+
+  /**
+   * Forgets an adapter; its instance is freed when no other adapter uses it. When it was in use, the first of the names that are left (in
+   * sorted order) is used, as PEFT does, and the base model when none is. Throws `SESSION-ADAPTER-UNKNOWN`.
+   */
+  delete(name: string): Promise<void> {
+    this.requireKnown(name);
+    const entry = this.entries.get(name)!;
+    this.entries.delete(name);
+    const [next = null] = this.names().sort();
+    return this.change(async (active) => {
+      try {
+        if (active === entry) await this.bring(await this.entry(next));
+      } catch (error) {
+        this.entries.set(name, entry);
+        throw error;
+      }
+      this.forget(entry);
+      return this.settled;
+    });
+  }
+
+  /** Work with each of some adapters, which no other call can come between; afterwards the one that was in use is again. */
+  visit<T>(names: readonly (string | null)[], work: (entry: AdapterEntry) => Promise<T>): Promise<T[]> {
+    for (const name of names) this.requireKnown(name);
+    const results: T[] = [];
+    return this.change(async (active) => {
+      try {
+        for (const name of names) results.push(await work(await this.bring(await this.entry(name))));
+      } finally {
+        await this.bring(active);
+      }
+      return active;
+    }).then(() => results);
+  }
+
+  /** Names of the adapters. */
+  names(): string[] {
+    return [...this.entries.keys()].filter((name) => name !== null);
+  }
+
+  private requireKnown(name: string | null): void {
+    if (name !== null && !this.entries.has(name)) throw unknown(name, this.names());
+  }
+
+  /** Changes which adapter is in use, behind all work that was begun; calls made later wait. A change that fails leaves the one before. */
+  private change(make: (active: AdapterEntry) => Promise<AdapterEntry>): Promise<void> {
     const before = this.switching;
-    const after = Promise.all([before, this.working]).then(async () => this.bring(known ?? (await this.base())));
+    const after = Promise.all([before, this.working]).then(([active]) => make(active));
     this.switching = after.catch(() => before);
     return after.then(() => undefined);
+  }
+
+  private entry(name: string | null): Promise<AdapterEntry> | AdapterEntry {
+    if (name === null) return this.base();
+    this.requireKnown(name);
+    return this.entries.get(name)!;
+  }
+
+  private forget(entry: AdapterEntry): void {
+    const { instance } = entry;
+    if (this.holders.get(instance) === entry) this.holders.set(instance, undefined);
+    if ([...this.entries.values()].some((other) => other.instance === instance)) return;
+    this.holders.delete(instance);
+    instance.dispose();
   }
 
   private async base(): Promise<AdapterEntry> {
@@ -101,7 +165,7 @@ export class SessionAdapters {
 
   private async enter(loaded: LoadedProgram): Promise<AdapterEntry> {
     const twin = [...this.entries.values()].find((entry) => interchangeable(entry, loaded));
-    if (twin !== undefined) return { ...loaded, program: twin.program, instance: twin.instance, step: 0 };
+    if (twin !== undefined) return { ...loaded, instance: twin.instance, step: 0 };
     const entry = { ...loaded, instance: await this.loader.instantiate(loaded), step: 0 };
     this.holders.set(entry.instance, entry);
     return entry;
@@ -109,13 +173,14 @@ export class SessionAdapters {
 
   private async bring(entry: AdapterEntry): Promise<AdapterEntry> {
     const { instance, program, values } = entry;
-    const holder = this.holders.get(instance)!;
+    const holder = this.holders.get(instance);
     if (holder !== entry) {
       const buffers = program.storage.buffers.filter(({ name }) => ownBuffers.includes(name));
-      const read = buffers.map(async ({ name }) => [name, await instance.read(name)] as const);
-      holder.kept = new Map(await Promise.all(read));
+      const read = async () => Promise.all(buffers.map(async ({ name }) => [name, await instance.read(name)] as const));
+      if (holder !== undefined) holder.kept = new Map(await read());
       for (const { name, size } of buffers) instance.write(name, entry.kept?.get(name) ?? new Float32Array(size));
-      if (entry.kept === undefined) for (const [key, data] of values.params) instance.write(key, data);
+      if (entry.kept === undefined)
+        for (const [key, data] of values.params) instance.write(key, toProgram(program.adapter, key, data));
       this.holders.set(instance, entry);
     }
     this.settled = entry;
@@ -127,8 +192,7 @@ export class SessionAdapters {
   }
 }
 
-function unknown(name: string, names: readonly (string | null)[]): WebpeftError {
-  const known = names.filter((one) => one !== null);
+function unknown(name: string, known: readonly string[]): WebpeftError {
   return new WebpeftError("SESSION-ADAPTER-UNKNOWN", {
     message: "the session has no adapter of that name",
     where: name,

@@ -5,11 +5,11 @@
 import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { countLabels } from "../models/head.ts";
 import { statusFields } from "../passes/optimizer.ts";
-import type { AdapterTensor, CompiledProgram, StageName } from "../program.ts";
-import type { AdapterEntry, SessionAdapters } from "./adapters.ts";
+import type { CompiledProgram, StageName } from "../program.ts";
+import type { AdapterEntry } from "./adapters.ts";
 import { batchInputs, type SessionBatch } from "./batch.ts";
 import type { BatchStream } from "./data/dataset.ts";
-import type { Executor, RunInputs } from "./executor.ts";
+import type { RunInputs } from "./executor.ts";
 import { type AdapterContent, type AdapterFiles, encodeAdapter, saveAdapter } from "./files/adapter.ts";
 import type { FolderSource } from "./files/folder.ts";
 import type { Model } from "./files/model.ts";
@@ -17,55 +17,32 @@ import type { OutputOptions } from "./files/output.ts";
 import { savedTensors } from "./initial.ts";
 import { mergedModel } from "./merge.ts";
 import { firstNonFinite } from "./non-finite.ts";
+import { fromProgram } from "./padding.ts";
+import { parametersOf, trainedTensors } from "./parameters.ts";
+import { mixedForward } from "./rows.ts";
+import type {
+  ForwardOptions,
+  ForwardResult,
+  OptimizerState,
+  SessionParts,
+  SessionTrainOptions,
+  StepOptions,
+  StepResult,
+} from "./session-types.ts";
 import { hasStage, runStep } from "./step.ts";
 import type { HostTensor } from "./tensor.ts";
 import { requireAllLogits } from "./top-k.ts";
-import { type TrainEvent, type TrainOptions, train } from "./training/loop.ts";
-import type { ScheduleName } from "./training/schedule.ts";
+import { type TrainEvent, train } from "./training/loop.ts";
 
 export type { SessionBatch } from "./batch.ts";
-
-export interface StepOptions {
-  readonly lr?: number;
-  readonly weightDecay?: number;
-  /** Gradients are scaled down to this global norm; 0 switches clipping off. */
-  readonly maxNorm?: number;
-}
-
-export interface StepResult {
-  readonly step: number;
-  readonly loss: number;
-  /** Global norm of the gradient before clipping. */
-  readonly gradNorm: number;
-  /** Labels that counted. */
-  readonly labels: number;
-}
-
-export interface OptimizerState {
-  readonly step: number;
-  readonly params: Float32Array;
-  readonly moment1: Float32Array;
-  readonly moment2: Float32Array;
-}
-
-export interface SessionParts {
-  readonly adapters: SessionAdapters;
-  readonly model: Model;
-  readonly executor: Executor;
-  /** Runs the merge stage; may be another executor than the one that trains. */
-  readonly mergeExecutor: () => Promise<Executor>;
-  readonly seed: number;
-  /** Frees the device, when the session owns it. */
-  readonly release: () => void;
-}
-
-export interface SessionTrainOptions extends Omit<TrainOptions, "schedule"> {
-  readonly steps: number;
-  /** Peak learning rate; 1e-3 unless given. */
-  readonly lr?: number;
-  readonly schedule?: ScheduleName;
-  readonly warmup?: number;
-}
+export type {
+  ForwardOptions,
+  ForwardResult,
+  OptimizerState,
+  SessionTrainOptions,
+  StepOptions,
+  StepResult,
+} from "./session-types.ts";
 
 export class Session {
   private disposed = false;
@@ -88,6 +65,16 @@ export class Session {
    */
   use(name: string | null): Promise<void> {
     return this.parts.adapters.use(name);
+  }
+
+  /** Forgets an adapter; one in use makes room for the next. Throws `SESSION-ADAPTER-UNKNOWN`. */
+  delete(name: string): Promise<void> {
+    return this.parts.adapters.delete(name);
+  }
+
+  /** Names of the session's adapters. */
+  get adapterNames(): readonly string[] {
+    return this.parts.adapters.names();
   }
 
   get executorName(): string {
@@ -136,10 +123,12 @@ export class Session {
   }
 
   /** `lossShare`: the part of what sites add to the loss that falls to this micro-batch. */
-  private scalars(step: number, sampleOffset: number, labelScale: number, lossShare = 1): RunInputs {
+  private scalars(entry: AdapterEntry, sampleOffset: number, labelScale: number, lossShare = 1): RunInputs {
+    const settings = [...(entry.program.adapter?.settings ?? [])].map(([name, value]) => [name, [value]]);
     return {
+      ...(Object.fromEntries(settings) as RunInputs),
       seed: [this.parts.seed >>> 0],
-      step: [step],
+      step: [entry.step],
       sample_offset: [sampleOffset],
       label_scale: [labelScale],
       loss_share: [lossShare],
@@ -159,7 +148,7 @@ export class Session {
       const counted = this.requireLabels(batches);
       const runs = batches.map((b, i) => ({
         ...batchInputs(program, b),
-        ...this.scalars(step, i * program.batch, 1 / counted, this.counted(b) / counted),
+        ...this.scalars(entry, i * program.batch, 1 / counted, this.counted(b) / counted),
       }));
       const status = await runStep(entry, runs, options);
       if (status[statusFields.finite] !== 1)
@@ -179,16 +168,24 @@ export class Session {
     return train(this, data, { ...others, schedule: { name: schedule, lr, warmup, steps } });
   }
 
-  /** Logits (see `ModelHead` for their shape) in evaluation mode, and the mean loss when there are labels. */
-  forward(batch: SessionBatch): Promise<{ logits: Float32Array; loss?: number }> {
-    return this.parts.adapters.run(async (entry) => {
+  /**
+   * Logits (see `ModelHead` for their shape) in evaluation mode, and the mean loss when there are labels. With `adapters` every row has an
+   * adapter of its own, by name, or null for the base model; rows of one adapter run together. Throws `SESSION-ADAPTER-UNKNOWN`.
+   */
+  forward(batch: SessionBatch, { adapters }: ForwardOptions = {}): Promise<ForwardResult> {
+    const run = this.forwardOf(this.counted(batch));
+    if (adapters === undefined) return this.parts.adapters.run((entry) => run(entry, batch));
+    return mixedForward(this.parts.adapters, batch, adapters, run);
+  }
+
+  private forwardOf(counted: number): (entry: AdapterEntry, batch: SessionBatch) => Promise<ForwardResult> {
+    return async (entry, batch) => {
       this.requireStage(entry, "forward", "run forward");
-      const counted = this.counted(batch);
-      const scalars = this.scalars(entry.step, 0, counted === 0 ? 0 : 1 / counted);
+      const scalars = this.scalars(entry, 0, counted === 0 ? 0 : 1 / counted);
       const inputs = { ...batchInputs(entry.program, batch), ...scalars };
       const results = await entry.instance.run(["forward"], inputs, ["logits", "loss"]);
       return counted === 0 ? { logits: results.logits! } : { logits: results.logits!, loss: results.loss![0]! };
-    });
+    };
   }
 
   /** Gradients of the mean loss by checkpoint key; parameters are left as they are. */
@@ -197,7 +194,7 @@ export class Session {
       const { program, instance } = entry;
       this.requireStage(entry, "micro", "compute gradients");
       const counted = this.requireLabels([batch]);
-      const inputs = { ...batchInputs(program, batch), ...this.scalars(entry.step, 0, 1 / counted) };
+      const inputs = { ...batchInputs(program, batch), ...this.scalars(entry, 0, 1 / counted) };
       const keys = trainedTensors(program).map((tensor) => tensor.key);
       const projects = hasStage(program, "project");
       const before = projects ? await instance.read("params") : undefined;
@@ -206,7 +203,9 @@ export class Session {
       if (before !== undefined) instance.write("params", before);
       return {
         loss: results.loss![0]!,
-        gradients: Object.fromEntries(keys.map((key) => [key, results[`grad.${key}`]!])),
+        gradients: Object.fromEntries(
+          keys.map((key) => [key, fromProgram(program.adapter, key, results[`grad.${key}`]!)]),
+        ),
       };
     });
   }
@@ -274,13 +273,4 @@ export class Session {
     this.parts.adapters.dispose();
     this.parts.release();
   }
-}
-
-const trainedTensors = ({ adapter }: CompiledProgram): readonly AdapterTensor[] =>
-  (adapter?.tensors ?? []).filter((tensor) => tensor.role === "param");
-
-async function parametersOf({ program, instance }: AdapterEntry): Promise<Map<string, Float32Array>> {
-  const params = new Map<string, Float32Array>();
-  for (const { key } of trainedTensors(program)) params.set(key, await instance.read(key));
-  return params;
 }

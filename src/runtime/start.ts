@@ -9,6 +9,7 @@ import { type AdapterFiles, readAdapter } from "./files/adapter.ts";
 import type { FolderSource } from "./files/folder.ts";
 import type { Model } from "./files/model.ts";
 import { type AdapterValues, freshValues, loadedValues } from "./initial.ts";
+import { toProgram } from "./padding.ts";
 import { referenceExecutor } from "./reference.ts";
 import { Session } from "./session.ts";
 import { checkFinite } from "./tensor.ts";
@@ -68,7 +69,8 @@ async function values(program: CompiledProgram, model: Model, options: StartOpti
 
 /** The data behind the ports of a program: the adapter's values, and the model's weights when their turn comes. */
 function portData({ program, values: { buffers, params } }: LoadedProgram, model: Model): Map<string, PortSource> {
-  const data = new Map<string, PortSource>([...buffers, ...params]);
+  const data = new Map<string, PortSource>(buffers);
+  for (const [key, values] of params) data.set(key, toProgram(program.adapter, key, values));
   for (const stage of program.stages) {
     for (const { name, node } of ports(stage.graph)) {
       if (portRole(node) !== "weight") continue;

@@ -193,6 +193,13 @@ function contextOf(scope: Scope, builtin: Builtin, call: CallExpression): CallCo
       const port = scope.model.table(name, data, shape);
       return scope.builderOrFail(call.at).port(port, "buffer", data instanceof Int32Array ? "i32" : "f32", shape);
     },
+    setting: (value) => {
+      const { padding, setting } = scope.model;
+      if (padding === undefined) return undefined;
+      const port = `${scope.siteKey("setting")}.${call.ordinal}`;
+      setting?.(port, value);
+      return scope.builderOrFail(call.at).port(port, "input", "f32", []);
+    },
     fail: (message, expected, got) => argumentError(scope, builtin, call.at, message, expected, got),
   };
 }

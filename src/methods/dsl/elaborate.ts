@@ -12,6 +12,7 @@ import type { MethodAst, SiteBlock, TensorItem } from "./ast.ts";
 import { checkConstraints } from "./constraints.ts";
 import { constant, evaluate, shapeOf } from "./evaluate.ts";
 import { type BaseOf, initialGraph, projectionGraph } from "./host-graphs.ts";
+import { paddedScope, paddedShapes } from "./padding.ts";
 import { type BuildScope, type MethodSite, type ModelScope, Scope, siteKey, siteNames } from "./scope.ts";
 import {
   arrayOf,
@@ -43,6 +44,8 @@ export interface ElaborationInput {
   readonly loaded?: boolean;
   /** The base weights are bfloat16: regenerated projections are rounded as PEFT's are. */
   readonly bfloat16?: boolean;
+  /** See `ModelScope.padding`. */
+  readonly padding?: number | undefined;
 }
 
 /** Operands at a site, in the builder that the site's nodes go to. */
@@ -74,6 +77,8 @@ export interface ElaboratedTensor extends AdapterTensor {
 
 export class Elaboration {
   readonly tensors: readonly ElaboratedTensor[];
+  /** Numbers of this adapter that are inputs of a padded program, by port name. Known once the sites have been built. */
+  readonly settings = new Map<string, number>();
   private readonly tables = new HostTables();
   private readonly model: ModelScope;
   private readonly bySite: ReadonlyMap<number, MethodSite>;
@@ -90,6 +95,7 @@ export class Elaboration {
       sampling: sampling ?? input.train,
       loaded: loaded ?? false,
       bfloat16: bfloat16 ?? false,
+      setting: (port, value) => this.settings.set(port, value),
       table: (name, data, shape) => this.tables.intern(name, data, shape),
     };
     this.bySite = new Map(input.sites.map((site) => [site.index, site]));
@@ -194,7 +200,12 @@ export class Elaboration {
     const key = item.role === "shared" ? item.key! : siteKey(scope.siteOrFail(), item.key!);
     const within = item.role === "shared" ? new Scope(scope.model, undefined, undefined) : scope;
     const trains = item.role === "param" || item.trained === true;
-    return builder.port(key, trains ? "param" : "buffer", "f32", shapeOf(within, item));
+    return builder.port(key, trains ? "param" : "buffer", "f32", shapeOf(paddedScope(within), item));
+  }
+
+  /** Shapes in the program of the tensors that it holds larger than the file does, by key. */
+  get paddedShapes(): ReadonlyMap<string, readonly number[]> {
+    return new Map(this.model.sites.flatMap((site) => paddedShapes(this.scope(site))));
   }
 
   private siteOf(index: number): MethodSite {

@@ -18,9 +18,9 @@ export const fieldTypes: readonly FieldType[] = [
 
 /**
  * Options of a field: `seed` is the default in a config that PEFT did not write, `above` an exclusive minimum, `pattern` the field that
- * overrides this one per module.
+ * overrides this one per module, `padded` says that tensors may be larger in a program than the field says, filled with zeros.
  */
-export const fieldOptions = ["seed", "minimum", "above", "maximum", "one_of", "pattern"];
+export const fieldOptions = ["seed", "minimum", "above", "maximum", "one_of", "pattern", "padded"];
 
 export const fieldItems = (method: MethodAst): FieldItem[] => method.items.filter((item) => item.kind === "field");
 
@@ -78,6 +78,11 @@ export function patternFields(method: MethodAst): ReadonlyMap<string, string> {
     if (pattern?.kind === "name") found.set(item.name, pattern.name);
   }
   return found;
+}
+
+/** Fields that a program may round up, because zeros behind the tensors' numbers change nothing (LoRA's r). */
+export function paddedFields(method: MethodAst): readonly string[] {
+  return fieldItems(method).flatMap(({ name, options }) => (options.some((o) => o.name === "padded") ? [name] : []));
 }
 
 /**

@@ -41,6 +41,13 @@ export interface ModelScope {
   /** The adapter's tensors come from a file. */
   readonly loaded: boolean;
   readonly bfloat16: boolean;
+  /**
+   * Extents that padded fields have at least in the program's ports; undefined when the program is made for the sizes of one adapter.
+   * Numbers that `per_adapter` marks are then inputs.
+   */
+  readonly padding?: number | undefined;
+  /** Notes a number that is an input of the program, by the name of its port. */
+  readonly setting?: (port: string, value: number) => void;
   /** Name of the port of a host table; equal tables share one. */
   readonly table: (name: string, data: Int32Array | Float32Array, shape: readonly number[]) => string;
 }

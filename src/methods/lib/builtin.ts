@@ -53,6 +53,8 @@ export interface CallContext {
   readonly bfloat16: boolean;
   /** Registers a host table and answers with the node of its port. */
   readonly table: (name: string, data: Int32Array | Float32Array, shape: readonly number[]) => number;
+  /** The node of a number that is an input of a padded program; undefined in other programs, where the number is known. */
+  readonly setting: (value: number) => number | undefined;
   /** An error at the place of the call. */
   readonly fail: (message: string, expected?: string, got?: string) => Error;
 }

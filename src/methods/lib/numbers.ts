@@ -1,5 +1,5 @@
 /** Builtins on known numbers. */
-import { known } from "../dsl/value.ts";
+import { known, tensorValue } from "../dsl/value.ts";
 import type { Builtin } from "./builtin.ts";
 
 const ofOne = (name: string, doc: string, f: (x: number) => number): Builtin => ({
@@ -53,6 +53,15 @@ function versionBefore(a: string, b: string): boolean {
 }
 
 export const numberBuiltins: readonly Builtin[] = [
+  {
+    name: "per_adapter",
+    parameters: [{ name: "x", kind: "number" }],
+    doc: "The number itself; in a program that adapters of several sizes share an input, so that it may differ between them.",
+    call: (context, args) => {
+      const input = context.setting(args.number("x"));
+      return input === undefined ? known(args.number("x")) : tensorValue(input);
+    },
+  },
   ofOne("sqrt", "Square root.", Math.sqrt),
   ofOne("log2", "Logarithm to base 2.", Math.log2),
   ofOne("floor", "The largest whole number not above x.", Math.floor),
