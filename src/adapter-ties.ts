@@ -73,9 +73,9 @@ function checkEnsured(sites: readonly TiedSite[], saved: readonly string[], modu
 /** The adapter of an embedding as the layer that shares its table sees it. */
 export const transposed =
   (adapter: SiteAdapter): SiteAdapter =>
-  (builder, { weight, base, bias, scalars }) => {
+  (builder, { weight, base, bias, ...rest }) => {
     const turned = (id: number): number => builder.add("op.transpose", [id]);
-    const result = adapter(builder, { weight: turned(weight), base: turned(base), scalars });
+    const result = adapter(builder, { ...rest, weight: turned(weight), base: turned(base) });
     return { weight: turned(result.weight), ...(bias === undefined ? {} : { bias }) };
   };
 

@@ -205,7 +205,11 @@ class Compilation {
       batch: this.batch,
       length: this.length,
       mask: ports(this.built.graph, "input").some(({ name }) => name === "attention_mask"),
-      model: { modules: this.built.modules, inputs: this.built.inputs, defaults: this.built.defaults },
+      model: {
+        modules: this.built.modules,
+        inputs: [...this.built.inputs, ...(adapter?.inputs ?? [])],
+        defaults: this.built.defaults,
+      },
       modelConfig: this.source.config,
       ...(adapter === undefined ? {} : { adapter }),
       ...(parts.init === undefined ? {} : { init: parts.init }),

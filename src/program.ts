@@ -14,7 +14,7 @@
 import type { Diagnostic } from "./ir/diagnostics.ts";
 import type { Graph } from "./ir/graph.ts";
 import type { DType } from "./ir/types.ts";
-import type { ModelDescription } from "./models/model.ts";
+import type { ModelDescription, ModelInput } from "./models/model.ts";
 
 export type StageName = "prepare" | "project" | "forward" | "micro" | "accumulate" | "update" | "merge";
 
@@ -79,6 +79,12 @@ export interface AdapterTensor {
   readonly copyOf?: string;
 }
 
+/** What an adapter reads of every sample of a batch. */
+export interface AdapterInput extends ModelInput {
+  /** Name of the option, and of the buffer, that gives the one number for all samples that merging wants. */
+  readonly option: string;
+}
+
 /** Everything about the adapter of a program that is not in its graphs. */
 export interface AdapterPlan {
   readonly peftType: string;
@@ -90,6 +96,7 @@ export interface AdapterPlan {
   readonly floatFields: ReadonlySet<string>;
   readonly fields: Readonly<Record<string, unknown>>;
   readonly tensors: readonly AdapterTensor[];
+  readonly inputs: readonly AdapterInput[];
   /** Tensors of the base that the adapter's file holds unchanged: key in that file, and in the base's. */
   readonly frozen: readonly { readonly key: string; readonly weight: string }[];
   /** Data of buffers that are made on the host (regenerated projections, index tables), by port name. */

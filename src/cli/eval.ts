@@ -5,6 +5,7 @@ import { logitShape } from "../models/head.ts";
 import { type ReadyBatch, readBatch } from "../runtime/data/dataset.ts";
 import { writeFileAtomically } from "../runtime/files/output.ts";
 import { encodeSafetensors } from "../runtime/files/safetensors.ts";
+import { optionsOf } from "../runtime/merge.ts";
 import type { Session } from "../runtime/session.ts";
 import { type HostTensor, hostTensor } from "../runtime/tensor.ts";
 import { compileSources, readSources, type SourceOptions, startProgram } from "./common.ts";
@@ -41,7 +42,7 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   });
   let session = await startProgram(program, sources, options);
   try {
-    if (options.merged && sources.adapter !== undefined) session = await mergedSession(session, options, shape);
+    if (options.merged && sources.adapter !== undefined) session = await mergedSession(session, batch, options, shape);
     const tensors = await results(session, batch, options.grad ?? false);
     await writeFileAtomically(options.out, encodeSafetensors(tensors, {}));
     const loss = tensors.has("loss") ? new Float32Array(tensors.get("loss")!.bytes.slice().buffer)[0] : undefined;
@@ -58,10 +59,11 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
 
 async function mergedSession(
   session: Session,
+  batch: ReadyBatch,
   options: EvalOptions,
   shape: { batch: number; length: number; mask: boolean },
 ): Promise<Session> {
-  const model = await session.merge();
+  const model = await session.merge(undefined, optionsOf(session.program, batch));
   const plain = await compile(model, null, { ...shape, mode: "infer", strict: options.strict ?? false });
   const merged = await plain.start({ device: options.device });
   session.dispose();

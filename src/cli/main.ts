@@ -94,6 +94,7 @@ function build(): Command {
     .requiredOption(...model)
     .requiredOption("--adapter <folder>", "a trained adapter")
     .requiredOption("--out <folder>", "where the model goes")
+    .option("--task <n>", "the task whose mixture is merged, of adapters that route by tasks", whole)
     .option("--method <file>", "a method of your own, as text")
     .option("--overwrite", "write into a folder that is not empty");
   add("convert", "writes an adapter as LoRA of a rank", () => import("./convert.ts"))

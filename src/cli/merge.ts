@@ -8,6 +8,7 @@ import type { SessionBatch } from "../runtime/batch.ts";
 import { loadModel, type Model } from "../runtime/files/model.ts";
 import { prepareOutput } from "../runtime/files/output.ts";
 import { saveModel } from "../runtime/files/save-model.ts";
+import type { FixedInputs } from "../runtime/merge.ts";
 import type { DeviceName } from "../runtime/start.ts";
 import { compileSources, defaultLength, readSources, type SourceOptions, startProgram } from "./common.ts";
 import { emit, say, warn } from "./output.ts";
@@ -15,6 +16,7 @@ import { emit, say, warn } from "./output.ts";
 interface MergeOptions extends SourceOptions {
   readonly out: string;
   readonly overwrite?: boolean;
+  readonly task?: number;
 }
 
 /** A fixed batch of one row. */
@@ -25,6 +27,10 @@ export function fixedBatch({ length, model }: Program): SessionBatch {
     );
   return Object.fromEntries(model.inputs.map((input) => [input.name, numbers(input)]));
 }
+
+/** What an adapter reads of the one sample, as it is merged. */
+const fixedInputs = ({ adapter }: Program, fixed: FixedInputs): SessionBatch =>
+  Object.fromEntries((adapter?.inputs ?? []).map(({ name, option }) => [name, [fixed[option]!]]));
 
 export interface LogitGap {
   /** The largest difference of any logit, and the largest logit. */
@@ -57,9 +63,10 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   // Nothing folded: a folded program does what merging does, and would agree with it whatever both compute.
   const program = await compileSources(sources, options, { mode: "infer", batch: 1, length, fold: false });
   const session = await startProgram(program, sources, options);
-  const { logits } = await session.forward(fixedBatch(program));
   const sink = new DiagnosticSink(options.strict ?? false);
-  const model = await session.merge(sink);
+  const fixed = { task: options.task };
+  const model = await session.merge(sink, fixed);
+  const { logits } = await session.forward({ ...fixedBatch(program), ...fixedInputs(program, fixed) });
   warn(sink.diagnostics);
   await saveModel(model, options.out, { overwrite });
   session.dispose();

@@ -16,6 +16,7 @@ import { lokr } from "./lokr.ts";
 import { lora } from "./lora.ts";
 import { miss } from "./miss.ts";
 import { oft } from "./oft.ts";
+import { poly } from "./poly.ts";
 import { randlora } from "./randlora.ts";
 import { road } from "./road.ts";
 import { shira } from "./shira.ts";
@@ -48,6 +49,7 @@ export const methods: ReadonlyMap<string, Method> = new Map(
     vblora,
     c3a,
     waveft,
+    poly,
     adalora,
   ].map((method) => [method.peftType, method]),
 );

@@ -6,6 +6,9 @@ import type { Candidate, Rewriter, Rule } from "./rewrite.ts";
 /** The operator that a candidate transposes. */
 const inputOf = (rewriter: Rewriter, candidate: Candidate) => rewriter.node(candidate.inputs[0]!);
 
+/** Operators that are their own transposed. */
+const symmetric: readonly string[] = ["op.diag", "op.identity", "op.dropout", "op.gate"];
+
 /** The attributes of the shuffle that undoes one with these attributes. */
 export function undoing(attributes: Attributes): { shape: number[]; permutation: number[] } {
   const [shape, permutation] = [list(attributes.shape), list(attributes.permutation)];
@@ -76,8 +79,8 @@ export const transposeRules: readonly Rule[] = [
   {
     name: "transpose-of-symmetric",
     ops: ["op.transpose"],
-    doc: "diag(d).T -> diag(d); I.T -> I; dropout.T -> dropout",
-    rewrite: (c, r) => (["op.diag", "op.identity", "op.dropout"].includes(inputOf(r, c).op) ? c.inputs[0] : undefined),
+    doc: "diag(d).T -> diag(d); I.T -> I; dropout.T -> dropout; gate(g).T -> gate(g)",
+    rewrite: (c, r) => (symmetric.includes(inputOf(r, c).op) ? c.inputs[0] : undefined),
   },
   {
     name: "transpose-of-blocks",

@@ -46,18 +46,23 @@ export function siteWeight(builder: Builder, kind: SiteKind, tensor: number): nu
   return kind === "linear" ? operator : builder.add("op.transpose", [operator]);
 }
 
-/** W' and b' of one layer; used by `attach` and by the merge stage, so that merging is no second formula. */
+/**
+ * W' and b' of one layer; used by `attach` and by the merge stage, so that merging is no second formula. `samples`: of the batch that W'
+ * is applied to; none where one W' for all is wanted.
+ */
 export function adaptedSite(
   builder: Builder,
   kind: SiteKind,
   { weight: tensor, bias }: SiteTensors,
   adapter: SiteAdapter | undefined,
   path: string,
+  samples?: number,
 ): SiteResult {
   const weight = siteWeight(builder, kind, tensor);
   const unchanged = bias === undefined ? { weight } : { weight, bias };
   if (adapter === undefined) return unchanged;
-  const result = adapter(builder, { ...unchanged, base: weight, scalars: scalarPorts(builder) });
+  const batch = samples === undefined ? {} : { samples };
+  const result = adapter(builder, { ...unchanged, ...batch, base: weight, scalars: scalarPorts(builder) });
   const [made, wanted] = [builder.type(result.weight), builder.type(weight)];
   if (!sameType(made, wanted)) {
     throw new Error(`the adapter at ${path} made ${typeText(made)} where ${typeText(wanted)} belongs`);
@@ -98,12 +103,13 @@ function attachSite(
     const [table, ids] = inputs as [number, number];
     const tensors = siteTensors(builder, path, { weight: table }, attachment);
     if (adapter === undefined) return builder.add("gather", [tensors.weight, ids]);
-    return builder.add("op.lookup", [adaptedSite(builder, "embedding", tensors, adapter, path).weight, ids]);
+    const samples = builder.shape(ids)[0]!;
+    return builder.add("op.lookup", [adaptedSite(builder, "embedding", tensors, adapter, path, samples).weight, ids]);
   }
   const [x, stored, storedBias] = inputs as [number, number, number | undefined];
   const kind = node.op === "site.linear" ? "linear" : "norm";
   const tensors = siteTensors(builder, path, { weight: stored, bias: storedBias }, attachment);
-  const { weight, bias, loss } = adaptedSite(builder, kind, tensors, adapter, path);
+  const { weight, bias, loss } = adaptedSite(builder, kind, tensors, adapter, path, builder.shape(x)[0]!);
   if (loss !== undefined) added.push(loss);
   if (kind === "norm") {
     const { kind: normKind, epsilon } = node.attributes;

@@ -107,6 +107,13 @@ function slots(builder: Builder, inverse: number): { row: number; factor: number
   };
 }
 
+/** x[b, ..., n] times entries [b, n] of its samples, or [b, s, n] of its tokens. */
+function gated(builder: Builder, x: number, entries: number): number {
+  const [shape, rank] = [builder.shape(x), builder.shape(entries).length];
+  const axes = Array.from({ length: rank }, (_unused, axis) => (axis === rank - 1 ? shape.length - 1 : axis));
+  return builder.mul(x, builder.broadcast(entries, shape, axes));
+}
+
 /** The n x n identity matrix. */
 export function identityMatrix(builder: Builder, n: number): number {
   const isDiagonal = builder.add("eq", [builder.iota([n, n], 0), builder.iota([n, n], 1)]);
@@ -145,6 +152,15 @@ export const forms: readonly FormRecord[] = [
     dense: (b, node) => b.mul(identityMatrix(b, b.shape(node.inputs[0]!)[0]!), node.inputs[0]!),
     flops: (b, node) => b.shape(node.inputs[0]!)[0]!,
     column: (b, node, ids) => ({ row: ids, factor: b.add("gather", [node.inputs[0]!, ids]) }),
+  },
+  {
+    op: "op.gate",
+    apply: (b, node, x) => gated(b, x, node.inputs[0]!),
+    applyTransposed: (b, node, x) => gated(b, x, node.inputs[0]!),
+    dense: () => {
+      throw new Error("a gate varies over samples and has no matrix");
+    },
+    flops: (_b, node) => (node.type as OperatorType).in,
   },
   {
     op: "op.blockdiag",

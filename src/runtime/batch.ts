@@ -18,6 +18,8 @@ export interface SessionBatch {
   readonly token_type_ids?: ArrayLike<number>;
   /** Of models of images: [batch, channels, height, width]. */
   readonly pixel_values?: ArrayLike<number>;
+  /** Of adapters that route by tasks: [batch]. */
+  readonly task_ids?: ArrayLike<number>;
 }
 
 function wrongSize(name: string, shape: readonly number[], got: number): WebpeftError {

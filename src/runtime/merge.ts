@@ -18,6 +18,37 @@ export function mergedKeys({ merge, adapter }: CompiledProgram): string[] {
   return (adapter?.tensors ?? []).flatMap((tensor) => (tensor.copyOf === undefined ? [] : [tensor.copyOf]));
 }
 
+/** By the option's name, the one value of what an adapter reads of every sample. */
+export type FixedInputs = Readonly<Record<string, number | undefined>>;
+
+/** Values with the buffers that merging for one task wants. Throws `MERGE-OPTION`. */
+export function withFixed({ adapter }: CompiledProgram, values: AdapterValues, options: FixedInputs): AdapterValues {
+  const inputs = adapter?.inputs ?? [];
+  const chosen = inputs.map(({ name, option, limit = 2 ** 31 }): [string, Int32Array] => {
+    const value = options[option];
+    if (value !== undefined && Number.isInteger(value) && value >= 0 && value < limit)
+      return [option, Int32Array.of(value)];
+    throw new WebpeftError("MERGE-OPTION", {
+      message: `the adapted weights depend on ${name}, and can be merged for one value only`,
+      where: option,
+      expected: `0 to ${limit - 1}`,
+      ...(value === undefined ? {} : { got: String(value) }),
+      help: `Choose one: --${option} N, or session.merge(sink, { ${option}: N }).`,
+    });
+  });
+  return { ...values, buffers: new Map([...values.buffers, ...chosen]) };
+}
+
+/** The option values that a batch gives where all its samples agree. */
+export function optionsOf({ adapter }: CompiledProgram, batch: object): FixedInputs {
+  const named = batch as Readonly<Record<string, ArrayLike<number> | undefined>>;
+  const agreed = (adapter?.inputs ?? []).flatMap(({ name, option }): [string, number][] => {
+    const values = new Set(Array.from(named[name] ?? []));
+    return values.size === 1 ? [[option, [...values][0]!]] : [];
+  });
+  return Object.fromEntries(agreed);
+}
+
 /** Layers that shared their weight and no longer do, by the key that the weight gets: the layer's path. */
 function untied({ model, merge }: CompiledProgram): ReadonlyMap<string, ModuleInfo> {
   const names = new Set(merge?.().outputs.map((output) => output.name));

@@ -15,7 +15,7 @@ import type { FolderSource } from "./files/folder.ts";
 import type { Model } from "./files/model.ts";
 import type { OutputOptions } from "./files/output.ts";
 import { savedTensors } from "./initial.ts";
-import { mergedModel } from "./merge.ts";
+import { type FixedInputs, mergedModel, withFixed } from "./merge.ts";
 import { firstNonFinite } from "./non-finite.ts";
 import { fromProgram } from "./padding.ts";
 import { parametersOf, trainedTensors } from "./parameters.ts";
@@ -222,10 +222,13 @@ export class Session {
     );
   }
 
-  /** The base model with this adapter merged in; its tensors are computed when they are read. `sink` is warned of ties that it breaks. */
-  merge(sink = new DiagnosticSink()): Promise<Model> {
+  /**
+   * The base model with this adapter merged in; its tensors are computed when they are read. `sink` is warned of ties that it breaks.
+   * `fixed`: the one value of what the adapter reads of a batch, such as `{ task: 1 }`. Throws `MERGE-OPTION` when it is not there.
+   */
+  merge(sink = new DiagnosticSink(), fixed: FixedInputs = {}): Promise<Model> {
     return this.parts.adapters.run(async (entry) => {
-      const values = { ...entry.values, params: await parametersOf(entry) };
+      const values = withFixed(entry.program, { ...entry.values, params: await parametersOf(entry) }, fixed);
       return mergedModel(entry.program, this.parts.model, await this.parts.mergeExecutor(), values, sink);
     });
   }

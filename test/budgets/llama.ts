@@ -29,6 +29,7 @@ export const adapters: Readonly<Record<string, Readonly<Record<string, unknown>>
   delora: { peft_type: "DELORA", r: 8, target_modules: targets },
   gralora: { peft_type: "GRALORA", r: 8, target_modules: targets },
   road: { peft_type: "ROAD", group_size: 64, target_modules: targets },
+  poly: { peft_type: "POLY", r: 8, n_tasks: 2, n_skills: 4, target_modules: targets },
   waveft: { peft_type: "WAVEFT", n_frequency: 64, target_modules: targets },
   hira: { peft_type: "HIRA", r: 8, target_modules: targets },
   adalora: { peft_type: "ADALORA", init_r: 8, total_step: 100, target_modules: targets },

@@ -50,6 +50,8 @@ const refused: readonly (readonly [string, readonly Type[], Attributes])[] = [
   ["op.dense", [i32(2, 2)], {}],
   ["op.diag", [f32(2, 2)], {}],
   ["op.diag", [i32(2)], {}],
+  ["op.gate", [f32(2)], {}],
+  ["op.gate", [i32(2, 2)], {}],
   ["op.blockdiag", [f32(2, 2)], {}],
   ["op.shuffle", [], { shape: [2, 3], permutation: [0, 2] }],
   ["op.compose", [operatorType(2, 3), operatorType(2, 3)], {}],

@@ -95,6 +95,17 @@ export const operatorOps: readonly OpRecord[] = [
     requireThat(isFloat(type, 1), "op.diag", "f32[n]", inputs);
     return operatorType(type.shape[0]!, type.shape[0]!);
   }),
+  operatorOp(
+    "op.gate",
+    1,
+    "Diagonal operator that varies: entries [b, n] for the samples, or [b, s, n] for the tokens, of the vectors [b, s, n] that it is applied to.",
+    (inputs) => {
+      const type = asTensor("op.gate", inputs[0]);
+      requireThat(type.dtype === "f32" && type.shape.length >= 2, "op.gate", "f32[b,...,n]", inputs);
+      const size = type.shape.at(-1)!;
+      return operatorType(size, size);
+    },
+  ),
   operatorOp("op.blockdiag", 1, "Block-diagonal operator from its blocks [g, out/g, in/g].", (inputs) => {
     const type = asTensor("op.blockdiag", inputs[0]);
     requireThat(isFloat(type, 3), "op.blockdiag", "f32[g,o,i]", inputs);

@@ -106,6 +106,19 @@ export interface StreamItem {
   readonly at: Place;
 }
 
+/**
+ * Whole numbers that come with the batch, one for every sample; merging takes one number for all, which the user gives under the name of
+ * an option.
+ */
+export interface InputItem {
+  readonly kind: "input";
+  readonly name: string;
+  /** The numbers lie in 0 .. below - 1. */
+  readonly below: Expression;
+  readonly option: string;
+  readonly at: Place;
+}
+
 export interface LetItem {
   readonly kind: "let";
   readonly name: string;
@@ -152,7 +165,7 @@ export interface SiteBlock {
   readonly at: Place;
 }
 
-export type Item = FieldItem | TensorItem | StreamItem | LetItem | RequireItem | TargetItem | OnItem;
+export type Item = FieldItem | TensorItem | StreamItem | InputItem | LetItem | RequireItem | TargetItem | OnItem;
 
 export interface MethodAst {
   readonly name: string;

@@ -178,6 +178,7 @@ function contextOf(scope: Scope, builtin: Builtin, call: CallExpression): CallCo
   return {
     builder: () => scope.builderOrFail(call.at),
     scalars: () => scope.buildOrFail(call.at).scalars,
+    samples: () => scope.buildOrFail(call.at).samples,
     train: scope.model.sampling,
     get in() {
       return scope.siteOrFail(call.at).in;

@@ -152,6 +152,12 @@ function checkBlock(checker: Checker, method: MethodAst, block: SiteBlock): void
   if (names === undefined) return;
   const targets = block.items.filter((item) => item.kind === "target");
   for (const item of block.items) {
+    if (item.kind === "input")
+      checker.fault(
+        "METHOD-DECLARATION",
+        item.at,
+        `The input ${item.name} belongs to the whole method, outside of on.`,
+      );
     if (item.kind === "on") checker.fault("METHOD-DECLARATION", item.at, "An on block cannot stand in another.");
   }
   for (const target of targets)

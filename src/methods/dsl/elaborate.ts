@@ -3,12 +3,13 @@ import type { Builder } from "../../ir/builder.ts";
 import type { DiagnosticSink } from "../../ir/diagnostics.ts";
 import type { Graph } from "../../ir/graph.ts";
 import { sameShape, sameType, sizeOf, typeText } from "../../ir/types.ts";
-import type { AdapterTensor } from "../../program.ts";
+import type { AdapterInput, AdapterTensor } from "../../program.ts";
 import type { FieldValue } from "../fields.ts";
 import type { ScalarIds } from "../lib/builtin.ts";
 import { hostValues } from "../lib/initial.ts";
 import { asOperator } from "./arithmetic.ts";
 import type { MethodAst, SiteBlock, TensorItem } from "./ast.ts";
+import { batchInputs } from "./batch-inputs.ts";
 import { checkConstraints } from "./constraints.ts";
 import { constant, evaluate, shapeOf } from "./evaluate.ts";
 import { type BaseOf, initialGraph, projectionGraph } from "./host-graphs.ts";
@@ -56,6 +57,8 @@ export interface SiteOperands {
   /** f32[out]; absent when the layer has none. */
   readonly bias?: number;
   readonly scalars: ScalarIds;
+  /** Samples of the batch that W' is applied to; absent where one W' for all is wanted. */
+  readonly samples?: number;
 }
 
 /** The adapted weight, of the kind that the operand has, and the bias, when the layer has or gets one. */
@@ -111,6 +114,11 @@ export class Elaboration {
    */
   get data(): ReadonlyMap<string, Float32Array | Int32Array> {
     return this.tables.data;
+  }
+
+  /** What the method reads of a batch. */
+  get inputs(): readonly AdapterInput[] {
+    return batchInputs(new Scope(this.model, undefined, undefined));
   }
 
   private block(site: MethodSite): SiteBlock {

@@ -121,6 +121,8 @@ function lookup(scope: Scope, name: string, at: Place, locals: Locals): Value {
     case "let":
     case "stream":
       return scope.once(name, at, () => evaluate(scope, item.value));
+    case "input":
+      return tensorValue(scope.batchInput(item, at));
     case "tensor":
       return item.role === "const"
         ? { kind: "host", array: constant(scope, item) }

@@ -6,6 +6,7 @@
  *   kinds      = name ("," name)*
  *   fields     = "config" field ("," field)* ";"
  *   field      = name ":" name "?"? "=" "-"? primary ("(" arguments ")")? text?
+ *   input      = "input" name "below" expression "as" name ";"
  *   stream     = "stream" name "=" expression ";"
  *   let        = "let" name "=" expression ("," name "=" expression)* ";"
  *   require    = "require" expression ("else" | "warn") text ("help" text)? ";"
@@ -72,6 +73,7 @@ export class FragmentParser extends TensorParser {
       { ALT: () => this.SUBRULE(this.fields) },
       { ALT: () => this.SUBRULE(this.tensor) },
       { ALT: () => this.SUBRULE(this.stream) },
+      { ALT: () => this.SUBRULE(this.batchInput) },
       { ALT: () => this.SUBRULE(this.lets) },
       { ALT: () => this.SUBRULE(this.require) },
       { ALT: () => this.SUBRULE(this.target) },
@@ -149,6 +151,17 @@ export class FragmentParser extends TensorParser {
     const value = this.SUBRULE(this.expression);
     this.CONSUME(this.t.sign.Semicolon);
     return [{ kind: "stream", name: name.image, value, at: place(name) }];
+  });
+
+  private readonly batchInput: Rule<Item[]> = this.listRule("batchInput", (): Item[] => {
+    this.CONSUME(this.t.word.input);
+    const name = this.CONSUME(this.t.name);
+    this.CONSUME(this.t.word.below);
+    const below = this.SUBRULE(this.expression);
+    this.CONSUME(this.t.word.as);
+    const option = this.CONSUME2(this.t.name).image;
+    this.CONSUME(this.t.sign.Semicolon);
+    return [{ kind: "input", name: name.image, below, option, at: place(name) }];
   });
 
   private readonly lets: Rule<Item[]> = this.listRule("let", (): Item[] => {

@@ -3,7 +3,7 @@ import type { Builder } from "../../ir/builder.ts";
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import type { FieldValue } from "../fields.ts";
 import type { ScalarIds } from "../lib/builtin.ts";
-import type { Item, MethodAst, Place, SiteBlock, TensorItem } from "./ast.ts";
+import type { InputItem, Item, MethodAst, Place, SiteBlock, TensorItem } from "./ast.ts";
 import { limitError, limits } from "./limits.ts";
 import { absent, type Known, known, operatorValue, tensorValue, type Value } from "./value.ts";
 
@@ -60,6 +60,8 @@ export interface BuildScope {
   readonly base: number;
   readonly bias?: number | undefined;
   readonly scalars: ScalarIds;
+  /** See `SiteOperands`. */
+  readonly samples?: number | undefined;
   /** The tensor's node: a port, or its initial value in the program that makes a fresh adapter. */
   readonly tensor: (item: TensorItem) => number;
 }
@@ -95,6 +97,10 @@ export const predefined: Readonly<Record<string, { doc: string; value: (scope: S
   "sites.entries": {
     doc: "entries of all weights together",
     value: (scope) => known(scope.model.sites.reduce((sum, site) => sum + site.in * site.out, 0)),
+  },
+  samples: {
+    doc: "samples of the batch; 1 where weights are merged",
+    value: (scope) => known(scope.buildOrFail(scope.model.method.at).samples ?? 1),
   },
   loss: { doc: "the model's loss; loss' = loss + x adds x at every site", value: () => absent },
   train: { doc: "true where a training program draws", value: (scope) => known(scope.model.sampling) },
@@ -162,6 +168,14 @@ export class Scope {
       expected: "numbers, config fields and functions of them",
       got: "a tensor or operator",
     });
+  }
+
+  /** Numbers of the samples; where weights are merged the one that holds for all, in a buffer that the merging is given. */
+  batchInput({ name, option }: InputItem, at: Place): number {
+    const { builder, samples } = this.buildOrFail(at);
+    return samples === undefined
+      ? builder.port(option, "buffer", "i32", [1])
+      : builder.port(name, "input", "i32", [samples]);
   }
 
   countStep(at: Place): void {

@@ -15,6 +15,8 @@ const words = [
   "buffer",
   "const",
   "stream",
+  "input",
+  "below",
   "let",
   "require",
   "else",

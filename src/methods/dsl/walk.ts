@@ -103,6 +103,8 @@ export function expressionsOf(item: Item): readonly Expression[] {
       ];
       return [...item.shape, item.value, ...optional.filter((e) => e !== undefined)];
     }
+    case "input":
+      return [item.below];
     case "stream":
     case "let":
     case "target":

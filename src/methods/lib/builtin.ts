@@ -40,6 +40,8 @@ export interface CallContext {
   /** The graph under construction; throws METHOD-STATIC where only known values make sense (shapes, conditions). */
   readonly builder: () => Builder;
   readonly scalars: () => ScalarIds;
+  /** Samples of the batch; undefined where weights are merged. */
+  readonly samples: () => number | undefined;
   readonly train: boolean;
   /** Widths of the site's input and output. */
   readonly in: number;

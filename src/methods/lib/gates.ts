@@ -14,7 +14,46 @@ function kept(context: CallContext, p: number, size: number): number {
   return b.cast(b.add("lt", [b.constantLike(draw, p), draw]), "f32");
 }
 
+/** 1 / (1 + e^-x) of the logits; with noise of the logistic distribution on them, drawn for every sample, a relaxed draw of bits. */
+function relaxedBits(context: CallContext, logits: number, temperature: number): number {
+  const b = context.builder();
+  if (!context.train) return b.add("sigmoid", [logits]);
+  const u = uniformNode(b, context.scalars(), b.shape(logits), context.site, gateStreams + context.ordinal);
+  const noise = b.sub(b.add("log", [u]), b.add("log", [b.sub(b.constantLike(u, 1), u)]));
+  return b.add("sigmoid", [b.scale(b.plus(logits, noise), 1 / temperature)]);
+}
+
 export const gateBuiltins: readonly Builtin[] = [
+  {
+    name: "relaxed_bits",
+    parameters: [
+      { name: "logits", kind: "tensor" },
+      { name: "temperature", kind: "number", default: 1 },
+    ],
+    doc: "Probabilities of bits from their logits [samples, ...]. In training relaxed draws of the bits instead, for every sample its own.",
+    call: (context, args) => tensorValue(relaxedBits(context, args.node("logits"), args.number("temperature"))),
+  },
+  {
+    name: "per_sample",
+    parameters: [
+      { name: "entries", kind: "tensor" },
+      { name: "repeat", kind: "count", default: 1 },
+    ],
+    doc: "Diagonal that differs from sample to sample, from entries [samples, n], each of them repeat times. Where weights are merged, a diagonal.",
+    call: (context, args) => {
+      const [b, entries, repeat] = [context.builder(), args.node("entries"), args.number("repeat")];
+      const [samples, n, more] = b.shape(entries);
+      if (samples === undefined || n === undefined || more !== undefined)
+        throw context.fail(
+          "per_sample wants a row for every sample.",
+          "[samples, n]",
+          `[${b.shape(entries).join(", ")}]`,
+        );
+      const repeated = b.reshape(b.broadcast(entries, [samples, n, repeat], [0, 1]), [samples, n * repeat]);
+      if (context.samples() !== undefined) return operatorValue(b.add("op.gate", [repeated]));
+      return operatorValue(b.add("op.diag", [b.reshape(repeated, [n * repeat])]));
+    },
+  },
   {
     name: "gate",
     parameters: [{ name: "p", kind: "number" }],

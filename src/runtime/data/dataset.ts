@@ -14,6 +14,8 @@ export interface StreamBatch extends Omit<Batch, "input_ids"> {
   readonly pixel_values?: Float32Array;
   readonly attention_mask?: Int32Array;
   readonly token_type_ids?: Int32Array;
+  /** [batch] */
+  readonly task_ids?: Int32Array;
 }
 
 export interface BatchStream {
@@ -111,7 +113,8 @@ export async function readBatch(path: string): Promise<ReadyBatch> {
   const read = async (name: string): Promise<Int32Array | undefined> => {
     const info = file.tensors.get(name);
     if (info === undefined) return undefined;
-    const isOfRows = name === "labels" && info.shape.length === 1 && info.shape[0] === shape[0];
+    const isOfRows =
+      (name === "labels" || name === "task_ids") && info.shape.length === 1 && info.shape[0] === shape[0];
     if (!isOfRows && info.shape.join() !== shape.join()) {
       throw new WebpeftError("DATA-BATCH", {
         message: `${name} has another shape than input_ids`,
@@ -123,7 +126,7 @@ export async function readBatch(path: string): Promise<ReadyBatch> {
     return Int32Array.from(toInt32(await file.read(name), name));
   };
   const optional: Record<string, Int32Array> = {};
-  for (const name of ["labels", "attention_mask", "token_type_ids"]) {
+  for (const name of ["labels", "attention_mask", "token_type_ids", "task_ids"]) {
     const tensor = await read(name);
     if (tensor !== undefined) optional[name] = tensor;
   }
