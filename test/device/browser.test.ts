@@ -3,12 +3,12 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Browser, chromium as launcher, type Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { build } from "tsdown";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { DeviceReport } from "../../src/runtime/device/index.ts";
+import { hasChromium, openChromium } from "./chromium.ts";
 
-const supported = process.platform === "linux" && process.arch === "x64";
 const address = "http://localhost/";
 
 /** The module as one script that leaves its exports in `globalThis.device`. */
@@ -28,22 +28,12 @@ async function bundle(): Promise<string> {
   return text;
 }
 
-describe.skipIf(!supported)("a browser, bundled for Linux on x64 only", () => {
+describe.skipIf(!hasChromium)("a browser, bundled for Linux on x64 only", () => {
   let browser: Browser;
   let page: Page;
 
   beforeAll(async () => {
-    const { default: chromium } = await import("@sparticuz/chromium");
-    browser = await launcher.launch({
-      executablePath: await chromium.executablePath(),
-      args: [
-        ...chromium.args,
-        "--no-sandbox",
-        "--enable-unsafe-webgpu",
-        "--enable-features=Vulkan",
-        "--use-webgpu-adapter=swiftshader",
-      ],
-    });
+    browser = await openChromium();
     page = await browser.newPage();
     await page.route(`${address}**`, (route) =>
       route.fulfill({ contentType: "text/html", body: "<title>page</title>" }),

@@ -3,12 +3,12 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Browser, chromium as launcher, type Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { build } from "tsdown";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compile, loadModel } from "../../src/index.ts";
+import { hasChromium, openChromium } from "./chromium.ts";
 
-const supported = process.platform === "linux" && process.arch === "x64";
 const address = "http://localhost";
 const example = (path: string): string => fileURLToPath(new URL(`../../examples/${path}`, import.meta.url));
 
@@ -31,21 +31,14 @@ async function bundle(): Promise<string> {
   return outDir;
 }
 
-describe.skipIf(!supported)("a page, in a browser bundled for Linux on x64 only", () => {
+describe.skipIf(!hasChromium)("a page, in a browser bundled for Linux on x64 only", () => {
   let browser: Browser;
   let page: Page;
   let folder: string;
 
   beforeAll(async () => {
-    const { default: chromium } = await import("@sparticuz/chromium");
     folder = await bundle();
-    browser = await launcher.launch({
-      executablePath: await chromium.executablePath(),
-      args: [
-        ...chromium.args,
-        ...["--no-sandbox", "--enable-unsafe-webgpu", "--enable-features=Vulkan", "--use-webgpu-adapter=swiftshader"],
-      ],
-    });
+    browser = await openChromium();
     page = await browser.newPage();
     await page.route(`${address}/**`, async (route) => {
       const { pathname } = new URL(route.request().url());
