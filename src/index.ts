@@ -5,6 +5,7 @@ export { type CompileOptions, compile } from "./compile.ts";
 export { inspectionFiles } from "./inspect/index.ts";
 export { type Diagnostic, DiagnosticSink, formatDiagnostic, WebpeftError } from "./ir/diagnostics.ts";
 export type { Graph, Node } from "./ir/graph.ts";
+export type { Combination, CombineOptions } from "./methods/combine/index.ts";
 export { type Method, methods, parseMethod } from "./methods/index.ts";
 export type { GraphLevel, KernelGraph, Program, ProgramKernel } from "./program-object.ts";
 export { Batches, padBatch } from "./runtime/data/batches.ts";

@@ -1,6 +1,7 @@
 /** `webpeft convert`: any adapter that can be merged as a LoRA of a chosen rank, by the singular value decomposition of its delta. */
 import { compile } from "../compile.ts";
 import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
+import { truncatedSvd } from "../ir/svd.ts";
 import { siteKey } from "../methods/config/index.ts";
 import type { ModuleInfo } from "../models/model.ts";
 import type { Program } from "../program-object.ts";
@@ -8,7 +9,6 @@ import { type AdapterContent, saveAdapter } from "../runtime/files/adapter.ts";
 import { prepareOutput } from "../runtime/files/output.ts";
 import { loadedValues } from "../runtime/initial.ts";
 import { mergedNumbers } from "../runtime/merge.ts";
-import { truncatedSvd } from "../runtime/svd.ts";
 import { type HostTensor, hostTensor, toFloat32 } from "../runtime/tensor.ts";
 import { tfjsExecutor } from "../runtime/tfjs.ts";
 import { compileSources, readSources, type SourceOptions } from "./common.ts";

@@ -72,14 +72,18 @@ export class SessionAdapters {
 
   /** Reads an adapter and gives it a name; the one in use stays in use. Throws `SESSION-ADAPTER-NAME` when the name is taken. */
   async load(name: string, adapter: FolderSource | AdapterFiles): Promise<void> {
-    if (this.entries.has(name)) {
-      throw new WebpeftError("SESSION-ADAPTER-NAME", {
-        message: "the session has an adapter of that name",
-        where: name,
-        help: "choose another name",
-      });
-    }
+    this.requireFree(name);
     this.entries.set(name, await this.enter(await this.loader.read(adapter)));
+  }
+
+  /** Throws `SESSION-ADAPTER-NAME` when the name is taken. */
+  requireFree(name: string): void {
+    if (!this.entries.has(name)) return;
+    throw new WebpeftError("SESSION-ADAPTER-NAME", {
+      message: "the session has an adapter of that name",
+      where: name,
+      help: "choose another name",
+    });
   }
 
   /**

@@ -3,6 +3,7 @@
  * allocated is freed by `dispose`.
  */
 import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
+import type { CombineOptions } from "../methods/combine/index.ts";
 import { countLabels } from "../models/head.ts";
 import { statusFields } from "../passes/optimizer.ts";
 import type { CompiledProgram, StageName } from "../program.ts";
@@ -33,6 +34,7 @@ import { hasStage, runStep } from "./step.ts";
 import type { HostTensor } from "./tensor.ts";
 import { requireAllLogits } from "./top-k.ts";
 import { type TrainEvent, train } from "./training/loop.ts";
+import { addWeighted } from "./weighted.ts";
 
 export type { SessionBatch } from "./batch.ts";
 export type {
@@ -70,6 +72,19 @@ export class Session {
   /** Forgets an adapter; one in use makes room for the next. Throws `SESSION-ADAPTER-UNKNOWN`. */
   delete(name: string): Promise<void> {
     return this.parts.adapters.delete(name);
+  }
+
+  /**
+   * Makes a new adapter of others, as PEFT's `add_weighted_adapter` does: LoRAs by a `CombineOptions.combination`, IA3s by adding up their
+   * vectors. It is loaded under `name` and not in use. Throws `SESSION-COMBINE`, `SESSION-COMBINE-OPTION` and what `load` throws.
+   */
+  addWeighted(
+    names: readonly string[],
+    weights: readonly number[],
+    name: string,
+    options: CombineOptions = {},
+  ): Promise<void> {
+    return addWeighted(this.parts.adapters, names, weights, name, options);
   }
 
   /** Names of the session's adapters. */

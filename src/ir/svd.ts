@@ -1,5 +1,5 @@
 /** Truncated singular value decomposition by subspace iteration, in f64: enough to approximate a merged delta by a low-rank pair. */
-import { openUniform, threefry } from "../ir/threefry.ts";
+import { openUniform, threefry } from "./threefry.ts";
 
 export interface LowRank {
   /** U diag(S), row-major [rows, rank]. */
