@@ -29,10 +29,10 @@ export function emitResults(k: Contraction, place: Place, names: readonly (reado
     return name;
   });
   // The ends are words: a loop of known length would be unrolled by the driver.
-  const over = (count: number, make: (at: Affine) => void): void =>
-    count === 1 ? make(element("column", 0)) : emitter.loop(u32(0), sizeLiteral(count), u32(1), count, make);
-  over(rows, (i) => {
-    over(columns, (j) => {
+  const over = (family: string, count: number, make: (at: Affine) => void): void =>
+    count === 1 ? make(element(family, 0)) : emitter.loop(u32(0), sizeLiteral(count), u32(1), count, make);
+  over("row", rows, (i) => {
+    over("column", columns, (j) => {
       const row = binary("*", emitter.address(i).expr, u32(columns));
       const at = columns === 1 ? emitter.address(i).expr : binary("+", row, emitter.address(j).expr);
       const values = tiles.map((array): Expr => ({ kind: "item", array, index: at, type: "f32", lanes }));
