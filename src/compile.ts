@@ -2,6 +2,8 @@
  * `compile`: a model and an adapter config in, a program out. A pure function of the model's config and tensor headers, the adapter config,
  * the options and the target; it needs no device and reads no weights.
  */
+
+import { activeAttachment, activePlan } from "./active-adapters.ts";
 import { fullPlan, PlannedAdapter } from "./adapter-plan.ts";
 import { BaseWeights } from "./base-weights.ts";
 import { defaultTarget, type Target } from "./codegen/index.ts";
@@ -11,6 +13,7 @@ import { sizeOf } from "./ir/types.ts";
 import { verify } from "./ir/verify.ts";
 import { buildModel } from "./models/index.ts";
 import type { BuiltModel, ModuleInfo } from "./models/model.ts";
+import { once } from "./once.ts";
 import { type Attachment, type SiteKind, siteWeight } from "./passes/attach.ts";
 import { PassManager } from "./passes/manager.ts";
 import { mergeGraph, storedTensors } from "./passes/merge.ts";
@@ -60,7 +63,12 @@ const operatorPasses = new Set(["build", "attach", "project", "algebra"]);
 
 /** Compiles a program. `config` is PEFT's `adapter_config.json` as an object, or null for the base model alone. Throws `WebpeftError`. */
 export async function compile(model: Model, config: unknown, options: CompileOptions = {}): Promise<Program> {
-  return new Compilation(model, config, options).run();
+  return new Compilation(model, config === null || config === undefined ? [] : [config], options).run();
+}
+
+/** Compiles several adapters that are in use together, for inference or merging; see `active-adapters.ts`. */
+async function compileActive(model: Model, configs: readonly unknown[], options: CompileOptions): Promise<Program> {
+  return new Compilation(model, configs, { ...options, mode: options.mode === "merge" ? "merge" : "infer" }).run();
 }
 
 class Compilation {
@@ -74,7 +82,7 @@ class Compilation {
 
   constructor(
     private readonly source: Model,
-    private readonly config: unknown,
+    private readonly configs: readonly unknown[],
     private readonly options: CompileOptions,
   ) {
     this.mode = options.mode ?? "train";
@@ -103,7 +111,6 @@ class Compilation {
   async run(): Promise<Program> {
     await this.pause();
     const request = {
-      config: this.config,
       modules: this.built.modules,
       modelConfig: { ...this.source.config, _name_or_path: this.source.name === "memory" ? "" : this.source.name },
       method: this.options.method,
@@ -113,7 +120,9 @@ class Compilation {
       weightShape: (key: string) => this.weights.info(key).shape,
       sink: this.sink,
     };
-    if (this.config !== null && this.config !== undefined) return this.adapted(new PlannedAdapter(request));
+    const planned = this.configs.map((config) => new PlannedAdapter({ ...request, config }));
+    if (planned.length > 1) return this.active(planned);
+    if (planned.length === 1) return this.adapted(planned[0]!);
     if (this.options.full !== true) return this.program({ forward: { sites: new Map(), trained: new Map() } });
     const { plan, attachment } = fullPlan(this.built.modules, request.weightShape);
     return this.program({ micro: attachment, forward: attachment, plan });
@@ -142,6 +151,15 @@ class Compilation {
       planOf: () =>
         planned.plan(evaluation, training === undefined ? [running] : [running, training], projection !== undefined),
     });
+  }
+
+  private active(planned: readonly PlannedAdapter[]): Promise<Program> {
+    const elaborations = planned.map((adapter) => adapter.elaborate({ train: false, sampling: false }));
+    const forward = activeAttachment(planned, elaborations, this.built.modules);
+    const merge = once(() => this.lowerMerge(forward));
+    if (this.mode === "merge") merge();
+    const planOf = () => activePlan(planned.map((adapter, place) => adapter.plan(elaborations[place]!, [], false)));
+    return this.program({ forward, merge, planOf });
   }
 
   /** Built at once, because that completes the elaboration's tables; lowered when it is asked for. */
@@ -218,17 +236,20 @@ class Compilation {
       stages,
       storage,
       source: this.source,
-      recompile: (config) => this.recompile(config),
+      recompile: (configs) => this.recompile(configs),
       target: this.options.target ?? defaultTarget,
       timeline: this.manager.timeline,
       operatorGraph: this.manager.after("algebra", names[0] ?? "merge")!,
     });
   }
 
-  /** Another adapter, or none, on the same model with the same options; stopping this compilation does not stop that one. */
-  private recompile(config: unknown): Promise<Program> {
-    const { signal: _signal, ...options } = this.options;
-    return compile(this.source, config, { ...options, loaded: true, full: false });
+  /** Another adapter, several or none, on the same model with the same options; stopping this compilation does not stop that one. */
+  private recompile(configs: readonly unknown[]): Promise<Program> {
+    const { signal: _signal, ...given } = this.options;
+    const options = { ...given, loaded: true, full: false };
+    return configs.length > 1
+      ? compileActive(this.source, configs, options)
+      : compile(this.source, configs[0] ?? null, options);
   }
 
   private storage(
@@ -262,15 +283,6 @@ class Compilation {
     stages.push({ name: "update", graph: updateGraph(size, { accumulate }) });
     return stages;
   }
-}
-
-/** The value of `make`, made at the first call. */
-function once<T>(make: () => T): () => T {
-  let made: { readonly value: T } | undefined;
-  return () => {
-    made ??= { value: make() };
-    return made.value;
-  };
 }
 
 function positive(name: string, value: number): number {

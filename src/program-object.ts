@@ -12,8 +12,8 @@ import { type StartOptions, startSession } from "./runtime/start.ts";
 /** What the compiler hands over. */
 export interface ProgramParts extends CompiledProgram {
   readonly source: Model;
-  /** Compiles another adapter's config (null: none) for the same model with the same options. */
-  readonly recompile: (config: unknown) => Promise<CompiledProgram>;
+  /** Compiles other adapters' configs for the same model with the same options: none, one, or several in use together. */
+  readonly recompile: (configs: readonly unknown[]) => Promise<CompiledProgram>;
   readonly target: Target;
   /** One entry per pass and stage: time, rule hits, patches both ways, costs compared. Grows when `init` or `merge` are asked for. */
   readonly timeline: readonly TimelineEntry[];

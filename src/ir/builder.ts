@@ -17,6 +17,7 @@ export class Builder {
   private readonly nodes: Node[] = [];
   private readonly known = new Map<string, number>();
   private context: NodeContext = {};
+  private prefix = "";
 
   constructor(readonly name: string) {}
 
@@ -28,6 +29,17 @@ export class Builder {
       return body();
     } finally {
       this.context = before;
+    }
+  }
+
+  /** Runs `body` with a prefix before the names of the parameters and buffers whose ports it makes; weights and inputs keep theirs. */
+  prefixed<T>(prefix: string, body: () => T): T {
+    const before = this.prefix;
+    this.prefix = `${before}${prefix}`;
+    try {
+      return body();
+    } finally {
+      this.prefix = before;
     }
   }
 
@@ -91,7 +103,8 @@ export class Builder {
   }
 
   port(name: string, role: PortRole, dtype: DType, shape: readonly number[], more: Attributes = {}): number {
-    return this.add("port", [], { name, role, dtype, shape: [...shape], ...more });
+    const full = role === "param" || role === "buffer" ? `${this.prefix}${name}` : name;
+    return this.add("port", [], { name: full, role, dtype, shape: [...shape], ...more });
   }
 
   constant(value: number, shape: readonly number[] = [], dtype: DType = "f32"): number {

@@ -27,7 +27,7 @@ export const oft = lazyMethod(
   let around = divisors_around(n, wanted + 1), rows = block_share ? 1 : g, free = k * (k - 1) / 2;
   let S = skew(Q, k);
   let D = blockdiag(use_cayley_neumann ? neumann(S, num_cayley_neumann_terms) : cayley(S), g);
-  on linear {
+  on linear backwards {   // x @ D_1 @ D_2 of two adapters
     let n = in;
     param Q[rows, free] = init_weights ? zeros : normal(0, 0.1) at "oft_R.weight" project if coft blocks_ball(eps);
     W' = W @ D.T;

@@ -11,6 +11,7 @@ import type { AdapterFiles } from "./files/adapter.ts";
 import type { FolderSource } from "./files/folder.ts";
 import type { AdapterValues } from "./initial.ts";
 import { toProgram } from "./padding.ts";
+import { currentValues, TogetherAdapters } from "./together.ts";
 
 /** A program with the values of one adapter, or of none. */
 export interface LoadedProgram {
@@ -30,8 +31,13 @@ export interface AdapterEntry extends LoadedProgram {
 export interface AdapterLoader {
   /** Compiles and reads an adapter for the session's model and shapes; null is the base model alone. */
   read(adapter: FolderSource | AdapterFiles | null): Promise<LoadedProgram>;
+  /** Compiles adapters that are in use together, from their configs. */
+  together(configs: readonly unknown[]): Promise<CompiledProgram>;
   instantiate(loaded: LoadedProgram): Promise<Instance>;
 }
+
+/** An adapter by name, several that are in use together, or the base model alone. */
+export type AdapterChoice = string | readonly string[] | null;
 
 /** The name of the adapter that a session starts with, as in PEFT. */
 export const defaultAdapter = "default";
@@ -41,6 +47,7 @@ const ownBuffers = ["params", "moment1", "moment2"];
 
 export class SessionAdapters {
   private readonly entries = new Map<string | null, AdapterEntry>();
+  private readonly together: TogetherAdapters;
   /** The adapter that each instance holds; undefined when that one was deleted. */
   private readonly holders = new Map<Instance, AdapterEntry | undefined>();
   private settled: AdapterEntry;
@@ -54,6 +61,7 @@ export class SessionAdapters {
   ) {
     this.entries.set(first.program.adapter === undefined ? null : defaultAdapter, first);
     this.holders.set(first.instance, first);
+    this.together = new TogetherAdapters(loader.together);
     this.settled = first;
     this.switching = Promise.resolve(first);
   }
@@ -87,12 +95,12 @@ export class SessionAdapters {
   }
 
   /**
-   * Switches to an adapter, or with null to the base model alone. Calls that are made later wait for it, so it need not be awaited. Throws
-   * `SESSION-ADAPTER-UNKNOWN` when no adapter has the name.
+   * Switches to an adapter, to several together, or with null to the base model alone. Calls that are made later wait for it, so it need not
+   * be awaited. Throws `SESSION-ADAPTER-UNKNOWN` when no adapter has the name.
    */
-  use(name: string | null): Promise<void> {
-    this.requireKnown(name);
-    return this.change(async () => this.bring(await this.entry(name)));
+  use(choice: AdapterChoice): Promise<void> {
+    this.requireKnown(choice);
+    return this.change(async () => this.bring(await this.entry(choice)));
   }
 
   /**
@@ -103,30 +111,21 @@ export class SessionAdapters {
     this.requireKnown(name);
     const entry = this.entries.get(name)!;
     this.entries.delete(name);
-    const [next = null] = this.names().sort();
     return this.change(async (active) => {
-      try {
-        if (active === entry) await this.bring(await this.entry(next));
-      } catch (error) {
-        this.entries.set(name, entry);
-        throw error;
-      }
-      this.forget(entry);
+      const gone = [entry, ...this.together.delete(name)];
+      if (gone.includes(active)) await this.bring(await this.entry(this.names().sort()[0] ?? null));
+      for (const one of gone) this.forget(one);
       return this.settled;
     });
   }
 
   /** Work with each of some adapters, which no other call can come between; afterwards the one that was in use is again. */
-  visit<T>(names: readonly (string | null)[], work: (entry: AdapterEntry) => Promise<T>): Promise<T[]> {
-    for (const name of names) this.requireKnown(name);
+  visit<T>(choices: readonly AdapterChoice[], work: (entry: AdapterEntry) => Promise<T>): Promise<T[]> {
+    for (const choice of choices) this.requireKnown(choice);
     const results: T[] = [];
     return this.change(async (active) => {
-      try {
-        for (const name of names) results.push(await work(await this.bring(await this.entry(name))));
-      } finally {
-        await this.bring(active);
-      }
-      return active;
+      for (const choice of choices) results.push(await work(await this.bring(await this.entry(choice))));
+      return this.bring(active);
     }).then(() => results);
   }
 
@@ -135,28 +134,45 @@ export class SessionAdapters {
     return [...this.entries.keys()].filter((name) => name !== null);
   }
 
-  private requireKnown(name: string | null): void {
-    if (name !== null && !this.entries.has(name)) throw unknown(name, this.names());
+  private requireKnown(choice: AdapterChoice): void {
+    const names = choice === null ? [] : [choice].flat();
+    for (const name of names) if (!this.entries.has(name)) throw unknown(name, this.names());
+    if (choice !== null && (names.length === 0 || new Set(names).size < names.length))
+      throw unknown(names.join(", "), this.names(), "adapters that are in use together are one or more, each once");
   }
 
   /** Changes which adapter is in use, behind all work that was begun; calls made later wait. A change that fails leaves the one before. */
   private change(make: (active: AdapterEntry) => Promise<AdapterEntry>): Promise<void> {
     const before = this.switching;
-    const after = Promise.all([before, this.working]).then(([active]) => make(active));
+    const after = Promise.all([before, this.working]).then(async ([active]) => {
+      try {
+        return await make(active);
+      } catch (error) {
+        await this.bring(active);
+        throw error;
+      }
+    });
     this.switching = after.catch(() => before);
     return after.then(() => undefined);
   }
 
-  private entry(name: string | null): Promise<AdapterEntry> | AdapterEntry {
-    if (name === null) return this.base();
-    this.requireKnown(name);
-    return this.entries.get(name)!;
+  private async entry(choice: AdapterChoice): Promise<AdapterEntry> {
+    if (choice === null) return this.base();
+    this.requireKnown(choice);
+    const names = [choice].flat();
+    if (names.length === 1) return this.entries.get(names[0]!)!;
+    const parts: LoadedProgram[] = [];
+    for (const name of names) {
+      const { program, ...part } = await this.bring(this.entries.get(name)!);
+      parts.push({ program, values: await currentValues({ program, ...part }) });
+    }
+    return this.together.entry(names, parts, (loaded) => this.enter(loaded, this.together.entries));
   }
 
   private forget(entry: AdapterEntry): void {
     const { instance } = entry;
     if (this.holders.get(instance) === entry) this.holders.set(instance, undefined);
-    if ([...this.entries.values()].some((other) => other.instance === instance)) return;
+    if ([...this.entries.values(), ...this.together.entries].some((other) => other.instance === instance)) return;
     this.holders.delete(instance);
     instance.dispose();
   }
@@ -167,8 +183,8 @@ export class SessionAdapters {
     return entry;
   }
 
-  private async enter(loaded: LoadedProgram): Promise<AdapterEntry> {
-    const twin = [...this.entries.values()].find((entry) => interchangeable(entry, loaded));
+  private async enter(loaded: LoadedProgram, others = [...this.entries.values()]): Promise<AdapterEntry> {
+    const twin = others.find((entry) => interchangeable(entry, loaded));
     if (twin !== undefined) return { ...loaded, instance: twin.instance, step: 0 };
     const entry = { ...loaded, instance: await this.loader.instantiate(loaded), step: 0 };
     this.holders.set(entry.instance, entry);
@@ -196,9 +212,13 @@ export class SessionAdapters {
   }
 }
 
-function unknown(name: string, known: readonly string[]): WebpeftError {
+function unknown(
+  name: string,
+  known: readonly string[],
+  message = "the session has no adapter of that name",
+): WebpeftError {
   return new WebpeftError("SESSION-ADAPTER-UNKNOWN", {
-    message: "the session has no adapter of that name",
+    message,
     where: name,
     expected: known.join(", ") || "a name that load was given",
   });

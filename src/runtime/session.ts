@@ -7,7 +7,7 @@ import type { CombineOptions } from "../methods/combine/index.ts";
 import { countLabels } from "../models/head.ts";
 import { statusFields } from "../passes/optimizer.ts";
 import type { CompiledProgram, StageName } from "../program.ts";
-import type { AdapterEntry } from "./adapters.ts";
+import type { AdapterChoice, AdapterEntry } from "./adapters.ts";
 import { batchInputs, type SessionBatch } from "./batch.ts";
 import type { BatchStream } from "./data/dataset.ts";
 import type { RunInputs } from "./executor.ts";
@@ -32,6 +32,7 @@ import type {
 } from "./session-types.ts";
 import { hasStage, runStep } from "./step.ts";
 import type { HostTensor } from "./tensor.ts";
+import { currentValues } from "./together.ts";
 import { requireAllLogits } from "./top-k.ts";
 import { type TrainEvent, train } from "./training/loop.ts";
 import { addWeighted } from "./weighted.ts";
@@ -62,11 +63,11 @@ export class Session {
   }
 
   /**
-   * Switches to an adapter by name, or with null to the base model alone; each keeps its parameters, moments and steps. Adapters of one
-   * config share a program and its buffers. Calls made later wait for the switch. Throws `SESSION-ADAPTER-UNKNOWN`.
+   * Switches to an adapter, to several together, or with null to the base model alone; each keeps its parameters, moments and steps. Several
+   * run and merge together, and train one at a time. Calls made later wait for the switch. Throws `SESSION-ADAPTER-UNKNOWN`.
    */
-  use(name: string | null): Promise<void> {
-    return this.parts.adapters.use(name);
+  use(choice: AdapterChoice): Promise<void> {
+    return this.parts.adapters.use(choice);
   }
 
   /** Forgets an adapter; one in use makes room for the next. Throws `SESSION-ADAPTER-UNKNOWN`. */
@@ -78,13 +79,8 @@ export class Session {
    * Makes a new adapter of others, as PEFT's `add_weighted_adapter` does: LoRAs by a `CombineOptions.combination`, IA3s by adding up their
    * vectors. It is loaded under `name` and not in use. Throws `SESSION-COMBINE`, `SESSION-COMBINE-OPTION` and what `load` throws.
    */
-  addWeighted(
-    names: readonly string[],
-    weights: readonly number[],
-    name: string,
-    options: CombineOptions = {},
-  ): Promise<void> {
-    return addWeighted(this.parts.adapters, names, weights, name, options);
+  addWeighted(names: readonly string[], weights: readonly number[], name: string, options?: CombineOptions) {
+    return addWeighted(this.parts.adapters, names, weights, name, options ?? {});
   }
 
   /** Names of the session's adapters. */
@@ -238,14 +234,16 @@ export class Session {
   }
 
   /**
-   * The base model with this adapter merged in; its tensors are computed when they are read. `sink` is warned of ties that it breaks.
-   * `fixed`: the one value of what the adapter reads of a batch, such as `{ task: 1 }`. Throws `MERGE-OPTION` when it is not there.
+   * The base model with the adapter in use merged in, or with those of `choice`; its tensors are computed when they are read. `sink` is warned
+   * of ties that it breaks. `fixed`: the one value of what the adapter reads of a batch, such as `{ task: 1 }`. Throws `MERGE-OPTION`.
    */
-  merge(sink = new DiagnosticSink(), fixed: FixedInputs = {}): Promise<Model> {
-    return this.parts.adapters.run(async (entry) => {
-      const values = withFixed(entry.program, { ...entry.values, params: await parametersOf(entry) }, fixed);
-      return mergedModel(entry.program, this.parts.model, await this.parts.mergeExecutor(), values, sink);
-    });
+  async merge(sink = new DiagnosticSink(), fixed: FixedInputs = {}, choice?: AdapterChoice): Promise<Model> {
+    const { adapters, model, mergeExecutor } = this.parts;
+    const work = async (entry: AdapterEntry): Promise<Model> => {
+      const values = withFixed(entry.program, await currentValues(entry), fixed);
+      return mergedModel(entry.program, model, await mergeExecutor(), values, sink);
+    };
+    return choice === undefined ? adapters.run(work) : (await adapters.visit([choice], work))[0]!;
   }
 
   /** Everything that a run needs to go on bit for bit, beside its data. */
@@ -279,6 +277,10 @@ export class Session {
       const { adapter } = entry.program;
       if (adapter === undefined)
         throw new WebpeftError("SESSION-MODE", { message: "the base model alone has no adapter to save" });
+      if (adapter.savedConfig.peft_type === undefined)
+        throw new WebpeftError("SESSION-MODE", {
+          message: "what is in use is no adapter with a file: use one by name",
+        });
       const config = adapter.savedConfig as AdapterContent["config"];
       const tensors = savedTensors(adapter, await parametersOf(entry), entry.values);
       return { config, floatFields: adapter.floatFields, tensors };

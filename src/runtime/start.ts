@@ -87,8 +87,8 @@ function portData({ program, values: { buffers, params } }: LoadedProgram, model
 /** What a session needs beside its first program. */
 export interface SessionSource {
   readonly model: Model;
-  /** Compiles another adapter's config, or null, for the same model, shapes and mode. */
-  readonly compile: (config: unknown) => Promise<CompiledProgram>;
+  /** Compiles other adapters' configs (none, one, or several in use together) for the same model, shapes and mode. */
+  readonly compile: (configs: readonly unknown[]) => Promise<CompiledProgram>;
 }
 
 /** Starts a session. Throws `WebpeftError`; what was allocated until then is freed. */
@@ -109,10 +109,11 @@ export async function startSession(
     const adapters = new SessionAdapters(entry, {
       read: async (source) => {
         const adapter = source === null || isRead(source) ? source : await readAdapter(source);
-        const other = await compile(adapter?.config ?? null);
+        const other = await compile(adapter === null ? [] : [adapter.config]);
         const given = adapter === null ? {} : { adapter };
         return { program: other, values: await values(other, model, { ...given, sink: options.sink }) };
       },
+      together: (configs) => compile(configs),
       instantiate: (loaded) => instantiate(loaded, {}),
     });
     const mergeExecutor = () => tfjsExecutor();

@@ -150,6 +150,7 @@ export interface OnItem {
   readonly siteKinds: readonly { readonly name: string; readonly at: Place }[];
   readonly from?: string;
   readonly tied: boolean;
+  readonly backwards: boolean;
   readonly items: readonly Item[];
   readonly at: Place;
 }
@@ -161,6 +162,8 @@ export interface SiteBlock {
   readonly from?: string;
   /** A linear layer that shares the weight of such a site gets the transposed W'. */
   readonly tied: boolean;
+  /** Of several adapters that are in use the last is the first to change W; else they change it in their order. */
+  readonly backwards: boolean;
   readonly items: readonly Item[];
   readonly at: Place;
 }

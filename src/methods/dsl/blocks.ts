@@ -14,13 +14,13 @@ export function arranged(
   const rest = all.filter((item) => item.kind !== "on");
   if (kinds.length === 0) return { items: rest, blocks: merged(written) };
   const targets = rest.filter((item) => item.kind === "target");
-  const own: OnItem = { kind: "on", siteKinds: kinds, tied: false, items: targets, at };
+  const own: OnItem = { kind: "on", siteKinds: kinds, tied: false, backwards: false, items: targets, at };
   return { items: rest.filter((item) => item.kind !== "target"), blocks: merged([own, ...written]) };
 }
 
 function merged(written: readonly OnItem[]): SiteBlock[] {
   const blocks = new Map<string, SiteBlock>();
-  for (const { siteKinds, from, tied, items } of written) {
+  for (const { siteKinds, from, tied, backwards, items } of written) {
     for (const { name, at } of siteKinds) {
       const key = `${name} ${from ?? ""}`;
       const before = blocks.get(key);
@@ -28,6 +28,7 @@ function merged(written: readonly OnItem[]): SiteBlock[] {
         siteKind: name,
         ...(from === undefined ? {} : { from }),
         tied: tied || (before?.tied ?? false),
+        backwards: backwards || (before?.backwards ?? false),
         items: [...(before?.items ?? []), ...items],
         at: before?.at ?? at,
       });

@@ -23,6 +23,8 @@ export interface Method {
   readonly fieldSites: readonly { readonly field: string; readonly siteKinds: readonly string[] }[];
   /** Whether a layer that shares the weight of such a site changes with it. */
   followsTie(siteKind: string, from: string | undefined): boolean;
+  /** Whether of several adapters the last is the first to change the weight of such a site (OFT rotates inputs in the adapters' order). */
+  isBackwards(siteKind: string): boolean;
   /** The lines of the fragment that are neither config nor comment: declarations, constraints and formulas. */
   readonly formulaLines: readonly string[];
   /** The fields to change because their seed default depends on which others are present; for configs without `peft_version`. */
@@ -82,6 +84,9 @@ export function lazyMethod(name: string, source: string, file: string, ready?: M
     },
     followsTie(siteKind, from) {
       return ast().blocks.some((block) => block.siteKind === siteKind && block.from === from && block.tied);
+    },
+    isBackwards(siteKind) {
+      return ast().blocks.some((block) => block.siteKind === siteKind && block.backwards);
     },
     get formulaLines() {
       return formulaLines(ast());

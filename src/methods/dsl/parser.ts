@@ -2,7 +2,7 @@
  * The grammar of method fragments (chevrotain, made anew for every parse). Expressions stand in `parse-expression.ts`, tensors in `parse-tensor.ts`.
  *
  *   method     = "method" name ("on" kinds)? "{" item* "}"
- *   item       = fields | tensor | stream | let | require | target | "on" kinds ("from" name)? "tied"? "{" item* "}"
+ *   item       = fields | tensor | stream | let | require | target | "on" kinds ("from" name)? "tied"? "backwards"? "{" item* "}"
  *   kinds      = name ("," name)*
  *   fields     = "config" field ("," field)* ";"
  *   field      = name ":" name "?"? "=" "-"? primary ("(" arguments ")")? text?
@@ -89,8 +89,9 @@ export class FragmentParser extends TensorParser {
       return this.CONSUME(this.t.name).image;
     });
     const tied = this.OPTION2(() => this.CONSUME(this.t.word.tied)) !== undefined;
+    const backwards = this.OPTION3(() => this.CONSUME(this.t.word.backwards)) !== undefined;
     const items = this.SUBRULE(this.itemsInBraces);
-    return [{ kind: "on", siteKinds, ...(from === undefined ? {} : { from }), tied, items, at }];
+    return [{ kind: "on", siteKinds, ...(from === undefined ? {} : { from }), tied, backwards, items, at }];
   });
 
   private readonly kinds: Rule<OnItem["siteKinds"]> = this.RULE(

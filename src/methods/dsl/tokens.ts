@@ -6,6 +6,7 @@ const words = [
   "on",
   "from",
   "tied",
+  "backwards",
   "also",
   "coded",
   "within",
