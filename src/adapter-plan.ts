@@ -70,7 +70,9 @@ export class PlannedAdapter {
       fields: this.resolved.fields,
       present: this.resolved.present,
       loaded,
-      bfloat16: this.resolved.sites.some(({ module }) => weightType(module.weight!) === "bf16"),
+      bfloat16: this.resolved.sites.some(
+        ({ module }) => module.weight !== undefined && weightType(module.weight) === "bf16",
+      ),
       sink,
     });
   }

@@ -11,15 +11,15 @@ export const adalora = lazyMethod(
          orth_reg_weight: float = 0.5 (minimum: 0) "weight of the term that keeps A and B orthogonal",
          r: int = 8 "not used: init_r is the rank", lora_alpha: float = 8 "scale of the update; init_r when it is not above 0",
          lora_dropout: float = 0 (minimum: 0, maximum: 1) "dropout on the input of the update",
-         init_lora_weights: any = true "false: everything normal", use_dora: bool = false "not with AdaLoRA", use_rslora: bool = false "no effect, as in PEFT",
-         rank_pattern: any? = null "components that were kept, per module", alpha_pattern: any? = {} "no effect, as in PEFT";
+         init_lora_weights: any = true "false: everything normal", use_dora: bool = false "not with AdaLoRA",
+         rank_pattern: any? = null "components that were kept, per module";
   require not use_dora else "ADALORA does not support DoRA.";
   require r == 8 warn "Note that \`r\` is not used in AdaLora and will be ignored. If you intended to set the initial rank, use \`init_r\` instead.";
   require total_step != null else "AdaLoRA does not work when \`total_step\` is None, supply a value > 0.";
   require total_step > 0 else "AdaLoRA does not work when \`total_step\` is None, supply a value > 0.";
   require tinit < total_step - tfinal
     else "The supplied schedule values don't allow for a budgeting phase. Decrease \`tfinal\`/\`tinit\` or increase \`total_step\`.";
-  require loaded or not train warn "Ranks are not reduced while training: every module keeps init_r = {init_r}.";
+  require loaded or not train warn "Ranks are not reduced while training: every module keeps init_r = {init_r}; target_r, total_step, tinit, tfinal, deltaT, beta1 and beta2 have no effect.";
   require lora_dropout < 1 else "lora_dropout must be below 1.";
   let k = kept_rank(rank_pattern, site.path, init_r), scale = lora_alpha > 0 ? lora_alpha : init_r, fresh = init_lora_weights != false;
   require k > 0 else "rank_pattern keeps no component of {module}, which is not built." help "Leave the module out of target_modules.";

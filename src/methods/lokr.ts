@@ -14,6 +14,7 @@ export const lokr = lazyMethod(
          use_effective_conv2d: bool = false "for convolutions; no effect on linear layers",
          init_weights: any = true "true: the first factor is 0; \\"lycoris\\": the second; false: neither",
          rank_pattern: int_map = {}, alpha_pattern: float_map = {};
+  require not use_effective_conv2d warn "use_effective_conv2d has no effect: it is for convolutions.";
   require init_weights == true or init_weights == false or init_weights == "lycoris"
     else "Unknown init_weights: {init_weights}" help "Use true, false or \\"lycoris\\".";
   require decompose_factor != 0 else "decompose_factor must be -1 or above 0.";

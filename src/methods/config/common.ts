@@ -55,7 +55,8 @@ export type SharedField =
   | "layers_pattern"
   | "bias"
   | "fan_in_fan_out"
-  | "init_weights";
+  | "init_weights"
+  | "ensure_weight_tying";
 
 /** Fields that most methods share; which a method has is in its profile. `any` ones are checked by `checkTargetField`. */
 export const sharedFields: Readonly<Record<SharedField, FieldDeclaration>> = {
@@ -84,5 +85,12 @@ export const sharedFields: Readonly<Record<SharedField, FieldDeclaration>> = {
     nullable: false,
     default: true,
     doc: "Whether a fresh adapter starts as the method prescribes (usually the base model).",
+  },
+  ensure_weight_tying: {
+    name: "ensure_weight_tying",
+    type: "bool",
+    nullable: false,
+    default: false,
+    doc: "Whether ends of a tie must train alike; refused where they would not.",
   },
 };

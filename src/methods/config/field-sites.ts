@@ -20,7 +20,18 @@ export interface NamedSite {
 const isMap = (value: FieldValue): value is { readonly [key: string]: FieldValue } =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** Throws CONFIG-FIELD-SITES for names that hit nothing, or a module of another kind. */
+/** The value of one site. Throws CONFIG-FIELD-TYPE for anything but a list of whole numbers with at least one. */
+function indices(field: string, value: FieldValue): FieldValue {
+  if (Array.isArray(value) && value.length > 0 && value.every((index) => Number.isSafeInteger(index))) return value;
+  throw new WebpeftError("CONFIG-FIELD-TYPE", {
+    message: `${field} does not say which.`,
+    where: field,
+    expected: "a list of whole numbers that is not empty, or an object with such lists by module",
+    got: shown(value),
+  });
+}
+
+/** Throws CONFIG-FIELD-SITES for names that hit nothing, or a module of another kind; CONFIG-FIELD-TYPE for a value that is no list. */
 export function findFieldSites(
   { field, siteKinds }: FieldSites,
   fields: Readonly<Record<string, FieldValue>>,
@@ -31,14 +42,14 @@ export function findFieldSites(
   if (!isMap(value)) {
     const first = modules.find(({ kind }) => kind === siteKinds[0]);
     if (first === undefined) throw notFound(field, siteKinds[0]!);
-    return [{ module: first, fields: { ...fields, [field]: value }, from: field }];
+    return [{ module: first, fields: { ...fields, [field]: indices(field, value) }, from: field }];
   }
   return Object.entries(value).flatMap(([name, own]) => {
     const hits = modules.filter(({ path }) => path.endsWith(name));
     if (hits.length === 0) throw notFound(field, name);
     return hits.map((module): NamedSite => {
       if (!siteKinds.includes(module.kind)) throw wrongKind(field, module, siteKinds);
-      return { module, fields: { ...fields, [field]: own }, from: field };
+      return { module, fields: { ...fields, [field]: indices(field, own) }, from: field };
     });
   });
 }

@@ -52,6 +52,8 @@ const standard: MethodProfile = {
   inert: {},
 };
 
+const loraShared: readonly SharedField[] = [...without(everything, "init_weights"), "ensure_weight_tying"];
+
 const loraPassive: Readonly<Record<string, FieldValue>> = {
   alora_invocation_tokens: null,
   arrow_config: null,
@@ -71,7 +73,6 @@ const loraPassive: Readonly<Record<string, FieldValue>> = {
 };
 
 const loraInert: Readonly<Record<string, FieldValue>> = {
-  ensure_weight_tying: false,
   loftq_config: {},
   megatron_core: "megatron.core",
   qalora_group_size: 16,
@@ -82,18 +83,18 @@ const promptShared: readonly SharedField[] = ["modules_to_save"];
 const own: Readonly<Record<string, Partial<MethodProfile>>> = {
   LORA: {
     className: "LoraConfig",
-    shared: without(everything, "init_weights"),
+    shared: loraShared,
     checks: "abc",
     passive: loraPassive,
     inert: loraInert,
   },
   ADALORA: {
     className: "AdaLoraConfig",
-    shared: without(everything, "init_weights"),
+    shared: loraShared,
     checks: "ab",
     table: "adalora",
     passive: loraPassive,
-    inert: loraInert,
+    inert: { ...loraInert, use_rslora: false, alpha_pattern: {} },
   },
   OFT: { className: "OFTConfig", checks: "a", linearOnly: true },
   BOFT: { className: "BOFTConfig", checks: "a", linearOnly: true },

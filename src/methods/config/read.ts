@@ -72,6 +72,7 @@ export function readFields(
     return [field.name, value];
   });
   refusePassive(config, methodFields, profile);
+  noteInert(config, profile, sink);
   const names = new Set(declarations.map((field) => field.name));
   return {
     fields: Object.fromEntries(entries),
@@ -117,6 +118,18 @@ function refusePassive(config: Fields, methodFields: readonly FieldDeclaration[]
       where: name,
       expected: shown(only),
       got: shown(given),
+    });
+  }
+}
+
+function noteInert(config: Fields, { inert }: MethodProfile, sink: DiagnosticSink): void {
+  for (const [name, usual] of Object.entries(inert)) {
+    if (!Object.hasOwn(config, name) || sameJson(config[name]!, usual)) continue;
+    sink.note("CONFIG-FIELD-NO-EFFECT", {
+      message: `${name} has no effect on what is built here.`,
+      where: name,
+      got: shown(config[name]),
+      help: "It is written back as it is.",
     });
   }
 }

@@ -3,6 +3,7 @@
  * Only the chosen side of `? :` and of `and`, `or` is evaluated, and a `let` only where it is used.
  */
 import { WebpeftError } from "../../ir/diagnostics.ts";
+import { sizeOf } from "../../ir/types.ts";
 import { builtins } from "../lib/index.ts";
 import { applyBinary, negated, wanted } from "./arithmetic.ts";
 import type { Argument, BinaryOperator, CallExpression, Expression, Place, TensorItem } from "./ast.ts";
@@ -101,13 +102,19 @@ export function condition(scope: Scope, expression: Expression, locals: Locals =
 export function shapeOf(scope: Scope, item: TensorItem): number[] {
   if (item.shape.length > limits.rank)
     throw limitError(scope.model.method.file, `${item.name} has too many axes`, limits.rank, item.at.line);
-  return item.shape.map((expression) => {
+  const shape = item.shape.map((expression) => {
     const extent = evaluateKnown(scope, expression);
     if (typeof extent === "number" && Number.isSafeInteger(extent) && extent > 0) return extent;
     throw scope.error("METHOD-SHAPE", expression.at, {
       message: `${item.name} has an extent that is not a whole number above 0.`,
       got: describe(known(extent)),
     });
+  });
+  if (sizeOf(shape) <= limits.elements) return shape;
+  throw scope.error("METHOD-SIZE", item.at, {
+    message: `${item.name} is larger than any device takes.`,
+    expected: `at most ${limits.elements} elements`,
+    got: `[${shape.join(", ")}]`,
   });
 }
 

@@ -24,6 +24,8 @@ export const limits = {
   turns: 64,
   /** Rank of a tensor. */
   rank: 8,
+  /** Elements of a tensor: 4 GiB of f32. */
+  elements: 2 ** 30,
 } as const;
 
 export function limitError(file: string, what: string, limit: number, line?: number): WebpeftError {

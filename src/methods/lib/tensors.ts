@@ -10,13 +10,12 @@ const elementwise = (name: string, op: string, doc: string): Builtin => ({
   call: (context, args) => tensorValue(context.builder().add(op, [args.node("x")])),
 });
 
-/** A tensor with all axes of extent 1 dropped. */
+/** A tensor with all axes of extent 1 dropped, but for the last axis of a tensor of one element. */
 export function squeezed(context: CallContext, id: number): number {
   const builder = context.builder();
-  return builder.reshape(
-    id,
-    builder.shape(id).filter((n) => n !== 1),
-  );
+  const shape = builder.shape(id);
+  const kept = shape.filter((n) => n !== 1);
+  return builder.reshape(id, kept.length === 0 ? shape.slice(-1) : kept);
 }
 
 /** 2 pi (index * frequency mod size) / size, for every index 0 .. size - 1 and frequency: [size, K]. Whole numbers stay below 2^31. */

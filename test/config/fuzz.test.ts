@@ -1,0 +1,59 @@
+/** Random configs either compile or are refused with a code. `npm run fuzz` tries 5,000; a run of all tests 500. */
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { compile } from "../../src/compile.ts";
+import { WebpeftError } from "../../src/ir/diagnostics.ts";
+import { describeModel } from "../../src/models/index.ts";
+import type { Model } from "../../src/runtime/files/model.ts";
+import { baseModel } from "../golden/helpers.ts";
+import { type RandomConfig, randomConfigs } from "./random-configs.ts";
+
+const runs = Number(process.env.WEBPEFT_FUZZ ?? 500);
+const seed = 20260721;
+/** Kernels are made for one of so many configs that compile. */
+const kernelsOf = 50;
+
+const models = new Map<string, Model>(
+  await Promise.all(["llama", "gpt2", "bert-cls"].map(async (base) => [base, await baseModel(base)] as const)),
+);
+const modules = new Map([...models].map(([base, { config }]) => [base, describeModel(config).modules]));
+
+/** Faults of the config. Other codes of METHOD- are about the text of a fragment, and those of webpeft's own have no faults. */
+const refusals = /^(CONFIG-[A-Z-]+|METHOD-(CONSTRAINT|SITE|SIZE|UNSUPPORTED))$/;
+
+const pasteable = (base: string, config: RandomConfig): string =>
+  `await compile(await baseModel("${base}"), ${JSON.stringify(config)}, { batch: 2, length: 4 })`;
+
+/** The code of the refusal, or undefined where the config compiles. Anything else that is thrown fails the test. */
+async function outcome(base: string, config: RandomConfig, kernels: boolean): Promise<string | undefined> {
+  try {
+    const program = await compile(models.get(base)!, config, { batch: 2, length: 4 });
+    if (kernels) expect(program.kernels.length).toBeGreaterThan(0);
+    return undefined;
+  } catch (error) {
+    if (error instanceof WebpeftError && refusals.test(error.code)) return error.code;
+    throw new Error(`${pasteable(base, config)}\nis neither compiled nor refused as a config`, { cause: error });
+  }
+}
+
+test(`${runs} random configs`, { timeout: 20_000 + runs * 200 }, async () => {
+  const found = new Map<string, number>();
+  let compiled = 0;
+  await fc.assert(
+    fc.asyncProperty(randomConfigs(modules), async ({ base, config }) => {
+      const code = await outcome(base, config, compiled % kernelsOf === 0);
+      if (code === undefined) compiled += 1;
+      else found.set(code, (found.get(code) ?? 0) + 1);
+    }),
+    {
+      seed,
+      numRuns: runs,
+      endOnFailure: true,
+      interruptAfterTimeLimit: 15_000 + runs * 200,
+      markInterruptAsFailure: true,
+    },
+  );
+  // A generator whose configs were all refused, or all refused for one reason, would show nothing.
+  expect(compiled).toBeGreaterThan(runs / 5);
+  expect(found.size).toBeGreaterThan(10);
+});
