@@ -1,7 +1,7 @@
 import { defineConfig } from "tsdown";
 
 export default defineConfig({
-  entry: { webpeft: "webpeft.ts" },
+  entry: { webpeft: "webpeft.ts", methods: "methods.ts" },
   outDir: "results/webpeft",
   format: "esm",
   platform: "neutral",

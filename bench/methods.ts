@@ -1,0 +1,74 @@
+/** A training step of one method on the bench's llama, for the comparison of methods (`methods.mjs`). */
+import { targetOf } from "../src/codegen/index.ts";
+import { compile } from "../src/compile.ts";
+import { methods } from "../src/methods/index.ts";
+import type { OpenDevice } from "../src/runtime/device/index.ts";
+import type { SessionBatch } from "../src/runtime/session.ts";
+import { webgpuExecutor } from "../src/runtime/webgpu/index.ts";
+import { llama, sizes } from "../test/budgets/llama.ts";
+
+export { load } from "./webpeft.ts";
+
+interface Entry {
+  readonly name: string;
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Inputs beside tokens and labels. */
+  readonly inputs?: Readonly<Record<string, readonly number[]>>;
+}
+
+interface KernelCost {
+  readonly kernel: string;
+  readonly dispatches: number;
+  readonly megaflops: number;
+  readonly megabytes: number;
+}
+
+export interface MethodStep {
+  /** One training step; resolves when its loss has been read back. */
+  step(): Promise<number>;
+  readonly facts: {
+    readonly dispatches: number;
+    readonly megaflops: number;
+    readonly megabytes: number;
+    readonly peakMB: number;
+    /** Costly ones first. */
+    readonly kernels: readonly KernelCost[];
+  };
+}
+
+export const isBuilt = ({ config }: Entry): boolean => methods.has(config.peft_type as string);
+
+function tokens(): SessionBatch {
+  const ids = Int32Array.from(
+    { length: sizes.batch * sizes.length },
+    (_unused, i) => (i * 37 + (i >> 3)) % sizes.vocabulary,
+  );
+  return { input_ids: ids, labels: ids };
+}
+
+export async function prepare(open: OpenDevice, entry: Entry): Promise<MethodStep> {
+  const target = targetOf(open.target);
+  const config = { target_modules: ["q_proj", "v_proj"], ...entry.config };
+  const program = await compile(await llama(), config, { batch: sizes.batch, length: sizes.length, target });
+  const session = await program.start({ device: webgpuExecutor(open, { target }), seed: 1 });
+  const more = Object.entries(entry.inputs ?? {}).map(([name, values]) => [name, Int32Array.from(values)]);
+  const batch: SessionBatch = { ...tokens(), ...Object.fromEntries(more) };
+  const dispatches = program.plan.stages
+    .filter(({ name }) => name === "project" || name === "micro" || name === "update")
+    .flatMap((stage) => stage.dispatches);
+  const total = (field: "flops" | "bytes", of = dispatches): number => of.reduce((sum, d) => sum + d[field], 0) / 1e6;
+  const kernels = [...new Set(dispatches.map(({ kernel }) => kernel))].map((kernel): KernelCost => {
+    const of = dispatches.filter((d) => d.kernel === kernel);
+    return { kernel, dispatches: of.length, megaflops: total("flops", of), megabytes: total("bytes", of) };
+  });
+  return {
+    step: async () => (await session.step(batch, { lr: 1e-3 })).loss,
+    facts: {
+      dispatches: dispatches.length,
+      megaflops: total("flops"),
+      megabytes: total("bytes"),
+      peakMB: program.plan.peakBytes / 2 ** 20,
+      kernels: kernels.sort((a, b) => b.megaflops + b.megabytes - a.megaflops - a.megabytes),
+    },
+  };
+}

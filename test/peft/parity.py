@@ -1,0 +1,239 @@
+#!/usr/bin/env python3
+"""Trains every method with webpeft and loads it in PEFT, and the other way round; compares logits and writes docs/parity.md.
+
+    npm run build && python test/peft/parity.py [METHOD ...]
+
+The first run makes a virtual environment (outside of the repository: PARITY_VENV, or ~/.cache/webpeft/parity) with the versions below.
+Methods named on the command line are run alone, and nothing is written.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+REQUIREMENTS = ["torch==2.13.0", "transformers==5.23.0", "peft==0.21.2", "safetensors", "numpy"]
+TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
+ROOT = Path(__file__).resolve().parents[2]
+BASE = ROOT / "test/fixtures/golden/bases/llama"
+STEPS, RATE, ALLOWED = 5, 1e-2, 1e-4
+
+
+def enter_environment():
+    """Goes on in the virtual environment, which is made when it is not there."""
+    venv = Path(os.environ.get("PARITY_VENV", Path.home() / ".cache/webpeft/parity"))
+    python = venv / "bin/python"
+    if Path(sys.prefix) == venv.resolve():
+        return
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--extra-index-url", TORCH_INDEX]
+        subprocess.run([*pip, *REQUIREMENTS], check=True)
+    os.execv(str(python), [str(python), *sys.argv])
+
+
+enter_environment()
+os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+
+import peft  # noqa: E402
+import torch  # noqa: E402
+import transformers  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
+
+transformers.utils.logging.disable_progress_bar()
+warnings.filterwarnings("ignore")
+
+LINEAR = {"target_modules": ["q_proj", "v_proj", "down_proj"]}
+EVEN = {"target_modules": ["q_proj", "v_proj"]}
+
+# name in the table, peft_type, PEFT's config class, settings that fit the model's widths of 16, 32 and 48
+SETTINGS = [
+    ("LoRA", "LORA", "LoraConfig", LINEAR | {"r": 8, "lora_alpha": 16}),
+    ("DoRA", "LORA", "LoraConfig", LINEAR | {"r": 8, "lora_alpha": 16, "use_dora": True}),
+    ("LoRA, embedding", "LORA", "LoraConfig", {"r": 8, "target_modules": ["embed_tokens", "q_proj"]}),
+    ("LoRA, tokens", "LORA", "LoraConfig", EVEN | {"r": 4, "trainable_token_indices": [5, 9, 11]}),
+    ("AdaLoRA", "ADALORA", "AdaLoraConfig", LINEAR | {"init_r": 4, "target_r": 4, "total_step": 20}),
+    ("OFT", "OFT", "OFTConfig", LINEAR | {"oft_block_size": 8}),
+    ("OFT, exact Cayley", "OFT", "OFTConfig", LINEAR | {"oft_block_size": 8, "use_cayley_neumann": False}),
+    ("OFT, constrained", "OFT", "OFTConfig", LINEAR | {"oft_block_size": 8, "coft": True, "eps": 0.01}),
+    ("BOFT", "BOFT", "BOFTConfig", LINEAR | {"boft_block_size": 4}),
+    ("IA3", "IA3", "IA3Config", LINEAR | {"feedforward_modules": ["down_proj"]}),
+    ("VeRA", "VERA", "VeraConfig", LINEAR | {"r": 16}),
+    ("FourierFT", "FOURIERFT", "FourierFTConfig", LINEAR | {"n_frequency": 64}),
+    ("LN tuning", "LN_TUNING", "LNTuningConfig", {}),
+    ("Trainable tokens", "TRAINABLE_TOKENS", "TrainableTokensConfig", {"token_indices": [5, 9, 11]}),
+    ("LoHa", "LOHA", "LoHaConfig", LINEAR | {"r": 4}),
+    ("LoKr", "LOKR", "LoKrConfig", LINEAR | {"r": 2}),
+    ("HRA", "HRA", "HRAConfig", LINEAR | {"r": 4}),
+    ("MiSS", "MISS", "MissConfig", LINEAR | {"r": 8}),
+    ("MiSS, bat", "MISS", "MissConfig", LINEAR | {"r": 8, "init_weights": "bat"}),
+    ("DeLoRA", "DELORA", "DeloraConfig", LINEAR | {"r": 4}),
+    ("GraLoRA", "GRALORA", "GraloraConfig", LINEAR | {"r": 8, "gralora_k": 2}),
+    ("RoAd", "ROAD", "RoadConfig", LINEAR | {"group_size": 8}),
+    ("HiRA", "HIRA", "HiraConfig", LINEAR | {"r": 4}),
+    ("RandLoRA", "RANDLORA", "RandLoraConfig", LINEAR | {"r": 8, "randlora_alpha": 16}),
+    ("SHiRA", "SHIRA", "ShiraConfig", LINEAR | {"r": 2, "random_seed": 3}),
+    ("VB-LoRA", "VBLORA", "VBLoRAConfig", EVEN | {"r": 4, "num_vectors": 16, "vector_length": 8}),
+    ("C3A", "C3A", "C3AConfig", LINEAR | {"block_size": 8}),
+    ("WaveFT", "WAVEFT", "WaveFTConfig", LINEAR | {"n_frequency": 64}),
+    ("Poly", "POLY", "PolyConfig", LINEAR | {"r": 4, "n_tasks": 3, "n_skills": 2}),
+    ("CPT", "CPT", "CPTConfig", {"cpt_token_ids": [4, 5, 6], "cpt_tokens_type_mask": [1, 2, 4]}),
+    ("AdaptionPrompt", "ADAPTION_PROMPT", "AdaptionPromptConfig", {"adapter_len": 4, "adapter_layers": 2}),
+    ("Prompt tuning", "PROMPT_TUNING", "PromptTuningConfig", {"num_virtual_tokens": 4}),
+    ("Prefix tuning", "PREFIX_TUNING", "PrefixTuningConfig", {"num_virtual_tokens": 4}),
+    ("P-tuning", "P_TUNING", "PromptEncoderConfig", {"num_virtual_tokens": 4, "encoder_hidden_size": 16}),
+]
+EXTRA_INPUTS = {"POLY": {"task_ids": [0, 2]}, "CPT": {"input_type_mask": [[1] * 4 + [4] * 4] * 2}}
+# what PEFT 0.21.2 cannot load, and why
+WITHOUT_PEFT = {"BONE": "gone from PEFT since 0.19; its files are MiSS's", "XLORA": "PEFT loses the classifier on saving"}
+
+
+def webpeft(*arguments):
+    command = ["node", str(ROOT / "dist/cli.js"), *map(str, arguments), "--device", "cpu"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"webpeft {arguments[0]}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def built_methods():
+    script = "import { methods } from './dist/index.js'; console.log(JSON.stringify([...methods.keys()]))"
+    done = subprocess.run(["node", "--input-type=module", "-e", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def batch_for(peft_type):
+    generator = torch.Generator().manual_seed(7)
+    ids = torch.randint(4, 64, (2, 8), generator=generator)
+    batch = {"input_ids": ids, "labels": ids.clone(), "attention_mask": torch.ones_like(ids)}
+    return batch | {name: torch.tensor(value) for name, value in EXTRA_INPUTS.get(peft_type, {}).items()}
+
+
+def base_model():
+    return transformers.AutoModelForCausalLM.from_pretrained(BASE, attn_implementation="eager", dtype=torch.float32).eval()
+
+
+def run(model, batch):
+    return model(**{name: value.clone() for name, value in batch.items()})
+
+
+def logits_of(model, batch):
+    with torch.no_grad():
+        return run(model, batch).logits
+
+
+def webpeft_logits(adapter, batch_file, folder):
+    webpeft("eval", "--model", BASE, "--adapter", adapter, "--input", batch_file, "--out", folder / "logits.safetensors")
+    return load_file(folder / "logits.safetensors")["logits"]
+
+
+def difference(got, want):
+    """The largest difference as a part of the largest entry."""
+    if got.shape != want.shape:
+        raise RuntimeError(f"shape {list(got.shape)}, expected {list(want.shape)}")
+    return float((got - want).abs().max() / want.abs().max())
+
+
+def config_of(name, settings):
+    return getattr(peft, name)(task_type="CAUSAL_LM", **settings)
+
+
+def webpeft_to_peft(peft_type, class_name, settings, batch_file, folder):
+    config = folder / "config"
+    config_of(class_name, settings).save_pretrained(config)
+    options = ["--steps", STEPS, "--lr", RATE, "--no-sampling", "--out", folder / "trained"]
+    webpeft("train", "--model", BASE, "--config", config / "adapter_config.json", "--data", batch_file, *options)
+    batch = batch_for(peft_type)
+    loaded = peft.PeftModel.from_pretrained(base_model(), folder / "trained").eval()
+    return webpeft_logits(folder / "trained", batch_file, folder), logits_of(loaded, batch)
+
+
+def peft_to_webpeft(peft_type, class_name, settings, batch_file, folder):
+    torch.manual_seed(11)
+    batch = batch_for(peft_type)
+    model = peft.get_peft_model(base_model(), config_of(class_name, settings)).eval()
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=RATE)
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        run(model, batch).loss.backward()
+        optimizer.step()
+    model.save_pretrained(folder / "saved")
+    # from the file: PEFT projects constrained OFT in place at every call
+    loaded = peft.PeftModel.from_pretrained(base_model(), folder / "saved").eval()
+    return webpeft_logits(folder / "saved", batch_file, folder), logits_of(loaded, batch)
+
+
+DIRECTIONS = {"webpeft trains, PEFT loads": webpeft_to_peft, "PEFT trains, webpeft loads": peft_to_webpeft}
+
+
+def compare(label, peft_type, class_name, settings, direction, base_logits):
+    """The row's last three cells: difference, change by the adapter, result."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        batch_file = folder / "batch.safetensors"
+        save_file(batch_for(peft_type), batch_file)
+        got, want = DIRECTIONS[direction](peft_type, class_name, settings, batch_file, folder)
+    gap = difference(got, want)
+    # With virtual tokens in front the adapter's logits are more; the last ones are the text's.
+    change = difference(want[:, -base_logits.shape[1]:], base_logits)
+    if change < 100 * ALLOWED:
+        raise RuntimeError(f"the adapter changes the logits by {change:.1e} only: the comparison would show nothing")
+    return gap, change
+
+
+def rows(chosen):
+    base_logits = logits_of(base_model(), batch_for(""))
+    built = built_methods()
+    missing = [name for name in built if name not in WITHOUT_PEFT and name not in {row[1] for row in SETTINGS}]
+    if missing:
+        raise SystemExit(f"no settings for {', '.join(missing)}")
+    for label, peft_type, class_name, settings in SETTINGS:
+        if peft_type not in built or (chosen and peft_type not in chosen):
+            continue
+        for direction in DIRECTIONS:
+            try:
+                gap, change = compare(label, peft_type, class_name, settings, direction, base_logits)
+                row = (label, direction, f"{gap:.1e}", f"{change:.1e}", "ok" if gap <= ALLOWED else "too large")
+            except Exception as error:  # one method's failure must not hide the others
+                row = (label, direction, "", "", f"failed: {str(error).splitlines()[0][:160]}")
+            print(" | ".join(row), flush=True)
+            yield row
+    for peft_type, reason in WITHOUT_PEFT.items():
+        if peft_type in built and not chosen:
+            yield (peft_type, "", "", "", reason)
+
+
+def document(found):
+    versions = f"PEFT {peft.__version__}, transformers {transformers.__version__}, torch {torch.__version__.split('+')[0]}"
+    web = json.loads((ROOT / "package.json").read_text())["version"]
+    lines = [
+        "# Parity with PEFT",
+        "",
+        "Written by `test/peft/parity.py`, which installs PEFT from PyPI. One side trains an adapter of the golden llama (two layers, f32)",
+        f"for {STEPS} steps and saves it; both sides load the folder and compute the logits of one batch (2 x 8). The difference is the largest one,",
+        "relative to the largest logit; the change is how far the adapter moved the base's logits, in the same measure.",
+        f"At most {ALLOWED:.0e} is allowed. webpeft ran on its TensorFlow.js executor, PEFT on torch's CPU.",
+        "",
+        f"webpeft {web}, {versions}.",
+        "",
+        "| method | direction | difference | change | |",
+        "|---|---|---|---|---|",
+        *(f"| {' | '.join(row)} |" for row in found),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def main():
+    chosen = sys.argv[1:]
+    found = list(rows(chosen))
+    if not chosen:
+        (ROOT / "docs/parity.md").write_text(document(found))
+    bad = [row for row in found if row[1] and row[4] != "ok"]
+    sys.exit(f"{len(bad)} comparisons failed" if bad else 0)
+
+
+main()
