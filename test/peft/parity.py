@@ -121,8 +121,9 @@ def run(model, batch):
 
 
 def logits_of(model, batch):
+    """Without labels: PEFT's AdaLoRA cannot take them in inference mode."""
     with torch.no_grad():
-        return run(model, batch).logits
+        return run(model, {name: value for name, value in batch.items() if name != "labels"}).logits
 
 
 def webpeft_logits(adapter, batch_file, folder):
@@ -142,7 +143,7 @@ def config_of(name, settings):
 
 
 def webpeft_to_peft(peft_type, class_name, settings, batch_file, folder):
-    config = folder / "config"
+    config = folder / "config"  # a folder, as PEFT writes it
     config_of(class_name, settings).save_pretrained(config)
     options = ["--steps", STEPS, "--lr", RATE, "--no-sampling", "--out", folder / "trained"]
     webpeft("train", "--model", BASE, "--config", config / "adapter_config.json", "--data", batch_file, *options)
@@ -185,7 +186,7 @@ def compare(label, peft_type, class_name, settings, direction, base_logits):
 
 
 def rows(chosen):
-    base_logits = logits_of(base_model(), batch_for(""))
+    base_logits = logits_of(base_model(), batch_for("LORA"))
     built = built_methods()
     missing = [name for name in built if name not in WITHOUT_PEFT and name not in {row[1] for row in SETTINGS}]
     if missing:
