@@ -9,7 +9,7 @@ import { applyBinary, negated, wanted } from "./arithmetic.ts";
 import type { Argument, BinaryOperator, CallExpression, Expression, Place, TensorItem } from "./ast.ts";
 import { callBuiltin, pathMatches } from "./call.ts";
 import { indexed, transposed } from "./indexing.ts";
-import { limitError, limits } from "./limits.ts";
+import { limitError, limits, sizeFault } from "./limits.ts";
 import { predefined, type Scope } from "./scope.ts";
 import { describe, type HostArray, type Known, known, tensorValue, type Value } from "./value.ts";
 
@@ -110,12 +110,8 @@ export function shapeOf(scope: Scope, item: TensorItem): number[] {
       got: describe(known(extent)),
     });
   });
-  if (sizeOf(shape) <= limits.elements) return shape;
-  throw scope.error("METHOD-SIZE", item.at, {
-    message: `${item.name} is larger than any device takes.`,
-    expected: `at most ${limits.elements} elements`,
-    got: `[${shape.join(", ")}]`,
-  });
+  if (sizeOf(shape) > limits.elements) throw scope.error("METHOD-SIZE", item.at, sizeFault(item.name, shape));
+  return shape;
 }
 
 function lookup(scope: Scope, name: string, at: Place, locals: Locals): Value {

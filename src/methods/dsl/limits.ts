@@ -3,7 +3,7 @@
  * recursive looks at them. A fragment has no loops but counted ones, so evaluation is bounded by `steps`.
  */
 import type { IToken } from "chevrotain";
-import { WebpeftError } from "../../ir/diagnostics.ts";
+import { type DiagnosticFields, WebpeftError } from "../../ir/diagnostics.ts";
 
 export const limits = {
   /** Characters of a fragment. */
@@ -36,6 +36,13 @@ export function limitError(file: string, what: string, limit: number, line?: num
     help: "Split the formula with let, or write fewer declarations.",
   });
 }
+
+/** METHOD-SIZE: a tensor that no device takes. */
+export const sizeFault = (name: string, shape: readonly number[]): DiagnosticFields => ({
+  message: `${name} is larger than any device takes.`,
+  expected: `at most ${limits.elements} elements`,
+  got: `[${shape.join(", ")}]`,
+});
 
 export function checkLength(file: string, text: string): void {
   if (text.length > limits.length) throw limitError(file, `${text.length} characters`, limits.length);
