@@ -105,6 +105,10 @@ describe("tokens of LoRA", () => {
   const trainedRows = async (model: Model, value: unknown): Promise<string[]> =>
     (await keysOf(model, tokens(value))).filter((key) => key.endsWith("delta"));
 
+  it.each([2, "3", [], [1.5], { embed_tokens: 2 }])("are lists of numbers, and not %j", async (value) => {
+    expect(await codeOf(qwen2, tokens(value))).toBe("CONFIG-FIELD-TYPE");
+  });
+
   it("are those of the input embedding, or of named layers; ends that train alike have one tensor", async () => {
     const both = [rows("model.embed_tokens")];
     expect(await trainedRows(qwen2, [1, 2])).toEqual(both);

@@ -129,3 +129,19 @@ describe("known values", () => {
     expect(code('param a[in] = zeros at "a" when in > 100; W\' = W @ diag(a);')).toBe("METHOD-NAME");
   });
 });
+
+test("a vector of one element makes a diagonal of one", () => {
+  const m = parseMethod(`method m on linear {
+  param p[1] = zeros at "p"; param a[1, in] = zeros at "a"; param c[out, 1] = zeros at "c";
+  W' = c @ diag(p) @ a;
+}`);
+  const t = toy(m);
+  const [p, a, c] = [t.values("p")[0]!, t.values("a"), t.values("c")];
+  expect(t.weight()[2]![3]!).toBeCloseTo(c[2]! * p * a[3]!, 12);
+});
+
+test("a tensor that no device takes is refused with its shape", () => {
+  const m = parseMethod('method m on linear { param p[out, 4294967296] = zeros at "p"; W\' = W; }');
+  const { code, got } = fault(m) as WebpeftError;
+  expect({ code, got }).toEqual({ code: "METHOD-SIZE", got: "[8, 4294967296]" });
+});
