@@ -4,8 +4,10 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { hasOp } from "../../src/ir/registry.ts";
-import { parseMethod } from "../../src/methods/index.ts";
+import { methods, parseMethod } from "../../src/methods/index.ts";
+import { oft } from "../../src/methods/typed/index.ts";
 import { methodsPage } from "./methods-page.ts";
+import { typedCommon, typedConfig, typedFile, typedIndex } from "./typed-configs.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const pages = readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md"));
@@ -13,6 +15,28 @@ const text = (page: string): string => readFileSync(join(root, "docs", page), "u
 
 it("docs/methods.md is what the registry says", async () => {
   await expect(methodsPage()).toMatchFileSnapshot(join(root, "docs", "methods.md"));
+});
+
+describe("typed configs are what the registry says", () => {
+  const file = (name: string) => join(root, "src", "methods", "typed", name);
+  it.each([...methods.values()])("$peftType", async (method) => {
+    await expect(typedConfig(method)).toMatchFileSnapshot(file(typedFile(method)));
+  });
+  it("refuse unknown names and wrong types when they are compiled", () => {
+    expect(oft({ oft_block_size: 32, target_modules: ["q_proj"] })).toEqual({
+      peft_type: "OFT",
+      oft_block_size: 32,
+      target_modules: ["q_proj"],
+    });
+    // @ts-expect-error no such field
+    expect(oft({ block_size: 32 }).peft_type).toBe("OFT");
+    // @ts-expect-error a number
+    expect(oft({ oft_block_size: "32" }).peft_type).toBe("OFT");
+  });
+  it("and their index", async () => {
+    await expect(typedCommon()).toMatchFileSnapshot(file("common.ts"));
+    await expect(typedIndex()).toMatchFileSnapshot(file("index.ts"));
+  });
 });
 
 describe.each(pages)("docs/%s", (page) => {

@@ -1,0 +1,55 @@
+/** Configs of ADALORA, typed. Made from the methods' declarations; `npx vitest run test/docs -u` writes it again. */
+import type { FieldValue } from "../fields.ts";
+import type { CommonConfig } from "./common.ts";
+
+export interface AdaloraConfig extends CommonConfig {
+  /** rank of the update */
+  readonly init_r?: number;
+  /** mean rank in the end; ranks are not reduced here */
+  readonly target_r?: number;
+  /** steps of the whole training */
+  readonly total_step?: number | null;
+  /** steps before ranks are reduced */
+  readonly tinit?: number;
+  /** steps after that */
+  readonly tfinal?: number;
+  /** steps between two reductions */
+  readonly deltaT?: number;
+  /** smoothing of sensitivities */
+  readonly beta1?: number;
+  /** smoothing of their spread */
+  readonly beta2?: number;
+  /** weight of the term that keeps A and B orthogonal */
+  readonly orth_reg_weight?: number;
+  /** not used: init_r is the rank */
+  readonly r?: number;
+  /** scale of the update; init_r when it is not above 0 */
+  readonly lora_alpha?: number;
+  /** dropout on the input of the update */
+  readonly lora_dropout?: number;
+  /** false: everything normal */
+  readonly init_lora_weights?: FieldValue;
+  /** not with AdaLoRA */
+  readonly use_dora?: boolean;
+  /** components that were kept, per module */
+  readonly rank_pattern?: FieldValue;
+  /** Names of modules, one regular expression, or "all-linear". */
+  readonly target_modules?: FieldValue;
+  /** Modules that are trained and saved in full. */
+  readonly modules_to_save?: readonly string[] | null;
+  /** Indices of the layers that get an adapter. */
+  readonly layers_to_transform?: FieldValue;
+  /** Name of the list of layers that layers_to_transform counts in. */
+  readonly layers_pattern?: FieldValue;
+  /** Names or one regular expression; wins over target_modules. */
+  readonly exclude_modules?: FieldValue;
+  /** Which biases train: none, all, or those of the targets (any name that ends with _only). */
+  readonly bias?: string;
+  /** Whether the base stores its weights as [in, out]; corrected to what the base has. */
+  readonly fan_in_fan_out?: boolean;
+  /** Whether ends of a tie must train alike; refused where they would not. */
+  readonly ensure_weight_tying?: boolean;
+}
+
+/** A config as `compile` takes it, with its `peft_type`. */
+export const adalora = (config: AdaloraConfig = {}) => ({ peft_type: "ADALORA", ...config }) as const;

@@ -1,0 +1,27 @@
+/** Configs of POLY, typed. Made from the methods' declarations; `npx vitest run test/docs -u` writes it again. */
+import type { FieldValue } from "../fields.ts";
+import type { CommonConfig } from "./common.ts";
+
+export interface PolyConfig extends CommonConfig {
+  /** rank of every skill */
+  readonly r?: number;
+  /** the kind of mixture; there is one */
+  readonly poly_type?: string;
+  /** tasks: rows of the routing table */
+  readonly n_tasks?: number;
+  /** pairs of matrices that are mixed */
+  readonly n_skills?: number;
+  /** blocks of the features, each with its own mixture */
+  readonly n_splits?: number;
+  /** false: B is random too */
+  readonly init_weights?: boolean;
+  /** Names of modules, one regular expression, or "all-linear". */
+  readonly target_modules?: FieldValue;
+  /** Modules that are trained and saved in full. */
+  readonly modules_to_save?: readonly string[] | null;
+  /** Names or one regular expression; wins over target_modules. */
+  readonly exclude_modules?: FieldValue;
+}
+
+/** A config as `compile` takes it, with its `peft_type`. */
+export const poly = (config: PolyConfig = {}) => ({ peft_type: "POLY", ...config }) as const;
