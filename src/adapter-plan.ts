@@ -1,19 +1,25 @@
 /** From an adapter config to what is attached to a model: the method's elaborations, trained copies of base tensors, and the adapter's tensors. */
 
 import { inTurn, type TiedSite, tiedSites, transposed } from "./adapter-ties.ts";
+import { Builder } from "./ir/builder.ts";
 import { type DiagnosticSink, WebpeftError } from "./ir/diagnostics.ts";
 import type { DType } from "./ir/types.ts";
 import { peftTypeOf, type ResolvedAdapter, resolveAdapter } from "./methods/config/index.ts";
 import {
+  type AdditionOperands,
+  absent,
   type Elaboration,
   elaborateModel,
   type Method,
   type MethodSite,
   methods,
+  operatorValue,
   parseMethod,
+  tensorValue,
 } from "./methods/index.ts";
-import type { ModelConfig, ModuleInfo } from "./models/model.ts";
+import { type ModelConfig, type ModuleInfo, noVirtualTokens, type VirtualTokens } from "./models/model.ts";
 import type { Attachment, SiteAdapter } from "./passes/attach.ts";
+import { type SiteAdditions, scalarPorts, siteWeight } from "./passes/site-operands.ts";
 import type { AdapterPlan, AdapterTensor } from "./program.ts";
 
 export interface AdapterRequest {
@@ -68,6 +74,7 @@ export class PlannedAdapter {
       ...mode,
       sites: this.sites.map((site) => this.methodSite(site)),
       fields: this.resolved.fields,
+      modelType: String(this.request.modelConfig.model_type ?? ""),
       present: this.resolved.present,
       loaded,
       bfloat16: this.resolved.sites.some(
@@ -88,7 +95,21 @@ export class PlannedAdapter {
       hasBias: module.bias !== undefined,
       ...(from === undefined ? {} : { from }),
       ...(follower === undefined ? {} : { tiedTo: follower.path }),
+      ...(module.keyHeads === undefined ? {} : { keyHeads: module.keyHeads }),
     };
+  }
+
+  /** How many virtual tokens the method puts in front: the rows of what it assigns, worked out in a graph that is thrown away. */
+  virtual(elaboration: Elaboration): VirtualTokens {
+    const rowsAt = (kind: string, target: string): number => {
+      const site = this.sites.find(({ module }) => module.kind === kind);
+      if (site === undefined) return 0;
+      const builder = new Builder("virtual");
+      const made = elaboration.additions(site.index, builder, placeholders(builder, site.module)).get(target);
+      return made === undefined ? 0 : (builder.shape(made)[0] ?? 0);
+    };
+    const [tokens, keys] = [rowsAt("prompt", "rows"), rowsAt("attention", "keys")];
+    return tokens + keys === 0 ? noVirtualTokens : { tokens, keys };
   }
 
   /** Sites of one module are applied one after the other, each to the running weight. */
@@ -99,7 +120,12 @@ export class PlannedAdapter {
       const before = sites.get(path);
       sites.set(path, before === undefined ? adapter : inTurn(before, adapter));
     };
+    const additions = new Map<string, SiteAdditions>();
     for (const { module, index, follower } of this.sites) {
+      if (isAddition(module)) {
+        additions.set(module.path, (builder, operands) => elaboration.additions(index, builder, operands));
+        continue;
+      }
       const adapter: SiteAdapter = (builder, operands) => elaboration.site(index, builder, operands);
       put(module.path, adapter);
       if (follower === undefined) own.add(module.path);
@@ -110,7 +136,15 @@ export class PlannedAdapter {
     }
     for (const ends of [...follows]) if (ends.some((path) => own.has(path))) follows.delete(ends[0]);
     const trained = this.resolved.trainedBase.map(({ name, keys }): [string, string] => [name, keys[0]!]);
-    return { sites, trained: new Map(trained), follows };
+    return { sites, trained: new Map(trained), follows, additions };
+  }
+
+  /** The weight that tells a module's dtype: its own, or of an attention its first layer's. */
+  private weightOf({ path, weight }: ModuleInfo): string {
+    const inner = this.request.modules.find(
+      (module) => module.weight !== undefined && module.path.startsWith(`${path}.`),
+    );
+    return weight ?? inner!.weight!;
   }
 
   /**
@@ -121,7 +155,7 @@ export class PlannedAdapter {
     const { resolved, method } = this;
     const own = elaboration.tensors.map(({ project: _project, storedAsBase, site, ...tensor }): AdapterTensor => {
       const module = storedAsBase ? this.sites.find(({ index }) => index === site)!.module : undefined;
-      return module === undefined ? tensor : { ...tensor, fileDtype: this.request.weightType(module.weight!) };
+      return module === undefined ? tensor : { ...tensor, fileDtype: this.request.weightType(this.weightOf(module)) };
     });
     const copies = resolved.trainedBase.map(
       ({ weight, keys }): AdapterTensor => ({
@@ -151,6 +185,24 @@ export class PlannedAdapter {
       projects,
     };
   }
+}
+
+/** Sites where something is put in front or added, and no weight replaced. */
+const isAddition = ({ kind }: ModuleInfo): boolean => kind === "prompt" || kind === "attention";
+
+/** Operands of the right types for one row of one token. */
+function placeholders(builder: Builder, { kind, keyHeads: heads = 1, ...module }: ModuleInfo): AdditionOperands {
+  const [width, out] = [module.in!, module.out!];
+  const zeros = (...shape: number[]): number => builder.constant(0, shape);
+  const scalars = scalarPorts(builder);
+  if (kind === "prompt") return { base: siteWeight(builder, "embedding", zeros(width, out)), scalars };
+  const layer = operatorValue(builder.dense(zeros(out, width)));
+  const words = new Map([
+    ["queries", tensorValue(zeros(1, 1, heads, 1, out / heads))],
+    ...["Wk", "Wv"].map((name) => [name, layer] as const),
+    ...["bk", "bv", "context", "output"].map((name) => [name, absent] as const),
+  ]);
+  return { words, scalars };
 }
 
 /** A plan that trains every tensor of the base model and writes a model folder instead of an adapter. */

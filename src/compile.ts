@@ -12,14 +12,15 @@ import { compact, type Graph, ports } from "./ir/graph.ts";
 import { sizeOf } from "./ir/types.ts";
 import { verify } from "./ir/verify.ts";
 import { buildModel } from "./models/index.ts";
-import type { BuiltModel, ModuleInfo } from "./models/model.ts";
+import { type BuiltModel, type ModuleInfo, noVirtualTokens, type VirtualTokens } from "./models/model.ts";
 import { once } from "./once.ts";
-import { type Attachment, type SiteKind, siteWeight } from "./passes/attach.ts";
+import type { Attachment } from "./passes/attach.ts";
 import { PassManager } from "./passes/manager.ts";
 import { mergeGraph, storedTensors } from "./passes/merge.ts";
 import { accumulateGraph, updateGraph } from "./passes/optimizer.ts";
 import { lowerModelStage, lowerOperatorStage } from "./passes/pipeline.ts";
 import { joinPrepared } from "./passes/prepare.ts";
+import { type SiteKind, siteWeight } from "./passes/site-operands.ts";
 import { layoutStorage } from "./passes/storage.ts";
 import type { AdapterPlan, ProgramMode, ProgramStorage, Stage, StageName } from "./program.ts";
 import { createProgram, type Program } from "./program-object.ts";
@@ -75,7 +76,7 @@ class Compilation {
   private readonly sink: DiagnosticSink;
   private readonly manager: PassManager;
   private readonly mode: ProgramMode;
-  private readonly built: BuiltModel;
+  private built: BuiltModel;
   private readonly batch: number;
   private readonly length: number;
   private readonly weights: BaseWeights;
@@ -96,16 +97,21 @@ class Compilation {
       now: () => performance.now(),
       timeline: true,
     });
-    this.built = buildModel(source.config, {
+    this.built = this.build(noVirtualTokens, this.sink);
+    this.weights.check(this.built.graph);
+  }
+
+  private build(virtual: VirtualTokens, sink: DiagnosticSink): BuiltModel {
+    return buildModel(this.source.config, {
       batch: this.batch,
       length: this.length,
       labels: true,
-      mask: options.mask ?? false,
+      mask: this.options.mask ?? false,
+      virtual,
       weightTypes: (key) => this.weights.type(key),
-      stored: (key) => source.weights.info(key) !== undefined,
-      sink: this.sink,
+      stored: (key) => this.source.weights.info(key) !== undefined,
+      sink,
     });
-    this.weights.check(this.built.graph);
   }
 
   async run(): Promise<Program> {
@@ -132,6 +138,9 @@ class Compilation {
     const evaluation = planned.elaborate({ train: false, sampling: false });
     const padding = this.options.maximumRank;
     const running = padding === undefined ? evaluation : planned.elaborate({ train: false, sampling: false, padding });
+    const virtual = planned.virtual(evaluation);
+    // Built again with room for what the adapter puts in front; what there is to warn of has been said.
+    if (virtual !== noVirtualTokens) this.built = this.build(virtual, new DiagnosticSink());
     const training =
       this.mode === "train"
         ? planned.elaborate({ train: true, sampling: this.options.sampling ?? true, padding })
@@ -142,6 +151,7 @@ class Compilation {
     // Tables are complete once the sites are built; without a forward stage the merge stage is what builds them.
     if (this.mode === "merge") merge();
     return this.program({
+      virtual,
       ...(training === undefined ? {} : { micro: planned.attachment(training) }),
       forward: planned.attachment(running),
       projection,
@@ -200,6 +210,7 @@ class Compilation {
     readonly projection?: Graph | undefined;
     readonly init?: () => Graph;
     readonly merge?: () => Graph;
+    readonly virtual?: VirtualTokens;
     readonly plan?: AdapterPlan;
     readonly planOf?: () => AdapterPlan;
   }): Promise<Program> {
@@ -222,6 +233,7 @@ class Compilation {
       mode: this.mode,
       batch: this.batch,
       length: this.length,
+      virtual: parts.virtual ?? noVirtualTokens,
       mask: ports(this.built.graph, "input").some(({ name }) => name === "attention_mask"),
       model: {
         modules: this.built.modules,

@@ -14,7 +14,7 @@
 import type { Diagnostic } from "./ir/diagnostics.ts";
 import type { Graph } from "./ir/graph.ts";
 import type { DType } from "./ir/types.ts";
-import type { ModelDescription, ModelInput } from "./models/model.ts";
+import type { ModelDescription, ModelInput, VirtualTokens } from "./models/model.ts";
 
 export type StageName = "prepare" | "project" | "forward" | "micro" | "accumulate" | "update" | "merge";
 
@@ -117,6 +117,8 @@ export interface CompiledProgram extends ExecutableProgram {
   readonly mode: ProgramMode;
   readonly batch: number;
   readonly length: number;
+  /** What the adapter puts in front of the text; the logits cover `virtual.tokens`. */
+  readonly virtual: VirtualTokens;
   /** Whether the graphs read `attention_mask`. */
   readonly mask: boolean;
   readonly model: ModelDescription;

@@ -74,7 +74,10 @@ async function results(session: Session, batch: ReadyBatch, grad: boolean): Prom
   const tensors = new Map<string, HostTensor>();
   const { logits, loss } = await session.forward(batch);
   const { head } = session.program.model.defaults;
-  tensors.set("logits", hostTensor("F32", logitShape(head, batch.batch, batch.length), logits));
+  tensors.set(
+    "logits",
+    hostTensor("F32", logitShape(head, batch.batch, session.program.virtual.tokens + batch.length), logits),
+  );
   if (batch.labels !== undefined) {
     if (loss === undefined) {
       throw new WebpeftError("DATA-LABELS-MASKED", {

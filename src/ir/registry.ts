@@ -10,6 +10,7 @@ import { operatorOps } from "./ops/operator.ts";
 import { pointwiseOps } from "./ops/pointwise.ts";
 import { randomOps } from "./ops/random.ts";
 import { reduceOps } from "./ops/reduce.ts";
+import { siteOps } from "./ops/site.ts";
 
 const all: readonly OpRecord[] = [
   ...leafOps,
@@ -22,6 +23,7 @@ const all: readonly OpRecord[] = [
   ...randomOps,
   ...matrixOps,
   ...operatorOps,
+  ...siteOps,
 ];
 
 const byName: ReadonlyMap<string, OpRecord> = new Map(all.map((record) => [record.name, record]));

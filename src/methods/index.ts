@@ -1,5 +1,6 @@
 /** The methods that webpeft brings, by `peft_type`; a method of one's own comes from `parseMethod`. */
 import { adalora } from "./adalora.ts";
+import { adaptionPrompt } from "./adaption-prompt.ts";
 import { boft } from "./boft.ts";
 import { bone } from "./bone.ts";
 import { c3a } from "./c3a.ts";
@@ -17,6 +18,8 @@ import { lora } from "./lora.ts";
 import { miss } from "./miss.ts";
 import { oft } from "./oft.ts";
 import { poly } from "./poly.ts";
+import { prefixTuning } from "./prefix-tuning.ts";
+import { promptTuning } from "./prompt-tuning.ts";
 import { randlora } from "./randlora.ts";
 import { road } from "./road.ts";
 import { shira } from "./shira.ts";
@@ -51,9 +54,14 @@ export const methods: ReadonlyMap<string, Method> = new Map(
     waveft,
     poly,
     adalora,
+    promptTuning,
+    prefixTuning,
+    adaptionPrompt,
   ].map((method) => [method.peftType, method]),
 );
 
-export type { ElaboratedTensor, Elaboration, ElaborationInput, SiteOperands, SiteResult } from "./dsl/elaborate.ts";
+export type { ElaboratedTensor, Elaboration, ElaborationInput } from "./dsl/elaborate.ts";
 export { elaborateModel, type Method, parseMethod } from "./dsl/method.ts";
+export type { AdditionOperands, SiteOperands, SiteResult } from "./dsl/operands.ts";
 export type { MethodSite } from "./dsl/scope.ts";
+export { absent, operatorValue, tensorValue } from "./dsl/value.ts";

@@ -8,26 +8,40 @@ import { softmax } from "./lowering.ts";
  */
 const hidden = -1e30;
 
+/** A mask i32[b, s] with ones in front: [b, count + s]. */
+export function withOnes(builder: Builder, mask: number, count: number): number {
+  if (count === 0) return mask;
+  return builder.concat([builder.constant(1, [builder.shape(mask)[0]!, count], "i32"), mask], 1);
+}
+
 /**
  * Which keys a query sees: bool[s, s], or bool[b, s, s] with a padding mask. Key t is seen from position i when t <= i,
- * when i - t < `window`, and when `mask` i32[b, s] is not 0 at t.
+ * when i - t < `window`, and when `mask` i32[b, s] is not 0 at t. With `before` virtual keys in front, which no mask hides, t counts them too and
+ * i begins behind them: bool[s, before + s] or bool[b, s, before + s].
  */
 export function visibility(
   builder: Builder,
   length: number,
   mask: number | undefined,
   window: number | undefined,
+  before = 0,
 ): number {
-  const square = [length, length];
-  const [query, key] = [builder.iota(square, 0), builder.iota(square, 1)];
+  const all = before + length;
+  const square = [length, all];
+  const rows = builder.iota(square, 0);
+  const [query, key] = [
+    before === 0 ? rows : builder.plus(rows, builder.constantLike(rows, before)),
+    builder.iota(square, 1),
+  ];
   let seen = builder.compare("le", key, query);
-  if (window !== undefined && window < length) {
+  if (window !== undefined && window < all) {
     const reach = builder.plus(key, builder.constantLike(key, window));
     seen = builder.compare("and", seen, builder.compare("lt", query, reach));
   }
   if (mask === undefined) return seen;
   const shape = [builder.shape(mask)[0]!, ...square];
-  const real = builder.add("not", [builder.compare("eq", mask, builder.zerosLike(mask))]);
+  const whole = withOnes(builder, mask, before);
+  const real = builder.add("not", [builder.compare("eq", whole, builder.zerosLike(whole))]);
   return builder.compare("and", builder.broadcast(seen, shape, [1, 2]), builder.broadcast(real, shape, [0, 2]));
 }
 

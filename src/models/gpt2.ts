@@ -5,7 +5,7 @@
 import { DiagnosticSink } from "../ir/diagnostics.ts";
 import type { Graph, Output } from "../ir/graph.ts";
 import { type Activation, activate, readActivation } from "./activation.ts";
-import { attend, visibility } from "./attention.ts";
+import { visibility, withOnes } from "./attention.ts";
 import {
   flag,
   positiveInteger,
@@ -22,11 +22,12 @@ import {
   type ModelDefaults,
   type ModelFamily,
   type ModuleInfo,
+  noVirtualTokens,
   tokenInput,
 } from "./model.ts";
 import { attentionModule, container, conv1d, embedding, linear, norm } from "./modules.ts";
 import { headWidth } from "./shapes.ts";
-import { SiteBuilder } from "./sites.ts";
+import { type Layer, SiteBuilder } from "./sites.ts";
 
 interface Gpt2Settings {
   readonly hidden: number;
@@ -93,12 +94,12 @@ function readGpt2Config(config: ModelConfig, sink: DiagnosticSink): Gpt2Settings
 
 const layerPath = (layer: number): string => `transformer.h.${layer}`;
 
-function layerModules({ hidden, inner }: Gpt2Settings, layer: number): ModuleInfo[] {
+function layerModules({ hidden, inner, heads }: Gpt2Settings, layer: number): ModuleInfo[] {
   const path = layerPath(layer);
   return [
     container(path),
     norm(`${path}.ln_1`, hidden, true),
-    attentionModule(`${path}.attn`),
+    attentionModule(`${path}.attn`, { in: hidden, out: hidden, keyHeads: heads }),
     conv1d(`${path}.attn.c_attn`, hidden, 3 * hidden),
     conv1d(`${path}.attn.c_proj`, hidden, hidden),
     container(`${path}.attn.attn_dropout`),
@@ -129,6 +130,8 @@ function gpt2Modules(settings: Gpt2Settings): ModuleInfo[] {
 
 class Gpt2Builder {
   private readonly sites: SiteBuilder;
+  /** Positions of the graph: virtual tokens, then the text. */
+  private readonly positions: number;
 
   constructor(
     private readonly settings: Gpt2Settings,
@@ -136,23 +139,27 @@ class Gpt2Builder {
     private readonly options: BuildOptions,
   ) {
     this.sites = new SiteBuilder("gpt2", modules, options.weightTypes);
+    this.positions = (options.virtual ?? noVirtualTokens).tokens + options.length;
   }
 
   build(): Graph {
     const { settings, sites, options } = this;
     const { builder } = sites;
-    const { batch, length } = options;
+    const { batch, length, virtual: { tokens, keys } = noVirtualTokens } = options;
     const ids = builder.port("input_ids", "input", "i32", [batch, length]);
-    const mask = options.mask ? builder.port("attention_mask", "input", "i32", [batch, length]) : undefined;
-    const positions = sites.embedding("transformer.wpe", builder.iota([length], 0));
-    const tokens = sites.embedding("transformer.wte", ids);
-    let stream = sites.within("transformer", () => builder.plus(tokens, positions));
-    const seen = sites.within("transformer", () => visibility(builder, length, mask, undefined));
+    const given = options.mask ? builder.port("attention_mask", "input", "i32", [batch, length]) : undefined;
+    const mask = given === undefined ? undefined : withOnes(builder, given, tokens);
+    const places = builder.iota([this.positions], 0);
+    const numbers = keys === 0 ? places : builder.plus(places, builder.constantLike(places, keys));
+    const positions = sites.embedding("transformer.wpe", numbers);
+    const words = sites.prompt("transformer.wte", sites.embedding("transformer.wte", ids), tokens);
+    let stream = sites.within("transformer", () => builder.plus(words, positions));
+    const seen = sites.within("transformer", () => visibility(builder, this.positions, mask, undefined, keys));
     for (let layer = 0; layer < settings.layers; layer++) stream = this.layer(layer, stream, seen);
     const logits = sites.linear("lm_head", this.norm("transformer.ln_f", stream));
     const outputs: Output[] = [{ name: "logits", node: logits }];
     if (options.labels)
-      outputs.push({ name: "loss", node: headLoss(builder, settings.defaults.head, logits, batch, length) });
+      outputs.push({ name: "loss", node: headLoss(builder, settings.defaults.head, logits, batch, length, tokens) });
     return builder.finish(outputs);
   }
 
@@ -171,23 +178,39 @@ class Gpt2Builder {
   }
 
   private attention(layer: number, x: number, seen: number): number {
-    const { batch, length } = this.options;
+    const { batch, virtual = noVirtualTokens } = this.options;
     const { heads, hidden, scales } = this.settings;
+    const length = this.positions;
     const path = `${layerPath(layer)}.attn`;
     const all = this.sites.linear(`${path}.c_attn`, x);
     const context = this.sites.within(path, (builder) => {
       const part = (i: number): number => builder.slice(all, [0, 0, i * hidden], [batch, length, (i + 1) * hidden]);
       const split = (y: number, ...groups: number[]): number =>
         builder.reshape(y, [batch, length, heads, ...groups, hidden / heads]);
-      const attended = attend(builder, {
+      const attended = this.sites.attention(path, {
         queries: split(part(0), 1),
         keys: split(part(1)),
         values: split(part(2)),
         seen,
         scale: scales[layer]!,
+        keyLayer: this.part(path, 1),
+        valueLayer: this.part(path, 2),
+        before: virtual.keys,
       });
       return builder.reshape(attended, [batch, length, hidden]);
     });
-    return this.sites.linear(`${path}.c_proj`, context);
+    return this.sites.attended(path, this.sites.linear(`${path}.c_proj`, context));
+  }
+
+  /** The layer of queries, keys or values (0, 1, 2) in the joint one. */
+  private part(path: string, index: number): Layer {
+    const { hidden } = this.settings;
+    const { weight, bias } = this.sites.layer(`${path}.c_attn`);
+    const { builder } = this.sites;
+    const [from, to] = [index * hidden, (index + 1) * hidden];
+    return {
+      weight: builder.slice(weight, [from, 0], [to, hidden]),
+      bias: builder.slice(bias!, [from], [to]),
+    };
   }
 }

@@ -27,20 +27,37 @@ export const logitShape = (head: ModelHead, batch: number, length: number): read
   head.classes,
 ];
 
-/** Labels that count: those that are not -100, and of a causal model those behind the first place of a row. */
-export function countLabels(labels: ArrayLike<number>, length: number, { kind }: Pick<ModelHead, "kind">): number {
+/**
+ * Labels that count: those that are not -100, and of a causal model those behind the first place of a row; behind virtual `tokens` that place
+ * is predicted too.
+ */
+export function countLabels(
+  labels: ArrayLike<number>,
+  length: number,
+  { kind }: Pick<ModelHead, "kind">,
+  tokens = 0,
+): number {
   let count = 0;
   for (let i = 0; i < labels.length; i++) {
-    const predicted = kind !== "causal" || i % length !== 0;
+    const predicted = kind !== "causal" || tokens > 0 || i % length !== 0;
     if (predicted && labels[i] !== ignoredLabel) count++;
   }
   return count;
 }
 
-/** The sum of -log p over the labels that count, times the port `label_scale`: f32[]. Reads the port `labels`. */
-export function headLoss(builder: Builder, head: ModelHead, logits: number, batch: number, length: number): number {
+/** The sum of -log p over the labels that count, times the port `label_scale`: f32[]. Reads the port `labels`; `tokens` virtual ones in front have none. */
+export function headLoss(
+  builder: Builder,
+  head: ModelHead,
+  logits: number,
+  batch: number,
+  length: number,
+  tokens = 0,
+): number {
   return builder.within({ scope: "loss" }, () => {
-    const labels = builder.port("labels", "input", "i32", labelShape(head, batch, length));
+    const given = builder.port("labels", "input", "i32", labelShape(head, batch, length));
+    const unlabelled = tokens === 0 ? [] : [builder.constant(ignoredLabel, [batch, tokens], "i32")];
+    const labels = builder.concat([...unlabelled, given], 1);
     const scale = builder.port("label_scale", "input", "f32", []);
     const loss = head.kind === "causal" ? causalLoss : crossEntropy;
     return loss(builder, logits, labels, scale);

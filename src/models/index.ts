@@ -3,7 +3,15 @@ import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { bertFamily } from "./bert.ts";
 import { gpt2Family } from "./gpt2.ts";
 import { llamaFamily } from "./llama.ts";
-import type { BuildOptions, BuiltModel, ModelConfig, ModelDescription, ModelFamily, ModuleParameter } from "./model.ts";
+import {
+  type BuildOptions,
+  type BuiltModel,
+  type ModelConfig,
+  type ModelDescription,
+  type ModelFamily,
+  type ModuleParameter,
+  noVirtualTokens,
+} from "./model.ts";
 import { phiFamily } from "./phi.ts";
 import { t5Family } from "./t5.ts";
 import { vitFamily } from "./vit.ts";
@@ -61,8 +69,10 @@ export function buildModel(config: ModelConfig, options: BuildOptions): BuiltMod
   return { graph: familyOf(config).build(config, description.modules, options), ...description };
 }
 
-function checkLength({ defaults }: ModelDescription, { length }: BuildOptions, sink: DiagnosticSink): void {
+function checkLength({ defaults }: ModelDescription, options: BuildOptions, sink: DiagnosticSink): void {
   const { maximumLength, limitsLength } = defaults;
+  const { tokens, keys } = options.virtual ?? noVirtualTokens;
+  const length = tokens + keys + options.length;
   if (length <= maximumLength) return;
   const where = "config.json: max_position_embeddings";
   const facts = { where, expected: `at most ${maximumLength} tokens`, got: String(length) };

@@ -14,7 +14,7 @@ function layerModules(settings: LlamaSettings, layer: number): ModuleInfo[] {
   const { hidden, intermediate, heads, keyValueHeads, headWidth, queryKeyValueBias, outputBias, mlpBias } = settings;
   return [
     container(path),
-    attentionModule(attention),
+    attentionModule(attention, { in: hidden, out: keyValueHeads * headWidth, keyHeads: keyValueHeads }),
     linear(`${attention}.q_proj`, hidden, heads * headWidth, queryKeyValueBias),
     linear(`${attention}.k_proj`, hidden, keyValueHeads * headWidth, queryKeyValueBias),
     linear(`${attention}.v_proj`, hidden, keyValueHeads * headWidth, queryKeyValueBias),

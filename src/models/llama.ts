@@ -5,11 +5,11 @@
 import { DiagnosticSink } from "../ir/diagnostics.ts";
 import type { Graph, Output } from "../ir/graph.ts";
 import { activate } from "./activation.ts";
-import { attend, visibility } from "./attention.ts";
+import { visibility, withOnes } from "./attention.ts";
 import { headLoss } from "./head.ts";
 import { type LlamaSettings, readLlamaConfig } from "./llama-config.ts";
 import { embeddingPath, finalNormPath, headPath, layerPath, llamaModules } from "./llama-modules.ts";
-import { type BuildOptions, type ModelFamily, type ModuleInfo, tokenInput } from "./model.ts";
+import { type BuildOptions, type ModelFamily, type ModuleInfo, noVirtualTokens, tokenInput } from "./model.ts";
 import { type RopeTables, ropeTables, rotate } from "./rope.ts";
 import { SiteBuilder } from "./sites.ts";
 
@@ -30,6 +30,8 @@ export const llamaFamily: ModelFamily = {
 /** Puts one model into a graph; node ids of shared parts are made once. */
 class LlamaBuilder {
   private readonly sites: SiteBuilder;
+  /** Positions of the graph: virtual tokens, then the text. */
+  private readonly positions: number;
 
   constructor(
     private readonly settings: LlamaSettings,
@@ -37,26 +39,28 @@ class LlamaBuilder {
     private readonly options: BuildOptions,
   ) {
     this.sites = new SiteBuilder(settings.defaults.modelType, modules, options.weightTypes);
+    this.positions = (options.virtual ?? noVirtualTokens).tokens + options.length;
   }
 
   build(): Graph {
     const { settings, sites, options } = this;
     const { builder } = sites;
-    const { batch, length } = options;
+    const { batch, length, virtual: { tokens, keys } = noVirtualTokens } = options;
     const ids = builder.port("input_ids", "input", "i32", [batch, length]);
-    const mask = options.mask ? builder.port("attention_mask", "input", "i32", [batch, length]) : undefined;
+    const given = options.mask ? builder.port("attention_mask", "input", "i32", [batch, length]) : undefined;
+    const mask = given === undefined ? undefined : withOnes(builder, given, tokens);
     const tables = sites.within("model.rotary_emb", () =>
-      ropeTables(builder, length, settings.headWidth, settings.rope),
+      ropeTables(builder, this.positions, settings.headWidth, settings.rope, keys),
     );
-    let stream = sites.embedding(embeddingPath, ids);
+    let stream = sites.prompt(embeddingPath, sites.embedding(embeddingPath, ids), tokens);
     settings.windows.forEach((window, layer) => {
-      const seen = sites.within("model", () => visibility(builder, length, mask, window));
+      const seen = sites.within("model", () => visibility(builder, this.positions, mask, window, keys));
       stream = this.layer(layerPath(layer), stream, tables, seen);
     });
     const logits = sites.linear(headPath, this.norm(finalNormPath, stream));
     const outputs: Output[] = [{ name: "logits", node: logits }];
     if (options.labels)
-      outputs.push({ name: "loss", node: headLoss(builder, settings.defaults.head, logits, batch, length) });
+      outputs.push({ name: "loss", node: headLoss(builder, settings.defaults.head, logits, batch, length, tokens) });
     return builder.finish(outputs);
   }
 
@@ -71,8 +75,9 @@ class LlamaBuilder {
   }
 
   private attention(path: string, x: number, tables: RopeTables, seen: number): number {
-    const { batch, length } = this.options;
+    const { batch, virtual = noVirtualTokens } = this.options;
     const { heads, keyValueHeads, headWidth } = this.settings;
+    const length = this.positions;
     const [q, k, v] = ["q_proj", "k_proj", "v_proj"].map((name) => this.sites.linear(`${path}.${name}`, x)) as [
       number,
       number,
@@ -84,15 +89,19 @@ class LlamaBuilder {
         number,
         number,
       ];
-      const attended = attend(builder, {
+      const attended = this.sites.attention(path, {
         queries: rotate(builder, grouped, tables),
         keys: rotate(builder, keys, tables),
         values,
         seen,
+        scale: 1 / Math.sqrt(headWidth),
+        keyLayer: this.sites.layer(`${path}.k_proj`),
+        valueLayer: this.sites.layer(`${path}.v_proj`),
+        before: virtual.keys,
       });
       return builder.reshape(attended, [batch, length, heads * headWidth]);
     });
-    return this.sites.linear(`${path}.o_proj`, context);
+    return this.sites.attended(path, this.sites.linear(`${path}.o_proj`, context));
   }
 
   private mlp(path: string, x: number): number {

@@ -4,7 +4,8 @@ import type { Graph } from "../ir/graph.ts";
 import type { DType } from "../ir/types.ts";
 import type { ModelHead } from "./head.ts";
 
-export type ModuleKind = "linear" | "embedding" | "norm" | "convolution" | "attention" | "container";
+/** `prompt`: the place where virtual tokens come before the embeddings; no module of transformers. */
+export type ModuleKind = "linear" | "embedding" | "norm" | "convolution" | "attention" | "container" | "prompt";
 
 /** One module of the base model, as `named_modules()` lists it. */
 export interface ModuleInfo {
@@ -23,6 +24,8 @@ export interface ModuleInfo {
   readonly layout: "linear" | "conv1d";
   /** Shape of the weight in the file, where kind and layout do not tell it: kernels of a convolution. */
   readonly shape?: readonly number[];
+  /** An attention: heads of its keys. `in` is the hidden width, `out` the width of all keys. */
+  readonly keyHeads?: number;
   /** Tensors of the module beside weight and bias, by name. */
   readonly parameters?: Readonly<Record<string, ModuleParameter>>;
 }
@@ -32,6 +35,14 @@ export interface ModuleParameter {
   readonly key: string;
   readonly shape: readonly number[];
 }
+
+/** Virtual tokens that an adapter puts in front: `tokens` before the embeddings, `keys` before the keys and values of every attention. */
+export interface VirtualTokens {
+  readonly tokens: number;
+  readonly keys: number;
+}
+
+export const noVirtualTokens: VirtualTokens = { tokens: 0, keys: 0 };
 
 /** The contents of a Hugging Face `config.json`. */
 export type ModelConfig = Readonly<Record<string, unknown>>;
@@ -43,6 +54,8 @@ export interface BuildOptions {
   readonly labels: boolean;
   /** With a mask the graph has the input `attention_mask` i32[b,s]; without, every token is seen. */
   readonly mask: boolean;
+  /** Room for virtual tokens; none unless given. The graph is then for `tokens` + length positions, counted from `keys`. */
+  readonly virtual?: VirtualTokens;
   /** The dtype in which the model's file stores a tensor. */
   readonly weightTypes: (key: string) => DType;
   /** Whether the model's file has a tensor; tells which of several spellings of its keys it uses. */

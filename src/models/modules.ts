@@ -3,7 +3,13 @@ import type { ModuleInfo } from "./model.ts";
 
 export const container = (path: string): ModuleInfo => ({ path, kind: "container", layout: "linear" });
 
-export const attentionModule = (path: string): ModuleInfo => ({ path, kind: "attention", layout: "linear" });
+/** An attention; with the widths of its input and keys where adapters can reach into it. */
+export const attentionModule = (path: string, sizes?: { in: number; out: number; keyHeads: number }): ModuleInfo => ({
+  path,
+  kind: "attention",
+  layout: "linear",
+  ...sizes,
+});
 
 export const norm = (path: string, width: number, bias: boolean): ModuleInfo => ({
   path,

@@ -102,17 +102,24 @@ function frequencies(builder: Builder, width: number, { theta, scaling }: RopeSe
   return builder.mul(plain, mixed);
 }
 
-/** Cosines and signed sines, f32[length, width] each, for positions 0 .. length - 1. They depend on no input. */
+/** Cosines and signed sines, f32[length, width] each, for `length` positions from `first` on. They depend on no input. */
 export interface RopeTables {
   readonly cosines: number;
   /** -sin in the first half of a row, sin in the second: the sign of rotate-half is in the table. */
   readonly sines: number;
 }
 
-export function ropeTables(builder: Builder, length: number, width: number, settings: RopeSettings): RopeTables {
+export function ropeTables(
+  builder: Builder,
+  length: number,
+  width: number,
+  settings: RopeSettings,
+  first = 0,
+): RopeTables {
   const shape = [length, width];
   const half = frequencies(builder, width, settings);
-  const positions = builder.cast(builder.iota(shape, 0), "f32");
+  const rows = builder.iota(shape, 0);
+  const positions = builder.cast(first === 0 ? rows : builder.plus(rows, builder.constantLike(rows, first)), "f32");
   const angles = builder.mul(positions, builder.broadcast(builder.concat([half, half], 0), shape, [1]));
   const signs = builder.concat([builder.constant(-1, [width / 2]), builder.constant(1, [width / 2])], 0);
   // Both end in arithmetic, not in a view, so that each is kept as one table.

@@ -2,6 +2,23 @@
 import { Builder } from "../ir/builder.ts";
 import type { BuildOptions, ModuleInfo } from "./model.ts";
 
+export interface Layer {
+  readonly weight: number;
+  readonly bias?: number;
+}
+
+/** Inputs of `site.attention`; `before`: virtual keys that `seen` counts in front. */
+export interface AttentionSite {
+  readonly queries: number;
+  readonly keys: number;
+  readonly values: number;
+  readonly seen: number;
+  readonly scale: number;
+  readonly keyLayer: Layer;
+  readonly valueLayer: Layer;
+  readonly before: number;
+}
+
 export class SiteBuilder {
   readonly builder: Builder;
   private readonly modules: ReadonlyMap<string, ModuleInfo>;
@@ -49,15 +66,43 @@ export class SiteBuilder {
   }
 
   linear(path: string, x: number): number {
+    const { weight, bias } = this.layer(path);
+    const inputs = bias === undefined ? [x, weight] : [x, weight, bias];
+    return this.within(path, (builder) => builder.add("site.linear", inputs, { path }));
+  }
+
+  /** Embeddings f32[b,s,d] with `tokens` virtual ones in front; `path` is the module of the table. */
+  prompt(path: string, embeddings: number, tokens: number): number {
+    if (tokens === 0) return embeddings;
+    const { weight, in: rows, out: width } = this.module(path);
+    return this.within(path, (builder) =>
+      builder.add("site.prompt", [embeddings, this.stored(weight!, [rows!, width!])], { tokens }),
+    );
+  }
+
+  /** Context of an attention; `keyLayer` and `valueLayer` are what makes keys and values of hidden states. */
+  attention(path: string, { queries, keys, values, seen, scale, keyLayer, valueLayer, before }: AttentionSite): number {
+    const layers = [keyLayer, valueLayer];
+    const biases = layers.flatMap(({ bias }) => (bias === undefined ? [] : [bias]));
+    const inputs = [queries, keys, values, seen, ...layers.map(({ weight }) => weight), ...biases];
+    return this.within(path, (builder) => builder.add("site.attention", inputs, { path, scale, before }));
+  }
+
+  /** What the block of an attention gives to the residual stream. */
+  attended(path: string, output: number): number {
+    return this.within(path, (builder) => builder.add("site.attended", [output], { path }));
+  }
+
+  /** Weight [out, in] and bias of a linear layer as it computes with them. */
+  layer(path: string): Layer {
     const { weight, bias, in: width, out, layout, shape } = this.module(path);
-    return this.within(path, (builder) => {
-      const matrix =
+    return this.within(path, (builder) => ({
+      weight:
         layout === "conv1d"
           ? builder.transpose(this.stored(weight!, [width!, out!]), [1, 0])
-          : builder.reshape(this.stored(weight!, shape ?? [out!, width!]), [out!, width!]);
-      const inputs = bias === undefined ? [x, matrix] : [x, matrix, this.stored(bias, [out!])];
-      return builder.add("site.linear", inputs, { path });
-    });
+          : builder.reshape(this.stored(weight!, shape ?? [out!, width!]), [out!, width!]),
+      ...(bias === undefined ? {} : { bias: this.stored(bias, [out!]) }),
+    }));
   }
 
   norm(path: string, x: number, kind: "rms" | "layer", epsilon: number): number {

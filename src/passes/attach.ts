@@ -7,7 +7,9 @@ import { compact, type Graph, type Node } from "../ir/graph.ts";
 import { sameType, type TensorType, typeText } from "../ir/types.ts";
 import type { SiteOperands, SiteResult } from "../methods/index.ts";
 import { lowerNorm } from "../models/lowering.ts";
+import { AdditionSites } from "./attach-additions.ts";
 import { rebuild } from "./rewrite.ts";
+import { type SiteAdditions, type SiteKind, scalarPorts, siteWeight } from "./site-operands.ts";
 
 export type SiteAdapter = (builder: Builder, operands: SiteOperands) => SiteResult;
 
@@ -21,29 +23,14 @@ export interface Attachment {
   readonly trained: ReadonlyMap<string, string>;
   /** Layers that change exactly as the embedding does whose table they share: path of the layer -> path of the embedding. */
   readonly follows?: ReadonlyMap<string, string>;
+  /** By path of the attention; a prompt has the path "". */
+  readonly additions?: ReadonlyMap<string, SiteAdditions>;
 }
-
-export function scalarPorts(builder: Builder): SiteOperands["scalars"] {
-  return {
-    seed: builder.port("seed", "input", "u32", []),
-    step: builder.port("step", "input", "u32", []),
-    sampleOffset: builder.port("sample_offset", "input", "u32", []),
-  };
-}
-
-export type SiteKind = "linear" | "embedding" | "norm";
 
 /** A site's tensors as its module computes with them: weight [out, in], table [tokens, out] or gains [out]; and the bias. */
 export interface SiteTensors {
   readonly weight: number;
   readonly bias?: number | undefined;
-}
-
-/** The weight as methods see it: an operator [out, in], or the gains of a norm. */
-export function siteWeight(builder: Builder, kind: SiteKind, tensor: number): number {
-  if (kind === "norm") return tensor;
-  const operator = builder.dense(tensor);
-  return kind === "linear" ? operator : builder.add("op.transpose", [operator]);
 }
 
 /**
@@ -129,11 +116,15 @@ function withAddedLoss(builder: Builder, loss: number, added: readonly number[])
 export function attach(graph: Graph, attachment: Attachment): Graph {
   const builder = new Builder(graph.name);
   const added: number[] = [];
+  const additions = new AdditionSites(builder, attachment.additions ?? new Map(), added);
   const ids = rebuild(graph, builder, (node, inputs) => {
+    const attended = additions.lower(node, inputs);
+    if (attended !== undefined) return attended;
     if (node.op.startsWith("site.")) return attachSite(builder, node, inputs, attachment, added);
     const copy = attachment.trained.get(node.attributes.parameter as string);
     return copy === undefined ? undefined : builder.port(copy, "param", "f32", (node.type as TensorType).shape);
   });
+  additions.finish();
   const outputs = graph.outputs.map(({ name, node }) => {
     const made = ids[node]!;
     return { name, node: name === "loss" ? withAddedLoss(builder, made, added) : made };

@@ -3,16 +3,18 @@
  * The formula is the one that `attach` applies to activations; what is left after folding it into the weights is the base model.
  */
 import { Builder } from "../ir/builder.ts";
+import { WebpeftError } from "../ir/diagnostics.ts";
 import type { Graph, Output } from "../ir/graph.ts";
 import type { DType } from "../ir/types.ts";
 import type { ModuleInfo } from "../models/model.ts";
-import { type Attachment, adaptedSite, type SiteKind, type SiteTensors } from "./attach.ts";
+import { type Attachment, adaptedSite, type SiteTensors } from "./attach.ts";
+import type { SiteKind } from "./site-operands.ts";
 
 /** Shape of a module's weight as the file stores it. */
 function storedShape({ kind, layout, shape, in: width, out }: ModuleInfo): readonly number[] {
   if (shape !== undefined) return shape;
   if (kind === "norm") return [out!];
-  return kind === "embedding" || layout === "conv1d" ? [width!, out!] : [out!, width!];
+  return kind === "embedding" || kind === "prompt" || layout === "conv1d" ? [width!, out!] : [out!, width!];
 }
 
 /** Reads tensors of base modules as f32 from the ports of their file; those that train as a whole are parameters. */
@@ -99,13 +101,19 @@ function moduleOutputs(
 
 /**
  * One output per base tensor that differs in the merged model. Where the ends of a tie differ, the second has an output of its own, named
- * by its path.
+ * by its path. Throws MERGE-METHOD for methods with virtual tokens.
  */
 export function mergeGraph(
   modules: readonly ModuleInfo[],
   attachment: Attachment,
   weightType: (key: string) => DType,
 ): Graph {
+  if ((attachment.additions?.size ?? 0) > 0) {
+    throw new WebpeftError("MERGE-METHOD", {
+      message: "virtual tokens are no part of the weights: this method cannot be merged",
+      help: "Keep the adapter beside the base model.",
+    });
+  }
   const builder = new Builder("merge");
   const stored = new Stored(builder, weightType, attachment.trained);
   const outputs = modules.flatMap((module) => {

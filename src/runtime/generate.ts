@@ -33,7 +33,7 @@ function choose(logits: Float32Array, temperature: number, seed: number, positio
 
 /** Logits behind the last token of `ids`. */
 async function nextLogits(session: Session, ids: readonly number[]): Promise<Float32Array> {
-  const { batch, length, model } = session.program;
+  const { batch, length, model, virtual } = session.program;
   const window = ids.slice(-length);
   const input_ids = new Int32Array(batch * length);
   for (let row = 0; row < batch; row++) input_ids.set(window, row * length);
@@ -44,7 +44,8 @@ async function nextLogits(session: Session, ids: readonly number[]): Promise<Flo
       message: "text is written by causal language models only",
       expected: "a causal language model",
     });
-  return logits.subarray((window.length - 1) * vocabulary, window.length * vocabulary);
+  const last = virtual.tokens + window.length;
+  return logits.subarray((last - 1) * vocabulary, last * vocabulary);
 }
 
 /** The prompt continued by at most `maxTokens` tokens; ends at the model's end token. Returns prompt and continuation. */

@@ -119,7 +119,8 @@ export class Session {
   }
 
   private counted({ labels = [] }: SessionBatch): number {
-    return countLabels(labels, this.program.length, this.program.model.defaults.head);
+    const { length, model, virtual } = this.program;
+    return countLabels(labels, length, model.defaults.head, virtual.tokens);
   }
 
   /** Number of labels that count; throws `DATA-LABELS-MASKED` when none does. */

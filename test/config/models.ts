@@ -9,6 +9,7 @@ const expand = (rows: Row[]): ModuleInfo[] =>
     kind,
     layout: layout ?? "linear",
     ...(kind === "container" || kind === "attention" ? {} : { weight: `${path}.weight` }),
+    ...(kind === "attention" ? { keyHeads: 2 } : {}),
     ...(bias ? { bias: `${path}.bias` } : {}),
     ...(out === undefined ? {} : { out }),
     ...(in_ === undefined ? {} : { in: in_ }),

@@ -47,11 +47,12 @@ describe("sites and modules", () => {
     expect(byPath.get("model.layers.0.self_attn.o_proj")!.bias).toBeUndefined();
   });
 
-  it("makes exactly one site per linear, embedding and norm module, in scope", () => {
+  it("makes exactly one site per linear, embedding and norm module, and two per attention, in scope", () => {
     const { graph, modules } = buildModel({ ...small, model_type: "llama" }, options());
     const sites = graph.nodes.filter((n) => n.op.startsWith("site."));
     const named = modules.filter((m) => ["linear", "embedding", "norm"].includes(m.kind)).map((m) => m.path);
-    expect(sites.map((n) => n.attributes.path).sort()).toEqual([...named].sort());
+    const attentions = modules.filter((m) => m.kind === "attention").flatMap(({ path }) => [path, path]);
+    expect(sites.map((n) => n.attributes.path).sort()).toEqual([...named, ...attentions].sort());
     for (const site of sites) expect(site.scope).toBe(site.attributes.path);
     expect(graph.nodes.filter((n) => n.scope === undefined).map((n) => n.attributes.name)).toEqual([
       "input_ids",

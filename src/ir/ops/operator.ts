@@ -1,88 +1,13 @@
-/**
- * Operator-level ops: linear maps with a form. They are typed and costed here; how a form is applied, made dense or transposed stands in
- * `forms.ts`. None of them survives the pass `associate`.
- */
-import type { Attributes } from "../graph.ts";
 import type { OpRecord } from "../op-record.ts";
-import {
-  f32,
-  type OperatorType,
-  operatorType,
-  sameShape,
-  sameType,
-  type TensorType,
-  type Type,
-  tensor,
-  u32Scalar,
-} from "../types.ts";
-import { asTensor, noCost, numbers, requireThat, sizeOf } from "./common.ts";
+import { type OperatorType, operatorType, sameShape, sameType, type Type, tensor, u32Scalar } from "../types.ts";
+import { asTensor, numbers, requireThat, sizeOf } from "./common.ts";
+import { isFloat, operatorOp } from "./operator-common.ts";
 
 function asOperator(op: string, inputs: readonly Type[], at: number): OperatorType {
   const type = inputs[at];
   requireThat(type?.kind === "operator", op, "an operator", inputs);
   return type as OperatorType;
 }
-
-const operatorOp = (
-  name: string,
-  arity: OpRecord["arity"],
-  doc: string,
-  infer: (inputs: readonly Type[], attributes: Attributes) => Type,
-  attributes: NonNullable<OpRecord["attributes"]> = {},
-): OpRecord => ({ name, opClass: "operator", arity, attributes, doc, infer, vjp: "nondifferentiable", cost: noCost });
-
-/** Whether a tensor is f32 of this rank. */
-const isFloat = (type: TensorType, rank: number): boolean => type.dtype === "f32" && type.shape.length === rank;
-
-/** Sites: the places of a base model that an adapter may change. `attach` replaces every one of them. */
-const siteOps: readonly OpRecord[] = [
-  operatorOp(
-    "site.linear",
-    "variadic",
-    "y[..., out] = x[..., in] W^T (+ b). Inputs: x, weight f32[out,in], optionally bias f32[out]. Attribute: path (module path).",
-    (inputs) => {
-      const x = asTensor("site.linear", inputs[0]);
-      const w = asTensor("site.linear", inputs[1]);
-      const bias = inputs[2] === undefined || sameType(inputs[2], f32(w.shape[0]!));
-      const fits = isFloat(w, 2) && x.dtype === "f32" && x.shape.at(-1) === w.shape[1] && bias && inputs.length <= 3;
-      requireThat(fits, "site.linear", "f32 x[..., in], W[out,in], b[out]", inputs);
-      return tensor("f32", [...x.shape.slice(0, -1), w.shape[0]!]);
-    },
-    { path: "text" },
-  ),
-  operatorOp(
-    "site.embedding",
-    2,
-    "Rows of the table f32[v,d] for i32 ids [...s]: [...s, d]. Attribute: path.",
-    (inputs) => {
-      const table = asTensor("site.embedding", inputs[0]);
-      const ids = asTensor("site.embedding", inputs[1]);
-      requireThat(isFloat(table, 2) && ids.dtype === "i32", "site.embedding", "a table f32[v,d] and i32 ids", inputs);
-      return tensor("f32", [...ids.shape, table.shape[1]!]);
-    },
-    { path: "text" },
-  ),
-  operatorOp(
-    "site.norm",
-    "variadic",
-    "Normalisation over the last axis, times gain (+ bias). Inputs: x, gain [d], optionally bias [d]. Attributes: path, kind (rms | layer), epsilon.",
-    (inputs, attributes) => {
-      const x = asTensor("site.norm", inputs[0]);
-      const vector = f32(x.shape.at(-1) ?? 0);
-      const vectors = inputs.slice(1);
-      const fits = vectors.length >= 1 && vectors.length <= 2 && vectors.every((type) => sameType(type, vector));
-      const known = attributes.kind === "rms" || attributes.kind === "layer";
-      requireThat(
-        x.dtype === "f32" && fits && known,
-        "site.norm",
-        "kind rms or layer, f32 x[..., d], gain[d], bias[d]",
-        inputs,
-      );
-      return x;
-    },
-    { path: "text", kind: "text", epsilon: "number" },
-  ),
-];
 
 export const operatorOps: readonly OpRecord[] = [
   operatorOp("op.dense", 1, "The matrix [out, in] as an operator.", (inputs) => {
@@ -258,5 +183,4 @@ export const operatorOps: readonly OpRecord[] = [
     "Euclidean norm of every row of the operator: [out]; expanded, never through the dense matrix.",
     (inputs) => tensor("f32", [asOperator("op.row_norm", inputs, 0).out]),
   ),
-  ...siteOps,
 ];

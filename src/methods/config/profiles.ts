@@ -23,6 +23,10 @@ export interface MethodProfile {
   readonly anyModule: boolean;
   /** PEFT adapts `Linear` only, so a file with a `Conv1D` target is ours alone. */
   readonly linearOnly: boolean;
+  /** The field that says how many of the hits, from the last, are adapted. */
+  readonly lastHits?: string;
+  /** Fields about the base model (`num_layers` ...) are filled in: for its embeddings or, of prefixes, for its keys. */
+  readonly modelFacts?: "embeddings" | "keys";
   /** The name in "No layers types compatible with ... were found", for methods that look for layers first. */
   readonly compatibleName?: string;
   /** PEFT's fields that only matter when they differ from these values, which then is refused unless the method declares them. */
@@ -143,15 +147,16 @@ const own: Readonly<Record<string, Partial<MethodProfile>>> = {
     table: "fourier",
     linearOnly: true,
   },
-  CPT: { className: "CPTConfig", shared: promptShared, table: "none" },
-  PROMPT_TUNING: { className: "PromptTuningConfig", shared: promptShared, table: "none" },
-  P_TUNING: { className: "PromptEncoderConfig", shared: promptShared, table: "none" },
-  PREFIX_TUNING: { className: "PrefixTuningConfig", shared: promptShared, table: "none" },
+  CPT: { className: "CPTConfig", shared: promptShared, table: "none", modelFacts: "embeddings" },
+  PROMPT_TUNING: { className: "PromptTuningConfig", shared: promptShared, table: "none", modelFacts: "embeddings" },
+  P_TUNING: { className: "PromptEncoderConfig", shared: promptShared, table: "none", modelFacts: "embeddings" },
+  PREFIX_TUNING: { className: "PrefixTuningConfig", shared: promptShared, table: "none", modelFacts: "keys" },
   ADAPTION_PROMPT: {
     className: "AdaptionPromptConfig",
     shared: ["target_modules"],
     table: "attention",
     targetIsName: true,
+    lastHits: "adapter_layers",
   },
   TRAINABLE_TOKENS: {
     className: "TrainableTokensConfig",

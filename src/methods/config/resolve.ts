@@ -6,6 +6,7 @@ import { peftVersion } from "./common.ts";
 import { defaultFeedforward } from "./defaults.ts";
 import { checkFieldSites, type FieldSites, findFieldSites } from "./field-sites.ts";
 import { type MatchRules, plainEndMatcher } from "./match.ts";
+import { withModelFacts } from "./model-facts.ts";
 import { compilePatterns } from "./patterns.ts";
 import { type MethodProfile, profileOf } from "./profiles.ts";
 import { shown, sorted } from "./python-text.ts";
@@ -20,6 +21,7 @@ import {
   trainedBaseTensors,
   withTaskHeads,
 } from "./trained-base.ts";
+import { checkAttentions, lastHits, promptSite } from "./virtual-sites.ts";
 
 /** What the config reader needs to know of a method. */
 export interface MethodConfig {
@@ -82,7 +84,9 @@ export function resolveAdapter(
   const profile = profileOf(method.peftType);
   const read = readFields(given, method.fields, profile, sink);
   const changed = { ...read.fields, ...method.settle?.(read.fields, read.present, sink) };
-  const base = withHeads(changed);
+  const withFacts =
+    profile.modelFacts === undefined ? changed : withModelFacts(changed, profile.modelFacts, modelConfig);
+  const base = withHeads(withFacts);
   checkTogether(base, profile);
   const modelType = typeof modelConfig.model_type === "string" ? modelConfig.model_type : "custom";
   const located = locate(base, method, profile, modelType, modules, sink);
@@ -142,7 +146,13 @@ function withHeads(fields: Fields): Fields {
   return { ...fields, modules_to_save: withTaskHeads(list(fields.modules_to_save), text(fields.task_type)) };
 }
 
-/** Finds the targets and stores them in the fields as PEFT does; a method without targets has no sites. */
+const isAttention = (kinds: readonly string[]): boolean =>
+  kinds.length > 0 && kinds.every((kind) => kind === "attention");
+
+/**
+ * Finds the targets and stores them in the fields as PEFT does. Without targets the sites are the place of a prompt and all attentions, where the method
+ * has them.
+ */
 function locate(
   fields: Fields,
   method: MethodConfig,
@@ -151,7 +161,18 @@ function locate(
   modules: readonly ModuleInfo[],
   sink: DiagnosticSink,
 ): { fields: Fields; hits: readonly ModuleInfo[] } {
-  if (!Object.hasOwn(fields, "target_modules")) return { fields, hits: [] };
+  const prompts = method.siteKinds.includes("prompt") ? [promptSite(modules)] : [];
+  const others = method.siteKinds.filter((kind) => kind !== "prompt");
+  const everywhere = (fields.target_modules ?? null) === null && profile.table !== "attention";
+  if (
+    (prompts.length > 0 && others.length === 0) ||
+    !Object.hasOwn(fields, "target_modules") ||
+    (everywhere && isAttention(others))
+  ) {
+    const attentions = others.includes("attention") ? modules.filter(({ kind }) => kind === "attention") : [];
+    checkAttentions(attentions);
+    return { fields, hits: [...prompts, ...attentions] };
+  }
   const layers = fields.layers_to_transform ?? null;
   const rules: MatchRules = {
     targets: names(fields.target_modules),
@@ -165,7 +186,10 @@ function locate(
   const settled = profile.table === "ia3" ? settleFeedforward(fields, modelType) : fields;
   const found = findTargets({ peftType, profile, siteKinds, rules, taskType, modelType, modules }, sink);
   const kept = profile.targetIsName ? (fields.target_modules ?? found.targets?.[0] ?? null) : found.targets;
-  return { fields: { ...settled, target_modules: kept }, hits: found.hits };
+  const last = profile.lastHits;
+  const hits = last === undefined ? found.hits : lastHits(found.hits, last, fields[last]);
+  checkAttentions(hits);
+  return { fields: { ...settled, target_modules: kept }, hits: [...prompts, ...hits] };
 }
 
 function settleFeedforward(fields: Fields, modelType: string): Fields {

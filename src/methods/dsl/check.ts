@@ -4,7 +4,7 @@ import { builtins } from "../lib/index.ts";
 import type { FieldItem, Item, MethodAst, Place, SiteBlock, TensorItem } from "./ast.ts";
 import { fieldItems, fieldOptions, fieldTypes } from "./field.ts";
 import { collected } from "./messages.ts";
-import { declarations, predefined, siteNames } from "./scope.ts";
+import { declarations, namesOf, predefined, siteNames } from "./scope.ts";
 import { hint } from "./suggest.ts";
 import { expressionsOf, type NameUse, placeholder, visitNames } from "./walk.ts";
 
@@ -84,12 +84,12 @@ class Checker {
 
   /** Every name of the items must mean something in the block. */
   names(items: readonly Item[], block: SiteBlock | undefined): void {
-    const { form: _form, ...weights } = siteNames[block?.siteKind ?? "linear"] ?? siteNames.linear!;
+    const weights = namesOf(siteNames[block?.siteKind ?? "linear"] ?? siteNames.linear!);
     const declared = declarations(this.method, block);
     const bare = [...builtins.values()]
       .filter((b) => b.parameters.every((p) => p.default !== undefined))
       .map((b) => b.name);
-    const words = new Set([...declared.keys(), ...Object.keys(predefined), ...Object.values(weights), ...bare]);
+    const words = new Set([...declared.keys(), ...Object.keys(predefined), ...weights, ...bare]);
     const check = (use: NameUse): void => {
       if (use.called) this.call(use);
       else if (!words.has(use.path))
@@ -160,19 +160,13 @@ function checkBlock(checker: Checker, method: MethodAst, block: SiteBlock): void
       );
     if (item.kind === "on") checker.fault("METHOD-DECLARATION", item.at, "An on block cannot stand in another.");
   }
-  for (const target of targets)
-    checker.oneOf(
-      "target",
-      target.name,
-      [names.weight, names.bias, "loss"].filter((n) => n !== undefined),
-      target.at,
-    );
+  for (const target of targets) checker.oneOf("target", target.name, names.targets, target.at);
   if (targets.length === 0) {
     checker.fault(
       "METHOD-DECLARATION",
       block.at,
       `The block on ${block.siteKind} changes nothing.`,
-      `assign ${names.weight}'`,
+      `assign ${names.targets[0]}'`,
     );
   }
 }

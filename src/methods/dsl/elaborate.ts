@@ -2,18 +2,17 @@
 import type { Builder } from "../../ir/builder.ts";
 import type { DiagnosticSink } from "../../ir/diagnostics.ts";
 import type { Graph } from "../../ir/graph.ts";
-import { sameShape, sameType, sizeOf, typeText } from "../../ir/types.ts";
 import type { AdapterInput, AdapterTensor } from "../../program.ts";
 import type { FieldValue } from "../fields.ts";
-import type { ScalarIds } from "../lib/builtin.ts";
 import { hostValues } from "../lib/initial.ts";
-import { asOperator } from "./arithmetic.ts";
 import type { MethodAst, SiteBlock, TensorItem } from "./ast.ts";
 import { batchInputs } from "./batch-inputs.ts";
 import { checkConstraints } from "./constraints.ts";
 import { constant, evaluate, shapeOf } from "./evaluate.ts";
 import { type BaseOf, initialGraph, projectionGraph } from "./host-graphs.ts";
+import type { AdditionOperands, SiteOperands, SiteResult } from "./operands.ts";
 import { paddedScope, paddedShapes } from "./padding.ts";
+import { addedLoss, newBias, newWeight } from "./results.ts";
 import { type BuildScope, type MethodSite, type ModelScope, Scope, siteKey, siteNames } from "./scope.ts";
 import {
   arrayOf,
@@ -39,6 +38,8 @@ export interface ElaborationInput {
   /** Resolved config fields of the whole adapter. */
   readonly fields: Readonly<Record<string, FieldValue>>;
   readonly sink: DiagnosticSink;
+  /** `model_type` of the base's config. */
+  readonly modelType?: string;
   /** Names of the fields that the config held itself; default: all of them. */
   readonly present?: ReadonlySet<string>;
   /** The adapter's tensors come from a file. */
@@ -47,26 +48,6 @@ export interface ElaborationInput {
   readonly bfloat16?: boolean;
   /** See `ModelScope.padding`. */
   readonly padding?: number | undefined;
-}
-
-/** Operands at a site, in the builder that the site's nodes go to. */
-export interface SiteOperands {
-  /** The running weight and the base's: operators [out, in] of a linear or embedding site, gains f32[out] of a norm. */
-  readonly weight: number;
-  readonly base: number;
-  /** f32[out]; absent when the layer has none. */
-  readonly bias?: number;
-  readonly scalars: ScalarIds;
-  /** Samples of the batch that W' is applied to; absent where one W' for all is wanted. */
-  readonly samples?: number;
-}
-
-/** The adapted weight, of the kind that the operand has, and the bias, when the layer has or gets one. */
-export interface SiteResult {
-  readonly weight: number;
-  readonly bias?: number;
-  /** f32[] that the site adds to the loss. */
-  readonly loss?: number;
 }
 
 export interface ElaboratedTensor extends AdapterTensor {
@@ -90,10 +71,11 @@ export class Elaboration {
     private readonly method: MethodAst,
     input: ElaborationInput,
   ) {
-    const { sink, present, loaded, bfloat16, sampling, ...rest } = input;
+    const { sink, present, loaded, bfloat16, sampling, modelType = "", ...rest } = input;
     this.model = {
       ...rest,
       method,
+      modelType,
       present: present ?? new Set(Object.keys(input.fields)),
       sampling: sampling ?? input.train,
       loaded: loaded ?? false,
@@ -225,57 +207,47 @@ export class Elaboration {
   /** Builds W' and b' of one site; the ids are of `builder`. A layer without bias has none afterwards unless the method makes one. */
   site(index: number, builder: Builder, operands: SiteOperands): SiteResult {
     const site = this.siteOf(index);
+    const { scope, assigned } = this.assigned(site, { builder, ...operands });
+    const bias = newBias(scope, assigned.get("b"), operands.bias);
+    const names = siteNames[site.kind]!;
+    const weight = newWeight(scope, assigned.get(names.weight!), names.form, operands.weight);
+    const loss = addedLoss(scope, assigned.get("loss"));
+    return { weight, ...(bias === undefined ? {} : { bias }), ...(loss === undefined ? {} : { loss }) };
+  }
+
+  /**
+   * What a method puts in front of or adds to what a site of kind `prompt` or `attention` computes, by target; a target that changes nothing is
+   * left out. Throws METHOD-TYPE for what is no f32 tensor.
+   */
+  additions(index: number, builder: Builder, operands: AdditionOperands): ReadonlyMap<string, number> {
+    const site = this.siteOf(index);
+    const { scope, assigned } = this.assigned(site, { builder, ...operands });
+    const made = [...assigned].flatMap(([name, value]): [string, number][] => {
+      if (value.kind === "absent") return [];
+      if (value.kind === "tensor") return [[name, value.id]];
+      throw scope.error("METHOD-TYPE", this.block(site).at, {
+        message: `What ${name}' gets is no tensor.`,
+        got: describe(value, builder),
+      });
+    });
+    return new Map(made);
+  }
+
+  /** The values of the targets at a site. */
+  private assigned(
+    site: MethodSite,
+    build: Omit<BuildScope, "tensor">,
+  ): { scope: Scope; assigned: ReadonlyMap<string, Value> } {
     const tensor = (item: TensorItem): number => {
-      const port = this.port(scope, item, builder);
+      const port = this.port(scope, item, build.builder);
       return !this.model.train && projects(scope, item) ? projected(scope, item, port) : port;
     };
-    const scope: Scope = this.scope(site, { builder, ...operands, tensor });
+    const scope: Scope = this.scope(site, { ...build, tensor });
     const assigned = new Map<string, Value>();
     for (const item of this.block(site).items) {
       if (item.kind === "target") assigned.set(item.name, evaluate(scope, item.value));
     }
-    const bias = this.newBias(scope, assigned.get("b"), operands.bias);
-    const names = siteNames[site.kind]!;
-    const weight = this.newWeight(scope, assigned.get(names.weight), names.form, operands.weight);
-    const loss = this.addedLoss(scope, assigned.get("loss"));
-    return { weight, ...(bias === undefined ? {} : { bias }), ...(loss === undefined ? {} : { loss }) };
-  }
-
-  private addedLoss(scope: Scope, value: Value | undefined): number | undefined {
-    if (value === undefined || value.kind === "absent") return undefined;
-    const { builder } = scope.build!;
-    if (value.kind === "tensor" && sizeOf(builder.shape(value.id)) === 1) return builder.reshape(value.id, []);
-    throw scope.error("METHOD-TYPE", this.block(scope.siteOrFail()).at, {
-      message: "What is added to the loss is no number.",
-      expected: "f32[]",
-      got: describe(value, builder),
-    });
-  }
-
-  private newWeight(scope: Scope, value: Value | undefined, form: "operator" | "vector", unchanged: number): number {
-    if (value === undefined) return unchanged;
-    const { builder } = scope.build!;
-    const asVector = value.kind === "tensor" ? value.id : undefined;
-    const made = form === "operator" ? asOperator(value, () => builder) : asVector;
-    if (made !== undefined && sameType(builder.type(made), builder.type(unchanged))) return made;
-    throw scope.error("METHOD-TYPE", this.block(scope.siteOrFail()).at, {
-      message: "The adapted weight has another size than the weight.",
-      expected: typeText(builder.type(unchanged)),
-      got: made === undefined ? describe(value, builder) : typeText(builder.type(made)),
-    });
-  }
-
-  private newBias(scope: Scope, value: Value | undefined, unchanged: number | undefined): number | undefined {
-    if (value === undefined) return unchanged;
-    if (value.kind === "absent") return undefined;
-    const { builder } = scope.build!;
-    const out = scope.siteOrFail().out;
-    if (value.kind === "tensor" && sameShape(builder.shape(value.id), [out])) return value.id;
-    throw scope.error("METHOD-TYPE", this.block(scope.siteOrFail()).at, {
-      message: "The adapted bias has another size than the layer.",
-      expected: `f32[${out}]`,
-      got: describe(value, builder),
-    });
+    return { scope, assigned };
   }
 
   /** See `initialGraph` in `host-graphs.ts`. */

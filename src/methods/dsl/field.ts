@@ -39,6 +39,7 @@ export function fieldScope(
     sampling: false,
     loaded: false,
     bfloat16: false,
+    modelType: "",
     table: () => {
       throw new Error("a config field holds no table");
     },

@@ -2,7 +2,7 @@
 import { Builder } from "../../ir/builder.ts";
 import type { Graph, Output } from "../../ir/graph.ts";
 import type { TensorItem } from "./ast.ts";
-import type { SiteOperands } from "./elaborate.ts";
+import type { SiteOperands } from "./operands.ts";
 import { type BuildScope, type MethodSite, type ModelScope, Scope, siteKey } from "./scope.ts";
 import { initialValue, ownTensors, projected, projects, sharedTensors } from "./site-tensors.ts";
 

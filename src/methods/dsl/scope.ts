@@ -22,15 +22,20 @@ export interface MethodSite {
   readonly from?: string;
   /** Path of a linear layer that shares the weight. */
   readonly tiedTo?: string;
+  /** Heads of the keys of an attention. */
+  readonly keyHeads?: number;
 }
 
-/** Key in the adapter's file of a tensor of the module at a path. */
-export const siteKey = ({ path }: Pick<MethodSite, "path">, key: string): string => `base_model.model.${path}.${key}`;
+/** Key in the adapter's file of a tensor of the module at a path; a prompt belongs to no module, and its tensors have their key alone. */
+export const siteKey = ({ path }: Pick<MethodSite, "path">, key: string): string =>
+  path === "" ? key : `base_model.model.${path}.${key}`;
 
 /** What holds for the whole model. */
 export interface ModelScope {
   readonly method: MethodAst;
   readonly fields: Readonly<Record<string, FieldValue>>;
+  /** `model_type` of the base's config. */
+  readonly modelType: string;
   /** Names of the fields that the config held itself. */
   readonly present: ReadonlySet<string>;
   readonly sites: readonly MethodSite[];
@@ -55,28 +60,52 @@ export interface ModelScope {
 /** What is there when graph nodes are built; absent while shapes and conditions are worked out. */
 export interface BuildScope {
   readonly builder: Builder;
-  /** See `SiteOperands`. */
-  readonly weight: number;
-  readonly base: number;
+  /** See `SiteOperands`; absent where a kind of site has none. */
+  readonly weight?: number;
+  readonly base?: number;
   readonly bias?: number | undefined;
   readonly scalars: ScalarIds;
   /** See `SiteOperands`. */
   readonly samples?: number | undefined;
+  /** What a site without a weight of its own provides, by the names of its kind. */
+  readonly words?: ReadonlyMap<string, Value>;
   /** The tensor's node: a port, or its initial value in the program that makes a fresh adapter. */
   readonly tensor: (item: TensorItem) => number;
 }
 
+/** What a kind of site calls its tensors. */
+export interface SiteNames {
+  readonly weight?: string;
+  readonly base?: string;
+  readonly bias?: string;
+  readonly form: "operator" | "vector";
+  /** What a fragment may assign. */
+  readonly targets: readonly string[];
+  /** Names beside weight and bias. */
+  readonly words?: readonly string[];
+}
+
 /**
- * Names of the weight, the base weight and the bias, by kind of site. An embedding is the linear layer that is applied to one-hot vectors:
- * its W has a column for every token. The weight of a norm is a vector.
+ * Names by kind of site. An embedding is the linear layer that is applied to one-hot vectors: its W has a column for every token. The weight
+ * of a norm is a vector. Of a prompt and an attention nothing is replaced: what is assigned is put in front or added.
  */
-export const siteNames: Readonly<
-  Record<string, { weight: string; base: string; bias?: string; form: "operator" | "vector" }>
-> = {
-  linear: { weight: "W", base: "W0", bias: "b", form: "operator" },
-  embedding: { weight: "W", base: "W0", form: "operator" },
-  norm: { weight: "gain", base: "gain0", bias: "b", form: "vector" },
+export const siteNames: Readonly<Record<string, SiteNames>> = {
+  linear: { weight: "W", base: "W0", bias: "b", form: "operator", targets: ["W", "b", "loss"] },
+  embedding: { weight: "W", base: "W0", form: "operator", targets: ["W", "loss"] },
+  norm: { weight: "gain", base: "gain0", bias: "b", form: "vector", targets: ["gain", "b", "loss"] },
+  prompt: { base: "W0", form: "operator", targets: ["rows", "loss"] },
+  attention: {
+    form: "operator",
+    targets: ["keys", "values", "context", "output", "loss"],
+    words: ["queries", "Wk", "bk", "Wv", "bv", "context", "output"],
+  },
 };
+
+/** The names that a kind gives to tensors. */
+export const namesOf = ({ weight, base, bias, words = [] }: SiteNames): string[] => [
+  ...[weight, base, bias].filter((name) => name !== undefined),
+  ...words,
+];
 
 const extent = (side: "in" | "out", reduce: (...xs: number[]) => number) => (scope: Scope) =>
   known(reduce(...scope.model.sites.map((site) => site[side])));
@@ -87,9 +116,11 @@ const ofSite = (read: (site: MethodSite) => Known) => (scope: Scope) => known(re
 export const predefined: Readonly<Record<string, { doc: string; value: (scope: Scope) => Value }>> = {
   in: { doc: "width of the site's input; of an embedding: its tokens", value: ofSite((site) => site.in) },
   out: { doc: "width of the site's output", value: ofSite((site) => site.out) },
+  key_heads: { doc: "heads of the keys of an attention", value: ofSite((site) => site.keyHeads ?? 0) },
+  model_type: { doc: "model_type of the base model", value: (scope) => known(scope.model.modelType) },
   "site.index": { doc: "number of the site, from 0", value: ofSite((site) => site.index) },
   "site.path": { doc: "module path of the site", value: ofSite((site) => site.path) },
-  "site.kind": { doc: "linear, embedding or norm", value: ofSite((site) => site.kind) },
+  "site.kind": { doc: "linear, embedding, norm, prompt or attention", value: ofSite((site) => site.kind) },
   "site.has_bias": { doc: "true where the layer has a bias", value: ofSite((site) => site.hasBias) },
   "sites.count": { doc: "number of adapted sites", value: (scope) => known(scope.model.sites.length) },
   "sites.max.in": { doc: "widest input of all sites", value: extent("in", Math.max) },
@@ -206,14 +237,15 @@ export class Scope {
     return this.site?.fields[name] ?? this.model.fields[name];
   }
 
-  /** W, W0 and b of the site, or gain, gain0 and b of a norm. */
+  /** W, W0 and b of the site, or gain, gain0 and b of a norm, or what an attention provides. */
   siteWeight(name: string, at: Place): Value | undefined {
     const names = siteNames[this.block?.siteKind ?? ""];
     if (names === undefined) return undefined;
+    if (names.words?.includes(name)) return this.buildOrFail(at).words?.get(name);
     const value = names.form === "operator" ? operatorValue : tensorValue;
-    if (name === names.weight) return value(this.buildOrFail(at).weight);
-    if (name === names.base) return value(this.buildOrFail(at).base);
-    if (name !== names.bias) return undefined;
+    if (name === names.weight) return value(this.buildOrFail(at).weight!);
+    if (name === names.base) return value(this.buildOrFail(at).base!);
+    if (name !== names.bias || names.bias === undefined) return undefined;
     const { bias } = this.buildOrFail(at);
     return bias === undefined ? absent : tensorValue(bias);
   }

@@ -102,6 +102,29 @@ export const tensorBuiltins: readonly Builtin[] = [
     },
   },
   {
+    name: "softmax",
+    parameters: [{ name: "x", kind: "tensor" }],
+    doc: "Softmax along the last axis.",
+    call: (context, args) => {
+      const [b, x] = [context.builder(), args.node("x")];
+      const shape = b.shape(x);
+      const leading = [...shape.keys()].slice(0, -1);
+      const wide = (id: number): number => b.broadcast(id, shape, leading);
+      const most = b.add("stop_gradient", [b.max(x, [leading.length])]);
+      const powers = b.add("exp", [b.sub(x, wide(most))]);
+      return tensorValue(b.div(powers, wide(b.sum(powers, [leading.length]))));
+    },
+  },
+  {
+    name: "apply",
+    parameters: [
+      { name: "operator", kind: "operator" },
+      { name: "x", kind: "tensor" },
+    ],
+    doc: "Every vector along the last axis of x through the operator: y[..., out] of x[..., in].",
+    call: (context, args) => tensorValue(context.builder().apply(args.node("operator"), args.node("x"))),
+  },
+  {
     name: "strictly_upper",
     parameters: [{ name: "x", kind: "tensor" }],
     doc: "A matrix with everything on and below its diagonal replaced by 0.",

@@ -1,0 +1,97 @@
+/** Sites: the places of a base model that an adapter may change. `attach` replaces every one of them. */
+import type { OpRecord } from "../op-record.ts";
+import { f32, sameType, tensor } from "../types.ts";
+import { asTensor, requireThat } from "./common.ts";
+import { isFloat, operatorOp } from "./operator-common.ts";
+
+export const siteOps: readonly OpRecord[] = [
+  operatorOp(
+    "site.linear",
+    "variadic",
+    "y[..., out] = x[..., in] W^T (+ b). Inputs: x, weight f32[out,in], optionally bias f32[out]. Attribute: path (module path).",
+    (inputs) => {
+      const x = asTensor("site.linear", inputs[0]);
+      const w = asTensor("site.linear", inputs[1]);
+      const bias = inputs[2] === undefined || sameType(inputs[2], f32(w.shape[0]!));
+      const fits = isFloat(w, 2) && x.dtype === "f32" && x.shape.at(-1) === w.shape[1] && bias && inputs.length <= 3;
+      requireThat(fits, "site.linear", "f32 x[..., in], W[out,in], b[out]", inputs);
+      return tensor("f32", [...x.shape.slice(0, -1), w.shape[0]!]);
+    },
+    { path: "text" },
+  ),
+  operatorOp(
+    "site.embedding",
+    2,
+    "Rows of the table f32[v,d] for i32 ids [...s]: [...s, d]. Attribute: path.",
+    (inputs) => {
+      const table = asTensor("site.embedding", inputs[0]);
+      const ids = asTensor("site.embedding", inputs[1]);
+      requireThat(isFloat(table, 2) && ids.dtype === "i32", "site.embedding", "a table f32[v,d] and i32 ids", inputs);
+      return tensor("f32", [...ids.shape, table.shape[1]!]);
+    },
+    { path: "text" },
+  ),
+  operatorOp(
+    "site.norm",
+    "variadic",
+    "Normalisation over the last axis, times gain (+ bias). Inputs: x, gain [d], optionally bias [d]. Attributes: path, kind (rms | layer), epsilon.",
+    (inputs, attributes) => {
+      const x = asTensor("site.norm", inputs[0]);
+      const vector = f32(x.shape.at(-1) ?? 0);
+      const vectors = inputs.slice(1);
+      const fits = vectors.length >= 1 && vectors.length <= 2 && vectors.every((type) => sameType(type, vector));
+      const known = attributes.kind === "rms" || attributes.kind === "layer";
+      requireThat(
+        x.dtype === "f32" && fits && known,
+        "site.norm",
+        "kind rms or layer, f32 x[..., d], gain[d], bias[d]",
+        inputs,
+      );
+      return x;
+    },
+    { path: "text", kind: "text", epsilon: "number" },
+  ),
+  operatorOp(
+    "site.prompt",
+    2,
+    "Embeddings f32[b,s,d] with virtual tokens in front: f32[b,tokens+s,d]. Inputs: embeddings, table f32[v,d]. Attribute: tokens.",
+    (inputs, attributes) => {
+      const [x, table] = [asTensor("site.prompt", inputs[0]), asTensor("site.prompt", inputs[1])];
+      const fits = isFloat(x, 3) && isFloat(table, 2) && x.shape[2] === table.shape[1];
+      requireThat(fits, "site.prompt", "embeddings f32[b,s,d] and a table f32[v,d]", inputs);
+      return tensor("f32", [x.shape[0]!, x.shape[1]! + (attributes.tokens as number), x.shape[2]!]);
+    },
+    { tokens: "number" },
+  ),
+  operatorOp(
+    "site.attention",
+    "variadic",
+    "Context of an attention: the type of queries. Inputs: queries f32[b,s,n,g,d], keys and values f32[b,t,n,d], seen bool[..s,before+t], " +
+      "weights of keys and values f32[n d,in], optionally their biases f32[n d]. Attributes: path, scale (of the scores), before (virtual keys in front).",
+    (inputs) => {
+      const [queries, keys, values, , key, value, ...biases] = inputs.map((type) => asTensor("site.attention", type));
+      const [width, deep] = [queries?.shape.at(-1), keys?.shape[2]];
+      const projects = [key, value].every((w) => w !== undefined && isFloat(w, 2) && w.shape[0] === width! * deep!);
+      const fits = isFloat(queries!, 5) && isFloat(keys!, 4) && isFloat(values!, 4) && projects;
+      requireThat(
+        fits && (biases.length === 0 || biases.length === 2),
+        "site.attention",
+        "queries f32[b,s,n,g,d], keys, values f32[b,t,n,d], a mask, two weights f32[n d,in], none or two biases",
+        inputs,
+      );
+      return queries!;
+    },
+    { path: "text", scale: "number", before: "number" },
+  ),
+  operatorOp(
+    "site.attended",
+    1,
+    "What an attention block gives to the residual stream, unchanged. Attribute: path (of its attention).",
+    (inputs) => {
+      const x = asTensor("site.attended", inputs[0]);
+      requireThat(isFloat(x, 3), "site.attended", "f32[b,s,d]", inputs);
+      return x;
+    },
+    { path: "text" },
+  ),
+];

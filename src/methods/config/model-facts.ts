@@ -1,0 +1,49 @@
+/** Fields of prompt methods that describe the base model: inferred as PEFT does, and written into the config. */
+import { WebpeftError } from "../../ir/diagnostics.ts";
+import type { FieldValue } from "../fields.ts";
+
+type Fields = Readonly<Record<string, FieldValue>>;
+
+/** Names in the base's config, the first that is there counts. Source: `_prepare_prompt_learning_config` in `peft_model.py`. */
+const sources: Readonly<Record<string, readonly string[]>> = {
+  num_layers: ["num_hidden_layers", "num_layers", "n_layer"],
+  token_dim: ["hidden_size", "n_embd", "d_model"],
+  num_attention_heads: ["num_attention_heads", "n_head", "num_heads", "encoder_attention_heads"],
+};
+
+function inferred(field: string, modelConfig: Readonly<Record<string, unknown>>): number {
+  const value = sources[field]!.map((name) => modelConfig[name]).find((found) => typeof found === "number");
+  if (typeof value === "number") return value;
+  throw new WebpeftError("CONFIG-FIELD-MISSING", {
+    message: `Please specify \`${field}\` in \`peft_config\``,
+    where: field,
+    expected: "a whole number",
+    got: "null",
+  });
+}
+
+/** The fields with what they left open. Throws CONFIG-TASK-TYPE without a task type, which decides how PEFT feeds virtual tokens. */
+export function withModelFacts(
+  fields: Fields,
+  of: "embeddings" | "keys",
+  modelConfig: Readonly<Record<string, unknown>>,
+): Fields {
+  if ((fields.task_type ?? null) === null) {
+    throw new WebpeftError("CONFIG-TASK-TYPE", {
+      message: "A prompt method needs to know what the model is for.",
+      where: "task_type",
+      expected: "CAUSAL_LM",
+      got: "null",
+    });
+  }
+  const filled = Object.keys(sources).map((name) => [name, fields[name] ?? inferred(name, modelConfig)] as const);
+  const facts = Object.fromEntries(filled) as Record<string, number>;
+  const submodules = fields.num_transformer_submodules ?? (fields.task_type === "SEQ_2_SEQ_LM" ? 2 : 1);
+  const keyHeads = modelConfig.num_key_value_heads;
+  const open = (fields.token_dim ?? null) === null && (fields.num_attention_heads ?? null) === null;
+  if (of === "keys" && open && typeof keyHeads === "number") {
+    facts.token_dim = (facts.token_dim! / facts.num_attention_heads!) * keyHeads;
+    facts.num_attention_heads = keyHeads;
+  }
+  return { ...fields, ...facts, num_transformer_submodules: submodules };
+}

@@ -1,0 +1,32 @@
+/** What a site gives to a method, and what it gets back. */
+import type { ScalarIds } from "../lib/builtin.ts";
+import type { Value } from "./value.ts";
+
+/** Operands at a site, in the builder that the site's nodes go to. */
+export interface SiteOperands {
+  /** The running weight and the base's: operators [out, in] of a linear or embedding site, gains f32[out] of a norm. */
+  readonly weight: number;
+  readonly base: number;
+  /** f32[out]; absent when the layer has none. */
+  readonly bias?: number;
+  readonly scalars: ScalarIds;
+  /** Samples of the batch that W' is applied to; absent where one W' for all is wanted. */
+  readonly samples?: number;
+}
+
+/** The adapted weight, of the kind that the operand has, and the bias, when the layer has or gets one. */
+export interface SiteResult {
+  readonly weight: number;
+  readonly bias?: number;
+  /** f32[] that the site adds to the loss. */
+  readonly loss?: number;
+}
+
+/** What a site offers whose weight is not replaced. */
+export interface AdditionOperands {
+  /** Of a prompt: the table of token embeddings as an operator [out, in]. */
+  readonly base?: number;
+  /** Of an attention: its names. */
+  readonly words?: ReadonlyMap<string, Value>;
+  readonly scalars: ScalarIds;
+}

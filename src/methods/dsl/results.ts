@@ -1,0 +1,47 @@
+/** What a fragment assigned at a site, checked against what belongs there. */
+import { sameShape, sameType, sizeOf, typeText } from "../../ir/types.ts";
+import { asOperator } from "./arithmetic.ts";
+import type { Scope } from "./scope.ts";
+import { describe, type Value } from "./value.ts";
+
+export function addedLoss(scope: Scope, value: Value | undefined): number | undefined {
+  if (value === undefined || value.kind === "absent") return undefined;
+  const { builder } = scope.build!;
+  if (value.kind === "tensor" && sizeOf(builder.shape(value.id)) === 1) return builder.reshape(value.id, []);
+  throw scope.error("METHOD-TYPE", scope.block!.at, {
+    message: "What is added to the loss is no number.",
+    expected: "f32[]",
+    got: describe(value, builder),
+  });
+}
+
+export function newWeight(
+  scope: Scope,
+  value: Value | undefined,
+  form: "operator" | "vector",
+  unchanged: number,
+): number {
+  if (value === undefined) return unchanged;
+  const { builder } = scope.build!;
+  const asVector = value.kind === "tensor" ? value.id : undefined;
+  const made = form === "operator" ? asOperator(value, () => builder) : asVector;
+  if (made !== undefined && sameType(builder.type(made), builder.type(unchanged))) return made;
+  throw scope.error("METHOD-TYPE", scope.block!.at, {
+    message: "The adapted weight has another size than the weight.",
+    expected: typeText(builder.type(unchanged)),
+    got: made === undefined ? describe(value, builder) : typeText(builder.type(made)),
+  });
+}
+
+export function newBias(scope: Scope, value: Value | undefined, unchanged: number | undefined): number | undefined {
+  if (value === undefined) return unchanged;
+  if (value.kind === "absent") return undefined;
+  const { builder } = scope.build!;
+  const out = scope.siteOrFail().out;
+  if (value.kind === "tensor" && sameShape(builder.shape(value.id), [out])) return value.id;
+  throw scope.error("METHOD-TYPE", scope.block!.at, {
+    message: "The adapted bias has another size than the layer.",
+    expected: `f32[${out}]`,
+    got: describe(value, builder),
+  });
+}

@@ -1,0 +1,137 @@
+/**
+ * Lowers the sites that take virtual tokens: `site.prompt`, `site.attention` and `site.attended`. Rows and keys of an adapter are put in front of the
+ * model's, contexts and outputs are added; without an adapter the plain attention is left.
+ */
+import type { Builder } from "../ir/builder.ts";
+import { WebpeftError } from "../ir/diagnostics.ts";
+import type { Node } from "../ir/graph.ts";
+import { sizeOf } from "../ir/types.ts";
+import { absent, operatorValue, tensorValue } from "../methods/index.ts";
+import { attend } from "../models/attention.ts";
+import { type SiteAdditions, scalarPorts, siteWeight } from "./site-operands.ts";
+
+type Made = ReadonlyMap<string, number>;
+
+export class AdditionSites {
+  /** What adapters of attentions made, by path; `site.attended` comes after its `site.attention`. */
+  private readonly made = new Map<string, Made>();
+  private readonly left: Set<string>;
+
+  /** `loss` gets what sites add to the loss. */
+  constructor(
+    private readonly builder: Builder,
+    private readonly additions: ReadonlyMap<string, SiteAdditions>,
+    private readonly loss: number[],
+  ) {
+    this.left = new Set(additions.keys());
+  }
+
+  /** The node in place of a site; undefined for nodes that are none of these. */
+  lower(node: Node, inputs: readonly number[]): number | undefined {
+    switch (node.op) {
+      case "site.prompt":
+        return this.prompt(inputs, node.attributes.tokens as number);
+      case "site.attention":
+        return this.attention(node.attributes.path as string, node, inputs);
+      case "site.attended":
+        return this.attended(node.attributes.path as string, inputs[0]!);
+      default:
+        return undefined;
+    }
+  }
+
+  /** Throws METHOD-SITE when the base model has no such place for an addition. */
+  finish(): void {
+    const [path] = this.left;
+    if (path === undefined) return;
+    throw new WebpeftError("METHOD-SITE", {
+      message: "this family of base models has no place for virtual tokens yet",
+      where: path === "" ? "the prompt" : path,
+      expected: "llama, mistral, qwen2 or gpt2",
+    });
+  }
+
+  private take(path: string, operands: Omit<Parameters<SiteAdditions>[1], "scalars">): Made {
+    const adapter = this.additions.get(path);
+    this.left.delete(path);
+    if (adapter === undefined) return new Map();
+    const made = adapter(this.builder, { ...operands, scalars: scalarPorts(this.builder) });
+    const loss = made.get("loss");
+    if (loss !== undefined) this.loss.push(this.builder.reshape(loss, []));
+    return made;
+  }
+
+  /** A tensor of the adapter under the shape that the place wants; the number of virtual tokens was read from it. */
+  private shaped(path: string, name: string, id: number, shape: readonly number[]): number {
+    const got = this.builder.shape(id);
+    if (sizeOf(got) === sizeOf(shape)) return this.builder.reshape(id, shape);
+    throw new WebpeftError("METHOD-TYPE", {
+      message: `What ${name}' gets has another size than its place.`,
+      where: path === "" ? "the prompt" : path,
+      expected: `[${shape.join(", ")}]`,
+      got: `[${got.join(", ")}]`,
+    });
+  }
+
+  /** `rows` f32[p, ...] in front of x f32[b, t, ...], for every row of the batch. */
+  private inFront(x: number, rows: number): number {
+    const [batch, ...rest] = this.builder.shape(x);
+    const [count] = this.builder.shape(rows);
+    const shape = [batch!, count!, ...rest.slice(1)];
+    const axes = shape.map((_n, axis) => axis).slice(1);
+    return this.builder.concat([this.builder.broadcast(rows, shape, axes), x], 1);
+  }
+
+  private prompt([embeddings, table]: readonly number[], tokens: number): number {
+    const made = this.take("", { base: siteWeight(this.builder, "embedding", table!) });
+    const width = this.builder.shape(embeddings!)[2]!;
+    const rows = this.shaped("", "rows", made.get("rows")!, [tokens, width]);
+    return this.inFront(embeddings!, rows);
+  }
+
+  private attention(path: string, { attributes }: Node, inputs: readonly number[]): number {
+    const { builder } = this;
+    const [queries, keys, values, seen, key, value, keyBias, valueBias] = inputs as [
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number | undefined,
+      number | undefined,
+    ];
+    const vector = (id: number | undefined) => (id === undefined ? absent : tensorValue(id));
+    const words = new Map([
+      ["queries", tensorValue(queries)],
+      ["Wk", operatorValue(builder.dense(key))],
+      ["bk", vector(keyBias)],
+      ["Wv", operatorValue(builder.dense(value))],
+      ["bv", vector(valueBias)],
+      ["context", absent],
+      ["output", absent],
+    ]);
+    const made = this.take(path, { words });
+    this.made.set(path, made);
+    const [before, heads] = [attributes.before as number, builder.shape(keys).slice(2)];
+    const longer = (x: number, name: string): number =>
+      before === 0 ? x : this.inFront(x, this.shaped(path, name, made.get(name)!, [before, ...heads]));
+    const context = attend(builder, {
+      queries,
+      keys: longer(keys, "keys"),
+      values: longer(values, "values"),
+      seen,
+      scale: attributes.scale as number,
+    });
+    return this.added(path, "context", context);
+  }
+
+  private attended(path: string, output: number): number {
+    return this.added(path, "output", output);
+  }
+
+  private added(path: string, name: string, x: number): number {
+    const extra = this.made.get(path)?.get(name);
+    return extra === undefined ? x : this.builder.plus(x, this.shaped(path, name, extra, this.builder.shape(x)));
+  }
+}
