@@ -62,14 +62,14 @@ export class AdditionSites {
   }
 
   /** A tensor of the adapter under the shape that the place wants; the number of virtual tokens was read from it. */
-  private shaped(path: string, name: string, id: number, shape: readonly number[]): number {
-    const got = this.builder.shape(id);
-    if (sizeOf(got) === sizeOf(shape)) return this.builder.reshape(id, shape);
+  private shaped(path: string, name: string, id: number | undefined, shape: readonly number[]): number {
+    const got = id === undefined ? [] : this.builder.shape(id);
+    if (id !== undefined && sizeOf(got) === sizeOf(shape)) return this.builder.reshape(id, shape);
     throw new WebpeftError("METHOD-TYPE", {
       message: `What ${name}' gets has another size than its place.`,
       where: path === "" ? "the prompt" : path,
       expected: `[${shape.join(", ")}]`,
-      got: `[${got.join(", ")}]`,
+      got: id === undefined ? "nothing" : `[${got.join(", ")}]`,
     });
   }
 
@@ -85,7 +85,7 @@ export class AdditionSites {
   private prompt([embeddings, table]: readonly number[], tokens: number): number {
     const made = this.take("", { base: siteWeight(this.builder, "embedding", table!) });
     const width = this.builder.shape(embeddings!)[2]!;
-    const rows = this.shaped("", "rows", made.get("rows")!, [tokens, width]);
+    const rows = this.shaped("", "rows", made.get("rows"), [tokens, width]);
     return this.inFront(embeddings!, rows);
   }
 
@@ -115,7 +115,7 @@ export class AdditionSites {
     this.made.set(path, made);
     const [before, heads] = [attributes.before as number, builder.shape(keys).slice(2)];
     const longer = (x: number, name: string): number =>
-      before === 0 ? x : this.inFront(x, this.shaped(path, name, made.get(name)!, [before, ...heads]));
+      before === 0 ? x : this.inFront(x, this.shaped(path, name, made.get(name), [before, ...heads]));
     const context = attend(builder, {
       queries,
       keys: longer(keys, "keys"),

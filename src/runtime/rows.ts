@@ -40,6 +40,14 @@ export async function mixedForward(
     return forward(entry, labels === undefined ? batch : { ...batch, labels: ownLabels(labels, owners, name) });
   });
   const logits = new Float32Array(results[0]!.logits.length);
+  const other = results.findIndex((result) => result.logits.length !== logits.length);
+  if (other >= 0) {
+    throw new WebpeftError("DATA-BATCH", {
+      message: "adapters with other numbers of virtual tokens cannot share a batch",
+      where: "adapters",
+      got: `${names[0] ?? "the base model"} and ${names[other] ?? "the base model"}`,
+    });
+  }
   const width = logits.length / rows;
   for (const [row, owner] of owners.entries()) {
     const own = results[names.indexOf(owner)]!.logits;

@@ -1,0 +1,145 @@
+/** Virtual tokens: what stands in front of the text is computed as text is; what has no place for it says so. */
+import { beforeAll, describe, expect, it } from "vitest";
+import { compile } from "../../src/compile.ts";
+import { countLabels } from "../../src/models/head.ts";
+import type { Model } from "../../src/runtime/files/model.ts";
+import { referenceExecutor } from "../../src/runtime/reference.ts";
+import type { Session } from "../../src/runtime/session.ts";
+import { toFloat32 } from "../../src/runtime/tensor.ts";
+import { baseModel } from "../golden/helpers.ts";
+import { difference } from "../runtime/executor-samples.ts";
+
+type Config = Readonly<Record<string, unknown>>;
+
+const models: Record<string, Model> = {};
+beforeAll(async () => {
+  for (const name of ["llama", "gpt2", "phi", "bert-cls", "vit-cls"]) models[name] = await baseModel(name);
+});
+
+const text = [3, 9, 9, 40, 1, 2, 3, 4];
+const task = { task_type: "CAUSAL_LM" };
+const promptTuning = { peft_type: "PROMPT_TUNING", num_virtual_tokens: 2, ...task };
+const prefixTuning = { peft_type: "PREFIX_TUNING", num_virtual_tokens: 3, ...task };
+const adaptionPrompt = { peft_type: "ADAPTION_PROMPT", adapter_len: 2, adapter_layers: 1, ...task };
+
+async function started(model: string, config: Config | null, more: { length?: number; method?: string } = {}) {
+  const mode = config === null ? ("infer" as const) : ("train" as const);
+  const options = { mode, batch: 2, length: 4, mask: true, sampling: false, ...more };
+  return (await compile(models[model]!, config, options)).start({ device: referenceExecutor(), seed: 3 });
+}
+
+const codeOf = (model: string, config: Config, method?: string): Promise<string> =>
+  started(model, config, method === undefined ? {} : { method }).then(
+    () => "no error",
+    (error: { code: string }) => error.code,
+  );
+
+/** The rows of a batch of logits from a position on. */
+const behind = (logits: Float32Array, length: number, from: number): number[] => {
+  const width = logits.length / 2 / length;
+  return [0, 1].flatMap((row) => [...logits.subarray((row * length + from) * width, (row + 1) * length * width)]);
+};
+
+async function withPrompt(session: Session, table: Float32Array, tokens: readonly number[]): Promise<void> {
+  const { params } = await session.optimizerState();
+  const width = (await session.parameters()).get("prompt_embeddings")!.length / tokens.length;
+  const rows = Float32Array.from(params);
+  tokens.forEach((token, i) => {
+    rows.set(table.subarray(token * width, (token + 1) * width), i * width);
+  });
+  await session.restore({ ...(await session.optimizerState()), params: rows });
+}
+
+describe("prompt tuning", () => {
+  it.each([
+    ["llama", "model.embed_tokens.weight"],
+    ["gpt2", "transformer.wte.weight"],
+  ])("%s: rows that are the embeddings of tokens are these tokens", async (name, key) => {
+    const attention_mask = [1, 1, 1, 1, 0, 1, 1, 1];
+    const session = await started(name, promptTuning);
+    await withPrompt(session, toFloat32(await models[name]!.weights.read(key)), [5, 11]);
+    const { logits } = await session.forward({ input_ids: text, attention_mask });
+    const base = await started(name, null, { length: 6 });
+    const input_ids = [5, 11, ...text.slice(0, 4), 5, 11, ...text.slice(4)];
+    const mask = [1, 1, ...attention_mask.slice(0, 4), 1, 1, ...attention_mask.slice(4)];
+    const wanted = (await base.forward({ input_ids, attention_mask: mask })).logits;
+    expect(logits).toHaveLength(wanted.length);
+    expect(difference(behind(logits, 6, 0), behind(wanted, 6, 0))).toBeLessThan(1e-6);
+    await withPrompt(session, toFloat32(await models[name]!.weights.read(key)), [11, 5]);
+    const swapped = (await session.forward({ input_ids: text, attention_mask })).logits;
+    expect(difference(behind(swapped, 6, 2), behind(wanted, 6, 2))).toBeGreaterThan(1e-3);
+  });
+
+  it("the first token of a row is predicted from the last virtual one", () => {
+    const labels = [1, -100, 3, 4];
+    expect(countLabels(labels, 4, { kind: "causal" })).toBe(2);
+    expect(countLabels(labels, 4, { kind: "causal" }, 2)).toBe(3);
+  });
+});
+
+describe("a fresh LLaMA-Adapter", () => {
+  it.each(["llama", "gpt2"])("%s: is the base bit for bit, and learns through its gate", async (name) => {
+    const session = await started(name, adaptionPrompt);
+    const [adapted, base] = [await session.forward({ input_ids: text }), await started(name, null)];
+    expect([...adapted.logits]).toEqual([...(await base.forward({ input_ids: text })).logits]);
+    const { gradients } = await session.gradients({ input_ids: text, labels: text });
+    const largest = (end: string): number => {
+      const [, values] = Object.entries(gradients).find(([key]) => key.endsWith(end))!;
+      return values.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+    };
+    expect(largest("adaption_gate")).toBeGreaterThan(1e-4);
+    expect(largest("adaption_prompt")).toBe(0);
+  });
+});
+
+describe("refused with a code", () => {
+  it.each<[string, string, Config, string]>([
+    ["a prompt without a task type", "llama", { ...promptTuning, task_type: null }, "CONFIG-TASK-TYPE"],
+    ["a prompt without a size", "llama", { ...promptTuning, num_virtual_tokens: null }, "METHOD-CONSTRAINT"],
+    ["another hidden width", "llama", { ...promptTuning, token_dim: 8 }, "METHOD-CONSTRAINT"],
+    ["a fresh prompt from a text", "llama", { ...promptTuning, prompt_tuning_init: "TEXT" }, "METHOD-CONSTRAINT"],
+    ["a prompt for two models", "llama", { ...promptTuning, task_type: "SEQ_2_SEQ_LM" }, "METHOD-CONSTRAINT"],
+    ["more positions than the model has", "gpt2", { ...promptTuning, num_virtual_tokens: 4000 }, "MODEL-LENGTH"],
+    ["a prompt of images", "vit-cls", { ...promptTuning, token_dim: 32 }, "CONFIG-SITE-NOT-FOUND"],
+    ["a prompt where no place is built", "phi", promptTuning, "METHOD-SITE"],
+    ["prefixes where no place is built", "bert-cls", prefixTuning, "CONFIG-SITE-NOT-FOUND"],
+    ["projected prefixes", "llama", { ...prefixTuning, prefix_projection: true }, "METHOD-CONSTRAINT"],
+    ["prefixes that begin in an unknown way", "llama", { ...prefixTuning, init_weights: "one" }, "METHOD-CONSTRAINT"],
+    ["prefixes of other heads", "llama", { ...prefixTuning, num_attention_heads: 1 }, "METHOD-CONSTRAINT"],
+    ["more layers than there are", "llama", { ...adaptionPrompt, adapter_layers: 9 }, "CONFIG-LAYERS"],
+    ["no number of layers", "llama", { ...adaptionPrompt, adapter_layers: null }, "CONFIG-LAYERS"],
+    ["no length", "llama", { ...adaptionPrompt, adapter_len: null }, "METHOD-CONSTRAINT"],
+    ["a family without a default", "bert-cls", adaptionPrompt, "CONFIG-TARGETS-NO-DEFAULT"],
+  ])("%s", async (_what, model, config, code) => {
+    expect(await codeOf(model, config)).toBe(code);
+  });
+
+  it.each([promptTuning, prefixTuning, adaptionPrompt])("merging $peft_type", async (config) => {
+    await expect((await started("llama", config)).merge()).rejects.toMatchObject({ code: "MERGE-METHOD" });
+  });
+});
+
+describe("a method of one's own", () => {
+  const own = { peft_type: "MINE" };
+
+  it("may put rows in front of the text and of the keys at once", async () => {
+    const method = `method mine {
+      on prompt { param P[2, out] = normal at "rows"; rows' = P; }
+      on attention { param K[3, out] = normal at "k"; keys' = K; values' = 2 * K; }
+    }`;
+    const session = await started("llama", own, { method });
+    const before = await session.forward({ input_ids: text, labels: text });
+    expect(session.program.virtual).toEqual({ tokens: 2, keys: 3 });
+    await session.step({ input_ids: text, labels: text }, { lr: 0.05 });
+    expect((await session.forward({ input_ids: text, labels: text })).loss!).toBeLessThan(before.loss!);
+  });
+
+  it.each([
+    [`method mine on prompt { param P[2, 3] = normal at "rows"; rows' = P; }`, "METHOD-TYPE"],
+    [`method mine on prompt { param P[2, out] = normal at "rows"; W' = P; }`, "METHOD-NAME"],
+    [`method mine on attention { param K[3, out] = normal at "k"; keys' = K; values' = K[0 : 2, :]; }`, "METHOD-TYPE"],
+    [`method mine on attention { param K[3, out] = normal at "k"; keys' = K; }`, "METHOD-TYPE"],
+  ])("%s", async (method, code) => {
+    expect(await codeOf("llama", own, method)).toBe(code);
+  });
+});
