@@ -78,10 +78,14 @@ describe("default targets", () => {
     expect(other("LN_TUNING", [], llama(), "qwen2").sites).toHaveLength(2);
     expect(other("VBLORA", ["linear"], gpt2(), "gpt2").sites).toHaveLength(2);
     expect(other("TRAINABLE_TOKENS", ["embedding"], gpt2(), "gpt2").savedConfig.target_modules).toBe("transformer.wte");
-    const attention = other("ADAPTION_PROMPT", ["attention"], gpt2(), "gpt2");
-    expect(attention.savedConfig.target_modules).toBe("attn");
-    expect(attention.sites.map((site) => site.module.path)).toEqual(["transformer.h.0.attn", "transformer.h.1.attn"]);
-    expect(other("CPT", [], llama(), "llama").sites).toEqual([]);
+    const layers = { name: "adapter_layers", type: "int", nullable: true, default: null } as const;
+    const adaption = { peftType: "ADAPTION_PROMPT", siteKinds: ["attention"], fields: [layers] };
+    const last = (count: number) =>
+      resolve({ adapter_layers: count }, { method: adaption, modules: gpt2(), modelType: "gpt2" });
+    expect(last(2).savedConfig.target_modules).toBe("attn");
+    expect(last(2).sites.map((site) => site.module.path)).toEqual(["transformer.h.0.attn", "transformer.h.1.attn"]);
+    expect(last(1).sites.map((site) => site.module.path)).toEqual(["transformer.h.1.attn"]);
+    expect(other("XLORA", [], llama(), "llama").sites).toEqual([]);
   });
 
   test("of a model type without any", () => {
