@@ -80,6 +80,9 @@ export function activeAttachment(
   modules: readonly ModuleInfo[],
 ): Attachment {
   const attachments = planned.map((adapter, place) => adapter.attachment(elaborations[place]!));
+  const virtual = attachments.findIndex(({ additions }) => (additions?.size ?? 0) > 0);
+  if (virtual >= 0)
+    throw conflict("virtual tokens cannot be used together with another adapter", planned[virtual]!.method.name);
   const sites = new Map<string, SiteAdapter>();
   for (const { path, kind } of modules) {
     const here = [...attachments.keys()].filter((place) => attachments[place]!.sites.has(path));

@@ -1,0 +1,48 @@
+/** What callers of `compile` may choose. */
+import type { Target } from "./codegen/index.ts";
+import { WebpeftError } from "./ir/diagnostics.ts";
+import type { ProgramMode } from "./program.ts";
+
+export interface CompileOptions {
+  /** `train` (the default) also evaluates and merges; `infer` has no gradients; `merge` only merges. */
+  readonly mode?: ProgramMode;
+  /** Rows and tokens per row; 8 and 128 (or the model's length) unless given. */
+  readonly batch?: number;
+  readonly length?: number;
+  /** The device that kernels are made for; WebGPU's default limits unless given. */
+  readonly target?: Target;
+  /** Warnings are errors. */
+  readonly strict?: boolean;
+  /** Fragment text of a method of one's own, and what its error messages call it. */
+  readonly method?: string;
+  readonly methodFile?: string;
+  /** Draw dropout and relaxed gates in training; true unless given. */
+  readonly sampling?: boolean;
+  /** Gradients of several micro-batches are added before an update. */
+  readonly accumulate?: boolean;
+  /** Read `attention_mask`. */
+  readonly mask?: boolean;
+  /** The adapter's tensors come from a file. */
+  readonly loaded?: boolean;
+  /** Fold the adapter into weights where that costs less; true unless given. False is for comparing with merged weights. */
+  readonly fold?: boolean;
+  /** Stops compiling between two stages. */
+  readonly signal?: AbortSignal;
+  /**
+   * Adapters of smaller ranks share the program of this one: tensors are padded with zeros, and scales are inputs. For methods whose fragment
+   * marks a field as `padded` (LoRA's r); a larger rank has a program of its own.
+   */
+  readonly maximumRank?: number;
+  /** Train every tensor of the base model; the config must be null. */
+  readonly full?: boolean;
+}
+
+/** A whole number above 0; throws COMPILE-OPTION for anything else. */
+export function positive(name: string, value: number): number {
+  if (Number.isInteger(value) && value > 0) return value;
+  throw new WebpeftError("COMPILE-OPTION", {
+    message: `${name} must be a positive whole number`,
+    where: name,
+    got: String(value),
+  });
+}
