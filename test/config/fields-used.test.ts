@@ -72,6 +72,11 @@ const others: Readonly<Record<string, FieldValue>> = {
 
 /** They tell where a config comes from, or what for. They are written back, and say nothing of the adapter. */
 const bookkeeping = [
+  ...["num_layers", "num_attention_heads", "tokenizer_kwargs", "tokenizer_name_or_path", "prompt_tuning_init_text"].map(
+    (name) => `PROMPT_TUNING.${name}`,
+  ),
+  "PREFIX_TUNING.encoder_hidden_size",
+  ...["PROMPT_TUNING", "PREFIX_TUNING", "ADAPTION_PROMPT"].map((type) => `${type}.task_type`),
   "TRAINABLE_TOKENS.task_type",
   "auto_mapping",
   "base_model_name_or_path",
@@ -80,7 +85,17 @@ const bookkeeping = [
   "peft_version",
 ];
 
-const startOf = ({ peftType }: Method): Config => ({ peft_type: peftType, ...usual, ...starts[peftType] });
+/** Methods with virtual tokens, which only decoders have a place for. */
+const decoders: Readonly<Record<string, Config>> = {
+  PROMPT_TUNING: { num_virtual_tokens: 2, task_type: "CAUSAL_LM" },
+  PREFIX_TUNING: { num_virtual_tokens: 2, task_type: "CAUSAL_LM" },
+  ADAPTION_PROMPT: { adapter_len: 2, adapter_layers: 1 },
+};
+
+const startOf = ({ peftType }: Method): Config =>
+  decoders[peftType] === undefined
+    ? { peft_type: peftType, ...usual, ...starts[peftType] }
+    : { peft_type: peftType, ...decoders[peftType] };
 
 /** A legal value that is neither the field's default nor what the start has. */
 function anotherValue(field: FieldDeclaration, start: FieldValue | undefined): FieldValue {
@@ -133,7 +148,7 @@ async function outcome(config: Config, base = model): Promise<Outcome | WebpeftE
 
 /** Whether another value of the field shows. `outcomeOf` is `outcome` with a memory. */
 async function shows(method: Method, field: FieldDeclaration, outcomeOf: typeof outcome): Promise<boolean> {
-  const base = models[field.name] ?? model;
+  const base = models[field.name] ?? (decoders[method.peftType] === undefined ? model : decoder);
   const own = `${method.peftType}.${field.name}`;
   const start = { ...startOf(method), ...(beside[own] ?? beside[field.name]) };
   const value = others[own] ?? others[field.name] ?? anotherValue(field, start[field.name]);
@@ -143,6 +158,8 @@ async function shows(method: Method, field: FieldDeclaration, outcomeOf: typeof 
   if (after.program !== before.program) return true;
   return after.diagnostics.some((line) => line.includes(field.name));
 }
+
+const decoder = await baseModel("llama");
 
 test.each([...methods.values()].map((method) => [method.peftType, method] as const))("%s", async (_name, method) => {
   const fields = declaredFields(method).filter(
