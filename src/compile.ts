@@ -14,7 +14,7 @@ import { verify } from "./ir/verify.ts";
 import { buildModel } from "./models/index.ts";
 import type { BuiltModel, ModuleInfo } from "./models/model.ts";
 import { once } from "./once.ts";
-import { type Attachment, type SiteKind, siteWeight } from "./passes/attach.ts";
+import { type Attachment, attachAlike, type SiteKind, siteWeight } from "./passes/attach.ts";
 import { PassManager } from "./passes/manager.ts";
 import { mergeGraph, storedTensors } from "./passes/merge.ts";
 import { accumulateGraph, updateGraph } from "./passes/optimizer.ts";
@@ -143,6 +143,7 @@ class Compilation {
     if (this.mode === "merge") merge();
     return this.program({
       ...(training === undefined ? {} : { micro: planned.attachment(training) }),
+      predict: this.mode === "merge" ? undefined : planned.predictive(padding),
       forward: planned.attachment(running),
       projection,
       init,
@@ -196,6 +197,7 @@ class Compilation {
 
   private async program(parts: {
     readonly micro?: Attachment;
+    readonly predict?: Attachment | undefined;
     readonly forward: Attachment;
     readonly projection?: Graph | undefined;
     readonly init?: () => Graph;
@@ -214,6 +216,8 @@ class Compilation {
     };
     if (this.mode === "train" && parts.micro !== undefined) await lower("micro", parts.micro, true);
     if (this.mode !== "merge") await lower("forward", parts.forward, false);
+    const { forward, predict = forward } = parts;
+    if (!attachAlike(this.built.graph, forward, predict)) await lower("predict", predict, false);
     const joined = joinPrepared(graphs);
     const adapter = parts.planOf?.() ?? parts.plan;
     const storage = this.storage(adapter, joined.derived, names.includes("micro"));

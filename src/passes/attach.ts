@@ -4,6 +4,7 @@
  */
 import { Builder } from "../ir/builder.ts";
 import { compact, type Graph, type Node } from "../ir/graph.ts";
+import { hashGraph } from "../ir/hash.ts";
 import { sameType, type TensorType, typeText } from "../ir/types.ts";
 import type { SiteOperands, SiteResult } from "../methods/index.ts";
 import { lowerNorm } from "../models/lowering.ts";
@@ -28,6 +29,8 @@ export function scalarPorts(builder: Builder): SiteOperands["scalars"] {
     seed: builder.port("seed", "input", "u32", []),
     step: builder.port("step", "input", "u32", []),
     sampleOffset: builder.port("sample_offset", "input", "u32", []),
+    pass: builder.port("pass", "input", "u32", []),
+    training: builder.port("training", "input", "f32", []),
   };
 }
 
@@ -140,3 +143,7 @@ export function attach(graph: Graph, attachment: Attachment): Graph {
   });
   return compact(builder.finish(outputs));
 }
+
+/** Whether two attachments make one program. */
+export const attachAlike = (graph: Graph, a: Attachment, b: Attachment): boolean =>
+  a === b || hashGraph(attach(graph, a)) === hashGraph(attach(graph, b));
