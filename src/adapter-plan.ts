@@ -12,6 +12,7 @@ import {
   elaborateModel,
   type Method,
   type MethodSite,
+  methodFor,
   methods,
   operatorValue,
   parseMethod,
@@ -39,6 +40,8 @@ export interface AdapterRequest {
 export interface ElaborationMode {
   readonly train: boolean;
   readonly sampling: boolean;
+  /** Weights are drawn from a posterior; the other two are then false. */
+  readonly predicting?: boolean;
   /** Least extent of padded fields in the program's ports. */
   readonly padding?: number | undefined;
 }
@@ -46,7 +49,7 @@ export interface ElaborationMode {
 function methodOf(request: AdapterRequest): Method {
   if (request.method !== undefined) return parseMethod(request.method, request.methodFile);
   const type = peftTypeOf(request.config as Parameters<typeof peftTypeOf>[0], [...methods.keys()]);
-  const method = type === undefined ? undefined : methods.get(type);
+  const method = type === undefined ? undefined : methodFor(type, request.config as object);
   if (method !== undefined) return method;
   throw new WebpeftError("CONFIG-PEFT-TYPE", {
     message: "the config does not say which method it is for",
@@ -145,6 +148,12 @@ export class PlannedAdapter {
       (module) => module.weight !== undefined && module.path.startsWith(`${path}.`),
     );
     return weight ?? inner!.weight!;
+  }
+
+  /** What draws weights for predictions; undefined where the method has no posterior. */
+  predictive(padding: number | undefined): Attachment | undefined {
+    if (!this.method.predicts) return undefined;
+    return this.attachment(this.elaborate({ train: false, sampling: false, predicting: true, padding }));
   }
 
   /**

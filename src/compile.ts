@@ -15,7 +15,7 @@ import { verify } from "./ir/verify.ts";
 import { buildModel } from "./models/index.ts";
 import { type BuiltModel, type ModuleInfo, noVirtualTokens, type VirtualTokens } from "./models/model.ts";
 import { once } from "./once.ts";
-import type { Attachment } from "./passes/attach.ts";
+import { type Attachment, attachAlike } from "./passes/attach.ts";
 import { PassManager } from "./passes/manager.ts";
 import { mergeGraph, storedTensors } from "./passes/merge.ts";
 import { accumulateGraph, updateGraph } from "./passes/optimizer.ts";
@@ -122,6 +122,7 @@ class Compilation {
     return this.program({
       virtual,
       ...(training === undefined ? {} : { micro: planned.attachment(training) }),
+      predict: this.mode === "merge" ? undefined : planned.predictive(padding),
       forward: planned.attachment(running),
       projection,
       init,
@@ -175,6 +176,7 @@ class Compilation {
 
   private async program(parts: {
     readonly micro?: Attachment;
+    readonly predict?: Attachment | undefined;
     readonly forward: Attachment;
     readonly projection?: Graph | undefined;
     readonly init?: () => Graph;
@@ -194,6 +196,8 @@ class Compilation {
     };
     if (this.mode === "train" && parts.micro !== undefined) await lower("micro", parts.micro, true);
     if (this.mode !== "merge") await lower("forward", parts.forward, false);
+    const { forward, predict = forward } = parts;
+    if (!attachAlike(this.built.graph, forward, predict)) await lower("predict", predict, false);
     const joined = joinPrepared(graphs);
     const adapter = parts.planOf?.() ?? parts.plan;
     const storage = this.storage(adapter, joined.derived, names.includes("micro"));

@@ -8,7 +8,7 @@
  * Stages of a training program, run in this order in one submit: `prepare` (once at start: what depends on frozen weights only),
  * `project` (projections of parameters, in place), `micro` (forward, backward: outputs `loss`, `logits` if asked, and `grad.<param>`),
  * `update` (clipping, AdamW on the flat buffers, in place). With accumulation `micro` runs several times and `accumulate` adds gradients.
- * Evaluation: `forward`. Merging and fresh adapters are graphs beside the stages: `merge` has one output per changed base tensor, named by
+ * Evaluation: `forward`, and `predict` with weights drawn from a posterior. Merging and fresh adapters are graphs beside the stages: `merge` has one output per changed base tensor, named by
  * its file key, `init` one per trained tensor.
  */
 import type { Diagnostic } from "./ir/diagnostics.ts";
@@ -16,7 +16,7 @@ import type { Graph } from "./ir/graph.ts";
 import type { DType } from "./ir/types.ts";
 import type { ModelDescription, ModelInput, VirtualTokens } from "./models/model.ts";
 
-export type StageName = "prepare" | "project" | "forward" | "micro" | "accumulate" | "update" | "merge";
+export type StageName = "prepare" | "project" | "forward" | "predict" | "micro" | "accumulate" | "update" | "merge";
 
 export interface Stage {
   readonly name: StageName;

@@ -1,9 +1,10 @@
 /** `webpeft methods`: the methods with their formulas and fields. */
-import { methods } from "../methods/index.ts";
+import { everyMethod } from "../methods/index.ts";
 import { emit, type GlobalOptions, say } from "./output.ts";
 
 export async function run(options: Record<string, unknown>): Promise<number | undefined> {
-  for (const [peftType, method] of methods) {
+  for (const method of everyMethod) {
+    const { peftType } = method;
     say(options as GlobalOptions, `${peftType}\n${method.formulaLines.map((line) => `  ${line}`).join("\n")}`);
     const fields = method.fields.map(
       (field) => `${field.name} = ${JSON.stringify(field.seedDefault ?? field.default)}`,

@@ -1,4 +1,5 @@
 /** The methods that webpeft brings, by `peft_type`; a method of one's own comes from `parseMethod`. */
+import { WebpeftError } from "../ir/diagnostics.ts";
 import { adalora } from "./adalora.ts";
 import { adaptionPrompt } from "./adaption-prompt.ts";
 import { boft } from "./boft.ts";
@@ -25,6 +26,7 @@ import { road } from "./road.ts";
 import { shira } from "./shira.ts";
 import { trainableTokens } from "./trainable-tokens.ts";
 import { vblora } from "./vblora.ts";
+import { vbloraVariational } from "./vblora-variational.ts";
 import { vera } from "./vera.ts";
 import { waveft } from "./waveft.ts";
 
@@ -59,6 +61,37 @@ export const methods: ReadonlyMap<string, Method> = new Map(
     adaptionPrompt,
   ].map((method) => [method.peftType, method]),
 );
+
+/** Methods that share a `peft_type` with another one: a config is for them when a field begins so. */
+const variants: ReadonlyMap<string, { readonly prefix: string; readonly method: Method }> = new Map([
+  ["VBLORA", { prefix: "vb_", method: vbloraVariational }],
+]);
+
+/** The methods of the registry and their variants. */
+export const everyMethod: readonly Method[] = [
+  ...methods.values(),
+  ...[...variants.values()].map(({ method }) => method),
+];
+
+/**
+ * The method of a type that a config is for; undefined for an unknown type. Throws `CONFIG-FIELDS-MIXED` when a config of a variant has
+ * fields that only the other method knows.
+ */
+export function methodFor(peftType: string, config: object): Method | undefined {
+  const usual = methods.get(peftType);
+  const variant = variants.get(peftType);
+  const names = Object.keys(config);
+  if (usual === undefined || variant === undefined || !names.some((name) => name.startsWith(variant.prefix)))
+    return usual;
+  const own = new Set(variant.method.fields.map(({ name }) => name));
+  const foreign = usual.fields.find(({ name }) => names.includes(name) && !own.has(name));
+  if (foreign === undefined) return variant.method;
+  throw new WebpeftError("CONFIG-FIELDS-MIXED", {
+    message: `the config has fields of two methods: ${foreign.name}, and fields that begin with ${variant.prefix}`,
+    where: foreign.name,
+    expected: `either ${foreign.name} or ${variant.prefix}* fields`,
+  });
+}
 
 export type { ElaboratedTensor, Elaboration, ElaborationInput } from "./dsl/elaborate.ts";
 export { elaborateModel, type Method, parseMethod } from "./dsl/method.ts";

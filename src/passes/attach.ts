@@ -4,6 +4,7 @@
  */
 import { Builder } from "../ir/builder.ts";
 import { compact, type Graph, type Node } from "../ir/graph.ts";
+import { hashGraph } from "../ir/hash.ts";
 import { sameType, type TensorType, typeText } from "../ir/types.ts";
 import type { SiteOperands, SiteResult } from "../methods/index.ts";
 import { lowerNorm } from "../models/lowering.ts";
@@ -131,3 +132,7 @@ export function attach(graph: Graph, attachment: Attachment): Graph {
   });
   return compact(builder.finish(outputs));
 }
+
+/** Whether two attachments make one program. */
+export const attachAlike = (graph: Graph, a: Attachment, b: Attachment): boolean =>
+  a === b || hashGraph(attach(graph, a)) === hashGraph(attach(graph, b));

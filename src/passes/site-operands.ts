@@ -10,6 +10,8 @@ export function scalarPorts(builder: Builder): SiteOperands["scalars"] {
     seed: builder.port("seed", "input", "u32", []),
     step: builder.port("step", "input", "u32", []),
     sampleOffset: builder.port("sample_offset", "input", "u32", []),
+    pass: builder.port("pass", "input", "u32", []),
+    training: builder.port("training", "input", "f32", []),
   };
 }
 

@@ -10,7 +10,6 @@ import type { CompiledProgram, StageName } from "../program.ts";
 import type { AdapterChoice, AdapterEntry } from "./adapters.ts";
 import { batchInputs, type SessionBatch } from "./batch.ts";
 import type { BatchStream } from "./data/dataset.ts";
-import type { RunInputs } from "./executor.ts";
 import { type AdapterContent, type AdapterFiles, encodeAdapter, saveAdapter } from "./files/adapter.ts";
 import type { FolderSource } from "./files/folder.ts";
 import type { Model } from "./files/model.ts";
@@ -20,7 +19,9 @@ import { type FixedInputs, mergedModel, withFixed } from "./merge.ts";
 import { firstNonFinite } from "./non-finite.ts";
 import { fromProgram } from "./padding.ts";
 import { parametersOf, trainedTensors } from "./parameters.ts";
+import { type Prediction, predictive } from "./predictive.ts";
 import { mixedForward } from "./rows.ts";
+import { runScalars } from "./scalars.ts";
 import type {
   ForwardOptions,
   ForwardResult,
@@ -134,19 +135,6 @@ export class Session {
     });
   }
 
-  /** `lossShare`: the part of what sites add to the loss that falls to this micro-batch. */
-  private scalars(entry: AdapterEntry, sampleOffset: number, labelScale: number, lossShare = 1): RunInputs {
-    const settings = [...(entry.program.adapter?.settings ?? [])].map(([name, value]) => [name, [value]]);
-    return {
-      ...(Object.fromEntries(settings) as RunInputs),
-      seed: [this.parts.seed >>> 0],
-      step: [entry.step],
-      sample_offset: [sampleOffset],
-      label_scale: [labelScale],
-      loss_share: [lossShare],
-    };
-  }
-
   /**
    * One optimizer step on a batch, or on several micro-batches whose gradients are added: forward, backward, clipping, AdamW. Throws
    * `TRAIN-NOT-FINITE` with the first operation that made a NaN or infinity; the parameters are then as before the step.
@@ -160,7 +148,9 @@ export class Session {
       const counted = this.requireLabels(batches);
       const runs = batches.map((b, i) => ({
         ...batchInputs(program, b),
-        ...this.scalars(entry, i * program.batch, 1 / counted, this.counted(b) / counted),
+        ...runScalars(entry, this.parts.seed, i * program.batch, 1 / counted, this.counted(b) / counted),
+        training: [1],
+        pass: [step * batches.length + i],
       }));
       const status = await runStep(entry, runs, options);
       if (status[statusFields.finite] !== 1)
@@ -193,11 +183,23 @@ export class Session {
   private forwardOf(counted: number): (entry: AdapterEntry, batch: SessionBatch) => Promise<ForwardResult> {
     return async (entry, batch) => {
       this.requireStage(entry, "forward", "run forward");
-      const scalars = this.scalars(entry, 0, counted === 0 ? 0 : 1 / counted);
+      const scalars = runScalars(entry, this.parts.seed, 0, counted === 0 ? 0 : 1 / counted);
       const inputs = { ...batchInputs(entry.program, batch), ...scalars };
       const results = await entry.instance.run(["forward"], inputs, ["logits", "loss"]);
       return counted === 0 ? { logits: results.logits! } : { logits: results.logits!, loss: results.loss![0]! };
     };
+  }
+
+  /** Mean and standard deviation of the logits over `count` draws from the posterior. Throws `SESSION-MODE` where there is none. */
+  predictive(batch: SessionBatch, count: number): Promise<Prediction> {
+    return this.parts.adapters.run(async (entry) => {
+      this.requireStage(entry, "predict", "draw predictions from a posterior");
+      const inputs = { ...batchInputs(entry.program, batch), ...runScalars(entry, this.parts.seed, 0, 0) };
+      return predictive(count, async (pass) => {
+        const results = await entry.instance.run(["predict"], { ...inputs, pass: [pass] }, ["logits"]);
+        return results.logits!;
+      });
+    });
   }
 
   /** Gradients of the mean loss by checkpoint key; parameters are left as they are. */
@@ -206,7 +208,7 @@ export class Session {
       const { program, instance } = entry;
       this.requireStage(entry, "micro", "compute gradients");
       const counted = this.requireLabels([batch]);
-      const inputs = { ...batchInputs(program, batch), ...this.scalars(entry, 0, 1 / counted) };
+      const inputs = { ...batchInputs(program, batch), ...runScalars(entry, this.parts.seed, 0, 1 / counted) };
       const keys = trainedTensors(program).map((tensor) => tensor.key);
       const projects = hasStage(program, "project");
       const before = projects ? await instance.read("params") : undefined;

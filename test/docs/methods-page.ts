@@ -1,6 +1,6 @@
 /** The page `docs/methods.md`, made from the registry of methods. */
 import type { FieldDeclaration, FieldValue } from "../../src/methods/fields.ts";
-import { type Method, methods } from "../../src/methods/index.ts";
+import { everyMethod, type Method } from "../../src/methods/index.ts";
 
 const shown = (value: FieldValue): string => `\`${JSON.stringify(value)}\``;
 const inCell = (text: string): string => text.replaceAll("|", "\\|");
@@ -51,6 +51,6 @@ export function methodsPage(): string {
     "Beside its own fields every method reads PEFT's common ones (`target_modules`, `exclude_modules`, `layers_to_transform`, `layers_pattern`,",
     "`modules_to_save`, `bias`, `fan_in_fan_out` where PEFT has them), and the file it writes holds every field as it was resolved.",
     "",
-    ...[...methods.values()].map(section),
+    ...everyMethod.map(section),
   ].join("\n");
 }

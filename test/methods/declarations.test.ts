@@ -115,7 +115,11 @@ describe("loss'", () => {
   const operands = (builder: Builder) => {
     const scalar = builder.port("seed", "input", "u32", []);
     const weight = builder.dense(builder.port("W", "weight", "f32", [8, 12]));
-    return { weight, base: weight, scalars: { seed: scalar, step: scalar, sampleOffset: scalar } };
+    return {
+      weight,
+      base: weight,
+      scalars: { seed: scalar, step: scalar, sampleOffset: scalar, pass: scalar, training: scalar },
+    };
   };
 
   test("adds a number at every site", () => {

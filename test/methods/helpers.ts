@@ -128,6 +128,8 @@ export function toy(method: Method, changed: Readonly<Record<string, FieldValue>
     seed: builder.port("seed", "input", "u32", []),
     step: builder.port("step", "input", "u32", []),
     sampleOffset: builder.port("sample_offset", "input", "u32", []),
+    pass: builder.port("pass", "input", "u32", []),
+    training: builder.port("training", "input", "f32", []),
   };
   const result = elaboration.site(0, builder, { weight: operator, base: operator, ...bias, scalars });
   const outputs = [
@@ -141,6 +143,8 @@ export function toy(method: Method, changed: Readonly<Record<string, FieldValue>
     seed: [3],
     step: [5],
     sample_offset: [0],
+    pass: [5],
+    training: [1],
     ...Object.fromEntries(elaboration.data),
   };
   elaboration.tensors.forEach((tensor, i) => {

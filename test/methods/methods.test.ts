@@ -281,7 +281,7 @@ test("FourierFT: sites of one size share their tables", () => {
     t.elaboration.site(index, builder, {
       weight: W,
       base: W,
-      scalars: { seed: scalar, step: scalar, sampleOffset: scalar },
+      scalars: { seed: scalar, step: scalar, sampleOffset: scalar, pass: scalar, training: scalar },
     });
   }
   expect([...t.elaboration.data.keys()]).toEqual([

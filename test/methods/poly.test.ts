@@ -30,7 +30,13 @@ function gates({ sampling = true, samples = 4, offset = 0, step = 3, width = 6 }
   const b = new Builder("gates");
   const weight = b.dense(b.port("W", "weight", "f32", [2, width]));
   const scalar = (name: string): number => b.port(name, "input", "u32", []);
-  const scalars = { seed: scalar("seed"), step: scalar("step"), sampleOffset: scalar("sample_offset") };
+  const scalars = {
+    seed: scalar("seed"),
+    step: scalar("step"),
+    sampleOffset: scalar("sample_offset"),
+    pass: scalar("pass"),
+    training: b.constant(1),
+  };
   const made = elaboration.site(0, b, { weight, base: weight, scalars, samples });
   const gate = b.node(b.node(made.weight).inputs[1]!);
   expect(gate.op).toBe("op.gate");

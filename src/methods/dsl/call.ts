@@ -180,6 +180,8 @@ function contextOf(scope: Scope, builtin: Builtin, call: CallExpression): CallCo
     scalars: () => scope.buildOrFail(call.at).scalars,
     samples: () => scope.buildOrFail(call.at).samples,
     train: scope.model.sampling,
+    predicting: scope.model.predicting,
+    learning: scope.model.train,
     get in() {
       return scope.siteOrFail(call.at).in;
     },

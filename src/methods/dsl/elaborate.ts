@@ -35,6 +35,8 @@ export interface ElaborationInput {
   readonly train: boolean;
   /** Whether dropout and relaxed gates are drawn; default: as `train`. */
   readonly sampling?: boolean;
+  /** Whether weights are drawn from a posterior, as predictions want them; no unless given. */
+  readonly predicting?: boolean;
   /** Resolved config fields of the whole adapter. */
   readonly fields: Readonly<Record<string, FieldValue>>;
   readonly sink: DiagnosticSink;
@@ -71,13 +73,14 @@ export class Elaboration {
     private readonly method: MethodAst,
     input: ElaborationInput,
   ) {
-    const { sink, present, loaded, bfloat16, sampling, modelType = "", ...rest } = input;
+    const { sink, present, loaded, bfloat16, sampling, predicting, modelType = "", ...rest } = input;
     this.model = {
       ...rest,
       method,
       modelType,
       present: present ?? new Set(Object.keys(input.fields)),
       sampling: sampling ?? input.train,
+      predicting: predicting ?? false,
       loaded: loaded ?? false,
       bfloat16: bfloat16 ?? false,
       setting: (port, value) => this.settings.set(port, value),

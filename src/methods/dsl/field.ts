@@ -37,6 +37,7 @@ export function fieldScope(
     sites: [],
     train: false,
     sampling: false,
+    predicting: false,
     loaded: false,
     bfloat16: false,
     modelType: "",

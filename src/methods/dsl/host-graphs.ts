@@ -18,7 +18,7 @@ type ScopeOf = (site: MethodSite, build: BuildScope, model?: ModelScope) => Scop
 export function initialGraph(model: ModelScope, scopeOf: ScopeOf, baseOf: BaseOf): Graph {
   const builder = new Builder("init");
   const seed = builder.port("seed", "input", "u32", []);
-  const zero = builder.constant(0, [], "u32");
+  const [zero, none] = [builder.constant(0, [], "u32"), builder.constant(0)];
   const whole = new Scope(model, undefined, undefined);
   const shared = sharedTensors(whole).filter((item) => item.trained === true);
   const outputs = shared.map((item): Output => ({ name: item.key!, node: initialValue(whole, item, seed, builder) }));
@@ -34,10 +34,10 @@ export function initialGraph(model: ModelScope, scopeOf: ScopeOf, baseOf: BaseOf
       get bias() {
         return baseOf(builder, site).bias;
       },
-      scalars: { seed, step: zero, sampleOffset: zero },
+      scalars: { seed, step: zero, sampleOffset: zero, pass: zero, training: none },
       tensor: (item) => initialValue(scope, item, seed, builder),
     };
-    const scope: Scope = scopeOf(site, build, { ...model, train: false, sampling: false });
+    const scope: Scope = scopeOf(site, build, { ...model, train: false, sampling: false, predicting: false });
     for (const item of ownTensors(scope)) outputs.push({ name: siteKey(site, item.key!), node: build.tensor(item) });
   }
   return builder.finish(outputs);

@@ -5,6 +5,7 @@ import { checkMethod } from "./check.ts";
 import { Elaboration, type ElaborationInput } from "./elaborate.ts";
 import { fieldDeclaration, fieldItems, patternFields, settledFields } from "./field.ts";
 import { parseFragment } from "./parse.ts";
+import { expressionsOf, visitNames } from "./walk.ts";
 
 export interface Method {
   readonly name: string;
@@ -29,6 +30,8 @@ export interface Method {
   readonly formulaLines: readonly string[];
   /** The fields to change because their seed default depends on which others are present; for configs without `peft_version`. */
   settle(fields: Readonly<Record<string, FieldValue>>, present: ReadonlySet<string>): Record<string, FieldValue>;
+  /** Whether it may draw weights for predictions. */
+  readonly predicts: boolean;
 }
 
 /** Lines with tensors, lets and targets. */
@@ -40,6 +43,17 @@ function formulaLines(ast: MethodAst): string[] {
   );
   const numbers = new Set(formulas.map((item) => item.at.line));
   return [...numbers].sort((a, b) => a - b).map((line) => lines[line - 1]!.trim());
+}
+
+/** Whether a formula draws from a posterior; which configs do is seen when they are compiled. */
+function mentionsPosterior(ast: MethodAst): boolean {
+  const drawing: string[] = [];
+  const items = [...ast.items, ...ast.blocks.flatMap((block) => block.items)];
+  for (const expression of items.flatMap(expressionsOf))
+    visitNames(expression, ({ path, called }) => {
+      if (called && /^drawn_/.test(path)) drawing.push(path);
+    });
+  return drawing.length > 0;
 }
 
 /**
@@ -92,6 +106,9 @@ export function lazyMethod(name: string, source: string, file: string, ready?: M
       return formulaLines(ast());
     },
     settle: (fields, present) => settledFields(ast(), fields, present),
+    get predicts() {
+      return mentionsPosterior(ast());
+    },
   };
 }
 

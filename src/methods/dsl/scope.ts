@@ -43,6 +43,8 @@ export interface ModelScope {
   readonly train: boolean;
   /** Dropout and relaxed gates are drawn. */
   readonly sampling: boolean;
+  /** Weights are drawn from a posterior, as predictions want them. */
+  readonly predicting: boolean;
   /** The adapter's tensors come from a file. */
   readonly loaded: boolean;
   readonly bfloat16: boolean;
@@ -107,6 +109,8 @@ export const namesOf = ({ weight, base, bias, words = [] }: SiteNames): string[]
   ...words,
 ];
 
+const total = (...xs: number[]): number => xs.reduce((sum, x) => sum + x, 0);
+
 const extent = (side: "in" | "out", reduce: (...xs: number[]) => number) => (scope: Scope) =>
   known(reduce(...scope.model.sites.map((site) => site[side])));
 
@@ -125,6 +129,8 @@ export const predefined: Readonly<Record<string, { doc: string; value: (scope: S
   "sites.count": { doc: "number of adapted sites", value: (scope) => known(scope.model.sites.length) },
   "sites.max.in": { doc: "widest input of all sites", value: extent("in", Math.max) },
   "sites.max.out": { doc: "widest output of all sites", value: extent("out", Math.max) },
+  "sites.total.in": { doc: "widths of the inputs of all sites together", value: extent("in", total) },
+  "sites.total.out": { doc: "widths of the outputs of all sites together", value: extent("out", total) },
   "sites.entries": {
     doc: "entries of all weights together",
     value: (scope) => known(scope.model.sites.reduce((sum, site) => sum + site.in * site.out, 0)),
@@ -135,6 +141,10 @@ export const predefined: Readonly<Record<string, { doc: string; value: (scope: S
   },
   loss: { doc: "the model's loss; loss' = loss + x adds x at every site", value: () => absent },
   train: { doc: "true where a training program draws", value: (scope) => known(scope.model.sampling) },
+  predicting: {
+    doc: "true where weights are drawn from a posterior for predictions: the method then has a stage predict",
+    value: (scope) => known(scope.model.predicting),
+  },
   loaded: { doc: "true when the adapter comes from a file", value: (scope) => known(scope.model.loaded) },
   peft_version: {
     doc: "version of PEFT that wrote the config, or null",

@@ -33,6 +33,10 @@ export interface ScalarIds {
   readonly seed: number;
   readonly step: number;
   readonly sampleOffset: number;
+  /** Forward passes that drew weights so far. */
+  readonly pass: number;
+  /** f32: 1 in a training step, 0 where gradients are only looked at. */
+  readonly training: number;
 }
 
 /** What the place of a call offers to a builtin. */
@@ -43,6 +47,10 @@ export interface CallContext {
   /** Samples of the batch; undefined where weights are merged. */
   readonly samples: () => number | undefined;
   readonly train: boolean;
+  /** Weights are drawn from a posterior, as predictions want them. */
+  readonly predicting: boolean;
+  /** The program trains, whether it draws or not. */
+  readonly learning: boolean;
   /** Widths of the site's input and output. */
   readonly in: number;
   readonly out: number;

@@ -5,6 +5,7 @@ import { hostBuiltins } from "./host.ts";
 import { initialBuiltins } from "./initial.ts";
 import { numberBuiltins } from "./numbers.ts";
 import { operatorBuiltins } from "./operators.ts";
+import { posteriorBuiltins } from "./posterior.ts";
 import { productBuiltins } from "./products.ts";
 import { rotationBuiltins } from "./rotation.ts";
 import { selectionBuiltins } from "./selection.ts";
@@ -20,6 +21,7 @@ export const builtins: ReadonlyMap<string, Builtin> = new Map(
     operatorBuiltins,
     productBuiltins,
     gateBuiltins,
+    posteriorBuiltins,
     sparseBuiltins,
     rotationBuiltins,
     selectionBuiltins,

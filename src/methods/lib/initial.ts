@@ -109,7 +109,7 @@ export function initialNode(
   stream: { readonly site: number; readonly tensor: number; readonly seed: number },
 ): number {
   const zero = builder.constant(0, [], "u32");
-  const scalars: ScalarIds = { seed: stream.seed, step: zero, sampleOffset: zero };
+  const scalars = { seed: stream.seed, step: zero, sampleOffset: zero };
   const draw = (tensor: number): number => uniformNode(builder, scalars, shape, stream.site, tensor);
   switch (d.kind) {
     case "fill":
@@ -121,9 +121,7 @@ export function initialNode(
       return between(builder, draw(stream.tensor), -bound, bound);
     }
     case "normal": {
-      const radius = builder.add("sqrt", [builder.scale(builder.add("log", [draw(stream.tensor)]), -2)]);
-      const angle = builder.scale(draw(stream.tensor + secondStream), 2 * Math.PI);
-      const z = builder.mul(radius, builder.add("cos", [angle]));
+      const z = normalNode(builder, scalars, shape, stream.site, stream.tensor);
       return builder.plus(builder.scale(z, d.deviation), builder.constantLike(z, d.mean));
     }
     case "paired": {
@@ -137,9 +135,22 @@ export function initialNode(
   }
 }
 
+/** Standard normal numbers by Box and Muller, from two streams. */
+export function normalNode(
+  builder: Builder,
+  scalars: Pick<ScalarIds, "seed" | "step" | "sampleOffset">,
+  shape: readonly number[],
+  site: number,
+  tensor: number,
+): number {
+  const draw = (stream: number): number => uniformNode(builder, scalars, shape, site, stream);
+  const radius = builder.add("sqrt", [builder.scale(builder.add("log", [draw(tensor)]), -2)]);
+  return builder.mul(radius, builder.add("cos", [builder.scale(draw(tensor + secondStream), 2 * Math.PI)]));
+}
+
 export function uniformNode(
   builder: Builder,
-  { seed, step, sampleOffset }: ScalarIds,
+  { seed, step, sampleOffset }: Pick<ScalarIds, "seed" | "step" | "sampleOffset">,
   shape: readonly number[],
   site: number,
   tensor: number,

@@ -63,6 +63,7 @@ export const numberBuiltins: readonly Builtin[] = [
     },
   },
   ofOne("sqrt", "Square root.", Math.sqrt),
+  ofOne("ln", "Natural logarithm.", Math.log),
   ofOne("log2", "Logarithm to base 2.", Math.log2),
   ofOne("floor", "The largest whole number not above x.", Math.floor),
   ofOne("ceil", "The smallest whole number not below x.", Math.ceil),

@@ -3,6 +3,7 @@
  * Made from the methods' declarations; `npx vitest run test/docs -u` writes it again.
  */
 export { type AdaloraConfig, adalora } from "./adalora.ts";
+export { type AdaptionPromptConfig, adaptionPrompt } from "./adaption-prompt.ts";
 export { type BoftConfig, boft } from "./boft.ts";
 export { type BoneConfig, bone } from "./bone.ts";
 export { type C3aConfig, c3a } from "./c3a.ts";
@@ -19,6 +20,8 @@ export { type LoraConfig, lora } from "./lora.ts";
 export { type MissConfig, miss } from "./miss.ts";
 export { type OftConfig, oft } from "./oft.ts";
 export { type PolyConfig, poly } from "./poly.ts";
+export { type PrefixTuningConfig, prefixTuning } from "./prefix-tuning.ts";
+export { type PromptTuningConfig, promptTuning } from "./prompt-tuning.ts";
 export { type RandloraConfig, randlora } from "./randlora.ts";
 export { type RoadConfig, road } from "./road.ts";
 export { type ShiraConfig, shira } from "./shira.ts";
