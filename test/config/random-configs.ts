@@ -47,7 +47,9 @@ function moduleNames({ siteKinds }: Method, modules: readonly ModuleInfo[]): fc.
   const endsOf = (some: readonly ModuleInfo[]): string[] => [
     ...new Set(some.map(({ path }) => path.slice(path.lastIndexOf(".") + 1))),
   ];
-  const own = modules.filter(({ kind }) => siteKinds.includes(kind));
+  const fitting = modules.filter(({ kind }) => siteKinds.includes(kind));
+  // Prompts are at no module.
+  const own = fitting.length > 0 ? fitting : modules;
   return fc.oneof(
     { weight: 30, arbitrary: fc.constantFrom(...endsOf(own)) },
     { weight: 4, arbitrary: fc.constantFrom(...own.map(({ path }) => path)) },
