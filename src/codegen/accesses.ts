@@ -1,12 +1,12 @@
 /** What a kernel does with its bindings and words, as far as the printer must know before it writes. */
 import {
-  childrenOf,
   type Expr,
   type KernelIR,
   type KernelTensor,
   lanesOf,
-  mapStatements,
   type Statement,
+  u32,
+  visitExpressions,
 } from "./kernel.ts";
 
 export interface BindingType {
@@ -34,19 +34,14 @@ export function bindingType(kernel: KernelIR, binding: number): BindingType {
 /** Words of the sizes that statements use inside of loops. */
 export function wordsInLoops(body: readonly Statement[]): ReadonlySet<number> {
   const found = new Set<number>();
-  const visit = (e: Expr): void => {
+  const add = (e: Expr): void => {
     if (e.kind === "size") found.add(e.index);
-    childrenOf(e).forEach(visit);
   };
   const loops = (statements: readonly Statement[]): void => {
     for (const s of statements) {
       if (s.kind === "if") [s.body, s.otherwise ?? []].forEach(loops);
-      if (s.kind !== "for") continue;
-      visit(s.to);
-      mapStatements(s.body, (e) => {
-        visit(e);
-        return e;
-      });
+      // The start of a loop is read once.
+      if (s.kind === "for") visitExpressions([{ ...s, from: u32(0), step: u32(1) }], add);
     }
   };
   loops(body);
@@ -54,29 +49,22 @@ export function wordsInLoops(body: readonly Statement[]): ReadonlySet<number> {
 }
 
 interface Accesses {
-  readonly loads: number[];
-  readonly stores: number[];
+  readonly loads: readonly number[];
+  readonly stores: readonly number[];
 }
 
 /** Numbers of elements that the accesses to some tensors cover. */
-function accesses(
-  body: readonly Statement[],
-  slots: ReadonlySet<number>,
-  found: Accesses = { loads: [], stores: [] },
-): Accesses {
-  const visit = (e: Expr): void => {
-    if (e.kind === "load" && slots.has(e.tensor)) found.loads.push(e.lanes);
-    childrenOf(e).forEach(visit);
-  };
-  for (const s of body) {
-    if (s.kind === "let" || s.kind === "var" || s.kind === "assign") visit(s.value);
-    if (s.kind === "array") s.values.forEach(visit);
-    if (s.kind === "store" || s.kind === "store-shared") [s.index, s.value].forEach(visit);
-    if (s.kind === "store" && slots.has(s.tensor)) found.stores.push(lanesOf(s.value));
-    if (s.kind === "for") [s.from, s.to, s.step].forEach(visit);
-    if (s.kind === "if") visit(s.condition);
-    if (s.kind === "for" || s.kind === "if") accesses(s.body, slots, found);
-    if (s.kind === "if") accesses(s.otherwise ?? [], slots, found);
-  }
-  return found;
+function accesses(body: readonly Statement[], slots: ReadonlySet<number>): Accesses {
+  const loads: number[] = [];
+  visitExpressions(body, (e) => {
+    if (e.kind === "load" && slots.has(e.tensor)) loads.push(e.lanes);
+  });
+  return { loads, stores: storesOf(body, slots) };
 }
+
+const storesOf = (body: readonly Statement[], slots: ReadonlySet<number>): number[] =>
+  body.flatMap((s) => {
+    if (s.kind === "store") return slots.has(s.tensor) ? [lanesOf(s.value)] : [];
+    if (s.kind === "for") return storesOf(s.body, slots);
+    return s.kind === "if" ? [...storesOf(s.body, slots), ...storesOf(s.otherwise ?? [], slots)] : [];
+  });

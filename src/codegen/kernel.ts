@@ -240,3 +240,13 @@ export function mapStatements(body: readonly Statement[], visit: (e: Expr) => Ex
     }
   });
 }
+
+/** Calls `visit` with every expression of the statements, the parts of expressions included. */
+export function visitExpressions(body: readonly Statement[], visit: (e: Expr) => void): void {
+  const go = (e: Expr): Expr => {
+    visit(e);
+    childrenOf(e).forEach(go);
+    return e;
+  };
+  mapStatements(body, go);
+}

@@ -3,11 +3,11 @@
  * added to the stream and normalised after it; a classifier of rows or of tokens.
  */
 import { DiagnosticSink } from "../ir/diagnostics.ts";
-import type { Graph, Output } from "../ir/graph.ts";
+import type { Graph } from "../ir/graph.ts";
 import { activate } from "./activation.ts";
 import { attend, unpadded } from "./attention.ts";
 import { type BertSettings, bertModules, layerPath, readBertConfig } from "./bert-config.ts";
-import { headLoss } from "./head.ts";
+import { finishModel } from "./head.ts";
 import { type BuildOptions, type ModelFamily, type ModuleInfo, tokenInput } from "./model.ts";
 import { SiteBuilder } from "./sites.ts";
 
@@ -52,10 +52,7 @@ class BertBuilder {
     let stream = this.embeddings();
     for (let layer = 0; layer < settings.layers; layer++) stream = this.layer(layerPath(settings, layer), stream, seen);
     const logits = this.classifier(stream);
-    const outputs: Output[] = [{ name: "logits", node: logits }];
-    if (options.labels)
-      outputs.push({ name: "loss", node: headLoss(builder, settings.defaults.head, logits, batch, length) });
-    return builder.finish(outputs);
+    return finishModel(builder, settings.defaults.head, logits, options);
   }
 
   private embeddings(): number {

@@ -3,7 +3,7 @@
  * LayerNorm; head, tied to the token embedding. Its linear layers are stored as [in, out] (`Conv1D`).
  */
 import { DiagnosticSink } from "../ir/diagnostics.ts";
-import type { Graph, Output } from "../ir/graph.ts";
+import type { Graph } from "../ir/graph.ts";
 import { type Activation, activate, readActivation } from "./activation.ts";
 import { visibility, withOnes } from "./attention.ts";
 import {
@@ -15,7 +15,7 @@ import {
   specialTokens,
   warnOfDropout,
 } from "./config.ts";
-import { headLoss } from "./head.ts";
+import { finishModel } from "./head.ts";
 import {
   type BuildOptions,
   type ModelConfig,
@@ -157,10 +157,7 @@ class Gpt2Builder {
     const seen = sites.within("transformer", () => visibility(builder, this.positions, mask, undefined, keys));
     for (let layer = 0; layer < settings.layers; layer++) stream = this.layer(layer, stream, seen);
     const logits = sites.linear("lm_head", this.norm("transformer.ln_f", stream));
-    const outputs: Output[] = [{ name: "logits", node: logits }];
-    if (options.labels)
-      outputs.push({ name: "loss", node: headLoss(builder, settings.defaults.head, logits, batch, length, tokens) });
-    return builder.finish(outputs);
+    return finishModel(builder, settings.defaults.head, logits, options);
   }
 
   private norm(path: string, x: number): number {

@@ -1,9 +1,10 @@
 /** What the logits of a model are of, and what labels mean. */
 import type { Builder } from "../ir/builder.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
+import type { Graph, Output } from "../ir/graph.ts";
 import { positiveInteger, present, section, texts } from "./config.ts";
 import { causalLoss, crossEntropy, ignoredLabel } from "./loss.ts";
-import type { ModelConfig } from "./model.ts";
+import { type BuildOptions, type ModelConfig, noVirtualTokens } from "./model.ts";
 
 /**
  * - `causal`    logits [b, s, classes] of the next token; labels [b, s], unshifted
@@ -46,13 +47,13 @@ export function countLabels(
 }
 
 /** The sum of -log p over the labels that count, times the port `label_scale`: f32[]. Reads the port `labels`; `tokens` virtual ones in front have none. */
-export function headLoss(
+function headLoss(
   builder: Builder,
   head: ModelHead,
   logits: number,
   batch: number,
   length: number,
-  tokens = 0,
+  tokens: number,
 ): number {
   return builder.within({ scope: "loss" }, () => {
     const given = builder.port("labels", "input", "i32", labelShape(head, batch, length));
@@ -62,6 +63,18 @@ export function headLoss(
     const loss = head.kind === "causal" ? causalLoss : crossEntropy;
     return loss(builder, logits, labels, scale);
   });
+}
+
+/** The graph of a model that ends in these logits: outputs `logits` and, with labels, `loss`. */
+export function finishModel(
+  builder: Builder,
+  head: ModelHead,
+  logits: number,
+  { batch, length, labels, virtual = noVirtualTokens }: BuildOptions,
+): Graph {
+  const outputs: Output[] = [{ name: "logits", node: logits }];
+  if (labels) outputs.push({ name: "loss", node: headLoss(builder, head, logits, batch, length, virtual.tokens) });
+  return builder.finish(outputs);
 }
 
 /** The head that `architectures` names, by the end of its name: of a classifier with as many classes as the config has labels. */

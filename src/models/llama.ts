@@ -3,10 +3,10 @@
  * gated MLP, each half added to the residual stream; RMSNorm; head. Every place that an adapter may change is one `site.*` node.
  */
 import { DiagnosticSink } from "../ir/diagnostics.ts";
-import type { Graph, Output } from "../ir/graph.ts";
+import type { Graph } from "../ir/graph.ts";
 import { activate } from "./activation.ts";
 import { visibility, withOnes } from "./attention.ts";
-import { headLoss } from "./head.ts";
+import { finishModel } from "./head.ts";
 import { type LlamaSettings, readLlamaConfig } from "./llama-config.ts";
 import { embeddingPath, finalNormPath, headPath, layerPath, llamaModules } from "./llama-modules.ts";
 import { type BuildOptions, type ModelFamily, type ModuleInfo, noVirtualTokens, tokenInput } from "./model.ts";
@@ -58,10 +58,7 @@ class LlamaBuilder {
       stream = this.layer(layerPath(layer), stream, tables, seen);
     });
     const logits = sites.linear(headPath, this.norm(finalNormPath, stream));
-    const outputs: Output[] = [{ name: "logits", node: logits }];
-    if (options.labels)
-      outputs.push({ name: "loss", node: headLoss(builder, settings.defaults.head, logits, batch, length, tokens) });
-    return builder.finish(outputs);
+    return finishModel(builder, settings.defaults.head, logits, options);
   }
 
   private norm(path: string, x: number): number {

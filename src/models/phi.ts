@@ -3,7 +3,7 @@
  * by side, both added to the residual stream; LayerNorm; head with a bias.
  */
 import { DiagnosticSink } from "../ir/diagnostics.ts";
-import type { Graph, Output } from "../ir/graph.ts";
+import type { Graph } from "../ir/graph.ts";
 import { type Activation, activate, readActivation } from "./activation.ts";
 import { attend, visibility } from "./attention.ts";
 import {
@@ -15,7 +15,7 @@ import {
   specialTokens,
   warnOfDropout,
 } from "./config.ts";
-import { headLoss } from "./head.ts";
+import { finishModel } from "./head.ts";
 import {
   type BuildOptions,
   type ModelConfig,
@@ -155,10 +155,7 @@ class PhiBuilder {
     let stream = sites.embedding("model.embed_tokens", ids);
     for (let layer = 0; layer < settings.layers; layer++) stream = this.layer(layerPath(layer), stream, tables, seen);
     const logits = sites.linear("lm_head", this.norm("model.final_layernorm", stream));
-    const outputs: Output[] = [{ name: "logits", node: logits }];
-    if (options.labels)
-      outputs.push({ name: "loss", node: headLoss(builder, settings.defaults.head, logits, batch, length) });
-    return builder.finish(outputs);
+    return finishModel(builder, settings.defaults.head, logits, options);
   }
 
   private norm(path: string, x: number): number {

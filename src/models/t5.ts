@@ -3,10 +3,10 @@
  * part; attention without scaling, with a bias by relative position that the first layer of a stack holds for all of them.
  */
 import { DiagnosticSink } from "../ir/diagnostics.ts";
-import type { Graph, Output } from "../ir/graph.ts";
+import type { Graph } from "../ir/graph.ts";
 import { activate } from "./activation.ts";
 import { attend, unpadded, visibility } from "./attention.ts";
-import { headLoss } from "./head.ts";
+import { finishModel } from "./head.ts";
 import { ignoredLabel } from "./loss.ts";
 import { type BuildOptions, type ModelFamily, type ModuleInfo, tokenInput } from "./model.ts";
 import { relativeBuckets } from "./relative.ts";
@@ -59,10 +59,7 @@ class T5Builder {
     const decoded = this.stack("decoder", targets, causal, { memory: encoded, seen });
     const scaled = sites.within("decoder", () => builder.scale(decoded, settings.outputScale));
     const logits = sites.linear("lm_head", scaled);
-    const outputs: Output[] = [{ name: "logits", node: logits }];
-    if (options.labels)
-      outputs.push({ name: "loss", node: headLoss(builder, settings.defaults.head, logits, batch, length) });
-    return builder.finish(outputs);
+    return finishModel(builder, settings.defaults.head, logits, options);
   }
 
   /** What the decoder reads: the start token, then the labels but the last, padding where they do not count. */

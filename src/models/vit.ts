@@ -3,11 +3,11 @@
  * attention in all directions, LayerNorm, MLP, each half added to the residual stream; LayerNorm; a classifier on the class token.
  */
 import { DiagnosticSink } from "../ir/diagnostics.ts";
-import type { Graph, Output } from "../ir/graph.ts";
+import type { Graph } from "../ir/graph.ts";
 import { type Activation, activate, readActivation } from "./activation.ts";
 import { attend } from "./attention.ts";
 import { flag, positiveInteger, positiveNumber, requirePlainWeights, warnOfDropout } from "./config.ts";
-import { classes, headLoss, requireArchitecture } from "./head.ts";
+import { classes, finishModel, requireArchitecture } from "./head.ts";
 import type { BuildOptions, ModelConfig, ModelDefaults, ModelFamily, ModuleInfo } from "./model.ts";
 import { attentionModule, container, linear, norm, patches } from "./modules.ts";
 import { headWidth, wholeParts } from "./shapes.ts";
@@ -154,10 +154,7 @@ class VitBuilder {
       builder.reshape(builder.slice(normalised, [0, 0, 0], [batch, 1, settings.hidden]), [batch, settings.hidden]),
     );
     const logits = sites.linear("classifier", first);
-    const outputs: Output[] = [{ name: "logits", node: logits }];
-    if (options.labels)
-      outputs.push({ name: "loss", node: headLoss(builder, settings.defaults.head, logits, batch, 1) });
-    return builder.finish(outputs);
+    return finishModel(builder, settings.defaults.head, logits, options);
   }
 
   private embeddings(): number {

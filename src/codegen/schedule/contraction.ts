@@ -28,6 +28,7 @@ import {
   rowReader,
   rowsGroup,
   segmentOf,
+  tileAt,
   vectorsOf,
 } from "./segment.ts";
 import { chooseTile } from "./tile.ts";
@@ -125,12 +126,7 @@ function emitTile(k: Contraction, tiles: readonly [number, number, number], at: 
 function placeOf(k: Contraction, tiles: readonly [number, number, number], at: Affine): Place {
   const { emitter } = k.c;
   const { tile, extents } = k;
-  const flat = emitter.address(at).expr;
-  const [down, across] = [sizeLiteral(tiles[1], "tiles down"), sizeLiteral(tiles[2], "tiles across")];
-  const columnTile = emitter.index(binary("%", flat, across), tiles[2]);
-  const over = emitter.bind({ expr: binary("/", flat, across), depth: emitter.depth }).expr;
-  const rowTile = emitter.index(binary("%", over, down), tiles[1]);
-  const batch = emitter.index(binary("/", over, down), tiles[0]);
+  const { batch, row: rowTile, column: columnTile } = tileAt(k, emitter.address(at).expr, tiles);
   const groupAt = (g: Affine): Affine => clamped(k, add(scale(rowTile, tile.rows / 4), g), extents[1] / 4, "row");
   const inGroups = rowsGroup(k) && extents[1] % tile.rows !== 0;
   const rowAt = (i: Affine): Affine =>

@@ -4,7 +4,7 @@ import type { Accumulator } from "../accumulators.ts";
 import { type Affine, add, atLane, constant, delinearize, element, hasLane, scale } from "../affine.ts";
 import { lane } from "../emitter.ts";
 import { type ContractionForm, contractionForm } from "../forms.ts";
-import { type Expr, lanesOf, sizeLiteral, u32 } from "../kernel.ts";
+import { binary, type Expr, lanesOf, sizeLiteral, u32 } from "../kernel.ts";
 import { countLoads } from "../loads.ts";
 import { probeOf, type ScheduleContext } from "./body.ts";
 import type { Tile } from "./tile.ts";
@@ -37,6 +37,21 @@ export const along = (k: Parts, axes: readonly number[], position: Affine): read
     position,
     axes.map((axis) => k.c.unit.shape[axis]!),
   );
+
+/** Which tile a flat number is: column tiles inside, batches outside. `counts`: batches, tiles down, tiles across. */
+export function tileAt(
+  k: Parts,
+  flat: Expr,
+  counts: readonly [number, number, number],
+): Readonly<Record<"batch" | "row" | "column", Affine>> {
+  const { emitter } = k.c;
+  const [down, across] = [sizeLiteral(counts[1], "tiles down"), sizeLiteral(counts[2], "tiles across")];
+  const column = emitter.index(binary("%", flat, across), counts[2]);
+  const over = emitter.bind({ expr: binary("/", flat, across), depth: emitter.depth }).expr;
+  const row = emitter.index(binary("%", over, down), counts[1]);
+  const batch = emitter.index(binary("/", over, down), counts[0]);
+  return { batch, row, column };
+}
 
 /** The position, or the last one where it is outside. */
 export function clamped(k: Parts, position: Affine, extent: number, family: string): Affine {

@@ -24,6 +24,7 @@ import {
   operandIndex,
   type Parts,
   type Place,
+  tileAt,
 } from "./segment.ts";
 
 /** Rows and columns of a workgroup's tile, of an invocation's, and invocations along each. */
@@ -90,11 +91,7 @@ function tileOf(k: Contraction): WorkgroupTile {
   const { emitter } = k.c;
   const [batches, rows, columns] = k.extents;
   const [down, across] = [Math.ceil(rows / side), Math.ceil(columns / side)];
-  const [downWord, acrossWord] = [sizeLiteral(down, "tiles down"), sizeLiteral(across, "tiles across")];
-  const columnTile = emitter.index(binary("%", blockIndex, acrossWord), across);
-  const over = emitter.bind({ expr: binary("/", blockIndex, acrossWord), depth: 0 }).expr;
-  const rowTile = emitter.index(binary("%", over, downWord), down);
-  const batch = emitter.index(binary("/", over, downWord), batches);
+  const { batch, row: rowTile, column: columnTile } = tileAt(k, blockIndex, [batches, down, across]);
   const group = {
     rows: emitter.index(binary("/", localIndex, u32(team)), team),
     columns: emitter.index(binary("%", localIndex, u32(team)), team),
