@@ -157,7 +157,7 @@ class Gpt2Builder {
     const seen = sites.within("transformer", () => visibility(builder, this.positions, mask, undefined, keys));
     for (let layer = 0; layer < settings.layers; layer++) stream = this.layer(layer, stream, seen);
     const logits = sites.linear("lm_head", this.norm("transformer.ln_f", stream));
-    return finishModel(builder, settings.defaults.head, logits, options);
+    return finishModel(builder, settings.defaults.head, logits, options, tokens);
   }
 
   private norm(path: string, x: number): number {

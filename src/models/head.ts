@@ -4,7 +4,7 @@ import { WebpeftError } from "../ir/diagnostics.ts";
 import type { Graph, Output } from "../ir/graph.ts";
 import { positiveInteger, present, section, texts } from "./config.ts";
 import { causalLoss, crossEntropy, ignoredLabel } from "./loss.ts";
-import { type BuildOptions, type ModelConfig, noVirtualTokens } from "./model.ts";
+import type { BuildOptions, ModelConfig } from "./model.ts";
 
 /**
  * - `causal`    logits [b, s, classes] of the next token; labels [b, s], unshifted
@@ -65,15 +65,16 @@ function headLoss(
   });
 }
 
-/** The graph of a model that ends in these logits: outputs `logits` and, with labels, `loss`. */
+/** The graph of a model that ends in these logits: outputs `logits` and, with labels, `loss`. The model put `tokens` virtual ones in front of the text. */
 export function finishModel(
   builder: Builder,
   head: ModelHead,
   logits: number,
-  { batch, length, labels, virtual = noVirtualTokens }: BuildOptions,
+  { batch, length, labels }: BuildOptions,
+  tokens = 0,
 ): Graph {
   const outputs: Output[] = [{ name: "logits", node: logits }];
-  if (labels) outputs.push({ name: "loss", node: headLoss(builder, head, logits, batch, length, virtual.tokens) });
+  if (labels) outputs.push({ name: "loss", node: headLoss(builder, head, logits, batch, length, tokens) });
   return builder.finish(outputs);
 }
 

@@ -58,7 +58,7 @@ class LlamaBuilder {
       stream = this.layer(layerPath(layer), stream, tables, seen);
     });
     const logits = sites.linear(headPath, this.norm(finalNormPath, stream));
-    return finishModel(builder, settings.defaults.head, logits, options);
+    return finishModel(builder, settings.defaults.head, logits, options, tokens);
   }
 
   private norm(path: string, x: number): number {
