@@ -99,6 +99,7 @@ export class PlannedAdapter {
       ...(from === undefined ? {} : { from }),
       ...(follower === undefined ? {} : { tiedTo: follower.path }),
       ...(module.keyHeads === undefined ? {} : { keyHeads: module.keyHeads }),
+      ...(module.patch === undefined ? {} : { patch: module.patch }),
     };
   }
 

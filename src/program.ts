@@ -58,6 +58,15 @@ export interface TensorCoding {
   readonly count: number;
 }
 
+/**
+ * How a file holds a tensor of a layer on patches of an image, where PEFT has a convolution: a `kernel` [r, in] is [r, ...patch], a
+ * `pointwise` [out, r] is [out, r, 1, 1], `channels` are [1, n, 1, 1], and a `row` is [1, n]. The numbers are in the same order.
+ */
+export interface PatchForm {
+  readonly name: "kernel" | "pointwise" | "channels" | "row";
+  readonly patch: readonly number[];
+}
+
 /** How an adapter tensor is known outside: in checkpoints, gradients and optimizer state. */
 export interface AdapterTensor {
   /** Port name and checkpoint key. */
@@ -75,6 +84,7 @@ export interface AdapterTensor {
   readonly within?: readonly number[];
   /** How the file holds it, where that is not as it is. */
   readonly coding?: TensorCoding;
+  readonly patchForm?: PatchForm;
   /** The base tensor that this is a trained copy of. */
   readonly copyOf?: string;
 }

@@ -5,6 +5,7 @@ import { truncatedSvd } from "../ir/svd.ts";
 import { siteKey } from "../methods/config/index.ts";
 import type { ModuleInfo } from "../models/model.ts";
 import type { Program } from "../program-object.ts";
+import { shapeInFile } from "../runtime/file-shape.ts";
 import { type AdapterContent, saveAdapter } from "../runtime/files/adapter.ts";
 import { prepareOutput } from "../runtime/files/output.ts";
 import { loadedValues } from "../runtime/initial.ts";
@@ -48,6 +49,8 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
     target_modules: modules.map(({ path }) => path),
   };
   const lora = (await compile(sources.model, config, { mode: "infer", batch: 1, length: 1 })).adapter!;
+  for (const { key, shape, patchForm } of lora.tensors)
+    tensors.set(key, { ...tensors.get(key)!, shape: shapeInFile(shape, patchForm) });
   for (const { key, weight } of lora.frozen) tensors.set(key, await sources.model.weights.read(weight));
   await saveAdapter(
     options.out,

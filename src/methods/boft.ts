@@ -25,7 +25,7 @@ export const boft = lazyMethod(
   require f == 1 or divides(2, H) else "With more than one factor the width of a block ({H}) must be even!";
   let near_num = divisors_around(in, num), near_size = divisors_around(in, size), H = num != 0 ? in / num : size, g = in / H;
   param R[f, g, H, H] = init_weights ? zeros : normal(0, 0.1) at "boft_R";
-  param s[out, 1] = init_weights ? ones : normal(1, 0.1) at "boft_s";
+  param s[out, 1] = init_weights ? ones : normal(1, 0.1) at "boft_s" as row;
   let Q = block_dropout(cayley((R - R.T) / 2), boft_dropout);
   let G = prod(i: 0..f, P: butterfly(i, H), P @ blockdiag(Q[i].T) @ P.T);   // (B_{f-1} ... B_0).T
   W' = diag(s) @ W @ G;

@@ -12,8 +12,8 @@ export const hira = lazyMethod(
   require fresh or init_weights == false or init_weights == null
     else "Unknown initialization init_weights={init_weights}" help "Use true, false or \\"gaussian\\".";
   require hira_dropout < 1 else "hira_dropout must be below 1.";
-  param A[r, in] = init_weights == true ? kaiming_uniform : normal(0, gaussian ? 1 / r : 1) at "hira_A";
-  param B[out, r] = fresh ? zeros : normal(0, 1) at "hira_B";
+  param A[r, in] = init_weights == true ? kaiming_uniform : normal(0, gaussian ? 1 / r : 1) at "hira_A" as kernel;
+  param B[out, r] = fresh ? zeros : normal(0, 1) at "hira_B" as pointwise;
   W' = W + hadamard(W0, B @ A) @ dropout(hira_dropout);
 }`,
   "hira.ts",

@@ -8,8 +8,9 @@ export const ia3 = lazyMethod(
          init_ia3_weights: bool = true "false: normal instead of ones";
   require feedforward_modules != null else "Please specify \`feedforward_modules\` in \`peft_config\`";
   let feedforward = site.ends_with(feedforward_modules);
-  param l[feedforward ? 1 : out, feedforward ? in : 1] = init_ia3_weights ? ones : normal(0, 1) at "ia3_l";
-  W' = feedforward ? W @ diag(l) : diag(l) @ W;
+  param l[feedforward ? 1 : out, feedforward ? channels : 1] = init_ia3_weights ? ones : normal(0, 1) at "ia3_l" as channels;
+  let scaled = site.patches ? kron(diag(l), identity(in / channels)) : diag(l);   // a whole channel of a patch
+  W' = feedforward ? W @ scaled : diag(l) @ W;
   b' = feedforward ? b : flatten(l) .* b;
 }`,
   "ia3.ts",

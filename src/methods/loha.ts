@@ -11,7 +11,8 @@ export const loha = lazyMethod(
          use_effective_conv2d: bool = false "for convolutions; no effect on linear layers",
          init_weights: bool = true "false: w2_b is random too",
          rank_pattern: int_map = {}, alpha_pattern: float_map = {};
-  require not use_effective_conv2d warn "use_effective_conv2d has no effect: it is for convolutions.";
+  require site.patches or not use_effective_conv2d warn "use_effective_conv2d has no effect: it is for convolutions.";
+  require not (site.patches and use_effective_conv2d) else "use_effective_conv2d is not supported.";
   param w1_a[out, r] = kaiming_uniform at "hada_w1_a";
   param w1_b[r, in] = kaiming_uniform at "hada_w1_b";
   param w2_a[out, r] = kaiming_uniform at "hada_w2_a";

@@ -18,8 +18,8 @@ export const lora = lazyMethod(
     help "Use true, false or \\"gaussian\\".";
   require lora_dropout < 1 else "lora_dropout must be below 1.";
   on linear {
-    param A[r, in] = init_lora_weights == "gaussian" ? normal(0, 1 / r) : kaiming_uniform at "lora_A.weight";
-    param B[out, r] = init_lora_weights == false ? kaiming_uniform : zeros at "lora_B.weight";
+    param A[r, in] = init_lora_weights == "gaussian" ? normal(0, 1 / r) : kaiming_uniform at "lora_A.weight" as kernel;
+    param B[out, r] = init_lora_weights == false ? kaiming_uniform : zeros at "lora_B.weight" as pointwise;
     param beta[out] = init_lora_weights == false ? uniform(-1 / sqrt(r), 1 / sqrt(r)) : zeros at "lora_B.bias" when lora_bias;
     let drop = dropout(lora_dropout);
     b' = lora_bias ? b + s * beta : b;
@@ -31,7 +31,7 @@ export const lora = lazyMethod(
     let drop = identity(in);
   }
   on linear, embedding {
-    param magnitude[out] = rownorm(V) at "lora_magnitude_vector" when use_dora;
+    param magnitude[out] = rownorm(V) at "lora_magnitude_vector" as channels when use_dora;
     let s = per_adapter(lora_alpha / (use_rslora ? sqrt(r) : r)), V = W0 + s * B @ A;
     W' = use_dora ? W + (diag(magnitude / stop_gradient(rownorm(V))) @ V - W0) @ drop : W + s * B @ A @ drop;
   }

@@ -5,7 +5,7 @@ import type { DType } from "../ir/types.ts";
 import type { ModelHead } from "./head.ts";
 
 /** `prompt`: the place where virtual tokens come before the embeddings; no module of transformers. */
-export type ModuleKind = "linear" | "embedding" | "norm" | "convolution" | "attention" | "container" | "prompt";
+export type ModuleKind = "linear" | "embedding" | "norm" | "attention" | "container" | "prompt";
 
 /** One module of the base model, as `named_modules()` lists it. */
 export interface ModuleInfo {
@@ -20,10 +20,13 @@ export interface ModuleInfo {
   readonly in?: number;
   /** Width of the output. */
   readonly out?: number;
-  /** How the file stores the weight: `linear` is [out, in], `conv1d` (GPT-2) is [in, out]. */
-  readonly layout: "linear" | "conv1d";
-  /** Shape of the weight in the file, where kind and layout do not tell it: kernels of a convolution. */
-  readonly shape?: readonly number[];
+  /**
+   * How the file stores the weight: `linear` is [out, in], `conv1d` (GPT-2) is [in, out], `patches` (a convolution whose kernels do not
+   * overlap) is [out, ...patch].
+   */
+  readonly layout: "linear" | "conv1d" | "patches";
+  /** Layout `patches`: [channels, height, width] of what one output looks at; `in` is their product. */
+  readonly patch?: readonly number[];
   /** An attention: heads of its keys. `in` is the hidden width, `out` the width of all keys. */
   readonly keyHeads?: number;
   /** Tensors of the module beside weight and bias, by name. */

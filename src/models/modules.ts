@@ -40,8 +40,8 @@ export const conv1d = (path: string, width: number, out: number): ModuleInfo => 
 /** A convolution whose kernels do not overlap, over images [channels, height, width]: a linear layer on flattened patches. */
 export const patches = (path: string, channels: number, size: number, out: number): ModuleInfo => ({
   ...linear(path, channels * size * size, out, true),
-  kind: "convolution",
-  shape: [out, channels, size, size],
+  layout: "patches",
+  patch: [channels, size, size],
 });
 
 export const embedding = (path: string, rows: number, width: number): ModuleInfo => ({

@@ -95,12 +95,12 @@ export class SiteBuilder {
 
   /** Weight [out, in] and bias of a linear layer as it computes with them. */
   layer(path: string): Layer {
-    const { weight, bias, in: width, out, layout, shape } = this.module(path);
+    const { weight, bias, in: width, out, layout, patch } = this.module(path);
     return this.within(path, (builder) => ({
       weight:
         layout === "conv1d"
           ? builder.transpose(this.stored(weight!, [width!, out!]), [1, 0])
-          : builder.reshape(this.stored(weight!, shape ?? [out!, width!]), [out!, width!]),
+          : builder.reshape(this.stored(weight!, [out!, ...(patch ?? [width!])]), [out!, width!]),
       ...(bias === undefined ? {} : { bias: this.stored(bias, [out!]) }),
     }));
   }

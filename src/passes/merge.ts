@@ -11,8 +11,8 @@ import { type Attachment, adaptedSite, type SiteTensors } from "./attach.ts";
 import type { SiteKind } from "./site-operands.ts";
 
 /** Shape of a module's weight as the file stores it. */
-function storedShape({ kind, layout, shape, in: width, out }: ModuleInfo): readonly number[] {
-  if (shape !== undefined) return shape;
+function storedShape({ kind, layout, patch, in: width, out }: ModuleInfo): readonly number[] {
+  if (patch !== undefined) return [out!, ...patch];
   if (kind === "norm") return [out!];
   return kind === "embedding" || kind === "prompt" || layout === "conv1d" ? [width!, out!] : [out!, width!];
 }
@@ -39,11 +39,15 @@ class Stored {
     return module.bias === undefined ? undefined : this.read(module, "bias", module.bias, [module.out!]);
   }
 
+  private matrix({ layout, in: width, out }: ModuleInfo, weight: number): number {
+    if (layout === "patches") return this.builder.reshape(weight, [out!, width!]);
+    return layout === "conv1d" ? this.builder.transpose(weight, [1, 0]) : weight;
+  }
+
   /** Weight and bias as the module computes with them. */
   tensors(module: ModuleInfo): SiteTensors {
     const weight = this.weight(module);
-    const turned = module.layout === "conv1d" ? this.builder.transpose(weight, [1, 0]) : weight;
-    return { weight: turned, bias: this.bias(module) };
+    return { weight: this.matrix(module, weight), bias: this.bias(module) };
   }
 }
 
@@ -55,6 +59,7 @@ export const storedTensors = (builder: Builder, module: ModuleInfo, weightType: 
 function fileWeight(builder: Builder, module: ModuleInfo, weight: number): number {
   if (module.kind === "norm") return weight;
   const matrix = builder.add("op.to_dense", [weight]);
+  if (module.layout === "patches") return builder.reshape(matrix, storedShape(module));
   return module.kind === "embedding" || module.layout === "conv1d" ? builder.transpose(matrix, [1, 0]) : matrix;
 }
 

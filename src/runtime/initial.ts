@@ -6,6 +6,7 @@ import { ports } from "../ir/graph.ts";
 import { sizeOf } from "../ir/types.ts";
 import { planLoading, type TensorSpec } from "../methods/config/checkpoint.ts";
 import type { AdapterPlan, AdapterTensor, CompiledProgram } from "../program.ts";
+import { shapeInFile } from "./file-shape.ts";
 import type { Model } from "./files/model.ts";
 import { fromFloat32, type HostTensor, hostTensor, type TensorDtype, toFloat32, toInt32 } from "./tensor.ts";
 import { decodeTopK, encodeTopK, topKSpecs } from "./top-k.ts";
@@ -55,7 +56,11 @@ function expectedTensors(plan: AdapterPlan): TensorSpec[] {
     .filter((tensor) => tensor.saved)
     .flatMap((tensor) =>
       tensor.coding === undefined
-        ? [tensor.key, ...tensor.aliases].map((key) => ({ key, shape: tensor.shape, tensor: tensor.key }))
+        ? [tensor.key, ...tensor.aliases].map((key) => ({
+            key,
+            shape: shapeInFile(tensor.shape, tensor.patchForm),
+            tensor: tensor.key,
+          }))
         : topKSpecs(tensor),
     );
 }
@@ -157,10 +162,9 @@ export function savedTensors(
       for (const [key, value] of encodeTopK(tensor, Float32Array.from(data))) saved.set(key, value);
       continue;
     }
+    const shape = shapeInFile(tensor.shape, tensor.patchForm);
     const host =
-      data instanceof Int32Array
-        ? hostTensor("I32", tensor.shape, data)
-        : fromFloat32(data.slice(), fileDtype(tensor), tensor.shape);
+      data instanceof Int32Array ? hostTensor("I32", shape, data) : fromFloat32(data.slice(), fileDtype(tensor), shape);
     for (const key of [tensor.key, ...tensor.aliases]) saved.set(key, host);
   }
   return saved;

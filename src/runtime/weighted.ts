@@ -4,6 +4,7 @@ import { type CombineOptions, type CombineSource, combineOf } from "../methods/c
 import { resolveAdapter } from "../methods/config/index.ts";
 import { methods } from "../methods/index.ts";
 import type { AdapterEntry, SessionAdapters } from "./adapters.ts";
+import { shapeInFile } from "./file-shape.ts";
 import { encodeAdapter } from "./files/adapter.ts";
 import type { JsonObject } from "./files/json.ts";
 import { parametersOf, trainedTensors } from "./parameters.ts";
@@ -44,16 +45,20 @@ export async function addWeighted(
   let turn = 0;
   const entries = await adapters.visit(names, async (entry) => {
     const place = turn++;
-    const { peftType, floatFields } = entry.program.adapter!;
+    const { peftType, floatFields, tensors } = entry.program.adapter!;
     combineOf([peftType]);
-    return { source: await sourceOf(entry, names[place]!, weights[place]!), peftType, floatFields };
+    const forms = new Map(tensors.map(({ key, patchForm }) => [key, patchForm]));
+    return { source: await sourceOf(entry, names[place]!, weights[place]!), peftType, floatFields, forms };
   });
   const combine = combineOf(entries.map(({ peftType }) => peftType));
   const { config, tensors } = combine(
     entries.map(({ source }) => source),
     options,
   );
-  const host = [...tensors].map(([key, { shape, data }]) => [key, fromFloat32(data, "F32", shape)] as const);
+  const host = [...tensors].map(([key, { shape, data }]) => {
+    const form = entries.flatMap(({ forms }) => forms.get(key) ?? [])[0];
+    return [key, fromFloat32(data, "F32", shapeInFile(shape, form))] as const;
+  });
   const content = { config: config as JsonObject, floatFields: entries[0]!.floatFields, tensors: new Map(host) };
   await adapters.load(name, Object.fromEntries(encodeAdapter(content)));
 }

@@ -21,6 +21,7 @@ describe("at full rank", () => {
   it.each([
     ["qwen2", "qwen2-oft-embedding"],
     ["gpt2", "gpt2-fourierft"],
+    ["vit-cls", "vit-cls-hra-patches"],
   ])("%s: %s", async (model, name) => {
     const out = join(folder, name);
     const { code, stdout } = webpeft([

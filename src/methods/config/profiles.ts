@@ -23,6 +23,8 @@ export interface MethodProfile {
   readonly anyModule: boolean;
   /** PEFT adapts `Linear` only, so a file with a `Conv1D` target is ours alone. */
   readonly linearOnly: boolean;
+  /** What PEFT does with a `Conv2d` is what the fragment does with a layer on patches. */
+  readonly patches: boolean;
   /** The field that says how many of the hits, from the last, are adapted. */
   readonly lastHits?: string;
   /** Fields about the base model (`num_layers` ...) are filled in: for its embeddings or, of prefixes, for its keys. */
@@ -52,6 +54,7 @@ const standard: MethodProfile = {
   targetIsName: false,
   anyModule: false,
   linearOnly: false,
+  patches: false,
   passive: {},
   inert: {},
 };
@@ -89,6 +92,7 @@ const own: Readonly<Record<string, Partial<MethodProfile>>> = {
     className: "LoraConfig",
     shared: loraShared,
     checks: "abc",
+    patches: true,
     passive: loraPassive,
     inert: loraInert,
   },
@@ -100,12 +104,13 @@ const own: Readonly<Record<string, Partial<MethodProfile>>> = {
     passive: loraPassive,
     inert: { ...loraInert, use_rslora: false, alpha_pattern: {} },
   },
-  OFT: { className: "OFTConfig", checks: "a", linearOnly: true },
-  BOFT: { className: "BOFTConfig", checks: "a", linearOnly: true },
+  OFT: { className: "OFTConfig", checks: "a", linearOnly: true, patches: true },
+  BOFT: { className: "BOFTConfig", checks: "a", linearOnly: true, patches: true },
   IA3: {
     className: "IA3Config",
     shared: [...withTargets, "exclude_modules", "fan_in_fan_out"],
     table: "ia3",
+    patches: true,
     sets: ["target_modules", "exclude_modules", "feedforward_modules"],
     compresses: false,
   },
@@ -128,7 +133,7 @@ const own: Readonly<Record<string, Partial<MethodProfile>>> = {
   BONE: { className: "BoneConfig", shared: usual, checks: "bc", linearOnly: true },
   MISS: { className: "MissConfig", shared: usual, checks: "bc", linearOnly: true },
   VBLORA: { className: "VBLoRAConfig", shared: without(everything, "init_weights"), checks: "a", table: "vblora" },
-  HRA: { className: "HRAConfig", shared: usual, checks: "abc", linearOnly: true },
+  HRA: { className: "HRAConfig", shared: usual, checks: "abc", linearOnly: true, patches: true },
   RANDLORA: {
     className: "RandLoraConfig",
     shared: without(everything, "exclude_modules"),
@@ -163,9 +168,9 @@ const own: Readonly<Record<string, Partial<MethodProfile>>> = {
     shared: ["target_modules", "init_weights"],
     table: "embedding",
   },
-  LOHA: { className: "LoHaConfig", shared: without(usual, "bias"), checks: "a", linearOnly: true },
+  LOHA: { className: "LoHaConfig", shared: without(usual, "bias"), checks: "a", linearOnly: true, patches: true },
   LOKR: { className: "LoKrConfig", shared: without(usual, "bias"), checks: "a", linearOnly: true },
-  HIRA: { className: "HiraConfig", shared: without(everything, "bias"), checks: "bc" },
+  HIRA: { className: "HiraConfig", shared: without(everything, "bias"), checks: "bc", patches: true },
   DELORA: { className: "DeloraConfig", shared: usual, checks: "ab", linearOnly: true },
   GRALORA: { className: "GraloraConfig", shared: without(everything, "exclude_modules") },
   ROAD: { className: "RoadConfig", shared: [...withTargets, "init_weights"], linearOnly: true },
@@ -174,4 +179,4 @@ const own: Readonly<Record<string, Partial<MethodProfile>>> = {
 
 /** The profile of a type; a method that PEFT does not have gets every shared field and no special rule. */
 export const profileOf = (peftType: string): MethodProfile =>
-  Object.hasOwn(own, peftType) ? { ...standard, ...own[peftType] } : standard;
+  Object.hasOwn(own, peftType) ? { ...standard, ...own[peftType] } : { ...standard, patches: true };

@@ -213,7 +213,7 @@ function correctLayout(
   profile: MethodProfile,
   sink: DiagnosticSink,
 ): Fields {
-  const last = hits.filter((module) => module.kind === "linear").at(-1);
+  const last = hits.filter(({ kind, layout }) => kind === "linear" && layout !== "patches").at(-1);
   if (last === undefined) return fields;
   const transposed = last.layout === "conv1d";
   if (transposed && profile.linearOnly) {

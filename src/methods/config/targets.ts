@@ -68,7 +68,9 @@ function settleTargets(request: TargetRequest): MatchRules["targets"] {
 
 function allLinear({ modules, taskType }: TargetRequest): string[] {
   const head = untargetedHead(modules, taskType);
-  return modules.filter((module) => module.kind === "linear" && module.path !== head).map((module) => module.path);
+  const isLinear = ({ kind, layout, path }: ModuleInfo): boolean =>
+    kind === "linear" && layout !== "patches" && path !== head;
+  return modules.filter(isLinear).map((module) => module.path);
 }
 
 /** Names of modules in the base's file where they differ from those in memory and belong to one module only. */
@@ -175,7 +177,10 @@ const moduleNames: Readonly<Record<string, string>> = {
 };
 
 function checkKinds({ peftType, profile, siteKinds }: TargetRequest, hits: readonly ModuleInfo[]): void {
-  const wrong = profile.anyModule ? undefined : hits.find((hit) => !siteKinds.includes(hit.kind));
+  if (profile.anyModule) return;
+  const convolution = hits.find(({ layout }) => layout === "patches" && !profile.patches);
+  if (convolution !== undefined) throw noConvolution(peftType, convolution.path);
+  const wrong = hits.find((hit) => !siteKinds.includes(hit.kind));
   if (wrong === undefined) return;
   const kinds = siteKinds.map((kind) => moduleNames[kind] ?? kind).join(", ");
   throw new WebpeftError("CONFIG-TARGET-KIND", {
@@ -186,3 +191,12 @@ function checkKinds({ peftType, profile, siteKinds }: TargetRequest, hits: reado
     help: "Name the layers inside of it, or leave it out with exclude_modules.",
   });
 }
+
+const noConvolution = (peftType: string, path: string): WebpeftError =>
+  new WebpeftError("CONFIG-TARGET-CONVOLUTION", {
+    message: `Target module ${path} is a convolution, which ${peftType} does not adapt here.`,
+    where: path,
+    expected: "linear layers",
+    got: "Conv2d",
+    help: "Leave it out with exclude_modules, train it in full with modules_to_save, or use LORA, HIRA, IA3, OFT, BOFT, HRA or LOHA.",
+  });

@@ -85,7 +85,7 @@ export interface TensorItem {
   readonly also?: string;
   /** At a site with a tie the tensor is also saved under the path of the other end. */
   readonly tied?: boolean;
-  /** Written in this dtype instead of f32: `base` is that of the base's weight. */
+  /** Written in the dtype of the base's weight (`base`) instead of f32, or at a layer on patches in a form of `PatchForm`. */
   readonly storedAs?: string;
   readonly saveIf?: Expression;
   /** A saved constant holds places in an array of this shape: a row per axis, increasing in row-major order. */

@@ -5,6 +5,7 @@ import type { FieldItem, Item, MethodAst, Place, SiteBlock, TensorItem } from ".
 import { fieldItems, fieldOptions, fieldTypes } from "./field.ts";
 import { collected } from "./messages.ts";
 import { declarations, namesOf, predefined, siteNames } from "./scope.ts";
+import { patchForms } from "./site-tensors.ts";
 import { hint } from "./suggest.ts";
 import { expressionsOf, type NameUse, placeholder, visitNames } from "./walk.ts";
 
@@ -43,7 +44,7 @@ class Checker {
   }
 
   private tensor(item: TensorItem): void {
-    if (item.storedAs !== undefined) this.oneOf("dtype", item.storedAs, ["base"], item.at);
+    if (item.storedAs !== undefined) this.oneOf("dtype or form", item.storedAs, ["base", ...patchForms], item.at);
     if (item.role !== "const" && item.key === undefined) {
       this.fault(
         "METHOD-DECLARATION",

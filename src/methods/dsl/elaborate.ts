@@ -19,6 +19,7 @@ import {
   coding,
   exists,
   ownTensors,
+  patchForm,
   projected,
   projects,
   saved,
@@ -166,7 +167,7 @@ export class Elaboration {
       };
     });
     const own = ownTensors(scope).map((item): ElaboratedTensor => {
-      const form = coding(scope, item);
+      const [form, inPatches] = [coding(scope, item), patchForm(scope, item)];
       return {
         key: siteKey(site, item.key!),
         shape: shapeOf(scope, item),
@@ -178,6 +179,7 @@ export class Elaboration {
         storedAsBase: item.storedAs === "base",
         project: projects(scope, item),
         ...(form === undefined ? {} : { coding: form }),
+        ...(inPatches === undefined ? {} : { patchForm: inPatches }),
       };
     });
     return [...constants, ...own];

@@ -24,6 +24,8 @@ export interface MethodSite {
   readonly tiedTo?: string;
   /** Heads of the keys of an attention. */
   readonly keyHeads?: number;
+  /** Of a layer on patches of an image: [channels, height, width] of a patch. */
+  readonly patch?: readonly number[];
 }
 
 /** Key in the adapter's file of a tensor of the module at a path; a prompt belongs to no module, and its tensors have their key alone. */
@@ -125,6 +127,14 @@ export const predefined: Readonly<Record<string, { doc: string; value: (scope: S
   "site.index": { doc: "number of the site, from 0", value: ofSite((site) => site.index) },
   "site.path": { doc: "module path of the site", value: ofSite((site) => site.path) },
   "site.kind": { doc: "linear, embedding, norm, prompt or attention", value: ofSite((site) => site.kind) },
+  channels: {
+    doc: "channels of the site's input: of a layer on patches of an image those of the image, else in",
+    value: ofSite((site) => site.patch?.[0] ?? site.in),
+  },
+  "site.patches": {
+    doc: "true where the layer is applied to patches of an image",
+    value: ofSite((site) => site.patch !== undefined),
+  },
   "site.has_bias": { doc: "true where the layer has a bias", value: ofSite((site) => site.hasBias) },
   "sites.count": { doc: "number of adapted sites", value: (scope) => known(scope.model.sites.length) },
   "sites.max.in": { doc: "widest input of all sites", value: extent("in", Math.max) },

@@ -1,7 +1,7 @@
 /** Questions about the declared tensors of one site: which there are, how they begin, how they are projected. */
 import type { Builder } from "../../ir/builder.ts";
 import { sameShape } from "../../ir/types.ts";
-import type { TensorCoding } from "../../program.ts";
+import type { PatchForm, TensorCoding } from "../../program.ts";
 import { builtins } from "../lib/index.ts";
 import { initialNode, isTorchDraw } from "../lib/initial.ts";
 import type { TensorItem } from "./ast.ts";
@@ -37,6 +37,15 @@ export function coding(scope: Scope, { coded }: TensorItem): TensorCoding | unde
     message: "top_k wants to know how many entries are kept.",
     expected: "top_k(count)",
   });
+}
+
+export const patchForms: readonly PatchForm["name"][] = ["kernel", "pointwise", "channels", "row"];
+
+/** How the file holds the tensor at a layer on patches, where that is as PEFT's convolutions have it. */
+export function patchForm(scope: Scope, { storedAs }: TensorItem): PatchForm | undefined {
+  const patch = scope.site?.patch;
+  const name = patchForms.find((form) => form === storedAs);
+  return patch === undefined || name === undefined ? undefined : { name, patch };
 }
 
 /** Numbers of the host that are saved, one table per site. */
