@@ -73,6 +73,21 @@ function followers(attachments: readonly Attachment[]): Map<string, string> {
   return new Map(all.filter((ends) => attachments.every((attachment) => agrees(attachment, ends))));
 }
 
+/** Two adapters with values of their own for a row leave open which of them holds. Throws `COMPILE-ACTIVE`. */
+function refuseOverlaps(replaced: readonly ReadonlyMap<string, readonly number[]>[]): void {
+  const taken = new Map<string, Set<number>>();
+  for (const [path, rows] of replaced.flatMap((adapter) => [...adapter])) {
+    const before = taken.get(path) ?? new Set();
+    const twice = [...new Set(rows)].filter((row) => before.has(row));
+    if (twice.length > 0)
+      throw conflict(
+        `two adapters train the rows of tokens ${twice.join(", ")}; only disjoint token indices can be used together`,
+        path,
+      );
+    taken.set(path, new Set([...before, ...rows]));
+  }
+}
+
 /** What is attached for adapters that are in use together, in their order. `elaborations` are theirs. */
 export function activeAttachment(
   planned: readonly PlannedAdapter[],
@@ -83,6 +98,7 @@ export function activeAttachment(
   const virtual = attachments.findIndex(({ additions }) => (additions?.size ?? 0) > 0);
   if (virtual >= 0)
     throw conflict("virtual tokens cannot be used together with another adapter", planned[virtual]!.method.name);
+  refuseOverlaps(planned.map((adapter, place) => adapter.replacedRows(elaborations[place]!)));
   const sites = new Map<string, SiteAdapter>();
   for (const { path, kind } of modules) {
     const here = [...attachments.keys()].filter((place) => attachments[place]!.sites.has(path));

@@ -143,6 +143,17 @@ export class PlannedAdapter {
     return { sites, trained: new Map(trained), follows, additions };
   }
 
+  /** Rows of tables that the adapter replaces, by the path of every layer where it does. */
+  replacedRows(elaboration: Elaboration): ReadonlyMap<string, readonly number[]> {
+    const rows = new Map<string, number[]>();
+    for (const { site: index, replaces } of elaboration.tensors) {
+      const site = replaces === undefined ? undefined : this.sites.find((one) => one.index === index)!;
+      for (const layer of site === undefined ? [] : [site.module, site.follower])
+        if (layer !== undefined) rows.set(layer.path, [...(rows.get(layer.path) ?? []), ...replaces!]);
+    }
+    return rows;
+  }
+
   /** The weight that tells a module's dtype: its own, or of an attention its first layer's. */
   private weightOf({ path, weight }: ModuleInfo): string {
     const inner = this.request.modules.find(
@@ -163,9 +174,10 @@ export class PlannedAdapter {
    */
   plan(elaboration: Elaboration, running: readonly Elaboration[], projects: boolean): AdapterPlan {
     const { resolved, method } = this;
-    const own = elaboration.tensors.map(({ project: _project, storedAsBase, site, ...tensor }): AdapterTensor => {
+    const own = elaboration.tensors.map(({ project: _project, replaces: _rows, storedAsBase, site, ...tensor }) => {
       const module = storedAsBase ? this.sites.find(({ index }) => index === site)!.module : undefined;
-      return module === undefined ? tensor : { ...tensor, fileDtype: this.request.weightType(this.weightOf(module)) };
+      const fileDtype = module === undefined ? undefined : this.request.weightType(this.weightOf(module));
+      return { ...tensor, ...(fileDtype === undefined ? {} : { fileDtype }) } satisfies AdapterTensor;
     });
     const copies = resolved.trainedBase.map(
       ({ weight, keys }): AdapterTensor => ({

@@ -12,7 +12,7 @@ export const adalora = lazyMethod(
          r: int = 8 "not used: init_r is the rank", lora_alpha: float = 8 "scale of the update; init_r when it is not above 0",
          lora_dropout: float = 0 (minimum: 0, maximum: 1) "dropout on the input of the update",
          init_lora_weights: any = true "false: everything normal", use_dora: bool = false "not with AdaLoRA",
-         rank_pattern: any? = null "components that were kept, per module";
+         rank_pattern: bool_list_map? = null "components that were kept, per module";
   require not use_dora else "ADALORA does not support DoRA.";
   require r == 8 warn "Note that \`r\` is not used in AdaLora and will be ignored. If you intended to set the initial rank, use \`init_r\` instead.";
   require total_step != null else "AdaLoRA does not work when \`total_step\` is None, supply a value > 0.";

@@ -9,6 +9,7 @@ export type FieldType =
   | "string_list"
   | "int_map"
   | "float_map"
+  | "bool_list_map"
   | "any";
 
 /** A value as JSON has it. */

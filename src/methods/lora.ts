@@ -38,7 +38,7 @@ export const lora = lazyMethod(
   on embedding, linear from trainable_token_indices tied {
     let tokens = trainable_token_indices, head = site.kind == "linear", known = head ? out : in;
     require distinct(tokens) and all_below(tokens, known) else "trainable_token_indices must be different numbers below {known}.";
-    param rows[count(tokens), head ? in : out] = columns(head ? W0.T : W0, tokens) at "token_adapter.trainable_tokens_delta";
+    param rows[count(tokens), head ? in : out] = columns(head ? W0.T : W0, tokens) at "token_adapter.trainable_tokens_delta" replaces tokens;
     let changed = (head ? W.T : W) @ without(tokens, known) + rows.T @ select(tokens, known);
     W' = head ? changed.T : changed;
   }

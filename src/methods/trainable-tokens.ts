@@ -12,7 +12,7 @@ export const trainableTokens = lazyMethod(
   require all_below(tokens, known) else "token_indices = {tokens} names tokens that the layer does not have: it has {known}.";
   on embedding, linear tied {   // of an output layer the rows of W are replaced
     let E = head ? W.T : W, E0 = head ? W0.T : W0, changed = E @ without(tokens, known) + rows.T @ select(tokens, known);
-    param rows[k, head ? in : out] = init_weights ? columns(E0, tokens) : normal(0, 1) at "trainable_tokens_delta" tied;
+    param rows[k, head ? in : out] = init_weights ? columns(E0, tokens) : normal(0, 1) at "trainable_tokens_delta" tied replaces tokens;
     W' = head ? changed.T : changed;
   }
 }`,

@@ -66,7 +66,6 @@ const others: Readonly<Record<string, FieldValue>> = {
   layers_to_transform: [1],
   layers_pattern: "h",
   bias: "all",
-  "ADALORA.rank_pattern": { "bert.encoder.layer.0.attention.self.query.lora_E": [true, false, true, false] },
   task_type: "SEQ_CLS",
 };
 
@@ -118,6 +117,8 @@ function anotherValue(field: FieldDeclaration, start: FieldValue | undefined): F
       return { "layer.0.attention.self.query": 2 };
     case "float_map":
       return { "layer.0.attention.self.query": 2.5 };
+    case "bool_list_map":
+      return { "bert.encoder.layer.0.attention.self.query.lora_E": [true, false, true, false] };
     case "any":
       return typeof now === "boolean" ? !now : ["something"];
   }

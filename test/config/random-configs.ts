@@ -80,6 +80,11 @@ function ofType({ type, oneOf }: FieldDeclaration, names: fc.Arbitrary<string>):
       return mapOf(names, numbers);
     case "float_map":
       return mapOf(names, fractions);
+    case "bool_list_map":
+      return mapOf(
+        names.map((path) => `${path}.lora_E`),
+        few(fc.boolean()),
+      );
     case "any":
       return fc.oneof(fc.boolean(), fc.constantFrom(...words), few(numbers), mapOf(names, few(numbers)), numbers);
   }

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { DiagnosticSink, WebpeftError } from "../../src/ir/diagnostics.ts";
 import { type MethodConfig, resolveAdapter } from "../../src/methods/config/index.ts";
+import { methods } from "../../src/methods/index.ts";
 import { fourierft, handWritten, lora, oft, vera } from "./methods.ts";
 import { llama } from "./models.ts";
 
@@ -18,6 +19,23 @@ function errorOf(action: () => unknown): WebpeftError {
   }
   throw new Error("nothing was thrown");
 }
+
+describe("components that AdaLoRA kept", () => {
+  const adalora = methods.get("ADALORA")!;
+  test.each([
+    [{ q_proj: 3 }, '{"q_proj":3}'],
+    [{ q_proj: [1, 0] }, '{"q_proj":[1,0]}'],
+    [[true], "[true]"],
+  ])("are no %j", (rank_pattern, got) => {
+    const config = { total_step: 10, rank_pattern };
+    expect(errorOf(() => resolveAdapter(config, adalora, llama(), llamaConfig, new DiagnosticSink()))).toMatchObject({
+      code: "CONFIG-FIELD-TYPE",
+      where: "rank_pattern",
+      expected: "an object with lists of true and false, or null",
+      got,
+    });
+  });
+});
 
 describe("refused values", () => {
   test.each([

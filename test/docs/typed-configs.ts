@@ -13,6 +13,7 @@ const types: Readonly<Record<FieldDeclaration["type"], string>> = {
   string_list: "readonly string[]",
   int_map: "Readonly<Record<string, number>>",
   float_map: "Readonly<Record<string, number>>",
+  bool_list_map: "Readonly<Record<string, readonly boolean[]>>",
   any: "FieldValue",
 };
 

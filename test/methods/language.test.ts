@@ -109,7 +109,7 @@ describe("names and declarations", () => {
     ).toMatchInlineSnapshot(`
       "error METHOD-NAME: There is no type integer.
         where:    m.ts:2:10
-        help:     known are int, float, bool, string, int_list, string_list, int_map, float_map, any
+        help:     known are int, float, bool, string, int_list, string_list, int_map, float_map, bool_list_map, any
       error METHOD-NAME: There is no option minimun.
         where:    m.ts:2:29
         help:     did you mean minimum?

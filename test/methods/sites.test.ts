@@ -85,6 +85,7 @@ describe("fragments", () => {
     ["method m { on embedding from rows { W' = W; } }", "METHOD-NAME"],
     ['method m on norm { param a[out] = gain at "a" as half; gain\' = a; }', "METHOD-NAME"],
     ["method m on norm { W' = gain; }", "METHOD-NAME"],
+    ['method m on linear { buffer a[in] = ones at "a" replaces [1]; W\' = W; }', "METHOD-DECLARATION"],
     ["method m on linear { let x = gain; W' = x; }", "METHOD-NAME"],
     ["method m on linear, { W' = W; }", "METHOD-SYNTAX"],
   ];

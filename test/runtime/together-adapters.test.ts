@@ -77,6 +77,27 @@ describe("adapters in use together", () => {
     session.dispose();
   });
 
+  it("train other tokens each", async () => {
+    const tokens = (...token_indices: number[]) => ({
+      peft_type: "TRAINABLE_TOKENS",
+      token_indices,
+      init_weights: false,
+    });
+    const inLora = { ...lora(2), trainable_token_indices: [7, 9] };
+    const session = await withAdapters([tokens(3, 9), tokens(4, 7), inLora]);
+    const alone = await logits(session);
+    await session.use(["a", "b"]);
+    expect(largestDifference(await logits(session), alone)).toBeGreaterThan(1e-4);
+    const overlap = (row: number) => ({
+      code: "COMPILE-ACTIVE",
+      message: `two adapters train the rows of tokens ${row}; only disjoint token indices can be used together`,
+      diagnostics: [{ where: "model.embed_tokens" }],
+    });
+    await expect(session.use(["a", "c"])).rejects.toMatchObject(overlap(9));
+    await expect(session.merge(undefined, {}, ["c", "b"])).rejects.toMatchObject(overlap(7));
+    session.dispose();
+  });
+
   it("let some be merged while others stay", async () => {
     const session = await withAdapters([lora(2), oft]);
     await session.use(["a", "b"]);

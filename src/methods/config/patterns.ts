@@ -44,7 +44,7 @@ function compileOne(field: string, fields: Fields, declarations: readonly FieldD
   const map = Object.hasOwn(fields, field) ? fields[field] : undefined;
   const { changes, dotted } = patternFields[field]!;
   const changed = changes.map((name) => declarations.find((d) => d.name === name)).find((d) => d !== undefined);
-  const isMap = declarations.find((d) => d.name === field)?.type.endsWith("_map") ?? false;
+  const isMap = ["int_map", "float_map"].includes(declarations.find((d) => d.name === field)?.type ?? "");
   if (changed === undefined || !isMap || typeof map !== "object" || map === null || Array.isArray(map)) return [];
   const entries = Object.entries(map).map(([name, value]) => {
     checkField(changed, value, `${field}["${name}"]`);

@@ -12,11 +12,13 @@ const typeTexts: Readonly<Record<FieldType, string>> = {
   string_list: "a list of texts",
   int_map: "an object with whole numbers",
   float_map: "an object with numbers",
+  bool_list_map: "an object with lists of true and false",
   any: "a JSON value",
 };
 
 const isNumber = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value);
 const isInteger = (value: unknown): value is number => Number.isSafeInteger(value);
+const isBoolean = (value: unknown): value is boolean => typeof value === "boolean";
 const isText = (value: unknown): value is string => typeof value === "string";
 const isMap = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
@@ -27,12 +29,13 @@ const isMapOf = (value: unknown, item: (x: unknown) => boolean): boolean =>
 const typeTests: Readonly<Record<FieldType, (value: unknown) => boolean>> = {
   int: isInteger,
   float: isNumber,
-  bool: (value) => typeof value === "boolean",
+  bool: isBoolean,
   string: isText,
   int_list: (value) => isListOf(value, isInteger),
   string_list: (value) => isListOf(value, isText),
   int_map: (value) => isMapOf(value, isInteger),
   float_map: (value) => isMapOf(value, isNumber),
+  bool_list_map: (value) => isMapOf(value, (list) => isListOf(list, isBoolean)),
   any: isJson,
 };
 

@@ -90,6 +90,8 @@ export interface TensorItem {
   readonly saveIf?: Expression;
   /** A saved constant holds places in an array of this shape: a row per axis, increasing in row-major order. */
   readonly within?: Expression;
+  /** Which rows of the weight's table it replaces: whole numbers. No two adapters that are in use together may replace the same. */
+  readonly replaces?: Expression;
   /** The file holds the tensor in another form: `coded top_k(k) if condition`. */
   readonly coded?: { readonly condition?: Expression; readonly call: CallExpression };
   readonly project?: { readonly condition?: Expression; readonly call: CallExpression };

@@ -62,6 +62,9 @@ class Checker {
     if (item.project !== undefined && item.role !== "param") {
       this.fault("METHOD-DECLARATION", item.at, `Only a param is projected, and ${item.name} is a ${item.role}.`);
     }
+    if (item.replaces !== undefined && item.role !== "param") {
+      this.fault("METHOD-DECLARATION", item.at, `Only a param replaces rows, and ${item.name} is a ${item.role}.`);
+    }
   }
 
   repeated(items: readonly Item[]): void {

@@ -7,7 +7,7 @@ import type { Scope } from "./scope.ts";
 import { knownText } from "./value.ts";
 import { placeholder, visitNames } from "./walk.ts";
 
-const siteWords = /^(in|out|key_heads|site\..*|W0?|gain0?|b)$/;
+const siteWords = /^(in|out|channels|key_heads|site\..*|W0?|gain0?|b)$/;
 
 /** Whether an expression can differ from site to site. */
 function differsBySite(scope: Scope, expression: Expression): boolean {

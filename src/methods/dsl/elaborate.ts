@@ -22,6 +22,7 @@ import {
   patchForm,
   projected,
   projects,
+  replacedRows,
   saved,
   savedConstants,
   sharedTensors,
@@ -58,6 +59,8 @@ export interface ElaboratedTensor extends AdapterTensor {
   readonly site?: number;
   /** Its file holds it in the dtype of the base's weight. */
   readonly storedAsBase?: boolean;
+  /** Rows of the weight's table that it replaces. */
+  readonly replaces?: readonly number[];
   /** Projected at the start of every training step. */
   readonly project: boolean;
 }
@@ -167,7 +170,7 @@ export class Elaboration {
       };
     });
     const own = ownTensors(scope).map((item): ElaboratedTensor => {
-      const [form, inPatches] = [coding(scope, item), patchForm(scope, item)];
+      const [form, inPatches, rows] = [coding(scope, item), patchForm(scope, item), replacedRows(scope, item)];
       return {
         key: siteKey(site, item.key!),
         shape: shapeOf(scope, item),
@@ -180,6 +183,7 @@ export class Elaboration {
         project: projects(scope, item),
         ...(form === undefined ? {} : { coding: form }),
         ...(inPatches === undefined ? {} : { patchForm: inPatches }),
+        ...(rows === undefined ? {} : { replaces: rows }),
       };
     });
     return [...constants, ...own];

@@ -13,6 +13,7 @@ export const fieldTypes: readonly FieldType[] = [
   "string_list",
   "int_map",
   "float_map",
+  "bool_list_map",
   "any",
 ];
 

@@ -3,7 +3,7 @@
  *
  *   tensor     = ("param" | "shared" "param"? | "buffer" | "const") name "[" expression,* "]" "=" expression clause* ";"
  *   clause     = "at" text "tied"? ("also" text)? | "as" name | "save" "if" expression
- *              | "coded" name "(" arguments ")" ("if" expression)? | "within" expression | "project" ("if" primary)? name "(" arguments ")" | "when" expression
+ *              | "coded" name "(" arguments ")" ("if" expression)? | "within" expression | "replaces" expression | "project" ("if" primary)? name "(" arguments ")" | "when" expression
  */
 import type { Expression, Item, TensorItem, TensorRole } from "./ast.ts";
 import { ExpressionParser, missing, place, type Rule, unquoted } from "./parse-expression.ts";
@@ -86,6 +86,12 @@ export abstract class TensorParser extends ExpressionParser {
           ALT: () => {
             this.CONSUME(this.t.word.within);
             return { within: this.SUBRULE3(this.expression) };
+          },
+        },
+        {
+          ALT: () => {
+            this.CONSUME(this.t.word.replaces);
+            return { replaces: this.SUBRULE4(this.expression) };
           },
         },
         { ALT: () => ({ project: this.SUBRULE(this.projection) }) },

@@ -8,7 +8,7 @@ import type { TensorItem } from "./ast.ts";
 import { callBuiltin } from "./call.ts";
 import { condition, evaluate, evaluateKnown, shapeOf } from "./evaluate.ts";
 import type { Scope } from "./scope.ts";
-import { describe } from "./value.ts";
+import { describe, type Known } from "./value.ts";
 
 export const exists = (scope: Scope, item: TensorItem): boolean =>
   item.when === undefined || condition(scope, item.when);
@@ -26,6 +26,20 @@ export function arrayOf(scope: Scope, { within }: TensorItem): readonly number[]
     expected: "within [rows, columns]",
   });
 }
+
+/** The rows of the weight's table that the tensor replaces. */
+export function replacedRows(scope: Scope, { replaces }: TensorItem): readonly number[] | undefined {
+  const rows = replaces === undefined ? undefined : evaluateKnown(scope, replaces);
+  if (rows === undefined || isWholeNumbers(rows)) return rows;
+  throw scope.error("METHOD-ARGUMENT", replaces!.at, {
+    message: "replaces wants the numbers of rows.",
+    expected: "a list of whole numbers",
+    got: JSON.stringify(rows),
+  });
+}
+
+const isWholeNumbers = (value: Known): value is readonly number[] =>
+  Array.isArray(value) && value.every((n) => Number.isSafeInteger(n));
 
 /** How the file holds the tensor, where that is not as it is. */
 export function coding(scope: Scope, { coded }: TensorItem): TensorCoding | undefined {

@@ -10,6 +10,7 @@ const words = [
   "also",
   "coded",
   "within",
+  "replaces",
   "config",
   "param",
   "shared",

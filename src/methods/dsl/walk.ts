@@ -97,6 +97,8 @@ export function expressionsOf(item: Item): readonly Expression[] {
         ...coding,
         item.coded?.condition,
         item.saveIf,
+        item.within,
+        item.replaces,
         item.project?.condition,
         item.project?.call,
         item.when,

@@ -85,7 +85,7 @@ export const numberBuiltins: readonly Builtin[] = [
       const kept = typeof pattern === "object" && pattern !== null ? Object.entries(pattern) : [];
       const found = kept.find(([name]) => name === key)?.[1] as unknown;
       if (found === undefined) return known(args.number("rank"));
-      if (Array.isArray(found)) return known(found.flat().filter((value) => value === true).length);
+      if (Array.isArray(found)) return known(found.filter((value) => value === true).length);
       throw context.fail("The pattern holds no list.", "true or false for every component", JSON.stringify(found));
     },
   },

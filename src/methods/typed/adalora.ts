@@ -32,7 +32,7 @@ export interface AdaloraConfig extends CommonConfig {
   /** not with AdaLoRA */
   readonly use_dora?: boolean;
   /** components that were kept, per module */
-  readonly rank_pattern?: FieldValue;
+  readonly rank_pattern?: Readonly<Record<string, readonly boolean[]>> | null;
   /** Names of modules, one regular expression, or "all-linear". */
   readonly target_modules?: FieldValue;
   /** Modules that are trained and saved in full. */
