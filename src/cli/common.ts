@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { type CompileOptions, compile } from "../compile.ts";
 import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
+import { fileNote } from "../methods/index.ts";
 import { describeModel } from "../models/index.ts";
 import type { Program } from "../program-object.ts";
 import { loadTokenizer, type TextTokenizer } from "../runtime/data/tokenizer.ts";
@@ -95,6 +96,12 @@ export async function startProgram(program: Program, sources: Sources, options: 
   });
   warn(sink.diagnostics.filter((diagnostic) => diagnostic.severity === "warning"));
   return session;
+}
+
+/** Says on stderr what others make of an adapter's file that was written. */
+export function warnOfFile({ diagnostics }: Pick<Program, "diagnostics">): void {
+  const notes = diagnostics.filter(({ code }) => code === fileNote);
+  warn(notes.map((note) => ({ ...note, severity: "warning" })));
 }
 
 /** The tokenizer in the model's folder. */

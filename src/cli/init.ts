@@ -2,7 +2,7 @@
 import { type AdapterContent, saveAdapter } from "../runtime/files/adapter.ts";
 import { prepareOutput } from "../runtime/files/output.ts";
 import { freshValues, savedTensors } from "../runtime/initial.ts";
-import { compileSources, readSources, type SourceOptions } from "./common.ts";
+import { compileSources, readSources, type SourceOptions, warnOfFile } from "./common.ts";
 import { emit, say } from "./output.ts";
 
 interface InitOptions extends SourceOptions {
@@ -24,6 +24,7 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
     { config: plan.savedConfig as AdapterContent["config"], floatFields: plan.floatFields, tensors },
     { overwrite },
   );
+  warnOfFile(program);
   say(options, `${options.out}: ${plan.method} on ${plan.sites.length} modules, ${tensors.size} tensors`);
   emit(options, { type: "done", out: options.out, sites: plan.sites.length, tensors: tensors.size });
   return 0;

@@ -17,7 +17,7 @@ import {
   saveCheckpoint,
 } from "../runtime/training/checkpoint.ts";
 import { type StepEvent, train } from "../runtime/training/loop.ts";
-import type { Sources } from "./common.ts";
+import { type Sources, warnOfFile } from "./common.ts";
 import { emit, say } from "./output.ts";
 import { onStopSignal } from "./stop-signal.ts";
 import type { TrainCommandOptions } from "./train.ts";
@@ -216,7 +216,10 @@ export class TrainRun {
   private async finish(): Promise<number> {
     const { out, full } = this.options;
     if (full) await saveModel(await this.session.merge(), out, { overwrite: true });
-    else await this.session.save(out, { overwrite: true });
+    else {
+      await this.session.save(out, { overwrite: true });
+      warnOfFile(this.session.program);
+    }
     await removeCheckpoints(out);
     say(this.options, `${out}: ${full ? "the trained model" : "the adapter"}`);
     return 0;

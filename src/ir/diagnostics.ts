@@ -60,13 +60,16 @@ export class DiagnosticSink {
 
   warn(code: string, fields: DiagnosticFields): void {
     if (this.strict) throw new WebpeftError(code, fields);
-    const known = this.diagnostics.some(
-      (d) => d.code === code && d.message === fields.message && d.where === fields.where,
-    );
-    if (!known) this.diagnostics.push({ code, severity: "warning", ...fields });
+    this.once({ code, severity: "warning", ...fields });
   }
 
   note(code: string, fields: DiagnosticFields): void {
-    this.diagnostics.push({ code, severity: "note", ...fields });
+    this.once({ code, severity: "note", ...fields });
+  }
+
+  private once(diagnostic: Diagnostic): void {
+    const { code, message, where } = diagnostic;
+    const known = this.diagnostics.some((d) => d.code === code && d.message === message && d.where === where);
+    if (!known) this.diagnostics.push(diagnostic);
   }
 }

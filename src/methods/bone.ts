@@ -9,6 +9,8 @@ export const bone = lazyMethod(
   let bat = init_weights == "bat";
   require bat or init_weights == true or init_weights == false
     else "Unknown init_weights: {init_weights}" help "Use true, false or \\"bat\\".";
+  require false save "PEFT reads BONE files before 0.19 only; MiSS is what took the place of Bone."
+    help "Use peft_type MISS for adapters that PEFT is to load.";
   require loaded or r <= in else "\`r\` ({r}) must be less than or equal to in_features ({in})";
   require not bat or (divides(r, in) and divides(r, out)) else "The weight matrix must be fully divisible into [r, r] blocks.";
   param M[r, out] = init_weights == false ? kaiming_uniform : zeros at "bone_block" when not bat;

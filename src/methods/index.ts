@@ -93,6 +93,7 @@ export function methodFor(peftType: string, config: object): Method | undefined 
   });
 }
 
+export { fileNote } from "./dsl/constraints.ts";
 export type { ElaboratedTensor, Elaboration, ElaborationInput } from "./dsl/elaborate.ts";
 export { elaborateModel, type Method, parseMethod } from "./dsl/method.ts";
 export type { AdditionOperands, SiteOperands, SiteResult } from "./dsl/operands.ts";

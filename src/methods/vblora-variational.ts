@@ -18,9 +18,14 @@ export const vbloraVariational = lazyMethod(
          r: int? = null "vb_r, if it is given", lora_alpha: float = 8 "scale of the update, divided by vb_r",
          use_rslora: bool = false "divide lora_alpha by sqrt(vb_r)",
          lora_dropout: float = 0 (minimum: 0, maximum: 1) "dropout on the input of the update",
-         use_dora: bool = false "not with this method", lora_bias: bool = false "not with this method";
+         use_dora: bool = false "not with this method", lora_bias: bool = false "not with this method",
+         rank_pattern: any? = null "not with this method", alpha_pattern: any? = null "not with this method";
   require r == null or r == vb_r else "r ({r}) is not vb_r ({vb_r}).";
   require not (use_dora or lora_bias) else "use_dora and lora_bias are not supported with a posterior.";
+  require (rank_pattern == null or rank_pattern == {}) and (alpha_pattern == null or alpha_pattern == {})
+    else "rank_pattern and alpha_pattern are not supported with a posterior: vb_r is the rank of every module.";
+  require false save "PEFT cannot use this file: it does not know the vb_* fields and would build a vector bank."
+    help "webpeft convert --rank {vb_r} writes the posterior mean as a LoRA, which has the numbers of this adapter in evaluation.";
   require lora_dropout < 1 else "lora_dropout must be below 1.";
   let k = vb_r, s = lora_alpha / (use_rslora ? sqrt(k) : k), bits = vb_pi < 1;
   let sA = vb_prior_std / sqrt(in), sB = vb_prior_std / sqrt(k);

@@ -265,7 +265,7 @@ export class Session {
     });
   }
 
-  /** Writes the adapter: `adapter_config.json` and `adapter_model.safetensors`, as PEFT does. Into a folder (Node). */
+  /** Writes the adapter's files, as PEFT does, into a folder (Node). Notes `METHOD-FILE` of the program tell where PEFT cannot read them. */
   async save(folder: string, options: OutputOptions = {}): Promise<void> {
     await saveAdapter(folder, await this.content(), options);
   }

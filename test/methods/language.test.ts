@@ -61,7 +61,7 @@ describe("syntax", () => {
         help:     a name is given a value by let, param or const
       error METHOD-SYNTAX: The fragment does not read as a require.
         where:    m.ts:8:13
-        expected: "else" or "warn"
+        expected: "else" or "warn" or "save"
         got:      "\\"x\\"""
     `);
   });

@@ -1,5 +1,6 @@
 /** LoRA with a posterior: its divergence from the prior, gradients, draws, merging and predictions. */
 import { beforeAll, describe, expect, it } from "vitest";
+import { type Target, targetOf } from "../../src/codegen/index.ts";
 import { compile } from "../../src/compile.ts";
 import { Builder } from "../../src/ir/builder.ts";
 import { DiagnosticSink } from "../../src/ir/diagnostics.ts";
@@ -9,10 +10,12 @@ import { elaborateModel } from "../../src/methods/index.ts";
 import { vbloraVariational } from "../../src/methods/vblora-variational.ts";
 import { associate } from "../../src/passes/associate.ts";
 import { differentiate } from "../../src/passes/differentiate.ts";
+import { openDevice } from "../../src/runtime/device/index.ts";
 import type { Executor } from "../../src/runtime/executor.ts";
 import { referenceExecutor } from "../../src/runtime/reference.ts";
 import type { Session, SessionBatch } from "../../src/runtime/session.ts";
 import { tfjsExecutor } from "../../src/runtime/tfjs.ts";
+import { webgpuExecutor } from "../../src/runtime/webgpu/index.ts";
 import { baseModel, readNumbers } from "../golden/helpers.ts";
 import { difference } from "../runtime/executor-samples.ts";
 import { fieldsOf, noise } from "./helpers.ts";
@@ -155,11 +158,16 @@ describe("a session", () => {
     batch = (await readNumbers("cases/llama-lora/inputs.safetensors")) as SessionBatch;
   });
 
-  async function withSession<T>(executor: Executor, more: object, work: (session: Session) => Promise<T>): Promise<T> {
+  async function withSession<T>(
+    executor: Executor,
+    more: object,
+    work: (session: Session) => Promise<T>,
+    target?: Target,
+  ): Promise<T> {
     const program = await compile(
       await baseModel("llama"),
       { ...config, ...more },
-      { batch: 2, length: 8, mask: true },
+      { batch: 2, length: 8, mask: true, ...(target === undefined ? {} : { target }) },
     );
     const session = await program.start({ device: executor, seed: 3 });
     try {
@@ -209,6 +217,40 @@ describe("a session", () => {
         vb_num_data: null,
       });
     });
+  });
+
+  it("trains and predicts on WebGPU with the numbers of TensorFlow.js", async () => {
+    const open = await openDevice({ prefer: "webgpu" });
+    const run = async (session: Session) => {
+      const steps = [await session.step(batch, { lr: 0.05 }), await session.step(batch, { lr: 0.05 })];
+      return { losses: steps.map(({ loss }) => loss), prediction: await session.predictive(batch, 4) };
+    };
+    try {
+      const want = await withSession(tfjs, {}, run);
+      const got = await withSession(webgpuExecutor(open), {}, run, targetOf(open.target));
+      expect(difference(Float32Array.from(got.losses), Float32Array.from(want.losses))).toBeLessThan(1e-5);
+      expect(difference(got.prediction.mean, want.prediction.mean)).toBeLessThan(1e-4);
+      expect(difference(got.prediction.deviation, want.prediction.deviation)).toBeLessThan(1e-3);
+      const other = await withSession(tfjs, { vb_seed: 1 }, run);
+      expect(difference(Float32Array.from(other.losses), Float32Array.from(want.losses))).toBeGreaterThan(1e-5);
+    } finally {
+      open.dispose();
+    }
+  });
+
+  it("says that PEFT cannot use its file", async () => {
+    const { diagnostics } = await compile(await baseModel("llama"), config, { batch: 2, length: 8 });
+    const notes = diagnostics.filter(({ code }) => code === "METHOD-FILE");
+    expect(notes).toMatchObject([{ severity: "note", help: expect.stringContaining("convert --rank 4") }]);
+  });
+
+  it.each(["rank_pattern", "alpha_pattern"])("refuses a %s", async (field) => {
+    const compiled = compile(await baseModel("llama"), { ...config, [field]: { q_proj: 2 } }, { batch: 2, length: 8 });
+    await expect(compiled).rejects.toMatchObject({
+      code: "METHOD-CONSTRAINT",
+      message: expect.stringContaining("not supported with a posterior"),
+    });
+    await compile(await baseModel("llama"), { ...config, [field]: {} }, { batch: 2, length: 8 });
   });
 
   it("refuses fields of the vector bank, and predictions of a method without posterior", async () => {

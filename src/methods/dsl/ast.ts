@@ -131,7 +131,8 @@ export interface LetItem {
 export interface RequireItem {
   readonly kind: "require";
   readonly condition: Expression;
-  readonly severity: "error" | "warning";
+  /** `file`: a note when it is compiled, and a warning when the adapter's file is written. */
+  readonly severity: "error" | "warning" | "file";
   /** `{name}` stands for the value of a name. */
   readonly message: string;
   readonly help?: string;

@@ -7,6 +7,9 @@ import type { Scope } from "./scope.ts";
 import { knownText } from "./value.ts";
 import { placeholder, visitNames } from "./walk.ts";
 
+/** Code of notes on what others make of the adapter's file. */
+export const fileNote = "METHOD-FILE";
+
 const siteWords = /^(in|out|channels|key_heads|site\..*|W0?|gain0?|b)$/;
 
 /** Whether an expression can differ from site to site. */
@@ -30,7 +33,7 @@ function differsBySite(scope: Scope, expression: Expression): boolean {
 
 /**
  * Checks what belongs to this scope: what the method demands of its config, once, or what it demands of one site.
- * Errors are METHOD-CONSTRAINT, warnings too.
+ * Errors are METHOD-CONSTRAINT, warnings too; what is to be said of the file is a note METHOD-FILE.
  */
 export function checkConstraints(scope: Scope, sink: DiagnosticSink): void {
   const ofSite = scope.site !== undefined;
@@ -50,7 +53,8 @@ function broken(scope: Scope, item: RequireItem, sink: DiagnosticSink): void {
   };
   const error = scope.error("METHOD-CONSTRAINT", item.at, fields);
   if (item.severity === "error") throw error;
-  sink.warn("METHOD-CONSTRAINT", { ...fields, where: error.where! });
+  if (item.severity === "file") sink.note(fileNote, { ...fields, where: error.where! });
+  else sink.warn("METHOD-CONSTRAINT", { ...fields, where: error.where! });
 }
 
 /** The message with names in braces replaced by their values. */

@@ -9,7 +9,7 @@
  *   input      = "input" name "below" expression "as" name ";"
  *   stream     = "stream" name "=" expression ";"
  *   let        = "let" name "=" expression ("," name "=" expression)* ";"
- *   require    = "require" expression ("else" | "warn") text ("help" text)? ";"
+ *   require    = "require" expression ("else" | "warn" | "save") text ("help" text)? ";"
  *   target     = name "'" "=" expression ";"
  */
 import type { IParserErrorMessageProvider } from "chevrotain";
@@ -195,6 +195,12 @@ export class FragmentParser extends TensorParser {
         ALT: () => {
           this.CONSUME(this.t.word.warn);
           return "warning";
+        },
+      },
+      {
+        ALT: () => {
+          this.CONSUME(this.t.word.save);
+          return "file";
         },
       },
     ]);
