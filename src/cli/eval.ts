@@ -3,8 +3,10 @@ import { compile } from "../compile.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { logitShape } from "../models/head.ts";
 import { type ReadyBatch, readBatch } from "../runtime/data/dataset.ts";
+import { shapeInFile } from "../runtime/file-shape.ts";
 import { writeFileAtomically } from "../runtime/files/output.ts";
 import { encodeSafetensors } from "../runtime/files/safetensors.ts";
+import { fixedInputs } from "../runtime/fixed-inputs.ts";
 import { optionsOf } from "../runtime/merge.ts";
 import type { Session } from "../runtime/session.ts";
 import { type HostTensor, hostTensor } from "../runtime/tensor.ts";
@@ -16,6 +18,7 @@ interface EvalOptions extends SourceOptions {
   readonly out: string;
   readonly merged?: boolean;
   readonly grad?: boolean;
+  readonly task?: number;
 }
 
 export async function run(raw: Record<string, unknown>): Promise<number | undefined> {
@@ -23,10 +26,10 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   if (options.merged && options.grad) {
     throw new WebpeftError("CLI-GRAD", { message: "--merged and --grad exclude each other" });
   }
-  const batch = await readBatch(options.input);
+  const read = await readBatch(options.input);
   if (options.grad && options.adapter === undefined)
     throw new WebpeftError("CLI-GRAD", { message: "gradients are of an adapter", expected: "--adapter DIR" });
-  if (options.grad && batch.labels === undefined) {
+  if (options.grad && read.labels === undefined) {
     throw new WebpeftError("DATA-LABELS-MISSING", {
       message: "gradients of the loss need labels",
       where: options.input,
@@ -34,12 +37,13 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
     });
   }
   const sources = await readSources(options);
-  const shape = { batch: batch.batch, length: batch.length, mask: batch.attention_mask !== undefined };
+  const shape = { batch: read.batch, length: read.length, mask: read.attention_mask !== undefined };
   const program = await compileSources(sources, options, {
     ...shape,
     mode: options.grad ? "train" : "infer",
     sampling: false,
   });
+  const batch = { ...fixedInputs(program, { task: options.task }), ...read };
   let session = await startProgram(program, sources, options);
   try {
     if (options.merged && sources.adapter !== undefined) session = await mergedSession(session, batch, options, shape);
@@ -89,9 +93,10 @@ async function results(session: Session, batch: ReadyBatch, grad: boolean): Prom
   }
   if (!grad) return tensors;
   const { gradients } = await session.gradients(batch);
-  for (const { key, aliases, shape, role } of session.program.adapter!.tensors) {
+  for (const { key, aliases, shape, patchForm, role } of session.program.adapter!.tensors) {
     if (role !== "param") continue;
-    for (const name of [key, ...aliases]) tensors.set(`grad.${name}`, hostTensor("F32", shape, gradients[key]!));
+    const gradient = hostTensor("F32", shapeInFile(shape, patchForm), gradients[key]!);
+    for (const name of [key, ...aliases]) tensors.set(`grad.${name}`, gradient);
   }
   return tensors;
 }

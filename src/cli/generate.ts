@@ -15,6 +15,7 @@ interface GenerateCommandOptions extends SourceOptions {
   readonly maxTokens: number;
   readonly temperature: number;
   readonly length?: number;
+  readonly task?: number;
 }
 
 export async function run(raw: Record<string, unknown>): Promise<number | undefined> {
@@ -35,6 +36,7 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
       maxTokens,
       temperature,
       seed,
+      fixed: { task: options.task },
       onText: (added) => stream.write(added),
     });
     stream.write("\n");

@@ -78,6 +78,7 @@ function build(): Command {
     .option("--valid <file>", "data to evaluate on")
     .option("--resume", "go on from the newest checkpoint in --out")
     .option("--overwrite", "write into a folder that is not empty")
+    .option("--task <n>", "the task of data that names none, for adapters that route by tasks", whole)
     .option("--no-sampling", "no dropout and no relaxed gates")
     .option("--method <file>", "a method of your own, as text")
     .option("--full", "train all weights and write a model folder")
@@ -87,6 +88,7 @@ function build(): Command {
     .option("--adapter <folder>", "a trained adapter; the base model alone without")
     .requiredOption("--input <file>", "input_ids, labels, attention_mask as .safetensors")
     .requiredOption("--out <file>", "logits, loss and grad.* as .safetensors")
+    .option("--task <n>", "the task of all rows, for adapters that route by tasks", whole)
     .option("--merged", "through merged weights")
     .option("--grad", "gradients of the trained tensors")
     .option("--method <file>", "a method of your own, as text");
@@ -111,6 +113,7 @@ function build(): Command {
     .option("--max-tokens <n>", "tokens to add", count, 64)
     .option("--temperature <x>", "0 takes the likeliest token", positive, 0)
     .option("--length <n>", "tokens that the model looks back on", count)
+    .option("--task <n>", "the task of the text, for adapters that route by tasks", whole)
     .option("--seed <n>", "seed of the draws", whole, 0)
     .option("--method <file>", "a method of your own, as text");
   add("inspect", "writes what the compiler makes of a config; needs no device", () => import("./inspect.ts"))

@@ -8,7 +8,7 @@ import type { SessionBatch } from "../runtime/batch.ts";
 import { loadModel, type Model } from "../runtime/files/model.ts";
 import { prepareOutput } from "../runtime/files/output.ts";
 import { saveModel } from "../runtime/files/save-model.ts";
-import type { FixedInputs } from "../runtime/merge.ts";
+import { fixedInputs } from "../runtime/fixed-inputs.ts";
 import type { DeviceName } from "../runtime/start.ts";
 import { compileSources, defaultLength, readSources, type SourceOptions, startProgram } from "./common.ts";
 import { emit, say, warn } from "./output.ts";
@@ -27,10 +27,6 @@ export function fixedBatch({ length, model }: Program): SessionBatch {
     );
   return Object.fromEntries(model.inputs.map((input) => [input.name, numbers(input)]));
 }
-
-/** What an adapter reads of the one sample, as it is merged. */
-const fixedInputs = ({ adapter }: Program, fixed: FixedInputs): SessionBatch =>
-  Object.fromEntries((adapter?.inputs ?? []).map(({ name, option }) => [name, [fixed[option]!]]));
 
 export interface LogitGap {
   /** The largest difference of any logit, and the largest logit. */

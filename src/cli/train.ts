@@ -35,6 +35,7 @@ export interface TrainCommandOptions extends SourceOptions {
   readonly valid?: string;
   readonly resume?: boolean;
   readonly overwrite?: boolean;
+  readonly task?: number;
   readonly sampling: boolean;
   readonly full?: boolean;
   readonly log?: string;
@@ -82,6 +83,7 @@ async function openStream(path: string, options: TrainCommandOptions, { model }:
     seed: options.seed ?? 0,
     shuffle: true,
     padToken: 0,
+    task: options.task,
     head: describeModel(model.config).defaults.head,
     tokenizer: () => modelTokenizer(model),
   });

@@ -4,7 +4,7 @@ import { sizeOf } from "../ir/types.ts";
 import { labelShape } from "../models/head.ts";
 import { ignoredLabel } from "../models/loss.ts";
 import type { ModelInput } from "../models/model.ts";
-import type { CompiledProgram } from "../program.ts";
+import type { AdapterInput, CompiledProgram } from "../program.ts";
 import { checkTokens } from "./data/tokens.ts";
 
 /** One batch. Arrays are row-major [batch, length]. */
@@ -32,17 +32,18 @@ function wrongSize(name: string, shape: readonly number[], got: number): Webpeft
 }
 
 function modelInput(
-  input: ModelInput,
+  input: ModelInput & Partial<Pick<AdapterInput, "option">>,
   given: ArrayLike<number> | undefined,
   shape: readonly number[],
 ): ArrayLike<number> {
-  const { name, dtype, fill, limit } = input;
+  const { name, dtype, fill, limit, option } = input;
   if (given === undefined) {
     if (fill !== undefined) return new Int32Array(sizeOf(shape)).fill(fill);
     throw new WebpeftError("DATA-BATCH", {
       message: `the batch lacks ${name}`,
       where: name,
       expected: `[${shape.join(", ")}]`,
+      ...(option === undefined ? {} : { help: `--${option} N is for all rows; in lines of JSON it is "${option}": N` }),
     });
   }
   if (dtype === "i32") checkTokens(given, limit ?? 2 ** 31, name);

@@ -2,6 +2,7 @@
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { openUniform, threefry } from "../ir/threefry.ts";
 import type { TextTokenizer } from "./data/tokenizer.ts";
+import { type FixedInputs, fixedInputs } from "./fixed-inputs.ts";
 import type { Session } from "./session.ts";
 
 export interface GenerateOptions {
@@ -10,6 +11,8 @@ export interface GenerateOptions {
   readonly temperature?: number;
   readonly seed?: number;
   readonly signal?: AbortSignal;
+  /** What the adapter reads of a sample, such as `{ task: 1 }` where it routes by tasks. */
+  readonly fixed?: FixedInputs;
   /** Told of new text as it comes. */
   readonly onText?: (text: string) => void;
 }
@@ -32,12 +35,12 @@ function choose(logits: Float32Array, temperature: number, seed: number, positio
 }
 
 /** Logits behind the last token of `ids`. */
-async function nextLogits(session: Session, ids: readonly number[]): Promise<Float32Array> {
+async function nextLogits(session: Session, ids: readonly number[], fixed: FixedInputs): Promise<Float32Array> {
   const { batch, length, model, virtual } = session.program;
   const window = ids.slice(-length);
   const input_ids = new Int32Array(batch * length);
   for (let row = 0; row < batch; row++) input_ids.set(window, row * length);
-  const { logits } = await session.forward({ input_ids });
+  const { logits } = await session.forward({ input_ids, ...fixedInputs(session.program, fixed) });
   const { vocabulary, head } = model.defaults;
   if (head.kind !== "causal")
     throw new WebpeftError("SESSION-MODE", {
@@ -66,7 +69,8 @@ export async function generateText(
   let text = tokenizer.decode(ids);
   for (let i = 0; i < options.maxTokens; i++) {
     options.signal?.throwIfAborted();
-    const token = choose(await nextLogits(session, ids), options.temperature ?? 0, options.seed ?? 0, i);
+    const logits = await nextLogits(session, ids, options.fixed ?? {});
+    const token = choose(logits, options.temperature ?? 0, options.seed ?? 0, i);
     if (session.program.model.defaults.endTokens.includes(token)) break;
     ids.push(token);
     const now = tokenizer.decode(ids);

@@ -9,6 +9,7 @@ import type { ModuleInfo } from "../models/model.ts";
 import type { CompiledProgram } from "../program.ts";
 import type { Executor, PortSource } from "./executor.ts";
 import type { Model } from "./files/model.ts";
+import type { FixedInputs } from "./fixed-inputs.ts";
 import type { AdapterValues } from "./initial.ts";
 import { fromFloat32, type HostTensor } from "./tensor.ts";
 
@@ -17,9 +18,6 @@ export function mergedKeys({ merge, adapter }: CompiledProgram): string[] {
   if (merge !== undefined) return merge().outputs.map((output) => output.name);
   return (adapter?.tensors ?? []).flatMap((tensor) => (tensor.copyOf === undefined ? [] : [tensor.copyOf]));
 }
-
-/** By the option's name, the one value of what an adapter reads of every sample. */
-export type FixedInputs = Readonly<Record<string, number | undefined>>;
 
 /** Values with the buffers that merging for one task wants. Throws `MERGE-OPTION`. */
 export function withFixed({ adapter }: CompiledProgram, values: AdapterValues, options: FixedInputs): AdapterValues {

@@ -14,8 +14,9 @@ import { type AdapterContent, type AdapterFiles, encodeAdapter, saveAdapter } fr
 import type { FolderSource } from "./files/folder.ts";
 import type { Model } from "./files/model.ts";
 import type { OutputOptions } from "./files/output.ts";
+import type { FixedInputs } from "./fixed-inputs.ts";
 import { savedTensors } from "./initial.ts";
-import { type FixedInputs, mergedModel, withFixed } from "./merge.ts";
+import { mergedModel, withFixed } from "./merge.ts";
 import { firstNonFinite } from "./non-finite.ts";
 import { fromProgram } from "./padding.ts";
 import { parametersOf, trainedTensors } from "./parameters.ts";

@@ -13,6 +13,8 @@ export interface Batch {
   readonly counted: number;
   /** Tokens that are not padding. */
   readonly tokens: number;
+  /** [rows], where the examples have tasks; 0 for empty rows. */
+  readonly task_ids?: Int32Array;
 }
 
 /** Fisher-Yates with draws that depend on (seed, epoch) only. */
@@ -25,8 +27,14 @@ export function permutation(size: number, seed: number, epoch: number): Uint32Ar
   return order;
 }
 
-/** The examples of one batch of `size` rows and `length` places; missing examples are rows without labels. */
-export function padBatch(examples: readonly Example[], size: number, length: number, padToken: number): Batch {
+/** The examples of one batch of `size` rows and `length` places; missing examples are rows without labels. `tasks`: examples have tasks. */
+export function padBatch(
+  examples: readonly Example[],
+  size: number,
+  length: number,
+  padToken: number,
+  tasks = false,
+): Batch {
   const input_ids = new Int32Array(size * length).fill(padToken);
   const labels = new Int32Array(size * length).fill(ignoredLabel);
   examples.forEach((example, row) => {
@@ -34,7 +42,11 @@ export function padBatch(examples: readonly Example[], size: number, length: num
     labels.set(example.labels, row * length);
   });
   const sum = (f: (example: Example) => number): number => examples.reduce((total, example) => total + f(example), 0);
-  return { input_ids, labels, counted: sum(countedLabels), tokens: sum((example) => example.ids.length) };
+  const task_ids = Int32Array.from({ length: size }, (_unused, row) => examples[row]?.task ?? 0);
+  return {
+    ...{ input_ids, labels, counted: sum(countedLabels), tokens: sum((example) => example.ids.length) },
+    ...(tasks ? { task_ids } : {}),
+  };
 }
 
 export interface BatchPlan {
@@ -50,6 +62,7 @@ export interface BatchPlan {
 
 export class Batches {
   readonly stepsPerEpoch: number;
+  private readonly tasks: boolean;
   private epoch = -1;
   private order: Uint32Array = new Uint32Array();
 
@@ -57,6 +70,7 @@ export class Batches {
     private readonly examples: readonly Example[],
     private readonly plan: BatchPlan,
   ) {
+    this.tasks = examples.some(({ task }) => task !== undefined);
     this.stepsPerEpoch = Math.ceil(examples.length / (plan.batch * plan.accumulate));
   }
 
@@ -68,7 +82,7 @@ export class Batches {
     return Array.from({ length: accumulate }, (_unused, micro) => {
       const start = first + micro * batch;
       const rows = [...order.subarray(start, start + batch)].map((i) => this.examples[i]!);
-      return padBatch(rows, batch, length, padToken);
+      return padBatch(rows, batch, length, padToken, this.tasks);
     });
   }
 

@@ -5,7 +5,7 @@ import { openSafetensors } from "../files/safetensors.ts";
 import { fileSource } from "../files/source.ts";
 import { toFloat32, toInt32 } from "../tensor.ts";
 import { type Batch, Batches } from "./batches.ts";
-import { countedLabels, type Example, jsonLinesExamples, textExamples, usableExamples } from "./examples.ts";
+import { countedLabels, type Example, jsonLinesExamples, textExamples, usableExamples, withTasks } from "./examples.ts";
 import type { TextTokenizer } from "./tokenizer.ts";
 
 /** A batch that may carry a mask and token types, or images in place of tokens. */
@@ -14,8 +14,6 @@ export interface StreamBatch extends Omit<Batch, "input_ids"> {
   readonly pixel_values?: Float32Array;
   readonly attention_mask?: Int32Array;
   readonly token_type_ids?: Int32Array;
-  /** [batch] */
-  readonly task_ids?: Int32Array;
 }
 
 export interface BatchStream {
@@ -39,13 +37,15 @@ export interface DatasetOptions {
   readonly shuffle: boolean;
   readonly padToken: number;
   readonly head: Pick<ModelHead, "kind">;
+  /** The task of samples that name none. */
+  readonly task?: number | undefined;
   /** Asked for only when the data is text. */
   readonly tokenizer: () => Promise<TextTokenizer>;
 }
 
 /** Opens `.txt`, `.jsonl` or `.safetensors`. Throws `DATA-*` and `FILE-*`. */
 export async function openDataset(path: string, options: DatasetOptions): Promise<BatchStream> {
-  if (path.endsWith(".safetensors")) return readyBatch(path, options.head);
+  if (path.endsWith(".safetensors")) return readyBatch(path, options);
   if (options.head.kind !== "causal") {
     throw new WebpeftError("DATA-KIND", {
       message: "models other than causal ones are trained on ready batches",
@@ -66,7 +66,7 @@ export async function openDataset(path: string, options: DatasetOptions): Promis
   const examples = path.endsWith(".txt")
     ? textExamples(text, options.length, tokenizer)
     : jsonLinesExamples(text, options.length, tokenizer, path);
-  return exampleStream(usableExamples(examples, path), options);
+  return exampleStream(withTasks(usableExamples(examples, path), options.task, path), options);
 }
 
 function exampleStream(examples: readonly Example[], options: DatasetOptions): BatchStream {
@@ -95,6 +95,8 @@ export interface ReadyBatch {
   readonly labels?: Int32Array;
   readonly attention_mask?: Int32Array;
   readonly token_type_ids?: Int32Array;
+  /** [batch] */
+  readonly task_ids?: Int32Array;
 }
 
 /** Reads a ready batch; all but `input_ids` or `pixel_values` may be absent. */
@@ -137,8 +139,9 @@ export async function readBatch(path: string): Promise<ReadyBatch> {
   return { batch: shape[0]!, length: shape[1]!, ...main, ...optional };
 }
 
-async function readyBatch(path: string, head: DatasetOptions["head"]): Promise<BatchStream> {
-  const { batch, length, labels, ...tensors } = await readBatch(path);
+async function readyBatch(path: string, { head, task }: DatasetOptions): Promise<BatchStream> {
+  const { batch, length, labels, ...read } = await readBatch(path);
+  const tensors = task === undefined ? read : { task_ids: new Int32Array(batch).fill(task), ...read };
   if (labels === undefined)
     throw new WebpeftError("DATA-BATCH", {
       message: "a batch to train on needs labels",

@@ -1,6 +1,6 @@
 /**
  * Training examples from files: `.txt` is cut into windows; `.jsonl` holds one example a line: `{"text"}`, `{"prompt","completion"}` (loss on
- * the completion) or `{"messages"}` (chat template, loss on the assistant's turns).
+ * the completion) or `{"messages"}` (chat template, loss on the assistant's turns); beside it `"task": N` for adapters that route by tasks.
  */
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { ignoredLabel } from "../../models/loss.ts";
@@ -10,6 +10,8 @@ import type { ChatMessage, TextTokenizer } from "./tokenizer.ts";
 export interface Example {
   readonly ids: readonly number[];
   readonly labels: readonly number[];
+  /** The task that it belongs to, for adapters that route by tasks. */
+  readonly task?: number;
 }
 
 /** The position in a data file, for messages. */
@@ -97,6 +99,35 @@ function lineExample(record: unknown, tokenizer: TextTokenizer, where: string): 
   });
 }
 
+/** The task of a line; a number that is none of the adapter's is found when the batch is used. */
+function lineTask(record: unknown, where: string): number | undefined {
+  const task = (record as Record<string, unknown> | null)?.task;
+  if (task === undefined || (Number.isSafeInteger(task) && (task as number) >= 0)) return task as number | undefined;
+  throw new WebpeftError("DATA-LINE", {
+    message: "the task of a line is no number of a task",
+    where,
+    expected: '"task": 0, 1, 2 ...',
+    got: JSON.stringify(task),
+  });
+}
+
+/**
+ * The examples with their tasks; `task` is that of examples which name none. Throws `DATA-TASK` when some name a task, others do not, and
+ * nothing is said for those.
+ */
+export function withTasks(examples: readonly Example[], task: number | undefined, file: string): readonly Example[] {
+  const named = examples.filter((example) => example.task !== undefined).length;
+  if (task !== undefined) return examples.map((example) => ({ task, ...example }));
+  if (named === 0 || named === examples.length) return examples;
+  throw new WebpeftError("DATA-TASK", {
+    message: "some examples have a task, and others have none",
+    where: file,
+    expected: `"task" in all ${examples.length} lines`,
+    got: `in ${named}`,
+    help: "--task N is for the lines without",
+  });
+}
+
 /** One example a line, cut at `length` tokens; blank lines are skipped. */
 export function jsonLinesExamples(text: string, length: number, tokenizer: TextTokenizer, file: string): Example[] {
   return text.split("\n").flatMap((line, i) => {
@@ -113,7 +144,9 @@ export function jsonLinesExamples(text: string, length: number, tokenizer: TextT
       throw new WebpeftError("DATA-LINE", fields, { cause });
     }
     const example = lineExample(record, tokenizer, at(file, i + 1));
-    return [{ ids: example.ids.slice(0, length), labels: example.labels.slice(0, length) }];
+    const task = lineTask(record, at(file, i + 1));
+    const cut = { ids: example.ids.slice(0, length), labels: example.labels.slice(0, length) };
+    return [task === undefined ? cut : { ...cut, task }];
   });
 }
 
