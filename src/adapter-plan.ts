@@ -3,6 +3,7 @@
 import { inTurn, type TiedSite, tiedSites, transposed } from "./adapter-ties.ts";
 import { Builder } from "./ir/builder.ts";
 import { type DiagnosticSink, WebpeftError } from "./ir/diagnostics.ts";
+import { compact, type Graph } from "./ir/graph.ts";
 import type { DType } from "./ir/types.ts";
 import { peftTypeOf, type ResolvedAdapter, resolveAdapter } from "./methods/config/index.ts";
 import {
@@ -42,6 +43,8 @@ export interface ElaborationMode {
   readonly sampling: boolean;
   /** Weights are drawn from a posterior; the other two are then false. */
   readonly predicting?: boolean;
+  /** The program never trains. */
+  readonly fixed?: boolean;
   /** Least extent of padded fields in the program's ports. */
   readonly padding?: number | undefined;
 }
@@ -100,6 +103,7 @@ export class PlannedAdapter {
       ...(follower === undefined ? {} : { tiedTo: follower.path }),
       ...(module.keyHeads === undefined ? {} : { keyHeads: module.keyHeads }),
       ...(module.patch === undefined ? {} : { patch: module.patch }),
+      ...(module.weight === undefined ? {} : { weight: module.weight }),
     };
   }
 
@@ -114,6 +118,16 @@ export class PlannedAdapter {
     };
     const [tokens, keys] = [rowsAt("prompt", "rows"), rowsAt("attention", "keys")];
     return tokens + keys === 0 ? noVirtualTokens : { tokens, keys };
+  }
+
+  /** The labels that the method makes of those of a batch, in a graph of its own; undefined where it leaves them as they are. */
+  labels(elaboration: Elaboration, batch: number, length: number): Graph | undefined {
+    const site = this.sites.find(({ module }) => module.kind === "prompt");
+    if (site === undefined) return undefined;
+    const builder = new Builder("labels");
+    const made = elaboration.additions(site.index, builder, placeholders(builder, site.module, batch, length));
+    const node = made.get("labels");
+    return node === undefined ? undefined : compact(builder.finish([{ name: "labels", node }]));
   }
 
   /** Sites of one module are applied one after the other, each to the running weight. */
@@ -212,12 +226,21 @@ export class PlannedAdapter {
 /** Sites where something is put in front or added, and no weight replaced. */
 const isAddition = ({ kind }: ModuleInfo): boolean => kind === "prompt" || kind === "attention";
 
-/** Operands of the right types for one row of one token. */
-function placeholders(builder: Builder, { kind, keyHeads: heads = 1, ...module }: ModuleInfo): AdditionOperands {
+/** Operands of the right types: zeros, but for the labels of a batch. */
+function placeholders(
+  builder: Builder,
+  { kind, keyHeads: heads = 1, ...module }: ModuleInfo,
+  samples = 1,
+  length = 1,
+): AdditionOperands {
   const [width, out] = [module.in!, module.out!];
   const zeros = (...shape: number[]): number => builder.constant(0, shape);
   const scalars = scalarPorts(builder);
-  if (kind === "prompt") return { base: siteWeight(builder, "embedding", zeros(width, out)), scalars };
+  if (kind === "prompt") {
+    const labels = tensorValue(builder.port("labels", "input", "i32", [samples, length]));
+    const base = siteWeight(builder, "embedding", zeros(width, out));
+    return { base, samples, length, words: new Map([["labels", labels]]), scalars };
+  }
   const layer = operatorValue(builder.dense(zeros(out, width)));
   const words = new Map([
     ["queries", tensorValue(zeros(1, 1, heads, 1, out / heads))],

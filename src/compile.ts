@@ -104,9 +104,10 @@ class Compilation {
   }
 
   private adapted(planned: PlannedAdapter): Promise<Program> {
-    const evaluation = planned.elaborate({ train: false, sampling: false });
     const padding = this.options.maximumRank;
-    const running = padding === undefined ? evaluation : planned.elaborate({ train: false, sampling: false, padding });
+    const mode = { train: false, sampling: false, fixed: this.mode !== "train" };
+    const evaluation = planned.elaborate(mode);
+    const running = padding === undefined ? evaluation : planned.elaborate({ ...mode, padding });
     const virtual = planned.virtual(evaluation);
     // Built again with room for what the adapter puts in front; what there is to warn of has been said.
     if (virtual !== noVirtualTokens) this.built = this.build(virtual, new DiagnosticSink());
@@ -115,6 +116,7 @@ class Compilation {
         ? planned.elaborate({ train: true, sampling: this.options.sampling ?? true, padding })
         : undefined;
     const projection = training?.projectionGraph();
+    const labels = planned.labels(evaluation, this.batch, this.length);
     const init = this.initial(planned, evaluation.initialGraph.bind(evaluation));
     const merge = once(() => this.lowerMerge(planned.attachment(evaluation)));
     // Tables are complete once the sites are built; without a forward stage the merge stage is what builds them.
@@ -128,8 +130,11 @@ class Compilation {
       init,
       merge,
       // read last: an elaboration's tables are complete once its sites are built
-      planOf: () =>
-        planned.plan(evaluation, training === undefined ? [running] : [running, training], projection !== undefined),
+      planOf: () => {
+        const used = training === undefined ? [running] : [running, training];
+        const plan = planned.plan(evaluation, used, projection !== undefined);
+        return labels === undefined ? plan : { ...plan, labels };
+      },
     });
   }
 

@@ -50,12 +50,21 @@ export interface ExecutableProgram {
 }
 
 /**
- * `top_k`: of every vector along the last axis, logits of a softmax, the file keeps the `count` largest: their places under the key with
- * `_topk_indices` behind it, and all but the last of their weights under `_topk_weights`.
+ * - `top_k`: of every vector along the last axis, logits of a softmax, the file keeps the `count` largest: their places under the key with
+ *   `_topk_indices` behind it, and all but the last of their weights under `_topk_weights`.
+ * - `on_rows`: the file holds the sum of the tensor, projected where it is, and of rows of the base tensor under the key `weight`.
  */
-export interface TensorCoding {
+export type TensorCoding = TopKCoding | RowsCoding;
+
+export interface TopKCoding {
   readonly name: "top_k";
   readonly count: number;
+}
+
+export interface RowsCoding {
+  readonly name: "on_rows";
+  readonly rows: readonly number[];
+  readonly weight: string;
 }
 
 /**
@@ -89,10 +98,10 @@ export interface AdapterTensor {
   readonly copyOf?: string;
 }
 
-/** What an adapter reads of every sample of a batch. */
+/** What an adapter reads of every sample, or of every token, of a batch. */
 export interface AdapterInput extends ModelInput {
-  /** Name of the option, and of the buffer, that gives the one number for all samples that merging wants. */
-  readonly option: string;
+  /** Name of the option, and of the buffer, that gives the one number for all samples that merging wants; none where it differs by token. */
+  readonly option?: string;
 }
 
 /** Everything about the adapter of a program that is not in its graphs. */
@@ -118,6 +127,8 @@ export interface AdapterPlan {
   readonly sites: readonly string[];
   /** Whether a parameter is projected at the start of every step. */
   readonly projects: boolean;
+  /** Where the adapter says what is learned: the labels i32[batch, virtual tokens + length] that it makes of a batch, output `labels`. */
+  readonly labels?: Graph;
 }
 
 export type ProgramMode = "train" | "infer" | "merge";

@@ -29,6 +29,8 @@ export interface TrainRunParts {
   readonly program: Program;
   readonly session: Session;
   readonly stream: BatchStream;
+  /** Labels that count and that do not, in all data. */
+  readonly labels: { readonly trained: number; readonly ignored: number };
   /** Optimizer steps of the whole run. */
   readonly steps: number;
   readonly validation: BatchStream | undefined;
@@ -129,7 +131,7 @@ export class TrainRun {
   }
 
   private announce(): void {
-    const { program, session, stream, steps } = this.parts;
+    const { program, session, stream, labels, steps } = this.parts;
     const trained = program
       .adapter!.tensors.filter((t) => t.role === "param")
       .reduce((sum, t) => sum + sizeOf(t.shape), 0);
@@ -140,7 +142,7 @@ export class TrainRun {
       this.options,
       `adapter     ${program.adapter!.method}, ${program.adapter!.sites.length} modules, ${trained.toLocaleString("en")} trained numbers`,
     );
-    say(this.options, `data        ${stream.trainedTokens} labels trained, ${stream.ignoredTokens} ignored`);
+    say(this.options, `data        ${labels.trained} labels trained, ${labels.ignored} ignored`);
     say(
       this.options,
       `memory      ${(memory / 2 ** 20).toFixed(1)} MiB ${session.deviceBytes !== undefined ? "on the device, all buffers" : "for parameters, gradients and moments"}`,

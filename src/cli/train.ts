@@ -3,6 +3,7 @@ import { WebpeftError } from "../ir/diagnostics.ts";
 import { describeModel } from "../models/index.ts";
 import { type BatchStream, openDataset } from "../runtime/data/dataset.ts";
 import { prepareOutput } from "../runtime/files/output.ts";
+import { dataLabels } from "../runtime/labels.ts";
 import { requireCheckpoint } from "../runtime/training/checkpoint.ts";
 import type { ScheduleName } from "../runtime/training/schedule.ts";
 import {
@@ -66,9 +67,10 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
     sampling: options.sampling,
     full: options.full ?? false,
   });
+  const labels = dataLabels(program, stream);
   const session = await startProgram(program, sources, options);
   try {
-    const parts = { options, sources, program, session, stream, steps, validation, weights: contents() };
+    const parts = { options, sources, program, session, stream, labels, steps, validation, weights: contents() };
     return await new TrainRun(parts).go();
   } finally {
     session.dispose();

@@ -124,7 +124,7 @@ export class Builder {
   }
 
   private arithmetic(op: string, a: number, b: number): number {
-    const shape = broadcastShape(op, this.shape(a), this.shape(b));
+    const shape = commonShape(op, this.shape(a), this.shape(b));
     return this.add(op, [this.broadcastTo(a, shape), this.broadcastTo(b, shape)]);
   }
 
@@ -214,7 +214,8 @@ export class Builder {
   }
 }
 
-function broadcastShape(op: string, a: readonly number[], b: readonly number[]): readonly number[] {
+/** The shape that two tensors broadcast to, as numpy does; throws `IR-TYPE` when they do not go together. */
+export function commonShape(op: string, a: readonly number[], b: readonly number[]): readonly number[] {
   if (sameShape(a, b)) return a;
   const rank = Math.max(a.length, b.length);
   return Array.from({ length: rank }, (_unused, i) => {

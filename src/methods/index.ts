@@ -5,6 +5,7 @@ import { adaptionPrompt } from "./adaption-prompt.ts";
 import { boft } from "./boft.ts";
 import { bone } from "./bone.ts";
 import { c3a } from "./c3a.ts";
+import { cpt } from "./cpt.ts";
 import { delora } from "./delora.ts";
 import type { Method } from "./dsl/method.ts";
 import { fourierft } from "./fourierft.ts";
@@ -59,6 +60,7 @@ export const methods: ReadonlyMap<string, Method> = new Map(
     promptTuning,
     prefixTuning,
     adaptionPrompt,
+    cpt,
   ].map((method) => [method.peftType, method]),
 );
 

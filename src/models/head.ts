@@ -46,7 +46,7 @@ export function countLabels(
   return count;
 }
 
-/** The sum of -log p over the labels that count, times the port `label_scale`: f32[]. Reads the port `labels`; `tokens` virtual ones in front have none. */
+/** The sum of -log p over the labels that count, times the port `label_scale`: f32[]. Reads the port `labels`; `tokens` virtual ones in front have those that an adapter gives them. */
 function headLoss(
   builder: Builder,
   head: ModelHead,
@@ -57,11 +57,12 @@ function headLoss(
 ): number {
   return builder.within({ scope: "loss" }, () => {
     const given = builder.port("labels", "input", "i32", labelShape(head, batch, length));
-    const unlabelled = tokens === 0 ? [] : [builder.constant(ignoredLabel, [batch, tokens], "i32")];
-    const labels = builder.concat([...unlabelled, given], 1);
     const scale = builder.port("label_scale", "input", "f32", []);
     const loss = head.kind === "causal" ? causalLoss : crossEntropy;
-    return loss(builder, logits, labels, scale);
+    if (tokens === 0) return loss(builder, logits, given, scale);
+    const unlabelled = builder.constant(ignoredLabel, [batch, tokens], "i32");
+    const labels = builder.add("site.labels", [builder.concat([unlabelled, given], 1)]);
+    return loss(builder, logits, labels, scale, builder.add("site.weights", [labels]));
   });
 }
 

@@ -1,19 +1,22 @@
 /**
- * Lowers the sites that take virtual tokens: `site.prompt`, `site.attention` and `site.attended`. Rows and keys of an adapter are put in front of the
- * model's, contexts and outputs are added; without an adapter the plain attention is left.
+ * Lowers the sites that take virtual tokens: `site.prompt`, `site.attention` and `site.attended`, and what a prompt says of the loss: `site.labels`
+ * and `site.weights`. Rows and keys of an adapter are put in front of the model's, contexts and outputs are added; without an adapter the
+ * plain attention is left.
  */
 import type { Builder } from "../ir/builder.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import type { Node } from "../ir/graph.ts";
-import { sizeOf } from "../ir/types.ts";
+import { sameType, sizeOf, type TensorType, typeText } from "../ir/types.ts";
 import { absent, operatorValue, tensorValue } from "../methods/index.ts";
 import { attend } from "../models/attention.ts";
 import { type SiteAdditions, scalarPorts, siteWeight } from "./site-operands.ts";
 
 type Made = ReadonlyMap<string, number>;
 
+const shapeOf = ({ type }: Node): readonly number[] => (type as TensorType).shape;
+
 export class AdditionSites {
-  /** What adapters of attentions made, by path; `site.attended` comes after its `site.attention`. */
+  /** What adapters made, by path; `site.attended` comes after its `site.attention`, and the loss after the prompt. */
   private readonly made = new Map<string, Made>();
   private readonly left: Set<string>;
 
@@ -33,6 +36,12 @@ export class AdditionSites {
         return this.prompt(inputs, node.attributes.tokens as number);
       case "site.attention":
         return this.attention(node.attributes.path as string, node, inputs);
+      case "site.labels":
+        return this.made.get("")?.has("labels") ? this.ofLoss("labels", node) : inputs[0]!;
+      case "site.weights":
+        return this.made.get("")?.has("weights")
+          ? this.ofLoss("weights", node)
+          : this.builder.constant(1, shapeOf(node));
       case "site.attended":
         return this.attended(node.attributes.path as string, inputs[0]!);
       default:
@@ -83,10 +92,25 @@ export class AdditionSites {
   }
 
   private prompt([embeddings, table]: readonly number[], tokens: number): number {
-    const made = this.take("", { base: siteWeight(this.builder, "embedding", table!) });
-    const width = this.builder.shape(embeddings!)[2]!;
+    const [samples, length, width] = this.builder.shape(embeddings!) as [number, number, number];
+    const base = siteWeight(this.builder, "embedding", table!);
+    const labels = this.builder.port("labels", "input", "i32", [samples, length]);
+    const made = this.take("", { base, samples, length, words: new Map([["labels", tensorValue(labels)]]) });
+    this.made.set("", made);
     const rows = this.shaped("", "rows", made.get("rows"), [tokens, width]);
     return this.inFront(embeddings!, rows);
+  }
+
+  /** Labels or weights of the loss that a prompt made. Throws METHOD-TYPE for another type than the node's. */
+  private ofLoss(name: string, { type: wanted }: Node): number {
+    const id = this.made.get("")!.get(name)!;
+    if (sameType(this.builder.type(id), wanted)) return id;
+    throw new WebpeftError("METHOD-TYPE", {
+      message: `What ${name}' gets does not fit the labels of the model.`,
+      where: "the prompt",
+      expected: typeText(wanted),
+      got: typeText(this.builder.type(id)),
+    });
   }
 
   private attention(path: string, { attributes }: Node, inputs: readonly number[]): number {

@@ -24,12 +24,14 @@ function joined(first: number, second: number, r: Rewriter): number | undefined 
 export const movementRules: readonly Rule[] = [
   {
     name: "move-constant",
-    ops: ["reshape", "transpose", "broadcast", "slice"],
-    doc: "a view of a constant -> the constant in the new shape",
+    ops: ["reshape", "transpose", "broadcast", "slice", "concat"],
+    doc: "a view of a constant, or a concatenation of equal ones -> the constant in the new shape",
     rewrite: (c, r) => {
-      const value = scalarConstant(r, c.inputs[0]!);
+      const values = c.inputs.map((input) => scalarConstant(r, input));
+      const [value] = values;
+      if (value === undefined || values.some((other) => other !== value)) return undefined;
       const type = typeOf(c, r);
-      return value === undefined ? undefined : r.constant(value, type.shape, type.dtype);
+      return r.constant(value, type.shape, type.dtype);
     },
   },
   {

@@ -20,6 +20,8 @@ export interface SessionBatch {
   readonly pixel_values?: ArrayLike<number>;
   /** Of adapters that route by tasks: [batch]. */
   readonly task_ids?: ArrayLike<number>;
+  /** Of adapters with a context of examples (CPT): what every token is for; 4, a label, unless given. */
+  readonly input_type_mask?: ArrayLike<number>;
 }
 
 function wrongSize(name: string, shape: readonly number[], got: number): WebpeftError {

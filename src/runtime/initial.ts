@@ -6,10 +6,11 @@ import { ports } from "../ir/graph.ts";
 import { sizeOf } from "../ir/types.ts";
 import { planLoading, type TensorSpec } from "../methods/config/checkpoint.ts";
 import type { AdapterPlan, AdapterTensor, CompiledProgram } from "../program.ts";
+import { onBaseRows } from "./base-rows.ts";
 import { shapeInFile } from "./file-shape.ts";
 import type { Model } from "./files/model.ts";
 import { fromFloat32, type HostTensor, hostTensor, type TensorDtype, toFloat32, toInt32 } from "./tensor.ts";
-import { decodeTopK, encodeTopK, topKSpecs } from "./top-k.ts";
+import { decodeTopK, encodeTopK, isTopK, topKSpecs } from "./top-k.ts";
 
 /** Tensors of an adapter by the keys of its file. */
 export interface AdapterTensors {
@@ -23,12 +24,14 @@ export interface AdapterValues {
   readonly buffers: ReadonlyMap<string, Float32Array | Int32Array>;
   /** Tensors as they were read, by file key: what does not train is written as it came. */
   readonly asRead: ReadonlyMap<string, HostTensor>;
+  /** How the file holds a parameter, by key, where that is not as it is. */
+  readonly forms: ReadonlyMap<string, (data: Float32Array) => HostTensor>;
 }
 
 /** Values of a fresh adapter. Weights that the initial values depend on are read from the model. */
 export async function freshValues(program: CompiledProgram, model: Model, seed: number): Promise<AdapterValues> {
   const plan = program.adapter;
-  if (plan === undefined) return { params: new Map(), buffers: new Map(), asRead: new Map() };
+  if (plan === undefined) return { params: new Map(), buffers: new Map(), asRead: new Map(), forms: new Map() };
   const params = new Map<string, Float32Array>();
   const buffers = new Map(plan.data);
   const init = program.init?.();
@@ -47,7 +50,7 @@ export async function freshValues(program: CompiledProgram, model: Model, seed: 
   }
   const asRead = new Map<string, HostTensor>();
   for (const { key, weight } of plan.frozen) asRead.set(key, await model.weights.read(weight));
-  return { params, buffers, asRead };
+  return onBaseRows(program, model, { params, buffers, asRead, forms: new Map() }, false);
 }
 
 /** Every key that the adapter's file may hold, with its shape. */
@@ -55,13 +58,13 @@ function expectedTensors(plan: AdapterPlan): TensorSpec[] {
   return plan.tensors
     .filter((tensor) => tensor.saved)
     .flatMap((tensor) =>
-      tensor.coding === undefined
-        ? [tensor.key, ...tensor.aliases].map((key) => ({
+      isTopK(tensor)
+        ? topKSpecs(tensor)
+        : [tensor.key, ...tensor.aliases].map((key) => ({
             key,
             shape: shapeInFile(tensor.shape, tensor.patchForm),
             tensor: tensor.key,
-          }))
-        : topKSpecs(tensor),
+          })),
     );
 }
 
@@ -95,6 +98,7 @@ function wholeNumbers(value: HostTensor, key: string): Int32Array {
 /** Values of an adapter file, checked against what the program wants; see `planLoading` for the errors. */
 export async function loadedValues(
   program: CompiledProgram,
+  model: Model,
   file: AdapterTensors,
   sink: DiagnosticSink,
 ): Promise<AdapterValues> {
@@ -112,7 +116,7 @@ export async function loadedValues(
   const params = new Map<string, Float32Array>();
   const buffers = new Map<string, Float32Array | Int32Array>(plan.data);
   const asRead = new Map<string, HostTensor>();
-  for (const tensor of plan.tensors.filter((t) => t.coding !== undefined)) {
+  for (const tensor of plan.tensors.filter(isTopK)) {
     const [indices, weights] = await Promise.all(
       topKSpecs(tensor).map(async ({ key }) => {
         const value = await file.read(loading.mapping.get(key)!);
@@ -124,7 +128,7 @@ export async function loadedValues(
     if (tensor.role === "param") params.set(tensor.key, logits);
     else buffers.set(tensor.key, logits);
   }
-  for (const tensor of plan.tensors.filter((t) => t.saved && t.coding === undefined)) {
+  for (const tensor of plan.tensors.filter((t) => t.saved && !isTopK(t))) {
     const found = [tensor.key, ...tensor.aliases].flatMap((key) => {
       const inFile = loading.mapping.get(key);
       return inFile === undefined ? [] : [{ key, inFile }];
@@ -140,7 +144,7 @@ export async function loadedValues(
     }
   }
   for (const key of loading.carried) asRead.set(key, await file.read(key));
-  return { params, buffers, asRead };
+  return onBaseRows(program, model, { params, buffers, asRead, forms: new Map() }, true);
 }
 
 const fileDtype = ({ fileDtype: dtype = "f32" }: AdapterTensor): TensorDtype => dtype.toUpperCase() as TensorDtype;
@@ -154,17 +158,18 @@ export function savedTensors(
   const saved = new Map<string, HostTensor>(values.asRead);
   for (const tensor of plan.tensors.filter((t) => t.saved)) {
     const data = tensor.role === "param" ? params.get(tensor.key) : values.buffers.get(tensor.key);
-    const keys =
-      tensor.coding === undefined ? [tensor.key, ...tensor.aliases] : topKSpecs(tensor).map(({ key }) => key);
+    const keys = isTopK(tensor) ? topKSpecs(tensor).map(({ key }) => key) : [tensor.key, ...tensor.aliases];
     if (data === undefined || keys.some((key) => saved.has(key))) continue;
     if (data.length !== sizeOf(tensor.shape)) throw new Error(`${tensor.key} has ${data.length} numbers`);
-    if (tensor.coding !== undefined) {
+    if (isTopK(tensor)) {
       for (const [key, value] of encodeTopK(tensor, Float32Array.from(data))) saved.set(key, value);
       continue;
     }
     const shape = shapeInFile(tensor.shape, tensor.patchForm);
     const host =
-      data instanceof Int32Array ? hostTensor("I32", shape, data) : fromFloat32(data.slice(), fileDtype(tensor), shape);
+      data instanceof Int32Array
+        ? hostTensor("I32", shape, data)
+        : (values.forms.get(tensor.key)?.(data) ?? fromFloat32(data.slice(), fileDtype(tensor), shape));
     for (const key of [tensor.key, ...tensor.aliases]) saved.set(key, host);
   }
   return saved;

@@ -6,7 +6,7 @@ import { type DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { compact, type Graph, portName, ports } from "../ir/graph.ts";
 import { sizeOf, type TensorType } from "../ir/types.ts";
 import type { ModuleInfo } from "../models/model.ts";
-import type { CompiledProgram } from "../program.ts";
+import type { AdapterInput, AdapterPlan, CompiledProgram } from "../program.ts";
 import type { Executor, PortSource } from "./executor.ts";
 import type { Model } from "./files/model.ts";
 import type { FixedInputs } from "./fixed-inputs.ts";
@@ -19,10 +19,13 @@ export function mergedKeys({ merge, adapter }: CompiledProgram): string[] {
   return (adapter?.tensors ?? []).flatMap((tensor) => (tensor.copyOf === undefined ? [] : [tensor.copyOf]));
 }
 
+/** What an adapter reads of every sample, and merging is told once for all. */
+export const fixable = (adapter: AdapterPlan | undefined): (AdapterInput & { readonly option: string })[] =>
+  (adapter?.inputs ?? []).flatMap((input) => (input.option === undefined ? [] : [{ ...input, option: input.option }]));
+
 /** Values with the buffers that merging for one task wants. Throws `MERGE-OPTION`. */
 export function withFixed({ adapter }: CompiledProgram, values: AdapterValues, options: FixedInputs): AdapterValues {
-  const inputs = adapter?.inputs ?? [];
-  const chosen = inputs.map(({ name, option, limit = 2 ** 31 }): [string, Int32Array] => {
+  const chosen = fixable(adapter).map(({ name, option, limit = 2 ** 31 }): [string, Int32Array] => {
     const value = options[option];
     if (value !== undefined && Number.isInteger(value) && value >= 0 && value < limit)
       return [option, Int32Array.of(value)];
@@ -40,7 +43,7 @@ export function withFixed({ adapter }: CompiledProgram, values: AdapterValues, o
 /** The option values that a batch gives where all its samples agree. */
 export function optionsOf({ adapter }: CompiledProgram, batch: object): FixedInputs {
   const named = batch as Readonly<Record<string, ArrayLike<number> | undefined>>;
-  const agreed = (adapter?.inputs ?? []).flatMap(({ name, option }): [string, number][] => {
+  const agreed = fixable(adapter).flatMap(({ name, option }): [string, number][] => {
     const values = new Set(Array.from(named[name] ?? []));
     return values.size === 1 ? [[option, [...values][0]!]] : [];
   });

@@ -6,21 +6,36 @@ import { WebpeftError } from "../ir/diagnostics.ts";
 import { ignoredLabel } from "../models/loss.ts";
 import type { AdapterEntry, SessionAdapters } from "./adapters.ts";
 import type { SessionBatch } from "./batch.ts";
+import { labelRole, paddingRole } from "./data/batches.ts";
 import type { ForwardResult } from "./session-types.ts";
 
 type Forward = (entry: AdapterEntry, batch: SessionBatch) => Promise<ForwardResult>;
 
-/** The labels of the rows that an adapter has; none of the others counts. */
-function ownLabels(labels: ArrayLike<number>, owners: readonly (string | null)[], name: string | null): Int32Array {
-  const width = labels.length / owners.length;
-  return Int32Array.from(labels, (label, i) => (owners[Math.floor(i / width)] === name ? label : ignoredLabel));
+type Owners = readonly (string | null)[];
+
+/** Numbers of the rows that an adapter has, and `other` in the other rows. */
+function ownRows(given: ArrayLike<number>, owners: Owners, name: string | null, other: number): Int32Array {
+  const width = given.length / owners.length;
+  return Int32Array.from(given, (x, i) => (owners[Math.floor(i / width)] === name ? x : other));
 }
 
-/** Logits of every row by its adapter, and the mean loss over the labels of all rows. `forward` divides by the labels of the whole batch. */
+/** A batch in which only the rows of one adapter have something to learn. */
+function ownBatch(batch: SessionBatch, owners: Owners, name: string | null): SessionBatch {
+  const { labels, input_type_mask } = batch;
+  if (labels === undefined) return batch;
+  const roles = input_type_mask ?? new Int32Array(labels.length).fill(labelRole);
+  return {
+    ...batch,
+    labels: ownRows(labels, owners, name, ignoredLabel),
+    input_type_mask: ownRows(roles, owners, name, paddingRole),
+  };
+}
+
+/** Logits of every row by its adapter, and the mean loss over the labels of all rows. */
 export async function mixedForward(
   adapters: SessionAdapters,
   batch: SessionBatch,
-  owners: readonly (string | null)[],
+  owners: Owners,
   forward: Forward,
 ): Promise<ForwardResult> {
   const rows = adapters.active.program.batch;
@@ -33,11 +48,10 @@ export async function mixedForward(
     });
   }
   const names = [...new Set(owners)];
-  const { labels } = batch;
   let turn = 0;
   const results = await adapters.visit(names, (entry) => {
     const name = names[turn++] ?? null;
-    return forward(entry, labels === undefined ? batch : { ...batch, labels: ownLabels(labels, owners, name) });
+    return forward(entry, ownBatch(batch, owners, name));
   });
   const logits = new Float32Array(results[0]!.logits.length);
   const other = results.findIndex((result) => result.logits.length !== logits.length);
@@ -53,6 +67,8 @@ export async function mixedForward(
     const own = results[names.indexOf(owner)]!.logits;
     logits.set(own.subarray(row * width, (row + 1) * width), row * width);
   }
-  if (results.some(({ loss }) => loss === undefined)) return { logits };
-  return { logits, loss: results.reduce((sum, { loss }) => sum + loss!, 0) };
+  const counted = results.reduce((sum, { labels = 0 }) => sum + labels, 0);
+  if (counted === 0) return { logits };
+  const total = results.reduce((sum, { loss = 0, labels = 0 }) => sum + loss * labels, 0);
+  return { logits, loss: total / counted, labels: counted };
 }

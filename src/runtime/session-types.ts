@@ -19,7 +19,9 @@ export interface ForwardOptions {
 
 export interface ForwardResult {
   readonly logits: Float32Array;
+  /** The mean loss, and of how many labels it is; absent when none counts. */
   readonly loss?: number;
+  readonly labels?: number;
 }
 
 export interface StepResult {

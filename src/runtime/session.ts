@@ -4,7 +4,6 @@
  */
 import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import type { CombineOptions } from "../methods/combine/index.ts";
-import { countLabels } from "../models/head.ts";
 import { statusFields } from "../passes/optimizer.ts";
 import type { CompiledProgram, StageName } from "../program.ts";
 import type { AdapterChoice, AdapterEntry } from "./adapters.ts";
@@ -16,6 +15,7 @@ import type { Model } from "./files/model.ts";
 import type { OutputOptions } from "./files/output.ts";
 import type { FixedInputs } from "./fixed-inputs.ts";
 import { savedTensors } from "./initial.ts";
+import { countedLabels, requireLabels } from "./labels.ts";
 import { mergedModel, withFixed } from "./merge.ts";
 import { firstNonFinite } from "./non-finite.ts";
 import { fromProgram } from "./padding.ts";
@@ -120,22 +120,6 @@ export class Session {
     });
   }
 
-  private counted({ labels = [] }: SessionBatch): number {
-    const { length, model, virtual } = this.program;
-    return countLabels(labels, length, model.defaults.head, virtual.tokens);
-  }
-
-  /** Number of labels that count; throws `DATA-LABELS-MASKED` when none does. */
-  private requireLabels(batches: readonly SessionBatch[]): number {
-    const counted = batches.reduce((sum, batch) => sum + this.counted(batch), 0);
-    if (counted > 0) return counted;
-    throw new WebpeftError("DATA-LABELS-MASKED", {
-      message: "no label of the batch counts",
-      where: "labels",
-      expected: "a label that is not -100; of a causal model behind the first token",
-    });
-  }
-
   /**
    * One optimizer step on a batch, or on several micro-batches whose gradients are added: forward, backward, clipping, AdamW. Throws
    * `TRAIN-NOT-FINITE` with the first operation that made a NaN or infinity; the parameters are then as before the step.
@@ -146,10 +130,10 @@ export class Session {
       this.requireStage(entry, "micro", "train");
       requireAllLogits(program.adapter);
       const batches = Array.isArray(batch) ? (batch as readonly SessionBatch[]) : [batch as SessionBatch];
-      const counted = this.requireLabels(batches);
+      const counted = requireLabels(program, batches);
       const runs = batches.map((b, i) => ({
         ...batchInputs(program, b),
-        ...runScalars(entry, this.parts.seed, i * program.batch, 1 / counted, this.counted(b) / counted),
+        ...runScalars(entry, this.parts.seed, i * program.batch, 1 / counted, countedLabels(program, b) / counted),
         training: [1],
         pass: [step * batches.length + i],
       }));
@@ -176,19 +160,16 @@ export class Session {
    * adapter of its own, by name, or null for the base model; rows of one adapter run together. Throws `SESSION-ADAPTER-UNKNOWN`.
    */
   forward(batch: SessionBatch, { adapters }: ForwardOptions = {}): Promise<ForwardResult> {
-    const run = this.forwardOf(this.counted(batch));
+    const run = async (entry: AdapterEntry, given: SessionBatch): Promise<ForwardResult> => {
+      this.requireStage(entry, "forward", "run forward");
+      const labels = countedLabels(entry.program, given);
+      const scalars = runScalars(entry, this.parts.seed, 0, labels === 0 ? 0 : 1 / labels);
+      const inputs = { ...batchInputs(entry.program, given), ...scalars };
+      const results = await entry.instance.run(["forward"], inputs, ["logits", "loss"]);
+      return labels === 0 ? { logits: results.logits! } : { logits: results.logits!, loss: results.loss![0]!, labels };
+    };
     if (adapters === undefined) return this.parts.adapters.run((entry) => run(entry, batch));
     return mixedForward(this.parts.adapters, batch, adapters, run);
-  }
-
-  private forwardOf(counted: number): (entry: AdapterEntry, batch: SessionBatch) => Promise<ForwardResult> {
-    return async (entry, batch) => {
-      this.requireStage(entry, "forward", "run forward");
-      const scalars = runScalars(entry, this.parts.seed, 0, counted === 0 ? 0 : 1 / counted);
-      const inputs = { ...batchInputs(entry.program, batch), ...scalars };
-      const results = await entry.instance.run(["forward"], inputs, ["logits", "loss"]);
-      return counted === 0 ? { logits: results.logits! } : { logits: results.logits!, loss: results.loss![0]! };
-    };
   }
 
   /** Mean and standard deviation of the logits over `count` draws from the posterior. Throws `SESSION-MODE` where there is none. */
@@ -208,7 +189,7 @@ export class Session {
     return this.parts.adapters.run(async (entry) => {
       const { program, instance } = entry;
       this.requireStage(entry, "micro", "compute gradients");
-      const counted = this.requireLabels([batch]);
+      const counted = requireLabels(program, [batch]);
       const inputs = { ...batchInputs(program, batch), ...runScalars(entry, this.parts.seed, 0, 1 / counted) };
       const keys = trainedTensors(program).map((tensor) => tensor.key);
       const projects = hasStage(program, "project");

@@ -64,7 +64,7 @@ const isRead = (adapter: FolderSource | AdapterFiles): adapter is AdapterFiles =
 async function values(program: CompiledProgram, model: Model, options: StartOptions): Promise<AdapterValues> {
   if (options.adapter === undefined) return freshValues(program, model, options.seed ?? 0);
   const adapter = isRead(options.adapter) ? options.adapter : await readAdapter(options.adapter);
-  return loadedValues(program, adapter.tensors, options.sink ?? new DiagnosticSink());
+  return loadedValues(program, model, adapter.tensors, options.sink ?? new DiagnosticSink());
 }
 
 /** The data behind the ports of a program: the adapter's values, and the model's weights when their turn comes. */

@@ -15,7 +15,8 @@ interface Together {
 export function joinedValues(parts: readonly AdapterValues[]): AdapterValues {
   const renamed = <T>(pick: (part: AdapterValues) => ReadonlyMap<string, T>): Map<string, T> =>
     new Map(parts.flatMap((part, place) => [...pick(part)].map(([key, data]) => [`${place}:${key}`, data] as const)));
-  return { params: renamed(({ params }) => params), buffers: renamed(({ buffers }) => buffers), asRead: new Map() };
+  const [params, buffers] = [renamed((part) => part.params), renamed((part) => part.buffers)];
+  return { params, buffers, asRead: new Map(), forms: new Map() };
 }
 
 /** The numbers that an adapter has now; it must be the one in use. */

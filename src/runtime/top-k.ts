@@ -1,14 +1,21 @@
 /** Logits of which a file keeps the largest only, as VB-LoRA's small files do. Source: `get_peft_model_state_dict` of PEFT. */
 import { WebpeftError } from "../ir/diagnostics.ts";
-import type { AdapterPlan, AdapterTensor } from "../program.ts";
+import type { AdapterPlan, AdapterTensor, TopKCoding } from "../program.ts";
 import { type HostTensor, hostTensor, type TensorDtype, toFloat32, toInt32 } from "./tensor.ts";
 
 /** Stands for minus infinity: its weight in a softmax is 0, and no kernel meets an infinity. */
 const never = -1e30;
 
+/** A tensor of which the file keeps the largest entries. */
+export interface TopKTensor extends AdapterTensor {
+  readonly coding: TopKCoding;
+}
+
+export const isTopK = (tensor: AdapterTensor): tensor is TopKTensor => tensor.coding?.name === "top_k";
+
 /** Keys and shapes of the two tensors that the file holds in place of one. */
-export function topKSpecs({ key, shape, coding }: AdapterTensor): { key: string; shape: readonly number[] }[] {
-  const [rows, count] = [shape.slice(0, -1), coding!.count];
+export function topKSpecs({ key, shape, coding }: TopKTensor): { key: string; shape: readonly number[] }[] {
+  const [rows, count] = [shape.slice(0, -1), coding.count];
   return [
     { key: `${key}_topk_indices`, shape: [...rows, count] },
     { key: `${key}_topk_weights`, shape: [...rows, count - 1] },
@@ -16,8 +23,8 @@ export function topKSpecs({ key, shape, coding }: AdapterTensor): { key: string;
 }
 
 /** Logits whose softmax has the file's weights; the last weight is what the others leave of 1. */
-export function decodeTopK(tensor: AdapterTensor, indices: HostTensor, weights: HostTensor): Float32Array {
-  const [width, count] = [tensor.shape.at(-1)!, tensor.coding!.count];
+export function decodeTopK(tensor: TopKTensor, indices: HostTensor, weights: HostTensor): Float32Array {
+  const [width, count] = [tensor.shape.at(-1)!, tensor.coding.count];
   const [places, parts] = [toInt32(indices, tensor.key), toFloat32(weights)];
   const logits = new Float32Array(tensor.shape.reduce((p, n) => p * n, 1)).fill(never);
   for (let row = 0; row < places.length / count; row++) {
@@ -41,8 +48,8 @@ const outside = ({ key }: AdapterTensor, width: number, place: number): WebpeftE
   });
 
 /** Places and weights of the largest logits, the largest first; of equal ones the first. */
-export function encodeTopK(tensor: AdapterTensor, logits: ArrayLike<number>): Map<string, HostTensor> {
-  const [width, count] = [tensor.shape.at(-1)!, tensor.coding!.count];
+export function encodeTopK(tensor: TopKTensor, logits: ArrayLike<number>): Map<string, HostTensor> {
+  const [width, count] = [tensor.shape.at(-1)!, tensor.coding.count];
   const rows = logits.length / width;
   const [indices, weights] = topKSpecs(tensor) as [
     { key: string; shape: readonly number[] },
@@ -80,7 +87,7 @@ function integers(shape: readonly number[], values: readonly number[], limit: nu
 
 /** A file that holds the largest logits only says nothing about the others, which training would need. Throws `TRAIN-TOP-K`. */
 export function requireAllLogits(plan: AdapterPlan | undefined): void {
-  const cut = plan?.tensors.find(({ coding, role }) => coding !== undefined && role === "buffer");
+  const cut = plan?.tensors.find((tensor) => isTopK(tensor) && tensor.role === "buffer");
   if (cut === undefined) return;
   throw new WebpeftError("TRAIN-TOP-K", {
     message: "the adapter's file holds only the largest weights of its logits, so it can be used but not trained",

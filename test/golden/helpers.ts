@@ -84,10 +84,12 @@ export function labelScale(labels: ArrayLike<number>, length: number): number {
 /** Allowed difference of an expected tensor, as a multiple of its largest entry; undefined when it must not be compared. */
 export function tolerance({ facts }: GoldenCase, key: string): number | undefined {
   if (facts.tolerance.skip.includes(key)) return undefined;
-  const kind = key
+  const prefix = key
     .replace(/^exact_/, "")
-    .replace(/_logits$/, ".logits")
-    .split(".")[0] as keyof CaseFacts["tolerance"];
+    .replace(/_(logits|delta)\b/, ".")
+    .split(".")[0]!;
+  // What a file holds the sum of is known as well as gradients are.
+  const kind = (prefix === "delta" ? "grad" : prefix) as keyof CaseFacts["tolerance"];
   const general = facts.tolerance[kind];
   if (typeof general !== "number") throw new Error(`the golden cases have no tolerance for ${key}`);
   return facts.tolerance.override[key] ?? general;

@@ -6,6 +6,7 @@ import { compile } from "../../src/compile.ts";
 import type { Program } from "../../src/program-object.ts";
 import type { Executor } from "../../src/runtime/executor.ts";
 import type { Model } from "../../src/runtime/files/model.ts";
+import { fixable } from "../../src/runtime/merge.ts";
 import type { Session, SessionBatch } from "../../src/runtime/session.ts";
 import { toFloat32 } from "../../src/runtime/tensor.ts";
 import { deviation, type GoldenCase } from "./helpers.ts";
@@ -49,7 +50,7 @@ async function logitsByTask(
   executor: Executor,
   target?: Target,
 ): Promise<Float32Array | undefined> {
-  const [input] = session.program.adapter!.inputs;
+  const [input] = fixable(session.program.adapter);
   if (input === undefined) return undefined;
   const tasks = Array.from((batch as Readonly<Record<string, ArrayLike<number>>>)[input.name]!);
   const rows = tasks.map(async (task, row) => {
@@ -79,12 +80,15 @@ export async function runCase(golden: GoldenCase, executor: Executor, target?: T
   const batch = inputs as SessionBatch;
   const train = async (): Promise<void> => {
     for (let step = 0; step < 4; step++) compare(`loss.${step}`, [(await session.step(batch, adamW)).loss]);
-    const after = await session.parameters();
-    for (const { key, aliases } of trained)
-      for (const name of [key, ...aliases]) compare(`after.${name}`, after.get(key)!);
+    const [after, inFile] = [await session.parameters(), await session.adapterTensors()];
+    for (const { key, aliases } of trained) {
+      for (const name of [key, ...aliases]) compare(`after.${name}`, toFloat32(inFile.get(name)!));
+      compare(`after_delta.${key}`, after.get(key)!);
+    }
   };
   try {
     const saved = await session.files();
+    for (const [key, data] of await session.parameters()) compare(`delta.${key}`, data);
     const { logits, loss } = await session.forward(batch);
     compare("logits", logits);
     compare("loss", [loss!]);

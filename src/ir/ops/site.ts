@@ -64,6 +64,26 @@ export const siteOps: readonly OpRecord[] = [
     { tokens: "number" },
   ),
   operatorOp(
+    "site.labels",
+    1,
+    "Labels i32[b,t] of virtual tokens and text, as the adapter has them. Input: those of the model, which gives virtual tokens none.",
+    (inputs) => {
+      const labels = asTensor("site.labels", inputs[0]);
+      requireThat(labels.dtype === "i32" && labels.shape.length === 2, "site.labels", "i32[b,t]", inputs);
+      return labels;
+    },
+  ),
+  operatorOp(
+    "site.weights",
+    1,
+    "Weights f32[b,t] of the labels in the loss; 1 without an adapter. Input: labels i32[b,t].",
+    (inputs) => {
+      const labels = asTensor("site.weights", inputs[0]);
+      requireThat(labels.dtype === "i32" && labels.shape.length === 2, "site.weights", "i32[b,t]", inputs);
+      return tensor("f32", labels.shape);
+    },
+  ),
+  operatorOp(
     "site.attention",
     "variadic",
     "Context of an attention: the type of queries. Inputs: queries f32[b,s,n,g,d], keys and values f32[b,t,n,d], seen bool[..s,before+t], " +

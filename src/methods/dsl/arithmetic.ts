@@ -37,11 +37,19 @@ function knownResult(operator: BinaryOperator, a: Known, b: Known): Known | unde
 const isNumber = (value: Value): value is { kind: "known"; value: number } =>
   value.kind === "known" && typeof value.value === "number";
 
-/** A tensor from a tensor or a number; undefined for anything else. */
-function asTensor(value: Value, builder: () => Builder): number | undefined {
+/** A tensor from a tensor or a number; undefined for anything else. Beside a tensor of whole numbers a number is one too. */
+function asTensor(value: Value, builder: () => Builder, beside?: Value): number | undefined {
   if (value.kind === "tensor") return value.id;
-  return isNumber(value) ? builder().constant(value.value) : undefined;
+  if (!isNumber(value)) return undefined;
+  const dtype = beside?.kind === "tensor" ? builder().tensorType(beside.id).dtype : "f32";
+  return builder().constant(value.value, [], dtype === "i32" && Number.isInteger(value.value) ? "i32" : "f32");
 }
+
+/** Both sides of an operator as tensors. */
+const tensors = (left: Value, right: Value, builder: () => Builder): (number | undefined)[] => [
+  asTensor(left, builder, right),
+  asTensor(right, builder, left),
+];
 
 /** An operator from an operator or a matrix. */
 export function asOperator(value: Value, builder: () => Builder): number | undefined {
@@ -80,14 +88,14 @@ const sum =
     if (right.kind === "absent") return left;
     if (left.kind === "absent") return sign === 1 ? right : negated(right, builder);
     if (isOperator(left) || isOperator(right)) return operatorSum(left, right, sign, builder);
-    const [a, b] = [asTensor(left, builder), asTensor(right, builder)];
+    const [a, b] = tensors(left, right, builder);
     if (a === undefined || b === undefined) return undefined;
     return tensorValue(sign === 1 ? builder().plus(a, b) : builder().sub(a, b));
   };
 
 const elementwise: Rule = (left, right, builder) => {
   if (left.kind === "absent" || right.kind === "absent") return absent;
-  const [a, b] = [asTensor(left, builder), asTensor(right, builder)];
+  const [a, b] = tensors(left, right, builder);
   return a === undefined || b === undefined ? undefined : tensorValue(builder().mul(a, b));
 };
 

@@ -109,15 +109,19 @@ export interface StreamItem {
 }
 
 /**
- * Whole numbers that come with the batch, one for every sample; merging takes one number for all, which the user gives under the name of
- * an option.
+ * Whole numbers that come with the batch. One for every sample: merging then takes one number for all, which the user gives under the name of
+ * `option`. Or one for every token: nothing that reads them can be merged.
  */
 export interface InputItem {
   readonly kind: "input";
   readonly name: string;
+  /** The word in brackets behind the name: `length` where there is a number for every token. */
+  readonly per?: string;
   /** The numbers lie in 0 .. below - 1. */
   readonly below: Expression;
-  readonly option: string;
+  readonly option?: string;
+  /** What the numbers are where a batch lacks them; without, a batch must have them. */
+  readonly fill?: Expression;
   readonly at: Place;
 }
 

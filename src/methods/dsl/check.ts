@@ -1,13 +1,16 @@
 /** What can be said about a fragment without a model: unknown and repeated names, wrong kinds and options. All faults at once. */
 import type { Diagnostic } from "../../ir/diagnostics.ts";
 import { builtins } from "../lib/index.ts";
-import type { FieldItem, Item, MethodAst, Place, SiteBlock, TensorItem } from "./ast.ts";
+import type { FieldItem, InputItem, Item, MethodAst, Place, SiteBlock, TensorItem } from "./ast.ts";
 import { fieldItems, fieldOptions, fieldTypes } from "./field.ts";
 import { collected } from "./messages.ts";
 import { declarations, namesOf, predefined, siteNames } from "./scope.ts";
 import { patchForms } from "./site-tensors.ts";
 import { hint } from "./suggest.ts";
 import { expressionsOf, type NameUse, placeholder, visitNames } from "./walk.ts";
+
+/** Forms of tensors in files: see `TensorCoding`. */
+const codings = ["top_k", "on_rows"];
 
 /** Functions that the evaluator knows itself. */
 const specialCalls = ["present", "prod", "site.matches", "site.ends_with"];
@@ -31,7 +34,18 @@ class Checker {
     for (const item of items) {
       if (item.kind === "field") this.field(item);
       if (item.kind === "tensor") this.tensor(item);
+      if (item.kind === "input") this.input(item);
     }
+  }
+
+  private input({ name, per, option, at }: InputItem): void {
+    if (per !== undefined) this.oneOf("axis", per, ["length"], at);
+    if ((per === undefined) === (option !== undefined)) return;
+    const message =
+      per === undefined
+        ? `Nothing says how merging is told the value of ${name}.`
+        : `${name} differs from token to token, and merging cannot be told one value.`;
+    this.fault("METHOD-DECLARATION", at, message, per === undefined ? "add as option" : "leave as out");
   }
 
   private field(item: FieldItem): void {
@@ -58,7 +72,7 @@ class Checker {
       this.fault("METHOD-DECLARATION", item.at, `Only what is shared can also be ${what}; ${item.name} is not.`);
     }
     const coding = item.coded?.call.callee;
-    if (coding?.kind === "name") this.oneOf("form in files", coding.name, ["top_k"], item.at);
+    if (coding?.kind === "name") this.oneOf("form in files", coding.name, codings, item.at);
     if (item.project !== undefined && item.role !== "param") {
       this.fault("METHOD-DECLARATION", item.at, `Only a param is projected, and ${item.name} is a ${item.role}.`);
     }

@@ -39,6 +39,8 @@ export interface ElaborationInput {
   readonly sampling?: boolean;
   /** Whether weights are drawn from a posterior, as predictions want them; no unless given. */
   readonly predicting?: boolean;
+  /** The program never trains: what its file holds projected is projected. */
+  readonly fixed?: boolean;
   /** Resolved config fields of the whole adapter. */
   readonly fields: Readonly<Record<string, FieldValue>>;
   readonly sink: DiagnosticSink;
@@ -71,13 +73,15 @@ export class Elaboration {
   readonly settings = new Map<string, number>();
   private readonly tables = new HostTables();
   private readonly model: ModelScope;
+  private readonly fixed: boolean;
   private readonly bySite: ReadonlyMap<number, MethodSite>;
 
   constructor(
     private readonly method: MethodAst,
     input: ElaborationInput,
   ) {
-    const { sink, present, loaded, bfloat16, sampling, predicting, modelType = "", ...rest } = input;
+    const { sink, present, loaded, bfloat16, sampling, predicting, fixed = false, modelType = "", ...rest } = input;
+    this.fixed = fixed;
     this.model = {
       ...rest,
       method,
@@ -249,7 +253,8 @@ export class Elaboration {
   ): { scope: Scope; assigned: ReadonlyMap<string, Value> } {
     const tensor = (item: TensorItem): number => {
       const port = this.port(scope, item, build.builder);
-      return !this.model.train && projects(scope, item) ? projected(scope, item, port) : port;
+      const isProjected = this.fixed && coding(scope, item)?.name === "on_rows";
+      return !this.model.train && !isProjected && projects(scope, item) ? projected(scope, item, port) : port;
     };
     const scope: Scope = this.scope(site, { ...build, tensor });
     const assigned = new Map<string, Value>();

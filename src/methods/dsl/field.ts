@@ -18,10 +18,11 @@ export const fieldTypes: readonly FieldType[] = [
 ];
 
 /**
- * Options of a field: `seed` is the default in a config that PEFT did not write, `above` an exclusive minimum, `pattern` the field that
- * overrides this one per module, `padded` says that tensors may be larger in a program than the field says, filled with zeros.
+ * Options of a field: `seed` is the default in a config that PEFT did not write, `filled` what null stands for (and is written as), `above` an
+ * exclusive minimum, `pattern` the field that overrides this one per module, `padded` says that tensors may be larger in a program than the
+ * field says, filled with zeros.
  */
-export const fieldOptions = ["seed", "minimum", "above", "maximum", "one_of", "pattern", "padded"];
+export const fieldOptions = ["seed", "filled", "minimum", "above", "maximum", "one_of", "pattern", "padded"];
 
 export const fieldItems = (method: MethodAst): FieldItem[] => method.items.filter((item) => item.kind === "field");
 
@@ -89,21 +90,24 @@ export function paddedFields(method: MethodAst): readonly string[] {
 }
 
 /**
- * The seed defaults that depend on which other fields are present (OFT's r and oft_block_size): the fields to change.
- * A config with `peft_version` has none.
+ * The fields to change: seed defaults that depend on which other fields are present (OFT's r and oft_block_size; a config with
+ * `peft_version` has none), and what null is filled with, which may depend on fields that come before (CPT's masks).
  */
 export function settledFields(
   method: MethodAst,
   fields: Readonly<Record<string, FieldValue>>,
   present: ReadonlySet<string>,
 ): Record<string, FieldValue> {
-  const scope = fieldScope(method, fields, present);
   const settled: Record<string, FieldValue> = {};
-  if ((fields.peft_version ?? null) !== null) return settled;
+  const byHand = (fields.peft_version ?? null) === null;
+  const before = fieldScope(method, fields, present);
   for (const item of fieldItems(method)) {
-    const seed = item.options.find((o) => o.name === "seed");
-    if (seed === undefined || present.has(item.name)) continue;
-    settled[item.name] = evaluateKnown(scope, seed.value) as FieldValue;
+    const option = (name: string) => item.options.find((o) => o.name === name)?.value;
+    const [seed, filled] = [option("seed"), option("filled")];
+    if (byHand && seed !== undefined && !present.has(item.name))
+      settled[item.name] = evaluateKnown(before, seed) as FieldValue;
+    if (filled !== undefined && (settled[item.name] ?? fields[item.name] ?? null) === null)
+      settled[item.name] = evaluateKnown(fieldScope(method, { ...fields, ...settled }, present), filled) as FieldValue;
   }
   return settled;
 }

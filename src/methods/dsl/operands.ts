@@ -26,7 +26,10 @@ export interface SiteResult {
 export interface AdditionOperands {
   /** Of a prompt: the table of token embeddings as an operator [out, in]. */
   readonly base?: number;
-  /** Of an attention: its names. */
+  /** Of a prompt: rows of the batch, and tokens of a row without those that are put in front. */
+  readonly samples?: number;
+  readonly length?: number;
+  /** Of an attention: its names. Of a prompt: `labels`, i32[samples, length], as the batch has them. */
   readonly words?: ReadonlyMap<string, Value>;
   readonly scalars: ScalarIds;
 }

@@ -6,7 +6,7 @@
  *   kinds      = name ("," name)*
  *   fields     = "config" field ("," field)* ";"
  *   field      = name ":" name "?"? "=" "-"? primary ("(" arguments ")")? text?
- *   input      = "input" name "below" expression "as" name ";"
+ *   input      = "input" name ("[" name "]")? "below" expression ("as" name)? ("else" expression)? ";"
  *   stream     = "stream" name "=" expression ";"
  *   let        = "let" name "=" expression ("," name "=" expression)* ";"
  *   require    = "require" expression ("else" | "warn" | "save") text ("help" text)? ";"
@@ -157,12 +157,24 @@ export class FragmentParser extends TensorParser {
   private readonly batchInput: Rule<Item[]> = this.listRule("batchInput", (): Item[] => {
     this.CONSUME(this.t.word.input);
     const name = this.CONSUME(this.t.name);
+    const per = this.OPTION(() => {
+      this.CONSUME(this.t.sign.OpenBracket);
+      const word = this.CONSUME2(this.t.name).image;
+      this.CONSUME(this.t.sign.CloseBracket);
+      return { per: word };
+    });
     this.CONSUME(this.t.word.below);
     const below = this.SUBRULE(this.expression);
-    this.CONSUME(this.t.word.as);
-    const option = this.CONSUME2(this.t.name).image;
+    const option = this.OPTION2(() => {
+      this.CONSUME(this.t.word.as);
+      return { option: this.CONSUME3(this.t.name).image };
+    });
+    const fill = this.OPTION3(() => {
+      this.CONSUME(this.t.word.else);
+      return { fill: this.SUBRULE2(this.expression) };
+    });
     this.CONSUME(this.t.sign.Semicolon);
-    return [{ kind: "input", name: name.image, below, option, at: place(name) }];
+    return [{ kind: "input", name: name.image, ...per, below, ...option, ...fill, at: place(name) }];
   });
 
   private readonly lets: Rule<Item[]> = this.listRule("let", (): Item[] => {

@@ -26,6 +26,8 @@ export interface MethodSite {
   readonly keyHeads?: number;
   /** Of a layer on patches of an image: [channels, height, width] of a patch. */
   readonly patch?: readonly number[];
+  /** Key of its weight in the base model's file. */
+  readonly weight?: string;
 }
 
 /** Key in the adapter's file of a tensor of the module at a path; a prompt belongs to no module, and its tensors have their key alone. */
@@ -71,6 +73,8 @@ export interface BuildScope {
   readonly scalars: ScalarIds;
   /** See `SiteOperands`. */
   readonly samples?: number | undefined;
+  /** See `AdditionOperands`. */
+  readonly length?: number | undefined;
   /** What a site without a weight of its own provides, by the names of its kind. */
   readonly words?: ReadonlyMap<string, Value>;
   /** The tensor's node: a port, or its initial value in the program that makes a fresh adapter. */
@@ -97,7 +101,7 @@ export const siteNames: Readonly<Record<string, SiteNames>> = {
   linear: { weight: "W", base: "W0", bias: "b", form: "operator", targets: ["W", "b", "loss"] },
   embedding: { weight: "W", base: "W0", form: "operator", targets: ["W", "loss"] },
   norm: { weight: "gain", base: "gain0", bias: "b", form: "vector", targets: ["gain", "b", "loss"] },
-  prompt: { base: "W0", form: "operator", targets: ["rows", "loss"] },
+  prompt: { base: "W0", form: "operator", targets: ["rows", "labels", "weights", "loss"], words: ["labels"] },
   attention: {
     form: "operator",
     targets: ["keys", "values", "context", "output", "loss"],
@@ -149,6 +153,10 @@ export const predefined: Readonly<Record<string, { doc: string; value: (scope: S
     doc: "samples of the batch; 1 where weights are merged",
     value: (scope) => known(scope.buildOrFail(scope.model.method.at).samples ?? 1),
   },
+  length: {
+    doc: "tokens of a row of the batch, where virtual tokens come in front of them",
+    value: (scope) => known(scope.lengthOrFail()),
+  },
   loss: { doc: "the model's loss; loss' = loss + x adds x at every site", value: () => absent },
   train: { doc: "true where a training program draws", value: (scope) => known(scope.model.sampling) },
   predicting: {
@@ -156,6 +164,7 @@ export const predefined: Readonly<Record<string, { doc: string; value: (scope: S
     value: (scope) => known(scope.model.predicting),
   },
   loaded: { doc: "true when the adapter comes from a file", value: (scope) => known(scope.model.loaded) },
+  task_type: { doc: "task_type of the config, or null", value: (scope) => known(scope.model.fields.task_type ?? null) },
   peft_version: {
     doc: "version of PEFT that wrote the config, or null",
     value: (scope) => known(scope.model.fields.peft_version ?? null),
@@ -221,11 +230,22 @@ export class Scope {
     });
   }
 
-  /** Numbers of the samples; where weights are merged the one that holds for all, in a buffer that the merging is given. */
-  batchInput({ name, option }: InputItem, at: Place): number {
+  /** Tokens of a row; throws METHOD-STATIC at sites that do not know. */
+  lengthOrFail(at: Place = this.model.method.at): number {
+    const { length } = this.buildOrFail(at);
+    if (length !== undefined) return length;
+    throw this.error("METHOD-STATIC", at, {
+      message: "The tokens of a row are known on prompt sites only.",
+      got: `a site of kind ${this.siteOrFail(at).kind}`,
+    });
+  }
+
+  /** Numbers of the tokens or samples; where weights are merged the one that holds for all, in a buffer that the merging is given. */
+  batchInput({ name, option, per }: InputItem, at: Place): number {
     const { builder, samples } = this.buildOrFail(at);
+    if (per !== undefined) return builder.port(name, "input", "i32", [samples ?? 1, this.lengthOrFail(at)]);
     return samples === undefined
-      ? builder.port(option, "buffer", "i32", [1])
+      ? builder.port(option!, "buffer", "i32", [1])
       : builder.port(name, "input", "i32", [samples]);
   }
 

@@ -44,14 +44,23 @@ const isWholeNumbers = (value: Known): value is readonly number[] =>
 /** How the file holds the tensor, where that is not as it is. */
 export function coding(scope: Scope, { coded }: TensorItem): TensorCoding | undefined {
   if (coded === undefined || (coded.condition !== undefined && !condition(scope, coded.condition))) return undefined;
-  const [count] = coded.call.arguments.map(({ value }) => evaluateKnown(scope, value));
-  if (coded.call.arguments.length === 1 && Number.isSafeInteger(count))
-    return { name: "top_k", count: count as number };
-  throw scope.error("METHOD-ARGUMENT", coded.call.at, {
+  const { callee, arguments: given, at } = coded.call;
+  const [value, more] = given.map((argument) => evaluateKnown(scope, argument.value));
+  if (callee.kind === "name" && callee.name === "on_rows") {
+    const { weight } = scope.siteOrFail(at);
+    if (weight !== undefined && more === undefined && isCounts(value)) return { name: "on_rows", rows: value, weight };
+    const message = "on_rows wants to know which rows of the site's table the file adds.";
+    throw scope.error("METHOD-ARGUMENT", at, { message, expected: "on_rows([row, ...])" });
+  }
+  if (more === undefined && Number.isSafeInteger(value)) return { name: "top_k", count: value as number };
+  throw scope.error("METHOD-ARGUMENT", at, {
     message: "top_k wants to know how many entries are kept.",
     expected: "top_k(count)",
   });
 }
+
+const isCounts = (value: unknown): value is readonly number[] =>
+  Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && (n as number) >= 0);
 
 export const patchForms: readonly PatchForm["name"][] = ["kernel", "pointwise", "channels", "row"];
 

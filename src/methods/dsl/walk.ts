@@ -106,7 +106,7 @@ export function expressionsOf(item: Item): readonly Expression[] {
       return [...item.shape, item.value, ...optional.filter((e) => e !== undefined)];
     }
     case "input":
-      return [item.below];
+      return [item.below, ...(item.fill === undefined ? [] : [item.fill])];
     case "stream":
     case "let":
     case "target":

@@ -11,6 +11,7 @@ import { rotationBuiltins } from "./rotation.ts";
 import { selectionBuiltins } from "./selection.ts";
 import { sparseBuiltins } from "./sparse.ts";
 import { tensorBuiltins } from "./tensors.ts";
+import { wholeNumberBuiltins } from "./whole-numbers.ts";
 
 export const builtins: ReadonlyMap<string, Builtin> = new Map(
   [
@@ -25,6 +26,7 @@ export const builtins: ReadonlyMap<string, Builtin> = new Map(
     sparseBuiltins,
     rotationBuiltins,
     selectionBuiltins,
+    wholeNumberBuiltins,
   ]
     .flat()
     .map((builtin) => [builtin.name, builtin]),

@@ -1,7 +1,8 @@
 /** Builtins on tensors: elementwise functions, shapes, contractions. */
-import type { Builder } from "../../ir/builder.ts";
+import { type Builder, commonShape } from "../../ir/builder.ts";
 import { known, operatorValue, tensorValue, type Value } from "../dsl/value.ts";
 import type { Builtin, CallContext } from "./builtin.ts";
+import { ofOneType } from "./whole-numbers.ts";
 
 const elementwise = (name: string, op: string, doc: string): Builtin => ({
   name,
@@ -208,12 +209,14 @@ export const tensorBuiltins: readonly Builtin[] = [
       { name: "yes", kind: "tensor" },
       { name: "no", kind: "tensor" },
     ],
-    doc: "Entries of yes where condition is not 0, else of no.",
+    doc: "Entries of yes where condition is not 0, else of no; the shapes go together as those of a sum do.",
     call: (context, args) => {
-      const builder = context.builder();
-      return tensorValue(
-        builder.select(builder.cast(args.node("condition"), "bool"), args.node("yes"), args.node("no")),
-      );
+      const b = context.builder();
+      const [yes, no] = ofOneType(b, args.node("yes"), args.node("no"));
+      const condition = b.cast(args.node("condition"), "bool");
+      const shape = commonShape("where", commonShape("where", b.shape(yes), b.shape(no)), b.shape(condition));
+      const [c, x, y] = [condition, yes, no].map((id) => b.broadcastTo(id, shape)) as [number, number, number];
+      return tensorValue(b.select(c, x, y));
     },
   },
   {

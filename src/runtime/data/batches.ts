@@ -4,13 +4,18 @@
  */
 import { openUniform, threefry } from "../../ir/threefry.ts";
 import { ignoredLabel } from "../../models/loss.ts";
-import { countedLabels, type Example } from "./examples.ts";
+import type { Example } from "./examples.ts";
 
-/** One micro-batch, padded on the right. `counted` is the number of labels that count. */
+/** Roles of tokens in `input_type_mask`: a label that its own label says is learned or not, and nothing. */
+export const labelRole = 4;
+export const paddingRole = 0;
+
+/** One micro-batch, padded on the right. */
 export interface Batch {
   readonly input_ids: Int32Array;
   readonly labels: Int32Array;
-  readonly counted: number;
+  /** `labelRole` where an example has a token, else `paddingRole`; adapters with a context of examples read it. */
+  readonly input_type_mask: Int32Array;
   /** Tokens that are not padding. */
   readonly tokens: number;
   /** [rows], where the examples have tasks; 0 for empty rows. */
@@ -37,16 +42,15 @@ export function padBatch(
 ): Batch {
   const input_ids = new Int32Array(size * length).fill(padToken);
   const labels = new Int32Array(size * length).fill(ignoredLabel);
+  const input_type_mask = new Int32Array(size * length).fill(paddingRole);
   examples.forEach((example, row) => {
     input_ids.set(example.ids, row * length);
     labels.set(example.labels, row * length);
+    input_type_mask.fill(labelRole, row * length, row * length + example.ids.length);
   });
-  const sum = (f: (example: Example) => number): number => examples.reduce((total, example) => total + f(example), 0);
+  const tokens = examples.reduce((total, example) => total + example.ids.length, 0);
   const task_ids = Int32Array.from({ length: size }, (_unused, row) => examples[row]?.task ?? 0);
-  return {
-    ...{ input_ids, labels, counted: sum(countedLabels), tokens: sum((example) => example.ids.length) },
-    ...(tasks ? { task_ids } : {}),
-  };
+  return { input_ids, labels, input_type_mask, tokens, ...(tasks ? { task_ids } : {}) };
 }
 
 export interface BatchPlan {

@@ -1,19 +1,20 @@
 /** Data files as streams of batches. Every stream is a function of the step, so that a resumed run goes on as an uninterrupted one. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
-import { countLabels, type ModelHead } from "../../models/head.ts";
+import type { ModelHead } from "../../models/head.ts";
 import { openSafetensors } from "../files/safetensors.ts";
 import { fileSource } from "../files/source.ts";
 import { toFloat32, toInt32 } from "../tensor.ts";
 import { type Batch, Batches } from "./batches.ts";
-import { countedLabels, type Example, jsonLinesExamples, textExamples, usableExamples, withTasks } from "./examples.ts";
+import { type Example, jsonLinesExamples, textExamples, usableExamples, withTasks } from "./examples.ts";
 import type { TextTokenizer } from "./tokenizer.ts";
 
 /** A batch that may carry a mask and token types, or images in place of tokens. */
-export interface StreamBatch extends Omit<Batch, "input_ids"> {
+export interface StreamBatch extends Omit<Batch, "input_ids" | "input_type_mask"> {
   readonly input_ids?: Int32Array;
   readonly pixel_values?: Float32Array;
   readonly attention_mask?: Int32Array;
   readonly token_type_ids?: Int32Array;
+  readonly input_type_mask?: Int32Array;
 }
 
 export interface BatchStream {
@@ -22,9 +23,6 @@ export interface BatchStream {
   readonly mask: boolean;
   /** Absent for a ready batch, which has no epochs. */
   readonly stepsPerEpoch?: number;
-  /** Labels that count and that do not, in all data. */
-  readonly trainedTokens: number;
-  readonly ignoredTokens: number;
   /** The micro-batches of a step, step 0 first. */
   step(step: number): StreamBatch[];
 }
@@ -71,15 +69,11 @@ export async function openDataset(path: string, options: DatasetOptions): Promis
 
 function exampleStream(examples: readonly Example[], options: DatasetOptions): BatchStream {
   const batches = new Batches(examples, options);
-  const trainedTokens = examples.reduce((sum, example) => sum + countedLabels(example), 0);
-  const tokens = examples.reduce((sum, example) => sum + example.ids.length, 0);
   return {
     batch: options.batch,
     length: options.length,
     mask: false,
     stepsPerEpoch: batches.stepsPerEpoch,
-    trainedTokens,
-    ignoredTokens: tokens - trainedTokens,
     step: (step) => batches.step(step),
   };
 }
@@ -97,6 +91,7 @@ export interface ReadyBatch {
   readonly token_type_ids?: Int32Array;
   /** [batch] */
   readonly task_ids?: Int32Array;
+  readonly input_type_mask?: Int32Array;
 }
 
 /** Reads a ready batch; all but `input_ids` or `pixel_values` may be absent. */
@@ -128,7 +123,7 @@ export async function readBatch(path: string): Promise<ReadyBatch> {
     return Int32Array.from(toInt32(await file.read(name), name));
   };
   const optional: Record<string, Int32Array> = {};
-  for (const name of ["labels", "attention_mask", "token_type_ids", "task_ids"]) {
+  for (const name of ["labels", "attention_mask", "token_type_ids", "task_ids", "input_type_mask"]) {
     const tensor = await read(name);
     if (tensor !== undefined) optional[name] = tensor;
   }
@@ -148,30 +143,17 @@ async function readyBatch(path: string, { head, task }: DatasetOptions): Promise
       where: path,
       expected: head.kind === "sequence" ? "labels [batch]" : "labels [batch, length]",
     });
-  const stream = oneBatchStream(batch, length, { ...tensors, labels }, head);
-  if (stream.trainedTokens > 0) return stream;
-  throw new WebpeftError("DATA-LABELS-MASKED", {
-    message: "no label of the data counts, so there is nothing to learn",
-    where: path,
-  });
+  return oneBatchStream(batch, length, { ...tensors, labels });
 }
 
 /** The same batch at every step. */
-export function oneBatchStream(
-  batch: number,
-  length: number,
-  tensors: Omit<StreamBatch, "counted" | "tokens">,
-  head: DatasetOptions["head"],
-): BatchStream {
-  const { input_ids, labels, attention_mask } = tensors;
-  const counted = countLabels(labels, length, head);
+export function oneBatchStream(batch: number, length: number, tensors: Omit<StreamBatch, "tokens">): BatchStream {
+  const { input_ids, attention_mask } = tensors;
   const tokens = attention_mask?.reduce((sum, m) => sum + (m === 0 ? 0 : 1), 0) ?? input_ids?.length ?? batch;
   return {
     batch,
     length,
     mask: attention_mask !== undefined,
-    trainedTokens: counted,
-    ignoredTokens: labels.length - counted,
-    step: () => [{ ...tensors, counted, tokens }],
+    step: () => [{ ...tensors, tokens }],
   };
 }

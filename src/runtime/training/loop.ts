@@ -54,9 +54,9 @@ export async function validationLoss(session: Session, stream: BatchStream): Pro
   let [sum, counted] = [0, 0];
   for (let step = 0; step < (stream.stepsPerEpoch ?? 1); step++) {
     for (const batch of stream.step(step)) {
-      if (batch.counted === 0) continue;
-      sum += (await session.forward(batch)).loss! * batch.counted;
-      counted += batch.counted;
+      const { loss = 0, labels = 0 } = await session.forward(batch);
+      sum += loss * labels;
+      counted += labels;
     }
   }
   return sum / counted;
@@ -100,15 +100,17 @@ export async function* train(
 
 /** One batch at every step. */
 function repeated({ program }: Session, batch: SessionBatch): BatchStream {
-  const { input_ids, labels = [], attention_mask, token_type_ids, pixel_values } = batch;
+  const { input_ids, labels = [], attention_mask, token_type_ids, task_ids, input_type_mask, pixel_values } = batch;
   const tensors = {
     labels: Int32Array.from(labels),
     ...(input_ids && { input_ids: Int32Array.from(input_ids) }),
     ...(pixel_values && { pixel_values: Float32Array.from(pixel_values) }),
     ...(attention_mask && { attention_mask: Int32Array.from(attention_mask) }),
     ...(token_type_ids && { token_type_ids: Int32Array.from(token_type_ids) }),
+    ...(task_ids && { task_ids: Int32Array.from(task_ids) }),
+    ...(input_type_mask && { input_type_mask: Int32Array.from(input_type_mask) }),
   };
-  return oneBatchStream(program.batch, program.length, tensors, program.model.defaults.head);
+  return oneBatchStream(program.batch, program.length, tensors);
 }
 
 async function oneStep(session: Session, stream: BatchStream, options: TrainOptions): Promise<StepEvent> {

@@ -1,0 +1,44 @@
+/** Labels that count, as the adapter in use has them. */
+import { WebpeftError } from "../ir/diagnostics.ts";
+import { evaluate } from "../ir/evaluate.ts";
+import { countLabels } from "../models/head.ts";
+import type { CompiledProgram } from "../program.ts";
+import { batchInputs, type SessionBatch } from "./batch.ts";
+import type { BatchStream } from "./data/dataset.ts";
+
+/** How many labels of a batch count; 0 for a batch without labels. Throws what `batchInputs` throws. */
+export function countedLabels(program: CompiledProgram, batch: SessionBatch): number {
+  const { length, model, virtual, adapter } = program;
+  if (batch.labels === undefined) return 0;
+  if (adapter?.labels === undefined) return countLabels(batch.labels, length, model.defaults.head, virtual.tokens);
+  const inputs = { ...Object.fromEntries(adapter.data), ...batchInputs(program, batch) };
+  const made = evaluate(adapter.labels, inputs).labels!.data;
+  return countLabels(made, virtual.tokens + length, model.defaults.head);
+}
+
+/** The sum over some batches. Throws `DATA-LABELS-MASKED` when no label counts. */
+export function requireLabels(program: CompiledProgram, batches: readonly SessionBatch[]): number {
+  const counted = batches.reduce((sum, batch) => sum + countedLabels(program, batch), 0);
+  if (counted > 0) return counted;
+  throw new WebpeftError("DATA-LABELS-MASKED", {
+    message: "no label of the batch counts",
+    where: "labels",
+    expected: "a label that is not -100; of a causal model behind the first token",
+  });
+}
+
+/** What there is to learn in all data of a stream. Throws `DATA-LABELS-MASKED` when it is nothing. */
+export function dataLabels(program: CompiledProgram, stream: BatchStream): { trained: number; ignored: number } {
+  let [trained, places] = [0, 0];
+  for (let step = 0; step < (stream.stepsPerEpoch ?? 1); step++) {
+    for (const batch of stream.step(step)) {
+      trained += countedLabels(program, batch);
+      places += Math.min(batch.labels.length, batch.tokens);
+    }
+  }
+  if (trained > 0) return { trained, ignored: Math.max(0, places - trained) };
+  throw new WebpeftError("DATA-LABELS-MASKED", {
+    message: "no label of the data counts, so there is nothing to learn",
+    where: "labels",
+  });
+}
