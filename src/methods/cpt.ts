@@ -14,9 +14,9 @@ export const cpt = lazyMethod(
          opt_projection_format_epsilon: float = 0.1 (minimum: 0) "how far tokens of templates may",
          tokenizer_name_or_path: string? = null "stored only",
          num_virtual_tokens: int? = null (minimum: 1, filled: count(cpt_token_ids)) "tokens of the context",
-         token_dim: int? = null "hidden width of the model", num_transformer_submodules: int? = null "1",
+         token_dim: int? = null "hidden width of the model", num_transformer_submodules: int? = null "1, the number of models that take the prompt",
          num_layers: int? = null "layers of the model", num_attention_heads: int? = null "heads of the model";
-  let p = count(cpt_token_ids);
+  let p = count(cpt_token_ids);   require p > 0 else "cpt_token_ids holds no token.";
   require task_type == "CAUSAL_LM" else "CPTConfig only supports task_type = CAUSAL_LM.";
   require count(cpt_mask) == p and count(cpt_tokens_type_mask) == p
     else "cpt_token_ids, cpt_mask and cpt_tokens_type_mask must have the same length.";
@@ -24,7 +24,6 @@ export const cpt = lazyMethod(
   require token_dim == out else "token_dim = {token_dim} is not the hidden width of the model, {out}.";
   require num_transformer_submodules == 1 else "num_transformer_submodules = {num_transformer_submodules} is not supported: virtual tokens go to one model.";
   require all_below(cpt_token_ids, in) else "cpt_token_ids names a token that the model does not have: it has {in}.";
-
   let roles = integers(cpt_tokens_type_mask), reach = sqrt(out / 2048);
   let moves = where(equal(mod(roles, 4), 2), opt_projection_epsilon * reach, opt_projection_format_epsilon * reach);
   param offset[p, out] = zeros at "prompt_embeddings" coded on_rows(cpt_token_ids)

@@ -49,6 +49,8 @@ const beside: Readonly<Record<string, Config>> = {
   ensure_weight_tying: { target_modules: ["c_attn"], modules_to_save: ["wte"] },
   "MISS.mini_r": { init_weights: "mini" },
   layers_pattern: { layers_to_transform: [0] },
+  "CPT.opt_weighted_loss_type": { opt_loss_decay_factor: 0.5 },
+  "CPT.opt_loss_decay_factor": { opt_weighted_loss_type: "decay" },
 };
 
 /** Values where one made from the declaration would be none of the interesting ones. */
@@ -75,6 +77,7 @@ const bookkeeping = [
     (name) => `PROMPT_TUNING.${name}`,
   ),
   "PREFIX_TUNING.encoder_hidden_size",
+  ...["cpt_mask", "num_layers", "num_attention_heads", "tokenizer_name_or_path"].map((name) => `CPT.${name}`),
   ...["PROMPT_TUNING", "PREFIX_TUNING", "ADAPTION_PROMPT"].map((type) => `${type}.task_type`),
   "TRAINABLE_TOKENS.task_type",
   "auto_mapping",
@@ -89,6 +92,7 @@ const decoders: Readonly<Record<string, Config>> = {
   PROMPT_TUNING: { num_virtual_tokens: 2, task_type: "CAUSAL_LM" },
   PREFIX_TUNING: { num_virtual_tokens: 2, task_type: "CAUSAL_LM" },
   ADAPTION_PROMPT: { adapter_len: 2, adapter_layers: 1 },
+  CPT: { cpt_token_ids: [5, 9, 2, 7], cpt_tokens_type_mask: [1, 2, 3, 4], task_type: "CAUSAL_LM" },
 };
 
 const startOf = ({ peftType }: Method): Config =>

@@ -7,6 +7,7 @@ export { type AdaptionPromptConfig, adaptionPrompt } from "./adaption-prompt.ts"
 export { type BoftConfig, boft } from "./boft.ts";
 export { type BoneConfig, bone } from "./bone.ts";
 export { type C3aConfig, c3a } from "./c3a.ts";
+export { type CptConfig, cpt } from "./cpt.ts";
 export { type DeloraConfig, delora } from "./delora.ts";
 export { type FourierftConfig, fourierft } from "./fourierft.ts";
 export { type GraloraConfig, gralora } from "./gralora.ts";
