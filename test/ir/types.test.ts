@@ -72,6 +72,8 @@ const refused: readonly (readonly [string, readonly Type[], Attributes])[] = [
   ["site.prompt", [f32(2, 4, 3), f32(9, 4)], { tokens: 2 }],
   ["site.attention", [f32(2, 4, 1, 1, 3), f32(2, 4, 1, 3), f32(2, 4, 1, 3)], { path: "p", scale: 1, before: 0 }],
   ["site.attended", [f32(4, 3)], { path: "p" }],
+  ["site.labels", [f32(2, 4)], {}],
+  ["site.weights", [i32(4)], {}],
   ["site.norm", [f32(4, 3), f32(3)], { path: "p", kind: "batch", epsilon: 1 }],
   ["site.norm", [f32(4, 3), f32(4)], { path: "p", kind: "rms", epsilon: 1 }],
   ["site.norm", [f32(4, 3), f32(3), f32(4)], { path: "p", kind: "layer", epsilon: 1 }],

@@ -36,6 +36,7 @@ describe("known values", () => {
     ["a >= 7 and a <= 7 and a == 7 and not (a != 7) and not (a < 7) ? 1 : 2", 1],
     ['n == null and t == "text" and t + "s" == "texts" ? 1 : 2', 1],
     ["l[1] + l[0]", 9],
+    ["largest(l) + 10 * count(repeated(4, 3)) + 100 * repeated(4, 3)[2]", 435],
     ["sqrt(16) + log2(8) + power(2, 5)", 39],
     ["min(4, 2, 3) + max(1, 9) + floor(2.7) + ceil(2.1)", 16],
     ["divisor_near(24, 7) + 100 * divisor_near(24, 9) + 10000 * divisor_near(10, 3)", 20806],
