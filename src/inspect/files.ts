@@ -2,6 +2,7 @@
  * Everything that the compiler made of a program, as text files by name. The dump is the program: `plan.json`, `kernels/*.wgsl` and the
  * tensors of the model and the adapter are all that a replayer needs (`examples/replay.mjs`).
  */
+import { WebpeftError } from "../ir/diagnostics.ts";
 import type { Graph } from "../ir/graph.ts";
 import type { AdapterTensor, ProgramStorage } from "../program.ts";
 import type { Program } from "../program-object.ts";
@@ -51,12 +52,22 @@ function planFile(program: Program): string {
   return json({ mode, batch, length, ...extra, ...plan });
 }
 
+/** The merge stage, where the method has one: virtual tokens are no part of the weights. */
+function mergeGraph({ merge }: Program): Record<string, Graph> {
+  try {
+    return merge === undefined ? {} : { merge: merge() };
+  } catch (error) {
+    if (error instanceof WebpeftError && error.code === "MERGE-METHOD") return {};
+    throw error;
+  }
+}
+
 function graphs(program: Program): Record<string, Graph> {
   const stages = Object.fromEntries(program.stages.map(({ name, graph }) => [name, graph]));
   return {
     operator: program.graph("operator"),
     ...stages,
-    ...(program.merge === undefined ? {} : { merge: program.merge() }),
+    ...mergeGraph(program),
     ...(program.init === undefined ? {} : { init: program.init() }),
   };
 }

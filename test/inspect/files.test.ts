@@ -42,6 +42,13 @@ describe("inspection files", () => {
     expect(graphs.micro).toEqual(program.graph("tensor"));
   });
 
+  it("leave the merge out for a method that has none", async () => {
+    const prompt = { peft_type: "PROMPT_TUNING", num_virtual_tokens: 2, task_type: "CAUSAL_LM" };
+    const own = inspectionFiles(await compile(await baseModel("llama"), prompt, { batch: 2, length: 8 }));
+    const graphs = JSON.parse(own.get("graph.json")!) as Record<string, Graph>;
+    expect(Object.keys(graphs)).toEqual(["operator", "prepare", "micro", "forward", "update", "init"]);
+  });
+
   it("have a WGSL file for every kernel of the plan", () => {
     const plan = JSON.parse(files.get("plan.json")!) as {
       kernels: { name: string; file: string }[];
