@@ -16,7 +16,8 @@ export const cpt = lazyMethod(
          num_virtual_tokens: int? = null (minimum: 1, filled: count(cpt_token_ids)) "tokens of the context",
          token_dim: int? = null "hidden width of the model", num_transformer_submodules: int? = null "1, the number of models that take the prompt",
          num_layers: int? = null "layers of the model", num_attention_heads: int? = null "heads of the model";
-  let p = count(cpt_token_ids);   require p > 0 else "cpt_token_ids holds no token.";
+  let p = count(cpt_token_ids);
+  require p > 0 else "cpt_token_ids holds no token.";
   require task_type == "CAUSAL_LM" else "CPTConfig only supports task_type = CAUSAL_LM.";
   require count(cpt_mask) == p and count(cpt_tokens_type_mask) == p
     else "cpt_token_ids, cpt_mask and cpt_tokens_type_mask must have the same length.";
@@ -26,8 +27,7 @@ export const cpt = lazyMethod(
   require all_below(cpt_token_ids, in) else "cpt_token_ids names a token that the model does not have: it has {in}.";
   let roles = integers(cpt_tokens_type_mask), reach = sqrt(out / 2048);
   let moves = where(equal(mod(roles, 4), 2), opt_projection_epsilon * reach, opt_projection_format_epsilon * reach);
-  param offset[p, out] = zeros at "prompt_embeddings" coded on_rows(cpt_token_ids)
-    project rows_ball(where(equal(mod(roles, 4), 0), 1e-10, moves));
+  param offset[p, out] = zeros at "prompt_embeddings" coded on_rows(cpt_token_ids) project rows_ball(where(equal(mod(roles, 4), 0), 1e-10, moves));
   let stays = reshape(equal(mod(roles, 4), 0), [p, 1]);
   rows' = columns(W0, cpt_token_ids) + where(stays, stop_gradient(offset), offset);
 
