@@ -33,6 +33,13 @@ export const adapters: Readonly<Record<string, Readonly<Record<string, unknown>>
   waveft: { peft_type: "WAVEFT", n_frequency: 64, target_modules: targets },
   hira: { peft_type: "HIRA", r: 8, target_modules: targets },
   adalora: { peft_type: "ADALORA", init_r: 8, total_step: 100, target_modules: targets },
+  "prompt-tuning": { peft_type: "PROMPT_TUNING", num_virtual_tokens: 8, task_type: "CAUSAL_LM" },
+  "prefix-tuning": { peft_type: "PREFIX_TUNING", num_virtual_tokens: 8, task_type: "CAUSAL_LM" },
+  "adaption-prompt": { peft_type: "ADAPTION_PROMPT", adapter_len: 8, adapter_layers: 2 },
+  cpt: {
+    ...{ peft_type: "CPT", task_type: "CAUSAL_LM", cpt_token_ids: [5, 9, 11, 40, 7, 2, 8, 3] },
+    ...{ cpt_tokens_type_mask: [1, 2, 3, 4, 5, 6, 7, 8], opt_weighted_loss_type: "decay", opt_loss_decay_factor: 0.9 },
+  },
 };
 
 export async function llama(): Promise<Model> {
