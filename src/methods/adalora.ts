@@ -19,7 +19,9 @@ export const adalora = lazyMethod(
   require total_step > 0 else "AdaLoRA does not work when \`total_step\` is None, supply a value > 0.";
   require tinit < total_step - tfinal
     else "The supplied schedule values don't allow for a budgeting phase. Decrease \`tfinal\`/\`tinit\` or increase \`total_step\`.";
-  require loaded or not train warn "Ranks are not reduced while training: every module keeps init_r = {init_r}; target_r, total_step, tinit, tfinal, deltaT, beta1 and beta2 have no effect.";
+  require not training or rank_pattern != null
+    warn "Ranks are not reduced while training: every module keeps init_r = {init_r}; target_r, total_step, tinit, tfinal, deltaT, beta1 and beta2 have no effect."
+    help "Reduce ranks with PEFT's update_and_allocate; a file with a rank_pattern loads, trains and saves here.";
   require lora_dropout < 1 else "lora_dropout must be below 1.";
   let k = kept_rank(rank_pattern, site.path, init_r), scale = lora_alpha > 0 ? lora_alpha : init_r, fresh = init_lora_weights != false;
   require k > 0 else "rank_pattern keeps no component of {module}, which is not built." help "Leave the module out of target_modules.";

@@ -60,7 +60,7 @@ export function adaptedSite(
 
 const sitePath = (node: Node): string => node.attributes.path as string;
 
-/** A weight behind casts and transposes, with the trained copy in place of its port. */
+/** A weight behind casts, transposes and reshapes, with the trained copy in place of its port. */
 function withCopy(builder: Builder, id: number, copy: string): number {
   const node = builder.node(id);
   if (node.op === "port") return builder.port(copy, "param", "f32", (node.type as TensorType).shape);

@@ -199,6 +199,19 @@ describe("AdaLoRA", () => {
       if (!key.endsWith("lora_E")) expect(difference(cut.parameters.get(key)!, values), key).toBeLessThan(1e-3);
   });
 
+  it("says in every program that trains that ranks stay as they are, unless they have been reduced", async () => {
+    const model = await baseModel("llama");
+    const warned = async (more: Config, changed: CompileOptions): Promise<boolean> => {
+      const { diagnostics } = await compile(model, { ...config, ...more }, { ...options, ...changed });
+      return diagnostics.some(({ message }) => message.startsWith("Ranks are not reduced"));
+    };
+    const rank_pattern = { "model.layers.0.self_attn.q_proj.lora_E": [true, false, true, true] };
+    expect(await warned({}, { sampling: false })).toBe(true);
+    expect(await warned({}, { loaded: true })).toBe(true);
+    expect(await warned({}, { mode: "infer" })).toBe(false);
+    expect(await warned({ rank_pattern }, { loaded: true })).toBe(false);
+  });
+
   it("keeps the components that a pattern names", async () => {
     const rank_pattern = { "model.layers.0.self_attn.q_proj.lora_E": [true, false, true, true] };
     const program = await compile(await baseModel("llama"), { ...config, rank_pattern }, options);

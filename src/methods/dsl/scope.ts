@@ -159,6 +159,10 @@ export const predefined: Readonly<Record<string, { doc: string; value: (scope: S
   },
   loss: { doc: "the model's loss; loss' = loss + x adds x at every site", value: () => absent },
   train: { doc: "true where a training program draws", value: (scope) => known(scope.model.sampling) },
+  training: {
+    doc: "true in a program that trains, whether it draws or not",
+    value: (scope) => known(scope.model.train),
+  },
   predicting: {
     doc: "true where weights are drawn from a posterior for predictions: the method then has a stage predict",
     value: (scope) => known(scope.model.predicting),
