@@ -31,10 +31,10 @@ export const cpt = lazyMethod(
   let stays = reshape(equal(mod(roles, 4), 0), [p, 1]);
   rows' = columns(W0, cpt_token_ids) + where(stays, stop_gradient(offset), offset);
 
-  // Roles of the text go on where those of the context end. A row of padding has no role at all, and its context none.
+  // Roles of the text go on where those of the context end. The context of a row that is padding (-1) alone has none.
   input input_type_mask[length] below 1048576 else 4;
   let shift = 4 * ceil(largest(cpt_tokens_type_mask) / 4), factor = opt_weighted_loss_type == "decay" ? opt_loss_decay_factor : 1;
-  let has_text = reshape(less(0, sum(real(input_type_mask), [1])), [samples, 1]);
+  let has_text = reshape(less(0, sum(real(less(-1, input_type_mask)), [1])), [samples, 1]);
   let in_context = where(has_text, each_sample(roles), 0);
   let codes = concat(1, in_context, where(less(0, input_type_mask), input_type_mask + shift, 0));
   let label_codes = where(equal(mod(codes, 4), 0), codes, 0);

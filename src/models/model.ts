@@ -95,6 +95,8 @@ export interface ModelInput {
   readonly limit?: number;
   /** What it holds where a batch lacks it; without, a batch must have it. */
   readonly fill?: number;
+  /** What it holds, beside its numbers, at places that are padding. */
+  readonly padding?: number;
 }
 
 /** Token ids i32[b, s]. */

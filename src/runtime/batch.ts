@@ -38,7 +38,7 @@ function modelInput(
   given: ArrayLike<number> | undefined,
   shape: readonly number[],
 ): ArrayLike<number> {
-  const { name, dtype, fill, limit, option } = input;
+  const { name, dtype, fill, limit, padding, option } = input;
   if (given === undefined) {
     if (fill !== undefined) return new Int32Array(sizeOf(shape)).fill(fill);
     throw new WebpeftError("DATA-BATCH", {
@@ -48,7 +48,7 @@ function modelInput(
       ...(option === undefined ? {} : { help: `--${option} N is for all rows; in lines of JSON it is "${option}": N` }),
     });
   }
-  if (dtype === "i32") checkTokens(given, limit ?? 2 ** 31, name);
+  if (dtype === "i32") checkTokens(given, limit ?? 2 ** 31, name, padding);
   if (given.length !== sizeOf(shape)) throw wrongSize(name, shape, given.length);
   return given;
 }

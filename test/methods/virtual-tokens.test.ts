@@ -2,7 +2,9 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { compile } from "../../src/compile.ts";
 import { countLabels } from "../../src/models/head.ts";
+import { oneBatchStream } from "../../src/runtime/data/dataset.ts";
 import type { Model } from "../../src/runtime/files/model.ts";
+import { dataLabels } from "../../src/runtime/labels.ts";
 import { referenceExecutor } from "../../src/runtime/reference.ts";
 import type { Session } from "../../src/runtime/session.ts";
 import { toFloat32 } from "../../src/runtime/tensor.ts";
@@ -74,6 +76,19 @@ describe("prompt tuning", () => {
     const labels = [1, -100, 3, 4];
     expect(countLabels(labels, 4, { kind: "causal" })).toBe(2);
     expect(countLabels(labels, 4, { kind: "causal" }, 2)).toBe(3);
+  });
+
+  it("learns from a batch with a label at the first token alone", async () => {
+    const session = await started("llama", promptTuning);
+    const labels = [5, ...new Array<number>(7).fill(-100)];
+    const losses: number[] = [];
+    for await (const event of session.train({ input_ids: text, labels }, { steps: 2, lr: 0.05 }))
+      if (event.type === "step") losses.push(event.loss);
+    expect(losses[1]).toBeLessThan(losses[0]!);
+    const stream = oneBatchStream(2, 4, { input_ids: Int32Array.from(text), labels: Int32Array.from(labels) });
+    expect(dataLabels(session.program, stream)).toEqual({ trained: 1, ignored: 7 });
+    const base = await started("llama", null);
+    expect(() => dataLabels(base.program, stream)).toThrow(expect.objectContaining({ code: "DATA-LABELS-MASKED" }));
   });
 });
 

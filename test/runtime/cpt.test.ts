@@ -87,11 +87,17 @@ describe("what is learned", () => {
     expect(loss).toBeCloseTo(wanted!, 6);
   });
 
+  it("has the context of a row whose text has no role, as in PEFT", async () => {
+    const session = await started({ config: plain });
+    const roles = [...new Array<number>(8).fill(0), ...new Array<number>(8).fill(4)];
+    expect((await session.forward({ ...batch, input_type_mask: roles })).labels).toBe(10);
+  });
+
   it("is an error where it is nothing", async () => {
     const session = await started({ config: { ...plain, cpt_tokens_type_mask: [1, 2, 3, 3] } });
     const none = { ...batch, labels: new Array<number>(16).fill(-100) };
     await expect(session.step(none)).rejects.toMatchObject({ code: "DATA-LABELS-MASKED" });
-    await expect(session.step({ ...batch, input_type_mask: new Array<number>(16).fill(-1) })).rejects.toMatchObject({
+    await expect(session.step({ ...batch, input_type_mask: new Array<number>(16).fill(-2) })).rejects.toMatchObject({
       code: "DATA-TOKEN-RANGE",
     });
   });
@@ -129,7 +135,7 @@ describe("what is learned", () => {
       await session.use(name);
       const others = [8 - 8 * row, 16 - 8 * row] as const;
       const labels = Int32Array.from(batch.labels).fill(-100, ...others);
-      const input_type_mask = Int32Array.from(given.input_type_mask).fill(0, ...others);
+      const input_type_mask = Int32Array.from(given.input_type_mask).fill(-1, ...others);
       return session.forward({ ...batch, labels, input_type_mask });
     };
     const [first, second] = [await alone("default", 0), await alone("other", 1)];

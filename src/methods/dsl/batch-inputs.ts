@@ -20,7 +20,7 @@ export function batchInputs(scope: Scope): AdapterInput[] {
         name: item.name,
         dtype: "i32",
         limit: wholeNumber(scope, item, item.below, 1, "number of values"),
-        ...(item.per === undefined ? { rowShape: [] } : {}),
+        ...(item.per === undefined ? { rowShape: [] } : { padding: -1 }),
         ...(item.option === undefined ? {} : { option: item.option }),
         ...(item.fill === undefined
           ? {}

@@ -6,9 +6,9 @@ import { openUniform, threefry } from "../../ir/threefry.ts";
 import { ignoredLabel } from "../../models/loss.ts";
 import type { Example } from "./examples.ts";
 
-/** Roles of tokens in `input_type_mask`: a label that its own label says is learned or not, and nothing. */
+/** Roles of tokens in `input_type_mask`: a label, which is learned where `labels` has it, and padding. */
 export const labelRole = 4;
-export const paddingRole = 0;
+export const paddingRole = -1;
 
 /** One micro-batch, padded on the right. */
 export interface Batch {

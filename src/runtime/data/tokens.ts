@@ -4,7 +4,7 @@ import { WebpeftError } from "../../ir/diagnostics.ts";
 /** What is wrong with a number that is no token. */
 const messages: Readonly<Record<string, string>> = {
   task_ids: "the adapter has no such task",
-  input_type_mask: "a role of a token is no whole number from 0",
+  input_type_mask: "the role of a token is no whole number from 0 (-1 is padding)",
 };
 
 /** Throws `DATA-TOKEN-RANGE` for an id that the model, or the adapter's table of tasks, does not have. */
