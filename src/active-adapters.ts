@@ -99,6 +99,12 @@ export function activeAttachment(
   if (virtual >= 0)
     throw conflict("virtual tokens cannot be used together with another adapter", planned[virtual]!.method.name);
   refuseOverlaps(planned.map((adapter, place) => adapter.replacedRows(elaborations[place]!)));
+  const hidden = attachments.findIndex(({ readsHidden }) => readsHidden);
+  if (hidden >= 0)
+    throw conflict(
+      "a method that reads hidden states cannot be used together with another adapter",
+      planned[hidden]!.method.name,
+    );
   const sites = new Map<string, SiteAdapter>();
   for (const { path, kind } of modules) {
     const here = [...attachments.keys()].filter((place) => attachments[place]!.sites.has(path));

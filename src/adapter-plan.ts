@@ -1,6 +1,7 @@
 /** From an adapter config to what is attached to a model: the method's elaborations, trained copies of base tensors, and the adapter's tensors. */
 
 import { inTurn, type TiedSite, tiedSites, transposed } from "./adapter-ties.ts";
+import { ElaboratedExpert, expertConfigs, expertModules, expertPlan, tensorsInside } from "./expert-plan.ts";
 import { Builder } from "./ir/builder.ts";
 import { type DiagnosticSink, WebpeftError } from "./ir/diagnostics.ts";
 import { compact, type Graph } from "./ir/graph.ts";
@@ -22,7 +23,7 @@ import {
 import { type ModelConfig, type ModuleInfo, noVirtualTokens, type VirtualTokens } from "./models/model.ts";
 import type { Attachment, SiteAdapter } from "./passes/attach.ts";
 import { type SiteAdditions, scalarPorts, siteWeight } from "./passes/site-operands.ts";
-import type { AdapterPlan, AdapterTensor } from "./program.ts";
+import type { AdapterPlan, AdapterTensor, ExpertConfigs } from "./program.ts";
 
 export interface AdapterRequest {
   readonly config: unknown;
@@ -32,6 +33,10 @@ export interface AdapterRequest {
   readonly method?: string | undefined;
   readonly methodFile?: string | undefined;
   readonly loaded: boolean;
+  /** Configs of the adapters that it mixes. */
+  readonly experts?: ExpertConfigs | undefined;
+  /** Width of the base's hidden states. */
+  readonly hiddenWidth?: number;
   readonly weightType: (key: string) => DType;
   readonly weightShape: (key: string) => readonly number[];
   readonly sink: DiagnosticSink;
@@ -47,7 +52,12 @@ export interface ElaborationMode {
   readonly fixed?: boolean;
   /** Least extent of padded fields in the program's ports. */
   readonly padding?: number | undefined;
+  /** See `ModelScope`. */
+  readonly firstStream?: number | undefined;
 }
+
+/** Random streams of one adapter's sites; those of the adapters that it mixes lie behind. */
+const streamsOfAdapter = 0x100000;
 
 function methodOf(request: AdapterRequest): Method {
   if (request.method !== undefined) return parseMethod(request.method, request.methodFile);
@@ -66,18 +76,32 @@ export class PlannedAdapter {
   readonly method: Method;
   readonly resolved: ResolvedAdapter;
   private readonly sites: readonly TiedSite[];
+  private readonly experts: readonly (readonly [string, PlannedAdapter])[];
+  private readonly mixed = new WeakMap<Elaboration, readonly ElaboratedExpert[]>();
 
   constructor(private readonly request: AdapterRequest) {
-    const { config, modules, modelConfig, sink } = request;
+    const { config, modules, modelConfig, sink, experts: given = {} } = request;
     this.method = methodOf(request);
-    this.resolved = resolveAdapter(config, this.method, modules, modelConfig, sink);
+    const from = this.method.expertsFrom;
+    const { method: _method, methodFile: _file, experts: _experts, ...shared } = request;
+    const named = from === undefined ? [] : expertConfigs(config, from, given);
+    this.experts = named.map(([name, own]) => [name, new PlannedAdapter({ ...shared, config: own, loaded: true })]);
+    const all = this.experts.map(([, adapter]) => adapter);
+    const sites = from === undefined ? [] : expertModules(all, modules).map((module) => ({ module, from }));
+    this.resolved = resolveAdapter(config, this.method, modules, modelConfig, sink, sites);
     this.sites = tiedSites(this.resolved, this.method, modules);
   }
 
   elaborate(mode: ElaborationMode): Elaboration {
-    const { loaded, weightType, sink } = this.request;
-    return elaborateModel(this.method, {
+    const { loaded, weightType, hiddenWidth, sink } = this.request;
+    const experts = this.experts.map(([name, adapter], place) => {
+      const firstStream = (place + 1) * streamsOfAdapter;
+      return new ElaboratedExpert(name, adapter, adapter.elaborate({ ...mode, firstStream }));
+    });
+    const elaboration = elaborateModel(this.method, {
       ...mode,
+      experts,
+      ...(hiddenWidth === undefined ? {} : { hiddenWidth }),
       sites: this.sites.map((site) => this.methodSite(site)),
       fields: this.resolved.fields,
       modelType: String(this.request.modelConfig.model_type ?? ""),
@@ -88,6 +112,8 @@ export class PlannedAdapter {
       ),
       sink,
     });
+    this.mixed.set(elaboration, experts);
+    return elaboration;
   }
 
   private methodSite({ module, index, fields, from, follower }: TiedSite): MethodSite {
@@ -154,7 +180,9 @@ export class PlannedAdapter {
     }
     for (const ends of [...follows]) if (ends.some((path) => own.has(path))) follows.delete(ends[0]);
     const trained = this.resolved.trainedBase.map(({ name, keys }): [string, string] => [name, keys[0]!]);
-    return { sites, trained: new Map(trained), follows, additions };
+    const { readsHidden } = this.method;
+    const reports: Attachment["reports"] = (builder, operands) => elaboration.reports(builder, operands);
+    return { sites, trained: new Map(trained), follows, additions, readsHidden, reports };
   }
 
   /** Rows of tables that the adapter replaces, by the path of every layer where it does. */
@@ -204,6 +232,14 @@ export class PlannedAdapter {
         copyOf: weight,
       }),
     );
+    const experts = [elaboration, ...running].map((one) =>
+      this.mixed.get(one)!.map((expert) => expertPlan(expert, elaboration.expertsTrain)),
+    );
+    const dataOfExperts = experts
+      .flat()
+      .flatMap(({ prefix, plan }) =>
+        [...plan.data].map(([name, data]): [string, Float32Array | Int32Array] => [`${prefix}${name}`, data]),
+      );
     return {
       peftType: resolved.peftType,
       method: method.name,
@@ -211,14 +247,17 @@ export class PlannedAdapter {
       savedConfig: resolved.savedConfig,
       floatFields: resolved.floatFields,
       fields: resolved.fields,
-      tensors: [...own, ...copies],
+      tensors: [...own, ...copies, ...experts[0]!.flatMap(tensorsInside)],
       inputs: elaboration.inputs,
-      data: new Map([elaboration, ...running].flatMap(({ data }) => [...data])),
+      data: new Map([...[elaboration, ...running].flatMap(({ data }) => [...data]), ...dataOfExperts]),
       settings: new Map(running.flatMap(({ settings }) => [...settings])),
       padded: new Map(running.flatMap(({ paddedShapes }) => [...paddedShapes])),
       frozen: resolved.frozenBase,
       sites: this.sites.map(({ module }) => module.path),
       projects,
+      experts: experts[0]!,
+      options: elaboration.options,
+      reports: method.reports,
     };
   }
 }
@@ -248,45 +287,4 @@ function placeholders(
     ...["bk", "bv", "context", "output"].map((name) => [name, absent] as const),
   ]);
   return { words, scalars };
-}
-
-/** A plan that trains every tensor of the base model and writes a model folder instead of an adapter. */
-export function fullPlan(
-  modules: readonly ModuleInfo[],
-  weightShape: (key: string) => readonly number[],
-): { plan: AdapterPlan; attachment: Attachment } {
-  const named = modules.flatMap(({ path, weight, bias, parameters = {} }): [string, string][] => [
-    ...(weight === undefined ? [] : [[`${path}.weight`, weight] as [string, string]]),
-    ...(bias === undefined ? [] : [[`${path}.bias`, bias] as [string, string]]),
-    ...Object.entries(parameters).map(([name, { key }]): [string, string] => [`${path}.${name}`, key]),
-  ]);
-  const keys = [...new Set(named.map(([, key]) => key))];
-  const tensors = keys.map(
-    (key): AdapterTensor => ({
-      key,
-      shape: weightShape(key),
-      role: "param",
-      dtype: "f32",
-      aliases: [],
-      saved: true,
-      copyOf: key,
-    }),
-  );
-  const plan: AdapterPlan = {
-    peftType: "FULL",
-    method: "full",
-    source: "",
-    savedConfig: {},
-    floatFields: new Set(),
-    fields: {},
-    tensors,
-    inputs: [],
-    data: new Map(),
-    settings: new Map(),
-    padded: new Map(),
-    frozen: [],
-    sites: [],
-    projects: false,
-  };
-  return { plan, attachment: { sites: new Map(), trained: new Map(named) } };
 }

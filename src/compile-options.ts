@@ -1,7 +1,7 @@
 /** What callers of `compile` may choose. */
 import type { Target } from "./codegen/index.ts";
 import { WebpeftError } from "./ir/diagnostics.ts";
-import type { ProgramMode } from "./program.ts";
+import type { ExpertConfigs, ProgramMode } from "./program.ts";
 
 export interface CompileOptions {
   /** `train` (the default) also evaluates and merges; `infer` has no gradients; `merge` only merges. */
@@ -11,6 +11,8 @@ export interface CompileOptions {
   readonly length?: number;
   /** The device that kernels are made for; WebGPU's default limits unless given. */
   readonly target?: Target;
+  /** Configs of the adapters that the config names, by name: X-LoRA's experts. */
+  readonly experts?: ExpertConfigs;
   /** Warnings are errors. */
   readonly strict?: boolean;
   /** Fragment text of a method of one's own, and what its error messages call it. */

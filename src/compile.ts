@@ -4,13 +4,14 @@
  */
 
 import { activeAttachment, activePlan } from "./active-adapters.ts";
-import { fullPlan, PlannedAdapter } from "./adapter-plan.ts";
+import { PlannedAdapter } from "./adapter-plan.ts";
 import { BaseWeights } from "./base-weights.ts";
 import { defaultTarget } from "./codegen/index.ts";
 import { type CompileOptions, positive } from "./compile-options.ts";
+import { fullPlan } from "./full-plan.ts";
 import { DiagnosticSink } from "./ir/diagnostics.ts";
 import { compact, type Graph, ports } from "./ir/graph.ts";
-import { sizeOf } from "./ir/types.ts";
+import { sizeOf, type TensorType } from "./ir/types.ts";
 import { verify } from "./ir/verify.ts";
 import { buildModel } from "./models/index.ts";
 import { type BuiltModel, type ModuleInfo, noVirtualTokens, type VirtualTokens } from "./models/model.ts";
@@ -23,7 +24,7 @@ import { lowerModelStage, lowerOperatorStage } from "./passes/pipeline.ts";
 import { joinPrepared } from "./passes/prepare.ts";
 import { type SiteKind, siteWeight } from "./passes/site-operands.ts";
 import { layoutStorage } from "./passes/storage.ts";
-import type { AdapterPlan, ProgramMode, ProgramStorage, Stage, StageName } from "./program.ts";
+import type { AdapterConfigs, AdapterPlan, ProgramMode, ProgramStorage, Stage, StageName } from "./program.ts";
 import { createProgram, type Program } from "./program-object.ts";
 import type { Model } from "./runtime/files/model.ts";
 
@@ -33,12 +34,17 @@ const operatorPasses = new Set(["build", "attach", "project", "algebra"]);
 
 /** Compiles a program. `config` is PEFT's `adapter_config.json` as an object, or null for the base model alone. Throws `WebpeftError`. */
 export async function compile(model: Model, config: unknown, options: CompileOptions = {}): Promise<Program> {
-  return new Compilation(model, config === null || config === undefined ? [] : [config], options).run();
+  const { experts } = options;
+  return new Compilation(model, config === null || config === undefined ? [] : [{ config, experts }], options).run();
 }
 
 /** Compiles several adapters that are in use together, for inference or merging; see `active-adapters.ts`. */
-async function compileActive(model: Model, configs: readonly unknown[], options: CompileOptions): Promise<Program> {
-  return new Compilation(model, configs, { ...options, mode: options.mode === "merge" ? "merge" : "infer" }).run();
+async function compileActive(
+  model: Model,
+  adapters: readonly AdapterConfigs[],
+  options: CompileOptions,
+): Promise<Program> {
+  return new Compilation(model, adapters, { ...options, mode: options.mode === "merge" ? "merge" : "infer" }).run();
 }
 
 class Compilation {
@@ -52,7 +58,7 @@ class Compilation {
 
   constructor(
     private readonly source: Model,
-    private readonly configs: readonly unknown[],
+    private readonly adapters: readonly AdapterConfigs[],
     private readonly options: CompileOptions,
   ) {
     this.mode = options.mode ?? "train";
@@ -91,11 +97,12 @@ class Compilation {
       method: this.options.method,
       methodFile: this.options.methodFile,
       loaded: this.options.loaded ?? false,
+      hiddenWidth: this.built.defaults.hidden,
       weightType: (key: string) => this.weights.type(key),
       weightShape: (key: string) => this.weights.info(key).shape,
       sink: this.sink,
     };
-    const planned = this.configs.map((config) => new PlannedAdapter({ ...request, config }));
+    const planned = this.adapters.map((adapter) => new PlannedAdapter({ ...request, ...adapter }));
     if (planned.length > 1) return this.active(planned);
     if (planned.length === 1) return this.adapted(planned[0]!);
     if (this.options.full !== true) return this.program({ forward: { sites: new Map(), trained: new Map() } });
@@ -205,7 +212,7 @@ class Compilation {
     if (!attachAlike(this.built.graph, forward, predict)) await lower("predict", predict, false);
     const joined = joinPrepared(graphs);
     const adapter = parts.planOf?.() ?? parts.plan;
-    const storage = this.storage(adapter, joined.derived, names.includes("micro"));
+    const storage = this.storage(adapter, joined, names.includes("micro"));
     const stages = this.stages(joined, names, parts.projection, storage);
     return createProgram({
       mode: this.mode,
@@ -226,7 +233,7 @@ class Compilation {
       stages,
       storage,
       source: this.source,
-      recompile: (configs) => this.recompile(configs),
+      recompile: (adapters) => this.recompile(adapters),
       target: this.options.target ?? defaultTarget,
       timeline: this.manager.timeline,
       operatorGraph: this.manager.after("algebra", names[0] ?? "merge")!,
@@ -234,24 +241,30 @@ class Compilation {
   }
 
   /** Another adapter, several or none, on the same model with the same options; stopping this compilation does not stop that one. */
-  private recompile(configs: readonly unknown[]): Promise<Program> {
-    const { signal: _signal, ...given } = this.options;
+  private recompile(adapters: readonly AdapterConfigs[]): Promise<Program> {
+    const { signal: _signal, experts: _experts, ...given } = this.options;
     const options = { ...given, loaded: true, full: false };
-    return configs.length > 1
-      ? compileActive(this.source, configs, options)
-      : compile(this.source, configs[0] ?? null, options);
+    if (adapters.length > 1) return compileActive(this.source, adapters, options);
+    const { config = null, experts = {} } = adapters[0] ?? {};
+    return compile(this.source, config, { ...options, experts });
   }
 
   private storage(
     adapter: AdapterPlan | undefined,
-    derived: readonly { name: string; shape: readonly number[] }[],
+    { derived, mains }: ReturnType<typeof joinPrepared>,
     train: boolean,
   ): ProgramStorage {
+    const reports = new Set(adapter?.reports);
+    const reported = mains.flatMap(({ nodes, outputs }) =>
+      outputs.flatMap(({ name, node }) =>
+        reports.delete(name) ? [{ key: name, size: sizeOf((nodes[node]!.type as TensorType).shape) }] : [],
+      ),
+    );
     const params = (adapter?.tensors ?? []).filter((tensor) => tensor.role === "param");
     return layoutStorage(
       params.map(({ key, shape }) => ({ key, size: sizeOf(adapter?.padded.get(key) ?? shape) })),
       derived.map(({ name, shape }) => ({ key: name, size: sizeOf(shape) })),
-      { train, accumulate: this.options.accumulate ?? false },
+      { train, accumulate: this.options.accumulate ?? false, reports: reported },
     );
   }
 

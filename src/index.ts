@@ -13,7 +13,7 @@ export { Batches, padBatch } from "./runtime/data/batches.ts";
 export { type Example, jsonLinesExamples, textExamples } from "./runtime/data/examples.ts";
 export { loadTokenizer, type TextTokenizer } from "./runtime/data/tokenizer.ts";
 export { openDevice } from "./runtime/device/index.ts";
-export { type AdapterFiles, readAdapter } from "./runtime/files/adapter.ts";
+export { type AdapterFiles, configsOf, readAdapter } from "./runtime/files/adapter.ts";
 export { loadModel, type Model } from "./runtime/files/model.ts";
 export { saveModel } from "./runtime/files/save-model.ts";
 export { type GenerateOptions, generateText } from "./runtime/generate.ts";

@@ -4,7 +4,7 @@ import { dispatchesToDot, toDot } from "./inspect/dot.ts";
 import type { Graph } from "./ir/graph.ts";
 import { printGraph } from "./ir/text/print.ts";
 import type { TimelineEntry } from "./passes/manager.ts";
-import type { CompiledProgram, StageName } from "./program.ts";
+import type { AdapterConfigs, CompiledProgram, StageName } from "./program.ts";
 import type { Model } from "./runtime/files/model.ts";
 import type { Session } from "./runtime/session.ts";
 import { type StartOptions, startSession } from "./runtime/start.ts";
@@ -13,7 +13,7 @@ import { type StartOptions, startSession } from "./runtime/start.ts";
 export interface ProgramParts extends CompiledProgram {
   readonly source: Model;
   /** Compiles other adapters' configs for the same model with the same options: none, one, or several in use together. */
-  readonly recompile: (configs: readonly unknown[]) => Promise<CompiledProgram>;
+  readonly recompile: (adapters: readonly AdapterConfigs[]) => Promise<CompiledProgram>;
   readonly target: Target;
   /** One entry per pass and stage: time, rule hits, patches both ways, costs compared. Grows when `init` or `merge` are asked for. */
   readonly timeline: readonly TimelineEntry[];

@@ -104,6 +104,24 @@ export interface AdapterInput extends ModelInput {
   readonly option?: string;
 }
 
+/** Configs of adapters that another one mixes, by the names that its config gives them. */
+export type ExpertConfigs = Readonly<Record<string, unknown>>;
+
+/** An adapter's config, and those of the adapters that it mixes. */
+export interface AdapterConfigs {
+  readonly config: unknown;
+  readonly experts?: ExpertConfigs | undefined;
+}
+
+/** An adapter that another one mixes. */
+export interface ExpertPlan {
+  readonly name: string;
+  /** Before the names of its ports. */
+  readonly prefix: string;
+  readonly trained: boolean;
+  readonly plan: AdapterPlan;
+}
+
 /** Everything about the adapter of a program that is not in its graphs. */
 export interface AdapterPlan {
   readonly peftType: string;
@@ -129,6 +147,12 @@ export interface AdapterPlan {
   readonly projects: boolean;
   /** Where the adapter says what is learned: the labels i32[batch, virtual tokens + length] that it makes of a batch, output `labels`. */
   readonly labels?: Graph;
+  /** Adapters that it mixes, in their order. */
+  readonly experts: readonly ExpertPlan[];
+  /** What of a forward pass can be read afterwards: names of outputs, bound to storage. */
+  readonly reports: readonly string[];
+  /** Numbers that merging is given, by the name of their buffer. */
+  readonly options: readonly { readonly name: string; readonly size: number }[];
 }
 
 export type ProgramMode = "train" | "infer" | "merge";

@@ -1,13 +1,15 @@
 /** What several commands do: read the model, the config or adapter, and compile. */
 import { readFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import { type CompileOptions, compile } from "../compile.ts";
 import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { fileNote } from "../methods/index.ts";
 import { describeModel } from "../models/index.ts";
 import type { Program } from "../program-object.ts";
 import { loadTokenizer, type TextTokenizer } from "../runtime/data/tokenizer.ts";
-import { type AdapterFiles, readAdapter } from "../runtime/files/adapter.ts";
-import { readText } from "../runtime/files/folder.ts";
+import { type AdapterFiles, expertConfigs, readAdapter, readExperts } from "../runtime/files/adapter.ts";
+import { openFolder, readText } from "../runtime/files/folder.ts";
+import { type JsonObject, parseJsonObject } from "../runtime/files/json.ts";
 import { loadModel, type Model } from "../runtime/files/model.ts";
 import type { Session } from "../runtime/session.ts";
 import type { DeviceName } from "../runtime/start.ts";
@@ -33,21 +35,15 @@ export interface Sources {
   /** The adapter's config; null for the base model alone. */
   readonly config: unknown;
   readonly adapter?: AdapterFiles;
+  /** Adapters that the config names for mixing. */
+  readonly experts?: ReadonlyMap<string, AdapterFiles>;
 }
 
-async function readConfig(path: string): Promise<unknown> {
+async function readConfig(path: string): Promise<JsonObject> {
   const text = await readFile(path, "utf8").catch((cause: unknown) => {
     throw new WebpeftError("FILE-NOT-FOUND", { message: "the adapter config cannot be read", where: path }, { cause });
   });
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new WebpeftError(
-      "FILE-JSON",
-      { message: "the adapter config is not valid JSON", where: path, got: String((cause as Error).message) },
-      { cause },
-    );
-  }
+  return parseJsonObject(text, path);
 }
 
 export async function readSources(options: SourceOptions): Promise<Sources> {
@@ -57,9 +53,13 @@ export async function readSources(options: SourceOptions): Promise<Sources> {
   const model = await loadModel(options.model);
   if (options.adapter !== undefined) {
     const adapter = await readAdapter(options.adapter);
-    return { model, config: adapter.config, adapter };
+    const { config, experts } = adapter;
+    return { model, config, adapter, ...(experts && { experts }) };
   }
-  return { model, config: options.config === undefined ? null : await readConfig(options.config) };
+  if (options.config === undefined) return { model, config: null };
+  const config = await readConfig(options.config);
+  const experts = await readExperts(await openFolder(dirname(resolve(options.config))), config);
+  return { model, config, ...(experts && { experts }) };
 }
 
 /** Compiles for a command; warnings go to stderr. */
@@ -75,6 +75,7 @@ export async function compileSources(
     ...method,
     strict: options.strict ?? false,
     loaded: sources.adapter !== undefined,
+    experts: expertConfigs(sources.experts),
   });
   warn(program.diagnostics.filter((diagnostic) => diagnostic.severity === "warning"));
   return program;
@@ -92,6 +93,7 @@ export async function startProgram(program: Program, sources: Sources, options: 
     device: options.device,
     seed: options.seed ?? 0,
     sink,
+    experts: Object.fromEntries(sources.experts ?? []),
     ...(sources.adapter === undefined ? {} : { adapter: sources.adapter }),
   });
   warn(sink.diagnostics.filter((diagnostic) => diagnostic.severity === "warning"));

@@ -18,6 +18,7 @@ export class Builder {
   private readonly known = new Map<string, number>();
   private context: NodeContext = {};
   private prefix = "";
+  private frozen = false;
 
   constructor(readonly name: string) {}
 
@@ -40,6 +41,17 @@ export class Builder {
       return body();
     } finally {
       this.prefix = before;
+    }
+  }
+
+  /** Runs `body` with parameters that do not train: their ports are buffers. */
+  frozenIf<T>(frozen: boolean, body: () => T): T {
+    const before = this.frozen;
+    this.frozen ||= frozen;
+    try {
+      return body();
+    } finally {
+      this.frozen = before;
     }
   }
 
@@ -104,7 +116,8 @@ export class Builder {
 
   port(name: string, role: PortRole, dtype: DType, shape: readonly number[], more: Attributes = {}): number {
     const full = role === "param" || role === "buffer" ? `${this.prefix}${name}` : name;
-    return this.add("port", [], { name: full, role, dtype, shape: [...shape], ...more });
+    const settled = role === "param" && this.frozen ? "buffer" : role;
+    return this.add("port", [], { name: full, role: settled, dtype, shape: [...shape], ...more });
   }
 
   constant(value: number, shape: readonly number[] = [], dtype: DType = "f32"): number {

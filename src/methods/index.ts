@@ -30,6 +30,7 @@ import { vblora } from "./vblora.ts";
 import { vbloraVariational } from "./vblora-variational.ts";
 import { vera } from "./vera.ts";
 import { waveft } from "./waveft.ts";
+import { xlora } from "./xlora.ts";
 
 export const methods: ReadonlyMap<string, Method> = new Map(
   [
@@ -61,6 +62,7 @@ export const methods: ReadonlyMap<string, Method> = new Map(
     prefixTuning,
     adaptionPrompt,
     cpt,
+    xlora,
   ].map((method) => [method.peftType, method]),
 );
 
@@ -96,8 +98,9 @@ export function methodFor(peftType: string, config: object): Method | undefined 
 }
 
 export { fileNote } from "./dsl/constraints.ts";
-export type { ElaboratedTensor, Elaboration, ElaborationInput } from "./dsl/elaborate.ts";
+export type { Elaboration } from "./dsl/elaborate.ts";
+export type { ElaboratedTensor, ElaborationInput } from "./dsl/elaboration-types.ts";
 export { elaborateModel, type Method, parseMethod } from "./dsl/method.ts";
-export type { AdditionOperands, SiteOperands, SiteResult } from "./dsl/operands.ts";
+export type { AdditionOperands, Expert, SiteOperands, SiteResult } from "./dsl/operands.ts";
 export type { MethodSite } from "./dsl/scope.ts";
 export { absent, operatorValue, tensorValue } from "./dsl/value.ts";

@@ -7,7 +7,7 @@ import type { Candidate, Rewriter, Rule } from "./rewrite.ts";
 const inputOf = (rewriter: Rewriter, candidate: Candidate) => rewriter.node(candidate.inputs[0]!);
 
 /** Operators that are their own transposed. */
-const symmetric: readonly string[] = ["op.diag", "op.identity", "op.dropout", "op.gate"];
+const symmetric: readonly string[] = ["op.diag", "op.identity", "op.dropout", "op.gate", "op.scalar_gate"];
 
 /** The attributes of the shuffle that undoes one with these attributes. */
 export function undoing(attributes: Attributes): { shape: number[]; permutation: number[] } {

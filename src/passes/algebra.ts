@@ -115,6 +115,21 @@ export const algebraRules: readonly Rule[] = [
       }),
   },
   {
+    name: "narrow-gate",
+    ops: ["op.compose"],
+    doc: "A B g -> A g B for a gate g that is one number for every vector: it goes to where the vectors are shortest",
+    rewrite: (c, r) => {
+      const isGate = (id: number): boolean => r.node(id).op === "op.scalar_gate";
+      const [gates, others] = [c.inputs.filter(isGate), c.inputs.filter((id) => !isGate(id))];
+      if (gates.length === 0 || others.length === 0) return undefined;
+      const widths = [r.operator(others[0]!).out, ...others.map((id) => r.operator(id).in)];
+      const [size, at] = [Math.min(...widths), widths.indexOf(Math.min(...widths))];
+      const narrow = gates.map((id) => r.add("op.scalar_gate", r.node(id).inputs, { size }));
+      const moved = [...others.slice(0, at), ...narrow, ...others.slice(at)];
+      return sameShape(moved, c.inputs) ? undefined : r.add("op.compose", moved);
+    },
+  },
+  {
     name: "scale-in-product",
     ops: ["op.compose"],
     doc: "A (s B) C -> s (A B C)",

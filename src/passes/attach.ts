@@ -3,6 +3,7 @@
  * its bias, an embedding `op.lookup` of columns of W', a norm its ops with other gains. A site without adapter keeps its weight.
  */
 import { Builder } from "../ir/builder.ts";
+import { WebpeftError } from "../ir/diagnostics.ts";
 import { compact, type Graph, type Node } from "../ir/graph.ts";
 import { hashGraph } from "../ir/hash.ts";
 import { sameType, type TensorType, typeText } from "../ir/types.ts";
@@ -26,6 +27,10 @@ export interface Attachment {
   readonly follows?: ReadonlyMap<string, string>;
   /** By path of the attention; a prompt has the path "". */
   readonly additions?: ReadonlyMap<string, SiteAdditions>;
+  /** The adapters read the last hidden states of a first pass. */
+  readonly readsHidden?: boolean;
+  /** What of a pass can be read afterwards, by name. */
+  readonly reports?: (builder: Builder, operands: Omit<SiteOperands, "weight" | "base">) => ReadonlyMap<string, number>;
 }
 
 /** A site's tensors as its module computes with them: weight [out, in], table [tokens, out] or gains [out]; and the bias. */
@@ -34,9 +39,12 @@ export interface SiteTensors {
   readonly bias?: number | undefined;
 }
 
+/** What an adapter may know of the batch that W' is applied to; see `SiteOperands`. */
+export type BatchOperands = Pick<SiteOperands, "samples" | "hidden" | "firstPass">;
+
 /**
- * W' and b' of one layer; used by `attach` and by the merge stage, so that merging is no second formula. `samples`: of the batch that W'
- * is applied to; none where one W' for all is wanted.
+ * W' and b' of one layer; used by `attach` and by the merge stage, so that merging is no second formula. `batch`: nothing where one W' for
+ * all is wanted.
  */
 export function adaptedSite(
   builder: Builder,
@@ -44,12 +52,11 @@ export function adaptedSite(
   { weight: tensor, bias }: SiteTensors,
   adapter: SiteAdapter | undefined,
   path: string,
-  samples?: number,
+  batch: BatchOperands = {},
 ): SiteResult {
   const weight = siteWeight(builder, kind, tensor);
   const unchanged = bias === undefined ? { weight } : { weight, bias };
   if (adapter === undefined) return unchanged;
-  const batch = samples === undefined ? {} : { samples };
   const result = adapter(builder, { ...unchanged, ...batch, base: weight, scalars: scalarPorts(builder) });
   const [made, wanted] = [builder.type(result.weight), builder.type(weight)];
   if (!sameType(made, wanted)) {
@@ -83,6 +90,7 @@ function attachSite(
   node: Node,
   inputs: readonly number[],
   attachment: Attachment,
+  pass: BatchOperands,
   added: number[],
 ): number {
   const path = sitePath(node);
@@ -91,13 +99,14 @@ function attachSite(
     const [table, ids] = inputs as [number, number];
     const tensors = siteTensors(builder, path, { weight: table }, attachment);
     if (adapter === undefined) return builder.add("gather", [tensors.weight, ids]);
-    const samples = builder.shape(ids)[0]!;
-    return builder.add("op.lookup", [adaptedSite(builder, "embedding", tensors, adapter, path, samples).weight, ids]);
+    const batch = { ...pass, samples: builder.shape(ids)[0]! };
+    return builder.add("op.lookup", [adaptedSite(builder, "embedding", tensors, adapter, path, batch).weight, ids]);
   }
   const [x, stored, storedBias] = inputs as [number, number, number | undefined];
   const kind = node.op === "site.linear" ? "linear" : "norm";
   const tensors = siteTensors(builder, path, { weight: stored, bias: storedBias }, attachment);
-  const { weight, bias, loss } = adaptedSite(builder, kind, tensors, adapter, path, builder.shape(x)[0]!);
+  const batch = { ...pass, samples: builder.shape(x)[0]! };
+  const { weight, bias, loss } = adaptedSite(builder, kind, tensors, adapter, path, batch);
   if (loss !== undefined) added.push(loss);
   if (kind === "norm") {
     const { kind: normKind, epsilon } = node.attributes;
@@ -114,23 +123,55 @@ function withAddedLoss(builder: Builder, loss: number, added: readonly number[])
   return builder.plus(loss, builder.mul(sum, builder.port("loss_share", "input", "f32", [])));
 }
 
-export function attach(graph: Graph, attachment: Attachment): Graph {
-  const builder = new Builder(graph.name);
-  const added: number[] = [];
+/** The graph with everything attached, in a builder that may hold other passes over the same model: new ids by old id. */
+function attachPass(
+  builder: Builder,
+  graph: Graph,
+  attachment: Attachment,
+  pass: BatchOperands,
+  added: number[],
+): readonly number[] {
   const additions = new AdditionSites(builder, attachment.additions ?? new Map(), added);
   const ids = rebuild(graph, builder, (node, inputs) => {
     const attended = additions.lower(node, inputs);
     if (attended !== undefined) return attended;
-    if (node.op.startsWith("site.")) return attachSite(builder, node, inputs, attachment, added);
+    if (node.op.startsWith("site.")) return attachSite(builder, node, inputs, attachment, pass, added);
     const copy = attachment.trained.get(node.attributes.parameter as string);
     return copy === undefined ? undefined : builder.port(copy, "param", "f32", (node.type as TensorType).shape);
   });
   additions.finish();
+  return ids;
+}
+
+/** What the layer that makes the logits reads: the last hidden states. Throws METHOD-SITE where the logits are made otherwise. */
+function hiddenNode(graph: Graph): number {
+  const logits = graph.nodes[graph.outputs.find(({ name }) => name === "logits")!.node]!;
+  if (logits.op === "site.linear" && (logits.type as TensorType).shape.length === 3) return logits.inputs[0]!;
+  throw new WebpeftError("METHOD-SITE", {
+    message: "this base model has no last hidden states that a method could read",
+    where: "hidden",
+    expected: "a model whose logits come from one layer, token by token",
+  });
+}
+
+/** Puts the adapters at the sites. Where they read hidden states, the model is there twice: the first pass gives them, as a constant. */
+export function attach(graph: Graph, attachment: Attachment): Graph {
+  const builder = new Builder(graph.name);
+  const { readsHidden = false, reports } = attachment;
+  const added: number[] = [];
+  let pass: BatchOperands = {};
+  if (readsHidden) {
+    const hidden = attachPass(builder, graph, attachment, { firstPass: true }, [])[hiddenNode(graph)]!;
+    pass = { hidden: builder.add("stop_gradient", [hidden]) };
+  }
+  const ids = attachPass(builder, graph, attachment, pass, added);
   const outputs = graph.outputs.map(({ name, node }) => {
     const made = ids[node]!;
     return { name, node: name === "loss" ? withAddedLoss(builder, made, added) : made };
   });
-  return compact(builder.finish(outputs));
+  const samples = pass.hidden === undefined ? {} : { samples: builder.shape(pass.hidden)[0]! };
+  const reported = [...(reports?.(builder, { ...pass, ...samples, scalars: scalarPorts(builder) }) ?? [])];
+  return compact(builder.finish([...outputs, ...reported.map(([name, node]) => ({ name, node }))]));
 }
 
 /** Whether two attachments make one program. */

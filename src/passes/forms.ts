@@ -114,6 +114,14 @@ function gated(builder: Builder, x: number, entries: number): number {
   return builder.mul(x, builder.broadcast(entries, shape, axes));
 }
 
+/** A tensor repeated over the axes behind its own. */
+const leadingBroadcast = (builder: Builder, x: number, shape: readonly number[]): number =>
+  builder.broadcast(x, shape, [...builder.shape(x).keys()]);
+
+/** x[b, s, n] times the number of its sample or of its token. */
+const scalarGated = (builder: Builder, x: number, entries: number): number =>
+  builder.mul(x, leadingBroadcast(builder, entries, builder.shape(x)));
+
 /** The n x n identity matrix. */
 export function identityMatrix(builder: Builder, n: number): number {
   const isDiagonal = builder.add("eq", [builder.iota([n, n], 0), builder.iota([n, n], 1)]);
@@ -161,6 +169,16 @@ export const forms: readonly FormRecord[] = [
       throw new Error("a gate varies over samples and has no matrix");
     },
     flops: (_b, node) => (node.type as OperatorType).in,
+  },
+  {
+    op: "op.scalar_gate",
+    apply: (b, node, x) => scalarGated(b, x, node.inputs[0]!),
+    applyTransposed: (b, node, x) => scalarGated(b, x, node.inputs[0]!),
+    dense: () => {
+      throw new Error("a gate varies over samples and has no matrix");
+    },
+    flops: (_b, node) => (node.type as OperatorType).in,
+    column: (b, node, ids) => ({ row: ids, factor: leadingBroadcast(b, node.inputs[0]!, b.shape(ids)) }),
   },
   {
     op: "op.blockdiag",

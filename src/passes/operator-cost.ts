@@ -104,7 +104,7 @@ export class OperatorCost {
   /** Whether the operator differs from token to token or from sample to sample: it has no matrix, and nothing that holds it may be folded. */
   private varies(id: number): boolean {
     const node = this.node(id);
-    if (node.op === "op.gate") return true;
+    if (node.op === "op.gate" || node.op === "op.scalar_gate") return true;
     if (node.op === "op.dropout") return node.attributes.p !== 0;
     return node.type.kind === "operator" && node.inputs.some((i) => this.varies(i));
   }

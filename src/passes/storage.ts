@@ -21,6 +21,8 @@ export interface StorageOptions {
   readonly train?: boolean;
   /** Adds `grads_total` and `loss_total` for gradient accumulation. */
   readonly accumulate?: boolean;
+  /** What of a forward pass can be read afterwards. */
+  readonly reports?: readonly StoredTensor[];
 }
 
 /** Size of the status block: see `statusFields`. */
@@ -62,6 +64,7 @@ export function layoutStorage(
   };
   const flat = place("params", params);
   place("derived", derived);
+  place("reports", options.reports ?? []);
   if (options.train === true) {
     const gradients = params.map(({ key, size }) => ({ key: `grad.${key}`, size }));
     buffers.push(

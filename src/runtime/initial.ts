@@ -7,6 +7,7 @@ import { sizeOf } from "../ir/types.ts";
 import { planLoading, type TensorSpec } from "../methods/config/checkpoint.ts";
 import type { AdapterPlan, AdapterTensor, CompiledProgram } from "../program.ts";
 import { onBaseRows } from "./base-rows.ts";
+import type { ExpertValues } from "./experts.ts";
 import { shapeInFile } from "./file-shape.ts";
 import type { Model } from "./files/model.ts";
 import { fromFloat32, type HostTensor, hostTensor, type TensorDtype, toFloat32, toInt32 } from "./tensor.ts";
@@ -22,6 +23,8 @@ export interface AdapterTensors {
 export interface AdapterValues {
   readonly params: ReadonlyMap<string, Float32Array>;
   readonly buffers: ReadonlyMap<string, Float32Array | Int32Array>;
+  /** Adapters that it mixes, as they were read; their numbers are among the others. */
+  readonly experts?: ReadonlyMap<string, ExpertValues>;
   /** Tensors as they were read, by file key: what does not train is written as it came. */
   readonly asRead: ReadonlyMap<string, HostTensor>;
   /** How the file holds a parameter, by key, where that is not as it is. */

@@ -23,11 +23,14 @@ export function mergedKeys({ merge, adapter }: CompiledProgram): string[] {
 export const fixable = (adapter: AdapterPlan | undefined): (AdapterInput & { readonly option: string })[] =>
   (adapter?.inputs ?? []).flatMap((input) => (input.option === undefined ? [] : [{ ...input, option: input.option }]));
 
-/** Values with the buffers that merging for one task wants. Throws `MERGE-OPTION`. */
-export function withFixed({ adapter }: CompiledProgram, values: AdapterValues, options: FixedInputs): AdapterValues {
+/** What is merged for: the one value of what an adapter reads of every sample, and the numbers that stand for what varies with the batch. */
+export type MergeOptions = Readonly<Record<string, number | readonly number[] | undefined>>;
+
+/** Values with the buffers that merging for one task, or for fixed gates, wants. Throws `MERGE-OPTION`. */
+export function withFixed({ adapter }: CompiledProgram, values: AdapterValues, options: MergeOptions): AdapterValues {
   const chosen = fixable(adapter).map(({ name, option, limit = 2 ** 31 }): [string, Int32Array] => {
     const value = options[option];
-    if (value !== undefined && Number.isInteger(value) && value >= 0 && value < limit)
+    if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value < limit)
       return [option, Int32Array.of(value)];
     throw new WebpeftError("MERGE-OPTION", {
       message: `the adapted weights depend on ${name}, and can be merged for one value only`,
@@ -37,7 +40,19 @@ export function withFixed({ adapter }: CompiledProgram, values: AdapterValues, o
       help: `Choose one: --${option} N, or session.merge(sink, { ${option}: N }).`,
     });
   });
-  return { ...values, buffers: new Map([...values.buffers, ...chosen]) };
+  const numbers = (adapter?.options ?? []).map(({ name, size }): [string, Float32Array] => {
+    const value = options[name];
+    if (Array.isArray(value) && value.length === size && value.every(Number.isFinite))
+      return [name, Float32Array.from(value)];
+    throw new WebpeftError("MERGE-OPTION", {
+      message: `the adapted weights vary over tokens with their ${name}, and can be merged for fixed ${name} only`,
+      where: name,
+      expected: `${size} numbers`,
+      ...(value === undefined ? {} : { got: JSON.stringify(value) }),
+      help: `Choose them: --${name} x,y,..., or session.merge(sink, { ${name}: [x, y, ...] }).`,
+    });
+  });
+  return { ...values, buffers: new Map<string, Float32Array | Int32Array>([...values.buffers, ...chosen, ...numbers]) };
 }
 
 /** The option values that a batch gives where all its samples agree. */

@@ -9,19 +9,20 @@ import type { CompiledProgram, StageName } from "../program.ts";
 import type { AdapterChoice, AdapterEntry } from "./adapters.ts";
 import { batchInputs, type SessionBatch } from "./batch.ts";
 import type { BatchStream } from "./data/dataset.ts";
-import { type AdapterContent, type AdapterFiles, encodeAdapter, saveAdapter } from "./files/adapter.ts";
+import { type AdapterFiles, encodeAdapter, saveAdapter } from "./files/adapter.ts";
 import type { FolderSource } from "./files/folder.ts";
 import type { Model } from "./files/model.ts";
 import type { OutputOptions } from "./files/output.ts";
-import type { FixedInputs } from "./fixed-inputs.ts";
 import { savedTensors } from "./initial.ts";
 import { countedLabels, requireLabels } from "./labels.ts";
-import { mergedModel, withFixed } from "./merge.ts";
+import { type MergeOptions, mergedModel, withFixed } from "./merge.ts";
 import { firstNonFinite } from "./non-finite.ts";
 import { fromProgram } from "./padding.ts";
 import { parametersOf, trainedTensors } from "./parameters.ts";
 import { type Prediction, predictive } from "./predictive.ts";
+import { type Report, readReport } from "./reports.ts";
 import { mixedForward } from "./rows.ts";
+import { adapterContent } from "./saving.ts";
 import { runScalars } from "./scalars.ts";
 import type {
   ForwardOptions,
@@ -206,6 +207,14 @@ export class Session {
     });
   }
 
+  /**
+   * What the last forward pass or step reported under a name of `program.adapter.reports`: X-LoRA's `scalings` [samples, tokens, layers,
+   * experts]. Throws `SESSION-REPORT` for a name that nothing is reported under.
+   */
+  report(name: string): Promise<Report> {
+    return this.parts.adapters.run((entry) => readReport(entry, name));
+  }
+
   /** The trained tensors as they are now, by checkpoint key. */
   parameters(): Promise<Map<string, Float32Array>> {
     return this.parts.adapters.run(parametersOf);
@@ -222,7 +231,7 @@ export class Session {
    * The base model with the adapter in use merged in, or with those of `choice`; its tensors are computed when they are read. `sink` is warned
    * of ties that it breaks. `fixed`: the one value of what the adapter reads of a batch, such as `{ task: 1 }`. Throws `MERGE-OPTION`.
    */
-  async merge(sink = new DiagnosticSink(), fixed: FixedInputs = {}, choice?: AdapterChoice): Promise<Model> {
+  async merge(sink = new DiagnosticSink(), fixed: MergeOptions = {}, choice?: AdapterChoice): Promise<Model> {
     const { adapters, model, mergeExecutor } = this.parts;
     const work = async (entry: AdapterEntry): Promise<Model> => {
       const values = withFixed(entry.program, await currentValues(entry), fixed);
@@ -249,27 +258,12 @@ export class Session {
 
   /** Writes the adapter's files, as PEFT does, into a folder (Node). Notes `METHOD-FILE` of the program tell where PEFT cannot read them. */
   async save(folder: string, options: OutputOptions = {}): Promise<void> {
-    await saveAdapter(folder, await this.content(), options);
+    await saveAdapter(folder, await this.parts.adapters.run(adapterContent), options);
   }
 
   /** The adapter's files as bytes by name, for pages. */
   async files(): Promise<Map<string, Uint8Array>> {
-    return encodeAdapter(await this.content());
-  }
-
-  private content(): Promise<AdapterContent> {
-    return this.parts.adapters.run(async (entry) => {
-      const { adapter } = entry.program;
-      if (adapter === undefined)
-        throw new WebpeftError("SESSION-MODE", { message: "the base model alone has no adapter to save" });
-      if (adapter.savedConfig.peft_type === undefined)
-        throw new WebpeftError("SESSION-MODE", {
-          message: "what is in use is no adapter with a file: use one by name",
-        });
-      const config = adapter.savedConfig as AdapterContent["config"];
-      const tensors = savedTensors(adapter, await parametersOf(entry), entry.values);
-      return { config, floatFields: adapter.floatFields, tensors };
-    });
+    return encodeAdapter(await this.parts.adapters.run(adapterContent));
   }
 
   dispose(): void {

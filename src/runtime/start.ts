@@ -1,11 +1,12 @@
 /** Starts sessions: chooses the executor, reads or draws the adapter's values, uploads, derives what depends on frozen weights only. */
 import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { portRole, ports } from "../ir/graph.ts";
-import type { CompiledProgram } from "../program.ts";
+import type { AdapterConfigs, CompiledProgram } from "../program.ts";
 import { type LoadedProgram, SessionAdapters } from "./adapters.ts";
 import { type OpenDevice, openDevice } from "./device/index.ts";
 import type { Executor, Instance, InstantiateOptions, PortSource } from "./executor.ts";
-import { type AdapterFiles, readAdapter } from "./files/adapter.ts";
+import { type ExpertSources, isRead, withExperts } from "./experts.ts";
+import { type AdapterFiles, configsOf, readAdapter } from "./files/adapter.ts";
 import type { FolderSource } from "./files/folder.ts";
 import type { Model } from "./files/model.ts";
 import { type AdapterValues, freshValues, loadedValues } from "./initial.ts";
@@ -23,6 +24,8 @@ export interface StartOptions extends InstantiateOptions {
   readonly device?: DeviceName | OpenDevice | Executor;
   /** A trained adapter: a folder, or one that was read; fresh values otherwise. */
   readonly adapter?: FolderSource | AdapterFiles;
+  /** Adapters that it mixes, by the names that its config gives them; those of the adapter's folder unless given. */
+  readonly experts?: ExpertSources;
   /** Seed of fresh values and of dropout; 0 unless given. */
   readonly seed?: number;
   /** Takes warnings about the adapter's file. */
@@ -58,13 +61,12 @@ async function choose(options: StartOptions): Promise<Chosen> {
   }
 }
 
-const isRead = (adapter: FolderSource | AdapterFiles): adapter is AdapterFiles =>
-  typeof adapter === "object" && "tensors" in adapter && "config" in adapter && "tree" in adapter;
-
 async function values(program: CompiledProgram, model: Model, options: StartOptions): Promise<AdapterValues> {
-  if (options.adapter === undefined) return freshValues(program, model, options.seed ?? 0);
-  const adapter = isRead(options.adapter) ? options.adapter : await readAdapter(options.adapter);
-  return loadedValues(program, model, adapter.tensors, options.sink ?? new DiagnosticSink());
+  const { adapter: source, experts = {}, seed = 0, sink = new DiagnosticSink() } = options;
+  if (source === undefined) return withExperts(program, model, await freshValues(program, model, seed), experts, sink);
+  const adapter = isRead(source) ? source : await readAdapter(source);
+  const own = await loadedValues(program, model, adapter.tensors, sink);
+  return withExperts(program, model, own, { ...Object.fromEntries(adapter.experts ?? []), ...experts }, sink);
 }
 
 /** The data behind the ports of a program: the adapter's values, and the model's weights when their turn comes. */
@@ -88,7 +90,7 @@ function portData({ program, values: { buffers, params } }: LoadedProgram, model
 export interface SessionSource {
   readonly model: Model;
   /** Compiles other adapters' configs (none, one, or several in use together) for the same model, shapes and mode. */
-  readonly compile: (configs: readonly unknown[]) => Promise<CompiledProgram>;
+  readonly compile: (adapters: readonly AdapterConfigs[]) => Promise<CompiledProgram>;
 }
 
 /** Starts a session. Throws `WebpeftError`; what was allocated until then is freed. */
@@ -109,11 +111,11 @@ export async function startSession(
     const adapters = new SessionAdapters(entry, {
       read: async (source) => {
         const adapter = source === null || isRead(source) ? source : await readAdapter(source);
-        const other = await compile(adapter === null ? [] : [adapter.config]);
+        const other = await compile(adapter === null ? [] : [configsOf(adapter)]);
         const given = adapter === null ? {} : { adapter };
         return { program: other, values: await values(other, model, { ...given, sink: options.sink }) };
       },
-      together: (configs) => compile(configs),
+      together: (configs) => compile(configs.map((config) => ({ config }))),
       instantiate: (loaded) => instantiate(loaded, {}),
     });
     const mergeExecutor = () => tfjsExecutor();

@@ -31,6 +31,17 @@ export const operatorOps: readonly OpRecord[] = [
       return operatorType(size, size);
     },
   ),
+  operatorOp(
+    "op.scalar_gate",
+    1,
+    "Multiple of the identity that varies: entries [b] for the samples, or [b, s] for the tokens, of the vectors [b, s, n] that it is applied to. Attribute: size.",
+    (inputs, attributes) => {
+      const type = asTensor("op.scalar_gate", inputs[0]);
+      requireThat(type.dtype === "f32" && type.shape.length >= 1, "op.scalar_gate", "f32[b] or f32[b,s]", inputs);
+      return operatorType(attributes.size as number, attributes.size as number);
+    },
+    { size: "integer" },
+  ),
   operatorOp("op.blockdiag", 1, "Block-diagonal operator from its blocks [g, out/g, in/g].", (inputs) => {
     const type = asTensor("op.blockdiag", inputs[0]);
     requireThat(isFloat(type, 3), "op.blockdiag", "f32[g,o,i]", inputs);

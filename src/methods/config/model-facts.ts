@@ -47,3 +47,9 @@ export function withModelFacts(
   }
   return { ...fields, ...facts, num_transformer_submodules: submodules };
 }
+
+/** A `hidden_size` that a config leaves open is the model's. */
+export function withHiddenSize(fields: Fields, modelConfig: Readonly<Record<string, unknown>>): Fields {
+  if (!Object.hasOwn(fields, "hidden_size") || fields.hidden_size !== null) return fields;
+  return { ...fields, hidden_size: inferred("token_dim", modelConfig) };
+}

@@ -4,9 +4,9 @@ import type { ModuleInfo } from "../../models/model.ts";
 import type { FieldDeclaration, FieldValue } from "../fields.ts";
 import { peftVersion } from "./common.ts";
 import { defaultFeedforward } from "./defaults.ts";
-import { checkFieldSites, type FieldSites, findFieldSites } from "./field-sites.ts";
+import { checkFieldSites, type FieldSites, findFieldSites, type NamedSite } from "./field-sites.ts";
 import { type MatchRules, plainEndMatcher } from "./match.ts";
-import { withModelFacts } from "./model-facts.ts";
+import { withHiddenSize, withModelFacts } from "./model-facts.ts";
 import { compilePatterns } from "./patterns.ts";
 import { type MethodProfile, profileOf } from "./profiles.ts";
 import { shown, sorted } from "./python-text.ts";
@@ -70,7 +70,7 @@ export interface ResolvedAdapter {
 
 /**
  * Resolves a config for one method on one model. `modelConfig` is the base's `config.json`. Throws CONFIG-... and
- * METHOD-UNSUPPORTED; never anything but WebpeftError, whatever `config` holds.
+ * METHOD-UNSUPPORTED; never anything but WebpeftError, whatever `config` holds. `ofExperts`: sites of other adapters that the method mixes.
  */
 export function resolveAdapter(
   config: unknown,
@@ -78,6 +78,7 @@ export function resolveAdapter(
   modules: readonly ModuleInfo[],
   modelConfig: Readonly<Record<string, unknown>>,
   sink: DiagnosticSink,
+  ofExperts: readonly Omit<NamedSite, "fields">[] = [],
 ): ResolvedAdapter {
   const given = configObject(config);
   checkType(given, method.peftType);
@@ -86,7 +87,7 @@ export function resolveAdapter(
   const changed = { ...read.fields, ...method.settle?.(read.fields, read.present, sink) };
   const withFacts =
     profile.modelFacts === undefined ? changed : withModelFacts(changed, profile.modelFacts, modelConfig);
-  const base = withHeads(withFacts);
+  const base = withHeads(withHiddenSize(withFacts, modelConfig));
   checkTogether(base, profile);
   const modelType = typeof modelConfig.model_type === "string" ? modelConfig.model_type : "custom";
   const located = locate(base, method, profile, modelType, modules, sink);
@@ -102,12 +103,13 @@ export function resolveAdapter(
     };
   });
   patterns.finish(sink);
-  const named = (method.fieldSites ?? []).flatMap((declared) => findFieldSites(declared, fields, modules));
+  const ownNamed = (method.fieldSites ?? []).flatMap((declared) => findFieldSites(declared, fields, modules));
+  const named = [...ownNamed, ...ofExperts.map((site) => ({ ...site, fields }))];
   const bias = biasMode(typeof fields.bias === "string" ? fields.bias : "none");
   const taskType = text(fields.task_type);
   const modulesToSave = findModulesToSave(list(fields.modules_to_save) ?? [], taskType, modules, sink);
   const targets = new Set(located.hits.map((module) => module.path));
-  checkFieldSites(named, targets, modulesToSave);
+  checkFieldSites(ownNamed, targets, modulesToSave);
   const trainedBase = trainedBaseTensors(modules, targets, modulesToSave, bias);
   const embeddings = savedEmbeddings(method.peftType, fields, modules, targets);
   return {

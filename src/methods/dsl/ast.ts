@@ -76,6 +76,8 @@ export interface TensorItem {
   readonly kind: "tensor";
   readonly role: TensorRole;
   readonly name: string;
+  /** One tensor for every number of a range: `weight[n] for k: 0 .. m by 2`, read as weight[k]. Gone once the config is known. */
+  readonly family?: Family;
   readonly shape: readonly Expression[];
   readonly value: Expression;
   readonly key?: string;
@@ -99,6 +101,14 @@ export interface TensorItem {
   /** Place in the order of declarations; the number of the tensor's random stream. */
   readonly ordinal: number;
   readonly at: Place;
+}
+
+/** The numbers from, from + by, ... below to, and what they are called in the declaration; in its key `{name}` stands for the number. */
+export interface Family {
+  readonly name: string;
+  readonly from: Expression;
+  readonly to: Expression;
+  readonly by?: Expression;
 }
 
 export interface StreamItem {
@@ -125,8 +135,35 @@ export interface InputItem {
   readonly at: Place;
 }
 
+/** f32 numbers that stand for what varies with the batch where weights are merged, given under their name. */
+export interface OptionItem {
+  readonly kind: "option";
+  readonly name: string;
+  readonly size: Expression;
+  readonly at: Place;
+}
+
+/** Other adapters, named by a config field, of which `mixture` adds up what they change; the field names the sites of `on ... from` too. */
+export interface MixesItem {
+  readonly kind: "mixes";
+  readonly field: string;
+  /** Whether they train too. */
+  readonly trained?: Expression;
+  readonly at: Place;
+}
+
+/** What of the forward pass can be read afterwards, under its name. */
+export interface ReportItem {
+  readonly kind: "report";
+  readonly name: string;
+  readonly value: Expression;
+  readonly at: Place;
+}
+
 export interface LetItem {
   readonly kind: "let";
+  /** Worked out once for the model, where no site is known. */
+  readonly shared?: boolean;
   readonly name: string;
   readonly value: Expression;
   readonly at: Place;
@@ -175,7 +212,18 @@ export interface SiteBlock {
   readonly at: Place;
 }
 
-export type Item = FieldItem | TensorItem | StreamItem | InputItem | LetItem | RequireItem | TargetItem | OnItem;
+export type Item =
+  | FieldItem
+  | TensorItem
+  | StreamItem
+  | InputItem
+  | OptionItem
+  | MixesItem
+  | ReportItem
+  | LetItem
+  | RequireItem
+  | TargetItem
+  | OnItem;
 
 export interface MethodAst {
   readonly name: string;

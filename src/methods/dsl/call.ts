@@ -4,7 +4,7 @@ import { type Arguments, type Builtin, type CallContext, type Parameter, signatu
 import { asOperator } from "./arithmetic.ts";
 import type { CallExpression, Place } from "./ast.ts";
 import type { Scope } from "./scope.ts";
-import { type Distribution, describe, type HostArray, type Known, type Value } from "./value.ts";
+import { type Distribution, describe, type HostArray, type Known, known, type Value } from "./value.ts";
 
 export interface EvaluatedArgument {
   readonly name?: string;
@@ -174,6 +174,9 @@ function matched(
   return values;
 }
 
+/** Random streams of the calls in one turn of a loop; a fragment has fewer calls. */
+const streamsOfTurn = 0x10000;
+
 function contextOf(scope: Scope, builtin: Builtin, call: CallExpression): CallContext {
   return {
     builder: () => scope.builderOrFail(call.at),
@@ -189,8 +192,9 @@ function contextOf(scope: Scope, builtin: Builtin, call: CallExpression): CallCo
       return scope.siteOrFail(call.at).out;
     },
     path: scope.site?.path ?? "",
-    site: scope.site?.index ?? 0,
-    ordinal: call.ordinal,
+    site: (scope.site?.index ?? 0) + (scope.model.firstStream ?? 0),
+    ordinal: call.ordinal + scope.turn * streamsOfTurn,
+    experts: () => scope.buildOrFail(call.at).experts?.() ?? [],
     bfloat16: scope.model.bfloat16,
     table: (name, data, shape) => {
       const port = scope.model.table(name, data, shape);
@@ -218,8 +222,23 @@ export function callBuiltin(
 }
 
 /** Whether a module path is hit by a list of names or, when the entry is one text, by a regular expression for the whole path. */
-export function pathMatches(path: string, entry: Known, anchored: boolean): boolean | undefined {
+function pathMatches(path: string, entry: Known, anchored: boolean): boolean | undefined {
   if (typeof entry === "string") return compilePattern(entry, "the list of modules").fullMatch(path);
   if (!Array.isArray(entry) || !entry.every((name) => typeof name === "string")) return undefined;
   return entry.some((name: string) => (anchored ? path === name || path.endsWith(`.${name}`) : path.endsWith(name)));
+}
+
+/** Whether the site is one of the modules that the only entry of `given` names. Throws METHOD-ARGUMENT. */
+export function siteMatches(scope: Scope, name: string, given: readonly Known[], at: Place): Value {
+  const [entry] = given;
+  const answer =
+    entry === undefined || given.length > 1
+      ? undefined
+      : pathMatches(scope.siteOrFail(at).path, entry, name === "site.matches");
+  if (answer !== undefined) return known(answer);
+  throw scope.error("METHOD-ARGUMENT", at, {
+    message: `${name} wants the modules to look for.`,
+    expected: "a list of names, or a text with a regular expression",
+    got: entry === undefined || given.length > 1 ? `${given.length} arguments` : describe(known(entry)),
+  });
 }

@@ -4,16 +4,17 @@ import { builtins } from "../lib/index.ts";
 import type { FieldItem, InputItem, Item, MethodAst, Place, SiteBlock, TensorItem } from "./ast.ts";
 import { fieldItems, fieldOptions, fieldTypes } from "./field.ts";
 import { collected } from "./messages.ts";
-import { declarations, namesOf, predefined, siteNames } from "./scope.ts";
+import { declarations } from "./scope.ts";
 import { patchForms } from "./site-tensors.ts";
 import { hint } from "./suggest.ts";
 import { expressionsOf, type NameUse, placeholder, visitNames } from "./walk.ts";
+import { namesOf, predefined, siteNames } from "./words.ts";
 
 /** Forms of tensors in files: see `TensorCoding`. */
 const codings = ["top_k", "on_rows"];
 
 /** Functions that the evaluator knows itself. */
-const specialCalls = ["present", "prod", "site.matches", "site.ends_with"];
+const specialCalls = ["present", "prod", "iterate", "site.matches", "site.ends_with"];
 
 class Checker {
   readonly faults: Diagnostic[] = [];
@@ -35,6 +36,10 @@ class Checker {
       if (item.kind === "field") this.field(item);
       if (item.kind === "tensor") this.tensor(item);
       if (item.kind === "input") this.input(item);
+      if (item.kind === "mixes") {
+        const fields = fieldItems(this.method).map(({ name }) => name);
+        this.oneOf("config field", item.field, fields, item.at);
+      }
     }
   }
 
@@ -71,6 +76,8 @@ class Checker {
       const what = item.trained === true ? "declared as param" : "saved under the paths of its sites";
       this.fault("METHOD-DECLARATION", item.at, `Only what is shared can also be ${what}; ${item.name} is not.`);
     }
+    if (item.family !== undefined && (item.role !== "shared" || item.trained !== true))
+      this.fault("METHOD-DECLARATION", item.at, `Only a shared param can be a family; ${item.name} is none.`);
     const coding = item.coded?.call.callee;
     if (coding?.kind === "name") this.oneOf("form in files", coding.name, codings, item.at);
     if (item.project !== undefined && item.role !== "param") {
@@ -114,7 +121,10 @@ class Checker {
         this.fault("METHOD-NAME", use.at, `Nothing is called ${use.path} here.`, hint(use.path, words));
     };
     for (const item of items) {
-      for (const expression of expressionsOf(item)) visitNames(expression, check);
+      const family = item.kind === "tensor" ? item.family : undefined;
+      const own = new Set(family === undefined ? [] : [family.name]);
+      for (const expression of expressionsOf(item)) visitNames(expression, check, own);
+      for (const bound of [family?.from, family?.to, family?.by]) if (bound !== undefined) visitNames(bound, check);
       if (item.kind === "require") this.message(item.message, words, item.at);
     }
   }
@@ -170,11 +180,18 @@ function checkBlock(checker: Checker, method: MethodAst, block: SiteBlock): void
   if (names === undefined) return;
   const targets = block.items.filter((item) => item.kind === "target");
   for (const item of block.items) {
-    if (item.kind === "input")
+    if (item.kind === "mixes")
+      checker.fault("METHOD-DECLARATION", item.at, "mixes belongs to the whole method, outside of on.");
+    if (
+      item.kind === "input" ||
+      item.kind === "option" ||
+      item.kind === "report" ||
+      (item.kind === "let" && item.shared)
+    )
       checker.fault(
         "METHOD-DECLARATION",
         item.at,
-        `The input ${item.name} belongs to the whole method, outside of on.`,
+        `The ${item.kind} ${item.name} belongs to the whole method, outside of on.`,
       );
     if (item.kind === "on") checker.fault("METHOD-DECLARATION", item.at, "An on block cannot stand in another.");
   }

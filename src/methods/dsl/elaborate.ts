@@ -1,19 +1,19 @@
 /** Elaborates a method for a model: the adapter's tensors, and per site the operator IR of W' and b'. */
 import type { Builder } from "../../ir/builder.ts";
-import type { DiagnosticSink } from "../../ir/diagnostics.ts";
 import type { Graph } from "../../ir/graph.ts";
-import type { AdapterInput, AdapterTensor } from "../../program.ts";
-import type { FieldValue } from "../fields.ts";
+import type { AdapterInput } from "../../program.ts";
 import { hostValues } from "../lib/initial.ts";
 import type { MethodAst, SiteBlock, TensorItem } from "./ast.ts";
 import { batchInputs } from "./batch-inputs.ts";
 import { checkConstraints } from "./constraints.ts";
-import { constant, evaluate, shapeOf } from "./evaluate.ts";
+import type { ElaboratedTensor, ElaborationInput } from "./elaboration-types.ts";
+import { condition, constant, evaluate, optionSize, shapeOf } from "./evaluate.ts";
+import { withFamilies } from "./families.ts";
 import { type BaseOf, initialGraph, projectionGraph } from "./host-graphs.ts";
-import type { AdditionOperands, SiteOperands, SiteResult } from "./operands.ts";
+import type { AdditionOperands, Expert, SiteOperands, SiteResult } from "./operands.ts";
 import { paddedScope, paddedShapes } from "./padding.ts";
 import { addedLoss, newBias, newWeight } from "./results.ts";
-import { type BuildScope, type MethodSite, type ModelScope, Scope, siteKey, siteNames } from "./scope.ts";
+import { type BuildScope, type MethodSite, type ModelScope, Scope, siteKey } from "./scope.ts";
 import {
   arrayOf,
   coding,
@@ -30,42 +30,7 @@ import {
 import { hint } from "./suggest.ts";
 import { HostTables } from "./tables.ts";
 import { describe, type Value } from "./value.ts";
-
-export interface ElaborationInput {
-  readonly sites: readonly MethodSite[];
-  /** Whether the program trains: projections happen in a stage of their own instead of on a copy. */
-  readonly train: boolean;
-  /** Whether dropout and relaxed gates are drawn; default: as `train`. */
-  readonly sampling?: boolean;
-  /** Whether weights are drawn from a posterior, as predictions want them; no unless given. */
-  readonly predicting?: boolean;
-  /** The program never trains: what its file holds projected is projected. */
-  readonly fixed?: boolean;
-  /** Resolved config fields of the whole adapter. */
-  readonly fields: Readonly<Record<string, FieldValue>>;
-  readonly sink: DiagnosticSink;
-  /** `model_type` of the base's config. */
-  readonly modelType?: string;
-  /** Names of the fields that the config held itself; default: all of them. */
-  readonly present?: ReadonlySet<string>;
-  /** The adapter's tensors come from a file. */
-  readonly loaded?: boolean;
-  /** The base weights are bfloat16: regenerated projections are rounded as PEFT's are. */
-  readonly bfloat16?: boolean;
-  /** See `ModelScope.padding`. */
-  readonly padding?: number | undefined;
-}
-
-export interface ElaboratedTensor extends AdapterTensor {
-  /** Index of the site it belongs to; absent for tensors that the whole model shares. */
-  readonly site?: number;
-  /** Its file holds it in the dtype of the base's weight. */
-  readonly storedAsBase?: boolean;
-  /** Rows of the weight's table that it replaces. */
-  readonly replaces?: readonly number[];
-  /** Projected at the start of every training step. */
-  readonly project: boolean;
-}
+import { siteNames } from "./words.ts";
 
 export class Elaboration {
   readonly tensors: readonly ElaboratedTensor[];
@@ -75,16 +40,18 @@ export class Elaboration {
   private readonly model: ModelScope;
   private readonly fixed: boolean;
   private readonly bySite: ReadonlyMap<number, MethodSite>;
+  private readonly method: MethodAst;
+  private readonly experts: readonly Expert[];
 
-  constructor(
-    private readonly method: MethodAst,
-    input: ElaborationInput,
-  ) {
-    const { sink, present, loaded, bfloat16, sampling, predicting, fixed = false, modelType = "", ...rest } = input;
+  constructor(written: MethodAst, input: ElaborationInput) {
+    const { sink, present, loaded, bfloat16, sampling, predicting, modelType = "", ...more } = input;
+    const { experts = [], fixed = false, ...rest } = more;
+    this.experts = experts;
     this.fixed = fixed;
-    this.model = {
+    const model: ModelScope = {
       ...rest,
-      method,
+      method: written,
+      experts: experts.map(({ fields }) => fields),
       modelType,
       present: present ?? new Set(Object.keys(input.fields)),
       sampling: sampling ?? input.train,
@@ -94,6 +61,8 @@ export class Elaboration {
       setting: (port, value) => this.settings.set(port, value),
       table: (name, data, shape) => this.tables.intern(name, data, shape),
     };
+    this.method = withFamilies(written, new Scope(model, undefined, undefined));
+    this.model = { ...model, method: this.method };
     this.bySite = new Map(input.sites.map((site) => [site.index, site]));
     const whole = new Scope(this.model, undefined, undefined);
     checkConstraints(whole, sink);
@@ -112,6 +81,36 @@ export class Elaboration {
   /** What the method reads of a batch. */
   get inputs(): readonly AdapterInput[] {
     return batchInputs(new Scope(this.model, undefined, undefined));
+  }
+
+  /** Whether the adapters that it mixes train too. */
+  get expertsTrain(): boolean {
+    const mixes = this.method.items.find((item) => item.kind === "mixes");
+    return mixes?.trained !== undefined && condition(new Scope(this.model, undefined, undefined), mixes.trained);
+  }
+
+  /** Numbers that merging is given, with how many there are. */
+  get options(): readonly { readonly name: string; readonly size: number }[] {
+    const scope = new Scope(this.model, undefined, undefined);
+    return this.method.items.flatMap((item) =>
+      item.kind === "option" ? [{ name: item.name, size: optionSize(scope, item) }] : [],
+    );
+  }
+
+  /** What of a forward pass can be read afterwards, by name; the ids are of `builder`. */
+  reports(builder: Builder, operands: Omit<SiteOperands, "weight" | "base" | "bias">): ReadonlyMap<string, number> {
+    const tensor = (item: TensorItem): number => this.port(scope, item, builder);
+    const scope: Scope = new Scope(this.model, undefined, undefined, { builder, ...operands, tensor });
+    const made = this.method.items.flatMap((item): [string, number][] => {
+      if (item.kind !== "report") return [];
+      const value = evaluate(scope, item.value);
+      if (value.kind === "tensor") return [[item.name, value.id]];
+      throw scope.error("METHOD-TYPE", item.at, {
+        message: `The report ${item.name} is no tensor.`,
+        got: describe(value, builder),
+      });
+    });
+    return new Map(made);
   }
 
   private block(site: MethodSite): SiteBlock {
@@ -220,7 +219,11 @@ export class Elaboration {
   /** Builds W' and b' of one site; the ids are of `builder`. A layer without bias has none afterwards unless the method makes one. */
   site(index: number, builder: Builder, operands: SiteOperands): SiteResult {
     const site = this.siteOf(index);
-    const { scope, assigned } = this.assigned(site, { builder, ...operands });
+    const experts = () =>
+      builder.frozenIf(!this.expertsTrain, () =>
+        this.experts.map((expert) => expert.delta(site.path, builder, operands)),
+      );
+    const { scope, assigned } = this.assigned(site, { builder, ...operands, experts });
     const bias = newBias(scope, assigned.get("b"), operands.bias);
     const names = siteNames[site.kind]!;
     const weight = newWeight(scope, assigned.get(names.weight!), names.form, operands.weight);

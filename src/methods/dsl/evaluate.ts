@@ -6,12 +6,14 @@ import { WebpeftError } from "../../ir/diagnostics.ts";
 import { sizeOf } from "../../ir/types.ts";
 import { builtins } from "../lib/index.ts";
 import { applyBinary, negated, wanted } from "./arithmetic.ts";
-import type { Argument, BinaryOperator, CallExpression, Expression, Place, TensorItem } from "./ast.ts";
-import { callBuiltin, pathMatches } from "./call.ts";
+import type { BinaryOperator, CallExpression, Expression, OptionItem, Place, TensorItem } from "./ast.ts";
+import { callBuiltin, siteMatches } from "./call.ts";
 import { indexed, transposed } from "./indexing.ts";
 import { limitError, limits, sizeFault } from "./limits.ts";
-import { predefined, type Scope } from "./scope.ts";
+import { iterated, repeatedProduct } from "./repetition.ts";
+import type { Scope } from "./scope.ts";
 import { describe, type HostArray, type Known, known, tensorValue, type Value } from "./value.ts";
+import { predefined } from "./words.ts";
 
 export type Locals = ReadonlyMap<string, Value>;
 const noLocals: Locals = new Map();
@@ -68,12 +70,22 @@ function evaluateKind(scope: Scope, expression: Expression, locals: Locals): Val
     case "member":
       return member(scope, expression, locals);
     case "index":
-      return indexed(scope, evaluate(scope, expression.object, locals), expression.items, expression.at, (e) =>
-        evaluateKnown(scope, e, locals),
-      );
+      return entries(scope, expression, locals);
     case "call":
       return call(scope, expression, locals);
   }
+}
+
+/** Entries of a value, or a tensor of a family. */
+function entries(scope: Scope, expression: Extract<Expression, { kind: "index" }>, locals: Locals): Value {
+  const { object, items, at } = expression;
+  const [item] = items;
+  if (object.kind === "name" && scope.isFamily(object.name) && items.length === 1 && item?.kind === "element") {
+    const member = `${object.name}[${String(evaluateKnown(scope, item.value, locals))}]`;
+    if (scope.declared.has(member)) return lookup(scope, member, at, locals);
+    throw scope.error("METHOD-NAME", at, { message: `There is no ${member}.` });
+  }
+  return indexed(scope, evaluate(scope, object, locals), items, at, (e) => evaluateKnown(scope, e, locals));
 }
 
 /** A value that is known before any tensor exists. */
@@ -98,18 +110,23 @@ export function condition(scope: Scope, expression: Expression, locals: Locals =
   });
 }
 
+function extentOf(scope: Scope, name: string, expression: Expression): number {
+  const extent = evaluateKnown(scope, expression);
+  if (typeof extent === "number" && Number.isSafeInteger(extent) && extent > 0) return extent;
+  throw scope.error("METHOD-SHAPE", expression.at, {
+    message: `${name} has an extent that is not a whole number above 0.`,
+    got: describe(known(extent)),
+  });
+}
+
+/** How many numbers an option has. */
+export const optionSize = (scope: Scope, { name, size }: OptionItem): number => extentOf(scope, name, size);
+
 /** The extents of a declared tensor. */
 export function shapeOf(scope: Scope, item: TensorItem): number[] {
   if (item.shape.length > limits.rank)
     throw limitError(scope.model.method.file, `${item.name} has too many axes`, limits.rank, item.at.line);
-  const shape = item.shape.map((expression) => {
-    const extent = evaluateKnown(scope, expression);
-    if (typeof extent === "number" && Number.isSafeInteger(extent) && extent > 0) return extent;
-    throw scope.error("METHOD-SHAPE", expression.at, {
-      message: `${item.name} has an extent that is not a whole number above 0.`,
-      got: describe(known(extent)),
-    });
-  });
+  const shape = item.shape.map((expression) => extentOf(scope, item.name, expression));
   if (sizeOf(shape) > limits.elements) throw scope.error("METHOD-SIZE", item.at, sizeFault(item.name, shape));
   return shape;
 }
@@ -122,10 +139,16 @@ function lookup(scope: Scope, name: string, at: Place, locals: Locals): Value {
     case "field":
       return known(scope.field(name) ?? null);
     case "let":
+      if (item.shared === true && scope.site !== undefined) return lookup(scope.whole, name, at, noLocals);
+      return scope.once(name, at, () => evaluate(scope, item.value));
     case "stream":
       return scope.once(name, at, () => evaluate(scope, item.value));
     case "input":
       return tensorValue(scope.batchInput(item, at));
+    case "option":
+      return tensorValue(scope.builderOrFail(at).port(name, "buffer", "f32", [optionSize(scope, item)]));
+    case "report":
+      return scope.once(name, at, () => evaluate(scope, item.value));
     case "tensor":
       return item.role === "const"
         ? { kind: "host", array: constant(scope, item) }
@@ -235,9 +258,19 @@ function call(scope: Scope, expression: CallExpression, locals: Locals): Value {
       return known(given.every((argument) => scope.model.present.has(dottedPath(argument.value) ?? "")));
     case "site.matches":
     case "site.ends_with":
-      return siteMatches(scope, name, given, at, locals);
+      return siteMatches(
+        scope,
+        name,
+        given.map(({ value }) => evaluateKnown(scope, value, locals)),
+        at,
+      );
     case "prod":
-      return repeatedProduct(scope, given, at, locals);
+      return repeatedProduct(scope, given, at, locals, {
+        ...evaluatorOf(scope),
+        product: (left, right) => combined(scope, "@", left, right, at),
+      });
+    case "iterate":
+      return iterated(scope, given, at, locals, evaluatorOf(scope));
   }
   const builtin = builtins.get(name);
   if (builtin === undefined)
@@ -255,45 +288,13 @@ function call(scope: Scope, expression: CallExpression, locals: Locals): Value {
   return callBuiltin(scope, builtin, expression, values);
 }
 
+const evaluatorOf = (scope: Scope) => ({
+  evaluate: (expression: Expression, locals: Locals) => evaluate(scope, expression, locals),
+  known: (expression: Expression, locals: Locals) => evaluateKnown(scope, expression, locals),
+});
+
 /** A const given to a function of tensors becomes its table. */
 function asArgument(scope: Scope, expression: Expression, value: Value, host: boolean): Value {
   if (value.kind !== "host" || host || expression.kind !== "name") return value;
   return constantPort(scope, expression.name, value.array, expression.at);
-}
-
-function siteMatches(scope: Scope, name: string, given: readonly Argument[], at: Place, locals: Locals): Value {
-  const entry = given.length === 1 ? evaluateKnown(scope, given[0]!.value, locals) : undefined;
-  const answer =
-    entry === undefined ? undefined : pathMatches(scope.siteOrFail(at).path, entry, name === "site.matches");
-  if (answer !== undefined) return known(answer);
-  throw scope.error("METHOD-ARGUMENT", at, {
-    message: `${name} wants the modules to look for.`,
-    expected: "a list of names, or a text with a regular expression",
-    got: entry === undefined ? `${given.length} arguments` : describe(known(entry)),
-  });
-}
-
-/** `prod(i: 0..n, P: ..., body)`: body for i = 0 @ body for i = 1 @ ...; names given in between hold inside the body. */
-function repeatedProduct(scope: Scope, given: readonly Argument[], at: Place, locals: Locals): Value {
-  const [range, ...rest] = given;
-  const body = rest.pop();
-  if (range?.name === undefined || range.to === undefined || body === undefined || body.name !== undefined) {
-    throw scope.error("METHOD-ARGUMENT", at, {
-      message: "prod wants a range and a body.",
-      expected: "prod(i: 0..n, body)",
-    });
-  }
-  const [from, to] = [evaluateKnown(scope, range.value, locals), evaluateKnown(scope, range.to, locals)];
-  const turns = typeof from === "number" && typeof to === "number" ? to - from : 0;
-  if (!Number.isSafeInteger(turns) || turns < 1) {
-    throw scope.error("METHOD-ARGUMENT", range.at, { message: "prod wants at least one turn.", got: `${from}..${to}` });
-  }
-  if (turns > limits.turns)
-    throw limitError(scope.model.method.file, `prod of ${turns} factors`, limits.turns, at.line);
-  const factors = Array.from({ length: turns }, (_unused, i) => {
-    const inner = new Map(locals).set(range.name!, known((from as number) + i));
-    for (const { name, value } of rest) if (name !== undefined) inner.set(name, evaluate(scope, value, inner));
-    return evaluate(scope, body.value, inner);
-  });
-  return factors.reduce((product, factor) => combined(scope, "@", product, factor, at));
 }

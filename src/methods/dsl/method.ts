@@ -2,10 +2,11 @@
 import type { FieldDeclaration, FieldValue } from "../fields.ts";
 import type { MethodAst } from "./ast.ts";
 import { checkMethod } from "./check.ts";
-import { Elaboration, type ElaborationInput } from "./elaborate.ts";
+import { Elaboration } from "./elaborate.ts";
+import type { ElaborationInput } from "./elaboration-types.ts";
 import { fieldDeclaration, fieldItems, patternFields, settledFields } from "./field.ts";
 import { parseFragment } from "./parse.ts";
-import { expressionsOf, visitNames } from "./walk.ts";
+import { expressionsOf, type NameUse, visitNames } from "./walk.ts";
 
 export interface Method {
   readonly name: string;
@@ -30,8 +31,14 @@ export interface Method {
   readonly formulaLines: readonly string[];
   /** The fields to change because their seed default depends on which others are present; for configs without `peft_version`. */
   settle(fields: Readonly<Record<string, FieldValue>>, present: ReadonlySet<string>): Record<string, FieldValue>;
-  /** Whether it may draw weights for predictions. */
+  /** Whether it may draw weights for predictions; which configs do is seen when they are compiled. */
   readonly predicts: boolean;
+  /** Whether it reads the last hidden states of a first pass over the model. */
+  readonly readsHidden: boolean;
+  /** Names of what of a forward pass can be read afterwards. */
+  readonly reports: readonly string[];
+  /** The field that names other adapters which it mixes; its sites are theirs. */
+  readonly expertsFrom: string | undefined;
 }
 
 /** Lines with tensors, lets and targets. */
@@ -45,15 +52,15 @@ function formulaLines(ast: MethodAst): string[] {
   return [...numbers].sort((a, b) => a - b).map((line) => lines[line - 1]!.trim());
 }
 
-/** Whether a formula draws from a posterior; which configs do is seen when they are compiled. */
-function mentionsPosterior(ast: MethodAst): boolean {
-  const drawing: string[] = [];
+/** Whether a formula uses a name of which this is said. */
+function uses(ast: MethodAst, says: (use: NameUse) => boolean): boolean {
+  let found = false;
   const items = [...ast.items, ...ast.blocks.flatMap((block) => block.items)];
   for (const expression of items.flatMap(expressionsOf))
-    visitNames(expression, ({ path, called }) => {
-      if (called && /^drawn_/.test(path)) drawing.push(path);
+    visitNames(expression, (use) => {
+      found ||= says(use);
     });
-  return drawing.length > 0;
+  return found;
 }
 
 /**
@@ -90,7 +97,9 @@ export function lazyMethod(name: string, source: string, file: string, ready?: M
       return ast().blocks.flatMap(({ siteKind, from }) => (from === undefined ? [siteKind] : []));
     },
     get fieldSites() {
-      const fields = [...new Set(ast().blocks.flatMap(({ from }) => (from === undefined ? [] : [from])))];
+      const { expertsFrom } = this;
+      const all = ast().blocks.flatMap(({ from }) => (from === undefined || from === expertsFrom ? [] : [from]));
+      const fields = [...new Set(all)];
       return fields.map((field) => ({
         field,
         siteKinds: ast().blocks.flatMap(({ siteKind, from }) => (from === field ? [siteKind] : [])),
@@ -107,7 +116,16 @@ export function lazyMethod(name: string, source: string, file: string, ready?: M
     },
     settle: (fields, present) => settledFields(ast(), fields, present),
     get predicts() {
-      return mentionsPosterior(ast());
+      return uses(ast(), ({ path, called }) => called && path.startsWith("drawn_"));
+    },
+    get readsHidden() {
+      return uses(ast(), ({ path, called }) => !called && path === "hidden");
+    },
+    get reports() {
+      return ast().items.flatMap((item) => (item.kind === "report" ? [item.name] : []));
+    },
+    get expertsFrom() {
+      return ast().items.find((item) => item.kind === "mixes")?.field;
     },
   };
 }

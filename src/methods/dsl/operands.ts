@@ -1,4 +1,6 @@
 /** What a site gives to a method, and what it gets back. */
+import type { Builder } from "../../ir/builder.ts";
+import type { FieldValue } from "../fields.ts";
 import type { ScalarIds } from "../lib/builtin.ts";
 import type { Value } from "./value.ts";
 
@@ -12,6 +14,18 @@ export interface SiteOperands {
   readonly scalars: ScalarIds;
   /** Samples of the batch that W' is applied to; absent where one W' for all is wanted. */
   readonly samples?: number;
+  /** The last hidden states f32[samples, tokens, width] of a first pass over the model, as a constant. */
+  readonly hidden?: number;
+  /** The pass is built that `hidden` comes from. */
+  readonly firstPass?: boolean;
+}
+
+/** Another adapter that a method mixes. */
+export interface Expert {
+  /** Its resolved config, `peft_type` included. */
+  readonly fields: Readonly<Record<string, FieldValue>>;
+  /** What it adds to the weight of the module at a path, as an operator [out, in]; undefined where it leaves the module as it is. */
+  delta(path: string, builder: Builder, operands: SiteOperands): number | undefined;
 }
 
 /** The adapted weight, of the kind that the operand has, and the bias, when the layer has or gets one. */

@@ -1,11 +1,12 @@
 /**
  * The grammar of declared tensors in method fragments.
  *
- *   tensor     = ("param" | "shared" "param"? | "buffer" | "const") name "[" expression,* "]" "=" expression clause* ";"
+ *   tensor     = ("param" | "shared" "param"? | "buffer" | "const") name "[" expression,* "]" family? "=" expression clause* ";"
+ *   family     = "for" name ":" expression ".." expression ("by" expression)?
  *   clause     = "at" text "tied"? ("also" text)? | "as" name | "save" "if" expression
  *              | "coded" name "(" arguments ")" ("if" expression)? | "within" expression | "replaces" expression | "project" ("if" primary)? name "(" arguments ")" | "when" expression
  */
-import type { Expression, Item, TensorItem, TensorRole } from "./ast.ts";
+import type { Expression, Family, Item, TensorItem, TensorRole } from "./ast.ts";
 import { ExpressionParser, missing, place, type Rule, unquoted } from "./parse-expression.ts";
 
 export abstract class TensorParser extends ExpressionParser {
@@ -25,6 +26,7 @@ export abstract class TensorParser extends ExpressionParser {
     this.CONSUME(this.t.sign.OpenBracket);
     this.MANY_SEP({ SEP: this.t.sign.Comma, DEF: () => shape.push(this.SUBRULE(this.expression)) });
     this.CONSUME(this.t.sign.CloseBracket);
+    const family = this.OPTION2(() => this.SUBRULE(this.family));
     this.CONSUME(this.t.sign.Assign);
     const value = this.SUBRULE2(this.expression);
     let clauses: Partial<TensorItem> = {};
@@ -47,10 +49,29 @@ export abstract class TensorParser extends ExpressionParser {
         ordinal,
         at: place(name),
         ...(trained ? { trained } : {}),
+        ...(family === undefined ? {} : { family }),
         ...clauses,
       },
     ];
   });
+
+  private readonly family: Rule<Family> = this.RULE(
+    "family",
+    () => {
+      this.CONSUME(this.t.word.for);
+      const name = this.CONSUME(this.t.name).image;
+      this.CONSUME(this.t.sign.Colon);
+      const from = this.SUBRULE(this.expression);
+      this.CONSUME(this.t.sign.Range);
+      const to = this.SUBRULE2(this.expression);
+      const by = this.OPTION(() => {
+        this.CONSUME(this.t.word.by);
+        return this.SUBRULE3(this.expression);
+      });
+      return { name, from, to, ...(by === undefined ? {} : { by }) };
+    },
+    { recoveryValueFunc: () => ({ name: "", from: missing(), to: missing() }) },
+  );
 
   private readonly clause: Rule<Partial<TensorItem>> = this.RULE(
     "clause",

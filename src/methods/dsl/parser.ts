@@ -2,13 +2,16 @@
  * The grammar of method fragments (chevrotain, made anew for every parse). Expressions stand in `parse-expression.ts`, tensors in `parse-tensor.ts`.
  *
  *   method     = "method" name ("on" kinds)? "{" item* "}"
- *   item       = fields | tensor | stream | let | require | target | "on" kinds ("from" name)? "tied"? "backwards"? "{" item* "}"
+ *   item       = fields | tensor | stream | input | option | mixes | report | let | require | target | "on" kinds ("from" name)? "tied"? "backwards"? "{" item* "}"
  *   kinds      = name ("," name)*
  *   fields     = "config" field ("," field)* ";"
  *   field      = name ":" name "?"? "=" "-"? primary ("(" arguments ")")? text?
  *   input      = "input" name ("[" name "]")? "below" expression ("as" name)? ("else" expression)? ";"
+ *   option     = "option" name "[" expression "]" ";"
+ *   mixes      = "mixes" name ("trained" "if" expression)? ";"
+ *   report     = "report" name "=" expression ";"
  *   stream     = "stream" name "=" expression ";"
- *   let        = "let" name "=" expression ("," name "=" expression)* ";"
+ *   let        = "shared"? "let" name "=" expression ("," name "=" expression)* ";"
  *   require    = "require" expression ("else" | "warn" | "save") text ("help" text)? ";"
  *   target     = name "'" "=" expression ";"
  */
@@ -74,6 +77,9 @@ export class FragmentParser extends TensorParser {
       { ALT: () => this.SUBRULE(this.tensor) },
       { ALT: () => this.SUBRULE(this.stream) },
       { ALT: () => this.SUBRULE(this.batchInput) },
+      { ALT: () => this.SUBRULE(this.mergeOption) },
+      { ALT: () => this.SUBRULE(this.mixes) },
+      { ALT: () => this.SUBRULE(this.report) },
       { ALT: () => this.SUBRULE(this.lets) },
       { ALT: () => this.SUBRULE(this.require) },
       { ALT: () => this.SUBRULE(this.target) },
@@ -177,8 +183,40 @@ export class FragmentParser extends TensorParser {
     return [{ kind: "input", name: name.image, ...per, below, ...option, ...fill, at: place(name) }];
   });
 
+  private readonly mergeOption: Rule<Item[]> = this.listRule("mergeOption", (): Item[] => {
+    this.CONSUME(this.t.word.option);
+    const name = this.CONSUME(this.t.name);
+    this.CONSUME(this.t.sign.OpenBracket);
+    const size = this.SUBRULE(this.expression);
+    this.CONSUME(this.t.sign.CloseBracket);
+    this.CONSUME(this.t.sign.Semicolon);
+    return [{ kind: "option", name: name.image, size, at: place(name) }];
+  });
+
+  private readonly mixes: Rule<Item[]> = this.listRule("mixes", (): Item[] => {
+    const at = place(this.CONSUME(this.t.word.mixes));
+    const field = this.CONSUME(this.t.name).image;
+    const trained = this.OPTION(() => {
+      this.CONSUME(this.t.word.trained);
+      this.CONSUME(this.t.word.if);
+      return this.SUBRULE(this.expression);
+    });
+    this.CONSUME(this.t.sign.Semicolon);
+    return [{ kind: "mixes", field, at, ...(trained === undefined ? {} : { trained }) }];
+  });
+
+  private readonly report: Rule<Item[]> = this.listRule("report", (): Item[] => {
+    this.CONSUME(this.t.word.report);
+    const name = this.CONSUME(this.t.name);
+    this.CONSUME(this.t.sign.Assign);
+    const value = this.SUBRULE(this.expression);
+    this.CONSUME(this.t.sign.Semicolon);
+    return [{ kind: "report", name: name.image, value, at: place(name) }];
+  });
+
   private readonly lets: Rule<Item[]> = this.listRule("let", (): Item[] => {
     const items: LetItem[] = [];
+    const shared = this.OPTION(() => this.CONSUME(this.t.word.shared)) !== undefined;
     this.CONSUME(this.t.word.let);
     this.AT_LEAST_ONE_SEP({
       SEP: this.t.sign.Comma,
@@ -186,7 +224,7 @@ export class FragmentParser extends TensorParser {
         const name = this.CONSUME(this.t.name);
         this.CONSUME(this.t.sign.Assign);
         const value = this.SUBRULE(this.expression);
-        items.push({ kind: "let", name: name.image, value, at: place(name) });
+        items.push({ kind: "let", name: name.image, value, at: place(name), ...(shared ? { shared } : {}) });
       },
     });
     this.CONSUME(this.t.sign.Semicolon);

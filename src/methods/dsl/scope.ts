@@ -5,7 +5,8 @@ import type { FieldValue } from "../fields.ts";
 import type { ScalarIds } from "../lib/builtin.ts";
 import type { InputItem, Item, MethodAst, Place, SiteBlock, TensorItem } from "./ast.ts";
 import { limitError, limits } from "./limits.ts";
-import { absent, type Known, known, operatorValue, tensorValue, type Value } from "./value.ts";
+import { absent, operatorValue, tensorValue, type Value } from "./value.ts";
+import { siteNames } from "./words.ts";
 
 /** One place of the base model that the adapter changes. */
 export interface MethodSite {
@@ -59,6 +60,12 @@ export interface ModelScope {
   readonly padding?: number | undefined;
   /** Notes a number that is an input of the program, by the name of its port. */
   readonly setting?: (port: string, value: number) => void;
+  /** Width of the base's hidden states; 0 where it is not known. */
+  readonly hiddenWidth?: number | undefined;
+  /** Configs of the other adapters that it mixes. */
+  readonly experts?: readonly Readonly<Record<string, FieldValue>>[] | undefined;
+  /** Number of the first site's random streams: those of an expert lie apart from those of the others. */
+  readonly firstStream?: number | undefined;
   /** Name of the port of a host table; equal tables share one. */
   readonly table: (name: string, data: Int32Array | Float32Array, shape: readonly number[]) => string;
 }
@@ -75,106 +82,15 @@ export interface BuildScope {
   readonly samples?: number | undefined;
   /** See `AdditionOperands`. */
   readonly length?: number | undefined;
+  readonly hidden?: number | undefined;
+  readonly firstPass?: boolean | undefined;
+  /** What each of the experts adds to the weight of this site; undefined for those that leave it. */
+  readonly experts?: () => readonly (number | undefined)[];
   /** What a site without a weight of its own provides, by the names of its kind. */
   readonly words?: ReadonlyMap<string, Value>;
   /** The tensor's node: a port, or its initial value in the program that makes a fresh adapter. */
   readonly tensor: (item: TensorItem) => number;
 }
-
-/** What a kind of site calls its tensors. */
-export interface SiteNames {
-  readonly weight?: string;
-  readonly base?: string;
-  readonly bias?: string;
-  readonly form: "operator" | "vector";
-  /** What a fragment may assign. */
-  readonly targets: readonly string[];
-  /** Names beside weight and bias. */
-  readonly words?: readonly string[];
-}
-
-/**
- * Names by kind of site. An embedding is the linear layer that is applied to one-hot vectors: its W has a column for every token. The weight
- * of a norm is a vector. Of a prompt and an attention nothing is replaced: what is assigned is put in front or added.
- */
-export const siteNames: Readonly<Record<string, SiteNames>> = {
-  linear: { weight: "W", base: "W0", bias: "b", form: "operator", targets: ["W", "b", "loss"] },
-  embedding: { weight: "W", base: "W0", form: "operator", targets: ["W", "loss"] },
-  norm: { weight: "gain", base: "gain0", bias: "b", form: "vector", targets: ["gain", "b", "loss"] },
-  prompt: { base: "W0", form: "operator", targets: ["rows", "labels", "weights", "loss"], words: ["labels"] },
-  attention: {
-    form: "operator",
-    targets: ["keys", "values", "context", "output", "loss"],
-    words: ["queries", "Wk", "bk", "Wv", "bv", "context", "output"],
-  },
-};
-
-/** The names that a kind gives to tensors. */
-export const namesOf = ({ weight, base, bias, words = [] }: SiteNames): string[] => [
-  ...[weight, base, bias].filter((name) => name !== undefined),
-  ...words,
-];
-
-const total = (...xs: number[]): number => xs.reduce((sum, x) => sum + x, 0);
-
-const extent = (side: "in" | "out", reduce: (...xs: number[]) => number) => (scope: Scope) =>
-  known(reduce(...scope.model.sites.map((site) => site[side])));
-
-const ofSite = (read: (site: MethodSite) => Known) => (scope: Scope) => known(read(scope.siteOrFail()));
-
-/** Words with a fixed meaning, by their dotted path. */
-export const predefined: Readonly<Record<string, { doc: string; value: (scope: Scope) => Value }>> = {
-  in: { doc: "width of the site's input; of an embedding: its tokens", value: ofSite((site) => site.in) },
-  out: { doc: "width of the site's output", value: ofSite((site) => site.out) },
-  key_heads: { doc: "heads of the keys of an attention", value: ofSite((site) => site.keyHeads ?? 0) },
-  model_type: { doc: "model_type of the base model", value: (scope) => known(scope.model.modelType) },
-  "site.index": { doc: "number of the site, from 0", value: ofSite((site) => site.index) },
-  "site.path": { doc: "module path of the site", value: ofSite((site) => site.path) },
-  "site.kind": { doc: "linear, embedding, norm, prompt or attention", value: ofSite((site) => site.kind) },
-  channels: {
-    doc: "channels of the site's input: of a layer on patches of an image those of the image, else in",
-    value: ofSite((site) => site.patch?.[0] ?? site.in),
-  },
-  "site.patches": {
-    doc: "true where the layer is applied to patches of an image",
-    value: ofSite((site) => site.patch !== undefined),
-  },
-  "site.has_bias": { doc: "true where the layer has a bias", value: ofSite((site) => site.hasBias) },
-  "sites.count": { doc: "number of adapted sites", value: (scope) => known(scope.model.sites.length) },
-  "sites.max.in": { doc: "widest input of all sites", value: extent("in", Math.max) },
-  "sites.max.out": { doc: "widest output of all sites", value: extent("out", Math.max) },
-  "sites.total.in": { doc: "widths of the inputs of all sites together", value: extent("in", total) },
-  "sites.total.out": { doc: "widths of the outputs of all sites together", value: extent("out", total) },
-  "sites.entries": {
-    doc: "entries of all weights together",
-    value: (scope) => known(scope.model.sites.reduce((sum, site) => sum + site.in * site.out, 0)),
-  },
-  samples: {
-    doc: "samples of the batch; 1 where weights are merged",
-    value: (scope) => known(scope.buildOrFail(scope.model.method.at).samples ?? 1),
-  },
-  length: {
-    doc: "tokens of a row of the batch, where virtual tokens come in front of them",
-    value: (scope) => known(scope.lengthOrFail()),
-  },
-  loss: { doc: "the model's loss; loss' = loss + x adds x at every site", value: () => absent },
-  train: { doc: "true where a training program draws", value: (scope) => known(scope.model.sampling) },
-  training: {
-    doc: "true in a program that trains, whether it draws or not",
-    value: (scope) => known(scope.model.train),
-  },
-  predicting: {
-    doc: "true where weights are drawn from a posterior for predictions: the method then has a stage predict",
-    value: (scope) => known(scope.model.predicting),
-  },
-  loaded: { doc: "true when the adapter comes from a file", value: (scope) => known(scope.model.loaded) },
-  task_type: { doc: "task_type of the config, or null", value: (scope) => known(scope.model.fields.task_type ?? null) },
-  peft_version: {
-    doc: "version of PEFT that wrote the config, or null",
-    value: (scope) => known(scope.model.fields.peft_version ?? null),
-  },
-  pi: { doc: "3.14159...", value: () => known(Math.PI) },
-};
 
 /** Named items of the method and of one block; the block's win. */
 export function declarations(method: MethodAst, block?: SiteBlock): Map<string, Item> {
@@ -188,7 +104,10 @@ export function declarations(method: MethodAst, block?: SiteBlock): Map<string, 
 export class Scope {
   readonly declared: ReadonlyMap<string, Item>;
   private readonly memo = new Map<string, Value | "pending">();
+  private readonly families: ReadonlySet<string>;
+  private ofModel: Scope | undefined;
   private steps = 0;
+  private counted = 0;
 
   constructor(
     readonly model: ModelScope,
@@ -197,11 +116,49 @@ export class Scope {
     readonly build?: BuildScope,
   ) {
     this.declared = declarations(model.method, block);
+    this.families = new Set(
+      [...this.declared.keys()].filter((name) => name.endsWith("]")).map((name) => name.split("[")[0]!),
+    );
   }
 
   /** Items of the method, then those of the block. */
   get items(): readonly Item[] {
     return [...this.model.method.items, ...(this.block?.items ?? [])];
+  }
+
+  /** The scope of the whole model, in which no site is known. */
+  get whole(): Scope {
+    if (this.site === undefined) return this;
+    this.ofModel ??= new Scope(this.model, undefined, undefined, this.build);
+    return this.ofModel;
+  }
+
+  isFamily(name: string): boolean {
+    return this.families.has(name);
+  }
+
+  /** Number of the turn of a counted loop that is worked out; it keeps the draws of the turns apart. */
+  get turn(): number {
+    return this.counted;
+  }
+
+  inTurn<T>(turn: number, work: () => T): T {
+    const before = this.counted;
+    this.counted = turn;
+    try {
+      return work();
+    } finally {
+      this.counted = before;
+    }
+  }
+
+  hiddenOrFail(): number {
+    const { hidden } = this.buildOrFail(this.model.method.at);
+    if (hidden !== undefined) return hidden;
+    throw this.error("METHOD-STATIC", this.model.method.at, {
+      message: "There are no hidden states here.",
+      help: "Read hidden in the second pass only: first_pass ? ... : merging ? ... : ...",
+    });
   }
 
   error(
@@ -272,7 +229,7 @@ export class Scope {
     }
     if (before !== undefined) return before;
     this.memo.set(name, "pending");
-    const value = make();
+    const value = this.inTurn(0, make);
     this.memo.set(name, value);
     return value;
   }

@@ -37,7 +37,7 @@ function parts(expression: Expression): readonly Expression[] {
   }
 }
 
-/** Visits every use of a name in an expression, outermost first; names bound by `prod` are left out. */
+/** Visits every use of a name in an expression, outermost first; names bound by `prod` and `iterate` are left out. */
 export function visitNames(
   expression: Expression,
   visit: (use: NameUse) => void,
@@ -61,7 +61,7 @@ function visitMember(
   bound: ReadonlySet<string>,
 ): void {
   const path = memberPath(expression);
-  if (path !== undefined && /^sites?\./.test(path)) visit({ path, at: expression.at, called: false });
+  if (path !== undefined && /^(sites?|experts)\./.test(path)) visit({ path, at: expression.at, called: false });
   else visitNames(expression.object, visit, bound);
 }
 
@@ -82,7 +82,7 @@ function visitCall(
   const names = new Set(bound);
   for (const argument of expression.arguments) {
     for (const part of [argument.value, argument.to]) if (part !== undefined) visitNames(part, visit, names);
-    if (path === "prod" && argument.name !== undefined) names.add(argument.name);
+    if ((path === "prod" || path === "iterate") && argument.name !== undefined) names.add(argument.name);
   }
 }
 
@@ -107,7 +107,12 @@ export function expressionsOf(item: Item): readonly Expression[] {
     }
     case "input":
       return [item.below, ...(item.fill === undefined ? [] : [item.fill])];
+    case "option":
+      return [item.size];
+    case "mixes":
+      return item.trained === undefined ? [] : [item.trained];
     case "stream":
+    case "report":
     case "let":
     case "target":
       return [item.value];

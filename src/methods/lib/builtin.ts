@@ -59,6 +59,8 @@ export interface CallContext {
   /** Number of the site and of the call: the stream of the random draws made here. */
   readonly site: number;
   readonly ordinal: number;
+  /** What every expert adds to the site's weight, as an operator; undefined for those that leave it. */
+  readonly experts: () => readonly (number | undefined)[];
   /** The adapter tensor's values are rounded to bfloat16 where PEFT's are. */
   readonly bfloat16: boolean;
   /** Registers a host table and answers with the node of its port. */

@@ -1,5 +1,6 @@
 /** All builtins of the fragment language, by name. */
 import type { Builtin } from "./builtin.ts";
+import { expertBuiltins } from "./experts.ts";
 import { gateBuiltins } from "./gates.ts";
 import { hostBuiltins } from "./host.ts";
 import { initialBuiltins } from "./initial.ts";
@@ -22,6 +23,7 @@ export const builtins: ReadonlyMap<string, Builtin> = new Map(
     operatorBuiltins,
     productBuiltins,
     gateBuiltins,
+    expertBuiltins,
     posteriorBuiltins,
     sparseBuiltins,
     rotationBuiltins,

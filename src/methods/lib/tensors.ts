@@ -38,7 +38,7 @@ function angles(context: CallContext, frequencies: number, size: number): Value 
 }
 
 /** 1 at the `count` largest entries of every vector along the last axis, of equal ones at the first; else 0. */
-function largestEntries(b: Builder, x: number, count: number): { mask: number; most: number } {
+export function largestEntries(b: Builder, x: number, count: number): { mask: number; most: number } {
   const shape = b.shape(x);
   const [leading, width] = [[...shape.keys()].slice(0, -1), shape.at(-1)!];
   const wide = (id: number): number => b.broadcast(id, shape, leading);

@@ -1,7 +1,9 @@
 /** PEFT's adapter folders: `adapter_config.json`, `adapter_model.safetensors` and, for prompt encoders, `encoder.safetensors`. */
+import { methods } from "../../methods/index.ts";
+import type { AdapterConfigs, ExpertConfigs } from "../../program.ts";
 import type { HostTensor } from "../tensor.ts";
 import { notFound } from "./errors.ts";
-import { type FileTree, type FolderSource, openFolder, pathIn, readJson } from "./folder.ts";
+import { type FileTree, type FolderSource, folderIn, openFolder, pathIn, readJson } from "./folder.ts";
 import { type JsonObject, pythonJson } from "./json.ts";
 import { type LoadOptions, openTensors, pickleError } from "./model.ts";
 import { type OutputOptions, writeFolder } from "./output.ts";
@@ -18,6 +20,8 @@ export interface AdapterFiles {
   readonly config: JsonObject;
   readonly tensors: SafetensorsFile;
   readonly metadata: Readonly<Record<string, string>>;
+  /** Adapters that it mixes, by the names that its config gives them. */
+  readonly experts?: ReadonlyMap<string, AdapterFiles>;
   /** The trained prompt encoder, where the folder has it. */
   readonly encoder?: SafetensorsFile;
   readonly tree: FileTree;
@@ -33,8 +37,45 @@ export async function readAdapter(source: FolderSource, options: LoadOptions = {
     throw notFound(pathIn(tree, tensorFile), `An adapter folder has ${configFile} and ${tensorFile}.`);
   }
   const encoder = await openTensors(tree, encoderFile, options);
-  return { name: tree.name, config, tensors, metadata: tensors.metadata, tree, ...(encoder && { encoder }) };
+  const experts = await readExperts(tree, config, options);
+  return {
+    name: tree.name,
+    config,
+    tensors,
+    metadata: tensors.metadata,
+    tree,
+    ...(encoder && { encoder }),
+    ...(experts && { experts }),
+  };
 }
+
+/** The adapters that a config names for mixing; their paths are relative to its folder. Undefined where it names none. */
+export async function readExperts(
+  tree: FileTree,
+  config: JsonObject,
+  options: LoadOptions = {},
+): Promise<ReadonlyMap<string, AdapterFiles> | undefined> {
+  const field = typeof config.peft_type === "string" ? methods.get(config.peft_type)?.expertsFrom : undefined;
+  const named = field === undefined ? undefined : config[field];
+  if (typeof named !== "object" || named === null || Array.isArray(named)) return undefined;
+  const experts = new Map<string, AdapterFiles>();
+  for (const [name, path] of Object.entries(named)) {
+    if (typeof path !== "string")
+      throw notFound(pathIn(tree, configFile), `${field}.${name} must be the path of a folder.`);
+    experts.set(name, await readAdapter(await folderIn(tree, path), options));
+  }
+  return experts;
+}
+
+/** What `compile` needs of an adapter that was read. */
+export const configsOf = ({ config, experts = new Map<string, AdapterFiles>() }: AdapterFiles): AdapterConfigs => ({
+  config,
+  experts: expertConfigs(experts),
+});
+
+/** Configs of adapters by their names. */
+export const expertConfigs = (experts: ReadonlyMap<string, AdapterFiles> = new Map()): ExpertConfigs =>
+  Object.fromEntries([...experts].map(([name, { config }]) => [name, config]));
 
 /** What an adapter folder is made of. */
 export interface AdapterContent {
@@ -45,6 +86,8 @@ export interface AdapterContent {
   /** PEFT's `{"format":"pt"}` unless given. */
   readonly metadata?: Readonly<Record<string, string>>;
   readonly encoder?: ReadonlyMap<string, HostTensor>;
+  /** Further adapters, in folders of this one by their path. */
+  readonly folders?: ReadonlyMap<string, AdapterContent>;
 }
 
 /** The files of an adapter folder, as PEFT writes them. */
@@ -55,6 +98,8 @@ export function encodeAdapter(adapter: AdapterContent): Map<string, Uint8Array> 
     [tensorFile, encodeSafetensors(adapter.tensors, adapter.metadata)],
   ]);
   if (adapter.encoder !== undefined) files.set(encoderFile, encodeSafetensors(adapter.encoder));
+  for (const [path, inner] of adapter.folders ?? [])
+    for (const [name, bytes] of encodeAdapter(inner)) files.set(`${path}/${name}`, bytes);
   return files;
 }
 

@@ -12,6 +12,8 @@ export interface FileTree {
   list(): Promise<readonly string[] | undefined>;
   /** The file of that relative path, or undefined when there is none. */
   open(path: string, options?: UrlOptions): Promise<ByteSource | undefined>;
+  /** Another folder by its path from this one; where a tree has no such method, one inside of it. */
+  folder?(path: string): Promise<FileTree>;
 }
 
 export type FileData = Blob | Uint8Array | ArrayBuffer | string;
@@ -39,7 +41,7 @@ async function nodeUrlTree(url: URL): Promise<FileTree> {
 /** A folder on disk. Throws `FILE-NOT-FOUND` when there is none, `FILE-NOT-A-FOLDER` when the path is a file. */
 export async function nodeTree(folder: string): Promise<FileTree> {
   const { readdir, stat } = await import("node:fs/promises");
-  const { join } = await import("node:path");
+  const { join, resolve } = await import("node:path");
   const known = await stat(folder).catch((error: unknown) => {
     throw systemCode(error) === "ENOENT"
       ? new WebpeftError("FILE-NOT-FOUND", { message: "there is no such folder", where: folder })
@@ -50,6 +52,7 @@ export async function nodeTree(folder: string): Promise<FileTree> {
   }
   return {
     name: folder,
+    folder: (path) => nodeTree(resolve(folder, path)),
     async list() {
       const entries = await readdir(folder, { withFileTypes: true }).catch((error: unknown) => {
         throw readError(error, folder);
@@ -109,6 +112,20 @@ function checkPath(folder: string, path: string): string {
     expected: "a relative path inside the folder",
     got: JSON.stringify(path),
   });
+}
+
+/** A folder by its path from a tree. Throws `FILE-PATH` for one that lies outside of a tree which cannot be left. */
+export async function folderIn(tree: FileTree, path: string): Promise<FileTree> {
+  if (tree.folder !== undefined) return tree.folder(path);
+  const inner = checkPath(tree.name, path.replace(/\/+$/, ""));
+  return {
+    name: pathIn(tree, inner),
+    list: async () => {
+      const names = await tree.list();
+      return names?.flatMap((name) => (name.startsWith(`${inner}/`) ? [name.slice(inner.length + 1)] : []));
+    },
+    open: (name, options) => tree.open(`${inner}/${name}`, options),
+  };
 }
 
 /** Where a file of a tree is, for messages. */

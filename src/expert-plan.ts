@@ -1,0 +1,88 @@
+/** Adapters that another adapter mixes (X-LoRA's LoRAs): where their configs come from, what each adds to a site, and their plans. */
+import type { PlannedAdapter } from "./adapter-plan.ts";
+import type { Builder } from "./ir/builder.ts";
+import { WebpeftError } from "./ir/diagnostics.ts";
+import type { Elaboration, Expert, SiteOperands } from "./methods/index.ts";
+import type { ModuleInfo } from "./models/model.ts";
+import type { Attachment } from "./passes/attach.ts";
+import type { AdapterTensor, ExpertConfigs, ExpertPlan } from "./program.ts";
+
+/** Before the names of an expert's ports. */
+const expertPrefix = (name: string): string => `expert.${name}:`;
+
+/**
+ * The configs of the experts that `field` of a config names, in its order. Throws CONFIG-FIELD-TYPE for a field that is no map of names,
+ * COMPILE-EXPERTS for an expert that was not given.
+ */
+export function expertConfigs(config: unknown, field: string, given: ExpertConfigs): [string, unknown][] {
+  const named = (config as Readonly<Record<string, unknown>> | null)?.[field] ?? null;
+  if (named === null) return [];
+  if (typeof named !== "object" || Array.isArray(named)) {
+    throw new WebpeftError("CONFIG-FIELD-TYPE", {
+      message: `${field} does not name adapters.`,
+      where: field,
+      expected: 'an object: {"name": "folder", ...}',
+      got: JSON.stringify(named).slice(0, 80),
+    });
+  }
+  return Object.entries(named).map(([name, folder]) => {
+    if (Object.hasOwn(given, name)) return [name, given[name]];
+    throw new WebpeftError("COMPILE-EXPERTS", {
+      message: "the config of an adapter that is mixed was not given",
+      where: `${field}: ${JSON.stringify(name)}`,
+      expected: `the adapter of ${JSON.stringify(folder)}`,
+      help: "read the adapter with readAdapter(folder), and compile with { experts: configsOf(adapter).experts }",
+    });
+  });
+}
+
+/** One expert in one program. */
+export class ElaboratedExpert implements Expert {
+  private readonly attachment: Attachment;
+
+  constructor(
+    readonly name: string,
+    readonly adapter: PlannedAdapter,
+    readonly elaboration: Elaboration,
+  ) {
+    this.attachment = adapter.attachment(elaboration);
+  }
+
+  get fields(): Expert["fields"] {
+    const { peftType, fields } = this.adapter.resolved;
+    return { ...fields, peft_type: peftType };
+  }
+
+  /** W' - W0: what is left of it when terms that cancel are gone. */
+  delta(path: string, builder: Builder, operands: SiteOperands): number | undefined {
+    const adapted = this.attachment.sites.get(path);
+    if (adapted === undefined) return undefined;
+    const { base, scalars, samples } = operands;
+    const given = { base, weight: base, scalars, ...(samples === undefined ? {} : { samples }) };
+    const { weight } = builder.prefixed(expertPrefix(this.name), () => adapted(builder, given));
+    return builder.add("op.add", [weight, builder.add("op.scale", [base, builder.constant(-1)])]);
+  }
+}
+
+/** The modules that any of the experts changes, in the model's order. */
+export function expertModules(experts: readonly PlannedAdapter[], modules: readonly ModuleInfo[]): ModuleInfo[] {
+  const paths = new Set(experts.flatMap(({ resolved }) => resolved.sites.map(({ module }) => module.path)));
+  return modules.filter(({ path }) => paths.has(path));
+}
+
+export const expertPlan = ({ name, adapter, elaboration }: ElaboratedExpert, trained: boolean): ExpertPlan => ({
+  name,
+  prefix: expertPrefix(name),
+  trained,
+  plan: adapter.plan(elaboration, [], false),
+});
+
+/** An expert's tensors as the program that mixes it knows them; its own folder holds them. */
+export const tensorsInside = ({ prefix, trained, plan }: ExpertPlan): AdapterTensor[] =>
+  plan.tensors.map((tensor) => ({
+    ...tensor,
+    key: `${prefix}${tensor.key}`,
+    role: trained ? tensor.role : "buffer",
+    aliases: [],
+    saved: false,
+  }));
