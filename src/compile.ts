@@ -26,16 +26,21 @@ import { type SiteKind, siteWeight } from "./passes/site-operands.ts";
 import { layoutStorage } from "./passes/storage.ts";
 import type { AdapterConfigs, AdapterPlan, ProgramMode, ProgramStorage, Stage, StageName } from "./program.ts";
 import { createProgram, type Program } from "./program-object.ts";
+import { configsOf, isRead } from "./runtime/files/adapter.ts";
 import type { Model } from "./runtime/files/model.ts";
 
 export type { CompileOptions } from "./compile-options.ts";
 
 const operatorPasses = new Set(["build", "attach", "project", "algebra"]);
 
-/** Compiles a program. `config` is PEFT's `adapter_config.json` as an object, or null for the base model alone. Throws `WebpeftError`. */
+/**
+ * Compiles a program. `config` is PEFT's `adapter_config.json` as an object, an adapter that `readAdapter` read, or null for the base model
+ * alone. Throws `WebpeftError`.
+ */
 export async function compile(model: Model, config: unknown, options: CompileOptions = {}): Promise<Program> {
-  const { experts } = options;
-  return new Compilation(model, config === null || config === undefined ? [] : [{ config, experts }], options).run();
+  if (config === null || config === undefined) return new Compilation(model, [], options).run();
+  if (!isRead(config)) return new Compilation(model, [{ config, experts: options.experts }], options).run();
+  return new Compilation(model, [configsOf(config)], { loaded: true, ...options }).run();
 }
 
 /** Compiles several adapters that are in use together, for inference or merging; see `active-adapters.ts`. */

@@ -1,7 +1,7 @@
 /** Adapters that another adapter mixes: their numbers under the names of the program that mixes them, and their files when it is saved. */
 import { type DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import type { AdapterPlan, CompiledProgram, ExpertPlan } from "../program.ts";
-import { type AdapterContent, type AdapterFiles, readAdapter } from "./files/adapter.ts";
+import { type AdapterContent, type AdapterFiles, isRead, readAdapter } from "./files/adapter.ts";
 import type { FolderSource } from "./files/folder.ts";
 import type { Model } from "./files/model.ts";
 import { type AdapterValues, loadedValues, savedTensors } from "./initial.ts";
@@ -15,9 +15,6 @@ export interface ExpertValues {
   /** Its files, for writing them elsewhere. */
   readonly content: AdapterContent;
 }
-
-export const isRead = (adapter: FolderSource | AdapterFiles): adapter is AdapterFiles =>
-  typeof adapter === "object" && "tensors" in adapter && "config" in adapter && "tree" in adapter;
 
 async function contentOf({ config, tensors, metadata }: AdapterFiles): Promise<AdapterContent> {
   const read = [...tensors.tensors.keys()].map(async (key) => [key, await tensors.read(key)] as const);

@@ -26,7 +26,8 @@ function shuffleSource(position: number, shape: readonly number[], permutation: 
   return shape.reduce((sum, extent, axis) => sum * extent + index[axis]!, 0);
 }
 
-function operatorMatrix(node: Node, operators: readonly Matrix[], tensors: readonly Value[]): Matrix {
+/** The matrix that an operator is for one sample of the batch. */
+function operatorMatrix(node: Node, operators: readonly Matrix[], tensors: readonly Value[], sample: number): Matrix {
   const data: Numbers = tensors[0]?.data ?? [];
   const shape = tensors[0]?.shape ?? [];
   const { attributes } = node;
@@ -49,6 +50,8 @@ function operatorMatrix(node: Node, operators: readonly Matrix[], tensors: reado
     case "op.dropout":
       if (attributes.p !== 0) throw new Error("only dropout that drops nothing has a matrix");
       return matrix(size, size, (i, j) => (i === j ? 1 : 0));
+    case "op.scalar_gate":
+      return matrix(size, size, (i, j) => (i === j ? data[sample]! : 0));
     case "op.identity":
       return matrix(size, size, (i, j) => (i === j ? 1 : 0));
     case "op.compose":
@@ -84,28 +87,45 @@ function operatorMatrix(node: Node, operators: readonly Matrix[], tensors: reado
   }
 }
 
-function applied(operator: Matrix, x: Value): Float64Array {
-  const width = operator[0]!.length;
+/** Row by row of x, whose rows are samples. */
+function applied(operators: readonly Matrix[], x: Value): Float64Array {
+  const width = operators[0]![0]!.length;
   const rows = matrix(x.data.length / width, width, (i, j) => x.data[i * width + j]!);
   return Float64Array.from(
-    rows.flatMap((row) => operator.map((w) => w.reduce((sum, value, k) => sum + value * row[k]!, 0))),
+    rows.flatMap((row, i) => operators[i % samples]!.map((w) => w.reduce((sum, value, k) => sum + value * row[k]!, 0))),
   );
 }
 
+/** Samples of the batches that gates are for. */
+const samples = 2;
+
 /** The outputs by name, for data by port name. */
 export function evaluateOperators(graph: Graph, data: Readonly<Record<string, Numbers>>): Record<string, Value> {
-  const matrices = new Map<number, Matrix>();
+  // For every sample one: gates differ.
+  const matrices = new Map<number, readonly Matrix[]>();
   const values = new Map<number, Value>();
   graph.nodes.forEach((node, id) => {
     const { type } = node;
     const own = node.inputs.flatMap((i) => (matrices.has(i) ? [matrices.get(i)!] : []));
     const tensors = node.inputs.flatMap((i) => values.get(i) ?? []);
-    if (type.kind === "operator") matrices.set(id, operatorMatrix(node, own, tensors));
+    if (type.kind === "operator")
+      matrices.set(
+        id,
+        Array.from({ length: samples }, (_unused, sample) =>
+          operatorMatrix(
+            node,
+            own.map((ofSamples) => ofSamples[sample]!),
+            tensors,
+            sample,
+          ),
+        ),
+      );
     else if (node.op === "port") values.set(id, { shape: type.shape, data: Float64Array.from(data[portName(node)]!) });
     else if (node.op === "op.apply") values.set(id, { shape: type.shape, data: applied(own[0]!, tensors[0]!) });
-    else if (node.op === "op.to_dense") values.set(id, { shape: type.shape, data: Float64Array.from(own[0]!.flat()) });
+    else if (node.op === "op.to_dense")
+      values.set(id, { shape: type.shape, data: Float64Array.from(own[0]![0]!.flat()) });
     else if (node.op === "op.row_norm")
-      values.set(id, { shape: type.shape, data: Float64Array.from(own[0]!.map((row) => Math.hypot(...row))) });
+      values.set(id, { shape: type.shape, data: Float64Array.from(own[0]![0]!.map((row) => Math.hypot(...row))) });
     else values.set(id, opRecord(node.op).eval!(tensors, node.attributes, type));
   });
   return Object.fromEntries(graph.outputs.map(({ name, node }) => [name, values.get(node)!]));

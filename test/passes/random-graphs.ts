@@ -119,7 +119,25 @@ export function graphOf(make: Make): Graph {
   ]);
 }
 
-export const operatorGraph: fc.Arbitrary<Graph> = operator.map(graphOf);
+/** An operator with a gate in it, which has no matrix: applied only. The batch has two samples. */
+export function gatedGraphOf(make: Make): Graph {
+  const b = new Builder("main");
+  return b.finish([{ name: "y", node: b.apply(make(b), b.port("x", "input", "f32", [2, size])) }]);
+}
+
+/** A number for every sample. */
+export const gate = (b: Builder): number => b.add("op.scalar_gate", [b.port("gates", "input", "f32", [2])], { size });
+
+const gatedGraph: fc.Arbitrary<Graph> = fc
+  .tuple(operator, operator, fc.boolean())
+  .map(([left, right, first]) =>
+    gatedGraphOf((b) => b.add("op.compose", first ? [left(b), gate(b), right(b)] : [left(b), right(b), gate(b)])),
+  );
+
+export const operatorGraph: fc.Arbitrary<Graph> = fc.oneof(
+  { weight: 9, arbitrary: operator.map(graphOf) },
+  { weight: 1, arbitrary: gatedGraph },
+);
 
 export type Step = (b: Builder, pick: (i: number) => number) => number;
 

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { Builder } from "../../src/ir/builder.ts";
 import type { Graph } from "../../src/ir/graph.ts";
-import { graphOf, type Make, operator, type Step, steps } from "./random-graphs.ts";
+import { gate, gatedGraphOf, graphOf, type Make, operator, type Step, steps } from "./random-graphs.ts";
 
 type Patterns = Readonly<Record<string, fc.Arbitrary<Graph>>>;
 
@@ -99,6 +99,7 @@ const operatorPatterns: Readonly<Record<string, fc.Arbitrary<Make>>> = {
 const appliedPatterns: Patterns = {
   "apply-identity": fc.constant(graphOf(identity)),
   "dense-of-dense": fc.constant(graphOf(matrix)),
+  "narrow-gate": operator.map((make) => gatedGraphOf((b) => compose(b, make(b), gate(b)))),
 };
 
 /** An operator with a pattern in it, somewhere in a larger one. */

@@ -30,3 +30,4 @@ export { type TrainableTokensConfig, trainableTokens } from "./trainable-tokens.
 export { type VbloraConfig, vblora } from "./vblora.ts";
 export { type VeraConfig, vera } from "./vera.ts";
 export { type WaveftConfig, waveft } from "./waveft.ts";
+export { type XloraConfig, xlora } from "./xlora.ts";

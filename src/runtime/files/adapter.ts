@@ -49,6 +49,10 @@ export async function readAdapter(source: FolderSource, options: LoadOptions = {
   };
 }
 
+/** Whether something is an adapter that `readAdapter` read. */
+export const isRead = (adapter: unknown): adapter is AdapterFiles =>
+  typeof adapter === "object" && adapter !== null && "tensors" in adapter && "config" in adapter && "tree" in adapter;
+
 /** The adapters that a config names for mixing; their paths are relative to its folder. Undefined where it names none. */
 export async function readExperts(
   tree: FileTree,
