@@ -36,6 +36,8 @@ export interface FieldDeclaration {
   readonly maximum?: number;
   /** The only values allowed (beside null when nullable). */
   readonly oneOf?: readonly FieldValue[];
+  /** PEFT's config class does not have it: it is written only where a config holds it. */
+  readonly extension?: boolean;
   /** One sentence for the documentation. */
   readonly doc?: string;
 }

@@ -12,13 +12,13 @@ export const xlora = lazyMethod(
          enable_softmax_topk: bool = false "softmax of the weights that top_k_lora leaves", top_k_lora: int? = null (minimum: 1) "experts of a token; null: all",
          layerwise_scalings: bool = false "weights differ between the adapted layers", use_trainable_adapters: bool = false "the experts train too",
          scaling_pass_value: float = 0 "weight of every expert in the first pass", global_scaling_weight: float = 1 "factor of all experts",
-         layernorm_type: string? = null "extension: hidden states are normalised first, by rms or layer", use_bias: bool = true "extension: false for layers without bias";
+         layernorm_type: string? = null (extension: true) "hidden states are normalised first, by rms or layer", use_bias: bool = true (extension: true) "false: layers without bias";
   require xlora_dropout_p < 1 else "xlora_dropout_p must be below 1.";
   require hidden_size == hidden_width else "hidden_size = {hidden_size} is not the hidden width of the model, {hidden_width}.";
   require layernorm_type == null or layernorm_type == "rms" or layernorm_type == "layer" else "layernorm_type = {layernorm_type} is not known." help "Use rms or layer.";
   require not enable_softmax_topk or top_k_lora != null warn "\`enable_softmax_topk\` enabled \`top_k_lora\` is not set";
   require not (enable_softmax_topk and enable_softmax) warn "\`enable_softmax_topk\` and \`enable_softmax\` are both enabled. This will result in worse performance.";
-  require layernorm_type == null and use_bias warn "PEFT does not know layernorm_type and use_bias: it computes other numbers with this adapter.";
+  require not (present(layernorm_type) or present(use_bias)) warn "PEFT does not know layernorm_type and use_bias: it computes other numbers with this adapter.";
   require experts.count > 0 else "adapters = null: there is nothing to mix." help "Name the folders of trained LoRAs.";
   require all_hold(experts.configs, "peft_type", "LORA") else "Only LoRAs are mixed.";
   require all_hold(experts.configs, "use_dora", false) else "X-LoRA currently does not support LoRA layers with DoRA";

@@ -47,6 +47,8 @@ const beside: Readonly<Record<string, Config>> = {
   "OFT.eps": { coft: true },
   "LOKR.rank_dropout_scale": { rank_dropout: 0.5 },
   ensure_weight_tying: { target_modules: ["c_attn"], modules_to_save: ["wte"] },
+  "XLORA.xlora_size": { xlora_depth: 2 },
+  "XLORA.xlora_dropout_p": { xlora_depth: 2 },
   "MISS.mini_r": { init_weights: "mini" },
   layers_pattern: { layers_to_transform: [0] },
   "CPT.opt_weighted_loss_type": { opt_loss_decay_factor: 0.5 },
@@ -62,6 +64,8 @@ const others: Readonly<Record<string, FieldValue>> = {
   "LORA.init_lora_weights": "gaussian",
   "SHIRA.mask_type": "magnitude",
   "OFT.r": 4,
+  "XLORA.adapters": { second: "second" },
+  "XLORA.top_k_lora": 1,
   target_modules: ["query"],
   exclude_modules: ["query"],
   modules_to_save: ["pooler"],
@@ -78,7 +82,7 @@ const bookkeeping = [
   ),
   "PREFIX_TUNING.encoder_hidden_size",
   ...["cpt_mask", "num_layers", "num_attention_heads", "tokenizer_name_or_path"].map((name) => `CPT.${name}`),
-  ...["PROMPT_TUNING", "PREFIX_TUNING", "ADAPTION_PROMPT"].map((type) => `${type}.task_type`),
+  ...["PROMPT_TUNING", "PREFIX_TUNING", "ADAPTION_PROMPT", "XLORA"].map((type) => `${type}.task_type`),
   "TRAINABLE_TOKENS.task_type",
   "auto_mapping",
   "base_model_name_or_path",
@@ -87,12 +91,13 @@ const bookkeeping = [
   "peft_version",
 ];
 
-/** Methods with virtual tokens, which only decoders have a place for. */
+/** Methods that only decoders have a place for: with virtual tokens, or reading hidden states. */
 const decoders: Readonly<Record<string, Config>> = {
   PROMPT_TUNING: { num_virtual_tokens: 2, task_type: "CAUSAL_LM" },
   PREFIX_TUNING: { num_virtual_tokens: 2, task_type: "CAUSAL_LM" },
   ADAPTION_PROMPT: { adapter_len: 2, adapter_layers: 1 },
   CPT: { cpt_token_ids: [5, 9, 2, 7], cpt_tokens_type_mask: [1, 2, 3, 4], task_type: "CAUSAL_LM" },
+  XLORA: { adapters: { first: "first", second: "second" } },
 };
 
 const startOf = ({ peftType }: Method): Config =>
@@ -128,6 +133,9 @@ function anotherValue(field: FieldDeclaration, start: FieldValue | undefined): F
   }
 }
 
+/** What a config that mixes adapters finds. */
+const expert: Config = { peft_type: "LORA", r: 2, target_modules: ["q_proj"], peft_version: "0.21.2" };
+
 interface Outcome {
   /** Everything that decides numbers: the graphs, the adapter's tensors and its tables. */
   readonly program: string;
@@ -137,7 +145,7 @@ interface Outcome {
 
 async function outcome(config: Config, base = model): Promise<Outcome | WebpeftError> {
   try {
-    const program = await compile(base, config, { batch: 2, length: 4 });
+    const program = await compile(base, config, { batch: 2, length: 4, experts: { first: expert, second: expert } });
     const graphs = [...program.stages.map(({ graph }) => graph), program.init!()];
     const { tensors, data, frozen } = program.adapter!;
     const tables = [...data].map(([name, values]) => `${name} ${values.join()}`);

@@ -47,7 +47,8 @@ describe("PEFT's configs, read and written, are equal as JSON, and nothing is wa
     const method = methods.get(config.peft_type as string)!;
     const resolved = resolveAdapter(config, method, modules, modelConfig, sink);
     expect(canonical(resolved.savedConfig)).toEqual(canonical(config));
-    expect(resolved.sites.length).toBeGreaterThan(0);
+    // A method that mixes adapters has their sites.
+    if (method.expertsFrom === undefined) expect(resolved.sites.length).toBeGreaterThan(0);
     const again = resolveAdapter(resolved.savedConfig, method, modules, modelConfig, sink);
     expect(again.savedConfig).toEqual(resolved.savedConfig);
   });

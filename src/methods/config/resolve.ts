@@ -121,7 +121,10 @@ export function resolveAdapter(
     bias,
     trainedBase,
     frozenBase: [...embeddings, ...frozenOriginals(trainedBase)],
-    savedConfig: { ...read.unknown, ...savedFields(method.peftType, fields, given, profile, modelConfig) },
+    savedConfig: {
+      ...read.unknown,
+      ...savedFields(method.peftType, peftFields(fields, read), given, profile, modelConfig),
+    },
     floatFields: new Set(read.declarations.filter((d) => d.type.startsWith("float")).map((d) => d.name)),
   };
 }
@@ -230,6 +233,13 @@ function correctLayout(
   if (present.has("fan_in_fan_out")) sink.warn("CONFIG-FAN-IN-FAN-OUT", { message, where: "fan_in_fan_out" });
   else sink.note("CONFIG-FAN-IN-FAN-OUT", { message, where: "fan_in_fan_out" });
   return { ...fields, fan_in_fan_out: transposed };
+}
+
+/** Without the fields that PEFT does not have, where the config did not hold them. */
+function peftFields(fields: Fields, { declarations, present }: ReturnType<typeof readFields>): Fields {
+  const ours = declarations.filter(({ name, extension }) => extension === true && !present.has(name));
+  const dropped = new Set(ours.map(({ name }) => name));
+  return Object.fromEntries(Object.entries(fields).filter(([name]) => !dropped.has(name)));
 }
 
 /** The fields as PEFT writes them: sets sorted, inference mode on, version, base and class filled in. */

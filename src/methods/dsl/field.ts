@@ -20,9 +20,19 @@ export const fieldTypes: readonly FieldType[] = [
 /**
  * Options of a field: `seed` is the default in a config that PEFT did not write, `filled` what null stands for (and is written as), `above` an
  * exclusive minimum, `pattern` the field that overrides this one per module, `padded` says that tensors may be larger in a program than the
- * field says, filled with zeros.
+ * field says, filled with zeros, `extension` that PEFT does not have the field.
  */
-export const fieldOptions = ["seed", "filled", "minimum", "above", "maximum", "one_of", "pattern", "padded"];
+export const fieldOptions = [
+  "seed",
+  "filled",
+  "minimum",
+  "above",
+  "maximum",
+  "one_of",
+  "pattern",
+  "padded",
+  "extension",
+];
 
 export const fieldItems = (method: MethodAst): FieldItem[] => method.items.filter((item) => item.kind === "field");
 
@@ -62,6 +72,7 @@ export function fieldDeclaration(method: MethodAst, item: FieldItem): FieldDecla
     exclusiveMinimum: option("above"),
     maximum: option("maximum"),
     oneOf: option("one_of"),
+    extension: option("extension"),
     doc: item.doc,
   };
   const given = Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined));

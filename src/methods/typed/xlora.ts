@@ -29,9 +29,9 @@ export interface XloraConfig extends CommonConfig {
   readonly scaling_pass_value?: number;
   /** factor of all experts */
   readonly global_scaling_weight?: number;
-  /** extension: hidden states are normalised first, by rms or layer */
+  /** hidden states are normalised first, by rms or layer */
   readonly layernorm_type?: string | null;
-  /** extension: false for layers without bias */
+  /** false: layers without bias */
   readonly use_bias?: boolean;
 }
 
