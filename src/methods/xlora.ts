@@ -18,7 +18,7 @@ export const xlora = lazyMethod(
   require layernorm_type == null or layernorm_type == "rms" or layernorm_type == "layer" else "layernorm_type = {layernorm_type} is not known." help "Use rms or layer.";
   require not enable_softmax_topk or top_k_lora != null warn "\`enable_softmax_topk\` enabled \`top_k_lora\` is not set";
   require not (enable_softmax_topk and enable_softmax) warn "\`enable_softmax_topk\` and \`enable_softmax\` are both enabled. This will result in worse performance.";
-  require not (present(layernorm_type) or present(use_bias)) warn "PEFT does not know layernorm_type and use_bias: it computes other numbers with this adapter.";
+  require not (present(layernorm_type) or present(use_bias)) save "PEFT does not know layernorm_type and use_bias: it computes other numbers with this adapter.";
   require experts.count > 0 else "adapters = null: there is nothing to mix." help "Name the folders of trained LoRAs.";
   require all_hold(experts.configs, "peft_type", "LORA") else "Only LoRAs are mixed.";
   require all_hold(experts.configs, "use_dora", false) else "X-LoRA currently does not support LoRA layers with DoRA";
