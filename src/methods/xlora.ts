@@ -25,7 +25,7 @@ export const xlora = lazyMethod(
   let only_weights = all_hold(experts.configs, "bias", "none") and all_hold(experts.configs, "lora_bias", false) and all_hold(experts.configs, "modules_to_save", null);
   require only_weights and all_hold(experts.configs, "trainable_token_indices", null) else "An expert changes more than weights: its biases, modules_to_save or tokens cannot be mixed.";
   mixes adapters trained if use_trainable_adapters;
-  option gates[E];
+  given gates[E];
   let E = experts.count, L = sites.count, outs = layerwise_scalings ? L * E : E, step = xlora_dropout_p > 0 ? 3 : 2, last = (xlora_depth - 1) * step;
   shared param weight[k == last ? outs : xlora_size, k == 0 ? hidden_width : xlora_size] for k: 0 .. last + 1 by step = kaiming_uniform at "base_model.internal_xlora_classifier.layers.{k}.weight";
   shared param bias[k == last ? outs : xlora_size] for k: 0 .. last + 1 by step = uniform(-1 / sqrt(k == 0 ? hidden_width : xlora_size), 1 / sqrt(k == 0 ? hidden_width : xlora_size)) at "base_model.internal_xlora_classifier.layers.{k}.bias" when use_bias;
@@ -37,7 +37,7 @@ export const xlora = lazyMethod(
   shared let by_layer = reshape(logits, [samples, T, layerwise_scalings ? L : 1, E]), S = enable_softmax ? softmax(by_layer / softmax_temperature) : by_layer;
   report scalings = layerwise_scalings ? S : reshape(apply(fold(L * E, E).T, reshape(S, [samples, T, E])), [samples, T, L, E]);
   on linear, embedding from adapters {
-    let own = S[:, :, layerwise_scalings ? site.index : 0, :], kept = top_k_lora == null ? own : largest(own, top_k_lora);
+    let own = S[:, :, layerwise_scalings ? site.index : 0, :], kept = top_k_lora == null ? own : keep_largest(own, top_k_lora);
     let weights = first_pass ? scaling_pass_value : merging ? gates : enable_softmax_topk ? softmax_nonzero(kept) : kept;
     W' = first_pass and scaling_pass_value == 0 ? W : W + global_scaling_weight * mixture(weights);
   }

@@ -2,12 +2,12 @@
  * The grammar of method fragments (chevrotain, made anew for every parse). Expressions stand in `parse-expression.ts`, tensors in `parse-tensor.ts`.
  *
  *   method     = "method" name ("on" kinds)? "{" item* "}"
- *   item       = fields | tensor | stream | input | option | mixes | report | let | require | target | "on" kinds ("from" name)? "tied"? "backwards"? "{" item* "}"
+ *   item       = fields | tensor | stream | input | given | mixes | report | let | require | target | "on" kinds ("from" name)? "tied"? "backwards"? "{" item* "}"
  *   kinds      = name ("," name)*
  *   fields     = "config" field ("," field)* ";"
  *   field      = name ":" name "?"? "=" "-"? primary ("(" arguments ")")? text?
  *   input      = "input" name ("[" name "]")? "below" expression ("as" name)? ("else" expression)? ";"
- *   option     = "option" name "[" expression "]" ";"
+ *   given      = "given" name "[" expression "]" ";"
  *   mixes      = "mixes" name ("trained" "if" expression)? ";"
  *   report     = "report" name "=" expression ";"
  *   stream     = "stream" name "=" expression ";"
@@ -77,7 +77,7 @@ export class FragmentParser extends TensorParser {
       { ALT: () => this.SUBRULE(this.tensor) },
       { ALT: () => this.SUBRULE(this.stream) },
       { ALT: () => this.SUBRULE(this.batchInput) },
-      { ALT: () => this.SUBRULE(this.mergeOption) },
+      { ALT: () => this.SUBRULE(this.given) },
       { ALT: () => this.SUBRULE(this.mixes) },
       { ALT: () => this.SUBRULE(this.report) },
       { ALT: () => this.SUBRULE(this.lets) },
@@ -183,8 +183,8 @@ export class FragmentParser extends TensorParser {
     return [{ kind: "input", name: name.image, ...per, below, ...option, ...fill, at: place(name) }];
   });
 
-  private readonly mergeOption: Rule<Item[]> = this.listRule("mergeOption", (): Item[] => {
-    this.CONSUME(this.t.word.option);
+  private readonly given: Rule<Item[]> = this.listRule("given", (): Item[] => {
+    this.CONSUME(this.t.word.given);
     const name = this.CONSUME(this.t.name);
     this.CONSUME(this.t.sign.OpenBracket);
     const size = this.SUBRULE(this.expression);

@@ -19,7 +19,7 @@ const words = [
   "stream",
   "input",
   "below",
-  "option",
+  "given",
   "mixes",
   "trained",
   "report",

@@ -49,7 +49,7 @@ export const expertBuiltins: readonly Builtin[] = [
     },
   },
   {
-    name: "largest",
+    name: "keep_largest",
     parameters: [
       { name: "x", kind: "tensor" },
       { name: "k", kind: "count" },

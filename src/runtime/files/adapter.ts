@@ -1,5 +1,4 @@
 /** PEFT's adapter folders: `adapter_config.json`, `adapter_model.safetensors` and, for prompt encoders, `encoder.safetensors`. */
-import { methods } from "../../methods/index.ts";
 import type { AdapterConfigs, ExpertConfigs } from "../../program.ts";
 import type { HostTensor } from "../tensor.ts";
 import { notFound } from "./errors.ts";
@@ -13,6 +12,8 @@ const configFile = "adapter_config.json";
 const tensorFile = "adapter_model.safetensors";
 const pickleFile = "adapter_model.bin";
 const encoderFile = "encoder.safetensors";
+/** The field in which PEFT's configs name other adapters: an object of folders by name. */
+const expertsField = "adapters";
 
 export interface AdapterFiles {
   /** Path or URL as the user gave it, or `memory`. */
@@ -59,13 +60,12 @@ export async function readExperts(
   config: JsonObject,
   options: LoadOptions = {},
 ): Promise<ReadonlyMap<string, AdapterFiles> | undefined> {
-  const field = typeof config.peft_type === "string" ? methods.get(config.peft_type)?.expertsFrom : undefined;
-  const named = field === undefined ? undefined : config[field];
+  const named = config[expertsField];
   if (typeof named !== "object" || named === null || Array.isArray(named)) return undefined;
   const experts = new Map<string, AdapterFiles>();
   for (const [name, path] of Object.entries(named)) {
     if (typeof path !== "string")
-      throw notFound(pathIn(tree, configFile), `${field}.${name} must be the path of a folder.`);
+      throw notFound(pathIn(tree, configFile), `${expertsField}.${name} must be the path of a folder.`);
     experts.set(name, await readAdapter(await folderIn(tree, path), options));
   }
   return experts;
