@@ -28,6 +28,11 @@ export interface CompileOptions {
   readonly loaded?: boolean;
   /** Fold the adapter into weights where that costs less; true unless given. False is for comparing with merged weights. */
   readonly fold?: boolean;
+  /**
+   * Compute what merging would: an adapter whose weights vary with the batch (Poly, X-LoRA) uses the numbers of `start`'s option `fixed`
+   * instead. Inference only.
+   */
+  readonly asMerged?: boolean;
   /** Stops compiling between two stages. */
   readonly signal?: AbortSignal;
   /**

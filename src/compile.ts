@@ -137,7 +137,7 @@ class Compilation {
       virtual,
       ...(training === undefined ? {} : { micro: planned.attachment(training) }),
       predict: this.mode === "merge" ? undefined : planned.predictive(padding),
-      forward: planned.attachment(running),
+      forward: { ...planned.attachment(running), asMerged: this.options.asMerged ?? false },
       projection,
       init,
       merge,

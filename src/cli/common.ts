@@ -12,7 +12,7 @@ import { openFolder, readText } from "../runtime/files/folder.ts";
 import { type JsonObject, parseJsonObject } from "../runtime/files/json.ts";
 import { loadModel, type Model } from "../runtime/files/model.ts";
 import type { Session } from "../runtime/session.ts";
-import type { DeviceName } from "../runtime/start.ts";
+import type { DeviceName, StartOptions } from "../runtime/start.ts";
 import { type GlobalOptions, warn } from "./output.ts";
 
 /** A command: returns the exit code, 0 when it returns nothing. */
@@ -87,13 +87,20 @@ async function readMethod(path: string): Promise<string> {
   });
 }
 
-export async function startProgram(program: Program, sources: Sources, options: SourceOptions): Promise<Session> {
+/** `fixed`: see `StartOptions`. */
+export async function startProgram(
+  program: Program,
+  sources: Sources,
+  options: SourceOptions,
+  fixed?: StartOptions["fixed"],
+): Promise<Session> {
   const sink = new DiagnosticSink(options.strict ?? false);
   const session = await program.start({
     device: options.device,
     seed: options.seed ?? 0,
     sink,
     experts: Object.fromEntries(sources.experts ?? []),
+    ...(fixed === undefined ? {} : { fixed }),
     ...(sources.adapter === undefined ? {} : { adapter: sources.adapter }),
   });
   warn(sink.diagnostics.filter((diagnostic) => diagnostic.severity === "warning"));

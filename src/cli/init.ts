@@ -1,7 +1,10 @@
 /** `webpeft init`: a fresh adapter in PEFT's format. Needs no device. */
-import { type AdapterContent, saveAdapter } from "../runtime/files/adapter.ts";
+import { DiagnosticSink } from "../ir/diagnostics.ts";
+import { withExperts } from "../runtime/experts.ts";
+import { saveAdapter } from "../runtime/files/adapter.ts";
 import { prepareOutput } from "../runtime/files/output.ts";
-import { freshValues, savedTensors } from "../runtime/initial.ts";
+import { freshValues } from "../runtime/initial.ts";
+import { contentOf } from "../runtime/saving.ts";
 import { compileSources, readSources, type SourceOptions, warnOfFile } from "./common.ts";
 import { emit, say } from "./output.ts";
 
@@ -17,13 +20,12 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   const sources = await readSources(options);
   const program = await compileSources(sources, options, { mode: "infer", batch: 1, length: 1 });
   const plan = program.adapter!;
-  const values = await freshValues(program, sources.model, options.seed ?? 0);
-  const tensors = savedTensors(plan, values.params, values);
-  await saveAdapter(
-    options.out,
-    { config: plan.savedConfig as AdapterContent["config"], floatFields: plan.floatFields, tensors },
-    { overwrite },
-  );
+  const fresh = await freshValues(program, sources.model, options.seed ?? 0);
+  const experts = Object.fromEntries(sources.experts ?? []);
+  const values = await withExperts(program, sources.model, fresh, experts, new DiagnosticSink(options.strict ?? false));
+  const content = contentOf(plan, values.params, values);
+  const { tensors } = content;
+  await saveAdapter(options.out, content, { overwrite });
   warnOfFile(program);
   say(options, `${options.out}: ${plan.method} on ${plan.sites.length} modules, ${tensors.size} tensors`);
   emit(options, { type: "done", out: options.out, sites: plan.sites.length, tensors: tensors.size });

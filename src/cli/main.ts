@@ -11,6 +11,7 @@ const number = (check: (x: number) => boolean, wanted: string) => (text: string)
 };
 const count = number((x) => Number.isInteger(x) && x > 0, "a whole number above 0");
 const whole = number((x) => Number.isInteger(x) && x >= 0, "a whole number, 0 or above");
+const numbers = (text: string) => text.split(",").map(number(Number.isFinite, "numbers with commas between them"));
 const positive = number((x) => x >= 0 && Number.isFinite(x), "a number, 0 or above");
 
 type Loader = () => Promise<CommandModule>;
@@ -97,6 +98,7 @@ function build(): Command {
     .requiredOption("--adapter <folder>", "a trained adapter")
     .requiredOption("--out <folder>", "where the model goes")
     .option("--task <n>", "the task whose mixture is merged, of adapters that route by tasks", whole)
+    .option("--gates <w,...>", "the weight of every expert, of adapters that mix others", numbers)
     .option("--method <file>", "a method of your own, as text")
     .option("--overwrite", "write into a folder that is not empty");
   add("convert", "writes an adapter as LoRA of a rank", () => import("./convert.ts"))

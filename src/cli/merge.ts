@@ -17,6 +17,7 @@ interface MergeOptions extends SourceOptions {
   readonly out: string;
   readonly overwrite?: boolean;
   readonly task?: number;
+  readonly gates?: readonly number[];
 }
 
 /** A fixed batch of one row. */
@@ -57,12 +58,13 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   const sources = await readSources(options);
   const length = Math.min(32, defaultLength(sources.model));
   // Nothing folded: a folded program does what merging does, and would agree with it whatever both compute.
-  const program = await compileSources(sources, options, { mode: "infer", batch: 1, length, fold: false });
-  const session = await startProgram(program, sources, options);
+  const asMerged = options.gates !== undefined;
+  const program = await compileSources(sources, options, { mode: "infer", batch: 1, length, fold: false, asMerged });
+  const { task, gates } = options;
+  const session = await startProgram(program, sources, options, asMerged ? { task, gates } : undefined);
   const sink = new DiagnosticSink(options.strict ?? false);
-  const fixed = { task: options.task };
-  const model = await session.merge(sink, fixed);
-  const { logits } = await session.forward({ ...fixedBatch(program), ...fixedInputs(program, fixed) });
+  const model = await session.merge(sink, { task, gates });
+  const { logits } = await session.forward({ ...fixedBatch(program), ...fixedInputs(program, { task }) });
   warn(sink.diagnostics);
   await saveModel(model, options.out, { overwrite });
   session.dispose();

@@ -27,6 +27,8 @@ export interface Attachment {
   readonly follows?: ReadonlyMap<string, string>;
   /** By path of the attention; a prompt has the path "". */
   readonly additions?: ReadonlyMap<string, SiteAdditions>;
+  /** The adapters know nothing of the batch, as where they are merged: they use the numbers that merging is given. */
+  readonly asMerged?: boolean;
   /** The adapters read the last hidden states of a first pass. */
   readonly readsHidden?: boolean;
   /** What of a pass can be read afterwards, by name. */
@@ -99,13 +101,13 @@ function attachSite(
     const [table, ids] = inputs as [number, number];
     const tensors = siteTensors(builder, path, { weight: table }, attachment);
     if (adapter === undefined) return builder.add("gather", [tensors.weight, ids]);
-    const batch = { ...pass, samples: builder.shape(ids)[0]! };
+    const batch = attachment.asMerged ? {} : { ...pass, samples: builder.shape(ids)[0]! };
     return builder.add("op.lookup", [adaptedSite(builder, "embedding", tensors, adapter, path, batch).weight, ids]);
   }
   const [x, stored, storedBias] = inputs as [number, number, number | undefined];
   const kind = node.op === "site.linear" ? "linear" : "norm";
   const tensors = siteTensors(builder, path, { weight: stored, bias: storedBias }, attachment);
-  const batch = { ...pass, samples: builder.shape(x)[0]! };
+  const batch = attachment.asMerged ? {} : { ...pass, samples: builder.shape(x)[0]! };
   const { weight, bias, loss } = adaptedSite(builder, kind, tensors, adapter, path, batch);
   if (loss !== undefined) added.push(loss);
   if (kind === "norm") {
@@ -157,7 +159,8 @@ function hiddenNode(graph: Graph): number {
 /** Puts the adapters at the sites. Where they read hidden states, the model is there twice: the first pass gives them, as a constant. */
 export function attach(graph: Graph, attachment: Attachment): Graph {
   const builder = new Builder(graph.name);
-  const { readsHidden = false, reports } = attachment;
+  const { asMerged = false } = attachment;
+  const { readsHidden = false, reports } = asMerged ? {} : attachment;
   const added: number[] = [];
   let pass: BatchOperands = {};
   if (readsHidden) {

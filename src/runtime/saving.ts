@@ -1,11 +1,24 @@
-/** What an adapter in use is written as. */
+/** What an adapter is written as. */
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { methods } from "../methods/index.ts";
+import type { AdapterPlan } from "../program.ts";
 import type { AdapterEntry } from "./adapters.ts";
 import { withExpertFiles } from "./experts.ts";
 import type { AdapterContent } from "./files/adapter.ts";
-import { savedTensors } from "./initial.ts";
+import { type AdapterValues, savedTensors } from "./initial.ts";
 import { parametersOf } from "./parameters.ts";
+
+/** The files of an adapter with these numbers in what it trains. */
+export function contentOf(
+  plan: AdapterPlan,
+  params: ReadonlyMap<string, Float32Array>,
+  values: AdapterValues,
+): AdapterContent {
+  const { savedConfig, floatFields } = plan;
+  const config = savedConfig as AdapterContent["config"];
+  const own = { config, floatFields, tensors: savedTensors(plan, params, values) };
+  return withExpertFiles(plan, methods.get(plan.peftType)?.expertsFrom, own, values, params);
+}
 
 /** The files of the adapter in use, with its numbers as they are now. Throws `SESSION-MODE` for what has no files. */
 export async function adapterContent(entry: AdapterEntry): Promise<AdapterContent> {
@@ -14,8 +27,5 @@ export async function adapterContent(entry: AdapterEntry): Promise<AdapterConten
     throw new WebpeftError("SESSION-MODE", { message: "the base model alone has no adapter to save" });
   if (adapter.savedConfig.peft_type === undefined)
     throw new WebpeftError("SESSION-MODE", { message: "what is in use is no adapter with a file: use one by name" });
-  const config = adapter.savedConfig as AdapterContent["config"];
-  const params = await parametersOf(entry);
-  const own = { config, floatFields: adapter.floatFields, tensors: savedTensors(adapter, params, entry.values) };
-  return withExpertFiles(adapter, methods.get(adapter.peftType)?.expertsFrom, own, entry.values, params);
+  return contentOf(adapter, await parametersOf(entry), entry.values);
 }

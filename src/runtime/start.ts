@@ -10,6 +10,7 @@ import { type AdapterFiles, configsOf, isRead, readAdapter } from "./files/adapt
 import type { FolderSource } from "./files/folder.ts";
 import type { Model } from "./files/model.ts";
 import { type AdapterValues, freshValues, loadedValues } from "./initial.ts";
+import { type MergeOptions, withFixed } from "./merge.ts";
 import { toProgram } from "./padding.ts";
 import { referenceExecutor } from "./reference.ts";
 import { Session } from "./session.ts";
@@ -26,6 +27,8 @@ export interface StartOptions extends InstantiateOptions {
   readonly adapter?: FolderSource | AdapterFiles;
   /** Adapters that it mixes, by the names that its config gives them; those of the adapter's folder unless given. */
   readonly experts?: ExpertSources;
+  /** For a program that was compiled with `asMerged`: what `session.merge` would be given. */
+  readonly fixed?: MergeOptions;
   /** Seed of fresh values and of dropout; 0 unless given. */
   readonly seed?: number;
   /** Takes warnings about the adapter's file. */
@@ -62,6 +65,12 @@ async function choose(options: StartOptions): Promise<Chosen> {
 }
 
 async function values(program: CompiledProgram, model: Model, options: StartOptions): Promise<AdapterValues> {
+  const { fixed } = options;
+  const made = await adapterValues(program, model, options);
+  return fixed === undefined ? made : withFixed(program, made, fixed);
+}
+
+async function adapterValues(program: CompiledProgram, model: Model, options: StartOptions): Promise<AdapterValues> {
   const { adapter: source, experts = {}, seed = 0, sink = new DiagnosticSink() } = options;
   if (source === undefined) return withExperts(program, model, await freshValues(program, model, seed), experts, sink);
   const adapter = isRead(source) ? source : await readAdapter(source);

@@ -1,4 +1,5 @@
 /** PEFT's adapter folders: `adapter_config.json`, `adapter_model.safetensors` and, for prompt encoders, `encoder.safetensors`. */
+import { WebpeftError } from "../../ir/diagnostics.ts";
 import type { AdapterConfigs, ExpertConfigs } from "../../program.ts";
 import type { HostTensor } from "../tensor.ts";
 import { notFound } from "./errors.ts";
@@ -64,8 +65,14 @@ export async function readExperts(
   if (typeof named !== "object" || named === null || Array.isArray(named)) return undefined;
   const experts = new Map<string, AdapterFiles>();
   for (const [name, path] of Object.entries(named)) {
-    if (typeof path !== "string")
-      throw notFound(pathIn(tree, configFile), `${expertsField}.${name} must be the path of a folder.`);
+    if (typeof path !== "string") {
+      throw new WebpeftError("CONFIG-FIELD-TYPE", {
+        message: "the config names an adapter by something that is no path",
+        where: `${pathIn(tree, configFile)}: ${expertsField}.${name}`,
+        expected: "the path of a folder",
+        got: JSON.stringify(path),
+      });
+    }
     experts.set(name, await readAdapter(await folderIn(tree, path), options));
   }
   return experts;
@@ -96,7 +103,7 @@ export interface AdapterContent {
 
 /** The files of an adapter folder, as PEFT writes them. */
 export function encodeAdapter(adapter: AdapterContent): Map<string, Uint8Array> {
-  const config = pythonJson(adapter.config, adapter.floatFields);
+  const config = pythonJson(adapter.config, adapter.floatFields, expertsField);
   const files = new Map([
     [configFile, new TextEncoder().encode(config)],
     [tensorFile, encodeSafetensors(adapter.tensors, adapter.metadata)],

@@ -93,10 +93,10 @@ function isFollowedByColon(text: string, from: number): boolean {
 /**
  * The text that `json.dumps(value, indent=2, sort_keys=True)` of Python gives. JSON has one type of number, Python two: numbers of the
  * top-level fields named in `floatFields` (inside lists and maps too) are floats, written `8.0`; all others are floats only if they have
- * a fraction.
+ * a fraction. The keys of the top-level field `ordered` keep their order.
  */
-export function pythonJson(value: JsonObject, floatFields: ReadonlySet<string> = new Set()): string {
-  const write = (item: unknown, indent: string, float: boolean): string => {
+export function pythonJson(value: JsonObject, floatFields: ReadonlySet<string> = new Set(), ordered?: string): string {
+  const write = (item: unknown, indent: string, float: boolean, sorts = true): string => {
     if (typeof item === "number") return pythonNumber(item, float);
     if (typeof item === "string") return pythonString(item);
     const inner = `${indent}  `;
@@ -108,13 +108,11 @@ export function pythonJson(value: JsonObject, floatFields: ReadonlySet<string> =
       );
     }
     if (!isJsonObject(item)) return item === null || item === undefined ? "null" : String(item);
-    const lines = Object.keys(item)
-      .filter((key) => item[key] !== undefined)
-      .sort(byCodePoint)
-      .map((key) => {
-        const isFloat = float || (indent === "" && floatFields.has(key));
-        return `${inner}${pythonString(key)}: ${write(item[key], inner, isFloat)}`;
-      });
+    const keys = Object.keys(item).filter((key) => item[key] !== undefined);
+    const lines = (sorts ? keys.sort(byCodePoint) : keys).map((key) => {
+      const isFloat = float || (indent === "" && floatFields.has(key));
+      return `${inner}${pythonString(key)}: ${write(item[key], inner, isFloat, indent !== "" || key !== ordered)}`;
+    });
     return wrap("{", lines, `${indent}}`);
   };
   return write(value, "", false);
