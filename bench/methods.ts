@@ -3,9 +3,11 @@ import { targetOf } from "../src/codegen/index.ts";
 import { compile } from "../src/compile.ts";
 import { methods } from "../src/methods/index.ts";
 import type { OpenDevice } from "../src/runtime/device/index.ts";
+import type { FileRecord } from "../src/runtime/files/folder.ts";
+import type { Model } from "../src/runtime/files/model.ts";
 import type { SessionBatch } from "../src/runtime/session.ts";
 import { webgpuExecutor } from "../src/runtime/webgpu/index.ts";
-import { llama, sizes } from "../test/budgets/llama.ts";
+import { experts, llama, sizes } from "../test/budgets/llama.ts";
 
 export { load } from "./webpeft.ts";
 
@@ -46,11 +48,27 @@ function tokens(): SessionBatch {
   return { input_ids: ids, labels: ids };
 }
 
+/** Fresh adapters as files in memory. */
+async function expertFolders(model: Model): Promise<Record<string, FileRecord>> {
+  const made = Object.entries(experts).map(async ([name, config]): Promise<[string, FileRecord]> => {
+    const session = await (await compile(model, config, { mode: "infer", batch: 1, length: 8 })).start({
+      device: "cpu",
+    });
+    const files = Object.fromEntries(await session.files());
+    session.dispose();
+    return [name, files];
+  });
+  return Object.fromEntries(await Promise.all(made));
+}
+
 export async function prepare(open: OpenDevice, entry: Entry): Promise<MethodStep> {
   const target = targetOf(open.target);
-  const config = { target_modules: ["q_proj", "v_proj"], ...entry.config };
-  const program = await compile(await llama(), config, { batch: sizes.batch, length: sizes.length, target });
-  const session = await program.start({ device: webgpuExecutor(open, { target }), seed: 1 });
+  // A method that mixes adapters has their targets.
+  const targets = entry.config.adapters === undefined ? { target_modules: ["q_proj", "v_proj"] } : {};
+  const [model, config] = [await llama(), { ...targets, ...entry.config }];
+  const program = await compile(model, config, { batch: sizes.batch, length: sizes.length, target, experts });
+  const folders = await expertFolders(model);
+  const session = await program.start({ device: webgpuExecutor(open, { target }), seed: 1, experts: folders });
   const more = Object.entries(entry.inputs ?? {}).map(([name, values]) => [name, Int32Array.from(values)]);
   const batch: SessionBatch = { ...tokens(), ...Object.fromEntries(more) };
   const dispatches = program.plan.stages

@@ -33,6 +33,7 @@ export const adapters: Readonly<Record<string, Readonly<Record<string, unknown>>
   waveft: { peft_type: "WAVEFT", n_frequency: 64, target_modules: targets },
   hira: { peft_type: "HIRA", r: 8, target_modules: targets },
   adalora: { peft_type: "ADALORA", init_r: 8, total_step: 100, target_modules: targets },
+  xlora: { peft_type: "XLORA", adapters: { "0": "0", "1": "1" }, xlora_depth: 2, xlora_size: 64 },
   "prompt-tuning": { peft_type: "PROMPT_TUNING", num_virtual_tokens: 8, task_type: "CAUSAL_LM" },
   "prefix-tuning": { peft_type: "PREFIX_TUNING", num_virtual_tokens: 8, task_type: "CAUSAL_LM" },
   "adaption-prompt": { peft_type: "ADAPTION_PROMPT", adapter_len: 8, adapter_layers: 2 },
@@ -41,6 +42,11 @@ export const adapters: Readonly<Record<string, Readonly<Record<string, unknown>>
     ...{ cpt_tokens_type_mask: [1, 2, 3, 4, 5, 6, 7, 8], opt_weighted_loss_type: "decay", opt_loss_decay_factor: 0.9 },
   },
 };
+
+/** What a config that mixes adapters finds. */
+export const experts: Readonly<Record<string, Readonly<Record<string, unknown>>>> = Object.fromEntries(
+  ["0", "1"].map((name) => [name, adapters.lora!]),
+);
 
 export async function llama(): Promise<Model> {
   const random = generator(7);
@@ -78,7 +84,7 @@ export async function llama(): Promise<Model> {
 }
 
 export const compileAdapter = (model: Model, name: string, options: CompileOptions): Promise<Program> =>
-  compile(model, adapters[name], { batch: sizes.batch, length: sizes.length, ...options });
+  compile(model, adapters[name], { batch: sizes.batch, length: sizes.length, experts, ...options });
 
 export interface Cost {
   readonly dispatches: number;
