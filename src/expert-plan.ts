@@ -12,7 +12,7 @@ const expertPrefix = (name: string): string => `expert.${name}:`;
 
 /**
  * The configs of the experts that `field` of a config names, in its order. Throws CONFIG-FIELD-TYPE for a field that is no map of names,
- * COMPILE-EXPERTS for an expert that was not given.
+ * CONFIG-EXPERTS for an expert that was not given.
  */
 export function expertConfigs(config: unknown, field: string, given: ExpertConfigs): [string, unknown][] {
   const named = (config as Readonly<Record<string, unknown>> | null)?.[field] ?? null;
@@ -27,7 +27,7 @@ export function expertConfigs(config: unknown, field: string, given: ExpertConfi
   }
   return Object.entries(named).map(([name, folder]) => {
     if (Object.hasOwn(given, name)) return [name, given[name]];
-    throw new WebpeftError("COMPILE-EXPERTS", {
+    throw new WebpeftError("CONFIG-EXPERTS", {
       message: "the config of an adapter that is mixed was not given",
       where: `${field}: ${JSON.stringify(name)}`,
       expected: `the adapter of ${JSON.stringify(folder)}`,

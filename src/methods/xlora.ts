@@ -8,7 +8,7 @@ export const xlora = lazyMethod(
          adapters: any = null "name of an expert -> folder of its LoRA, from the adapter's own; their order counts",
          xlora_depth: int = 1 (minimum: 1, maximum: 64) "layers of the classifier", xlora_size: int = 2048 (minimum: 1) "width between them",
          xlora_dropout_p: float = 0.2 (minimum: 0, maximum: 1) "dropout between them",
-         enable_softmax: bool = true "weights of a token add up to 1", softmax_temperature: float = 1 (above: 0) "of that softmax",
+         enable_softmax: bool = true "weights of a token add up to 1", softmax_temperature: float = 1 (minimum: 1e-6) "of that softmax",
          enable_softmax_topk: bool = false "softmax of the weights that top_k_lora leaves", top_k_lora: int? = null (minimum: 1) "experts of a token; null: all",
          layerwise_scalings: bool = false "weights differ between the adapted layers", use_trainable_adapters: bool = false "the experts train too",
          scaling_pass_value: float = 0 "weight of every expert in the first pass", global_scaling_weight: float = 1 "factor of all experts",

@@ -33,6 +33,11 @@ export const adapters: Readonly<Record<string, Readonly<Record<string, unknown>>
   waveft: { peft_type: "WAVEFT", n_frequency: 64, target_modules: targets },
   hira: { peft_type: "HIRA", r: 8, target_modules: targets },
   adalora: { peft_type: "ADALORA", init_r: 8, total_step: 100, target_modules: targets },
+  "vblora-variational": { peft_type: "VBLORA", vb_r: 8, target_modules: targets },
+  "ln-tuning": { peft_type: "LN_TUNING", target_modules: ["input_layernorm", "post_attention_layernorm"] },
+  "trainable-tokens": {
+    ...{ peft_type: "TRAINABLE_TOKENS", target_modules: ["embed_tokens"], token_indices: [0, 1, 2, 3, 4, 5, 6, 7] },
+  },
   xlora: { peft_type: "XLORA", adapters: { "0": "0", "1": "1" }, xlora_depth: 2, xlora_size: 64 },
   "prompt-tuning": { peft_type: "PROMPT_TUNING", num_virtual_tokens: 8, task_type: "CAUSAL_LM" },
   "prefix-tuning": { peft_type: "PREFIX_TUNING", num_virtual_tokens: 8, task_type: "CAUSAL_LM" },

@@ -21,13 +21,17 @@ const modules = new Map([...models].map(([base, { config }]) => [base, describeM
 /** Faults of the config. Other codes of METHOD- are about the text of a fragment, and those of webpeft's own have no faults. */
 const refusals = /^(CONFIG-[A-Z-]+|METHOD-(CONSTRAINT|SITE|SIZE|UNSUPPORTED))$/;
 
+/** What configs that mix adapters find, on every base. */
+const expert = { peft_type: "LORA", r: 2, target_modules: ["q_proj", "c_attn", "query"] };
+const options = { batch: 2, length: 4, experts: { first: expert, second: { ...expert, r: 3 } } };
+
 const pasteable = (base: string, config: RandomConfig): string =>
-  `await compile(await baseModel("${base}"), ${JSON.stringify(config)}, { batch: 2, length: 4 })`;
+  `await compile(await baseModel("${base}"), ${JSON.stringify(config)}, ${JSON.stringify(options)})`;
 
 /** The code of the refusal, or undefined where the config compiles. Anything else that is thrown fails the test. */
 async function outcome(base: string, config: RandomConfig, kernels: boolean): Promise<string | undefined> {
   try {
-    const program = await compile(models.get(base)!, config, { batch: 2, length: 4 });
+    const program = await compile(models.get(base)!, config, options);
     if (kernels) expect(program.kernels.length).toBeGreaterThan(0);
     return undefined;
   } catch (error) {

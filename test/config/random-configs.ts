@@ -101,6 +101,10 @@ function special(name: string, names: fc.Arbitrary<string>): Values | undefined 
     ["layers_pattern", fc.oneof(fc.constantFrom("layers", "h", "layer"), few(names))],
     ["task_type", fc.constantFrom("CAUSAL_LM", "SEQ_CLS", "TOKEN_CLS", null)],
     ["peft_version", fc.constantFrom("0.21.2", "0.17.0", "0.21.2", "no version")],
+    [
+      "adapters",
+      fc.constantFrom<FieldValue>({ first: "first" }, { second: "there", first: "here" }, { third: "nowhere" }),
+    ],
     ["bias", fc.constantFrom("none", "all", "lora_only", "boft_only")],
   ];
   return new Map(lists).get(name);
@@ -121,7 +125,8 @@ function configsOf(method: Method, modules: readonly ModuleInfo[]): fc.Arbitrary
   const names = moduleNames(method, modules);
   const fields = declaredFields(method);
   const chosen = fc.uniqueArray(fc.constantFrom(...fields), { maxLength: 5, selector: ({ name }) => name });
-  const targets = fields.filter(({ name }) => name === "target_modules" || name === "feedforward_modules");
+  const needed = ["target_modules", "feedforward_modules", "adapters"];
+  const targets = fields.filter(({ name }) => needed.includes(name));
   return chosen.chain((some) => {
     const all = fc.record(
       Object.fromEntries([...new Set([...some, ...targets])].map((field) => [field.name, valuesOf(field, names)])),

@@ -293,7 +293,7 @@ describe("a program", () => {
     ],
     ["no experts", { adapters: null }, {}, "METHOD-CONSTRAINT"],
     ["a list of experts", { adapters: ["0"] }, {}, "CONFIG-FIELD-TYPE"],
-    ["experts that were not given", { adapters: { "7": "7" } }, {}, "COMPILE-EXPERTS"],
+    ["experts that were not given", { adapters: { "7": "7" } }, {}, "CONFIG-EXPERTS"],
     ["hidden states of another width", { hidden_size: 48 }, {}, "METHOD-CONSTRAINT"],
     ["another norm", { layernorm_type: "batch" }, {}, "METHOD-CONSTRAINT"],
   ])("refuses %s", async (_what, changed, config, code) => {
