@@ -28,18 +28,26 @@ function results() {
 }
 
 /** Cases that passed, of how many. */
-function cell(found, method, executor, part) {
-  const cases = found.filter((one) => one.method === method && one.executor === executor);
+function cell(found, method, model, executor, part) {
+  const cases = found.filter((one) => one.method === method && one.model === model && one.executor === executor);
   return cases.length === 0 ? "none" : `${cases.filter((one) => one.parts[part]).length}/${cases.length}`;
 }
+
+const modelsOf = (found, method) =>
+  [...new Set(found.filter((one) => one.method === method).map(({ model }) => model))].sort();
 
 function table(found) {
   const columns = executors.flatMap((executor) => parts.map((part) => [executor, part]));
   const methods = [...new Set(found.map(({ method }) => method))].sort();
   return [
-    `| method | ${columns.map(([executor, part]) => `${part}, ${executor}`).join(" | ")} |`,
-    `|---|${columns.map(() => "---|").join("")}`,
-    ...methods.map((method) => `| ${method} | ${columns.map(([executor, part]) => cell(found, method, executor, part)).join(" | ")} |`),
+    `| method | model | ${columns.map(([executor, part]) => `${part}, ${executor}`).join(" | ")} |`,
+    `|---|---|${columns.map(() => "---|").join("")}`,
+    ...methods.flatMap((method) =>
+      modelsOf(found, method).map((model) => {
+        const cells = columns.map(([executor, part]) => cell(found, method, model, executor, part));
+        return `| ${method} | ${model} | ${cells.join(" | ")} |`;
+      }),
+    ),
   ].join("\n");
 }
 

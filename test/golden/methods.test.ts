@@ -36,7 +36,13 @@ const onDevice =
 declare module "vitest" {
   interface TaskMeta {
     /** What `scripts/support-table.mjs` makes its table from. */
-    support?: { readonly method: string; readonly executor: string; readonly parts: Readonly<Record<Part, boolean>> };
+    support?: {
+      readonly method: string;
+      /** `model_type` of the base. */
+      readonly model: string;
+      readonly executor: string;
+      readonly parts: Readonly<Record<Part, boolean>>;
+    };
   }
 }
 
@@ -48,14 +54,12 @@ const comparable = (text: string): unknown =>
 
 /** What differs between an adapter's files and those that were saved from it. */
 function savedOtherwise(name: string, saved: CaseResult["saved"]): string[] {
-  const file = (part: string): Buffer => readFileSync(golden(`cases/${name}/${part}`));
-  const tensors = Buffer.from(saved.get("adapter_model.safetensors")!);
-  const config = new TextDecoder().decode(saved.get("adapter_config.json"));
-  const same = isDeepStrictEqual(comparable(config), comparable(file("adapter_config.json").toString()));
-  return [
-    ...(tensors.equals(file("adapter_model.safetensors")) ? [] : ["adapter_model.safetensors"]),
-    ...(same ? [] : ["adapter_config.json"]),
-  ];
+  const isSame = (part: string, bytes: Uint8Array): boolean => {
+    const before = readFileSync(golden(`cases/${name}/${part}`));
+    if (part.endsWith(".safetensors")) return before.equals(bytes);
+    return isDeepStrictEqual(comparable(new TextDecoder().decode(bytes)), comparable(before.toString()));
+  };
+  return [...saved].flatMap(([part, bytes]) => (isSame(part, bytes) ? [] : [part]));
 }
 
 function expectAll(
@@ -64,7 +68,7 @@ function expectAll(
   executor: string,
   task: TestContext,
 ): void {
-  const { name, expected, facts, adapter } = goldenCase;
+  const { name, expected, facts, adapter, model } = goldenCase;
   const missed = Object.keys(expected).filter((key) => !deviations.has(key) && !deviations.has(`exact_${key}`));
   const wrong = [...deviations].filter(([, by]) => !(by <= 1));
   const otherwise = savedOtherwise(name, saved);
@@ -78,7 +82,7 @@ function expectAll(
     save: otherwise.length === 0,
   };
   const method = adapter.config.use_dora === true ? "DoRA" : facts.peft_type;
-  task.task.meta.support = { method, executor, parts };
+  task.task.meta.support = { method, model: String(model.config.model_type), executor, parts };
   expect(missed).toEqual([]);
   expect(wrong.map(([key, by]) => `${key}: ${by} times what is allowed`)).toEqual([]);
   expect(otherwise).toEqual([]);
