@@ -12,7 +12,7 @@ export const shira = lazyMethod(
   require count <= entries
     else "The set rank {r} results in more shira params than the total number of params in the base layer {entries} and this is not allowed.";
   require mask_type == "random" or loaded else "mask_type = {mask_type} needs the places of the entries."
-    help "Start from an adapter that holds shira_indices.";
+    help "Give them: start({ initial: { KEY.shira_indices: [...] } }) of a program compiled with loaded: true, or an adapter that holds them.";
   stream rng = torch_generator(random_seed);
   const places[count] = sorted(torch_randperm(rng, entries, count));
   const indices[2, count] = stacked(quotient(places, in), remainder(places, in)) at "shira_indices" within [out, in];

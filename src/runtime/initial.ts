@@ -72,7 +72,7 @@ function expectedTensors(plan: AdapterPlan): TensorSpec[] {
 }
 
 /** Throws `FILE-ADAPTER-PLACES` for places outside their array, out of order or there twice. */
-function checkPlaces({ key, within }: AdapterTensor, value: HostTensor): void {
+export function checkPlaces({ key, within }: AdapterTensor, value: HostTensor): void {
   if (within === undefined) return;
   const numbers = wholeNumbers(value, key);
   const count = numbers.length / within.length;

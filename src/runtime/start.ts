@@ -9,6 +9,7 @@ import { type ExpertSources, withExperts } from "./experts.ts";
 import { type AdapterFiles, configsOf, isRead, readAdapter } from "./files/adapter.ts";
 import type { FolderSource } from "./files/folder.ts";
 import type { Model } from "./files/model.ts";
+import { type GivenValues, withGiven } from "./given-values.ts";
 import { type AdapterValues, freshValues, loadedValues } from "./initial.ts";
 import { type MergeOptions, withFixed } from "./merge.ts";
 import { toProgram } from "./padding.ts";
@@ -27,6 +28,8 @@ export interface StartOptions extends InstantiateOptions {
   readonly adapter?: FolderSource | AdapterFiles;
   /** Adapters that it mixes, by the names that its config gives them; those of the adapter's folder unless given. */
   readonly experts?: ExpertSources;
+  /** First values of a fresh adapter, by the keys of its file; the others are drawn. SHiRA's `shira_indices` are a mask of one's own. */
+  readonly initial?: GivenValues;
   /** For a program that was compiled with `asMerged`: what `session.merge` would be given. */
   readonly fixed?: MergeOptions;
   /** Seed of fresh values and of dropout; 0 unless given. */
@@ -72,7 +75,10 @@ async function values(program: CompiledProgram, model: Model, options: StartOpti
 
 async function adapterValues(program: CompiledProgram, model: Model, options: StartOptions): Promise<AdapterValues> {
   const { adapter: source, experts = {}, seed = 0, sink = new DiagnosticSink() } = options;
-  if (source === undefined) return withExperts(program, model, await freshValues(program, model, seed), experts, sink);
+  if (source === undefined) {
+    const fresh = withGiven(program.adapter, await freshValues(program, model, seed), options.initial ?? {});
+    return withExperts(program, model, fresh, experts, sink);
+  }
   const adapter = isRead(source) ? source : await readAdapter(source);
   const own = await loadedValues(program, model, adapter.tensors, sink);
   return withExperts(program, model, own, { ...Object.fromEntries(adapter.experts ?? []), ...experts }, sink);
