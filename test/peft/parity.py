@@ -3,40 +3,26 @@
 
     npm run build && python test/peft/parity.py [METHOD ...]
 
-The first run makes a virtual environment (outside of the repository: PARITY_VENV, or ~/.cache/webpeft/parity) with the versions below.
+Needs Python 3.11. The first run makes a virtual environment, see environment.py.
 Methods named on the command line are run alone, and nothing is written.
 """
 
+import contextlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import warnings
 from pathlib import Path
 
-REQUIREMENTS = ["torch==2.13.0", "transformers==5.23.0", "peft==0.21.2", "safetensors", "numpy"]
-TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
+from environment import enter_environment
+
 ROOT = Path(__file__).resolve().parents[2]
 BASE = ROOT / "test/fixtures/golden/bases/llama"
 STEPS, RATE, ALLOWED = 5, 1e-2, 1e-4
 
 
-def enter_environment():
-    """Goes on in the virtual environment, which is made when it is not there."""
-    venv = Path(os.environ.get("PARITY_VENV", Path.home() / ".cache/webpeft/parity"))
-    python = venv / "bin/python"
-    if Path(sys.prefix) == venv.resolve():
-        return
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
-        pip = [str(python), "-m", "pip", "install", "--quiet", "--extra-index-url", TORCH_INDEX]
-        subprocess.run([*pip, *REQUIREMENTS], check=True)
-    os.execv(str(python), [str(python), *sys.argv])
-
-
 enter_environment()
-os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
 
 import peft  # noqa: E402
 import torch  # noqa: E402
@@ -48,6 +34,7 @@ warnings.filterwarnings("ignore")
 
 LINEAR = {"target_modules": ["q_proj", "v_proj", "down_proj"]}
 EVEN = {"target_modules": ["q_proj", "v_proj"]}
+MIXED = {"hidden_size": 32, "xlora_size": 16, "adapters": {"0": "0", "1": "1"}}  # PEFT: names are numbers, paths from the working directory
 
 # name in the table, peft_type, PEFT's config class, settings that fit the model's widths of 16, 32 and 48
 SETTINGS = [
@@ -85,10 +72,14 @@ SETTINGS = [
     ("Prompt tuning", "PROMPT_TUNING", "PromptTuningConfig", {"num_virtual_tokens": 4}),
     ("Prefix tuning", "PREFIX_TUNING", "PrefixTuningConfig", {"num_virtual_tokens": 4}),
     ("P-tuning", "P_TUNING", "PromptEncoderConfig", {"num_virtual_tokens": 4, "encoder_hidden_size": 16}),
+    ("X-LoRA", "XLORA", "XLoraConfig", MIXED | {"xlora_depth": 1}),
+    ("X-LoRA, by layer", "XLORA", "XLoraConfig", MIXED | {"xlora_depth": 3, "layerwise_scalings": True, "top_k_lora": 1}),
 ]
+# settings of the LoRAs that X-LoRA mixes; they are drawn at random
+EXPERTS = [EVEN | {"r": 4, "lora_alpha": 8}, {"r": 2, "lora_alpha": 6, "target_modules": ["q_proj", "embed_tokens"]}]
 EXTRA_INPUTS = {"POLY": {"task_ids": [0, 2]}, "CPT": {"input_type_mask": [[1] * 4 + [4] * 4] * 2}}
 # what PEFT 0.21.2 cannot load, and why
-WITHOUT_PEFT = {"BONE": "gone from PEFT since 0.19; its files are MiSS's", "XLORA": "PEFT loses the classifier on saving"}
+WITHOUT_PEFT = {"BONE": "gone from PEFT since 0.19; its files are MiSS's"}
 
 
 def webpeft(*arguments):
@@ -112,8 +103,10 @@ def batch_for(peft_type):
     return batch | {name: torch.tensor(value) for name, value in EXTRA_INPUTS.get(peft_type, {}).items()}
 
 
-def base_model():
-    return transformers.AutoModelForCausalLM.from_pretrained(BASE, attn_implementation="eager", dtype=torch.float32).eval()
+def base_model(peft_type="LORA"):
+    model = transformers.AutoModelForCausalLM.from_pretrained(BASE, attn_implementation="eager", dtype=torch.float32).eval()
+    model.config.use_cache = peft_type != "XLORA"  # PEFT's X-LoRA insists
+    return model
 
 
 def run(model, batch):
@@ -142,29 +135,55 @@ def config_of(name, settings):
     return getattr(peft, name)(task_type="CAUSAL_LM", **settings)
 
 
+def write_experts(peft_type, folder):
+    if peft_type != "XLORA":
+        return
+    for name, settings in enumerate(EXPERTS):
+        torch.manual_seed(13 + name)
+        config = config_of("LoraConfig", settings | {"init_lora_weights": False})
+        peft.get_peft_model(base_model(), config).save_pretrained(folder / str(name))
+
+
+def save_in_peft(model, peft_type, folder):
+    """What PEFT writes; of X-LoRA's classifier it loses tensors, so that all of them are written here under the keys that it loads."""
+    if peft_type != "XLORA":
+        return model.save_pretrained(folder)
+    model.peft_config["default"].save_pretrained(folder)
+    classifier = {key: value for key, value in model.state_dict().items() if ".internal_xlora_classifier." in key}
+    save_file(classifier, folder / "adapter_model.safetensors")
+
+
+def load_in_peft(peft_type, folder):
+    with contextlib.chdir(folder):
+        return peft.PeftModel.from_pretrained(base_model(peft_type), folder).eval()
+
+
 def webpeft_to_peft(peft_type, class_name, settings, batch_file, folder):
     config = folder / "config"  # a folder, as PEFT writes it
     config_of(class_name, settings).save_pretrained(config)
+    write_experts(peft_type, config)
     options = ["--steps", STEPS, "--lr", RATE, "--no-sampling", "--out", folder / "trained"]
     webpeft("train", "--model", BASE, "--config", config / "adapter_config.json", "--data", batch_file, *options)
     batch = batch_for(peft_type)
-    loaded = peft.PeftModel.from_pretrained(base_model(), folder / "trained").eval()
-    return webpeft_logits(folder / "trained", batch_file, folder), logits_of(loaded, batch)
+    return webpeft_logits(folder / "trained", batch_file, folder), logits_of(load_in_peft(peft_type, folder / "trained"), batch)
 
 
 def peft_to_webpeft(peft_type, class_name, settings, batch_file, folder):
+    saved = folder / "saved"
+    write_experts(peft_type, saved)
+    saved.mkdir(exist_ok=True)
     torch.manual_seed(11)
     batch = batch_for(peft_type)
-    model = peft.get_peft_model(base_model(), config_of(class_name, settings)).eval()
+    with contextlib.chdir(saved):
+        model = peft.get_peft_model(base_model(peft_type), config_of(class_name, settings)).eval()
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=RATE)
     for _ in range(STEPS):
         optimizer.zero_grad()
         run(model, batch).loss.backward()
         optimizer.step()
-    model.save_pretrained(folder / "saved")
+    save_in_peft(model, peft_type, saved)
     # from the file: PEFT projects constrained OFT in place at every call
-    loaded = peft.PeftModel.from_pretrained(base_model(), folder / "saved").eval()
-    return webpeft_logits(folder / "saved", batch_file, folder), logits_of(loaded, batch)
+    return webpeft_logits(saved, batch_file, folder), logits_of(load_in_peft(peft_type, saved), batch)
 
 
 DIRECTIONS = {"webpeft trains, PEFT loads": webpeft_to_peft, "PEFT trains, webpeft loads": peft_to_webpeft}
