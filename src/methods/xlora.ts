@@ -11,7 +11,7 @@ export const xlora = lazyMethod(
          enable_softmax: bool = true "weights of a token add up to 1", softmax_temperature: float = 1 (minimum: 1e-6) "of that softmax",
          enable_softmax_topk: bool = false "softmax of the weights that top_k_lora leaves", top_k_lora: int? = null (minimum: 1) "experts of a token; null: all",
          layerwise_scalings: bool = false "weights differ between the adapted layers", use_trainable_adapters: bool = false "the experts train too",
-         scaling_pass_value: float = 0 "weight of every expert in the first pass", global_scaling_weight: float = 1 "factor of all experts",
+         scaling_pass_value: float = 0 "weight in the first pass of the experts that top_k_lora leaves", global_scaling_weight: float = 1 "factor of all experts",
          layernorm_type: string? = null (extension: true) "hidden states are normalised first, by rms or layer", use_bias: bool = true (extension: true) "false: layers without bias";
   require xlora_dropout_p < 1 else "xlora_dropout_p must be below 1.";
   require hidden_size == hidden_width else "hidden_size = {hidden_size} is not the hidden width of the model, {hidden_width}.";
@@ -34,11 +34,11 @@ export const xlora = lazyMethod(
   shared let normal = layernorm_type == null ? x : x / root(power + (layernorm_type == "rms" ? 1e-6 : 1e-5));
   shared let logits = iterate(k: 0 .. xlora_depth, h: normal, apply(matrix(weight[k * step]),
     k == 0 ? h : apply(dropout(xlora_dropout_p, xlora_size), at_least(h, 0))) + (use_bias ? bias[k * step] : 0));
-  shared let by_layer = reshape(logits, [samples, T, layerwise_scalings ? L : 1, E]), S = enable_softmax ? softmax(by_layer / softmax_temperature) : by_layer;
+  shared let by_layer = reshape(logits, [samples, T, layerwise_scalings ? L : 1, E]), S = enable_softmax ? softmax(by_layer / softmax_temperature) : by_layer, equal = scaling_pass_value * real(integers(repeated(1, E)));
   report scalings = layerwise_scalings ? S : reshape(apply(fold(L * E, E).T, reshape(S, [samples, T, E])), [samples, T, L, E]);
   on linear, embedding from adapters {
-    let own = S[:, :, layerwise_scalings ? site.index : 0, :], kept = top_k_lora == null ? own : keep_largest(own, top_k_lora);
-    let weights = first_pass ? scaling_pass_value : merging ? gates : enable_softmax_topk ? softmax_nonzero(kept) : kept;
+    let own = first_pass ? equal : S[:, :, layerwise_scalings ? site.index : 0, :], kept = top_k_lora == null ? own : keep_largest(own, top_k_lora);
+    let weights = merging ? gates : enable_softmax_topk ? softmax_nonzero(kept) : kept;
     W' = first_pass and scaling_pass_value == 0 ? W : W + global_scaling_weight * mixture(weights);
   }
 }`,

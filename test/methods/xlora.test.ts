@@ -257,7 +257,7 @@ describe("a program", () => {
     session.dispose();
   });
 
-  it("is the plain sum of the experts in the first pass, with the weight of the config", async () => {
+  it("adds experts in the first pass with the weight of the config", async () => {
     const [silent, loud] = [await started({}), await started({ scaling_pass_value: 0.5 })];
     const logits = await Promise.all([silent, loud].map(async (session) => (await session.forward(batch())).logits));
     expect(difference(logits[0]!, logits[1]!)).toBeGreaterThan(1e-4);

@@ -25,7 +25,7 @@ export interface XloraConfig extends CommonConfig {
   readonly layerwise_scalings?: boolean;
   /** the experts train too */
   readonly use_trainable_adapters?: boolean;
-  /** weight of every expert in the first pass */
+  /** weight in the first pass of the experts that top_k_lora leaves */
   readonly scaling_pass_value?: number;
   /** factor of all experts */
   readonly global_scaling_weight?: number;
