@@ -37,6 +37,8 @@ export interface AdapterRequest {
   readonly experts?: ExpertConfigs | undefined;
   /** Width of the base's hidden states. */
   readonly hiddenWidth?: number;
+  readonly encoder?: boolean | undefined;
+  readonly initialTokens?: readonly number[] | undefined;
   readonly weightType: (key: string) => DType;
   readonly weightShape: (key: string) => readonly number[];
   readonly sink: DiagnosticSink;
@@ -93,7 +95,7 @@ export class PlannedAdapter {
   }
 
   elaborate(mode: ElaborationMode): Elaboration {
-    const { loaded, weightType, hiddenWidth, sink } = this.request;
+    const { loaded, encoder = true, initialTokens, weightType, hiddenWidth, sink } = this.request;
     const experts = this.experts.map(([name, adapter], place) => {
       const firstStream = (place + 1) * streamsOfAdapter;
       return new ElaboratedExpert(name, adapter, adapter.elaborate({ ...mode, firstStream }));
@@ -107,6 +109,8 @@ export class PlannedAdapter {
       modelType: String(this.request.modelConfig.model_type ?? ""),
       present: this.resolved.present,
       loaded,
+      encoder,
+      initialTokens,
       bfloat16: this.resolved.sites.some(
         ({ module }) => module.weight !== undefined && weightType(module.weight) === "bf16",
       ),
@@ -258,6 +262,7 @@ export class PlannedAdapter {
       experts: experts[0]!,
       options: elaboration.options,
       reports: method.reports,
+      lacksEncoder: elaboration.lacksEncoder,
     };
   }
 }

@@ -26,6 +26,10 @@ export interface CompileOptions {
   readonly mask?: boolean;
   /** The adapter's tensors come from a file. */
   readonly loaded?: boolean;
+  /** Token ids of the text that a fresh prompt begins as (`prompt_tuning_init: "TEXT"`); repeated or cut to its length. */
+  readonly initialTokens?: readonly number[];
+  /** The adapter's folder has `encoder.safetensors`; true unless given. Prompts without their encoder can be used, not trained. */
+  readonly encoder?: boolean;
   /** Fold the adapter into weights where that costs less; true unless given. False is for comparing with merged weights. */
   readonly fold?: boolean;
   /**

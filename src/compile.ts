@@ -96,12 +96,11 @@ class Compilation {
 
   async run(): Promise<Program> {
     await this.pause();
+    const { method, methodFile, loaded = false, encoder, initialTokens } = this.options;
     const request = {
       modules: this.built.modules,
       modelConfig: { ...this.source.config, _name_or_path: this.source.name === "memory" ? "" : this.source.name },
-      method: this.options.method,
-      methodFile: this.options.methodFile,
-      loaded: this.options.loaded ?? false,
+      ...{ method, methodFile, loaded, encoder, initialTokens },
       hiddenWidth: this.built.defaults.hidden,
       weightType: (key: string) => this.weights.type(key),
       weightShape: (key: string) => this.weights.info(key).shape,
@@ -124,11 +123,12 @@ class Compilation {
     // Built again with room for what the adapter puts in front; what there is to warn of has been said.
     if (virtual !== noVirtualTokens) this.built = this.build(virtual, new DiagnosticSink());
     const training =
-      this.mode === "train"
+      this.mode === "train" && !evaluation.lacksEncoder
         ? planned.elaborate({ train: true, sampling: this.options.sampling ?? true, padding })
         : undefined;
     const projection = training?.projectionGraph();
     const labels = planned.labels(evaluation, this.batch, this.length);
+    const computed = evaluation.computedGraph();
     const init = this.initial(planned, evaluation.initialGraph.bind(evaluation));
     const merge = once(() => this.lowerMerge(planned.attachment(evaluation)));
     // Tables are complete once the sites are built; without a forward stage the merge stage is what builds them.
@@ -139,6 +139,7 @@ class Compilation {
       predict: this.mode === "merge" ? undefined : planned.predictive(padding),
       forward: { ...planned.attachment(running), asMerged: this.options.asMerged ?? false },
       projection,
+      computed,
       init,
       merge,
       // read last: an elaboration's tables are complete once its sites are built
@@ -170,17 +171,20 @@ class Compilation {
         ...(bias === undefined ? {} : { bias }),
       };
     });
-    return once(() => {
-      this.manager.run("build", "init", () => ({ graph }));
-      return lowerOperatorStage(this.manager, "init", { gradients: false });
-    });
+    return once(() => this.lowered("init", graph));
+  }
+
+  /** A graph beside the stages. */
+  private lowered(name: string, graph: Graph): Graph {
+    this.manager.run("build", name, () => ({ graph }));
+    return lowerOperatorStage(this.manager, name, { gradients: false });
   }
 
   private lowerMerge(attachment: Attachment): Graph {
-    this.manager.run("build", "merge", () => ({
-      graph: mergeGraph(this.built.modules, attachment, (key) => this.weights.type(key)),
-    }));
-    return lowerOperatorStage(this.manager, "merge", { gradients: false });
+    return this.lowered(
+      "merge",
+      mergeGraph(this.built.modules, attachment, (key) => this.weights.type(key)),
+    );
   }
 
   /** Lets the event loop turn where somebody may want to stop, so that the signal can be heard. */
@@ -196,6 +200,7 @@ class Compilation {
     readonly predict?: Attachment | undefined;
     readonly forward: Attachment;
     readonly projection?: Graph | undefined;
+    readonly computed?: Graph | undefined;
     readonly init?: () => Graph;
     readonly merge?: () => Graph;
     readonly virtual?: VirtualTokens;
@@ -232,6 +237,7 @@ class Compilation {
       },
       modelConfig: this.source.config,
       ...(adapter === undefined ? {} : { adapter }),
+      ...(parts.computed === undefined ? {} : { computed: this.lowered("computed", parts.computed) }),
       ...(parts.init === undefined ? {} : { init: parts.init }),
       ...(parts.merge === undefined ? {} : { merge: parts.merge }),
       diagnostics: this.sink.diagnostics,
@@ -250,8 +256,8 @@ class Compilation {
     const { signal: _signal, experts: _experts, ...given } = this.options;
     const options = { ...given, loaded: true, full: false };
     if (adapters.length > 1) return compileActive(this.source, adapters, options);
-    const { config = null, experts = {} } = adapters[0] ?? {};
-    return compile(this.source, config, { ...options, experts });
+    const { config = null, experts = {}, encoder = true } = adapters[0] ?? {};
+    return compile(this.source, config, { ...options, experts, encoder });
   }
 
   private storage(

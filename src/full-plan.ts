@@ -40,6 +40,7 @@ export function fullPlan(
     frozen: [],
     sites: [],
     projects: false,
+    lacksEncoder: false,
     experts: [],
     options: [],
     reports: [],

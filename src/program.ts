@@ -81,8 +81,11 @@ export interface AdapterTensor {
   /** Port name and checkpoint key. */
   readonly key: string;
   readonly shape: readonly number[];
-  readonly role: "param" | "buffer";
+  /** `computed`: of parameters, for the file; no port has its name. */
+  readonly role: "param" | "buffer" | "computed";
   readonly dtype: DType;
+  /** The file beside the adapter's own that holds it. */
+  readonly file?: "encoder";
   /** How a file holds it, when not in f32. */
   readonly fileDtype?: DType;
   /** Further keys under which the same tensor is saved. */
@@ -111,6 +114,8 @@ export type ExpertConfigs = Readonly<Record<string, unknown>>;
 export interface AdapterConfigs {
   readonly config: unknown;
   readonly experts?: ExpertConfigs | undefined;
+  /** Its folder has `encoder.safetensors`. */
+  readonly encoder?: boolean;
 }
 
 /** An adapter that another one mixes. */
@@ -153,6 +158,8 @@ export interface AdapterPlan {
   readonly reports: readonly string[];
   /** Numbers that merging is given, by the name of their buffer. */
   readonly options: readonly { readonly name: string; readonly size: number }[];
+  /** What would train lies in `encoder.safetensors`, which was not there: the adapter can be used, not trained. */
+  readonly lacksEncoder: boolean;
 }
 
 export type ProgramMode = "train" | "infer" | "merge";
@@ -172,6 +179,8 @@ export interface CompiledProgram extends ExecutableProgram {
   readonly adapter?: AdapterPlan;
   /** Initial values of the trained tensors by key; evaluated on the host. Lowered when first asked for. */
   readonly init?: () => Graph;
+  /** What the adapter's file holds of its computed tensors, from parameters, by key; evaluated on the host. */
+  readonly computed?: Graph;
   /** Merged base tensors by file key; run tensor by tensor, so it is not among the stages. Lowered when first asked for. */
   readonly merge?: () => Graph;
   readonly diagnostics: readonly Diagnostic[];

@@ -13,6 +13,7 @@ import { type JsonObject, parseJsonObject } from "../runtime/files/json.ts";
 import { loadModel, type Model } from "../runtime/files/model.ts";
 import type { Session } from "../runtime/session.ts";
 import type { DeviceName, StartOptions } from "../runtime/start.ts";
+import { initialTokens } from "./initial-tokens.ts";
 import { type GlobalOptions, warn } from "./output.ts";
 
 /** A command: returns the exit code, 0 when it returns nothing. */
@@ -70,12 +71,15 @@ export async function compileSources(
 ): Promise<Program> {
   const method =
     options.method === undefined ? {} : { method: await readMethod(options.method), methodFile: options.method };
+  const tokens = sources.adapter === undefined ? await initialTokens(sources.model, sources.config) : undefined;
   const program = await compile(sources.model, sources.config, {
     ...compileOptions,
+    ...(tokens === undefined ? {} : { initialTokens: tokens }),
     ...method,
     strict: options.strict ?? false,
     loaded: sources.adapter !== undefined,
     experts: expertConfigs(sources.experts),
+    encoder: sources.adapter === undefined || sources.adapter.encoder !== undefined,
   });
   warn(program.diagnostics.filter((diagnostic) => diagnostic.severity === "warning"));
   return program;

@@ -27,12 +27,8 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   await prepareOutput(options.out, { overwrite });
   const sources = await readSources(options);
   const program = await compileSources(sources, options, { mode: "merge", batch: 1, length: 1 });
-  const values = await loadedValues(
-    program,
-    sources.model,
-    sources.adapter!.tensors,
-    new DiagnosticSink(options.strict ?? false),
-  );
+  const sink = new DiagnosticSink(options.strict ?? false);
+  const values = await loadedValues(program, sources.model, sources.adapter!, sink);
   const changed = program.merge!().outputs.map((output) => output.name);
   const modules = program.model.modules.filter(({ path }) => program.adapter!.sites.includes(path));
   refuseOthers(program, modules, changed);

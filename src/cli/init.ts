@@ -23,11 +23,11 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   const fresh = await freshValues(program, sources.model, options.seed ?? 0);
   const experts = Object.fromEntries(sources.experts ?? []);
   const values = await withExperts(program, sources.model, fresh, experts, new DiagnosticSink(options.strict ?? false));
-  const content = contentOf(plan, values.params, values);
-  const { tensors } = content;
+  const content = contentOf(program, values.params, values);
+  const count = content.tensors.size + (content.encoder?.size ?? 0);
   await saveAdapter(options.out, content, { overwrite });
   warnOfFile(program);
-  say(options, `${options.out}: ${plan.method} on ${plan.sites.length} modules, ${tensors.size} tensors`);
-  emit(options, { type: "done", out: options.out, sites: plan.sites.length, tensors: tensors.size });
+  say(options, `${options.out}: ${plan.method} on ${plan.sites.length} modules, ${count} tensors`);
+  emit(options, { type: "done", out: options.out, sites: plan.sites.length, tensors: count });
   return 0;
 }

@@ -94,7 +94,7 @@ export class TrainRun {
       config: digest(JSON.stringify(config ?? null) + String(full)),
       data: digest(await readFile(data)),
       method: method === undefined ? "built in" : digest(await readFile(method)),
-      start: adapter === undefined ? "fresh" : digest(await readFile(join(adapter, "adapter_model.safetensors"))),
+      start: adapter === undefined ? "fresh" : await startDigest(adapter),
       options: JSON.stringify({
         lr,
         weightDecay,
@@ -237,6 +237,13 @@ export class TrainRun {
       help: `go on with: webpeft ${words.map(shellWord).join(" ")} --resume`,
     });
   }
+}
+
+/** Of the files that hold the numbers an adapter begins with. */
+async function startDigest(folder: string): Promise<string> {
+  const encoder = await readFile(join(folder, "encoder.safetensors")).catch(() => undefined);
+  const start = digest(await readFile(join(folder, "adapter_model.safetensors")));
+  return encoder === undefined ? start : `${start} ${digest(encoder)}`;
 }
 
 /** A word as a POSIX shell reads it back. */

@@ -2,6 +2,7 @@
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { describeModel } from "../models/index.ts";
 import { type BatchStream, openDataset } from "../runtime/data/dataset.ts";
+import { requireTrainable } from "../runtime/encoder.ts";
 import { prepareOutput } from "../runtime/files/output.ts";
 import { dataLabels } from "../runtime/labels.ts";
 import { requireCheckpoint } from "../runtime/training/checkpoint.ts";
@@ -68,6 +69,7 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
     full: options.full ?? false,
   });
   const labels = dataLabels(program, stream);
+  requireTrainable(program.adapter);
   const session = await startProgram(program, sources, options);
   try {
     const parts = { options, sources, program, session, stream, labels, steps, validation, weights: contents() };

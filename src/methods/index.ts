@@ -19,6 +19,7 @@ import { lokr } from "./lokr.ts";
 import { lora } from "./lora.ts";
 import { miss } from "./miss.ts";
 import { oft } from "./oft.ts";
+import { pTuning } from "./p-tuning.ts";
 import { poly } from "./poly.ts";
 import { prefixTuning } from "./prefix-tuning.ts";
 import { promptTuning } from "./prompt-tuning.ts";
@@ -60,6 +61,7 @@ export const methods: ReadonlyMap<string, Method> = new Map(
     adalora,
     promptTuning,
     prefixTuning,
+    pTuning,
     adaptionPrompt,
     cpt,
     xlora,

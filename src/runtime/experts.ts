@@ -4,7 +4,8 @@ import type { AdapterPlan, CompiledProgram, ExpertPlan } from "../program.ts";
 import { type AdapterContent, type AdapterFiles, isRead, readAdapter } from "./files/adapter.ts";
 import type { FolderSource } from "./files/folder.ts";
 import type { Model } from "./files/model.ts";
-import { type AdapterValues, loadedValues, savedTensors } from "./initial.ts";
+import { type AdapterValues, loadedValues } from "./initial.ts";
+import { savedTensors } from "./saved.ts";
 
 /** Adapters by the names that a config gives them. */
 export type ExpertSources = Readonly<Record<string, FolderSource | AdapterFiles>>;
@@ -43,7 +44,7 @@ export async function withExperts(
       });
     }
     const files = isRead(source) ? source : await readAdapter(source);
-    const values = await loadedValues({ ...program, adapter: plan }, model, files.tensors, sink);
+    const values = await loadedValues({ ...program, adapter: plan }, model, files, sink);
     for (const [key, data] of values.params) (trained ? params : buffers).set(`${prefix}${key}`, data);
     for (const [key, data] of values.buffers) buffers.set(`${prefix}${key}`, data);
     experts.set(name, { values, content: await contentOf(files) });
@@ -67,7 +68,7 @@ function expertContent(
   if (!trained) return { ...content, floatFields: plan.floatFields };
   const own = [...params].filter(([key]) => key.startsWith(prefix));
   const now = new Map(own.map(([key, data]) => [key.slice(prefix.length), data]));
-  return { ...content, floatFields: plan.floatFields, tensors: savedTensors(plan, now, values) };
+  return { ...content, floatFields: plan.floatFields, ...savedTensors({ adapter: plan }, now, values) };
 }
 
 /**

@@ -3,15 +3,15 @@
 import { type DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { evaluate } from "../ir/evaluate.ts";
 import { ports } from "../ir/graph.ts";
-import { sizeOf } from "../ir/types.ts";
 import { planLoading, type TensorSpec } from "../methods/config/checkpoint.ts";
 import type { AdapterPlan, AdapterTensor, CompiledProgram } from "../program.ts";
 import { onBaseRows } from "./base-rows.ts";
+import { requireEncoder, storedOutput } from "./encoder.ts";
 import type { ExpertValues } from "./experts.ts";
 import { shapeInFile } from "./file-shape.ts";
 import type { Model } from "./files/model.ts";
-import { fromFloat32, type HostTensor, hostTensor, type TensorDtype, toFloat32, toInt32 } from "./tensor.ts";
-import { decodeTopK, encodeTopK, isTopK, topKSpecs } from "./top-k.ts";
+import { type HostTensor, toFloat32, toInt32 } from "./tensor.ts";
+import { decodeTopK, isTopK, topKSpecs } from "./top-k.ts";
 
 /** Tensors of an adapter by the keys of its file. */
 export interface AdapterTensors {
@@ -56,10 +56,10 @@ export async function freshValues(program: CompiledProgram, model: Model, seed: 
   return onBaseRows(program, model, { params, buffers, asRead, forms: new Map() }, false);
 }
 
-/** Every key that the adapter's file may hold, with its shape. */
-function expectedTensors(plan: AdapterPlan): TensorSpec[] {
+/** Every key that one of the adapter's files may hold, with its shape. */
+function expectedTensors(plan: AdapterPlan, file: AdapterTensor["file"]): TensorSpec[] {
   return plan.tensors
-    .filter((tensor) => tensor.saved)
+    .filter((tensor) => tensor.saved && tensor.file === file)
     .flatMap((tensor) =>
       isTopK(tensor)
         ? topKSpecs(tensor)
@@ -102,20 +102,23 @@ function wholeNumbers(value: HostTensor, key: string): Int32Array {
 export async function loadedValues(
   program: CompiledProgram,
   model: Model,
-  file: AdapterTensors,
+  { tensors: file, encoder: given }: { readonly tensors: AdapterTensors; readonly encoder?: AdapterTensors },
   sink: DiagnosticSink,
 ): Promise<AdapterValues> {
   const plan = program.adapter!;
-  const loading = planLoading(
-    {
-      peftType: plan.peftType,
-      expected: expectedTensors(plan),
-      file: [...file.tensors].map(([key, { shape }]) => ({ key, shape })),
-      fields: plan.fields,
-      modules: program.model.modules,
-    },
-    sink,
-  );
+  const encoder = requireEncoder(plan, given);
+  const planOf = (source: AdapterTensors, name?: AdapterTensor["file"]) =>
+    planLoading(
+      {
+        peftType: plan.peftType,
+        expected: expectedTensors(plan, name),
+        file: [...source.tensors].map(([key, { shape }]) => ({ key, shape })),
+        fields: plan.fields,
+        modules: program.model.modules,
+      },
+      sink,
+    );
+  const loading = planOf(file);
   const params = new Map<string, Float32Array>();
   const buffers = new Map<string, Float32Array | Int32Array>(plan.data);
   const asRead = new Map<string, HostTensor>();
@@ -131,7 +134,13 @@ export async function loadedValues(
     if (tensor.role === "param") params.set(tensor.key, logits);
     else buffers.set(tensor.key, logits);
   }
-  for (const tensor of plan.tensors.filter((t) => t.saved && !isTopK(t))) {
+  if (encoder !== undefined && plan.tensors.some((tensor) => tensor.file !== undefined))
+    for (const [key, inFile] of planOf(encoder, "encoder").mapping)
+      params.set(key, toFloat32(await encoder.read(inFile)).slice());
+  const own = plan.tensors.filter(
+    ({ role, saved, file: other }) => role !== "computed" && saved && other === undefined,
+  );
+  for (const tensor of own.filter((t) => !isTopK(t))) {
     const found = [tensor.key, ...tensor.aliases].flatMap((key) => {
       const inFile = loading.mapping.get(key);
       return inFile === undefined ? [] : [{ key, inFile }];
@@ -146,34 +155,8 @@ export async function loadedValues(
       for (const { key, inFile } of found) asRead.set(key, key === first.key ? value : await file.read(inFile));
     }
   }
+  const read = (key: string) => file.read(loading.mapping.get(key)!);
+  for (const [key, value] of await storedOutput(program, params, read, sink)) asRead.set(key, value);
   for (const key of loading.carried) asRead.set(key, await file.read(key));
   return onBaseRows(program, model, { params, buffers, asRead, forms: new Map() }, true);
-}
-
-const fileDtype = ({ fileDtype: dtype = "f32" }: AdapterTensor): TensorDtype => dtype.toUpperCase() as TensorDtype;
-
-/** The tensors of the adapter's file: trained ones in f32, frozen ones as they were read. */
-export function savedTensors(
-  plan: AdapterPlan,
-  params: ReadonlyMap<string, Float32Array>,
-  values: AdapterValues,
-): Map<string, HostTensor> {
-  const saved = new Map<string, HostTensor>(values.asRead);
-  for (const tensor of plan.tensors.filter((t) => t.saved)) {
-    const data = tensor.role === "param" ? params.get(tensor.key) : values.buffers.get(tensor.key);
-    const keys = isTopK(tensor) ? topKSpecs(tensor).map(({ key }) => key) : [tensor.key, ...tensor.aliases];
-    if (data === undefined || keys.some((key) => saved.has(key))) continue;
-    if (data.length !== sizeOf(tensor.shape)) throw new Error(`${tensor.key} has ${data.length} numbers`);
-    if (isTopK(tensor)) {
-      for (const [key, value] of encodeTopK(tensor, Float32Array.from(data))) saved.set(key, value);
-      continue;
-    }
-    const shape = shapeInFile(tensor.shape, tensor.patchForm);
-    const host =
-      data instanceof Int32Array
-        ? hostTensor("I32", shape, data)
-        : (values.forms.get(tensor.key)?.(data) ?? fromFloat32(data.slice(), fileDtype(tensor), shape));
-    for (const key of [tensor.key, ...tensor.aliases]) saved.set(key, host);
-  }
-  return saved;
 }

@@ -1,22 +1,24 @@
 /** What an adapter is written as. */
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { methods } from "../methods/index.ts";
-import type { AdapterPlan } from "../program.ts";
+import type { CompiledProgram } from "../program.ts";
 import type { AdapterEntry } from "./adapters.ts";
 import { withExpertFiles } from "./experts.ts";
 import type { AdapterContent } from "./files/adapter.ts";
-import { type AdapterValues, savedTensors } from "./initial.ts";
+import type { AdapterValues } from "./initial.ts";
 import { parametersOf } from "./parameters.ts";
+import { savedTensors } from "./saved.ts";
 
 /** The files of an adapter with these numbers in what it trains. */
 export function contentOf(
-  plan: AdapterPlan,
+  program: Pick<CompiledProgram, "adapter" | "computed">,
   params: ReadonlyMap<string, Float32Array>,
   values: AdapterValues,
 ): AdapterContent {
+  const plan = program.adapter!;
   const { savedConfig, floatFields } = plan;
   const config = savedConfig as AdapterContent["config"];
-  const own = { config, floatFields, tensors: savedTensors(plan, params, values) };
+  const own = { config, floatFields, ...savedTensors(program, params, values) };
   return withExpertFiles(plan, methods.get(plan.peftType)?.expertsFrom, own, values, params);
 }
 
@@ -27,5 +29,5 @@ export async function adapterContent(entry: AdapterEntry): Promise<AdapterConten
     throw new WebpeftError("SESSION-MODE", { message: "the base model alone has no adapter to save" });
   if (adapter.savedConfig.peft_type === undefined)
     throw new WebpeftError("SESSION-MODE", { message: "what is in use is no adapter with a file: use one by name" });
-  return contentOf(adapter, await parametersOf(entry), entry.values);
+  return contentOf(entry.program, await parametersOf(entry), entry.values);
 }

@@ -9,11 +9,11 @@ import type { CompiledProgram, StageName } from "../program.ts";
 import type { AdapterChoice, AdapterEntry } from "./adapters.ts";
 import { batchInputs, type SessionBatch } from "./batch.ts";
 import type { BatchStream } from "./data/dataset.ts";
+import { requireTrainable } from "./encoder.ts";
 import { type AdapterFiles, encodeAdapter, saveAdapter } from "./files/adapter.ts";
 import type { FolderSource } from "./files/folder.ts";
 import type { Model } from "./files/model.ts";
 import type { OutputOptions } from "./files/output.ts";
-import { savedTensors } from "./initial.ts";
 import { countedLabels, requireLabels } from "./labels.ts";
 import { type MergeOptions, mergedModel, withFixed } from "./merge.ts";
 import { firstNonFinite } from "./non-finite.ts";
@@ -114,6 +114,7 @@ export class Session {
     if (this.disposed)
       throw new WebpeftError("SESSION-DISPOSED", { message: `the session is disposed and cannot ${action}` });
     if (hasStage(program, stage)) return;
+    if (stage === "micro") requireTrainable(program.adapter);
     throw new WebpeftError("SESSION-MODE", {
       message: `a program compiled for ${program.mode} cannot ${action}`,
       got: `mode ${program.mode}`,
@@ -220,11 +221,11 @@ export class Session {
     return this.parts.adapters.run(parametersOf);
   }
 
-  /** The adapter's tensors as its file holds them. */
-  adapterTensors(): Promise<Map<string, HostTensor>> {
-    return this.parts.adapters.run(async (entry) =>
-      savedTensors(entry.program.adapter!, await parametersOf(entry), entry.values),
-    );
+  /** The adapter's tensors as its files hold them. */
+  adapterTensors(): Promise<ReadonlyMap<string, HostTensor>> {
+    return this.parts.adapters
+      .run(adapterContent)
+      .then(({ tensors, encoder = [] }) => new Map([...tensors, ...encoder]));
   }
 
   /**

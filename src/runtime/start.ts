@@ -80,7 +80,7 @@ async function adapterValues(program: CompiledProgram, model: Model, options: St
     return withExperts(program, model, fresh, experts, sink);
   }
   const adapter = isRead(source) ? source : await readAdapter(source);
-  const own = await loadedValues(program, model, adapter.tensors, sink);
+  const own = await loadedValues(program, model, adapter, sink);
   return withExperts(program, model, own, { ...Object.fromEntries(adapter.experts ?? []), ...experts }, sink);
 }
 

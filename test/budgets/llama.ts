@@ -41,6 +41,7 @@ export const adapters: Readonly<Record<string, Readonly<Record<string, unknown>>
   xlora: { peft_type: "XLORA", adapters: { "0": "0", "1": "1" }, xlora_depth: 2, xlora_size: 64 },
   "prompt-tuning": { peft_type: "PROMPT_TUNING", num_virtual_tokens: 8, task_type: "CAUSAL_LM" },
   "prefix-tuning": { peft_type: "PREFIX_TUNING", num_virtual_tokens: 8, task_type: "CAUSAL_LM" },
+  "p-tuning": { peft_type: "P_TUNING", num_virtual_tokens: 8, task_type: "CAUSAL_LM" },
   "adaption-prompt": { peft_type: "ADAPTION_PROMPT", adapter_len: 8, adapter_layers: 2 },
   cpt: {
     ...{ peft_type: "CPT", task_type: "CAUSAL_LM", cpt_token_ids: [5, 9, 11, 40, 7, 2, 8, 3] },

@@ -77,12 +77,8 @@ const others: Readonly<Record<string, FieldValue>> = {
 
 /** They tell where a config comes from, or what for. They are written back, and say nothing of the adapter. */
 const bookkeeping = [
-  ...["num_layers", "num_attention_heads", "tokenizer_kwargs", "tokenizer_name_or_path", "prompt_tuning_init_text"].map(
-    (name) => `PROMPT_TUNING.${name}`,
-  ),
-  "PREFIX_TUNING.encoder_hidden_size",
-  ...["cpt_mask", "num_layers", "num_attention_heads", "tokenizer_name_or_path"].map((name) => `CPT.${name}`),
-  ...["PROMPT_TUNING", "PREFIX_TUNING", "ADAPTION_PROMPT", "XLORA"].map((type) => `${type}.task_type`),
+  ...["cpt_mask", "tokenizer_name_or_path"].map((name) => `CPT.${name}`),
+  ...["PROMPT_TUNING", "PREFIX_TUNING", "P_TUNING", "ADAPTION_PROMPT", "XLORA"].map((type) => `${type}.task_type`),
   "TRAINABLE_TOKENS.task_type",
   "auto_mapping",
   "base_model_name_or_path",
@@ -95,6 +91,7 @@ const bookkeeping = [
 const decoders: Readonly<Record<string, Config>> = {
   PROMPT_TUNING: { num_virtual_tokens: 2, task_type: "CAUSAL_LM" },
   PREFIX_TUNING: { num_virtual_tokens: 2, task_type: "CAUSAL_LM" },
+  P_TUNING: { num_virtual_tokens: 2, task_type: "CAUSAL_LM" },
   ADAPTION_PROMPT: { adapter_len: 2, adapter_layers: 1 },
   CPT: { cpt_token_ids: [5, 9, 2, 7], cpt_tokens_type_mask: [1, 2, 3, 4], task_type: "CAUSAL_LM" },
   XLORA: { adapters: { first: "first", second: "second" } },

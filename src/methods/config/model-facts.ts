@@ -22,6 +22,19 @@ function inferred(field: string, modelConfig: Readonly<Record<string, unknown>>)
   });
 }
 
+/** Throws CONFIG-MODEL-FACT for a number that a config says of the model and that is another there. */
+function checkFact(field: string, fields: Fields, modelConfig: Readonly<Record<string, unknown>>): void {
+  const given = fields[field] ?? null;
+  if (given === null || given === inferred(field, modelConfig)) return;
+  throw new WebpeftError("CONFIG-MODEL-FACT", {
+    message: `${field} is another in the base model`,
+    where: field,
+    expected: String(inferred(field, modelConfig)),
+    got: String(given),
+    help: "leave it out, or use the model that the adapter was made for",
+  });
+}
+
 /** The fields with what they left open. Throws CONFIG-TASK-TYPE without a task type, which decides how PEFT feeds virtual tokens. */
 export function withModelFacts(
   fields: Fields,
@@ -45,7 +58,12 @@ export function withModelFacts(
     facts.token_dim = (facts.token_dim! / facts.num_attention_heads!) * keyHeads;
     facts.num_attention_heads = keyHeads;
   }
-  return { ...fields, ...facts, num_transformer_submodules: submodules };
+  if (of === "embeddings")
+    for (const name of ["num_layers", "num_attention_heads"]) checkFact(name, fields, modelConfig);
+  // PEFT's encoders are as wide as the tokens unless a config says otherwise.
+  const width: Fields =
+    "encoder_hidden_size" in fields ? { encoder_hidden_size: fields.encoder_hidden_size ?? facts.token_dim! } : {};
+  return { ...fields, ...facts, ...width, num_transformer_submodules: submodules };
 }
 
 /** A `hidden_size` that a config leaves open is the model's. */

@@ -69,8 +69,9 @@ export interface FieldItem {
  * - `shared` one per model, saved unless `save if` says no; frozen, but for `shared param`
  * - `buffer` frozen and saved, one per site
  * - `const`  frozen, numbers of the host; saved where it has a key, and then the file's count
+ * - `computed` one per model, a function of what trains; saved for those who cannot compute it, and not read back
  */
-export type TensorRole = "param" | "shared" | "buffer" | "const";
+export type TensorRole = "param" | "shared" | "buffer" | "const" | "computed";
 
 export interface TensorItem {
   readonly kind: "tensor";
@@ -81,6 +82,8 @@ export interface TensorItem {
   readonly shape: readonly Expression[];
   readonly value: Expression;
   readonly key?: string;
+  /** The file beside the adapter's that holds it: `encoder`. */
+  readonly file?: string;
   /** A shared tensor that trains. */
   readonly trained?: boolean;
   /** A shared tensor is saved under the path of every site too, with this ending. */

@@ -78,6 +78,7 @@ class Checker {
     }
     if (item.family !== undefined && (item.role !== "shared" || item.trained !== true))
       this.fault("METHOD-DECLARATION", item.at, `Only a shared param can be a family; ${item.name} is none.`);
+    if (item.file !== undefined) this.oneOf("file", item.file, ["encoder"], item.at);
     const coding = item.coded?.call.callee;
     if (coding?.kind === "name") this.oneOf("form in files", coding.name, codings, item.at);
     if (item.project !== undefined && item.role !== "param") {

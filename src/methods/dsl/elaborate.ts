@@ -5,6 +5,7 @@ import type { AdapterInput } from "../../program.ts";
 import { hostValues } from "../lib/initial.ts";
 import type { MethodAst, SiteBlock, TensorItem } from "./ast.ts";
 import { batchInputs } from "./batch-inputs.ts";
+import { computedEntries, computedGraph, computedNode, lacksEncoder } from "./computed.ts";
 import { checkConstraints } from "./constraints.ts";
 import type { ElaboratedTensor, ElaborationInput } from "./elaboration-types.ts";
 import { condition, constant, evaluate, optionSize, shapeOf } from "./evaluate.ts";
@@ -36,6 +37,8 @@ export class Elaboration {
   readonly tensors: readonly ElaboratedTensor[];
   /** Numbers of this adapter that are inputs of a padded program, by port name. Known once the sites have been built. */
   readonly settings = new Map<string, number>();
+  /** What would train lies in a file that is not there. */
+  readonly lacksEncoder: boolean;
   private readonly tables = new HostTables();
   private readonly model: ModelScope;
   private readonly fixed: boolean;
@@ -44,8 +47,8 @@ export class Elaboration {
   private readonly experts: readonly Expert[];
 
   constructor(written: MethodAst, input: ElaborationInput) {
-    const { sink, present, loaded, bfloat16, sampling, predicting, modelType = "", ...more } = input;
-    const { experts = [], fixed = false, ...rest } = more;
+    const { sink, present, loaded, encoder, initialTokens, bfloat16, sampling, predicting, ...more } = input;
+    const { modelType = "", experts = [], fixed = false, ...rest } = more;
     this.experts = experts;
     this.fixed = fixed;
     const model: ModelScope = {
@@ -57,6 +60,8 @@ export class Elaboration {
       sampling: sampling ?? input.train,
       predicting: predicting ?? false,
       loaded: loaded ?? false,
+      encoder: encoder ?? true,
+      initialTokens: initialTokens ?? null,
       bfloat16: bfloat16 ?? false,
       setting: (port, value) => this.settings.set(port, value),
       table: (name, data, shape) => this.tables.intern(name, data, shape),
@@ -64,10 +69,15 @@ export class Elaboration {
     this.method = withFamilies(written, new Scope(model, undefined, undefined));
     this.model = { ...model, method: this.method };
     this.bySite = new Map(input.sites.map((site) => [site.index, site]));
+    this.lacksEncoder = lacksEncoder(this.model);
     const whole = new Scope(this.model, undefined, undefined);
     checkConstraints(whole, sink);
     for (const site of input.sites) checkConstraints(this.scope(site), sink);
-    this.tensors = [...this.sharedTensors(whole), ...input.sites.flatMap((site) => this.siteTensors(site))];
+    this.tensors = [
+      ...this.sharedTensors(whole),
+      ...computedEntries(whole),
+      ...input.sites.flatMap((site) => this.siteTensors(site)),
+    ];
   }
 
   /**
@@ -142,6 +152,7 @@ export class Elaboration {
         aliases,
         saved: saved(scope, item),
         project: false,
+        ...(item.file === undefined ? {} : { file: "encoder" }),
       };
     });
   }
@@ -255,6 +266,7 @@ export class Elaboration {
     build: Omit<BuildScope, "tensor">,
   ): { scope: Scope; assigned: ReadonlyMap<string, Value> } {
     const tensor = (item: TensorItem): number => {
+      if (item.role === "computed") return computedNode(scope, item);
       const port = this.port(scope, item, build.builder);
       const isProjected = this.fixed && coding(scope, item)?.name === "on_rows";
       return !this.model.train && !isProjected && projects(scope, item) ? projected(scope, item, port) : port;
@@ -270,6 +282,11 @@ export class Elaboration {
   /** See `initialGraph` in `host-graphs.ts`. */
   initialGraph(baseOf: BaseOf): Graph {
     return initialGraph(this.model, (site, build, model) => this.scope(site, build, model), baseOf);
+  }
+
+  /** See `computedGraph` in `computed.ts`. */
+  computedGraph(): Graph | undefined {
+    return computedGraph(this.model, (scope, item, builder) => this.port(scope, item, builder));
   }
 
   /** Parameters to projected parameters, named by key; undefined when nothing is projected. */

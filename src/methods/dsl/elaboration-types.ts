@@ -24,6 +24,9 @@ export interface ElaborationInput {
   readonly present?: ReadonlySet<string>;
   /** The adapter's tensors come from a file. */
   readonly loaded?: boolean;
+  /** See `ModelScope`; yes unless given. */
+  readonly encoder?: boolean;
+  readonly initialTokens?: readonly number[] | undefined;
   /** The base weights are bfloat16: regenerated projections are rounded as PEFT's are. */
   readonly bfloat16?: boolean;
   /** See `ModelScope`. */

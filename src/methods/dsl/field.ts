@@ -51,6 +51,8 @@ export function fieldScope(
     sampling: false,
     predicting: false,
     loaded: false,
+    encoder: true,
+    initialTokens: null,
     bfloat16: false,
     modelType: "",
     table: () => {

@@ -4,7 +4,7 @@ import { type Diagnostic, WebpeftError } from "../../ir/diagnostics.ts";
 import { limits } from "./limits.ts";
 import { nearest } from "./suggest.ts";
 
-const itemWords = ["config", "param", "shared", "buffer", "const", "stream", "let", "require", "on"];
+const itemWords = ["config", "param", "shared", "buffer", "const", "computed", "stream", "let", "require", "on"];
 
 /** How the rules of the grammar are called in messages. */
 const ruleNames: Readonly<Record<string, string>> = {

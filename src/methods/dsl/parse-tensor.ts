@@ -1,9 +1,9 @@
 /**
  * The grammar of declared tensors in method fragments.
  *
- *   tensor     = ("param" | "shared" "param"? | "buffer" | "const") name "[" expression,* "]" family? "=" expression clause* ";"
+ *   tensor     = ("param" | "shared" "param"? | "buffer" | "const" | "computed") name "[" expression,* "]" family? "=" expression clause* ";"
  *   family     = "for" name ":" expression ".." expression ("by" expression)?
- *   clause     = "at" text "tied"? ("also" text)? | "as" name | "save" "if" expression
+ *   clause     = "at" text "tied"? ("also" text)? ("from" name)? | "as" name | "save" "if" expression
  *              | "coded" name "(" arguments ")" ("if" expression)? | "within" expression | "replaces" expression | "project" ("if" primary)? name "(" arguments ")" | "when" expression
  */
 import type { Expression, Family, Item, TensorItem, TensorRole } from "./ast.ts";
@@ -19,6 +19,7 @@ export abstract class TensorParser extends ExpressionParser {
       { ALT: () => this.CONSUME(this.t.word.shared) },
       { ALT: () => this.CONSUME(this.t.word.buffer) },
       { ALT: () => this.CONSUME(this.t.word.const) },
+      { ALT: () => this.CONSUME(this.t.word.computed) },
     ]);
     const trained = this.OPTION(() => this.CONSUME2(this.t.word.param)) !== undefined;
     const name = this.CONSUME(this.t.name);
@@ -86,7 +87,16 @@ export abstract class TensorParser extends ExpressionParser {
               this.CONSUME(this.t.word.also);
               return unquoted(this.CONSUME2(this.t.text));
             });
-            return { key, ...(tied ? { tied } : {}), ...(also === undefined ? {} : { also }) };
+            const file = this.OPTION3(() => {
+              this.CONSUME(this.t.word.from);
+              return this.CONSUME(this.t.name).image;
+            });
+            return {
+              key,
+              ...(tied ? { tied } : {}),
+              ...(also === undefined ? {} : { also }),
+              ...(file === undefined ? {} : { file }),
+            };
           },
         },
         {
@@ -99,7 +109,7 @@ export abstract class TensorParser extends ExpressionParser {
         {
           ALT: () => {
             this.CONSUME(this.t.word.as);
-            return { storedAs: this.CONSUME(this.t.name).image };
+            return { storedAs: this.CONSUME2(this.t.name).image };
           },
         },
         { ALT: () => ({ coded: this.SUBRULE(this.coding) }) },

@@ -70,7 +70,10 @@ export function repeatedProduct(
   return factors.reduce((product, factor) => evaluator.product(product, factor));
 }
 
-/** `iterate(i: 0..n, x: first, body)`: x is what the body made in the turn before, and `first` in the first one. */
+/**
+ * `iterate(i: 0..n, x: first, body)`: x is what the body made in the turn before, and `first` in the first one. Names given behind x hold
+ * inside the body.
+ */
 export function iterated(
   scope: Scope,
   given: readonly Argument[],
@@ -79,8 +82,8 @@ export function iterated(
   evaluator: Evaluator,
 ): Value {
   const { name, from, turns, named, body } = loopOf(scope, "iterate", given, at, locals, evaluator);
-  const [start, more] = named;
-  if (start?.name === undefined || more !== undefined) {
+  const [start, ...more] = named;
+  if (start?.name === undefined) {
     throw scope.error("METHOD-ARGUMENT", at, {
       message: "iterate wants to know what it begins with.",
       expected: "iterate(i: 0..n, x: first, body)",
@@ -89,7 +92,11 @@ export function iterated(
   let value = evaluator.evaluate(start.value, locals);
   for (let turn = 0; turn < turns; turn++) {
     const inner = new Map(locals).set(name, known(from + turn)).set(start.name, value);
-    value = scope.inTurn(turn, () => evaluator.evaluate(body, inner));
+    value = scope.inTurn(turn, () => {
+      for (const { name: own, value: given } of more)
+        if (own !== undefined) inner.set(own, evaluator.evaluate(given, inner));
+      return evaluator.evaluate(body, inner);
+    });
   }
   return value;
 }

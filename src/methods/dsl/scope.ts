@@ -52,6 +52,10 @@ export interface ModelScope {
   readonly predicting: boolean;
   /** The adapter's tensors come from a file. */
   readonly loaded: boolean;
+  /** Token ids that a fresh prompt begins as; null where none are given. */
+  readonly initialTokens: readonly number[] | null;
+  /** The file of its encoder is there, or the adapter is fresh. */
+  readonly encoder: boolean;
   readonly bfloat16: boolean;
   /**
    * Extents that padded fields have at least in the program's ports; undefined when the program is made for the sizes of one adapter.

@@ -16,6 +16,7 @@ const words = [
   "shared",
   "buffer",
   "const",
+  "computed",
   "stream",
   "input",
   "below",

@@ -104,6 +104,14 @@ export const predefined: Readonly<Record<string, { doc: string; value: (scope: S
     doc: "true where weights are drawn from a posterior for predictions: the method then has a stage predict",
     value: (scope) => known(scope.model.predicting),
   },
+  encoder: {
+    doc: "true when the adapter is fresh, or encoder.safetensors lies beside its file",
+    value: (scope) => known(scope.model.encoder),
+  },
+  initial_tokens: {
+    doc: "token ids that a fresh prompt begins as, or null",
+    value: (scope) => known(scope.model.initialTokens),
+  },
   loaded: { doc: "true when the adapter comes from a file", value: (scope) => known(scope.model.loaded) },
   peft_version: {
     doc: "version of PEFT that wrote the config, or null",

@@ -8,9 +8,11 @@ import { numberBuiltins } from "./numbers.ts";
 import { operatorBuiltins } from "./operators.ts";
 import { posteriorBuiltins } from "./posterior.ts";
 import { productBuiltins } from "./products.ts";
+import { recurrentBuiltins } from "./recurrent.ts";
 import { rotationBuiltins } from "./rotation.ts";
 import { selectionBuiltins } from "./selection.ts";
 import { sparseBuiltins } from "./sparse.ts";
+import { tableRowBuiltins } from "./table-rows.ts";
 import { tensorBuiltins } from "./tensors.ts";
 import { wholeNumberBuiltins } from "./whole-numbers.ts";
 
@@ -19,6 +21,7 @@ export const builtins: ReadonlyMap<string, Builtin> = new Map(
     numberBuiltins,
     initialBuiltins,
     hostBuiltins,
+    tableRowBuiltins,
     tensorBuiltins,
     operatorBuiltins,
     productBuiltins,
@@ -26,6 +29,7 @@ export const builtins: ReadonlyMap<string, Builtin> = new Map(
     expertBuiltins,
     posteriorBuiltins,
     sparseBuiltins,
+    recurrentBuiltins,
     rotationBuiltins,
     selectionBuiltins,
     wholeNumberBuiltins,

@@ -20,6 +20,7 @@ export { type LokrConfig, lokr } from "./lokr.ts";
 export { type LoraConfig, lora } from "./lora.ts";
 export { type MissConfig, miss } from "./miss.ts";
 export { type OftConfig, oft } from "./oft.ts";
+export { type PTuningConfig, pTuning } from "./p-tuning.ts";
 export { type PolyConfig, poly } from "./poly.ts";
 export { type PrefixTuningConfig, prefixTuning } from "./prefix-tuning.ts";
 export { type PromptTuningConfig, promptTuning } from "./prompt-tuning.ts";

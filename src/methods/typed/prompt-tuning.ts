@@ -5,7 +5,7 @@ import type { CommonConfig } from "./common.ts";
 export interface PromptTuningConfig extends CommonConfig {
   /** virtual tokens in front of the text */
   readonly num_virtual_tokens?: number | null;
-  /** RANDOM: normal; SAMPLE_VOCAB and TEXT: rows of the table, in files only */
+  /** RANDOM: normal; SAMPLE_VOCAB: embeddings of random tokens; TEXT: those of a text */
   readonly prompt_tuning_init?: FieldValue;
   /** with TEXT: what the virtual tokens begin as */
   readonly prompt_tuning_init_text?: string | null;

@@ -12,6 +12,8 @@ export interface ChatMessage {
 export interface TextTokenizer {
   /** Ids of a text, without special tokens. */
   encode(text: string): number[];
+  /** Ids of a text with the special tokens that the tokenizer puts around it. */
+  encodeWhole(text: string): number[];
   /** Text of ids, special tokens left out. */
   decode(ids: readonly number[]): string;
   /** Id of the token that ends a text, when the model has one. */
@@ -94,6 +96,7 @@ export async function loadTokenizer(readText: ReadText, folder: string): Promise
   const template = await chatTemplate(config, readText);
   return {
     encode: (text) => [...tokenizer.encode(text, { add_special_tokens: false }).ids],
+    encodeWhole: (text) => [...tokenizer.encode(text).ids],
     decode: (ids) => tokenizer.decode([...ids], { skip_special_tokens: true }),
     ...(beginToken === undefined ? {} : { beginToken }),
     ...(endToken === undefined ? {} : { endToken }),

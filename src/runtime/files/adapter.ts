@@ -79,8 +79,13 @@ export async function readExperts(
 }
 
 /** What `compile` needs of an adapter that was read. */
-export const configsOf = ({ config, experts = new Map<string, AdapterFiles>() }: AdapterFiles): AdapterConfigs => ({
+export const configsOf = ({
   config,
+  encoder,
+  experts = new Map<string, AdapterFiles>(),
+}: AdapterFiles): AdapterConfigs => ({
+  config,
+  encoder: encoder !== undefined,
   experts: expertConfigs(experts),
 });
 
