@@ -36,6 +36,8 @@ LINEAR = {"target_modules": ["q_proj", "v_proj", "down_proj"]}
 EVEN = {"target_modules": ["q_proj", "v_proj"]}
 MIXED = {"hidden_size": 32, "xlora_size": 16, "adapters": {"0": "0", "1": "1"}}  # PEFT: names are numbers, paths from the working directory
 
+PROJECTED = {"num_virtual_tokens": 4, "prefix_projection": True, "encoder_hidden_size": 16}
+
 # name in the table, peft_type, PEFT's config class, settings that fit the model's widths of 16, 32 and 48
 SETTINGS = [
     ("LoRA", "LORA", "LoraConfig", LINEAR | {"r": 8, "lora_alpha": 16}),
@@ -71,6 +73,7 @@ SETTINGS = [
     ("AdaptionPrompt", "ADAPTION_PROMPT", "AdaptionPromptConfig", {"adapter_len": 4, "adapter_layers": 2}),
     ("Prompt tuning", "PROMPT_TUNING", "PromptTuningConfig", {"num_virtual_tokens": 4}),
     ("Prefix tuning", "PREFIX_TUNING", "PrefixTuningConfig", {"num_virtual_tokens": 4}),
+    ("Prefix tuning, projected", "PREFIX_TUNING", "PrefixTuningConfig", PROJECTED),
     ("P-tuning", "P_TUNING", "PromptEncoderConfig", {"num_virtual_tokens": 4, "encoder_hidden_size": 16}),
     ("X-LoRA", "XLORA", "XLoraConfig", MIXED | {"xlora_depth": 1}),
     ("X-LoRA, by layer", "XLORA", "XLoraConfig", MIXED | {"xlora_depth": 3, "layerwise_scalings": True, "top_k_lora": 1}),
