@@ -3,9 +3,11 @@
  * is a defect or a decision.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import compared from "../../bench/methods.json" with { type: "json" };
 import { cpuTarget, targetOf } from "../../src/codegen/index.ts";
 import { compile } from "../../src/compile.ts";
 import { sizeOf, type TensorType } from "../../src/ir/types.ts";
+import { methods } from "../../src/methods/index.ts";
 import type { Program } from "../../src/program-object.ts";
 import { type OpenDevice, openDevice } from "../../src/runtime/device/index.ts";
 import type { Model } from "../../src/runtime/files/model.ts";
@@ -35,6 +37,14 @@ describe.each(Object.keys(adapters))("a training step with %s", (name) => {
     const again = await compileAdapter(model, name, { target: cpuTarget });
     expect(JSON.stringify(again.generated)).toBe(JSON.stringify(program.generated));
   });
+});
+
+it("every method has a budget, and a row in the comparison of their speed", () => {
+  const typesOf = (configs: readonly Readonly<Record<string, unknown>>[]): unknown[] =>
+    [...new Set(configs.map((config) => config.peft_type))].sort();
+  const all = [...methods.keys()].sort();
+  expect(typesOf(Object.values(adapters))).toEqual(all);
+  expect(typesOf(compared.map(({ config }) => config))).toEqual(all);
 });
 
 describe("a step on the device", () => {
