@@ -26,15 +26,23 @@ afterAll(() => open?.dispose());
 
 const limits = budgets as Readonly<Record<string, Cost & { readonly association: Association }>>;
 
-describe.each(Object.keys(adapters))("a training step with %s", (name) => {
-  it("stays within its budget, and has the same kernels and plan when it is compiled again", async () => {
+const names = Object.keys(adapters);
+
+describe("a training step", () => {
+  it.each(names)("with %s stays within its budget", async (name) => {
     const program = await compileAdapter(model, name, { target: cpuTarget });
     const cost = stepCost(program);
     const { association: chosen, ...limit } = limits[name]!;
     const over = Object.entries(limit).filter(([key, most]) => cost[key as keyof Cost] > most);
     expect(association(program)).toEqual(chosen);
     expect(over, JSON.stringify(cost)).toEqual([]);
-    const again = await compileAdapter(model, name, { target: cpuTarget });
+  });
+
+  it.each(names.filter((_name, i) => i % 4 === 0))("with %s has the same kernels and plan again", async (name) => {
+    const [program, again] = [
+      await compileAdapter(model, name, { target: cpuTarget }),
+      await compileAdapter(model, name, { target: cpuTarget }),
+    ];
     expect(JSON.stringify(again.generated)).toBe(JSON.stringify(program.generated));
   });
 });
