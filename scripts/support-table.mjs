@@ -30,7 +30,8 @@ function results() {
 /** Cases that passed, of how many. */
 function cell(found, method, model, executor, part) {
   const cases = found.filter((one) => one.method === method && one.model === model && one.executor === executor);
-  return cases.length === 0 ? "none" : `${cases.filter((one) => one.parts[part]).length}/${cases.length}`;
+  const asked = cases.filter((one) => one.parts[part] !== null);
+  return asked.length === 0 ? "none" : `${asked.filter((one) => one.parts[part]).length}/${asked.length}`;
 }
 
 const modelsOf = (found, method) =>
