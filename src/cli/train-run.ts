@@ -6,6 +6,7 @@ import { WebpeftError } from "../ir/diagnostics.ts";
 import { sizeOf } from "../ir/types.ts";
 import type { Program } from "../program-object.ts";
 import type { BatchStream } from "../runtime/data/dataset.ts";
+import type { AdapterFiles } from "../runtime/files/adapter.ts";
 import { writeFileAtomically } from "../runtime/files/output.ts";
 import { saveModel } from "../runtime/files/save-model.ts";
 import type { Session } from "../runtime/session.ts";
@@ -71,7 +72,7 @@ export class TrainRun {
 
   /** Everything that a resumed run must have in common with the first. */
   private async identity(): Promise<RunIdentity> {
-    const { model, config } = this.parts.sources;
+    const { model, config, experts } = this.parts.sources;
     const {
       data,
       lr,
@@ -94,7 +95,9 @@ export class TrainRun {
       config: digest(JSON.stringify(config ?? null) + String(full)),
       data: digest(await readFile(data)),
       method: method === undefined ? "built in" : digest(await readFile(method)),
-      start: adapter === undefined ? "fresh" : await startDigest(adapter),
+      start: [adapter === undefined ? "fresh" : await startDigest(adapter), ...(await expertDigests(experts))].join(
+        " ",
+      ),
       options: JSON.stringify({
         lr,
         weightDecay,
@@ -244,6 +247,16 @@ async function startDigest(folder: string): Promise<string> {
   const encoder = await readFile(join(folder, "encoder.safetensors")).catch(() => undefined);
   const start = digest(await readFile(join(folder, "adapter_model.safetensors")));
   return encoder === undefined ? start : `${start} ${digest(encoder)}`;
+}
+
+/** Of the adapters that are mixed: their configs and numbers. */
+async function expertDigests(experts: ReadonlyMap<string, AdapterFiles> = new Map()): Promise<string[]> {
+  const of = async ([name, { config, tensors }]: [string, AdapterFiles]): Promise<string> => {
+    const keys = [...tensors.tensors.keys()];
+    const numbers = await Promise.all(keys.map(async (key) => [key, digest((await tensors.read(key)).bytes)]));
+    return digest(JSON.stringify([name, config, numbers]));
+  };
+  return Promise.all([...experts].map(of));
 }
 
 /** A word as a POSIX shell reads it back. */
