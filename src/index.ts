@@ -19,5 +19,5 @@ export { saveModel } from "./runtime/files/save-model.ts";
 export { type GenerateOptions, generateText } from "./runtime/generate.ts";
 export type { OptimizerState, Session, SessionBatch, StepOptions, StepResult } from "./runtime/session.ts";
 export type { DeviceName, StartOptions } from "./runtime/start.ts";
-export { type TrainEvent, type TrainOptions, train } from "./runtime/training/loop.ts";
+export { type TrainEvent, type TrainOptions, train, validationLoss } from "./runtime/training/loop.ts";
 export { webgpuExecutor } from "./runtime/webgpu/index.ts";

@@ -16,10 +16,14 @@ export function countedLabels(program: CompiledProgram, batch: SessionBatch): nu
   return countLabels(made, virtual.tokens + length, model.defaults.head);
 }
 
-/** The sum over some batches. Throws `DATA-LABELS-MASKED` when no label counts. */
-export function requireLabels(program: CompiledProgram, batches: readonly SessionBatch[]): number {
-  const counted = batches.reduce((sum, batch) => sum + countedLabels(program, batch), 0);
-  if (counted > 0) return counted;
+/** How many labels of each of some batches count, and of all of them. Throws `DATA-LABELS-MASKED` when none does. */
+export function requireLabels(
+  program: CompiledProgram,
+  batches: readonly SessionBatch[],
+): { readonly each: readonly number[]; readonly all: number } {
+  const each = batches.map((batch) => countedLabels(program, batch));
+  const all = each.reduce((sum, count) => sum + count, 0);
+  if (all > 0) return { each, all };
   throw new WebpeftError("DATA-LABELS-MASKED", {
     message: "no label of the batch counts",
     where: "labels",

@@ -132,10 +132,10 @@ export class Session {
       this.requireStage(entry, "micro", "train");
       requireAllLogits(program.adapter);
       const batches = Array.isArray(batch) ? (batch as readonly SessionBatch[]) : [batch as SessionBatch];
-      const counted = requireLabels(program, batches);
+      const { each, all: counted } = requireLabels(program, batches);
       const runs = batches.map((b, i) => ({
         ...batchInputs(program, b),
-        ...runScalars(entry, this.parts.seed, i * program.batch, 1 / counted, countedLabels(program, b) / counted),
+        ...runScalars(entry, this.parts.seed, i * program.batch, 1 / counted, each[i]! / counted),
         training: [1],
         pass: [step * batches.length + i],
       }));
@@ -191,7 +191,7 @@ export class Session {
     return this.parts.adapters.run(async (entry) => {
       const { program, instance } = entry;
       this.requireStage(entry, "micro", "compute gradients");
-      const counted = requireLabels(program, [batch]);
+      const { all: counted } = requireLabels(program, [batch]);
       const inputs = { ...batchInputs(program, batch), ...runScalars(entry, this.parts.seed, 0, 1 / counted) };
       const keys = trainedTensors(program).map((tensor) => tensor.key);
       const projects = hasStage(program, "project");

@@ -42,6 +42,10 @@ export class Elaboration {
   private readonly tables = new HostTables();
   private readonly model: ModelScope;
   private readonly fixed: boolean;
+  /** Whether the adapters that it mixes train too. */
+  readonly expertsTrain: boolean;
+  /** The scope of the whole model, where nothing is built. */
+  private readonly whole: Scope;
   private readonly bySite: ReadonlyMap<number, MethodSite>;
   private readonly method: MethodAst;
   private readonly experts: readonly Expert[];
@@ -71,6 +75,9 @@ export class Elaboration {
     this.bySite = new Map(input.sites.map((site) => [site.index, site]));
     this.lacksEncoder = lacksEncoder(this.model);
     const whole = new Scope(this.model, undefined, undefined);
+    const mixes = this.method.items.find((item) => item.kind === "mixes");
+    this.expertsTrain = mixes?.trained !== undefined && condition(whole, mixes.trained);
+    this.whole = whole;
     checkConstraints(whole, sink);
     for (const site of input.sites) checkConstraints(this.scope(site), sink);
     this.tensors = [
@@ -90,20 +97,13 @@ export class Elaboration {
 
   /** What the method reads of a batch. */
   get inputs(): readonly AdapterInput[] {
-    return batchInputs(new Scope(this.model, undefined, undefined));
-  }
-
-  /** Whether the adapters that it mixes train too. */
-  get expertsTrain(): boolean {
-    const mixes = this.method.items.find((item) => item.kind === "mixes");
-    return mixes?.trained !== undefined && condition(new Scope(this.model, undefined, undefined), mixes.trained);
+    return batchInputs(this.whole);
   }
 
   /** Numbers that merging is given, with how many there are. */
   get options(): readonly { readonly name: string; readonly size: number }[] {
-    const scope = new Scope(this.model, undefined, undefined);
     return this.method.items.flatMap((item) =>
-      item.kind === "option" ? [{ name: item.name, size: optionSize(scope, item) }] : [],
+      item.kind === "option" ? [{ name: item.name, size: optionSize(this.whole, item) }] : [],
     );
   }
 

@@ -11,7 +11,7 @@ import { callBuiltin, siteMatches } from "./call.ts";
 import { indexed, transposed } from "./indexing.ts";
 import { limitError, limits, sizeFault } from "./limits.ts";
 import { iterated, repeatedProduct } from "./repetition.ts";
-import type { Scope } from "./scope.ts";
+import { memberName, type Scope } from "./scope.ts";
 import { describe, type HostArray, type Known, known, tensorValue, type Value } from "./value.ts";
 import { predefined } from "./words.ts";
 
@@ -81,7 +81,7 @@ function entries(scope: Scope, expression: Extract<Expression, { kind: "index" }
   const { object, items, at } = expression;
   const [item] = items;
   if (object.kind === "name" && scope.isFamily(object.name) && items.length === 1 && item?.kind === "element") {
-    const member = `${object.name}[${String(evaluateKnown(scope, item.value, locals))}]`;
+    const member = memberName(object.name, evaluateKnown(scope, item.value, locals));
     if (scope.declared.has(member)) return lookup(scope, member, at, locals);
     throw scope.error("METHOD-NAME", at, { message: `There is no ${member}.` });
   }
@@ -139,16 +139,15 @@ function lookup(scope: Scope, name: string, at: Place, locals: Locals): Value {
     case "field":
       return known(scope.field(name) ?? null);
     case "let":
-      if (item.shared === true && scope.site !== undefined) return lookup(scope.whole, name, at, noLocals);
-      return scope.once(name, at, () => evaluate(scope, item.value));
     case "stream":
-      return scope.once(name, at, () => evaluate(scope, item.value));
+    case "report":
+      return item.kind === "let" && item.shared === true && scope.site !== undefined
+        ? lookup(scope.whole, name, at, noLocals)
+        : scope.once(name, at, () => evaluate(scope, item.value));
     case "input":
       return tensorValue(scope.batchInput(item, at));
     case "option":
       return tensorValue(scope.builderOrFail(at).port(name, "buffer", "f32", [optionSize(scope, item)]));
-    case "report":
-      return scope.once(name, at, () => evaluate(scope, item.value));
     case "tensor":
       return item.role === "const"
         ? { kind: "host", array: constant(scope, item) }

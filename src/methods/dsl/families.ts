@@ -2,7 +2,7 @@
 import type { Family, Item, MethodAst, TensorItem } from "./ast.ts";
 import { evaluateKnown } from "./evaluate.ts";
 import { limitError, limits } from "./limits.ts";
-import type { Scope } from "./scope.ts";
+import { memberName, type Scope } from "./scope.ts";
 import { knownText } from "./value.ts";
 
 type FamilyItem = TensorItem & { readonly family: Family };
@@ -39,9 +39,6 @@ function numbersOf(scope: Scope, { name, at, family }: FamilyItem): number[] {
     throw limitError(scope.model.method.file, `a family of ${count} tensors`, limits.turns, at.line);
   return Array.from({ length: Math.max(count, 0) }, (_unused, i) => (from as number) + i * (by as number));
 }
-
-/** How a tensor of a family is called. */
-export const memberName = (family: string, number: unknown): string => `${family}[${String(number)}]`;
 
 /** The method with a declaration for every tensor of its families. `scope` is that of the whole method. */
 export function withFamilies(method: MethodAst, scope: Scope): MethodAst {

@@ -96,6 +96,9 @@ export interface BuildScope {
   readonly tensor: (item: TensorItem) => number;
 }
 
+/** How a tensor of a family is called. */
+export const memberName = (family: string, number: unknown): string => `${family}[${String(number)}]`;
+
 /** Named items of the method and of one block; the block's win. */
 export function declarations(method: MethodAst, block?: SiteBlock): Map<string, Item> {
   const found = new Map<string, Item>();
@@ -108,7 +111,6 @@ export function declarations(method: MethodAst, block?: SiteBlock): Map<string, 
 export class Scope {
   readonly declared: ReadonlyMap<string, Item>;
   private readonly memo = new Map<string, Value | "pending">();
-  private readonly families: ReadonlySet<string>;
   private ofModel: Scope | undefined;
   private steps = 0;
   private counted = 0;
@@ -120,9 +122,6 @@ export class Scope {
     readonly build?: BuildScope,
   ) {
     this.declared = declarations(model.method, block);
-    this.families = new Set(
-      [...this.declared.keys()].filter((name) => name.endsWith("]")).map((name) => name.split("[")[0]!),
-    );
   }
 
   /** Items of the method, then those of the block. */
@@ -138,7 +137,7 @@ export class Scope {
   }
 
   isFamily(name: string): boolean {
-    return this.families.has(name);
+    return [...this.declared.keys()].some((known) => known.startsWith(`${name}[`));
   }
 
   /** Number of the turn of a counted loop that is worked out; it keeps the draws of the turns apart. */

@@ -59,8 +59,8 @@ export function coding(scope: Scope, { coded }: TensorItem): TensorCoding | unde
   });
 }
 
-const isCounts = (value: unknown): value is readonly number[] =>
-  Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && (n as number) >= 0);
+const isCounts = (value: Known | undefined): value is readonly number[] =>
+  value !== undefined && isWholeNumbers(value) && value.every((n) => n >= 0);
 
 export const patchForms: readonly PatchForm["name"][] = ["kernel", "pointwise", "channels", "row"];
 

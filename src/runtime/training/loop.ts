@@ -50,7 +50,10 @@ export interface TrainOptions extends Omit<StepOptions, "lr"> {
 }
 
 /** Mean loss per counted label over an epoch of a stream. */
-export async function validationLoss(session: Session, stream: BatchStream): Promise<number> {
+export async function validationLoss(
+  session: Session,
+  stream: Pick<BatchStream, "step" | "stepsPerEpoch">,
+): Promise<number> {
   let [sum, counted] = [0, 0];
   for (let step = 0; step < (stream.stepsPerEpoch ?? 1); step++) {
     for (const batch of stream.step(step)) {
