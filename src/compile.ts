@@ -69,6 +69,7 @@ class Compilation {
     this.mode = options.mode ?? "train";
     this.weights = new BaseWeights(source);
     this.sink = new DiagnosticSink(options.strict ?? false);
+    for (const { code, ...fields } of source.diagnostics ?? []) this.sink.warn(code, fields);
     this.batch = positive("batch", options.batch ?? 8);
     this.length = positive("length", options.length ?? 128);
     if (options.maximumRank !== undefined) positive("maximumRank", options.maximumRank);

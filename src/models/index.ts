@@ -45,7 +45,12 @@ export function describeModel(
 ): ModelDescription {
   const family = familyOf(config);
   const description = family.describe(config, sink);
-  const spelled = (key: string): string => [key, ...(family.otherKeys?.(key) ?? [])].find(stored) ?? key;
+  // A tied weight may stand in the file under the name of either end.
+  const ends = new Map<string, string[]>();
+  for (const { path, weight = "" } of description.modules)
+    ends.set(weight, [...(ends.get(weight) ?? []), `${path}.weight`]);
+  const spelled = (key: string): string =>
+    [key, ...(family.otherKeys?.(key) ?? []), ...(ends.get(key) ?? [])].find(stored) ?? key;
   const modules = description.modules.map(({ weight, bias, parameters, ...rest }) => ({
     ...rest,
     ...(weight === undefined ? {} : { weight: spelled(weight) }),

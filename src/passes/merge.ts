@@ -68,10 +68,12 @@ function weightName(module: ModuleInfo, modules: readonly ModuleInfo[], attachme
   const { sites, trained, follows } = attachment;
   const copyOf = ({ path }: ModuleInfo): string | undefined => trained.get(`${path}.weight`);
   const changes = (end: ModuleInfo): boolean => sites.has(end.path) || copyOf(end) !== undefined;
-  const first = modules.find(({ weight }) => weight === module.weight)!;
-  if (first === module) return changes(module) ? module.weight : undefined;
-  const alike = follows?.get(module.path) === first.path || (!sites.has(module.path) && !sites.has(first.path));
-  return alike && copyOf(module) === copyOf(first) ? undefined : `${module.path}.weight`;
+  const ends = modules.filter(({ weight }) => weight === module.weight);
+  const owner = ends.find(({ path, weight }) => `${path}.weight` === weight) ?? ends[0]!;
+  if (owner === module) return changes(module) ? module.weight : undefined;
+  const follow = follows?.get(module.path) === owner.path || follows?.get(owner.path) === module.path;
+  const alike = follow || (!sites.has(module.path) && !sites.has(owner.path));
+  return alike && copyOf(module) === copyOf(owner) ? undefined : `${module.path}.weight`;
 }
 
 /** The outputs of one module: what its adapter makes, or copies that were trained. `name`: see `weightName`. */

@@ -9,6 +9,7 @@ import type { ModuleInfo } from "../models/model.ts";
 import type { AdapterInput, AdapterPlan, CompiledProgram } from "../program.ts";
 import type { Executor, PortSource } from "./executor.ts";
 import type { Model } from "./files/model.ts";
+import { duplicates } from "./files/ties.ts";
 import type { FixedInputs } from "./fixed-inputs.ts";
 import type { AdapterValues } from "./initial.ts";
 import { fromFloat32, type HostTensor } from "./tensor.ts";
@@ -151,13 +152,20 @@ export function mergedModel(
   const apart = untied(program);
   if (apart.size > 0) warnUntied([...apart.keys()], sink);
   const { weights } = model;
+  // What the file holds twice stays twice the same.
+  const twins = duplicates(program.model.modules, weights).filter(({ own }) => !merged.has(own));
+  const source = new Map(twins.map(({ own, shared }) => [own, shared]));
   return {
     ...model,
+    diagnostics: [],
     config: apart.size === 0 ? model.config : { ...model.config, tie_word_embeddings: false },
     weights: {
       keys: () => [...new Set([...weights.keys(), ...apart.keys()])],
       info: (key) => weights.info(apart.get(key)?.weight ?? key),
-      read: (key) => (merged.has(key) ? mergedTensor(program, model, executor, values, key) : weights.read(key)),
+      read: (name) => {
+        const key = source.get(name) ?? name;
+        return merged.has(key) ? mergedTensor(program, model, executor, values, key) : weights.read(name);
+      },
     },
   };
 }

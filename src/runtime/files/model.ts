@@ -1,10 +1,11 @@
 /** Base models: a Hugging Face folder wherever it is, or config and weights in memory. */
-import { WebpeftError } from "../../ir/diagnostics.ts";
+import { type Diagnostic, WebpeftError } from "../../ir/diagnostics.ts";
 import { notFound } from "./errors.ts";
 import { type FileTree, type FolderSource, openFolder, pathIn, readJson, readText } from "./folder.ts";
 import { duplicateKey, isJsonObject, type JsonObject, parseJsonObject } from "./json.ts";
 import { FileProgress, type ProgressCallback } from "./progress.ts";
 import { openSafetensors, type SafetensorsFile } from "./safetensors.ts";
+import { withTiesOfFile } from "./ties.ts";
 import { fileWeights, type MemoryWeight, memoryWeights, type Weights } from "./weights.ts";
 
 export interface Model {
@@ -15,6 +16,8 @@ export interface Model {
   readonly weights: Weights;
   /** The folder with the other files (tokenizer, generation config); undefined for models in memory. */
   readonly tree?: FileTree;
+  /** What loading has to warn of; compiling the model tells it. */
+  readonly diagnostics?: readonly Diagnostic[];
 }
 
 /** A model in memory. */
@@ -37,18 +40,20 @@ const pickles = ["pytorch_model.bin", "pytorch_model.bin.index.json"];
 
 /**
  * Opens a model: reads its config and the headers of its tensor files, and checks them. Weights are read when they are asked for, so a
- * model larger than the memory can be opened. `model.safetensors` goes before an index, as in transformers.
+ * model larger than the memory can be opened. `model.safetensors` goes before an index, as in transformers. Both ends of a tie are compared
+ * where the files hold both: ends that differ are not tied.
  * Throws `FILE-NOT-FOUND`, `FILE-JSON`, `FILE-PICKLE`, `FILE-SAFETENSORS-*`, `FILE-INDEX*`, `FILE-SHARD-*`.
  */
 export async function loadModel(source: FolderSource | MemoryModel, options: LoadOptions = {}): Promise<Model> {
   options.signal?.throwIfAborted();
   if (isMemoryModel(source)) {
-    return { name: source.name ?? "memory", config: source.config, weights: memoryWeights(source.weights) };
+    const { name = "memory", config, weights } = source;
+    return withTiesOfFile({ name, config, weights: memoryWeights(weights) });
   }
   const tree = await openFolder(source);
   const config = await readJson(tree, "config.json", options);
   const files = (await openSingle(tree, options)) ?? (await openShards(tree, options));
-  return { name: tree.name, config, weights: fileWeights(tree.name, files), tree };
+  return withTiesOfFile({ name: tree.name, config, weights: fileWeights(tree.name, files), tree });
 }
 
 function isMemoryModel(source: FolderSource | MemoryModel): source is MemoryModel {
