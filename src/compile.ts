@@ -10,8 +10,7 @@ import { defaultTarget } from "./codegen/index.ts";
 import { type CompileOptions, positive } from "./compile-options.ts";
 import { fullPlan } from "./full-plan.ts";
 import { DiagnosticSink } from "./ir/diagnostics.ts";
-import { compact, type Graph, ports } from "./ir/graph.ts";
-import { sizeOf, type TensorType } from "./ir/types.ts";
+import { type Graph, ports } from "./ir/graph.ts";
 import { verify } from "./ir/verify.ts";
 import { buildModel } from "./models/index.ts";
 import { type BuiltModel, type ModuleInfo, noVirtualTokens, type VirtualTokens } from "./models/model.ts";
@@ -19,13 +18,12 @@ import { once } from "./once.ts";
 import { type Attachment, attachAlike } from "./passes/attach.ts";
 import { PassManager } from "./passes/manager.ts";
 import { mergeGraph, storedTensors } from "./passes/merge.ts";
-import { accumulateGraph, updateGraph } from "./passes/optimizer.ts";
 import { lowerModelStage, lowerOperatorStage } from "./passes/pipeline.ts";
 import { joinPrepared } from "./passes/prepare.ts";
 import { type SiteKind, siteWeight } from "./passes/site-operands.ts";
-import { layoutStorage } from "./passes/storage.ts";
-import type { AdapterConfigs, AdapterPlan, ProgramMode, ProgramStorage, Stage, StageName } from "./program.ts";
+import type { AdapterConfigs, AdapterPlan, ProgramMode, StageName } from "./program.ts";
 import { createProgram, type Program } from "./program-object.ts";
+import { programStages, programStorage } from "./program-stages.ts";
 import { configsOf, isRead } from "./runtime/files/adapter.ts";
 import type { Model } from "./runtime/files/model.ts";
 
@@ -223,8 +221,9 @@ class Compilation {
     if (!attachAlike(this.built.graph, forward, predict)) await lower("predict", predict, false);
     const joined = joinPrepared(graphs);
     const adapter = parts.planOf?.() ?? parts.plan;
-    const storage = this.storage(adapter, joined, names.includes("micro"));
-    const stages = this.stages(joined, names, parts.projection, storage);
+    const { accumulate = false } = this.options;
+    const storage = programStorage(adapter, joined, { train: names.includes("micro"), accumulate });
+    const stages = programStages(joined, names, { projection: parts.projection, accumulate }, storage);
     return createProgram({
       mode: this.mode,
       batch: this.batch,
@@ -259,43 +258,5 @@ class Compilation {
     if (adapters.length > 1) return compileActive(this.source, adapters, options);
     const { config = null, experts = {}, encoder = true } = adapters[0] ?? {};
     return compile(this.source, config, { ...options, experts, encoder });
-  }
-
-  private storage(
-    adapter: AdapterPlan | undefined,
-    { derived, mains }: ReturnType<typeof joinPrepared>,
-    train: boolean,
-  ): ProgramStorage {
-    const reports = new Set(adapter?.reports);
-    const reported = mains.flatMap(({ nodes, outputs }) =>
-      outputs.flatMap(({ name, node }) =>
-        reports.delete(name) ? [{ key: name, size: sizeOf((nodes[node]!.type as TensorType).shape) }] : [],
-      ),
-    );
-    const params = (adapter?.tensors ?? []).filter((tensor) => tensor.role === "param");
-    return layoutStorage(
-      params.map(({ key, shape }) => ({ key, size: sizeOf(adapter?.padded.get(key) ?? shape) })),
-      derived.map(({ name, shape }) => ({ key: name, size: sizeOf(shape) })),
-      { train, accumulate: this.options.accumulate ?? false, reports: reported },
-    );
-  }
-
-  private stages(
-    joined: ReturnType<typeof joinPrepared>,
-    names: readonly StageName[],
-    projection: Graph | undefined,
-    storage: ProgramStorage,
-  ): Stage[] {
-    const stages: Stage[] = [];
-    if (joined.derived.length > 0) stages.push({ name: "prepare", graph: joined.prepare });
-    if (projection !== undefined && names.includes("micro"))
-      stages.push({ name: "project", graph: compact(projection) });
-    stages.push(...names.map((name, i) => ({ name, graph: joined.mains[i]! })));
-    if (!names.includes("micro")) return stages;
-    const size = storage.buffers.find((buffer) => buffer.name === "params")!.size;
-    const accumulate = this.options.accumulate ?? false;
-    if (accumulate) stages.push({ name: "accumulate", graph: accumulateGraph(size) });
-    stages.push({ name: "update", graph: updateGraph(size, { accumulate }) });
-    return stages;
   }
 }

@@ -1,0 +1,45 @@
+/** The stages of a program in their order, and the storage in which they meet. */
+import { compact, type Graph } from "./ir/graph.ts";
+import { sizeOf, type TensorType } from "./ir/types.ts";
+import { accumulateGraph, updateGraph } from "./passes/optimizer.ts";
+import type { joinPrepared } from "./passes/prepare.ts";
+import { layoutStorage } from "./passes/storage.ts";
+import type { AdapterPlan, ProgramStorage, Stage, StageName } from "./program.ts";
+
+type Joined = ReturnType<typeof joinPrepared>;
+
+export function programStorage(
+  adapter: AdapterPlan | undefined,
+  { derived, mains }: Joined,
+  { train, accumulate }: { readonly train: boolean; readonly accumulate: boolean },
+): ProgramStorage {
+  const reports = new Set(adapter?.reports);
+  const reported = mains.flatMap(({ nodes, outputs }) =>
+    outputs.flatMap(({ name, node }) =>
+      reports.delete(name) ? [{ key: name, size: sizeOf((nodes[node]!.type as TensorType).shape) }] : [],
+    ),
+  );
+  const params = (adapter?.tensors ?? []).filter((tensor) => tensor.role === "param");
+  return layoutStorage(
+    params.map(({ key, shape }) => ({ key, size: sizeOf(adapter?.padded.get(key) ?? shape) })),
+    derived.map(({ name, shape }) => ({ key: name, size: sizeOf(shape) })),
+    { train, accumulate, reports: reported },
+  );
+}
+
+export function programStages(
+  joined: Joined,
+  names: readonly StageName[],
+  { projection, accumulate }: { readonly projection: Graph | undefined; readonly accumulate: boolean },
+  storage: ProgramStorage,
+): Stage[] {
+  const stages: Stage[] = [];
+  if (joined.derived.length > 0) stages.push({ name: "prepare", graph: joined.prepare });
+  if (projection !== undefined && names.includes("micro")) stages.push({ name: "project", graph: compact(projection) });
+  stages.push(...names.map((name, i) => ({ name, graph: joined.mains[i]! })));
+  if (!names.includes("micro")) return stages;
+  const size = storage.buffers.find((buffer) => buffer.name === "params")!.size;
+  if (accumulate) stages.push({ name: "accumulate", graph: accumulateGraph(size) });
+  stages.push({ name: "update", graph: updateGraph(size, { accumulate }) });
+  return stages;
+}
