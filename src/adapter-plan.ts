@@ -223,7 +223,12 @@ export class PlannedAdapter {
     const own = elaboration.tensors.map(({ project: _project, replaces: _rows, storedAsBase, site, ...tensor }) => {
       const module = storedAsBase ? this.sites.find(({ index }) => index === site)!.module : undefined;
       const fileDtype = module === undefined ? undefined : this.request.weightType(this.weightOf(module));
-      return { ...tensor, ...(fileDtype === undefined ? {} : { fileDtype }) } satisfies AdapterTensor;
+      const pinned = [elaboration, ...running].some((one) => one.pinned.has(tensor.key));
+      return {
+        ...tensor,
+        ...(fileDtype === undefined ? {} : { fileDtype }),
+        ...(pinned ? { pinned } : {}),
+      } satisfies AdapterTensor;
     });
     const copies = resolved.trainedBase.map(
       ({ weight, keys }): AdapterTensor => ({

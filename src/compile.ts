@@ -121,10 +121,10 @@ class Compilation {
     const virtual = planned.virtual(evaluation);
     // Built again with room for what the adapter puts in front; what there is to warn of has been said.
     if (virtual !== noVirtualTokens) this.built = this.build(virtual, new DiagnosticSink());
-    const training =
-      this.mode === "train" && !evaluation.lacksEncoder
-        ? planned.elaborate({ train: true, sampling: this.options.sampling ?? true, padding })
-        : undefined;
+    const trains = this.mode === "train" && evaluation.trains(planned.resolved.trainedBase.length);
+    const training = trains
+      ? planned.elaborate({ train: true, sampling: this.options.sampling ?? true, padding })
+      : undefined;
     const projection = training?.projectionGraph();
     const labels = planned.labels(evaluation, this.batch, this.length);
     const computed = evaluation.computedGraph();

@@ -94,6 +94,8 @@ export interface AdapterTensor {
   readonly saved: boolean;
   /** Its integers are places in an array of this shape: a row per axis, increasing in row-major order. */
   readonly within?: readonly number[];
+  /** The program is made of the numbers that the method's formula gives it (`AdapterPlan.data`): a file must hold the same. */
+  readonly pinned?: boolean;
   /** How the file holds it, where that is not as it is. */
   readonly coding?: TensorCoding;
   readonly patchForm?: PatchForm;

@@ -1,6 +1,7 @@
 /** `webpeft eval`: one forward pass in evaluation mode, and gradients. */
 import { compile } from "../compile.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
+import { sizeOf } from "../ir/types.ts";
 import { logitShape } from "../models/head.ts";
 import { type ReadyBatch, readBatch } from "../runtime/data/dataset.ts";
 import { shapeInFile } from "../runtime/file-shape.ts";
@@ -9,7 +10,7 @@ import { encodeSafetensors } from "../runtime/files/safetensors.ts";
 import { fixedInputs } from "../runtime/fixed-inputs.ts";
 import { optionsOf } from "../runtime/merge.ts";
 import type { Session } from "../runtime/session.ts";
-import { type HostTensor, hostTensor } from "../runtime/tensor.ts";
+import { type HostTensor, hostTensor, toFloat32 } from "../runtime/tensor.ts";
 import { compileSources, readSources, type SourceOptions, startProgram } from "./common.ts";
 import { emit, say } from "./output.ts";
 
@@ -49,7 +50,7 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
     if (options.merged && sources.adapter !== undefined) session = await mergedSession(session, batch, options, shape);
     const tensors = await results(session, batch, options.grad ?? false);
     await writeFileAtomically(options.out, encodeSafetensors(tensors, {}));
-    const loss = tensors.has("loss") ? new Float32Array(tensors.get("loss")!.bytes.slice().buffer)[0] : undefined;
+    const loss = tensors.has("loss") ? toFloat32(tensors.get("loss")!)[0] : undefined;
     say(
       options,
       `${options.out}: ${[...tensors.keys()].length} tensors${loss === undefined ? "" : `, loss ${loss}`} (${session.device})`,
@@ -94,8 +95,9 @@ async function results(session: Session, batch: ReadyBatch, grad: boolean): Prom
   if (!grad) return tensors;
   const { gradients } = await session.gradients(batch);
   for (const { key, aliases, shape, patchForm, role } of session.program.adapter!.tensors) {
-    if (role !== "param") continue;
-    const gradient = hostTensor("F32", shapeInFile(shape, patchForm), gradients[key]!);
+    // A tensor of no numbers has a gradient of none.
+    if (role !== "param" && sizeOf(shape) > 0) continue;
+    const gradient = hostTensor("F32", shapeInFile(shape, patchForm), gradients[key] ?? new Float32Array(0));
     for (const name of [key, ...aliases]) tensors.set(`grad.${name}`, gradient);
   }
   return tensors;

@@ -24,14 +24,13 @@ export const adalora = lazyMethod(
     help "Reduce ranks with PEFT's update_and_allocate; a file with a rank_pattern loads, trains and saves here.";
   require lora_dropout < 1 else "lora_dropout must be below 1.";
   let k = kept_rank(rank_pattern, site.path, init_r), scale = lora_alpha > 0 ? lora_alpha : init_r, fresh = init_lora_weights != false;
-  require k > 0 else "rank_pattern keeps no component of {module}, which is not built." help "Leave the module out of target_modules.";
-  let module = site.path;
   param A[k, in] = normal(0, fresh ? 0.02 : 1) at "lora_A";
   param B[out, k] = normal(0, fresh ? 0.02 : 1) at "lora_B";
   param E[k, 1] = fresh ? zeros : normal(0, 1) at "lora_E";
   let P = einsum("in,jn->ij", A, A) - dense(identity(k)), Q = einsum("oi,oj->ij", B, B) - dense(identity(k));
-  W' = W + scale / (init_r + 1e-5) * B @ diag(E) @ A @ dropout(lora_dropout);
-  loss' = loss + orth_reg_weight / (2 * sites.count) * (root(sum(P .* P, [0, 1])) + root(sum(Q .* Q, [0, 1])));
+  // Of a module that kept no component the file has tensors of no numbers, and nothing is added.
+  W' = k > 0 ? W + scale / (init_r + 1e-5) * B @ diag(E) @ A @ dropout(lora_dropout) : W;
+  loss' = k > 0 ? loss + orth_reg_weight / (2 * sites.count) * (root(sum(P .* P, [0, 1])) + root(sum(Q .* Q, [0, 1]))) : loss;
 }`,
   "adalora.ts",
 );

@@ -7,15 +7,15 @@ export const lora = lazyMethod(
   config r: int = 8 (above: 0, pattern: rank_pattern, padded: true) "rank of the update",
          lora_alpha: float = 8 (pattern: alpha_pattern) "scale of the update, divided by r",
          lora_dropout: float = 0 (minimum: 0, maximum: 1) "dropout on the input of the update",
-         use_rslora: bool = false "divide lora_alpha by sqrt(r)",
-         use_dora: bool = false "train the norms of the rows apart from their directions",
-         lora_bias: bool = false "a trained bias on B",
-         init_lora_weights: any = true "false: B is random too",
+         use_rslora: bool = false "divide lora_alpha by sqrt(r)", use_dora: bool = false "train the norms of the rows apart from their directions",
+         lora_bias: bool = false "a trained bias on B", init_lora_weights: any = true "false: B is random too",
          rank_pattern: int_map = {}, alpha_pattern: float_map = {}, trainable_token_indices: any? = null "tokens whose rows train";
   require not (lora_bias and use_dora) else "The argument lora_bias=True is not supported together with DoRA.";
-  require init_lora_weights == true or init_lora_weights == false or init_lora_weights == "gaussian"
-    else "init_lora_weights = {init_lora_weights} is not supported: it changes the base weight or needs data."
-    help "Use true, false or \\"gaussian\\".";
+  let init = init_lora_weights, fresh = init == true or init == false or init == "gaussian";
+  require fresh or loaded and (init == "orthogonal" or init == "eva" or init == "mica" or init == "lora_ga")
+    else "init_lora_weights = {init_lora_weights} is not supported: it needs data, or PEFT changes the base weight with it when it loads the file."
+    help "Use true, false or \\"gaussian\\". Trained files of orthogonal, eva, mica and lora_ga load; of others PEFT's path_initial_model_for_weight_conversion makes LoRAs.";
+  require not training or init != "mica" warn "PEFT trains lora_A of MiCA alone; here weight decay acts on lora_B too.";
   require lora_dropout < 1 else "lora_dropout must be below 1.";
   on linear {
     param A[r, in] = init_lora_weights == "gaussian" ? normal(0, 1 / r) : kaiming_uniform at "lora_A.weight" as kernel;
@@ -32,8 +32,8 @@ export const lora = lazyMethod(
   }
   on linear, embedding {
     param magnitude[out] = rownorm(V) at "lora_magnitude_vector" as channels when use_dora;
-    let s = per_adapter(lora_alpha / (use_rslora ? sqrt(r) : r)), V = W0 + s * B @ A;
-    W' = use_dora ? W + (diag(magnitude / stop_gradient(rownorm(V))) @ V - W0) @ drop : W + s * B @ A @ drop;
+    let s = per_adapter(lora_alpha / (use_rslora ? sqrt(r) : r)), left = init == "mica" ? stop_gradient(B) : B, V = W0 + s * left @ A;
+    W' = use_dora ? W + (diag(magnitude / stop_gradient(rownorm(V))) @ V - W0) @ drop : W + s * left @ A @ drop;
   }
   on embedding, linear from trainable_token_indices tied {
     let tokens = trainable_token_indices, head = site.kind == "linear", known = head ? out : in;

@@ -20,8 +20,14 @@ export function requireEncoder(plan: AdapterPlan, encoder: AdapterTensors | unde
   });
 }
 
-/** An adapter that was loaded without its encoder cannot be trained. Throws `TRAIN-ENCODER`. */
+/** An adapter that was loaded without its encoder cannot be trained, nor one that has no numbers left. Throws `TRAIN-ENCODER`, `TRAIN-NOTHING`. */
 export function requireTrainable(plan: AdapterPlan | undefined): void {
+  if (plan !== undefined && !plan.lacksEncoder && plan.tensors.every(({ role }) => role !== "param"))
+    throw new WebpeftError("TRAIN-NOTHING", {
+      message: "the adapter has no tensor that trains",
+      where: plan.sites[0] ?? plan.method,
+      expected: "a module with at least one trained number",
+    });
   if (plan?.lacksEncoder !== true) return;
   throw new WebpeftError("TRAIN-ENCODER", {
     message: `the adapter's folder has no ${encoderFile}, so it can be used but not trained`,

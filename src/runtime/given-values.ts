@@ -2,6 +2,7 @@
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { sizeOf } from "../ir/types.ts";
 import type { AdapterPlan } from "../program.ts";
+import { checkConstant } from "./file-numbers.ts";
 import { type AdapterValues, checkPlaces } from "./initial.ts";
 import { hostTensor } from "./tensor.ts";
 
@@ -13,7 +14,7 @@ const fault = (key: string, message: string, expected: string, got: string): Web
 
 /**
  * Values with those that were given. Throws `SESSION-INITIAL` for a key that the adapter's file does not have, another number of values, or
- * values that are not finite or not whole; `FILE-ADAPTER-PLACES` for places that are out of order or lie outside.
+ * values that are not finite or not whole; `FILE-ADAPTER-PLACES` for places that are out of order or lie outside, `FILE-ADAPTER-CONSTANT` for constants that the program is made of.
  */
 export function withGiven(plan: AdapterPlan | undefined, values: AdapterValues, given: GivenValues): AdapterValues {
   const [params, buffers] = [new Map(values.params), new Map(values.buffers)];
@@ -31,6 +32,7 @@ export function withGiven(plan: AdapterPlan | undefined, values: AdapterValues, 
       throw fault(key, "a first value is none", isWhole ? "whole numbers" : "finite numbers", String(odd));
     const data = isWhole ? Int32Array.from(numbers) : Float32Array.from(numbers);
     if (data instanceof Int32Array) checkPlaces(tensor, hostTensor("I32", tensor.shape, data));
+    checkConstant(plan!, tensor, data);
     if (tensor.role === "param") params.set(key, Float32Array.from(numbers));
     else buffers.set(key, data);
   }

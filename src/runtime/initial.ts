@@ -8,6 +8,7 @@ import type { AdapterPlan, AdapterTensor, CompiledProgram } from "../program.ts"
 import { onBaseRows } from "./base-rows.ts";
 import { requireEncoder, storedOutput } from "./encoder.ts";
 import type { ExpertValues } from "./experts.ts";
+import { checkConstant, finiteTensors, floatNumbers } from "./file-numbers.ts";
 import { shapeInFile } from "./file-shape.ts";
 import type { Model } from "./files/model.ts";
 import { type HostTensor, toFloat32, toInt32 } from "./tensor.ts";
@@ -15,6 +16,8 @@ import { decodeTopK, isTopK, topKSpecs } from "./top-k.ts";
 
 /** Tensors of an adapter by the keys of its file. */
 export interface AdapterTensors {
+  /** Of the file, for messages. */
+  readonly name?: string;
   read(key: string): Promise<HostTensor>;
   readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>;
 }
@@ -102,11 +105,12 @@ function wholeNumbers(value: HostTensor, key: string): Int32Array {
 export async function loadedValues(
   program: CompiledProgram,
   model: Model,
-  { tensors: file, encoder: given }: { readonly tensors: AdapterTensors; readonly encoder?: AdapterTensors },
+  files: { readonly tensors: AdapterTensors; readonly encoder?: AdapterTensors },
   sink: DiagnosticSink,
 ): Promise<AdapterValues> {
   const plan = program.adapter!;
-  const encoder = requireEncoder(plan, given);
+  const file = finiteTensors(files.tensors);
+  const encoder = requireEncoder(plan, files.encoder && finiteTensors(files.encoder));
   const planOf = (source: AdapterTensors, name?: AdapterTensor["file"]) =>
     planLoading(
       {
@@ -136,7 +140,7 @@ export async function loadedValues(
   }
   if (encoder !== undefined && plan.tensors.some((tensor) => tensor.file !== undefined))
     for (const [key, inFile] of planOf(encoder, "encoder").mapping)
-      params.set(key, toFloat32(await encoder.read(inFile)).slice());
+      params.set(key, floatNumbers(await encoder.read(inFile), inFile));
   const own = plan.tensors.filter(
     ({ role, saved, file: other }) => role !== "computed" && saved && other === undefined,
   );
@@ -148,10 +152,12 @@ export async function loadedValues(
     const [first] = found;
     if (first === undefined) continue;
     const value = await file.read(first.inFile);
-    if (tensor.role === "param") params.set(tensor.key, toFloat32(value).slice());
+    if (tensor.role === "param") params.set(tensor.key, floatNumbers(value, first.inFile));
     else {
       checkPlaces(tensor, value);
-      buffers.set(tensor.key, tensor.dtype === "f32" ? toFloat32(value).slice() : wholeNumbers(value, tensor.key));
+      const data = tensor.dtype === "f32" ? floatNumbers(value, first.inFile) : wholeNumbers(value, tensor.key);
+      checkConstant(plan, tensor, data);
+      buffers.set(tensor.key, data);
       for (const { key, inFile } of found) asRead.set(key, key === first.key ? value : await file.read(inFile));
     }
   }

@@ -147,7 +147,8 @@ interface View<T> {
 
 function view<T>(tensor: HostTensor, type: View<T>): T {
   const width = type.BYTES_PER_ELEMENT;
-  const bytes = tensor.bytes.byteOffset % width === 0 ? tensor.bytes : tensor.bytes.slice();
+  // Not `slice`, which shares the memory where the bytes are a Buffer of Node's.
+  const bytes = tensor.bytes.byteOffset % width === 0 ? tensor.bytes : new Uint8Array(tensor.bytes);
   return new type(bytes.buffer, bytes.byteOffset, bytes.byteLength / width);
 }
 

@@ -1,7 +1,8 @@
 /** Logits of which a file keeps the largest only, as VB-LoRA's small files do. Source: `get_peft_model_state_dict` of PEFT. */
 import { WebpeftError } from "../ir/diagnostics.ts";
 import type { AdapterPlan, AdapterTensor, TopKCoding } from "../program.ts";
-import { type HostTensor, hostTensor, type TensorDtype, toFloat32, toInt32 } from "./tensor.ts";
+import { floatNumbers } from "./file-numbers.ts";
+import { type HostTensor, hostTensor, type TensorDtype, toInt32 } from "./tensor.ts";
 
 /** Stands for minus infinity: its weight in a softmax is 0, and no kernel meets an infinity. */
 const never = -1e30;
@@ -25,7 +26,7 @@ export function topKSpecs({ key, shape, coding }: TopKTensor): { key: string; sh
 /** Logits whose softmax has the file's weights; the last weight is what the others leave of 1. */
 export function decodeTopK(tensor: TopKTensor, indices: HostTensor, weights: HostTensor): Float32Array {
   const [width, count] = [tensor.shape.at(-1)!, tensor.coding.count];
-  const [places, parts] = [toInt32(indices, tensor.key), toFloat32(weights)];
+  const [places, parts] = [toInt32(indices, tensor.key), floatNumbers(weights, `${tensor.key}_topk_weights`)];
   const logits = new Float32Array(tensor.shape.reduce((p, n) => p * n, 1)).fill(never);
   for (let row = 0; row < places.length / count; row++) {
     const own = Array.from(parts.subarray(row * (count - 1), (row + 1) * (count - 1)));

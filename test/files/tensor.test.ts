@@ -158,3 +158,17 @@ describe("numbers that are not finite", () => {
     expect(() => checkFinite("x", hostTensor("I32", [1], Int32Array.of(-1)))).not.toThrow();
   });
 });
+
+describe("bytes at odd addresses", () => {
+  it.each([1, 2, 3, 5])("are read, %s behind a boundary, a Buffer of Node's too", (offset) => {
+    const numbers = Float32Array.of(1.5, -2, 1e10);
+    const pool = Buffer.alloc(64);
+    Buffer.from(numbers.buffer).copy(pool, offset);
+    const bytes = pool.subarray(offset, offset + 12);
+    expect([...toFloat32({ dtype: "F32", shape: [3], bytes })]).toEqual([...numbers]);
+    const halves = fromFloat32(Float32Array.of(1, -2, 3), "F16", [3]).bytes;
+    pool.set(halves, offset);
+    expect([...toFloat32({ dtype: "F16", shape: [3], bytes: pool.subarray(offset, offset + 6) })]).toEqual([1, -2, 3]);
+    expect(toInt32({ dtype: "I64", shape: [1], bytes: pool.fill(0).subarray(offset, offset + 8) })[0]).toBe(0);
+  });
+});

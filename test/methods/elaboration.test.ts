@@ -58,7 +58,7 @@ describe("constraints", () => {
     [
       "LORA",
       { init_lora_weights: "pissa" },
-      "init_lora_weights = pissa is not supported: it changes the base weight or needs data.",
+      "init_lora_weights = pissa is not supported: it needs data, or PEFT changes the base weight with it when it loads the file.",
     ],
     ["IA3", {}, "Please specify `feedforward_modules` in `peft_config`"],
     [

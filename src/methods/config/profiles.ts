@@ -64,12 +64,9 @@ const loraShared: readonly SharedField[] = [...without(everything, "init_weights
 const loraPassive: Readonly<Record<string, FieldValue>> = {
   alora_invocation_tokens: null,
   arrow_config: null,
-  corda_config: null,
-  eva_config: null,
   kasa_config: null,
   layer_replication: null,
   lora_bias: false,
-  lora_ga_config: null,
   megatron_config: null,
   monteclora_config: null,
   target_parameters: null,
@@ -80,6 +77,9 @@ const loraPassive: Readonly<Record<string, FieldValue>> = {
 };
 
 const loraInert: Readonly<Record<string, FieldValue>> = {
+  corda_config: null,
+  eva_config: null,
+  lora_ga_config: null,
   loftq_config: {},
   megatron_core: "megatron.core",
   qalora_group_size: 16,

@@ -3,6 +3,7 @@ import { compilePattern } from "../config/regex.ts";
 import { type Arguments, type Builtin, type CallContext, type Parameter, signature } from "../lib/builtin.ts";
 import { asOperator } from "./arithmetic.ts";
 import type { CallExpression, Place } from "./ast.ts";
+import { madeOf } from "./constants.ts";
 import type { Scope } from "./scope.ts";
 import { type Distribution, describe, type HostArray, type Known, known, type Value } from "./value.ts";
 
@@ -218,7 +219,12 @@ export function callBuiltin(
   given: readonly EvaluatedArgument[],
 ): Value {
   const values = matched(scope, builtin, call, given);
-  return builtin.call(contextOf(scope, builtin, call), new CheckedArguments(values));
+  const made = builtin.call(contextOf(scope, builtin, call), new CheckedArguments(values));
+  return madeOf(
+    scope,
+    made,
+    given.map(({ value }) => value),
+  );
 }
 
 /** Whether a module path is hit by a list of names or, when the entry is one text, by a regular expression for the whole path. */

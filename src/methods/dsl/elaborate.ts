@@ -8,26 +8,15 @@ import { batchInputs } from "./batch-inputs.ts";
 import { computedEntries, computedGraph, computedNode, lacksEncoder } from "./computed.ts";
 import { checkConstraints } from "./constraints.ts";
 import type { ElaboratedTensor, ElaborationInput } from "./elaboration-types.ts";
-import { condition, constant, evaluate, optionSize, shapeOf } from "./evaluate.ts";
+import { condition, evaluate, extentFault, optionSize, shapeOf } from "./evaluate.ts";
 import { withFamilies } from "./families.ts";
 import { type BaseOf, initialGraph, projectionGraph } from "./host-graphs.ts";
 import type { AdditionOperands, Expert, SiteOperands, SiteResult } from "./operands.ts";
 import { paddedScope, paddedShapes } from "./padding.ts";
 import { addedLoss, newBias, newWeight } from "./results.ts";
 import { type BuildScope, type MethodSite, type ModelScope, Scope, siteKey } from "./scope.ts";
-import {
-  arrayOf,
-  coding,
-  exists,
-  ownTensors,
-  patchForm,
-  projected,
-  projects,
-  replacedRows,
-  saved,
-  savedConstants,
-  sharedTensors,
-} from "./site-tensors.ts";
+import { siteEntries } from "./site-entries.ts";
+import { coding, exists, isEmpty, projected, projects, saved, sharedTensors } from "./site-tensors.ts";
 import { hint } from "./suggest.ts";
 import { HostTables } from "./tables.ts";
 import { describe, type Value } from "./value.ts";
@@ -37,6 +26,8 @@ export class Elaboration {
   readonly tensors: readonly ElaboratedTensor[];
   /** Numbers of this adapter that are inputs of a padded program, by port name. Known once the sites have been built. */
   readonly settings = new Map<string, number>();
+  /** Keys of the saved constants whose numbers the program is made of. Known once the sites have been built. */
+  readonly pinned = new Set<string>();
   /** What would train lies in a file that is not there. */
   readonly lacksEncoder: boolean;
   private readonly tables = new HostTables();
@@ -68,6 +59,7 @@ export class Elaboration {
       initialTokens: initialTokens ?? null,
       bfloat16: bfloat16 ?? false,
       setting: (port, value) => this.settings.set(port, value),
+      pin: (key) => this.pinned.add(key),
       table: (name, data, shape) => this.tables.intern(name, data, shape),
     };
     this.method = withFamilies(written, new Scope(model, undefined, undefined));
@@ -83,7 +75,7 @@ export class Elaboration {
     this.tensors = [
       ...this.sharedTensors(whole),
       ...computedEntries(whole),
-      ...input.sites.flatMap((site) => this.siteTensors(site)),
+      ...input.sites.flatMap((site) => siteEntries(this.scope(site), site, this.tables)),
     ];
   }
 
@@ -93,6 +85,11 @@ export class Elaboration {
    */
   get data(): ReadonlyMap<string, Float32Array | Int32Array> {
     return this.tables.data;
+  }
+
+  /** Whether something trains, `copies` being how many tensors of the base train beside the method's own. */
+  trains(copies: number): boolean {
+    return !this.lacksEncoder && (copies > 0 || this.tensors.some(({ role }) => role === "param"));
   }
 
   /** What the method reads of a batch. */
@@ -169,40 +166,6 @@ export class Elaboration {
     });
   }
 
-  private siteTensors(site: MethodSite): ElaboratedTensor[] {
-    const scope = this.scope(site);
-    const constants = savedConstants(scope).map((item): ElaboratedTensor => {
-      const { data, whole } = constant(scope, item);
-      const key = siteKey(site, item.key!);
-      this.tables.put(key, whole ? Int32Array.from(data) : Float32Array.from(data));
-      const shape = shapeOf(scope, item);
-      const dtype = whole ? "i32" : "f32";
-      const within = arrayOf(scope, item);
-      return {
-        ...{ key, shape, role: "buffer", dtype, aliases: [], saved: true, site: site.index, project: false },
-        ...(within === undefined ? {} : { within }),
-      };
-    });
-    const own = ownTensors(scope).map((item): ElaboratedTensor => {
-      const [form, inPatches, rows] = [coding(scope, item), patchForm(scope, item), replacedRows(scope, item)];
-      return {
-        key: siteKey(site, item.key!),
-        shape: shapeOf(scope, item),
-        role: item.role === "param" ? "param" : "buffer",
-        dtype: "f32",
-        aliases: item.tied && site.tiedTo !== undefined ? [siteKey({ path: site.tiedTo }, item.key!)] : [],
-        saved: saved(scope, item),
-        site: site.index,
-        storedAsBase: item.storedAs === "base",
-        project: projects(scope, item),
-        ...(form === undefined ? {} : { coding: form }),
-        ...(inPatches === undefined ? {} : { patchForm: inPatches }),
-        ...(rows === undefined ? {} : { replaces: rows }),
-      };
-    });
-    return [...constants, ...own];
-  }
-
   private port(scope: Scope, item: TensorItem, builder: Builder): number {
     if (!exists(scope, item)) {
       throw scope.error("METHOD-NAME", item.at, {
@@ -210,6 +173,7 @@ export class Elaboration {
         help: "Read it only under the condition of its when.",
       });
     }
+    if (isEmpty(scope, item)) throw extentFault(scope, item.name, item.at, 0);
     const key = item.role === "shared" ? item.key! : siteKey(scope.siteOrFail(), item.key!);
     const within = item.role === "shared" ? new Scope(scope.model, undefined, undefined) : scope;
     const trains = item.role === "param" || item.trained === true;

@@ -4,10 +4,12 @@
  */
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { sizeOf } from "../../ir/types.ts";
+import type { Builtin } from "../lib/builtin.ts";
 import { builtins } from "../lib/index.ts";
 import { applyBinary, negated, wanted } from "./arithmetic.ts";
 import type { BinaryOperator, CallExpression, Expression, OptionItem, Place, TensorItem } from "./ast.ts";
 import { callBuiltin, siteMatches } from "./call.ts";
+import { constantPort, namedConstant } from "./constants.ts";
 import { indexed, transposed } from "./indexing.ts";
 import { limitError, limits, sizeFault } from "./limits.ts";
 import { iterated, repeatedProduct } from "./repetition.ts";
@@ -110,23 +112,27 @@ export function condition(scope: Scope, expression: Expression, locals: Locals =
   });
 }
 
-function extentOf(scope: Scope, name: string, expression: Expression): number {
+function extentOf(scope: Scope, name: string, expression: Expression, least: number): number {
   const extent = evaluateKnown(scope, expression);
-  if (typeof extent === "number" && Number.isSafeInteger(extent) && extent > 0) return extent;
-  throw scope.error("METHOD-SHAPE", expression.at, {
+  if (typeof extent === "number" && Number.isSafeInteger(extent) && extent >= least) return extent;
+  throw extentFault(scope, name, expression.at, extent);
+}
+
+export const extentFault = (scope: Scope, name: string, at: Place, extent: Known): WebpeftError =>
+  scope.error("METHOD-SHAPE", at, {
     message: `${name} has an extent that is not a whole number above 0.`,
     got: describe(known(extent)),
   });
-}
 
 /** How many numbers an option has. */
-export const optionSize = (scope: Scope, { name, size }: OptionItem): number => extentOf(scope, name, size);
+export const optionSize = (scope: Scope, { name, size }: OptionItem): number => extentOf(scope, name, size, 1);
 
-/** The extents of a declared tensor. */
+/** The extents of a declared tensor. One of a site may have no entries; whatever reads it then is refused. */
 export function shapeOf(scope: Scope, item: TensorItem): number[] {
   if (item.shape.length > limits.rank)
     throw limitError(scope.model.method.file, `${item.name} has too many axes`, limits.rank, item.at.line);
-  const shape = item.shape.map((expression) => extentOf(scope, item.name, expression));
+  const least = item.role === "param" || item.role === "buffer" ? 0 : 1;
+  const shape = item.shape.map((expression) => extentOf(scope, item.name, expression, least));
   if (sizeOf(shape) > limits.elements) throw scope.error("METHOD-SIZE", item.at, sizeFault(item.name, shape));
   return shape;
 }
@@ -184,25 +190,12 @@ function hostNumbers(scope: Scope, item: TensorItem): Value {
     });
   }
   const shape = shapeOf(scope, item);
-  const size = shape.reduce((p, n) => p * n, 1);
-  if (size !== value.array.data.length) {
-    throw scope.error("METHOD-SHAPE", item.at, {
-      message: `The const ${item.name} has another number of entries than its shape.`,
-      expected: `${size} for [${shape.join(", ")}]`,
-      got: String(value.array.data.length),
-    });
-  }
-  return value;
-}
-
-/** A const where a tensor is wanted: the port of its table. */
-function constantPort(scope: Scope, name: string, array: HostArray, at: Place): Value {
-  const data = array.whole ? Int32Array.from(array.data) : Float32Array.from(array.data);
-  const item = scope.declared.get(name) as TensorItem;
-  const shape = shapeOf(scope, item);
-  const own = item.key === undefined ? undefined : scope.siteKey(item.key);
-  const port = own ?? scope.model.table(`${scope.model.method.name}.${name}`, data, shape);
-  return tensorValue(scope.builderOrFail(at).port(port, "buffer", array.whole ? "i32" : "f32", shape));
+  if (sizeOf(shape) === value.array.data.length) return namedConstant(scope, item, value.array);
+  throw scope.error("METHOD-SHAPE", item.at, {
+    message: `The const ${item.name} has another number of entries than its shape.`,
+    expected: `${sizeOf(shape)} for [${shape.join(", ")}]`,
+    got: String(value.array.data.length),
+  });
 }
 
 function unary(scope: Scope, operator: "-" | "not", operand: Expression, locals: Locals): Value {
@@ -276,12 +269,7 @@ function call(scope: Scope, expression: CallExpression, locals: Locals): Value {
     throw scope.error("METHOD-NAME", at, { message: `No function is called ${name || "that"}.` });
   const values = given.map(({ name: parameter, value, to, at: place }) => {
     if (to !== undefined) throw scope.error("METHOD-ARGUMENT", place, { message: `${name} takes no range.` });
-    const evaluated = asArgument(
-      scope,
-      value,
-      evaluate(scope, value, locals),
-      builtin.parameters.some((p) => p.kind === "host"),
-    );
+    const evaluated = asArgument(scope, builtin, evaluate(scope, value, locals), place);
     return { value: evaluated, at: place, ...(parameter === undefined ? {} : { name: parameter }) };
   });
   return callBuiltin(scope, builtin, expression, values);
@@ -293,7 +281,9 @@ const evaluatorOf = (scope: Scope) => ({
 });
 
 /** A const given to a function of tensors becomes its table. */
-function asArgument(scope: Scope, expression: Expression, value: Value, host: boolean): Value {
-  if (value.kind !== "host" || host || expression.kind !== "name") return value;
-  return constantPort(scope, expression.name, value.array, expression.at);
+function asArgument(scope: Scope, builtin: Builtin, value: Value, at: Place): Value {
+  const item = value.kind === "host" ? value.array.item : undefined;
+  if (value.kind !== "host" || item === undefined || builtin.parameters.some(({ kind }) => kind === "host"))
+    return value;
+  return constantPort(scope, item, value.array, shapeOf(scope, item), at);
 }

@@ -4,7 +4,7 @@ import type { Graph, Output } from "../../ir/graph.ts";
 import type { TensorItem } from "./ast.ts";
 import type { SiteOperands } from "./operands.ts";
 import { type BuildScope, type MethodSite, type ModelScope, Scope, siteKey } from "./scope.ts";
-import { initialValue, ownTensors, projected, projects, sharedTensors } from "./site-tensors.ts";
+import { initialValue, isEmpty, ownTensors, projected, projects, sharedTensors } from "./site-tensors.ts";
 
 /** The base's weight and bias at a site. */
 export type BaseOf = (builder: Builder, site: MethodSite) => Pick<SiteOperands, "weight" | "bias">;
@@ -38,7 +38,8 @@ export function initialGraph(model: ModelScope, scopeOf: ScopeOf, baseOf: BaseOf
       tensor: (item) => initialValue(scope, item, seed, builder),
     };
     const scope: Scope = scopeOf(site, build, { ...model, train: false, sampling: false, predicting: false });
-    for (const item of ownTensors(scope)) outputs.push({ name: siteKey(site, item.key!), node: build.tensor(item) });
+    for (const item of ownTensors(scope).filter((one) => !isEmpty(scope, one)))
+      outputs.push({ name: siteKey(site, item.key!), node: build.tensor(item) });
   }
   return builder.finish(outputs);
 }

@@ -64,6 +64,8 @@ export interface ModelScope {
   readonly padding?: number | undefined;
   /** Notes a number that is an input of the program, by the name of its port. */
   readonly setting?: (port: string, value: number) => void;
+  /** Notes a saved constant whose numbers the program is made of, by key: a file must hold the same. */
+  readonly pin?: (key: string) => void;
   /** Width of the base's hidden states; 0 where it is not known. */
   readonly hiddenWidth?: number | undefined;
   /** Configs of the other adapters that it mixes. */

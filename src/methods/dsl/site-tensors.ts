@@ -94,6 +94,9 @@ export function ownTensors(scope: Scope): TensorItem[] {
   );
 }
 
+/** Whether a tensor has no numbers. */
+export const isEmpty = (scope: Scope, item: TensorItem): boolean => shapeOf(scope, item).includes(0);
+
 export function projects(scope: Scope, item: TensorItem): boolean {
   if (item.project === undefined) return false;
   return item.project.condition === undefined || condition(scope, item.project.condition);

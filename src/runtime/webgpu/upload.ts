@@ -49,7 +49,9 @@ export function reordered(
 ): Uint8Array<ArrayBuffer> {
   const result = new Uint8Array(bytes.length);
   const View = byteWidth(dtype) === 2 ? Uint16Array : Uint32Array;
-  const [from, to] = [new View(bytes.buffer, bytes.byteOffset), new View(result.buffer)];
+  // Files hold halves at any address; a copy is aligned.
+  const aligned = bytes.byteOffset % View.BYTES_PER_ELEMENT === 0 ? bytes : new Uint8Array(bytes);
+  const [from, to] = [new View(aligned.buffer, aligned.byteOffset), new View(result.buffer)];
   const strides = stridesOf(shape);
   const moved = order.map((axis) => strides[axis]!);
   const extents = order.map((axis) => shape[axis]!);

@@ -1,0 +1,58 @@
+/** The tensors of one site as the adapter's file knows them. */
+import type { TensorItem } from "./ast.ts";
+import type { ElaboratedTensor } from "./elaboration-types.ts";
+import { constant, shapeOf } from "./evaluate.ts";
+import { type MethodSite, type Scope, siteKey } from "./scope.ts";
+import {
+  arrayOf,
+  coding,
+  isEmpty,
+  ownTensors,
+  patchForm,
+  projects,
+  replacedRows,
+  saved,
+  savedConstants,
+} from "./site-tensors.ts";
+import type { HostTables } from "./tables.ts";
+
+/** Saved constants, then trained and frozen tensors; `tables` gets the numbers of those that are known. */
+export function siteEntries(scope: Scope, site: MethodSite, tables: HostTables): ElaboratedTensor[] {
+  return [
+    ...savedConstants(scope).map((item) => constantEntry(scope, item, site, tables)),
+    ...ownTensors(scope).map((item) => ownEntry(scope, item, site, tables)),
+  ];
+}
+
+function constantEntry(scope: Scope, item: TensorItem, site: MethodSite, tables: HostTables): ElaboratedTensor {
+  const { data, whole } = constant(scope, item);
+  const key = siteKey(site, item.key!);
+  tables.put(key, whole ? Int32Array.from(data) : Float32Array.from(data));
+  const within = arrayOf(scope, item);
+  return {
+    ...{ key, shape: shapeOf(scope, item), role: "buffer", dtype: whole ? "i32" : "f32", aliases: [], saved: true },
+    ...{ site: site.index, project: false },
+    ...(within === undefined ? {} : { within }),
+  };
+}
+
+/** A tensor of no numbers is in the file and nowhere else: no port has its name, and nothing of it trains. */
+function ownEntry(scope: Scope, item: TensorItem, site: MethodSite, tables: HostTables): ElaboratedTensor {
+  const [form, inPatches, rows] = [coding(scope, item), patchForm(scope, item), replacedRows(scope, item)];
+  const [key, empty] = [siteKey(site, item.key!), isEmpty(scope, item)];
+  if (empty) tables.put(key, new Float32Array(0));
+  return {
+    key,
+    shape: shapeOf(scope, item),
+    role: item.role === "param" && !empty ? "param" : "buffer",
+    dtype: "f32",
+    aliases: item.tied && site.tiedTo !== undefined ? [siteKey({ path: site.tiedTo }, item.key!)] : [],
+    saved: saved(scope, item),
+    site: site.index,
+    storedAsBase: item.storedAs === "base",
+    project: projects(scope, item),
+    ...(form === undefined ? {} : { coding: form }),
+    ...(inPatches === undefined ? {} : { patchForm: inPatches }),
+    ...(rows === undefined ? {} : { replaces: rows }),
+  };
+}
