@@ -6,13 +6,14 @@ import type { Elaboration, Expert, SiteOperands } from "./methods/index.ts";
 import type { ModuleInfo } from "./models/model.ts";
 import type { Attachment } from "./passes/attach.ts";
 import type { AdapterTensor, ExpertConfigs, ExpertPlan } from "./program.ts";
+import { checkExpertName } from "./runtime/files/paths.ts";
 
 /** Before the names of an expert's ports. */
 const expertPrefix = (name: string): string => `expert.${name}:`;
 
 /**
  * The configs of the experts that `field` of a config names, in its order. Throws CONFIG-FIELD-TYPE for a field that is no map of names,
- * CONFIG-EXPERTS for an expert that was not given.
+ * CONFIG-EXPERT-NAME for a name that no folder can have, CONFIG-EXPERTS for an expert that was not given.
  */
 export function expertConfigs(config: unknown, field: string, given: ExpertConfigs): [string, unknown][] {
   const named = (config as Readonly<Record<string, unknown>> | null)?.[field] ?? null;
@@ -26,6 +27,7 @@ export function expertConfigs(config: unknown, field: string, given: ExpertConfi
     });
   }
   return Object.entries(named).map(([name, folder]) => {
+    checkExpertName(name, field);
     if (Object.hasOwn(given, name)) return [name, given[name]];
     throw new WebpeftError("CONFIG-EXPERTS", {
       message: "the config of an adapter that is mixed was not given",

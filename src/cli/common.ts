@@ -25,6 +25,8 @@ export interface SourceOptions extends GlobalOptions {
   readonly model: string;
   readonly config?: string;
   readonly adapter?: string;
+  /** Folders of adapters that are mixed, by their names in the config. */
+  readonly expert?: Readonly<Record<string, string>>;
   readonly method?: string;
   readonly strict?: boolean;
   readonly device: DeviceName;
@@ -52,14 +54,15 @@ export async function readSources(options: SourceOptions): Promise<Sources> {
     throw new WebpeftError("CLI-SOURCES", { message: "give either --config or --adapter, not both" });
   }
   const model = await loadModel(options.model);
+  const given = { experts: options.expert ?? {} };
   if (options.adapter !== undefined) {
-    const adapter = await readAdapter(options.adapter);
+    const adapter = await readAdapter(options.adapter, given);
     const { config, experts } = adapter;
     return { model, config, adapter, ...(experts && { experts }) };
   }
   if (options.config === undefined) return { model, config: null };
   const config = await readConfig(options.config);
-  const experts = await readExperts(await openFolder(dirname(resolve(options.config))), config);
+  const experts = await readExperts(await openFolder(dirname(resolve(options.config))), config, given);
   return { model, config, ...(experts && { experts }) };
 }
 

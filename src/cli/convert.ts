@@ -7,13 +7,13 @@ import type { ModuleInfo } from "../models/model.ts";
 import type { Program } from "../program-object.ts";
 import { shapeInFile } from "../runtime/file-shape.ts";
 import { type AdapterContent, saveAdapter } from "../runtime/files/adapter.ts";
-import { prepareOutput } from "../runtime/files/output.ts";
 import { loadedValues } from "../runtime/initial.ts";
 import { mergedNumbers } from "../runtime/merge.ts";
 import { type HostTensor, hostTensor, toFloat32 } from "../runtime/tensor.ts";
 import { tfjsExecutor } from "../runtime/tfjs.ts";
 import { compileSources, readSources, type SourceOptions } from "./common.ts";
 import { emit, say } from "./output.ts";
+import { claimOutput } from "./output-lock.ts";
 
 interface ConvertOptions extends SourceOptions {
   readonly rank: number;
@@ -24,7 +24,7 @@ interface ConvertOptions extends SourceOptions {
 export async function run(raw: Record<string, unknown>): Promise<number | undefined> {
   const options = raw as unknown as ConvertOptions;
   const overwrite = options.overwrite ?? false;
-  await prepareOutput(options.out, { overwrite });
+  await claimOutput(options.out, { overwrite });
   const sources = await readSources(options);
   const program = await compileSources(sources, options, { mode: "merge", batch: 1, length: 1 });
   const sink = new DiagnosticSink(options.strict ?? false);

@@ -2,11 +2,11 @@
 import { DiagnosticSink } from "../ir/diagnostics.ts";
 import { withExperts } from "../runtime/experts.ts";
 import { saveAdapter } from "../runtime/files/adapter.ts";
-import { prepareOutput } from "../runtime/files/output.ts";
 import { freshValues } from "../runtime/initial.ts";
 import { contentOf } from "../runtime/saving.ts";
 import { compileSources, readSources, type SourceOptions, warnOfFile } from "./common.ts";
 import { emit, say } from "./output.ts";
+import { claimOutput } from "./output-lock.ts";
 
 interface InitOptions extends SourceOptions {
   readonly out: string;
@@ -16,7 +16,7 @@ interface InitOptions extends SourceOptions {
 export async function run(raw: Record<string, unknown>): Promise<number | undefined> {
   const options = raw as unknown as InitOptions;
   const overwrite = options.overwrite ?? false;
-  await prepareOutput(options.out, { overwrite });
+  await claimOutput(options.out, { overwrite });
   const sources = await readSources(options);
   const program = await compileSources(sources, options, { mode: "infer", batch: 1, length: 1 });
   const plan = program.adapter!;

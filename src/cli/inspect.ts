@@ -4,9 +4,10 @@ import { cpuTarget, defaultTarget, type Target } from "../codegen/index.ts";
 import { inspectionFiles } from "../inspect/index.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import type { ProgramMode } from "../program.ts";
-import { prepareOutput, writeFolder } from "../runtime/files/output.ts";
+import { writeFolder } from "../runtime/files/output.ts";
 import { compileSources, defaultLength, readSources, type SourceOptions } from "./common.ts";
 import { emit, say } from "./output.ts";
+import { claimOutput } from "./output-lock.ts";
 
 interface InspectOptions extends SourceOptions {
   readonly mode: ProgramMode;
@@ -34,7 +35,7 @@ async function targetOf(name: string | undefined): Promise<Target> {
 export async function run(raw: Record<string, unknown>): Promise<number | undefined> {
   const options = raw as unknown as InspectOptions;
   const overwrite = options.overwrite ?? false;
-  await prepareOutput(options.out, { overwrite });
+  await claimOutput(options.out, { overwrite });
   const sources = await readSources(options);
   const { mode, batch } = options;
   const length = options.length ?? defaultLength(sources.model);

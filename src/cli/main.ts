@@ -14,6 +14,13 @@ const whole = number((x) => Number.isInteger(x) && x >= 0, "a whole number, 0 or
 const numbers = (text: string) => text.split(",").map(number(Number.isFinite, "numbers with commas between them"));
 const positive = number((x) => x >= 0 && Number.isFinite(x), "a number, 0 or above");
 
+/** Collects `NAME=FOLDER`, given any number of times. */
+const folderByName = (text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> => {
+  const [, name, folder] = /^([^=]+)=(.+)$/s.exec(text) ?? [];
+  if (name === undefined || folder === undefined) throw new InvalidArgumentError("It must be NAME=FOLDER.");
+  return { ...before, [name]: folder };
+};
+
 type Loader = () => Promise<CommandModule>;
 
 /** Runs a command; what it throws becomes a message on stderr and an exit code. */
@@ -45,10 +52,12 @@ function build(): Command {
     return command;
   };
   const model = ["--model <folder>", "a Hugging Face folder"] as const;
+  const expert = ["--expert <name=folder>", "where an adapter that the config mixes is", folderByName] as const;
 
   add("init", "writes a fresh adapter", () => import("./init.ts"))
     .requiredOption(...model)
     .requiredOption("--config <file>", "adapter_config.json")
+    .option(...expert)
     .requiredOption("--out <folder>", "where the adapter goes")
     .option("--seed <n>", "seed of the first values", whole, 0)
     .option("--method <file>", "a method of your own, as text")
@@ -57,6 +66,7 @@ function build(): Command {
     .requiredOption(...model)
     .option("--config <file>", "adapter_config.json of a fresh adapter")
     .option("--adapter <folder>", "an adapter to train on")
+    .option(...expert)
     .requiredOption("--data <file>", ".txt, .jsonl or .safetensors")
     .requiredOption("--out <folder>", "where adapter and checkpoints go")
     .option("--steps <n>", "optimizer steps", count)
@@ -87,6 +97,7 @@ function build(): Command {
   add("eval", "one forward pass, and gradients", () => import("./eval.ts"))
     .requiredOption(...model)
     .option("--adapter <folder>", "a trained adapter; the base model alone without")
+    .option(...expert)
     .requiredOption("--input <file>", "input_ids, labels, attention_mask as .safetensors")
     .requiredOption("--out <file>", "logits, loss and grad.* as .safetensors")
     .option("--task <n>", "the task of all rows, for adapters that route by tasks", whole)
@@ -96,6 +107,7 @@ function build(): Command {
   add("merge", "writes the model with the adapter merged in", () => import("./merge.ts"))
     .requiredOption(...model)
     .requiredOption("--adapter <folder>", "a trained adapter")
+    .option(...expert)
     .requiredOption("--out <folder>", "where the model goes")
     .option("--task <n>", "the task whose mixture is merged, of adapters that route by tasks", whole)
     .option("--gates <w,...>", "the weight of every expert, of adapters that mix others", numbers)
@@ -104,6 +116,7 @@ function build(): Command {
   add("convert", "writes an adapter as LoRA of a rank", () => import("./convert.ts"))
     .requiredOption(...model)
     .requiredOption("--adapter <folder>", "a trained adapter")
+    .option(...expert)
     .requiredOption("--rank <n>", "rank of the LoRA", count)
     .requiredOption("--out <folder>", "where the LoRA goes")
     .option("--method <file>", "a method of your own, as text")
@@ -111,6 +124,7 @@ function build(): Command {
   add("generate", "continues a text", () => import("./generate.ts"))
     .requiredOption(...model)
     .option("--adapter <folder>", "a trained adapter")
+    .option(...expert)
     .requiredOption("--prompt <text>", "the text to continue")
     .option("--max-tokens <n>", "tokens to add", count, 64)
     .option("--temperature <x>", "0 takes the likeliest token", positive, 0)
@@ -122,6 +136,7 @@ function build(): Command {
     .requiredOption(...model)
     .option("--config <file>", "adapter_config.json")
     .option("--adapter <folder>", "a trained adapter")
+    .option(...expert)
     .addOption(new Option("--mode <name>", "which program").choices(["train", "infer", "merge"]).default("train"))
     .option("--batch <n>", "rows", count, 8)
     .option("--length <n>", "tokens of a row", count)

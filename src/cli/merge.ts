@@ -6,12 +6,12 @@ import type { ModelInput } from "../models/model.ts";
 import type { Program } from "../program-object.ts";
 import type { SessionBatch } from "../runtime/batch.ts";
 import { loadModel, type Model } from "../runtime/files/model.ts";
-import { prepareOutput } from "../runtime/files/output.ts";
 import { saveModel } from "../runtime/files/save-model.ts";
 import { fixedInputs } from "../runtime/fixed-inputs.ts";
 import type { DeviceName } from "../runtime/start.ts";
 import { compileSources, defaultLength, readSources, type SourceOptions, startProgram } from "./common.ts";
 import { emit, say, warn } from "./output.ts";
+import { claimOutput } from "./output-lock.ts";
 
 interface MergeOptions extends SourceOptions {
   readonly out: string;
@@ -54,7 +54,7 @@ export async function logitGap(
 export async function run(raw: Record<string, unknown>): Promise<number | undefined> {
   const options = raw as unknown as MergeOptions;
   const overwrite = options.overwrite ?? false;
-  await prepareOutput(options.out, { overwrite });
+  await claimOutput(options.out, { overwrite });
   const sources = await readSources(options);
   const length = Math.min(32, defaultLength(sources.model));
   // Nothing folded: a folded program does what merging does, and would agree with it whatever both compute.

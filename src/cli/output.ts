@@ -1,5 +1,5 @@
 /** What commands print: results on stdout, everything else on stderr. */
-import { type Diagnostic, formatDiagnostic, WebpeftError } from "../ir/diagnostics.ts";
+import { type Diagnostic, formatDiagnostic, printable, WebpeftError } from "../ir/diagnostics.ts";
 
 export interface GlobalOptions {
   readonly json?: boolean;
@@ -8,12 +8,15 @@ export interface GlobalOptions {
 
 /** A line for people: stdout, or stderr when stdout is for machines. */
 export function say(options: GlobalOptions, text: string): void {
-  (options.json ? process.stderr : process.stdout).write(`${text}\n`);
+  (options.json ? process.stderr : process.stdout).write(`${printable(text)}\n`);
 }
+
+/** JSON escapes what terminals act on below 32 only; the rest is the same value as an escape. */
+const json = (record: Readonly<Record<string, unknown>>): string => printable(JSON.stringify(record));
 
 /** A line for machines; only with `--json`. */
 export function emit(options: GlobalOptions, record: Readonly<Record<string, unknown>>): void {
-  if (options.json) process.stdout.write(`${JSON.stringify(record)}\n`);
+  if (options.json) process.stdout.write(`${json(record)}\n`);
 }
 
 export function warn(diagnostics: readonly Diagnostic[]): void {
@@ -33,7 +36,9 @@ export function report(error: unknown, options: GlobalOptions): number {
     return error.code.startsWith("CLI-") ? exitCodes.usage : exitCodes.failed;
   }
   const text = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`error DEFECT: ${text}\n  help:     this is a defect of webpeft; --debug 1 shows where\n`);
-  if ((options.debug ?? 0) > 0 && error instanceof Error) process.stderr.write(`${error.stack ?? ""}\n`);
+  process.stderr.write(
+    `error DEFECT: ${printable(text)}\n  help:     this is a defect of webpeft; --debug 1 shows where\n`,
+  );
+  if ((options.debug ?? 0) > 0 && error instanceof Error) process.stderr.write(`${printable(error.stack ?? "")}\n`);
   return exitCodes.failed;
 }

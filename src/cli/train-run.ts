@@ -1,5 +1,4 @@
 /** One run of `webpeft train`: what it says, its log, its checkpoints, and how it ends. */
-import { appendFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { WebpeftError } from "../ir/diagnostics.ts";
@@ -7,7 +6,6 @@ import { sizeOf } from "../ir/types.ts";
 import type { Program } from "../program-object.ts";
 import type { BatchStream } from "../runtime/data/dataset.ts";
 import type { AdapterFiles } from "../runtime/files/adapter.ts";
-import { writeFileAtomically } from "../runtime/files/output.ts";
 import { saveModel } from "../runtime/files/save-model.ts";
 import type { Session } from "../runtime/session.ts";
 import {
@@ -19,6 +17,7 @@ import {
 } from "../runtime/training/checkpoint.ts";
 import { type StepEvent, train } from "../runtime/training/loop.ts";
 import { type Sources, warnOfFile } from "./common.ts";
+import { LogFile } from "./log-file.ts";
 import { emit, say } from "./output.ts";
 import { onStopSignal } from "./stop-signal.ts";
 import type { TrainCommandOptions } from "./train.ts";
@@ -35,13 +34,17 @@ export interface TrainRunParts {
   /** Optimizer steps of the whole run. */
   readonly steps: number;
   readonly validation: BatchStream | undefined;
-  /** Hash of the contents of the base model's weights. */
+  /** Hashes of the contents of the base model's weights, and of the files that make tokens of text. */
   readonly weights: string;
+  readonly tokenizer: string;
 }
 
 export class TrainRun {
   private readonly abort = new AbortController();
   private began = performance.now();
+  private logFile: LogFile | undefined;
+  /** Writes a checkpoint of the run as it is. */
+  private save: () => Promise<void> = async () => undefined;
 
   constructor(private readonly parts: TrainRunParts) {}
 
@@ -56,17 +59,18 @@ export class TrainRun {
   /** Trains to the end. Throws `TRAIN-STOPPED` when it was told to stop before, with its state saved. */
   async go(): Promise<number> {
     const identity = await this.identity();
+    this.save = () => saveCheckpoint(this.options.out, this.session, identity);
     await this.begin(identity);
     this.announce();
-    await this.startLog(identity);
     const release = onStopSignal(() => this.abort.abort());
     try {
-      const status = await this.loop(identity);
-      this.log({ type: "done", status, steps: this.session.steps });
+      const status = await this.loop();
+      await this.log({ type: "done", status, steps: this.session.steps });
       if (status === "stopped") throw this.stopped();
       return await this.finish();
     } finally {
       release();
+      await this.logFile?.close();
     }
   }
 
@@ -92,6 +96,7 @@ export class TrainRun {
     return {
       model: digest(JSON.stringify([model.config, headers])),
       weights: this.parts.weights,
+      tokenizer: this.parts.tokenizer,
       config: digest(JSON.stringify(config ?? null) + String(full)),
       data: digest(await readFile(data)),
       method: method === undefined ? "built in" : digest(await readFile(method)),
@@ -119,7 +124,7 @@ export class TrainRun {
   /**
    * Goes on from the newest checkpoint, or clears away what an earlier run left: its later checkpoints would be kept before those of this
    * run, and be found by `--resume`. With `--save-every` the first checkpoint is written before the first step, so that a run that was
-   * killed at any later moment can be resumed.
+   * killed at any later moment can be resumed. A log that cannot be written ends the run before anything is cleared away.
    */
   private async begin(identity: RunIdentity): Promise<void> {
     const { out, resume, saveEvery } = this.options;
@@ -127,10 +132,11 @@ export class TrainRun {
     if (resume) {
       await this.session.restore(await loadCheckpoint(out, identity));
       say(this.options, `resuming after ${this.session.steps} steps`);
-      return;
     }
+    await this.startLog(identity);
+    if (resume) return;
     await removeCheckpoints(out);
-    if (saveEvery !== undefined) await saveCheckpoint(out, this.session, identity);
+    if (saveEvery !== undefined) await this.save();
   }
 
   private announce(): void {
@@ -158,30 +164,24 @@ export class TrainRun {
 
   /** The log begins with a header; a resumed one is cut back to the steps of the checkpoint. */
   private async startLog(identity: RunIdentity): Promise<void> {
-    const { log } = this.options;
+    const { log, resume, seed = 0 } = this.options;
     if (log === undefined) return;
-    const before = this.options.resume ? await readFile(log, "utf8").catch(() => "") : "";
-    const kept = before.split("\n").filter((line) => {
-      const step = /^\{"step":(\d+)/.exec(line)?.[1];
-      return step !== undefined ? Number(step) < this.session.steps : line.includes('"type":"header"');
-    });
-    const header = {
-      type: "header",
-      version: __VERSION__,
-      device: this.session.device,
-      seed: this.options.seed ?? 0,
-      ...identity,
-    };
-    const lines = kept.length > 0 ? kept : [JSON.stringify(header)];
-    await writeFileAtomically(log, `${lines.join("\n")}\n`);
+    const header = { type: "header", version: __VERSION__, device: this.session.device, seed, ...identity };
+    const isBefore = (line: Readonly<Record<string, unknown>>): boolean =>
+      line.type === "header" || (line.type === undefined && Number(line.step) < this.session.steps);
+    this.logFile = await LogFile.begin(log, header, (line) => resume === true && isBefore(line));
   }
 
-  private log(record: Readonly<Record<string, unknown>>): void {
-    if (this.options.log !== undefined) appendFileSync(this.options.log, `${JSON.stringify(record)}\n`);
+  /** What was learned until a log fails is kept, where there is room for it. */
+  private async log(record: Readonly<Record<string, unknown>>): Promise<void> {
     emit(this.options, record);
+    await this.logFile?.write(record).catch(async (error: unknown) => {
+      await this.save().catch(() => undefined);
+      throw error;
+    });
   }
 
-  private async loop(identity: RunIdentity): Promise<"finished" | "stopped"> {
+  private async loop(): Promise<"finished" | "stopped"> {
     const { options, session } = this;
     const { lr, schedule: name, warmup, weightDecay, clip, saveEvery, evalEvery } = options;
     const events = train(session, this.parts.stream, {
@@ -189,7 +189,7 @@ export class TrainRun {
       weightDecay,
       maxNorm: clip,
       signal: this.abort.signal,
-      save: () => saveCheckpoint(options.out, session, identity),
+      save: this.save,
       ...(saveEvery === undefined ? {} : { saveEvery }),
       ...(this.parts.validation === undefined
         ? {}
@@ -200,10 +200,10 @@ export class TrainRun {
     for await (const event of events) {
       if (event.type === "step") {
         const { type: _type, ...line } = event;
-        this.log(line);
         this.progress(event, first);
+        await this.log(line);
       } else if (event.type === "eval") {
-        this.log({ type: "eval", step: event.step, loss: event.loss });
+        await this.log({ type: "eval", step: event.step, loss: event.loss });
         say(options, `evaluation after ${event.step} steps: loss ${event.loss.toFixed(4)}`);
       } else if (event.type === "done") return event.status;
     }

@@ -3,7 +3,6 @@ import { WebpeftError } from "../ir/diagnostics.ts";
 import { describeModel } from "../models/index.ts";
 import { type BatchStream, openDataset } from "../runtime/data/dataset.ts";
 import { requireTrainable } from "../runtime/encoder.ts";
-import { prepareOutput } from "../runtime/files/output.ts";
 import { dataLabels } from "../runtime/labels.ts";
 import { requireCheckpoint } from "../runtime/training/checkpoint.ts";
 import type { ScheduleName } from "../runtime/training/schedule.ts";
@@ -16,6 +15,8 @@ import {
   type Sources,
   startProgram,
 } from "./common.ts";
+import { checkLog } from "./log-file.ts";
+import { claimOutput } from "./output-lock.ts";
 import { TrainRun } from "./train-run.ts";
 import { digestedModel } from "./weight-digest.ts";
 
@@ -45,8 +46,10 @@ export interface TrainCommandOptions extends SourceOptions {
 
 export async function run(raw: Record<string, unknown>): Promise<number | undefined> {
   const options = raw as unknown as TrainCommandOptions;
-  await prepareOutput(options.out, { overwrite: (options.overwrite ?? false) || (options.resume ?? false) });
-  if (options.resume) await requireCheckpoint(options.out);
+  const { overwrite = false, resume = false, log } = options;
+  await claimOutput(options.out, { overwrite: overwrite || resume });
+  if (log !== undefined) await checkLog(log, overwrite);
+  if (resume) await requireCheckpoint(options.out);
   const read = await readSources(options);
   if (read.config === null && !options.full) {
     throw new WebpeftError("CLI-SOURCES", {
@@ -54,10 +57,11 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
       expected: "--config FILE, --adapter DIR or --full",
     });
   }
-  const { model, contents } = digestedModel(read.model);
+  const { model, weights, files } = digestedModel(read.model);
   const sources = { ...read, model };
   const stream = await openStream(options.data, options, sources);
   const steps = stepsOf(stream, options);
+  const tokenizer = files();
   const validation = options.valid === undefined ? undefined : await openValidation(options, sources, stream);
   const program = await compileSources(sources, options, {
     mode: "train",
@@ -72,8 +76,8 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   requireTrainable(program.adapter);
   const session = await startProgram(program, sources, options);
   try {
-    const parts = { options, sources, program, session, stream, labels, steps, validation, weights: contents() };
-    return await new TrainRun(parts).go();
+    const parts = { options, sources, program, session, stream, labels, steps, validation };
+    return await new TrainRun({ ...parts, weights: weights(), tokenizer }).go();
   } finally {
     session.dispose();
   }

@@ -16,6 +16,30 @@ export interface DiagnosticFields {
   help?: string;
 }
 
+/** Characters that a terminal acts on, or that change the order in which others are shown; not line breaks and tabs. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const acting = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+
+/** A text with the characters that a terminal acts on as `\u001b`: names in files come from strangers. Line breaks and tabs stay. */
+export const printable = (text: string): string =>
+  text.replace(acting, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
+/** As `printable`, on one line. */
+const printableLine = (text: string): string => printable(text).replaceAll("\n", "\\n").replaceAll("\t", "\\t");
+
+/** The fields as a terminal can show them. A place is one line; what is told may have several. */
+function shown<T extends DiagnosticFields>(fields: T): T {
+  const { message, where, expected, got, help } = fields;
+  return {
+    ...fields,
+    message: printable(message),
+    ...(where !== undefined && { where: printableLine(where) }),
+    ...(expected !== undefined && { expected: printable(expected) }),
+    ...(got !== undefined && { got: printable(got) }),
+    ...(help !== undefined && { help: printable(help) }),
+  };
+}
+
 export interface Diagnostic extends DiagnosticFields {
   /** Stable, upper case with dashes, e.g. `CONFIG-FIELD-RANGE`; the first word is the room it comes from. */
   code: string;
@@ -31,7 +55,8 @@ export class WebpeftError extends Error {
   readonly help: string | undefined;
   readonly diagnostics: readonly Diagnostic[];
 
-  constructor(code: string, fields: DiagnosticFields, options?: { cause?: unknown; also?: readonly Diagnostic[] }) {
+  constructor(code: string, given: DiagnosticFields, options?: { cause?: unknown; also?: readonly Diagnostic[] }) {
+    const fields = shown(given);
     super(fields.message, options?.cause === undefined ? undefined : { cause: options.cause });
     this.name = "WebpeftError";
     this.code = code;
@@ -45,12 +70,14 @@ export class WebpeftError extends Error {
 
 /** Renders a diagnostic as the lines a terminal shows; without colour, without a stack. */
 export function formatDiagnostic(diagnostic: Diagnostic): string {
-  const lines = [`${diagnostic.severity} ${diagnostic.code}: ${diagnostic.message}`];
-  if (diagnostic.where !== undefined) lines.push(`  where:    ${diagnostic.where}`);
-  if (diagnostic.expected !== undefined) lines.push(`  expected: ${diagnostic.expected}`);
-  if (diagnostic.got !== undefined) lines.push(`  got:      ${diagnostic.got}`);
-  if (diagnostic.help !== undefined) lines.push(`  help:     ${diagnostic.help}`);
-  return lines.join("\n");
+  const { severity, code, message, where, expected, got, help } = shown(diagnostic);
+  const lines = [`${severity} ${code}: ${message}`];
+  if (where !== undefined) lines.push(`  where:    ${where}`);
+  if (expected !== undefined) lines.push(`  expected: ${expected}`);
+  if (got !== undefined) lines.push(`  got:      ${got}`);
+  if (help !== undefined) lines.push(`  help:     ${help}`);
+  // A line break within a text begins no line that looks like one of these.
+  return lines.map((line) => line.replaceAll("\n", "\n            ")).join("\n");
 }
 
 /** Collects warnings on the way; under `strict` a warning is thrown as an error with the same code. */
@@ -60,11 +87,11 @@ export class DiagnosticSink {
 
   warn(code: string, fields: DiagnosticFields): void {
     if (this.strict) throw new WebpeftError(code, fields);
-    this.once({ code, severity: "warning", ...fields });
+    this.once({ code, severity: "warning", ...shown(fields) });
   }
 
   note(code: string, fields: DiagnosticFields): void {
-    this.once({ code, severity: "note", ...fields });
+    this.once({ code, severity: "note", ...shown(fields) });
   }
 
   private once(diagnostic: Diagnostic): void {

@@ -1,14 +1,18 @@
 /** Adapters that another adapter mixes: their numbers under the names of the program that mixes them, and their files when it is saved. */
 import { type DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import type { AdapterPlan, CompiledProgram, ExpertPlan } from "../program.ts";
-import { type AdapterContent, type AdapterFiles, isRead, readAdapter } from "./files/adapter.ts";
-import type { FolderSource } from "./files/folder.ts";
+import {
+  type AdapterContent,
+  type AdapterFiles,
+  adapterFiles,
+  type ExpertSources,
+  isRead,
+  readAdapter,
+} from "./files/adapter.ts";
 import type { Model } from "./files/model.ts";
+import { isInside } from "./files/paths.ts";
 import { type AdapterValues, loadedValues } from "./initial.ts";
 import { savedTensors } from "./saved.ts";
-
-/** Adapters by the names that a config gives them. */
-export type ExpertSources = Readonly<Record<string, FolderSource | AdapterFiles>>;
 
 /** An expert as it was read. */
 export interface ExpertValues {
@@ -52,13 +56,20 @@ export async function withExperts(
   return { ...own, params, buffers, experts };
 }
 
-/** Whether a path can be one of a folder inside of the adapter's own. */
-const isInside = (path: unknown): path is string =>
-  typeof path === "string" &&
-  path !== "" &&
-  path.split("/").every((part) => /^[^\\:]+$/.test(part) && !/^\.*$/.test(part));
+/** Whether a folder beside the adapter's own files would be mistaken for something else: hidden, its files, its checkpoints. */
+const isTaken = (path: string): boolean => {
+  const [outermost = ""] = path.split("/");
+  return outermost.startsWith(".") || /^checkpoint-\d+$/.test(outermost) || adapterFiles.includes(outermost);
+};
 
-const isElsewhere = (path: unknown): boolean => typeof path === "string" && /^(\/|[A-Za-z]:|[a-z]+:\/\/)/.test(path);
+/** A folder inside of the adapter's own that no other expert has: where the config says, else by the expert's name. */
+function folderOf(path: unknown, name: string, used: Iterable<string>): string {
+  const known = new Set([...used].map((folder) => folder.toLowerCase()));
+  const numbered = Array.from({ length: known.size + 1 }, (_unused, i) => `expert-${name}-${i}`);
+  const wanted = typeof path === "string" ? [path.replace(/^(\.\/+)+|\/+$/g, "")] : [];
+  const isFree = (folder: string): boolean => isInside(folder) && !isTaken(folder) && !known.has(folder.toLowerCase());
+  return [...wanted, name, ...numbered].find(isFree)!;
+}
 
 function expertContent(
   { prefix, trained, plan }: ExpertPlan,
@@ -71,10 +82,7 @@ function expertContent(
   return { ...content, floatFields: plan.floatFields, ...savedTensors({ adapter: plan }, now, values) };
 }
 
-/**
- * The files of an adapter with those of its experts. Experts inside of the adapter's folder, and those that were trained, are written with
- * it; one that another folder holds, named by its whole path, stays there.
- */
+/** The files of an adapter with those of its experts, in folders of their own inside of the adapter's. */
 export function withExpertFiles(
   { experts: plans }: AdapterPlan,
   field: string | undefined,
@@ -83,14 +91,12 @@ export function withExpertFiles(
   params: ReadonlyMap<string, Float32Array>,
 ): AdapterContent {
   if (field === undefined || experts === undefined) return own;
-  const named = { ...(own.config[field] as Readonly<Record<string, string>>) };
+  const named = new Map(Object.entries(own.config[field] as Readonly<Record<string, unknown>>));
   const folders = new Map<string, AdapterContent>();
   for (const plan of plans) {
-    const path = named[plan.name];
-    if (isElsewhere(path) && !plan.trained) continue;
-    const folder = isInside(path) ? path : plan.name;
-    named[plan.name] = folder;
+    const folder = folderOf(named.get(plan.name), plan.name, folders.keys());
+    named.set(plan.name, folder);
     folders.set(folder, expertContent(plan, experts.get(plan.name)!, params));
   }
-  return { ...own, config: { ...own.config, [field]: named }, folders };
+  return { ...own, config: { ...own.config, [field]: Object.fromEntries(named) }, folders };
 }

@@ -5,8 +5,8 @@ import type { AdapterConfigs, CompiledProgram } from "../program.ts";
 import { type LoadedProgram, SessionAdapters } from "./adapters.ts";
 import { type OpenDevice, openDevice } from "./device/index.ts";
 import type { Executor, Instance, InstantiateOptions, PortSource } from "./executor.ts";
-import { type ExpertSources, withExperts } from "./experts.ts";
-import { type AdapterFiles, configsOf, isRead, readAdapter } from "./files/adapter.ts";
+import { withExperts } from "./experts.ts";
+import { type AdapterFiles, configsOf, type ExpertSources, isRead, readAdapter } from "./files/adapter.ts";
 import type { FolderSource } from "./files/folder.ts";
 import type { Model } from "./files/model.ts";
 import { type GivenValues, withGiven } from "./given-values.ts";
@@ -79,7 +79,7 @@ async function adapterValues(program: CompiledProgram, model: Model, options: St
     const fresh = withGiven(program.adapter, await freshValues(program, model, seed), options.initial ?? {});
     return withExperts(program, model, fresh, experts, sink);
   }
-  const adapter = isRead(source) ? source : await readAdapter(source);
+  const adapter = isRead(source) ? source : await readAdapter(source, { experts });
   const own = await loadedValues(program, model, adapter, sink);
   return withExperts(program, model, own, { ...Object.fromEntries(adapter.experts ?? []), ...experts }, sink);
 }

@@ -4,15 +4,18 @@ import type { AdapterConfigs, ExpertConfigs } from "../../program.ts";
 import type { HostTensor } from "../tensor.ts";
 import { notFound } from "./errors.ts";
 import { type FileTree, type FolderSource, folderIn, openFolder, pathIn, readJson } from "./folder.ts";
-import { type JsonObject, pythonJson } from "./json.ts";
+import { isJsonObject, type JsonObject, pythonJson } from "./json.ts";
 import { type LoadOptions, openTensors, pickleError } from "./model.ts";
 import { type OutputOptions, writeFolder } from "./output.ts";
+import { checkExpertName } from "./paths.ts";
 import { encodeSafetensors, type SafetensorsFile } from "./safetensors.ts";
 
 const configFile = "adapter_config.json";
 const tensorFile = "adapter_model.safetensors";
 const pickleFile = "adapter_model.bin";
 const encoderFile = "encoder.safetensors";
+/** Names of the files of an adapter's folder. */
+export const adapterFiles: readonly string[] = [configFile, tensorFile, pickleFile, encoderFile];
 /** The field in which PEFT's configs name other adapters: an object of folders by name. */
 const expertsField = "adapters";
 
@@ -29,9 +32,23 @@ export interface AdapterFiles {
   readonly tree: FileTree;
 }
 
-/** Opens an adapter folder. Throws `FILE-NOT-FOUND`, `FILE-JSON`, `FILE-PICKLE`, `FILE-SAFETENSORS-*`. */
-export async function readAdapter(source: FolderSource, options: LoadOptions = {}): Promise<AdapterFiles> {
-  const tree = await openFolder(source);
+/** Adapters that are mixed, by the names that a config gives them. */
+export type ExpertSources = Readonly<Record<string, FolderSource | AdapterFiles>>;
+
+export interface AdapterOptions extends LoadOptions {
+  /** Folders of the adapters that the config names, in place of the paths that it gives. */
+  readonly experts?: ExpertSources;
+}
+
+/** Opens an adapter folder. Throws `FILE-NOT-FOUND`, `FILE-JSON`, `FILE-PICKLE`, `FILE-SAFETENSORS-*`, and what `readExperts` throws. */
+export async function readAdapter(source: FolderSource, options: AdapterOptions = {}): Promise<AdapterFiles> {
+  const own = await readOne(await openFolder(source), options);
+  const experts = await readExperts(own.tree, own.config, options);
+  return { ...own, ...(experts && { experts }) };
+}
+
+/** An adapter without those that it mixes. */
+async function readOne(tree: FileTree, options: LoadOptions): Promise<AdapterFiles> {
   const config = await readJson(tree, configFile, options);
   const tensors = await openTensors(tree, tensorFile, options);
   if (tensors === undefined) {
@@ -39,43 +56,88 @@ export async function readAdapter(source: FolderSource, options: LoadOptions = {
     throw notFound(pathIn(tree, tensorFile), `An adapter folder has ${configFile} and ${tensorFile}.`);
   }
   const encoder = await openTensors(tree, encoderFile, options);
-  const experts = await readExperts(tree, config, options);
-  return {
-    name: tree.name,
-    config,
-    tensors,
-    metadata: tensors.metadata,
-    tree,
-    ...(encoder && { encoder }),
-    ...(experts && { experts }),
-  };
+  return { name: tree.name, config, tensors, metadata: tensors.metadata, tree, ...(encoder && { encoder }) };
 }
 
 /** Whether something is an adapter that `readAdapter` read. */
 export const isRead = (adapter: unknown): adapter is AdapterFiles =>
   typeof adapter === "object" && adapter !== null && "tensors" in adapter && "config" in adapter && "tree" in adapter;
 
-/** The adapters that a config names for mixing; their paths are relative to its folder. Undefined where it names none. */
+/** The folders of other adapters by name, of a config that mixes some. */
+function namedExperts(config: JsonObject): [string, unknown][] {
+  const named = config[expertsField];
+  return isJsonObject(named) ? Object.entries(named) : [];
+}
+
+/**
+ * The adapters that a config names for mixing; their paths lead to folders inside of its own. Undefined where it names none. Throws
+ * `CONFIG-FIELD-TYPE` and `CONFIG-EXPERT-NAME` for what names no folder, `FILE-PATH` for one outside, `CONFIG-EXPERTS-NESTED` for an
+ * adapter that mixes others itself, as one does that leads back to itself.
+ */
 export async function readExperts(
   tree: FileTree,
   config: JsonObject,
-  options: LoadOptions = {},
+  options: AdapterOptions = {},
 ): Promise<ReadonlyMap<string, AdapterFiles> | undefined> {
-  const named = config[expertsField];
-  if (typeof named !== "object" || named === null || Array.isArray(named)) return undefined;
+  const named = namedExperts(config);
+  const { experts: given = {} } = options;
+  for (const name of Object.keys(given)) if (!named.some(([known]) => known === name)) throw notNamed(tree, name);
+  if (!isJsonObject(config[expertsField])) return undefined;
   const experts = new Map<string, AdapterFiles>();
-  for (const [name, path] of Object.entries(named)) {
-    if (typeof path !== "string") {
-      throw new WebpeftError("CONFIG-FIELD-TYPE", {
-        message: "the config names an adapter by something that is no path",
-        where: `${pathIn(tree, configFile)}: ${expertsField}.${name}`,
-        expected: "the path of a folder",
-        got: JSON.stringify(path),
-      });
-    }
-    experts.set(name, await readAdapter(await folderIn(tree, path), options));
+  for (const [name, path] of named) {
+    checkExpertName(name, pathIn(tree, configFile));
+    const expert = await (Object.hasOwn(given, name)
+      ? readGiven(given[name]!, options)
+      : readInner(tree, name, path, options));
+    if (namedExperts(expert.config).length > 0) throw nested(expert.name, name);
+    experts.set(name, expert);
   }
   return experts;
+}
+
+const readGiven = async (source: FolderSource | AdapterFiles, options: LoadOptions): Promise<AdapterFiles> =>
+  isRead(source) ? source : readOne(await openFolder(source), options);
+
+async function readInner(tree: FileTree, name: string, path: unknown, options: LoadOptions): Promise<AdapterFiles> {
+  const where = `${pathIn(tree, configFile)}: ${expertsField}.${name}`;
+  if (typeof path !== "string") {
+    throw new WebpeftError("CONFIG-FIELD-TYPE", {
+      message: "the config names an adapter by something that is no path",
+      where,
+      expected: "the path of a folder",
+      got: JSON.stringify(path),
+    });
+  }
+  const folder = await folderIn(tree, path).catch((error: unknown) => {
+    if (!(error instanceof WebpeftError && error.code === "FILE-PATH")) throw error;
+    throw new WebpeftError("FILE-PATH", {
+      message: "the config names an adapter outside of its own folder",
+      where,
+      expected: "a folder inside of it, by its path from there",
+      got: JSON.stringify(path),
+      help: "name the folder yourself: --expert NAME=FOLDER, or { experts: { name: folder } } in calls",
+    });
+  });
+  return readOne(folder, options);
+}
+
+function notNamed(tree: FileTree, name: string): WebpeftError {
+  return new WebpeftError("CONFIG-EXPERTS", {
+    message: "an adapter was given that the config does not mix",
+    where: pathIn(tree, configFile),
+    expected: `a name of its field ${expertsField}`,
+    got: JSON.stringify(name),
+  });
+}
+
+function nested(folder: string, name: string): WebpeftError {
+  return new WebpeftError("CONFIG-EXPERTS-NESTED", {
+    message: "an adapter that is mixed mixes others itself",
+    where: `${folder}/${configFile}: ${expertsField}`,
+    expected: "adapters that mix none",
+    got: `${JSON.stringify(name)} mixes adapters`,
+    help: "name the folders of the LoRAs that are to be mixed",
+  });
 }
 
 /** What `compile` needs of an adapter that was read. */

@@ -24,11 +24,14 @@ export function readError(error: unknown, file: string): unknown {
 export const notFound = (file: string, help?: string): WebpeftError =>
   new WebpeftError("FILE-NOT-FOUND", { message: "there is no such file", where: file, ...(help && { help }) });
 
+/** A full disk, or a limit on what may be written. */
+export const isDiskFull = (error: unknown): boolean => ["ENOSPC", "EFBIG", "EDQUOT"].includes(systemCode(error) ?? "");
+
 /** `FILE-DISK-FULL` for a full disk or a file size limit, `FILE-WRITE` for other system errors; all else passes through. */
 export function writeError(error: unknown, file: string): unknown {
   const code = systemCode(error);
   if (code === undefined || error instanceof WebpeftError) return error;
-  const full = ["ENOSPC", "EFBIG", "EDQUOT"].includes(code);
+  const full = isDiskFull(error);
   return new WebpeftError(
     full ? "FILE-DISK-FULL" : "FILE-WRITE",
     {

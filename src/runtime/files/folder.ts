@@ -2,6 +2,7 @@
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { notFound, readError, systemCode } from "./errors.ts";
 import { type JsonObject, parseJsonObject } from "./json.ts";
+import { checkLinks, checkPath } from "./paths.ts";
 import { type ByteSource, blobSource, bytesSource, fileSource } from "./source.ts";
 import { type UrlOptions, urlSource } from "./url.ts";
 
@@ -12,7 +13,7 @@ export interface FileTree {
   list(): Promise<readonly string[] | undefined>;
   /** The file of that relative path, or undefined when there is none. */
   open(path: string, options?: UrlOptions): Promise<ByteSource | undefined>;
-  /** Another folder by its path from this one; where a tree has no such method, one inside of it. */
+  /** A folder inside of this one by its path; where a tree has no such method, the files whose names begin with it. */
   folder?(path: string): Promise<FileTree>;
 }
 
@@ -41,7 +42,7 @@ async function nodeUrlTree(url: URL): Promise<FileTree> {
 /** A folder on disk. Throws `FILE-NOT-FOUND` when there is none, `FILE-NOT-A-FOLDER` when the path is a file. */
 export async function nodeTree(folder: string): Promise<FileTree> {
   const { readdir, stat } = await import("node:fs/promises");
-  const { join, resolve } = await import("node:path");
+  const { join } = await import("node:path");
   const known = await stat(folder).catch((error: unknown) => {
     throw systemCode(error) === "ENOENT"
       ? new WebpeftError("FILE-NOT-FOUND", { message: "there is no such folder", where: folder })
@@ -52,7 +53,10 @@ export async function nodeTree(folder: string): Promise<FileTree> {
   }
   return {
     name: folder,
-    folder: (path) => nodeTree(resolve(folder, path)),
+    async folder(path) {
+      await checkLinks(folder, checkPath(folder, path));
+      return nodeTree(join(folder, path));
+    },
     async list() {
       const entries = await readdir(folder, { withFileTypes: true }).catch((error: unknown) => {
         throw readError(error, folder);
@@ -101,23 +105,10 @@ export function urlTree(prefix: string): FileTree {
   };
 }
 
-/** Throws `FILE-PATH` for a path that leads out of the folder, as a hostile index file may name. */
-function checkPath(folder: string, path: string): string {
-  const parts = path.split("/");
-  const safe = parts.every((part) => part !== "" && part !== "." && part !== "..") && !/[\\\0]|^[A-Za-z]:/.test(path);
-  if (safe) return path;
-  throw new WebpeftError("FILE-PATH", {
-    message: "a file name leads out of its folder",
-    where: folder,
-    expected: "a relative path inside the folder",
-    got: JSON.stringify(path),
-  });
-}
-
-/** A folder by its path from a tree. Throws `FILE-PATH` for one that lies outside of a tree which cannot be left. */
+/** A folder inside of a tree. Throws `FILE-PATH` for a path, or a link, that leads out of it. */
 export async function folderIn(tree: FileTree, path: string): Promise<FileTree> {
-  if (tree.folder !== undefined) return tree.folder(path);
-  const inner = checkPath(tree.name, path.replace(/\/+$/, ""));
+  const inner = checkPath(tree.name, path.replace(/^(\.\/+)+(?=.)|\/+$/g, ""));
+  if (tree.folder !== undefined) return tree.folder(inner);
   return {
     name: pathIn(tree, inner),
     list: async () => {

@@ -4,6 +4,7 @@
  */
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { systemCode, writeError } from "./errors.ts";
+import { checkLinks, checkPath } from "./paths.ts";
 
 export interface OutputOptions {
   /** Allows a target that exists and is not empty. Files of other names in it are left alone. */
@@ -13,6 +14,9 @@ export interface OutputOptions {
 
 /** A file's content: whole, or piece by piece so that it need not be in memory. */
 export type FileContent = Uint8Array | string | AsyncIterable<Uint8Array>;
+
+/** A lock inside of an output folder; it does not fill the folder. */
+export const innerLock = ".webpeft.lock";
 
 type OutputState = "absent" | "empty" | "filled";
 
@@ -35,18 +39,15 @@ export async function prepareOutput(folder: string, options: OutputOptions = {})
   });
 }
 
-const outputExists = (folder: string): WebpeftError =>
-  new WebpeftError("FILE-OUTPUT-EXISTS", {
-    message: "the output folder exists and is not empty",
-    where: folder,
-    help: "Choose another folder, or allow overwriting.",
-  });
+/** `FILE-OUTPUT-EXISTS`: what is there is not replaced unasked. */
+export const outputExists = (where: string, message = "the output folder exists and is not empty"): WebpeftError =>
+  new WebpeftError("FILE-OUTPUT-EXISTS", { message, where, help: "Choose another, or allow overwriting." });
 
 /** `ignored` is a name inside that does not count. */
 async function outputState(folder: string, ignored?: string): Promise<OutputState> {
   const { readdir } = await import("node:fs/promises");
   try {
-    return (await readdir(folder)).every((name) => name === ignored) ? "empty" : "filled";
+    return (await readdir(folder)).every((name) => name === ignored || name === innerLock) ? "empty" : "filled";
   } catch (error) {
     const code = systemCode(error);
     if (code === "ENOENT") return "absent";
@@ -56,9 +57,10 @@ async function outputState(folder: string, ignored?: string): Promise<OutputStat
 }
 
 /**
- * Writes a folder of files; names may hold folders. A new folder appears with one rename; into an existing one the files are renamed one after the other, in the
- * order of the map, once all of them are on the disk, and then `obsolete` names are removed. When writing fails, or `signal` is aborted,
- * nothing is left behind and nothing was replaced. Throws `FILE-OUTPUT-EXISTS`, `FILE-DISK-FULL`, `FILE-WRITE`.
+ * Writes a folder of files; names may hold folders. A new folder appears with one rename; into an existing one the files are renamed one
+ * after the other, in the order of the map, once all of them are on the disk, and then `obsolete` names are removed. When writing fails, or `signal` is aborted,
+ * nothing is left behind and nothing was replaced. Throws `FILE-PATH` for a name, or a link on its way, that leads out of the folder,
+ * `FILE-OUTPUT-EXISTS`, `FILE-DISK-FULL`, `FILE-WRITE`.
  */
 export async function writeFolder(
   folder: string,
@@ -67,9 +69,11 @@ export async function writeFolder(
 ): Promise<void> {
   const { mkdir, mkdtemp, rm } = await import("node:fs/promises");
   const { basename, dirname, join, resolve } = await import("node:path");
+  for (const name of [...files.keys(), ...(options.obsolete ?? [])]) checkPath(folder, name);
   await prepareOutput(folder, options);
   const target = resolve(folder);
   const isNew = (await outputState(folder)) === "absent";
+  if (!isNew) for (const name of files.keys()) await checkLinks(folder, dirname(name));
   let made: string | undefined;
   let staged: string | undefined;
   try {

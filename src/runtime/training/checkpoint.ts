@@ -5,21 +5,18 @@
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { writeFolder } from "../files/output.ts";
 import { encodeSafetensors, openSafetensors } from "../files/safetensors.ts";
-import { fileSource } from "../files/source.ts";
+import { bytesSource } from "../files/source.ts";
 import type { OptimizerState, Session } from "../session.ts";
 import { hostTensor, toFloat32 } from "../tensor.ts";
+import { broken, type RunIdentity, readRecord, readRecorded, recordFile, recordText } from "./checkpoint-record.ts";
 
-/** What must be the same for a run to go on: names and values as texts. */
-export type RunIdentity = Readonly<Record<string, string>>;
+export type { RunIdentity } from "./checkpoint-record.ts";
+
+const stateFile = "optimizer.safetensors";
 
 const prefix = "checkpoint-";
 /** Older checkpoints are removed. */
 const kept = 2;
-
-interface TrainingRecord {
-  readonly step: number;
-  readonly identity: RunIdentity;
-}
 
 export async function saveCheckpoint(folder: string, session: Session, identity: RunIdentity): Promise<void> {
   const { mkdir } = await import("node:fs/promises");
@@ -31,12 +28,11 @@ export async function saveCheckpoint(folder: string, session: Session, identity:
     ["moment2", vector(state.moment2)],
     ["params", vector(state.params)],
   ]);
-  const record: TrainingRecord = { step: state.step, identity };
   const files = new Map<string, Uint8Array | string>(
     session.program.adapter?.peftType === "FULL" ? [] : await session.files(),
   );
-  files.set("optimizer.safetensors", encodeSafetensors(tensors));
-  files.set("training.json", `${JSON.stringify(record, null, 2)}\n`);
+  files.set(stateFile, encodeSafetensors(tensors));
+  files.set(recordFile, await recordText(state.step, identity, files));
   await mkdir(folder, { recursive: true });
   await writeFolder(join(folder, `${prefix}${state.step}`), files, { overwrite: true });
   await prune(folder);
@@ -45,7 +41,9 @@ export async function saveCheckpoint(folder: string, session: Session, identity:
 async function checkpointSteps(folder: string): Promise<number[]> {
   const { readdir } = await import("node:fs/promises");
   const names = await readdir(folder).catch(() => []);
-  const steps = names.flatMap((name) => (/^checkpoint-\d+$/.test(name) ? [Number(name.slice(prefix.length))] : []));
+  const steps = names.flatMap((name) =>
+    /^checkpoint-(0|[1-9]\d{0,14})$/.test(name) ? [Number(name.slice(prefix.length))] : [],
+  );
   return steps.sort((a, b) => b - a);
 }
 
@@ -90,24 +88,13 @@ export async function requireCheckpoint(folder: string): Promise<number> {
 
 /**
  * The state of the newest checkpoint. Throws `TRAIN-RESUME-NONE` when there is none, `TRAIN-RESUME-OTHER` when it belongs to another run,
- * naming what differs, and `TRAIN-RESUME-BROKEN` when its files are not what a checkpoint holds.
+ * naming what differs, and `TRAIN-RESUME-BROKEN` when its files are not as they were written.
  */
 export async function loadCheckpoint(folder: string, identity: RunIdentity): Promise<OptimizerState> {
-  const { readFile } = await import("node:fs/promises");
   const { join } = await import("node:path");
   const newest = await requireCheckpoint(folder);
   const path = join(folder, `${prefix}${newest}`);
-  let record: TrainingRecord;
-  try {
-    record = JSON.parse(await readFile(join(path, "training.json"), "utf8")) as TrainingRecord;
-  } catch (cause) {
-    const fields = {
-      message: "the newest checkpoint cannot be read",
-      where: join(path, "training.json"),
-      help: "remove it to go on from the one before",
-    };
-    throw new WebpeftError("TRAIN-RESUME-BROKEN", fields, { cause });
-  }
+  const record = await readRecord(path, newest);
   const other = Object.keys(identity).find((name) => record.identity[name] !== identity[name]);
   if (other !== undefined) {
     throw new WebpeftError("TRAIN-RESUME-OTHER", {
@@ -118,7 +105,9 @@ export async function loadCheckpoint(folder: string, identity: RunIdentity): Pro
       help: "give the options, config and data of the first run, or another --out",
     });
   }
-  const file = await openSafetensors(await fileSource(join(path, "optimizer.safetensors")));
+  const bytes = (await readRecorded(path, record)).get(stateFile);
+  if (bytes === undefined) throw broken(join(path, recordFile), `it names no ${stateFile}`);
+  const file = await openSafetensors(bytesSource(join(path, stateFile), bytes));
   const read = async (name: string): Promise<Float32Array> => Float32Array.from(toFloat32(await file.read(name)));
   return {
     step: record.step,
