@@ -1,14 +1,16 @@
 /** `webpeft generate`: continues a text, printing it as it comes. */
-import { generateText } from "../runtime/generate.ts";
+import { type Diagnostic, WebpeftError } from "../ir/diagnostics.ts";
+import { describeModel } from "../models/index.ts";
+import { generateText, promptTokens } from "../runtime/generate.ts";
 import {
   compileSources,
-  defaultLength,
   modelTokenizer,
   readSources,
   type SourceOptions,
+  type Sources,
   startProgram,
 } from "./common.ts";
-import { emit } from "./output.ts";
+import { emit, warn } from "./output.ts";
 
 interface GenerateCommandOptions extends SourceOptions {
   readonly prompt: string;
@@ -18,15 +20,36 @@ interface GenerateCommandOptions extends SourceOptions {
   readonly task?: number;
 }
 
+/** Warnings go to stderr; under `--strict` they are errors. */
+const warner =
+  ({ strict = false }: SourceOptions) =>
+  (warning: Diagnostic): void => {
+    if (strict) throw new WebpeftError(warning.code, warning);
+    warn([warning]);
+  };
+
+/** Tokens that the adapter puts in front of a text: they take places of the model. */
+async function virtualTokens(sources: Sources, options: SourceOptions): Promise<number> {
+  if (sources.config === null) return 0;
+  const { virtual } = await compileSources(sources, options, { mode: "infer", batch: 1, length: 1 });
+  return virtual.tokens + virtual.keys;
+}
+
+/** Tokens to look back on: the whole text if the model takes as many. */
+async function windowLength(sources: Sources, options: SourceOptions, wanted: number): Promise<number> {
+  const { maximumLength } = describeModel(sources.model.config).defaults;
+  // Adapters have a handful of virtual tokens; only near the end of the model it matters how many.
+  if (wanted * 2 <= maximumLength) return wanted;
+  return Math.max(1, Math.min(wanted, maximumLength - (await virtualTokens(sources, options))));
+}
+
 export async function run(raw: Record<string, unknown>): Promise<number | undefined> {
   const options = raw as unknown as GenerateCommandOptions;
   const sources = await readSources(options);
   const tokenizer = await modelTokenizer(sources.model);
-  const program = await compileSources(sources, options, {
-    mode: "infer",
-    batch: 1,
-    length: options.length ?? defaultLength(sources.model),
-  });
+  const wanted = promptTokens(tokenizer, options.prompt).length + options.maxTokens - 1;
+  const length = options.length ?? (await windowLength(sources, options, wanted));
+  const program = await compileSources(sources, options, { mode: "infer", batch: 1, length });
   const session = await startProgram(program, sources, options);
   try {
     const stream = options.json ? process.stderr : process.stdout;
@@ -38,6 +61,7 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
       seed,
       fixed: { task: options.task },
       onText: (added) => stream.write(added),
+      warn: warner(options),
     });
     stream.write("\n");
     emit(options, { type: "done", text });

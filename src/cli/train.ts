@@ -16,6 +16,7 @@ import {
   startProgram,
 } from "./common.ts";
 import { checkLog } from "./log-file.ts";
+import { tellOfLost } from "./lost-data.ts";
 import { claimOutput } from "./output-lock.ts";
 import { TrainRun } from "./train-run.ts";
 import { digestedModel } from "./weight-digest.ts";
@@ -84,7 +85,8 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
 }
 
 async function openStream(path: string, options: TrainCommandOptions, { model }: Sources): Promise<BatchStream> {
-  return openDataset(path, {
+  const { head, maximumLength } = describeModel(model.config).defaults;
+  const stream = await openDataset(path, {
     batch: options.batchSize,
     length: options.length ?? defaultLength(model),
     accumulate: options.accumulate,
@@ -92,9 +94,11 @@ async function openStream(path: string, options: TrainCommandOptions, { model }:
     shuffle: true,
     padToken: 0,
     task: options.task,
-    head: describeModel(model.config).defaults.head,
+    head,
     tokenizer: () => modelTokenizer(model),
   });
+  if (stream.report !== undefined) tellOfLost(stream.report, maximumLength, options);
+  return stream;
 }
 
 /** Validation data in the shape of the training data: texts are cut to it, a ready batch must have it. Throws `DATA-VALID-SHAPE`. */

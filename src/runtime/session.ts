@@ -60,6 +60,11 @@ export class Session {
     return this.parts.adapters.active.program;
   }
 
+  /** The base model. */
+  get model(): Model {
+    return this.parts.model;
+  }
+
   /** Reads another adapter and gives it a name; the first one is `default`. Throws what reading throws, and `SESSION-ADAPTER-NAME`. */
   load(name: string, adapter: FolderSource | AdapterFiles): Promise<void> {
     return this.parts.adapters.load(name, adapter);

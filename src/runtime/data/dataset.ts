@@ -3,9 +3,11 @@ import { WebpeftError } from "../../ir/diagnostics.ts";
 import type { ModelHead } from "../../models/head.ts";
 import { openSafetensors } from "../files/safetensors.ts";
 import { fileSource } from "../files/source.ts";
+import { decodeText } from "../files/text.ts";
 import { toFloat32, toInt32 } from "../tensor.ts";
 import { type Batch, Batches } from "./batches.ts";
-import { type Example, jsonLinesExamples, textExamples, usableExamples, withTasks } from "./examples.ts";
+import { type Example, lineExamples, textExamples } from "./examples.ts";
+import { type DataReport, fitExamples, usableExamples, withTasks } from "./fit.ts";
 import type { TextTokenizer } from "./tokenizer.ts";
 
 /** A batch that may carry a mask and token types, or images in place of tokens. */
@@ -23,6 +25,8 @@ export interface BatchStream {
   readonly mask: boolean;
   /** Absent for a ready batch, which has no epochs. */
   readonly stepsPerEpoch?: number;
+  /** What of the examples is cut or dropped; absent for data that is none. */
+  readonly report?: DataReport;
   /** The micro-batches of a step, step 0 first. */
   step(step: number): StreamBatch[];
 }
@@ -59,12 +63,14 @@ export async function openDataset(path: string, options: DatasetOptions): Promis
     });
   }
   const source = await fileSource(path);
-  const text = new TextDecoder().decode(await source.read(0, source.size));
+  const text = decodeText(await source.read(0, source.size), (line) => `${path}:${line}`);
   const tokenizer = await options.tokenizer();
-  const examples = path.endsWith(".txt")
-    ? textExamples(text, options.length, tokenizer)
-    : jsonLinesExamples(text, options.length, tokenizer, path);
-  return exampleStream(withTasks(usableExamples(examples, path), options.task, path), options);
+  if (path.endsWith(".txt")) {
+    const windows = usableExamples(textExamples(text, options.length, tokenizer), path);
+    return exampleStream(withTasks(windows, options.task, path), options);
+  }
+  const { examples, report } = fitExamples(lineExamples(text, tokenizer, path), options.length, path);
+  return { ...exampleStream(withTasks(examples, options.task, path), options), report };
 }
 
 function exampleStream(examples: readonly Example[], options: DatasetOptions): BatchStream {

@@ -1,9 +1,11 @@
 /**
  * Training examples from files: `.txt` is cut into windows; `.jsonl` holds one example a line: `{"text"}`, `{"prompt","completion"}` (loss on
  * the completion) or `{"messages"}` (chat template, loss on the assistant's turns); beside it `"task": N` for adapters that route by tasks.
+ * Every text is tokenised as a whole, and what it is made of is found in it afterwards.
  */
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { ignoredLabel } from "../../models/loss.ts";
+import { hasLoneSurrogate } from "../files/text.ts";
 import type { ChatMessage, TextTokenizer } from "./tokenizer.ts";
 
 /** Token ids with a label each; -100 is not counted. Labels stand at their own token; the model shifts them. */
@@ -14,12 +16,32 @@ export interface Example {
   readonly task?: number;
 }
 
-/** The position in a data file, for messages. */
-const at = (file: string, line: number): string => `${file}:${line}`;
+/** An example as a file has it, whole. */
+export interface LineExample {
+  readonly line: number;
+  readonly example: Example;
+}
+
+const begins = (ids: readonly number[], with_: readonly number[]): boolean => with_.every((id, i) => ids[i] === id);
+const ends = (ids: readonly number[], with_: readonly number[]): boolean =>
+  ids.length >= with_.length && begins(ids.slice(ids.length - with_.length), with_);
+
+/** What the tokenizer puts in front of a text, unless the text itself begins with it. */
+export function frontOf(ids: readonly number[], { front }: TextTokenizer): readonly number[] {
+  return begins(ids, front) ? [] : front;
+}
+
+/** What the tokenizer puts behind a text, and the token that ends it; neither twice. */
+function backOf(ids: readonly number[], { back, endToken }: TextTokenizer): readonly number[] {
+  const added = ends(ids, back) ? [] : back;
+  const last = added.at(-1) ?? ids.at(-1);
+  return endToken === undefined || last === endToken ? added : [...added, endToken];
+}
 
 /** A whole text in windows of `length` tokens, the last one shorter; windows of one token are dropped. */
 export function textExamples(text: string, length: number, tokenizer: TextTokenizer): Example[] {
-  const ids = tokenizer.encode(text);
+  const inner = tokenizer.encode(text);
+  const ids = [...frontOf(inner, tokenizer), ...inner, ...(ends(inner, tokenizer.back) ? [] : tokenizer.back)];
   const examples: Example[] = [];
   for (let start = 0; start + 1 < ids.length; start += length) {
     const window = ids.slice(start, start + length);
@@ -28,14 +50,13 @@ export function textExamples(text: string, length: number, tokenizer: TextTokeni
   return examples;
 }
 
-function withEnd(ids: number[], tokenizer: TextTokenizer): number[] {
-  return tokenizer.endToken === undefined ? ids : [...ids, tokenizer.endToken];
-}
-
-function completionExample(prompt: string, completion: string, tokenizer: TextTokenizer): Example {
-  const first = tokenizer.encode(prompt);
-  const rest = withEnd(tokenizer.encode(completion), tokenizer);
-  return { ids: [...first, ...rest], labels: [...first.map(() => ignoredLabel), ...rest] };
+/** A text that ends; the tokens that begin in its first `prompt` places are not learned. */
+function endedExample(text: string, prompt: number, tokenizer: TextTokenizer): Example {
+  const { ids: inner, before } = tokenizer.encodeCut(text, [prompt]);
+  const front = frontOf(inner, tokenizer);
+  const ids = [...front, ...inner, ...backOf(inner, tokenizer)];
+  const learned = prompt === 0 ? 0 : front.length + before[0]!;
+  return { ids, labels: ids.map((id, i) => (i < learned ? ignoredLabel : id)) };
 }
 
 /** Loss on what the template adds for each assistant turn; every prefix of the conversation must be a prefix of its text. */
@@ -49,27 +70,22 @@ function chatExample(messages: readonly ChatMessage[], tokenizer: TextTokenizer,
       help: 'use {"prompt","completion"} lines instead',
     });
   }
-  const ids: number[] = [];
-  const labels: number[] = [];
-  let done = "";
-  const advance = (text: string, counted: boolean): void => {
-    if (!text.startsWith(done)) {
-      throw new WebpeftError("DATA-CHAT-TEMPLATE", {
-        message: "the chat template rewrites earlier turns, so the assistant's tokens cannot be told apart",
-        where,
-        help: 'use {"prompt","completion"} lines instead',
-      });
-    }
-    const added = tokenizer.encode(text.slice(done.length));
-    ids.push(...added);
-    labels.push(...added.map((id) => (counted ? id : ignoredLabel)));
-    done = text;
-  };
-  messages.forEach((message, i) => {
-    if (message.role !== "assistant") return;
-    advance(chat(messages.slice(0, i), true), false);
-    advance(chat(messages.slice(0, i + 1), false), true);
+  const text = chat(messages, false, where);
+  const cuts = messages.flatMap((message, i) => {
+    if (message.role !== "assistant") return [];
+    const until = chat(messages.slice(0, i), true, where);
+    const through = i + 1 === messages.length ? text : chat(messages.slice(0, i + 1), false, where);
+    if (text.startsWith(through) && through.startsWith(until)) return [until.length, through.length];
+    throw new WebpeftError("DATA-CHAT-TEMPLATE", {
+      message: "the chat template rewrites earlier turns, so the assistant's tokens cannot be told apart",
+      where,
+      help: 'use {"prompt","completion"} lines instead',
+    });
   });
+  const { ids, before } = tokenizer.encodeCut(text, cuts);
+  const labels: number[] = ids.map(() => ignoredLabel);
+  for (let turn = 0; turn < before.length; turn += 2)
+    for (let i = before[turn]!; i < before[turn + 1]!; i++) labels[i] = ids[i]!;
   return { ids, labels };
 }
 
@@ -81,15 +97,36 @@ function isMessages(value: unknown): value is readonly ChatMessage[] {
   return Array.isArray(value) && value.every(isMessage);
 }
 
+/** Throws `FILE-NOT-UTF8` for texts that no encoding has. */
+function requireCharacters(texts: readonly string[], where: string): void {
+  const broken = texts.find(hasLoneSurrogate);
+  if (broken === undefined) return;
+  throw new WebpeftError("FILE-NOT-UTF8", {
+    message: "a text of the data holds half of a surrogate pair, which is no character",
+    where,
+    expected: "characters, which UTF-8 can write",
+    got: JSON.stringify(broken.slice(0, 80)),
+    help: "Such halves come from texts that were cut inside of a character: cut them elsewhere, or leave the half out.",
+  });
+}
+
 function lineExample(record: unknown, tokenizer: TextTokenizer, where: string): Example {
   const fields = record as Record<string, unknown> | null;
   if (typeof fields?.prompt === "string" && typeof fields.completion === "string") {
-    return completionExample(fields.prompt, fields.completion, tokenizer);
+    const { prompt, completion } = fields;
+    requireCharacters([prompt + completion], where);
+    return endedExample(prompt + completion, prompt.length, tokenizer);
   }
-  if (isMessages(fields?.messages)) return chatExample(fields.messages, tokenizer, where);
+  if (isMessages(fields?.messages)) {
+    requireCharacters(
+      fields.messages.map(({ content }) => content),
+      where,
+    );
+    return chatExample(fields.messages, tokenizer, where);
+  }
   if (typeof fields?.text === "string") {
-    const ids = withEnd(tokenizer.encode(fields.text), tokenizer);
-    return { ids, labels: ids };
+    requireCharacters([fields.text], where);
+    return endedExample(fields.text, 0, tokenizer);
   }
   throw new WebpeftError("DATA-LINE", {
     message: "a line of the data is none of the known kinds",
@@ -111,68 +148,34 @@ function lineTask(record: unknown, where: string): number | undefined {
   });
 }
 
-/**
- * The examples with their tasks; `task` is that of examples which name none. Throws `DATA-TASK` when some name a task, others do not, and
- * nothing is said for those.
- */
-export function withTasks(examples: readonly Example[], task: number | undefined, file: string): readonly Example[] {
-  const named = examples.filter((example) => example.task !== undefined).length;
-  if (task !== undefined) return examples.map((example) => ({ task, ...example }));
-  if (named === 0 || named === examples.length) return examples;
-  throw new WebpeftError("DATA-TASK", {
-    message: "some examples have a task, and others have none",
-    where: file,
-    expected: `"task" in all ${examples.length} lines`,
-    got: `in ${named}`,
-    help: "--task N is for the lines without",
+function parseLine(line: string, where: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch (cause) {
+    const fields = { message: "a line of the data is not valid JSON", where, got: line.slice(0, 80) };
+    throw new WebpeftError("DATA-LINE", fields, { cause });
+  }
+}
+
+/** The examples of a `.jsonl` file, whole, with their lines; blank lines are skipped. */
+export function lineExamples(text: string, tokenizer: TextTokenizer, file: string): LineExample[] {
+  return text.split("\n").flatMap((content, i) => {
+    if (content.trim() === "") return [];
+    const where = `${file}:${i + 1}`;
+    const record = parseLine(content, where);
+    const example = lineExample(record, tokenizer, where);
+    const task = lineTask(record, where);
+    return [{ line: i + 1, example: task === undefined ? example : { ...example, task } }];
   });
 }
+
+/** An example of at most `length` tokens. */
+export const cutExample = (example: Example, length: number): Example => ({
+  ...example,
+  ids: example.ids.slice(0, length),
+  labels: example.labels.slice(0, length),
+});
 
 /** One example a line, cut at `length` tokens; blank lines are skipped. */
-export function jsonLinesExamples(text: string, length: number, tokenizer: TextTokenizer, file: string): Example[] {
-  return text.split("\n").flatMap((line, i) => {
-    if (line.trim() === "") return [];
-    let record: unknown;
-    try {
-      record = JSON.parse(line);
-    } catch (cause) {
-      const fields = {
-        message: "a line of the data is not valid JSON",
-        where: at(file, i + 1),
-        got: line.slice(0, 80),
-      };
-      throw new WebpeftError("DATA-LINE", fields, { cause });
-    }
-    const example = lineExample(record, tokenizer, at(file, i + 1));
-    const task = lineTask(record, at(file, i + 1));
-    const cut = { ids: example.ids.slice(0, length), labels: example.labels.slice(0, length) };
-    return [task === undefined ? cut : { ...cut, task }];
-  });
-}
-
-/** How many labels count: the first place of an example predicts nothing. */
-export const countedLabels = (example: Example): number =>
-  example.labels.slice(1).filter((label) => label !== ignoredLabel).length;
-
-/**
- * Examples that have something to learn. Throws `DATA-EMPTY` when there are none at all and `DATA-LABELS-MASKED` when every label is masked.
- */
-export function usableExamples(examples: readonly Example[], file: string): readonly Example[] {
-  if (examples.length === 0) {
-    throw new WebpeftError("DATA-EMPTY", {
-      message: "the data holds no example of two tokens or more",
-      where: file,
-      help: "check that the file is the one you meant",
-    });
-  }
-  const usable = examples.filter((example) => countedLabels(example) > 0);
-  if (usable.length === 0) {
-    throw new WebpeftError("DATA-LABELS-MASKED", {
-      message: "no label of the data counts, so there is nothing to learn",
-      where: file,
-      expected: "at least one label that is not -100 behind the first token of an example",
-      help: "prompts may fill the whole length: give a larger --length",
-    });
-  }
-  return usable;
-}
+export const jsonLinesExamples = (text: string, length: number, tokenizer: TextTokenizer, file: string): Example[] =>
+  lineExamples(text, tokenizer, file).map(({ example }) => cutExample(example, length));

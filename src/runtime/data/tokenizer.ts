@@ -1,107 +1,144 @@
 /** Text to token ids and back, by the model's own `tokenizer.json`; chat templates by the model's own template. */
+import type { Tokenizer as LibraryTokenizer } from "@huggingface/tokenizers";
 import { WebpeftError } from "../../ir/diagnostics.ts";
+import { isJsonObject, type JsonObject } from "../files/json.ts";
+import { chatRenderer, type RenderChat, templateSource } from "./chat-template.ts";
+import { specialTokens, withSpecialTokens } from "./special-tokens.ts";
+import { timeBudget, tokenizerBudget } from "./time-budget.ts";
+import { type CutTokens, cutTokens, type TokenMarks, type Tokens } from "./token-places.ts";
+
+export type { ChatMessage } from "./chat-template.ts";
 
 /** Reads a file of the model folder as text; undefined when it is not there. */
 export type ReadText = (name: string) => Promise<string | undefined>;
 
-export interface ChatMessage {
-  readonly role: string;
-  readonly content: string;
-}
-
 export interface TextTokenizer {
-  /** Ids of a text, without special tokens. */
+  /** Ids of a text, without special tokens. Throws `DATA-TOKENIZER-TIME` for a text that the tokenizer does not get done with. */
   encode(text: string): number[];
   /** Ids of a text with the special tokens that the tokenizer puts around it. */
   encodeWhole(text: string): number[];
+  /**
+   * `encode(text)`, and for every place of `cuts` (ascending, in UTF-16 units) how many of the tokens begin before it. A token that reaches
+   * over a place begins before it.
+   */
+  encodeCut(text: string, cuts: readonly number[]): CutTokens;
+  /** Special tokens that the tokenizer puts in front of a text and behind it. */
+  readonly front: readonly number[];
+  readonly back: readonly number[];
   /** Text of ids, special tokens left out. */
   decode(ids: readonly number[]): string;
+  /** The part of `decode(ids)` that stays whatever follows: without a character whose bytes are not all there yet. */
+  decodeStable(ids: readonly number[]): string;
   /** Id of the token that ends a text, when the model has one. */
   readonly endToken?: number;
   readonly beginToken?: number;
   /** The text of a conversation; absent when the model has no chat template. */
-  readonly chat?: (messages: readonly ChatMessage[], addGenerationPrompt: boolean) => string;
+  readonly chat?: RenderChat;
 }
 
-type Json = Record<string, unknown>;
-
-function parse(name: string, text: string): Json {
+function parse(name: string, text: string): JsonObject {
+  const fields = { where: name, help: "download the file again" };
+  let value: unknown;
   try {
-    return JSON.parse(text) as Json;
+    value = JSON.parse(text);
   } catch (cause) {
-    const options = { cause };
-    throw new WebpeftError(
-      "DATA-TOKENIZER",
-      { message: `${name} is not valid JSON`, where: name, help: "download the file again" },
-      options,
-    );
+    throw new WebpeftError("DATA-TOKENIZER", { message: `${name} is not valid JSON`, ...fields }, { cause });
   }
+  if (isJsonObject(value)) return value;
+  throw new WebpeftError("DATA-TOKENIZER", { message: `${name} holds no JSON object`, ...fields });
 }
 
-/** A special token in `tokenizer_config.json` is a string or an object with `content`. */
-function specialToken(config: Json, name: string): string | undefined {
-  const token = config[name];
-  if (typeof token === "string") return token;
-  const content = (token as Json | null | undefined)?.content;
-  return typeof content === "string" ? content : undefined;
+function missing(folder: string): WebpeftError {
+  return new WebpeftError("DATA-TOKENIZER-MISSING", {
+    message: "the model folder has no tokenizer, and the data is text",
+    where: folder,
+    expected: "tokenizer.json",
+    help: "put the model's tokenizer.json (and tokenizer_config.json) into its folder, or give ready token ids as .safetensors",
+  });
 }
 
-async function chatTemplate(config: Json, readText: ReadText): Promise<string | undefined> {
-  if (typeof config.chat_template === "string") return config.chat_template;
-  if (Array.isArray(config.chat_template)) {
-    const named = (config.chat_template as Json[]).find((entry) => entry.name === "default");
-    if (typeof named?.template === "string") return named.template;
-  }
-  return readText("chat_template.jinja");
+/** What the tokenizer puts in front of every text and behind it, found by a token that nobody else has. */
+function frame(tokenizer: LibraryTokenizer): Pick<TextTokenizer, "front" | "back"> {
+  const probe = "\u0000";
+  const around = tokenizer.post_processor?.post_process([probe], null, true).tokens ?? [probe];
+  const place = around.indexOf(probe);
+  const ids = (texts: readonly string[]) => texts.flatMap((text) => tokenizer.token_to_id(text) ?? []);
+  return { front: ids(around.slice(0, place)), back: ids(around.slice(place + 1)) };
 }
 
-async function chatRenderer(source: string, tokens: Json): Promise<NonNullable<TextTokenizer["chat"]>> {
-  const { Template } = await import("@huggingface/jinja");
-  const template = new Template(source);
-  return (messages, addGenerationPrompt) =>
-    template.render({
-      ...tokens,
-      messages: messages.map((m) => ({ ...m })),
-      add_generation_prompt: addGenerationPrompt,
-    });
+function marksOf({ model }: JsonObject): TokenMarks {
+  const fields = isJsonObject(model) ? model : {};
+  const text = (value: unknown): string => (typeof value === "string" ? value : "");
+  return { front: text(fields.continuing_subword_prefix), back: text(fields.end_of_word_suffix) };
 }
 
-/** The tokenizer of a model folder. Throws `DATA-TOKENIZER-MISSING` when it has no `tokenizer.json`. */
+/** Blanks before punctuation are taken out of decoded text where the config says so, and never of BPE's, whose text has none too many. */
+function cleansBlanks({ model }: JsonObject, config: JsonObject): boolean {
+  const kind = isJsonObject(model) ? (model.type ?? ("merges" in model ? "BPE" : undefined)) : undefined;
+  return config.clean_up_tokenization_spaces === true && kind !== "BPE";
+}
+
+/**
+ * The tokenizer of a model folder. Throws `DATA-TOKENIZER-MISSING` when it has no `tokenizer.json`, `DATA-TOKENIZER` when its files cannot be
+ * used.
+ */
 export async function loadTokenizer(readText: ReadText, folder: string): Promise<TextTokenizer> {
   const source = await readText("tokenizer.json");
-  if (source === undefined) {
-    throw new WebpeftError("DATA-TOKENIZER-MISSING", {
-      message: "the model folder has no tokenizer, and the data is text",
-      where: folder,
-      expected: "tokenizer.json",
-      help: "put the model's tokenizer.json (and tokenizer_config.json) into its folder, or give ready token ids as .safetensors",
-    });
-  }
+  if (source === undefined) throw missing(folder);
   const config = parse("tokenizer_config.json", (await readText("tokenizer_config.json")) ?? "{}");
+  const tokens = specialTokens(
+    config,
+    parse("special_tokens_map.json", (await readText("special_tokens_map.json")) ?? "{}"),
+  );
+  const json = withSpecialTokens(parse("tokenizer.json", source), config, tokens);
+  const where = `${folder}/tokenizer.json`;
+  const within = await timeBudget(where);
   const { Tokenizer } = await import("@huggingface/tokenizers");
-  let tokenizer: InstanceType<typeof Tokenizer>;
-  try {
-    tokenizer = new Tokenizer(parse("tokenizer.json", source), config);
-  } catch (cause) {
-    if (cause instanceof WebpeftError) throw cause;
-    throw new WebpeftError(
-      "DATA-TOKENIZER",
-      { message: "the tokenizer cannot be used", where: `${folder}/tokenizer.json`, got: String(cause) },
-      { cause },
-    );
-  }
-  const [begin, end] = [specialToken(config, "bos_token"), specialToken(config, "eos_token")];
-  const idOf = (token: string | undefined) => (token === undefined ? undefined : tokenizer.token_to_id(token));
-  const [beginToken, endToken] = [idOf(begin), idOf(end)];
-  const template = await chatTemplate(config, readText);
+  const [tokenizer, around] = usable(where, () => {
+    const made = new Tokenizer(json, config);
+    return [made, frame(made)] as const;
+  });
+  const tokenize = (text: string): Tokens => {
+    const encoded = within(() => tokenizer.encode(text, { add_special_tokens: false }), tokenizerBudget(text));
+    return { ids: encoded.ids, texts: encoded.tokens };
+  };
+  const options = { skip_special_tokens: true, clean_up_tokenization_spaces: cleansBlanks(json, config) };
+  const decode = (ids: readonly number[]): string =>
+    ids.length === 0 ? "" : within(() => tokenizer.decode([...ids], options), tokenizerBudget(""));
+  const idOf = (name: string) =>
+    tokens.named[name] === undefined ? undefined : tokenizer.token_to_id(tokens.named[name]);
+  const [beginToken, endToken] = [idOf("bos_token"), idOf("eos_token")];
+  const template = templateSource(folder, config, await readText("chat_template.jinja"));
+  const marks = marksOf(json);
   return {
-    encode: (text) => [...tokenizer.encode(text, { add_special_tokens: false }).ids],
-    encodeWhole: (text) => [...tokenizer.encode(text).ids],
-    decode: (ids) => tokenizer.decode([...ids], { skip_special_tokens: true }),
+    encode: (text) => [...tokenize(text).ids],
+    encodeWhole: (text) => [...around.front, ...tokenize(text).ids, ...around.back],
+    encodeCut: (text, cuts) => cutTokens(text, cuts, tokenize, marks),
+    ...around,
+    decode,
+    decodeStable: (ids) => stablePart(decode(ids), options.clean_up_tokenization_spaces),
     ...(beginToken === undefined ? {} : { beginToken }),
     ...(endToken === undefined ? {} : { endToken }),
-    ...(template === undefined
-      ? {}
-      : { chat: await chatRenderer(template, { bos_token: begin ?? "", eos_token: end ?? "" }) }),
+    ...(template === undefined ? {} : { chat: await chatRenderer(template, tokens) }),
   };
+}
+
+/**
+ * What no further token changes: a character that is cut shows as one mark at the end; where blanks are taken out, one that stands before the
+ * last letters may go yet (the longest that goes with its letters is " n't").
+ */
+function stablePart(text: string, cleansBlanks: boolean): string {
+  const whole = text.endsWith("\ufffd") ? text.slice(0, -1) : text;
+  return cleansBlanks ? whole.replace(/ [^ ]{0,2}$/, "") : whole;
+}
+
+/** Throws `DATA-TOKENIZER` for whatever the library throws at a file that it cannot use. */
+function usable<T>(where: string, make: () => T): T {
+  try {
+    return make();
+  } catch (cause) {
+    if (cause instanceof WebpeftError) throw cause;
+    const fields = { message: "the tokenizer cannot be used", where, got: String(cause) };
+    throw new WebpeftError("DATA-TOKENIZER", fields, { cause });
+  }
 }

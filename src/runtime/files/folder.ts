@@ -4,6 +4,7 @@ import { notFound, readError, systemCode } from "./errors.ts";
 import { type JsonObject, parseJsonObject } from "./json.ts";
 import { checkLinks, checkPath } from "./paths.ts";
 import { type ByteSource, blobSource, bytesSource, fileSource } from "./source.ts";
+import { decodeText } from "./text.ts";
 import { type UrlOptions, urlSource } from "./url.ts";
 
 export interface FileTree {
@@ -137,16 +138,7 @@ export async function readText(tree: FileTree, path: string, options?: UrlOption
       got: `${source.size} bytes`,
     });
   }
-  const bytes = await source.read(0, source.size);
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (error) {
-    throw new WebpeftError(
-      "FILE-NOT-UTF8",
-      { message: "a text file is not UTF-8", where: source.name },
-      { cause: error },
-    );
-  }
+  return decodeText(await source.read(0, source.size), () => source.name);
 }
 
 /** A JSON file that holds an object. Throws `FILE-NOT-FOUND` when there is none, `FILE-JSON` when it is something else. */

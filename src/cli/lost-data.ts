@@ -1,0 +1,40 @@
+/** What `webpeft train` says of examples that do not fit into a row. */
+import { WebpeftError } from "../ir/diagnostics.ts";
+import type { DataReport } from "../runtime/data/fit.ts";
+import type { SourceOptions } from "./common.ts";
+import { emit, say, warn } from "./output.ts";
+
+/** So many lines are named. */
+const named = 8;
+const namedToMachines = 1000;
+
+const linesText = (lines: readonly number[]): string =>
+  `${lines.length === 1 ? "line" : "lines"} ${lines.slice(0, named).join(", ")}${lines.length > named ? " ..." : ""}`;
+
+function advice({ keepsAll, dropped }: DataReport, maximumLength: number): string {
+  if (keepsAll === undefined)
+    return dropped.length === 1 ? "that example holds no label at all" : "those examples hold no label at all";
+  const most = keepsAll > maximumLength ? `, though the model was made for at most ${maximumLength} tokens` : "";
+  return `--length ${keepsAll} keeps all${most}`;
+}
+
+/** Tells how many examples are cut and how many are dropped, which ones, and what would keep them; nothing when all fit. */
+export function tellOfLost(report: DataReport, maximumLength: number, options: SourceOptions): void {
+  const { file, examples, length, cut, dropped, keepsAll } = report;
+  if (cut.length === 0 && dropped.length === 0) return;
+  const summary = `${cut.length} of ${examples} examples cut at ${length} tokens, ${dropped.length} dropped because no label is left`;
+  const lines = [
+    ...(cut.length === 0 ? [] : [`cut: ${linesText(cut)}`]),
+    ...(dropped.length === 0 ? [] : [`dropped: ${linesText(dropped)}`]),
+  ];
+  const fields = { message: summary, where: file, got: lines.join("; "), help: advice(report, maximumLength) };
+  if (options.strict) throw new WebpeftError("DATA-LOST", fields);
+  warn([{ code: "DATA-LOST", severity: "warning", ...fields }]);
+  say(options, `examples    ${summary}`);
+  emit(options, {
+    type: "data",
+    ...{ file, examples, length, cut: cut.length, dropped: dropped.length },
+    ...{ cut_lines: cut.slice(0, namedToMachines), dropped_lines: dropped.slice(0, namedToMachines) },
+    ...(keepsAll === undefined ? {} : { keeps_all: keepsAll }),
+  });
+}
