@@ -15,8 +15,8 @@ class Held {
   constructor(readonly held: Value) {}
 }
 
-/** As deep as statements and calls may be in each other; Jinja's own limit is Python's, of the same size. */
-const deepest = 1000;
+/** As deep as statements and calls may be in each other: a call takes about two, and the stack of an engine is full after some thousand. */
+const deepest = 300;
 /** The longest range of Jinja's sandbox. */
 const longestRange = 100_000;
 

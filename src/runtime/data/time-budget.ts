@@ -10,7 +10,7 @@ export type TimeBudget = <T>(work: () => T, milliseconds: number) => T;
 const hasNode = (): boolean => typeof process === "object" && typeof process.versions?.node === "string";
 
 /** What a tokenizer may take for a text: far more than any needs, on a machine that is busy with other things. */
-export const tokenizerBudget = (text: string): number => 5000 + text.length / 5;
+export const tokenizerBudget = (text: string): number => 2000 + text.length / 5;
 
 /** The budget of this machine; `where` is the file whose work it is. */
 export async function timeBudget(where: string): Promise<TimeBudget> {

@@ -50,8 +50,8 @@ function piecewise(whole: Tokens, pieces: readonly Tokens[]): boolean {
 }
 
 /**
- * Tokenises `text` and finds the places `cuts` (ascending, in UTF-16 units). A token that reaches over a cut begins before it; so do all
- * tokens of a character.
+ * Tokenises `text` and finds the places `cuts` (ascending, in UTF-16 units). A token that reaches over a cut begins before it. Tokens of a
+ * part of a character stand where the character stands.
  */
 export function cutTokens(
   text: string,
