@@ -6,6 +6,7 @@ import { Builder } from "../src/ir/builder.ts";
 import { DiagnosticSink } from "../src/ir/diagnostics.ts";
 import type { Graph } from "../src/ir/graph.ts";
 import { sizeOf } from "../src/ir/types.ts";
+import { registry } from "../src/methods/registry.ts";
 import type { ModuleInfo } from "../src/models/model.ts";
 import { PassManager } from "../src/passes/manager.ts";
 import { lowerModelStage } from "../src/passes/pipeline.ts";
@@ -93,6 +94,7 @@ async function layerWorkload(open: OpenDevice, layer: Layer): Promise<Workload> 
   const planned = new PlannedAdapter({
     config: layer.config,
     modules: layer.modules,
+    methods: registry(),
     modelConfig: {},
     loaded: true,
     weightType: () => "f32",

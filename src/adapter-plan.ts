@@ -3,10 +3,10 @@
 import { inTurn, type TiedSite, tiedSites, transposed } from "./adapter-ties.ts";
 import { ElaboratedExpert, expertConfigs, expertModules, expertPlan, tensorsInside } from "./expert-plan.ts";
 import { Builder } from "./ir/builder.ts";
-import { type DiagnosticSink, WebpeftError } from "./ir/diagnostics.ts";
+import type { DiagnosticSink } from "./ir/diagnostics.ts";
 import { compact, type Graph } from "./ir/graph.ts";
 import type { DType } from "./ir/types.ts";
-import { peftTypeOf, type ResolvedAdapter, resolveAdapter } from "./methods/config/index.ts";
+import { type ResolvedAdapter, resolveAdapter } from "./methods/config/index.ts";
 import {
   type AdditionOperands,
   absent,
@@ -14,12 +14,10 @@ import {
   elaborateModel,
   type Method,
   type MethodSite,
-  methodFor,
-  methods,
   operatorValue,
-  parseMethod,
   tensorValue,
 } from "./methods/index.ts";
+import { type Methods, savedText, told, withoutText } from "./methods/registry.ts";
 import { type ModelConfig, type ModuleInfo, noVirtualTokens, type VirtualTokens } from "./models/model.ts";
 import type { Attachment, SiteAdapter } from "./passes/attach.ts";
 import { type SiteAdditions, scalarPorts, siteWeight } from "./passes/site-operands.ts";
@@ -29,9 +27,9 @@ export interface AdapterRequest {
   readonly config: unknown;
   readonly modules: readonly ModuleInfo[];
   readonly modelConfig: ModelConfig;
-  /** Fragment text of a method that webpeft does not bring. */
-  readonly method?: string | undefined;
-  readonly methodFile?: string | undefined;
+  /** The method that the config is for; without, it is found among the methods by the config's type. */
+  readonly method?: Method | undefined;
+  readonly methods: Methods;
   readonly loaded: boolean;
   /** Configs of the adapters that it mixes. */
   readonly experts?: ExpertConfigs | undefined;
@@ -61,19 +59,6 @@ export interface ElaborationMode {
 /** Random streams of one adapter's sites; those of the adapters that it mixes lie behind. */
 const streamsOfAdapter = 0x100000;
 
-function methodOf(request: AdapterRequest): Method {
-  if (request.method !== undefined) return parseMethod(request.method, request.methodFile);
-  const type = peftTypeOf(request.config as Parameters<typeof peftTypeOf>[0], [...methods.keys()]);
-  const method = type === undefined ? undefined : methodFor(type, request.config as object);
-  if (method !== undefined) return method;
-  throw new WebpeftError("CONFIG-PEFT-TYPE", {
-    message: "the config does not say which method it is for",
-    where: "peft_type",
-    expected: [...methods.keys()].join(", "),
-    help: "add peft_type, or give a method of your own as text",
-  });
-}
-
 export class PlannedAdapter {
   readonly method: Method;
   readonly resolved: ResolvedAdapter;
@@ -82,10 +67,12 @@ export class PlannedAdapter {
   private readonly mixed = new WeakMap<Elaboration, readonly ElaboratedExpert[]>();
 
   constructor(private readonly request: AdapterRequest) {
-    const { config, modules, modelConfig, sink, experts: given = {} } = request;
-    this.method = methodOf(request);
+    const { modules, modelConfig, sink, experts: given = {} } = request;
+    const { method: ownMethod, experts: _experts, ...shared } = request;
+    this.method =
+      ownMethod === undefined ? request.methods.methodOf(request.config, sink) : told(ownMethod, request.config, sink);
+    const config = withoutText(request.config);
     const from = this.method.expertsFrom;
-    const { method: _method, methodFile: _file, experts: _experts, ...shared } = request;
     const named = from === undefined ? [] : expertConfigs(config, from, given);
     this.experts = named.map(([name, own]) => [name, new PlannedAdapter({ ...shared, config: own, loaded: true })]);
     const all = this.experts.map(([, adapter]) => adapter);
@@ -253,7 +240,7 @@ export class PlannedAdapter {
       peftType: resolved.peftType,
       method: method.name,
       source: method.source,
-      savedConfig: resolved.savedConfig,
+      savedConfig: { ...resolved.savedConfig, ...savedText(method) },
       floatFields: resolved.floatFields,
       fields: resolved.fields,
       tensors: [...own, ...copies, ...experts[0]!.flatMap(tensorsInside)],
@@ -265,6 +252,7 @@ export class PlannedAdapter {
       sites: this.sites.map(({ module }) => module.path),
       projects,
       experts: experts[0]!,
+      expertsFrom: method.expertsFrom,
       options: elaboration.options,
       reports: method.reports,
       lacksEncoder: elaboration.lacksEncoder,

@@ -79,10 +79,13 @@ export const transposed =
     return { weight: turned(result.weight), ...(bias === undefined ? {} : { bias }) };
   };
 
-/** Two adapters of one layer, each given what the one before made. */
+/** Two adapters of one layer, each given what the one before made; what they add to the loss adds up. */
 export const inTurn =
   (first: SiteAdapter, second: SiteAdapter): SiteAdapter =>
   (builder, operands) => {
     const { bias: _bias, ...rest } = operands;
-    return second(builder, { ...rest, ...first(builder, operands) });
+    const { loss: before, ...made } = first(builder, operands);
+    const { loss = before, ...result } = second(builder, { ...rest, ...made });
+    if (loss === undefined) return result;
+    return { ...result, loss: before === undefined || loss === before ? loss : builder.plus(before, loss) };
   };

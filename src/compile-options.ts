@@ -1,6 +1,7 @@
 /** What callers of `compile` may choose. */
 import type { Target } from "./codegen/index.ts";
 import { WebpeftError } from "./ir/diagnostics.ts";
+import type { Methods } from "./methods/registry.ts";
 import type { ExpertConfigs, ProgramMode } from "./program.ts";
 
 export interface CompileOptions {
@@ -15,9 +16,11 @@ export interface CompileOptions {
   readonly experts?: ExpertConfigs;
   /** Warnings are errors. */
   readonly strict?: boolean;
-  /** Fragment text of a method of one's own, and what its error messages call it. */
+  /** Fragment text of the method that the config is for, when it is one's own, and what its error messages call it. */
   readonly method?: string;
   readonly methodFile?: string;
+  /** Methods of one's own beside the built-in ones: `registry(text, ...)`. A config is for the one that its `peft_type` names. */
+  readonly methods?: Methods;
   /** Draw dropout and relaxed gates in training; true unless given. */
   readonly sampling?: boolean;
   /** Gradients of several micro-batches are added before an update. */

@@ -12,6 +12,7 @@ import { fullPlan } from "./full-plan.ts";
 import { DiagnosticSink } from "./ir/diagnostics.ts";
 import { type Graph, ports } from "./ir/graph.ts";
 import { verify } from "./ir/verify.ts";
+import { ownMethods } from "./methods/registry.ts";
 import { buildModel } from "./models/index.ts";
 import { type BuiltModel, type ModuleInfo, noVirtualTokens, type VirtualTokens } from "./models/model.ts";
 import { once } from "./once.ts";
@@ -58,6 +59,7 @@ class Compilation {
   private readonly batch: number;
   private readonly length: number;
   private readonly weights: BaseWeights;
+  private readonly own: ReturnType<typeof ownMethods>;
 
   constructor(
     private readonly source: Model,
@@ -66,6 +68,7 @@ class Compilation {
   ) {
     this.mode = options.mode ?? "train";
     this.weights = new BaseWeights(source);
+    this.own = ownMethods(options);
     this.sink = new DiagnosticSink(options.strict ?? false);
     for (const { code, ...fields } of source.diagnostics ?? []) this.sink.warn(code, fields);
     this.batch = positive("batch", options.batch ?? 8);
@@ -95,11 +98,11 @@ class Compilation {
 
   async run(): Promise<Program> {
     await this.pause();
-    const { method, methodFile, loaded = false, encoder, initialTokens } = this.options;
+    const { loaded = false, encoder, initialTokens } = this.options;
     const request = {
       modules: this.built.modules,
       modelConfig: { ...this.source.config, _name_or_path: this.source.name === "memory" ? "" : this.source.name },
-      ...{ method, methodFile, loaded, encoder, initialTokens },
+      ...{ ...this.own, loaded, encoder, initialTokens },
       hiddenWidth: this.built.defaults.hidden,
       weightType: (key: string) => this.weights.type(key),
       weightShape: (key: string) => this.weights.info(key).shape,
@@ -180,10 +183,8 @@ class Compilation {
   }
 
   private lowerMerge(attachment: Attachment): Graph {
-    return this.lowered(
-      "merge",
-      mergeGraph(this.built.modules, attachment, (key) => this.weights.type(key)),
-    );
+    const graph = mergeGraph(this.built.modules, attachment, (key) => this.weights.type(key));
+    return this.lowered("merge", graph);
   }
 
   /** Lets the event loop turn where somebody may want to stop, so that the signal can be heard. */
@@ -211,9 +212,8 @@ class Compilation {
     const lower = async (name: StageName, attachment: Attachment, gradients: boolean): Promise<void> => {
       await this.pause();
       names.push(name);
-      graphs.push(
-        lowerModelStage(this.manager, name, this.built.graph, attachment, { gradients, fold: this.options.fold }),
-      );
+      const options = { gradients, fold: this.options.fold };
+      graphs.push(lowerModelStage(this.manager, name, this.built.graph, attachment, options));
     };
     if (this.mode === "train" && parts.micro !== undefined) await lower("micro", parts.micro, true);
     if (this.mode !== "merge") await lower("forward", parts.forward, false);
@@ -253,8 +253,8 @@ class Compilation {
 
   /** Another adapter, several or none, on the same model with the same options; stopping this compilation does not stop that one. */
   private recompile(adapters: readonly AdapterConfigs[]): Promise<Program> {
-    const { signal: _signal, experts: _experts, ...given } = this.options;
-    const options = { ...given, loaded: true, full: false };
+    const { signal: _signal, experts: _experts, method: _method, ...given } = this.options;
+    const options = { ...given, methods: this.own.methods, loaded: true, full: false };
     if (adapters.length > 1) return compileActive(this.source, adapters, options);
     const { config = null, experts = {}, encoder = true } = adapters[0] ?? {};
     return compile(this.source, config, { ...options, experts, encoder });

@@ -7,6 +7,7 @@ export { type Diagnostic, DiagnosticSink, formatDiagnostic, WebpeftError } from 
 export type { Graph, Node } from "./ir/graph.ts";
 export type { Combination, CombineOptions } from "./methods/combine/index.ts";
 export { type Method, methods, parseMethod } from "./methods/index.ts";
+export { type Methods, type OwnMethod, registry } from "./methods/registry.ts";
 export * from "./methods/typed/index.ts";
 export type { GraphLevel, KernelGraph, Program, ProgramKernel } from "./program-object.ts";
 export { Batches, padBatch } from "./runtime/data/batches.ts";

@@ -154,8 +154,9 @@ export interface AdapterPlan {
   readonly projects: boolean;
   /** Where the adapter says what is learned: the labels i32[batch, virtual tokens + length] that it makes of a batch, output `labels`. */
   readonly labels?: Graph;
-  /** Adapters that it mixes, in their order. */
+  /** Adapters that it mixes, in their order, and the config field that names them. */
   readonly experts: readonly ExpertPlan[];
+  readonly expertsFrom?: string | undefined;
   /** What of a forward pass can be read afterwards: names of outputs, bound to storage. */
   readonly reports: readonly string[];
   /** Numbers that merging is given, by the name of their buffer. */

@@ -5,7 +5,7 @@
 import { WebpeftError } from "./diagnostics.ts";
 import type { Attributes, Graph, Node, Output, PortRole, SourceLocation } from "./graph.ts";
 import { opRecord } from "./registry.ts";
-import { type DType, type OperatorType, sameShape, type TensorType, type Type, typeText } from "./types.ts";
+import { type DType, fitsF32, type OperatorType, sameShape, type TensorType, type Type, typeText } from "./types.ts";
 
 export interface NodeContext {
   readonly scope?: string;
@@ -120,7 +120,14 @@ export class Builder {
     return this.add("port", [], { name: full, role: settled, dtype, shape: [...shape], ...more });
   }
 
+  /** Throws `IR-TYPE` for a number that f32 does not hold. */
   constant(value: number, shape: readonly number[] = [], dtype: DType = "f32"): number {
+    if (dtype === "f32" && !fitsF32(value))
+      throw new WebpeftError("IR-TYPE", {
+        message: "a number of the graph is not finite in f32",
+        expected: "at most 3.4028e38",
+        got: String(value),
+      });
     return this.add("constant", [], { value, dtype, shape: [...shape] });
   }
 

@@ -14,8 +14,8 @@ export const delora = lazyMethod(
   param B[out, r] = init_weights ? zeros : kaiming_uniform at "delora_B";
   param lambda[1] = fill(delora_lambda) at "delora_lambda";
   buffer widths[in] = rownorm(W0.T) at "delora_w_norm";
-  let a = root(at_least(sum(A .* A, [1]), 1e-8)), b = root(at_least(sum(B .* B, [0]), 1e-8));
-  W' = W + B @ diag(lambda / r / (a .* b)) @ A @ diag(widths) @ dropout(module_dropout);
+  let a = root(at_least(sum(A .* A, [1]), 1e-8)), c = root(at_least(sum(B .* B, [0]), 1e-8));
+  W' = W + B @ diag(lambda / r / (a .* c)) @ A @ diag(widths) @ dropout(module_dropout);
 }`,
   "delora.ts",
 );

@@ -2,7 +2,7 @@
  * Algebra on operators: named rules that bring an adapted weight to a normal form: flat sums and products, transposes at the leaves,
  * scalars as far as possible where the vectors are shortest, adjacent diagonals and blocks merged, terms that cancel removed.
  */
-import { sameShape } from "../ir/types.ts";
+import { fitsF32, sameShape } from "../ir/types.ts";
 import { transposeRules, undoing } from "./algebra-transpose.ts";
 import { list } from "./candidate.ts";
 import { constantMultiple, scalarConstant } from "./operator-view.ts";
@@ -166,7 +166,8 @@ export const algebraRules: readonly Rule[] = [
       const node = inputOf(r, c);
       if (node.op !== "op.scale") return undefined;
       const [s, t] = [scalarConstant(r, c.inputs[1]!), scalarConstant(r, node.inputs[1]!)];
-      const factor = s !== undefined && t !== undefined ? r.constant(s * t) : r.mul(c.inputs[1]!, node.inputs[1]!);
+      const folds = s !== undefined && t !== undefined && fitsF32(s * t);
+      const factor = folds ? r.constant(s * t) : r.mul(c.inputs[1]!, node.inputs[1]!);
       return r.add("op.scale", [node.inputs[0]!, factor]);
     },
   },
@@ -203,7 +204,7 @@ export const algebraRules: readonly Rule[] = [
         const [factor, operator] = constantMultiple(r, input);
         factors.set(operator, (factors.get(operator) ?? 0) + factor);
       }
-      if (factors.size === c.inputs.length) return undefined;
+      if (factors.size === c.inputs.length || ![...factors.values()].every(fitsF32)) return undefined;
       const terms = [...factors].filter(([_operator, factor]) => factor !== 0);
       if (terms.length === 0) return undefined;
       return r.add(

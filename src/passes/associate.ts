@@ -13,18 +13,16 @@ export interface AssociateResult {
   readonly notes: readonly CostNote[];
 }
 
-/** Whether a node of a growing graph depends on a parameter; remembers what it has seen. */
+/** Whether a node of a growing graph depends on a parameter; remembers what it has seen. Nodes stand behind their inputs. */
 function trainedIn(builder: Builder): (id: number) => boolean {
-  const known = new Map<number, boolean>();
-  const trained = (id: number): boolean => {
-    const before = known.get(id);
-    if (before !== undefined) return before;
-    const node = builder.node(id);
-    const answer = node.op === "port" ? portRole(node) === "param" : node.inputs.some(trained);
-    known.set(id, answer);
-    return answer;
+  const known: boolean[] = [];
+  return (id) => {
+    for (let next = known.length; next <= id; next++) {
+      const node = builder.node(next);
+      known.push(node.op === "port" ? portRole(node) === "param" : node.inputs.some((input) => known[input]!));
+    }
+    return known[id]!;
   };
-  return trained;
 }
 
 export interface AssociateOptions {

@@ -9,6 +9,7 @@ import type { Node } from "../ir/graph.ts";
 import { sameType, sizeOf, type TensorType, typeText } from "../ir/types.ts";
 import { absent, operatorValue, tensorValue } from "../methods/index.ts";
 import { attend } from "../models/attention.ts";
+import type { AddedLosses } from "./added-losses.ts";
 import { type SiteAdditions, scalarPorts, siteWeight } from "./site-operands.ts";
 
 type Made = ReadonlyMap<string, number>;
@@ -20,11 +21,11 @@ export class AdditionSites {
   private readonly made = new Map<string, Made>();
   private readonly left: Set<string>;
 
-  /** `loss` gets what sites add to the loss. */
+  /** `losses` gets what sites add to the loss. */
   constructor(
     private readonly builder: Builder,
     private readonly additions: ReadonlyMap<string, SiteAdditions>,
-    private readonly loss: number[],
+    private readonly losses: AddedLosses,
   ) {
     this.left = new Set(additions.keys());
   }
@@ -66,7 +67,7 @@ export class AdditionSites {
     if (adapter === undefined) return new Map();
     const made = adapter(this.builder, { ...operands, scalars: scalarPorts(this.builder) });
     const loss = made.get("loss");
-    if (loss !== undefined) this.loss.push(this.builder.reshape(loss, []));
+    if (loss !== undefined) this.losses.put(path, this.builder.reshape(loss, []));
     return made;
   }
 

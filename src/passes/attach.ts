@@ -9,6 +9,7 @@ import { hashGraph } from "../ir/hash.ts";
 import { sameType, type TensorType, typeText } from "../ir/types.ts";
 import type { SiteOperands, SiteResult } from "../methods/index.ts";
 import { lowerNorm } from "../models/lowering.ts";
+import { AddedLosses } from "./added-losses.ts";
 import { AdditionSites } from "./attach-additions.ts";
 import { rebuild } from "./rewrite.ts";
 import { type SiteAdditions, type SiteKind, scalarPorts, siteWeight } from "./site-operands.ts";
@@ -93,7 +94,7 @@ function attachSite(
   inputs: readonly number[],
   attachment: Attachment,
   pass: BatchOperands,
-  added: number[],
+  added: AddedLosses,
 ): number {
   const path = sitePath(node);
   const adapter = attachment.sites.get(path);
@@ -102,14 +103,16 @@ function attachSite(
     const tensors = siteTensors(builder, path, { weight: table }, attachment);
     if (adapter === undefined) return builder.add("gather", [tensors.weight, ids]);
     const batch = attachment.asMerged ? {} : { ...pass, samples: builder.shape(ids)[0]! };
-    return builder.add("op.lookup", [adaptedSite(builder, "embedding", tensors, adapter, path, batch).weight, ids]);
+    const { weight, loss } = adaptedSite(builder, "embedding", tensors, adapter, path, batch);
+    added.put(path, loss);
+    return builder.add("op.lookup", [weight, ids]);
   }
   const [x, stored, storedBias] = inputs as [number, number, number | undefined];
   const kind = node.op === "site.linear" ? "linear" : "norm";
   const tensors = siteTensors(builder, path, { weight: stored, bias: storedBias }, attachment);
   const batch = attachment.asMerged ? {} : { ...pass, samples: builder.shape(x)[0]! };
   const { weight, bias, loss } = adaptedSite(builder, kind, tensors, adapter, path, batch);
-  if (loss !== undefined) added.push(loss);
+  added.put(path, loss);
   if (kind === "norm") {
     const { kind: normKind, epsilon } = node.attributes;
     return lowerNorm(builder, x, weight, bias, normKind as "rms" | "layer", epsilon as number);
@@ -118,20 +121,13 @@ function attachSite(
   return bias === undefined ? y : builder.plus(y, bias);
 }
 
-/** What sites add, once in all: a micro-batch adds its share of the counted labels. */
-function withAddedLoss(builder: Builder, loss: number, added: readonly number[]): number {
-  if (added.length === 0) return loss;
-  const sum = added.reduce((a, b) => builder.plus(a, b));
-  return builder.plus(loss, builder.mul(sum, builder.port("loss_share", "input", "f32", [])));
-}
-
 /** The graph with everything attached, in a builder that may hold other passes over the same model: new ids by old id. */
 function attachPass(
   builder: Builder,
   graph: Graph,
   attachment: Attachment,
   pass: BatchOperands,
-  added: number[],
+  added: AddedLosses,
 ): readonly number[] {
   const additions = new AdditionSites(builder, attachment.additions ?? new Map(), added);
   const ids = rebuild(graph, builder, (node, inputs) => {
@@ -161,16 +157,16 @@ export function attach(graph: Graph, attachment: Attachment): Graph {
   const builder = new Builder(graph.name);
   const { asMerged = false } = attachment;
   const { readsHidden = false, reports } = asMerged ? {} : attachment;
-  const added: number[] = [];
+  const added = new AddedLosses();
   let pass: BatchOperands = {};
   if (readsHidden) {
-    const hidden = attachPass(builder, graph, attachment, { firstPass: true }, [])[hiddenNode(graph)]!;
+    const hidden = attachPass(builder, graph, attachment, { firstPass: true }, new AddedLosses())[hiddenNode(graph)]!;
     pass = { hidden: builder.add("stop_gradient", [hidden]) };
   }
   const ids = attachPass(builder, graph, attachment, pass, added);
   const outputs = graph.outputs.map(({ name, node }) => {
     const made = ids[node]!;
-    return { name, node: name === "loss" ? withAddedLoss(builder, made, added) : made };
+    return { name, node: name === "loss" ? added.withShare(builder, made) : made };
   });
   const samples = pass.hidden === undefined ? {} : { samples: builder.shape(pass.hidden)[0]! };
   const reported = [...(reports?.(builder, { ...pass, ...samples, scalars: scalarPorts(builder) }) ?? [])];

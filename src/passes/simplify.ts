@@ -3,7 +3,7 @@
  * contractions. Common subexpressions are shared by the builder, dead nodes are dropped by the driver.
  */
 import { opRecord } from "../ir/registry.ts";
-import { sizeOf } from "../ir/types.ts";
+import { fitsF32, sizeOf } from "../ir/types.ts";
 import { list, typeOf } from "./candidate.ts";
 import { scalarConstant } from "./operator-view.ts";
 import type { Rewriter, Rule } from "./rewrite.ts";
@@ -71,7 +71,7 @@ const arithmeticRules: readonly Rule[] = [
       const type = typeOf(c, r);
       const one = values.map((v) => ({ shape: [], data: Float64Array.of(v!) }));
       const value = opRecord(c.op).eval!(one, c.attributes, { ...type, shape: [] }).data[0]!;
-      return Number.isFinite(value) ? r.constant(value, type.shape, type.dtype) : undefined;
+      return fitsF32(value) ? r.constant(value, type.shape, type.dtype) : undefined;
     },
   },
   neutral("add-zero", "add", "0 + x -> x", "left", 0, (x) => x),
@@ -92,7 +92,7 @@ const arithmeticRules: readonly Rule[] = [
       const b = scalarConstant(r, c.inputs[1]!);
       const node = r.node(c.inputs[0]!);
       const a = node.op === "mul" ? scalarConstant(r, node.inputs[1]!) : undefined;
-      return a === undefined || b === undefined ? undefined : r.scale(node.inputs[0]!, a * b);
+      return a === undefined || b === undefined || !fitsF32(a * b) ? undefined : r.scale(node.inputs[0]!, a * b);
     },
   },
   {

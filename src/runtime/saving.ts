@@ -1,6 +1,5 @@
 /** What an adapter is written as. */
 import { WebpeftError } from "../ir/diagnostics.ts";
-import { methods } from "../methods/index.ts";
 import type { CompiledProgram } from "../program.ts";
 import type { AdapterEntry } from "./adapters.ts";
 import { withExpertFiles } from "./experts.ts";
@@ -19,7 +18,7 @@ export function contentOf(
   const { savedConfig, floatFields } = plan;
   const config = savedConfig as AdapterContent["config"];
   const own = { config, floatFields, ...savedTensors(program, params, values) };
-  return withExpertFiles(plan, methods.get(plan.peftType)?.expertsFrom, own, values, params);
+  return withExpertFiles(plan, plan.expertsFrom, own, values, params);
 }
 
 /** The files of the adapter in use, with its numbers as they are now. Throws `SESSION-MODE` for what has no files. */

@@ -12,6 +12,10 @@ const field = (
 export const lora: MethodConfig = {
   peftType: "LORA",
   siteKinds: ["linear", "embedding"],
+  patterns: new Map([
+    ["r", "rank_pattern"],
+    ["lora_alpha", "alpha_pattern"],
+  ]),
   fields: [
     field("r", "int", 8, { minimum: 1 }),
     field("lora_alpha", "int", 8),
@@ -74,6 +78,7 @@ export const vera: MethodConfig = {
 
 export const fourierft: MethodConfig = {
   peftType: "FOURIERFT",
+  patterns: new Map([["n_frequency", "n_frequency_pattern"]]),
   siteKinds: ["linear"],
   fields: [
     field("n_frequency", "int", 1000, { minimum: 1 }),

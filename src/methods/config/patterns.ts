@@ -1,37 +1,35 @@
-/** Fields whose value differs by module: `rank_pattern` and its relatives. */
+/**
+ * Fields whose value differs by module: `rank_pattern` and its relatives. Which field overrides which is said by the method's fragment, for a
+ * built-in one as for one of the user's own.
+ */
 import type { DiagnosticSink } from "../../ir/diagnostics.ts";
 import type { FieldDeclaration, FieldValue } from "../fields.ts";
 import { pythonRepr } from "./python-text.ts";
 import { compilePattern } from "./regex.ts";
 import { checkField } from "./values.ts";
 
-/** Which field a pattern changes (the first that the method has), and whether its names need a dot before them. */
-const patternFields: Readonly<Record<string, { readonly changes: readonly string[]; readonly dotted: boolean }>> = {
-  rank_pattern: { changes: ["r"], dotted: false },
-  alpha_pattern: { changes: ["lora_alpha", "alpha"], dotted: false },
-  lambda_pattern: { changes: ["delora_lambda"], dotted: false },
-  n_frequency_pattern: { changes: ["n_frequency"], dotted: true },
-  block_size_pattern: { changes: ["block_size"], dotted: true },
-};
-
 type Fields = Readonly<Record<string, FieldValue>>;
 
 interface Pattern {
   readonly field: string;
+  readonly dotted: boolean;
   readonly changes: string;
   readonly entries: readonly { readonly name: string; readonly value: FieldValue; matches(path: string): boolean }[];
   readonly used: Set<string>;
 }
 
 /**
- * Compiles the patterns of a config; the result gives the fields of one module. Values are checked as those of the field
- * they replace. `finish` warns of entries that hit no target. Throws CONFIG-REGEX and CONFIG-FIELD-....
+ * Compiles the patterns of a config; the result gives the fields of one module. `overrides` names for a field the one that overrides it per
+ * module; `dotted`: a name needs a dot before it, or is the whole path. Values are checked as those of the field they replace. `finish` warns
+ * of entries that hit no target. Throws CONFIG-REGEX and CONFIG-FIELD-....
  */
 export function compilePatterns(
   fields: Fields,
   declarations: readonly FieldDeclaration[],
+  overrides: ReadonlyMap<string, string>,
+  dotted: boolean,
 ): { fieldsOf(path: string): Fields; finish(sink: DiagnosticSink): void } {
-  const patterns = Object.keys(patternFields).flatMap((name) => compileOne(name, fields, declarations));
+  const patterns = declarations.flatMap((changed) => compileOne(changed, overrides.get(changed.name), fields, dotted));
   return {
     fieldsOf: (path) => ({ ...fields, ...Object.fromEntries(patterns.flatMap((pattern) => change(pattern, path))) }),
     finish: (sink) => {
@@ -40,26 +38,22 @@ export function compilePatterns(
   };
 }
 
-function compileOne(field: string, fields: Fields, declarations: readonly FieldDeclaration[]): Pattern[] {
-  const map = Object.hasOwn(fields, field) ? fields[field] : undefined;
-  const { changes, dotted } = patternFields[field]!;
-  const changed = changes.map((name) => declarations.find((d) => d.name === name)).find((d) => d !== undefined);
-  const isMap = ["int_map", "float_map"].includes(declarations.find((d) => d.name === field)?.type ?? "");
-  if (changed === undefined || !isMap || typeof map !== "object" || map === null || Array.isArray(map)) return [];
+function compileOne(changed: FieldDeclaration, field: string | undefined, fields: Fields, dotted: boolean): Pattern[] {
+  const map = field !== undefined && Object.hasOwn(fields, field) ? fields[field] : undefined;
+  if (field === undefined || typeof map !== "object" || map === null || Array.isArray(map)) return [];
   const entries = Object.entries(map).map(([name, value]) => {
     checkField(changed, value, `${field}["${name}"]`);
     const regex = compilePattern(dotted ? `.*\\.${name}$` : `(.*\\.)?(${name})$`, field);
     return { name, value, matches: (path: string) => regex.match(path) !== undefined };
   });
-  return [{ field, changes: changed.name, entries, used: new Set() }];
+  return [{ field, dotted, changes: changed.name, entries, used: new Set() }];
 }
 
 /** The first entry that matches wins; a dotted pattern may also hold the literal path. */
 function change(pattern: Pattern, path: string): [string, FieldValue][] {
-  const { dotted } = patternFields[pattern.field]!;
   const entry =
     pattern.entries.find((candidate) => candidate.matches(path)) ??
-    (dotted ? pattern.entries.find((candidate) => candidate.name === path) : undefined);
+    (pattern.dotted ? pattern.entries.find((candidate) => candidate.name === path) : undefined);
   if (entry === undefined) return [];
   pattern.used.add(entry.name);
   return [[pattern.changes, entry.value]];

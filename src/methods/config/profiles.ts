@@ -25,6 +25,8 @@ export interface MethodProfile {
   readonly linearOnly: boolean;
   /** What PEFT does with a `Conv2d` is what the fragment does with a layer on patches. */
   readonly patches: boolean;
+  /** A name in a pattern needs a dot before it, or is the whole path of a module. */
+  readonly dottedPatterns: boolean;
   /** The field that says how many of the hits, from the last, are adapted. */
   readonly lastHits?: string;
   /** Fields about the base model (`num_layers` ...) are filled in: for its embeddings or, of prefixes, for its keys. */
@@ -55,6 +57,7 @@ const standard: MethodProfile = {
   anyModule: false,
   linearOnly: false,
   patches: false,
+  dottedPatterns: false,
   passive: {},
   inert: {},
 };
@@ -121,7 +124,7 @@ const own: Readonly<Record<string, Partial<MethodProfile>>> = {
     table: "vera",
     compatibleName: "VeRA",
   },
-  FOURIERFT: { className: "FourierFTConfig", checks: "abc", table: "fourier" },
+  FOURIERFT: { className: "FourierFTConfig", checks: "abc", table: "fourier", dottedPatterns: true },
   POLY: { className: "PolyConfig", shared: [...withTargets, "exclude_modules", "init_weights"], linearOnly: true },
   LN_TUNING: {
     className: "LNTuningConfig",
@@ -151,6 +154,7 @@ const own: Readonly<Record<string, Partial<MethodProfile>>> = {
     checks: "bc",
     table: "fourier",
     linearOnly: true,
+    dottedPatterns: true,
   },
   CPT: { className: "CPTConfig", shared: promptShared, table: "none", modelFacts: "embeddings" },
   PROMPT_TUNING: { className: "PromptTuningConfig", shared: promptShared, table: "none", modelFacts: "embeddings" },
@@ -174,7 +178,7 @@ const own: Readonly<Record<string, Partial<MethodProfile>>> = {
   DELORA: { className: "DeloraConfig", shared: usual, checks: "ab", linearOnly: true },
   GRALORA: { className: "GraloraConfig", shared: without(everything, "exclude_modules") },
   ROAD: { className: "RoadConfig", shared: [...withTargets, "init_weights"], linearOnly: true },
-  WAVEFT: { className: "WaveFTConfig", checks: "abc", table: "fourier" },
+  WAVEFT: { className: "WaveFTConfig", checks: "abc", table: "fourier", dottedPatterns: true },
 };
 
 /** The profile of a type; a method that PEFT does not have gets every shared field and no special rule. */

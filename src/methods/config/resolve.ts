@@ -29,6 +29,8 @@ export interface MethodConfig {
   readonly fields: readonly FieldDeclaration[];
   /** Kinds of modules it adapts: linear, embedding, norm, attention. */
   readonly siteKinds: readonly string[];
+  /** Field -> the field that overrides it per module, e.g. r -> rank_pattern. */
+  readonly patterns?: ReadonlyMap<string, string>;
   /** Fields that name sites themselves. */
   readonly fieldSites?: readonly FieldSites[];
   /**
@@ -92,7 +94,7 @@ export function resolveAdapter(
   const modelType = typeof modelConfig.model_type === "string" ? modelConfig.model_type : "custom";
   const located = locate(base, method, profile, modelType, modules, sink);
   const fields = correctLayout(located.fields, read.present, located.hits, profile, sink);
-  const patterns = compilePatterns(fields, read.declarations);
+  const patterns = compilePatterns(fields, read.declarations, method.patterns ?? new Map(), profile.dottedPatterns);
   const feedforward = plainEndMatcher(names(fields.feedforward_modules), "feedforward_modules");
   const sites = located.hits.map((module, index): AdapterSite => {
     const own = patterns.fieldsOf(module.path);

@@ -1,14 +1,18 @@
 /** What can be said about a fragment without a model: unknown and repeated names, wrong kinds and options. All faults at once. */
-import type { Diagnostic } from "../../ir/diagnostics.ts";
+import { type Diagnostic, WebpeftError } from "../../ir/diagnostics.ts";
+import { checkField } from "../config/values.ts";
 import { builtins } from "../lib/index.ts";
-import type { FieldItem, InputItem, Item, MethodAst, Place, SiteBlock, TensorItem } from "./ast.ts";
-import { fieldItems, fieldOptions, fieldTypes } from "./field.ts";
+import type { Argument, FieldItem, InputItem, Item, MethodAst, Place, SiteBlock, TensorItem } from "./ast.ts";
+import { fieldDeclaration, fieldItems, fieldOptions, fieldTypes } from "./field.ts";
 import { collected } from "./messages.ts";
 import { declarations } from "./scope.ts";
 import { patchForms } from "./site-tensors.ts";
 import { hint } from "./suggest.ts";
 import { expressionsOf, type NameUse, placeholder, visitNames } from "./walk.ts";
 import { namesOf, predefined, siteNames } from "./words.ts";
+
+/** Types of fields that hold values by name. */
+const mapTypes: readonly string[] = ["int_map", "float_map", "bool_list_map", "any"];
 
 /** Forms of tensors in files: see `TensorCoding`. */
 const codings = ["top_k", "on_rows"];
@@ -59,6 +63,37 @@ class Checker {
       if (option.name === undefined)
         this.fault("METHOD-DECLARATION", option.at, `An option of ${item.name} has no name.`, "write (minimum: 1)");
       else this.oneOf("option", option.name, fieldOptions, option.at);
+    }
+    const pattern = item.options.find(({ name }) => name === "pattern");
+    if (pattern !== undefined) this.pattern(item, pattern);
+    if (fieldTypes.some((type) => type === item.type)) this.fieldValues(item);
+  }
+
+  /** What overrides a field per module is a field with a value for every name. */
+  private pattern({ name }: FieldItem, { value, at }: Argument): void {
+    const fields = fieldItems(this.method);
+    if (value.kind !== "name") {
+      this.fault("METHOD-DECLARATION", at, `The pattern of ${name} is no config field.`, "write (pattern: field)");
+      return;
+    }
+    const overriding = fields.find((field) => field.name === value.name);
+    const names = fields.map((field) => field.name);
+    if (overriding === undefined) this.oneOf("config field", value.name, names, at);
+    else if (!mapTypes.includes(overriding.type)) {
+      const message = `${value.name} has no value for every module, and cannot be the pattern of ${name}.`;
+      this.fault("METHOD-DECLARATION", at, message, `declare it as one of ${mapTypes.join(", ")}`);
+    }
+  }
+
+  /** The default is a value of the field, and so are those of its options. */
+  private fieldValues(item: FieldItem): void {
+    try {
+      const declared = fieldDeclaration(this.method, item);
+      checkField(declared, declared.default);
+    } catch (error) {
+      if (!(error instanceof WebpeftError)) throw error;
+      if (error.code.startsWith("METHOD-")) this.faults.push(...error.diagnostics);
+      else this.fault("METHOD-DECLARATION", item.at, `The default of ${item.name} is no value of it.`, error.expected);
     }
   }
 

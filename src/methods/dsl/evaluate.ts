@@ -6,34 +6,34 @@ import { WebpeftError } from "../../ir/diagnostics.ts";
 import { sizeOf } from "../../ir/types.ts";
 import type { Builtin } from "../lib/builtin.ts";
 import { builtins } from "../lib/index.ts";
-import { applyBinary, negated, wanted } from "./arithmetic.ts";
-import type { BinaryOperator, CallExpression, Expression, OptionItem, Place, TensorItem } from "./ast.ts";
+import type { CallExpression, Expression, OptionItem, Place, TensorItem } from "./ast.ts";
 import { callBuiltin, siteMatches } from "./call.ts";
 import { constantPort, namedConstant } from "./constants.ts";
 import { indexed, transposed } from "./indexing.ts";
 import { limitError, limits, sizeFault } from "./limits.ts";
+import { checkValue } from "./nesting.ts";
+import { combined, negative } from "./operations.ts";
 import { iterated, repeatedProduct } from "./repetition.ts";
 import { memberName, type Scope } from "./scope.ts";
 import { describe, type HostArray, type Known, known, tensorValue, type Value } from "./value.ts";
+import { memberPath } from "./walk.ts";
 import { predefined } from "./words.ts";
 
 export type Locals = ReadonlyMap<string, Value>;
 const noLocals: Locals = new Map();
 
-/** `a.b.c` as a text, when the expression is nothing else. */
-export function dottedPath(expression: Expression): string | undefined {
-  if (expression.kind === "name") return expression.name;
-  if (expression.kind !== "member") return undefined;
-  const object = dottedPath(expression.object);
-  return object === undefined ? undefined : `${object}.${expression.name}`;
-}
-
+/** Throws METHOD-... at the expression; METHOD-LIMIT for one that costs or nests too much, METHOD-NUMBER for a number that is not finite. */
 export function evaluate(scope: Scope, expression: Expression, locals: Locals = noLocals): Value {
-  scope.countStep(expression.at);
+  scope.enter(expression.at);
   const { builder } = scope.build ?? {};
-  if (builder === undefined) return placed(scope, expression, locals);
   const location = { file: scope.model.method.file, line: expression.at.line };
-  return builder.within({ scope: scope.site?.path ?? "", location }, () => placed(scope, expression, locals));
+  const value =
+    builder === undefined
+      ? placed(scope, expression, locals)
+      : builder.within({ scope: scope.site?.path ?? "", location }, () => placed(scope, expression, locals));
+  scope.leave();
+  checkValue(scope, value, expression.at);
+  return value;
 }
 
 /** Type errors of the graph are told at their place in the fragment. */
@@ -130,7 +130,7 @@ export const optionSize = (scope: Scope, { name, size }: OptionItem): number => 
 /** The extents of a declared tensor. One of a site may have no entries; whatever reads it then is refused. */
 export function shapeOf(scope: Scope, item: TensorItem): number[] {
   if (item.shape.length > limits.rank)
-    throw limitError(scope.model.method.file, `${item.name} has too many axes`, limits.rank, item.at.line);
+    throw limitError(scope.model.method.file, `${item.name} has too many axes`, limits.rank, item.at);
   const least = item.role === "param" || item.role === "buffer" ? 0 : 1;
   const shape = item.shape.map((expression) => extentOf(scope, item.name, expression, least));
   if (sizeOf(shape) > limits.elements) throw scope.error("METHOD-SIZE", item.at, sizeFault(item.name, shape));
@@ -200,13 +200,7 @@ function hostNumbers(scope: Scope, item: TensorItem): Value {
 
 function unary(scope: Scope, operator: "-" | "not", operand: Expression, locals: Locals): Value {
   if (operator === "not") return known(!condition(scope, operand, locals));
-  const value = evaluate(scope, operand, locals);
-  const result = negated(value, () => scope.builderOrFail(operand.at));
-  if (result !== undefined) return result;
-  throw scope.error("METHOD-TYPE", operand.at, {
-    message: "This has no negative.",
-    got: describe(value, scope.build?.builder),
-  });
+  return negative(scope, evaluate(scope, operand, locals), operand.at);
 }
 
 function binary(scope: Scope, expression: Extract<Expression, { kind: "binary" }>, locals: Locals): Value {
@@ -216,19 +210,8 @@ function binary(scope: Scope, expression: Extract<Expression, { kind: "binary" }
   return combined(scope, operator, evaluate(scope, left, locals), evaluate(scope, right, locals), at);
 }
 
-function combined(scope: Scope, operator: BinaryOperator, left: Value, right: Value, at: Place): Value {
-  const result = applyBinary(operator, left, right, () => scope.builderOrFail(at));
-  if (result !== undefined) return result;
-  const builder = scope.build?.builder;
-  throw scope.error("METHOD-TYPE", at, {
-    message: `${operator} does not go with these.`,
-    expected: wanted[operator],
-    got: `${describe(left, builder)} ${operator} ${describe(right, builder)}`,
-  });
-}
-
 function member(scope: Scope, expression: Extract<Expression, { kind: "member" }>, locals: Locals): Value {
-  const path = dottedPath(expression);
+  const path = memberPath(expression);
   const word = path === undefined ? undefined : predefined[path];
   if (word !== undefined) return word.value(scope);
   const object = evaluate(scope, expression.object, locals);
@@ -243,11 +226,11 @@ function member(scope: Scope, expression: Extract<Expression, { kind: "member" }
 }
 
 function call(scope: Scope, expression: CallExpression, locals: Locals): Value {
-  const name = dottedPath(expression.callee) ?? "";
+  const name = memberPath(expression.callee) ?? "";
   const { arguments: given, at } = expression;
   switch (name) {
     case "present":
-      return known(given.every((argument) => scope.model.present.has(dottedPath(argument.value) ?? "")));
+      return known(given.every((argument) => scope.model.present.has(memberPath(argument.value) ?? "")));
     case "site.matches":
     case "site.ends_with":
       return siteMatches(

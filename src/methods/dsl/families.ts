@@ -1,7 +1,7 @@
 /** Families of shared tensors: once the config is known, `weight[n] for k: 0 .. 4 by 2` is two tensors, `weight[0]` and `weight[2]`. */
 import type { Family, Item, MethodAst, TensorItem } from "./ast.ts";
 import { evaluateKnown } from "./evaluate.ts";
-import { limitError, limits } from "./limits.ts";
+import { limitError } from "./limits.ts";
 import { memberName, type Scope } from "./scope.ts";
 import { knownText } from "./value.ts";
 
@@ -35,8 +35,8 @@ function numbersOf(scope: Scope, { name, at, family }: FamilyItem): number[] {
     });
   }
   const count = Math.ceil(((to as number) - (from as number)) / (by as number));
-  if (count > limits.turns)
-    throw limitError(scope.model.method.file, `a family of ${count} tensors`, limits.turns, at.line);
+  if (count > scope.mostTurns)
+    throw limitError(scope.model.method.file, `a family of ${count} tensors`, scope.mostTurns, at);
   return Array.from({ length: Math.max(count, 0) }, (_unused, i) => (from as number) + i * (by as number));
 }
 

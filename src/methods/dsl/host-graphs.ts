@@ -5,6 +5,7 @@ import type { TensorItem } from "./ast.ts";
 import type { SiteOperands } from "./operands.ts";
 import { type BuildScope, type MethodSite, type ModelScope, Scope, siteKey } from "./scope.ts";
 import { initialValue, isEmpty, ownTensors, projected, projects, sharedTensors } from "./site-tensors.ts";
+import { tensorValue } from "./value.ts";
 
 /** The base's weight and bias at a site. */
 export type BaseOf = (builder: Builder, site: MethodSite) => Pick<SiteOperands, "weight" | "bias">;
@@ -35,13 +36,21 @@ export function initialGraph(model: ModelScope, scopeOf: ScopeOf, baseOf: BaseOf
         return baseOf(builder, site).bias;
       },
       scalars: { seed, step: zero, sampleOffset: zero, pass: zero, training: none },
-      tensor: (item) => initialValue(scope, item, seed, builder),
+      tensor: (item) => firstValue(scope, item, seed, builder),
     };
     const scope: Scope = scopeOf(site, build, { ...model, train: false, sampling: false, predicting: false });
     for (const item of ownTensors(scope).filter((one) => !isEmpty(scope, one)))
       outputs.push({ name: siteKey(site, item.key!), node: build.tensor(item) });
   }
   return builder.finish(outputs);
+}
+
+/** The first value of a tensor, made once at a site; it may be made of those of others. Throws METHOD-CYCLE. */
+function firstValue(scope: Scope, item: TensorItem, seed: number, builder: Builder): number {
+  const value = scope.once(`the first value of ${item.name}`, item.at, () =>
+    tensorValue(initialValue(scope, item, seed, builder)),
+  );
+  return (value as { id: number }).id;
 }
 
 /** Parameters to projected parameters, named by key; undefined when nothing is projected. */

@@ -4,6 +4,7 @@
  */
 import type { IToken } from "chevrotain";
 import { type DiagnosticFields, WebpeftError } from "../../ir/diagnostics.ts";
+import type { Place } from "./ast.ts";
 
 export const limits = {
   /** Characters of a fragment. */
@@ -20,7 +21,11 @@ export const limits = {
   messages: 20,
   /** Expressions evaluated for one site. */
   steps: 100_000,
-  /** Turns of a counted loop. */
+  /** Expressions that wait for each other: a let for the lets that it reads, a sum for its terms. */
+  waiting: 600,
+  /** Operators in each other: factors of factors, terms of terms. */
+  operators: 300,
+  /** Turns of a counted loop, and tensors of a family; or as many as there are sites, where that is more. */
   turns: 64,
   /** Rank of a tensor. */
   rank: 8,
@@ -28,10 +33,10 @@ export const limits = {
   elements: 2 ** 30,
 } as const;
 
-export function limitError(file: string, what: string, limit: number, line?: number): WebpeftError {
+export function limitError(file: string, what: string, limit: number, at?: Place): WebpeftError {
   return new WebpeftError("METHOD-LIMIT", {
     message: `The method fragment is too large: ${what}.`,
-    where: line === undefined ? file : `${file}:${line}`,
+    where: at === undefined ? file : `${file}:${at.line}:${at.column}`,
     expected: `at most ${limit}`,
     help: "Split the formula with let, or write fewer declarations.",
   });
@@ -56,17 +61,17 @@ const prefixes = new Set(["-", "not"]);
 export function checkTokens(file: string, tokens: readonly IToken[]): void {
   if (tokens.length > limits.tokens) throw limitError(file, `${tokens.length} words`, limits.tokens);
   let [depth, statement, prefix, choices] = [0, 0, 0, 0];
-  for (const { image, startLine } of tokens) {
+  for (const { image, startLine, startColumn } of tokens) {
+    const at = { line: startLine ?? 1, column: startColumn ?? 1 };
     if (opening.has(image)) depth++;
     if (closing.has(image)) depth--;
     statement = image === ";" ? 0 : statement + 1;
     prefix = prefixes.has(image) ? prefix + 1 : 0;
     if (image === "?") choices++;
     if (image === ";") choices = 0;
-    if (depth > limits.depth) throw limitError(file, "brackets are nested too deep", limits.depth, startLine);
-    if (statement > limits.statement)
-      throw limitError(file, "a statement has too many words", limits.statement, startLine);
+    if (depth > limits.depth) throw limitError(file, "brackets are nested too deep", limits.depth, at);
+    if (statement > limits.statement) throw limitError(file, "a statement has too many words", limits.statement, at);
     if (Math.max(prefix, choices) > limits.chain)
-      throw limitError(file, "too many - or not or ? in a row", limits.chain, startLine);
+      throw limitError(file, "too many - or not or ? in a row", limits.chain, at);
   }
 }

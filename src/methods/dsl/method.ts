@@ -1,5 +1,7 @@
 /** A method as the rest of webpeft sees it. */
+import type { Diagnostic } from "../../ir/diagnostics.ts";
 import type { FieldDeclaration, FieldValue } from "../fields.ts";
+import { advice } from "./advice.ts";
 import type { MethodAst } from "./ast.ts";
 import { checkMethod } from "./check.ts";
 import { Elaboration } from "./elaborate.ts";
@@ -39,6 +41,8 @@ export interface Method {
   readonly reports: readonly string[];
   /** The field that names other adapters which it mixes; its sites are theirs. */
   readonly expertsFrom: string | undefined;
+  /** Warnings about its text: names that hide words, parameters that nothing reads. */
+  readonly warnings: readonly Diagnostic[];
 }
 
 /** Lines with tensors, lets and targets. */
@@ -126,6 +130,9 @@ export function lazyMethod(name: string, source: string, file: string, ready?: M
     },
     get expertsFrom() {
       return ast().items.find((item) => item.kind === "mixes")?.field;
+    },
+    get warnings() {
+      return advice(ast());
     },
   };
 }

@@ -1,6 +1,6 @@
 /** Counted loops in expressions: `prod` and `iterate`. */
 import type { Argument, Expression, Place } from "./ast.ts";
-import { limitError, limits } from "./limits.ts";
+import { limitError } from "./limits.ts";
 import type { Scope } from "./scope.ts";
 import { type Known, known, type Value } from "./value.ts";
 
@@ -46,8 +46,8 @@ function loopOf(
       got: `${from}..${to}`,
     });
   }
-  if (turns > limits.turns)
-    throw limitError(scope.model.method.file, `${call} of ${turns} turns`, limits.turns, at.line);
+  if (turns > scope.mostTurns)
+    throw limitError(scope.model.method.file, `${call} of ${turns} turns`, scope.mostTurns, at);
   return { name: range.name, from: from as number, turns, named: rest, body: body.value };
 }
 

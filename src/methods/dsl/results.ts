@@ -7,6 +7,7 @@ import { describe, type Value } from "./value.ts";
 export function addedLoss(scope: Scope, value: Value | undefined): number | undefined {
   if (value === undefined || value.kind === "absent") return undefined;
   const { builder } = scope.build!;
+  if (value.kind === "known" && typeof value.value === "number") return builder.constant(value.value);
   if (value.kind === "tensor" && sizeOf(builder.shape(value.id)) === 1) return builder.reshape(value.id, []);
   throw scope.error("METHOD-TYPE", scope.block!.at, {
     message: "What is added to the loss is no number.",

@@ -115,6 +115,7 @@ export class Scope {
   private readonly memo = new Map<string, Value | "pending">();
   private ofModel: Scope | undefined;
   private steps = 0;
+  private waiting = 0;
   private counted = 0;
 
   constructor(
@@ -215,10 +216,21 @@ export class Scope {
       : builder.port(name, "input", "i32", [samples]);
   }
 
-  countStep(at: Place): void {
-    this.steps++;
-    if (this.steps > limits.steps)
-      throw limitError(this.model.method.file, "too many expressions at one site", limits.steps, at.line);
+  /** Turns that a loop may have, and tensors that a family may have. */
+  get mostTurns(): number {
+    return Math.max(limits.turns, this.model.sites.length);
+  }
+
+  /** Called before an expression is worked out, and `leave` behind it. Throws METHOD-LIMIT. */
+  enter(at: Place): void {
+    const { file } = this.model.method;
+    if (++this.steps > limits.steps) throw limitError(file, "too many expressions at one site", limits.steps, at);
+    if (++this.waiting > limits.waiting)
+      throw limitError(file, "too many expressions wait for each other", limits.waiting, at);
+  }
+
+  leave(): void {
+    this.waiting--;
   }
 
   /** Key in the adapter's file of a tensor of this site. */
@@ -230,7 +242,9 @@ export class Scope {
   once(name: string, at: Place, make: () => Value): Value {
     const before = this.memo.get(name);
     if (before === "pending") {
-      throw this.error("METHOD-CYCLE", at, { message: `${name} is defined by itself.` });
+      const pending = [...this.memo].flatMap(([key, value]) => (value === "pending" ? [key] : []));
+      const cycle = [...pending.slice(pending.indexOf(name)), name];
+      throw this.error("METHOD-CYCLE", at, { message: `${name} is defined by itself.`, got: cycle.join(" <- ") });
     }
     if (before !== undefined) return before;
     this.memo.set(name, "pending");

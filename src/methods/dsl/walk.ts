@@ -65,12 +65,15 @@ function visitMember(
   else visitNames(expression.object, visit, bound);
 }
 
-function memberPath(expression: Expression): string | undefined {
+/** `a.b.c` as a text, when the expression is nothing else. */
+export function memberPath(expression: Expression): string | undefined {
   if (expression.kind === "name") return expression.name;
   if (expression.kind !== "member") return undefined;
   const object = memberPath(expression.object);
   return object === undefined ? undefined : `${object}.${expression.name}`;
 }
+
+const isLoop = (path: string | undefined): boolean => path === "prod" || path === "iterate";
 
 function visitCall(
   expression: Extract<Expression, { kind: "call" }>,
@@ -82,8 +85,16 @@ function visitCall(
   const names = new Set(bound);
   for (const argument of expression.arguments) {
     for (const part of [argument.value, argument.to]) if (part !== undefined) visitNames(part, visit, names);
-    if ((path === "prod" || path === "iterate") && argument.name !== undefined) names.add(argument.name);
+    if (isLoop(path) && argument.name !== undefined) names.add(argument.name);
   }
+}
+
+/** Visits the names that `prod` and `iterate` bind in an expression. */
+export function visitBound(expression: Expression, visit: (name: string, at: Place) => void): void {
+  visitNames(expression, ({ path, called, arguments: given = [] }) => {
+    if (!called || !isLoop(path)) return;
+    for (const { name, at } of given) if (name !== undefined) visit(name, at);
+  });
 }
 
 /** The expressions of an item. */
