@@ -89,10 +89,12 @@ class Replay {
       { dtype: "I32", bytes: Uint8Array.from(Buffer.from(data, "base64")) },
     ]);
     const all = new Map([...tensors, ...tables]);
-    for (const { name, dtype, shape, order, ...place } of this.plan.weights) {
+    for (const { name, dtype, shape, order, rows, ...place } of this.plan.weights) {
       if (!all.has(name)) throw new Error(`no file has the tensor ${name}`);
-      const bytes = deviceBytes(all.get(name));
       const size = dtype === "bf16" || dtype === "f16" ? 2 : 4;
+      const row = size * count(shape.slice(1));
+      const whole = deviceBytes(all.get(name));
+      const bytes = rows === undefined ? whole : whole.slice(row * rows[0], up(row * rows[1], 4));
       this.write(place, order === undefined ? bytes : reordered(bytes, size, shape, order));
     }
     for (const [name, { buffer, offset }] of Object.entries(this.plan.storage.bindings)) {

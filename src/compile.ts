@@ -19,7 +19,7 @@ import { once } from "./once.ts";
 import { type Attachment, attachAlike } from "./passes/attach.ts";
 import { PassManager } from "./passes/manager.ts";
 import { mergeGraph, storedTensors } from "./passes/merge.ts";
-import { lowerModelStage, lowerOperatorStage } from "./passes/pipeline.ts";
+import { lowerModelStage, lowerOperatorStage, partitionStage } from "./passes/pipeline.ts";
 import { joinPrepared } from "./passes/prepare.ts";
 import { type SiteKind, siteWeight } from "./passes/site-operands.ts";
 import type { AdapterConfigs, AdapterPlan, ProgramMode, StageName } from "./program.ts";
@@ -207,6 +207,7 @@ class Compilation {
     readonly plan?: AdapterPlan;
     readonly planOf?: () => AdapterPlan;
   }): Promise<Program> {
+    const { target = defaultTarget } = this.options;
     const names: StageName[] = [];
     const graphs: Graph[] = [];
     const lower = async (name: StageName, attachment: Attachment, gradients: boolean): Promise<void> => {
@@ -219,7 +220,9 @@ class Compilation {
     if (this.mode !== "merge") await lower("forward", parts.forward, false);
     const { forward, predict = forward } = parts;
     if (!attachAlike(this.built.graph, forward, predict)) await lower("predict", predict, false);
-    const joined = joinPrepared(graphs);
+    const prepared = joinPrepared(graphs);
+    const mains = prepared.mains.map((graph, i) => partitionStage(this.manager, names[i]!, graph, target.limits));
+    const joined = { ...prepared, mains };
     const adapter = parts.planOf?.() ?? parts.plan;
     const { accumulate = false } = this.options;
     const storage = programStorage(adapter, joined, { train: names.includes("micro"), accumulate });
@@ -245,7 +248,7 @@ class Compilation {
       storage,
       source: this.source,
       recompile: (adapters) => this.recompile(adapters),
-      target: this.options.target ?? defaultTarget,
+      target,
       timeline: this.manager.timeline,
       operatorGraph: this.manager.after("algebra", names[0] ?? "merge")!,
     });

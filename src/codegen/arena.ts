@@ -1,4 +1,7 @@
-/** Gives values with known lifetimes places in one arena: the largest first, each at the lowest offset that is free while it lives. */
+/**
+ * Gives values with known lifetimes places in arenas: the largest first, each at the lowest offset that is free while it lives, in the first
+ * arena that has room. An arena is a buffer of its own and no larger than a binding, so that whatever kernels read of it can be bound at once.
+ */
 
 export interface Lifetime {
   readonly key: number;
@@ -8,24 +11,55 @@ export interface Lifetime {
   readonly to: number;
 }
 
-export interface ArenaLayout {
-  readonly offsets: ReadonlyMap<number, number>;
-  readonly bytes: number;
+export interface ArenaPlace {
+  /** Number of the arena. */
+  readonly arena: number;
+  readonly offset: number;
 }
 
-export function layoutArena(values: readonly Lifetime[], alignment: number): ArenaLayout {
-  const placed: (Lifetime & { offset: number })[] = [];
+export interface ArenaLayout {
+  readonly places: ReadonlyMap<number, ArenaPlace>;
+  /** Bytes of every arena. */
+  readonly bytes: readonly number[];
+}
+
+/** The name of an arena among the buffers of a plan. */
+export const arenaName = (arena: number): string => (arena === 0 ? "arena" : `arena:${arena}`);
+
+interface Placed extends Lifetime {
+  readonly offset: number;
+}
+
+/** `largest` bytes of an arena; a value that is larger has one of its own. */
+export function layoutArena(values: readonly Lifetime[], alignment: number, largest: number): ArenaLayout {
+  const arenas: Placed[][] = [];
+  const places = new Map<number, ArenaPlace>();
   const round = (n: number): number => Math.ceil(n / alignment) * alignment;
   const order = [...values].sort((a, b) => b.bytes - a.bytes || a.from - b.from || a.key - b.key);
   for (const value of order) {
-    const rivals = placed.filter((p) => p.from <= value.to && value.from <= p.to).sort((a, b) => a.offset - b.offset);
-    let offset = 0;
-    for (const rival of rivals) {
-      if (offset + round(value.bytes) <= rival.offset) break;
-      offset = Math.max(offset, rival.offset + round(rival.bytes));
+    let arena = 0;
+    let offset = freeOffset(arenas[0] ?? [], value, round);
+    while (offset > 0 && offset + round(value.bytes) > largest) {
+      arena++;
+      offset = freeOffset(arenas[arena] ?? [], value, round);
     }
+    const placed = arenas[arena] ?? [];
     placed.push({ ...value, offset });
+    arenas[arena] = placed;
+    places.set(value.key, { arena, offset });
   }
-  const bytes = placed.reduce((most, p) => Math.max(most, p.offset + round(p.bytes)), 0);
-  return { offsets: new Map(placed.map((p) => [p.key, p.offset])), bytes };
+  const end = (placed: readonly Placed[]): number =>
+    placed.reduce((most, p) => Math.max(most, p.offset + round(p.bytes)), 0);
+  return { places, bytes: arenas.map(end) };
+}
+
+/** The lowest offset at which an arena is free while a value lives. */
+function freeOffset(placed: readonly Placed[], value: Lifetime, round: (n: number) => number): number {
+  const rivals = placed.filter((p) => p.from <= value.to && value.from <= p.to).sort((a, b) => a.offset - b.offset);
+  let offset = 0;
+  for (const rival of rivals) {
+    if (offset + round(value.bytes) <= rival.offset) break;
+    offset = Math.max(offset, rival.offset + round(rival.bytes));
+  }
+  return offset;
 }

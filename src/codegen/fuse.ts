@@ -30,6 +30,8 @@ export interface Unit {
   readonly axes: readonly number[];
   /** Kept values computed here, increasing. */
   readonly members: readonly number[];
+  /** The chunk that all of it belongs to, if any. */
+  readonly chunk?: string | undefined;
   /** Members that other units or the host read. */
   readonly stored: readonly number[];
   /** Units whose stored values this one reads. */
@@ -47,6 +49,7 @@ export interface Draft {
   shape: readonly number[];
   axes: readonly number[];
   members: number[];
+  chunk?: string | undefined;
 }
 
 const shapeOf = (graph: Graph, id: number): readonly number[] => (graph.nodes[id]!.type as TensorType).shape;
@@ -65,6 +68,8 @@ export interface FusionLimits {
   readonly buffers: number;
   /** The buffer that a port is read from. */
   readonly bufferOf: (port: number) => string;
+  /** Values between kernels may all be in other buffers; otherwise they are in one. */
+  readonly apart?: boolean;
 }
 
 export function fuse(graph: Graph, limits: FusionLimits): Fusion {
@@ -119,25 +124,28 @@ class Fuser {
   }
 
   private draft(id: number): Draft {
+    return { ...this.form(id), members: [], chunk: this.graph.nodes[id]!.chunk };
+  }
+
+  private form(id: number): Pick<Draft, "form" | "shape" | "axes"> {
     const node = this.graph.nodes[id]!;
     const shape = shapeOf(this.graph, id);
     switch (node.op) {
       case "einsum":
-        return { form: "contraction", shape, axes: [], members: [] };
+        return { form: "contraction", shape, axes: [] };
       case "sum":
       case "reduce_max":
         return {
           form: "rows",
           shape: shapeOf(this.graph, node.inputs[0]!),
           axes: node.attributes.axes as readonly number[],
-          members: [],
         };
       case "scatter_add":
-        return { form: "scatter", shape, axes: [], members: [] };
+        return { form: "scatter", shape, axes: [] };
       case "inverse":
-        return { form: "inverse", shape, axes: [], members: [] };
+        return { form: "inverse", shape, axes: [] };
       default:
-        return { form: "map", shape, axes: [], members: [] };
+        return { form: "map", shape, axes: [] };
     }
   }
 
@@ -147,7 +155,7 @@ class Fuser {
     const node = this.graph.nodes[id]!;
     const modes = sources.filter((s) => this.unit(s.member) === unit);
     const isReduction = node.op === "sum" || node.op === "reduce_max";
-    if (isHeavy(node) && !isReduction) return false;
+    if (node.chunk !== draft.chunk || (isHeavy(node) && !isReduction)) return false;
     if (draft.form === "map" || draft.form === "contraction") {
       return !isReduction && sameShape(draft.shape, shapeOf(this.graph, id)) && modes.every((s) => s.mode === "same");
     }
@@ -188,7 +196,7 @@ class Fuser {
   }
 
   private mergeable(a: Draft, b: Draft): boolean {
-    if (!sameShape(a.shape, b.shape)) return false;
+    if (a.chunk !== b.chunk || !sameShape(a.shape, b.shape)) return false;
     if (a.form === "map" && b.form === "map") return true;
     if (a.form === "map" || b.form === "map") return a.form === "contraction" || b.form === "contraction";
     if (a.form !== b.form) return false;
@@ -205,8 +213,12 @@ class Fuser {
   private buffersOf(more: readonly number[], ...units: readonly number[]): number {
     const members = [...more, ...units.flatMap((u) => this.units.get(u).members)];
     const inputs = members.flatMap((m) => this.graph.nodes[m]!.inputs);
-    const ports = this.liveness.leaves(inputs, this.kept).filter((leaf) => !this.kept.has(leaf));
-    return new Set(ports.map((port) => this.limits.bufferOf(port))).size + 2;
+    const leaves = this.liveness.leaves(inputs, this.kept);
+    const ports = leaves.filter((leaf) => !this.kept.has(leaf));
+    const own = new Set(members);
+    const between =
+      this.limits.apart === true ? leaves.filter((leaf) => this.kept.has(leaf) && !own.has(leaf)).length : 1;
+    return new Set(ports.map((port) => this.limits.bufferOf(port))).size + between + 1;
   }
 
   /** Row units over the same rows that read a large value in common become one, so that it is read once. */

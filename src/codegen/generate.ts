@@ -4,19 +4,28 @@
  *   stage graph -> fuse (units) -> schedule (bodies of kernel IR) -> group (dispatches) -> arena -> assemble -> canonical -> WGSL
  */
 import type { ProgramStorage, Stage } from "../program.ts";
+import { arenaName } from "./arena.ts";
 import { KernelTable } from "./kernel-table.ts";
 import { PortLayout, ResultLayout } from "./layout.ts";
-import type { Generated } from "./plan.ts";
+import type { BufferSpec, Generated } from "./plan.ts";
 import { Regions } from "./regions.ts";
 import { StageLayout } from "./stage-layout.ts";
 import type { Target } from "./target.ts";
 
+/** The stages run one after the other: each arena is as large as the stage that needs most of it. */
+function arenas(layouts: readonly StageLayout[]): BufferSpec[] {
+  const count = layouts.reduce((most, { arena }) => Math.max(most, arena.bytes.length), 0);
+  return Array.from({ length: count }, (_unused, i) => ({
+    name: arenaName(i),
+    bytes: layouts.reduce((most, { arena }) => Math.max(most, arena.bytes[i] ?? 0), 0),
+  }));
+}
+
 export function generate(stages: readonly Stage[], storage: ProgramStorage, target: Target): Generated {
   const ports = new PortLayout(stages, storage, target.limits.maxStorageBufferBindingSize);
-  const results = new ResultLayout();
+  const results = new ResultLayout(target.limits.maxStorageBufferBindingSize);
   const layouts = stages.map((stage) => new StageLayout(stage, storage, target, ports, results));
-  const arenaBytes = layouts.reduce((most, layout) => Math.max(most, layout.arena.bytes), 0);
-  const named = [...ports.buffers(), ...results.buffers(), { name: "arena", bytes: arenaBytes }];
+  const named = [...ports.buffers(), ...results.buffers(), ...arenas(layouts)];
   const regions = new Regions(
     named.filter((b) => b.bytes > 0),
     target,

@@ -11,6 +11,8 @@ export interface Schedulable {
   readonly key: string;
   /** What it reads is small, so that little memory is held while it waits for its likes. */
   readonly canWait: boolean;
+  /** It copies out what others made; what it reads is free once it has run. */
+  readonly isUrgent?: boolean;
 }
 
 /** Groups of unit numbers in order of execution: with waiting or without, whichever gives fewer. */
@@ -28,7 +30,10 @@ function scheduled(units: readonly Schedulable[]): number[][] {
     const ready = [...waiting].filter(isReady);
     if (ready.length === 0) throw new Error("the units depend on each other in a circle");
     const deepest = Math.max(...ready.map((u) => depths[u]!));
-    const first = ready.find((u) => !units[u]!.canWait) ?? ready.find((u) => depths[u] === deepest)!;
+    const first =
+      ready.find((u) => units[u]!.isUrgent) ??
+      ready.find((u) => !units[u]!.canWait) ??
+      ready.find((u) => depths[u] === deepest)!;
     const group = ready.filter((u) => units[u]!.key === units[first]!.key).slice(0, mostParts);
     for (const u of group) waiting.delete(u);
     groups.push(group);

@@ -2,6 +2,7 @@
 export { generate } from "./generate.ts";
 export { interpret } from "./interpret.ts";
 export type { KernelIR } from "./kernel.ts";
+export { isOnDemand } from "./layout.ts";
 export type * from "./plan.ts";
 export { printKernel } from "./print-kernel.ts";
 export { cpuTarget, defaultLimits, defaultTarget, type Target, type TargetLimits, targetOf } from "./target.ts";

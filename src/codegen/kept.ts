@@ -1,5 +1,5 @@
 /** Which values of a graph are kept (see `fuse.ts`) and which are computed where they are read. */
-import { type Graph, liveNodes, type Node, usersOf } from "../ir/graph.ts";
+import { type Graph, liveNodes, type Node, usersOf, wholeChunk } from "../ir/graph.ts";
 import { opRecord } from "../ir/registry.ts";
 import { sizeOf, type TensorType } from "../ir/types.ts";
 
@@ -62,7 +62,8 @@ export function keptValues(graph: Graph, liveness: Liveness): Set<number> {
   for (const output of graph.outputs) kept.add(output.node);
   graph.nodes.forEach((node, id) => {
     if (!liveness.live[id]) return;
-    if (isHeavy(node)) kept.add(id);
+    // Chunks of other kernels are put together once, a few at a time.
+    if (isHeavy(node) || node.chunk === wholeChunk) kept.add(id);
     if (node.op === "einsum") for (const i of node.inputs) for (const root of operandRoots(graph, i)) kept.add(root);
     if (node.op === "scatter_add") for (const root of operandRoots(graph, node.inputs[1]!)) kept.add(root);
   });

@@ -6,6 +6,7 @@ import type { ProgramStorage, Stage, StorageSlice } from "../program.ts";
 import type { Place } from "./assemble.ts";
 import { type AxisOrder, isRowMajor } from "./order.ts";
 import { alignUp, type BufferSpec, type PlannedValue } from "./plan.ts";
+import { rowsOf } from "./port-parts.ts";
 import { slot } from "./regions.ts";
 
 export const tensorBytes = (type: TensorType): number => sizeOf(type.shape) * byteWidth(type.dtype);
@@ -50,6 +51,9 @@ export class PortLayout {
   bufferOf(node: Node): string {
     const stored = sliceOf(this.storage, portName(node));
     if (stored !== undefined) return stored.buffer;
+    const rows = rowsOf(node);
+    // A part of a large tensor takes most of a buffer.
+    if (rows !== undefined) return `weights:${portName(node)}:${rows[0]}`;
     return portRole(node) === "input" ? "inputs" : `weights:${(node.type as TensorType).dtype}`;
   }
 
@@ -59,13 +63,16 @@ export class PortLayout {
     const size = tensorBytes(node.type as TensorType);
     const slice = sliceOf(this.storage, name);
     if (slice !== undefined) return { buffer: slice.buffer, offset: 4 * slice.offset, size, dtype };
-    const key = portRole(node) === "input" || isRowMajor(order) ? name : `${name}:${order.join()}`;
+    const rows = rowsOf(node);
+    const laidOut = portRole(node) !== "input" && !isRowMajor(order);
+    const key = `${name}${laidOut ? `:${order.join()}` : ""}${rows === undefined ? "" : `#${rows.join()}`}`;
     const known = this.places.get(key);
     if (known !== undefined) return known;
     const place = { ...this.reserve(dtype, size), size, dtype };
     this.places.set(key, place);
     const { buffer, offset } = place;
-    this.weights.push({ name, dtype, shape, buffer, offset, ...(key === name ? {} : { order }) });
+    const part = rows === undefined ? {} : { rows };
+    this.weights.push({ name, dtype, shape, buffer, offset, ...(laidOut ? { order } : {}), ...part });
     return place;
   }
 
@@ -91,13 +98,24 @@ export class PortLayout {
   }
 }
 
-/** Places of results that are not in storage. */
+/** Places of results that are not in storage, in buffers that are no larger than a binding. */
 export class ResultLayout {
   private readonly bytes = new Map<string, number>();
 
-  place(type: TensorType, buffer = "outputs"): Place {
-    const offset = this.bytes.get(buffer) ?? 0;
+  constructor(private readonly largest: number) {}
+
+  /** A place for a result, or for a piece of one. */
+  place(type: TensorType, isPiece = false): Place {
+    return this.placeIn(isPiece ? piecesBuffer : outputsBuffer, type);
+  }
+
+  placeIn(kind: string, type: TensorType): Place {
     const size = tensorBytes(type);
+    let count = 0;
+    const name = (): string => (count === 0 ? kind : `${kind}:${count}`);
+    while (this.bytes.has(name()) && this.bytes.get(name())! + size > this.largest) count++;
+    const buffer = name();
+    const offset = this.bytes.get(buffer) ?? 0;
     this.bytes.set(buffer, offset + alignUp(size, slot));
     return { buffer, offset, size, dtype: type.dtype };
   }
@@ -110,6 +128,8 @@ export class ResultLayout {
 export interface StageOutput {
   readonly name: string;
   readonly node: number;
+  /** Where the value is too large for a binding: the node has its elements from this one on, in row-major order. */
+  readonly from?: number;
   readonly slice: StorageSlice | undefined;
 }
 
@@ -121,28 +141,69 @@ export interface PreparedStage {
 
 /**
  * Makes every output a value that a kernel can write where it belongs: reshapes are dropped (the memory is the same), and a port, or a value
- * that has to be in two places, gets a node that copies it.
+ * that has to be in two places, gets a node that copies it. What is put together of chunks and larger than `largest` bytes is copied chunk by
+ * chunk, and is never in one piece.
  */
-export function prepareOutputs(graph: Graph, storage: ProgramStorage): PreparedStage {
+export function prepareOutputs(graph: Graph, storage: ProgramStorage, largest: number): PreparedStage {
   const nodes = [...graph.nodes];
   const taken = new Map<number, StorageSlice | undefined>();
-  const copy = (id: number): number => {
+  const copy = (id: number, chunk?: string): number => {
     const type = nodes[id]!.type as TensorType;
-    return nodes.push({ op: "reshape", inputs: [id], attributes: { shape: [...type.shape] }, type }) - 1;
+    const mark = chunk === undefined ? {} : { chunk };
+    return nodes.push({ op: "reshape", inputs: [id], attributes: { shape: [...type.shape] }, type, ...mark }) - 1;
   };
-  const outputs = graph.outputs.map(({ name, node }): StageOutput => {
+  const outputs = graph.outputs.flatMap(({ name, node }): StageOutput[] => {
     const slice = sliceOf(storage, name);
     let id = node;
     while (nodes[id]!.op === "reshape" && canBeResult(nodes[nodes[id]!.inputs[0]!]!)) id = nodes[id]!.inputs[0]!;
+    if (slice === undefined && tensorBytes(nodes[id]!.type as TensorType) > largest) {
+      const parts = piecesOf(nodes, id, 0);
+      if (parts !== undefined)
+        return parts.map((part) => ({ ...part, name, node: copy(part.node, nodes[part.node]!.chunk), slice }));
+    }
     if (nodes[id]!.op === "port") id = copy(id);
     const before = taken.get(id);
     const clashes = taken.has(id) && (before?.buffer !== slice?.buffer || before?.offset !== slice?.offset);
     if (clashes) id = copy(id);
     taken.set(id, slice);
-    return { name, node: id, slice };
+    return [{ name, node: id, slice }];
   });
   return { graph: { name: graph.name, nodes, outputs: outputs.map(({ name, node }) => ({ name, node })) }, outputs };
 }
 
+/** Places of the outputs' values: their slices of storage, or places of their own. */
+export function placesOf({ graph, outputs }: PreparedStage, results: ResultLayout): ReadonlyMap<number, Place> {
+  const places = new Map<number, Place>();
+  for (const { node, slice, from } of outputs) {
+    if (places.has(node)) continue;
+    const type = graph.nodes[node]!.type as TensorType;
+    const { dtype } = type;
+    const stored = slice && { buffer: slice.buffer, offset: 4 * slice.offset, size: tensorBytes(type), dtype };
+    places.set(node, stored ?? results.place(type, from !== undefined));
+  }
+  return places;
+}
+
+/** The pieces of a concatenation whose elements follow each other in memory, with where each begins; undefined when it is none. */
+function piecesOf(nodes: readonly Node[], id: number, from: number): { node: number; from: number }[] | undefined {
+  const node = nodes[id]!;
+  const { shape } = node.type as TensorType;
+  if (node.op !== "concat" || shape.slice(0, node.attributes.axis as number).some((n) => n !== 1)) return undefined;
+  let at = from;
+  return node.inputs.flatMap((input) => {
+    const begin = at;
+    at += sizeOf((nodes[input]!.type as TensorType).shape);
+    return piecesOf(nodes, input, begin) ?? [{ node: input, from: begin }];
+  });
+}
+
 const canBeResult = (node: Node): boolean =>
   node.op === "reshape" || !["leaf", "movement"].includes(opRecord(node.op).opClass);
+
+const outputsBuffer = "outputs";
+
+/** Pieces of results that are larger than a binding. */
+const piecesBuffer = "pieces";
+
+/** Whether a buffer is there only for results that are too large to hold unless somebody wants them. */
+export const isOnDemand = (buffer: string): boolean => buffer === piecesBuffer || buffer.startsWith(`${piecesBuffer}:`);

@@ -2,7 +2,8 @@
  * The plan: what a device does for every stage, as JSON. With the kernels and the data behind ports it is all that a replayer needs.
  *
  * Buffers: `arena` (intermediate values, reused), `inputs` (ports of role input), `outputs` (results that are not in storage), the storage
- * buffers of the program by their names, and `weights:<dtype>` with the weight and buffer ports. All offsets are bytes.
+ * buffers of the program by their names, and `weights:<dtype>` with the weight and buffer ports. Where one would be larger than a binding
+ * there are several (`arena:1`, `weights:bf16:1`), and `pieces` of a result that is too large for one. All offsets are bytes.
  */
 import type { DType } from "../ir/types.ts";
 import type { StageName } from "../program.ts";
@@ -54,13 +55,17 @@ export interface PlannedValue {
   readonly offset: number;
   /** Weights: axes of `shape` in the order in which they are laid out, outermost first; row-major without it. */
   readonly order?: readonly number[];
+  /** Weights: the tensor has these rows (from, to) of the one of its name, which is too large for a binding. */
+  readonly rows?: readonly [from: number, to: number];
+  /** Outputs: the value has the elements of the output of its name from this one on. */
+  readonly from?: number;
 }
 
 export interface PlannedStage {
   readonly name: StageName;
   readonly dispatches: readonly Dispatch[];
   readonly copies: readonly PlannedCopy[];
-  /** Results by output name; those in storage too. */
+  /** Results by output name; those in storage too. One that is larger than a binding has an entry for every piece, in order. */
   readonly outputs: readonly PlannedValue[];
 }
 

@@ -2,9 +2,10 @@ import { type Graph, portName } from "../ir/graph.ts";
 import { opRecord } from "../ir/registry.ts";
 import type { TensorType } from "../ir/types.ts";
 import type { ProgramStorage, Stage } from "../program.ts";
-import { type ArenaLayout, type Lifetime, layoutArena } from "./arena.ts";
+import { type ArenaLayout, arenaName, type Lifetime, layoutArena } from "./arena.ts";
 import { assemble, type Part, type Place } from "./assemble.ts";
 import { type Canonical, canonicalize } from "./canonical.ts";
+import { isFrozenPort } from "./choose-order.ts";
 import type { TensorUse } from "./emitter.ts";
 import { type Fusion, fuse, type Unit } from "./fuse.ts";
 import { groupUnits } from "./group.ts";
@@ -14,31 +15,43 @@ import type { KernelTable } from "./kernel-table.ts";
 import {
   type PortLayout,
   type PreparedStage,
+  placesOf,
   prepareOutputs,
   type ResultLayout,
   sliceOf,
   tensorBytes,
 } from "./layout.ts";
 import { lowerUnits } from "./lower.ts";
+import { type Needs, needsOf } from "./needs.ts";
 import { type AxisOrder, rowMajor } from "./order.ts";
 import type { Dispatch, PlannedCopy, PlannedStage, PlannedValue } from "./plan.ts";
+import { withPortParts } from "./port-parts.ts";
 import { displacedBuffer, type Regions } from "./regions.ts";
 import type { Body } from "./schedule/body.ts";
 import type { Target } from "./target.ts";
 
-/** One stage: what its kernels are, in which order they run, and where its values are; then, with the buffers laid out, its dispatches. */
-export class StageLayout {
+/** What a stage's kernels are, in which order they run, and where the values between them are. */
+interface Arrangement {
+  readonly fusion: Fusion;
+  readonly bodies: readonly Body[];
+  readonly canonicals: readonly Canonical[];
+  readonly hazards: Hazards;
+  /** Places of results; intermediate values have theirs in the arenas. */
+  readonly places: ReadonlyMap<number, Place>;
+  readonly copies: readonly PlannedCopy[];
+  readonly groups: readonly (readonly number[])[];
   readonly arena: ArenaLayout;
-  private readonly groups: readonly (readonly number[])[];
-  private readonly hazards: Hazards;
-  private readonly copies: readonly PlannedCopy[];
+}
+
+type Units = Pick<Arrangement, "fusion" | "bodies" | "canonicals" | "hazards">;
+
+/** One stage: its arrangement; then, with the buffers laid out, its dispatches. */
+export class StageLayout {
   private readonly prepared: PreparedStage;
   private readonly graph: Graph;
-  private readonly fusion: Fusion;
-  private readonly bodies: readonly Body[];
-  private readonly canonicals: readonly Canonical[];
-  /** Places of results; intermediate values have theirs in the arena. */
-  private readonly places = new Map<number, Place>();
+  private readonly homes: ReadonlyMap<number, Place>;
+  private readonly uses: readonly number[];
+  private readonly made: Arrangement;
 
   constructor(
     private readonly stage: Stage,
@@ -47,67 +60,81 @@ export class StageLayout {
     private readonly ports: PortLayout,
     private readonly results: ResultLayout,
   ) {
-    this.prepared = prepareOutputs(stage.graph, storage);
-    this.graph = this.prepared.graph;
-    const limit = target.limits.maxStorageBuffersPerShaderStage;
-    this.fusion = fuse(this.graph, {
-      buffers: limit,
-      bufferOf: (port) => ports.bufferOf(this.graph.nodes[port]!),
+    this.prepared = prepareOutputs(stage.graph, storage, target.limits.maxStorageBufferBindingSize);
+    this.graph = withPortParts(this.prepared.graph, (port) => this.isCut(port));
+    this.uses = livenessOf(this.graph).uses;
+    this.homes = placesOf(this.prepared, results);
+    const made = this.arrange(false);
+    this.made = this.fits(made) ? made : this.arrange(true);
+  }
+
+  get arena(): ArenaLayout {
+    return this.made.arena;
+  }
+
+  /** `apart`: kernels read no more values than they could bind if every value were in another arena. */
+  private arrange(apart: boolean): Arrangement {
+    const { target, graph } = this;
+    const fusion = fuse(graph, {
+      buffers: target.limits.maxStorageBuffersPerShaderStage,
+      bufferOf: (port) => this.ports.bufferOf(graph.nodes[port]!),
+      apart,
     });
-    const { uses } = livenessOf(this.graph);
-    const outputs = new Set(this.prepared.outputs.map((o) => o.node));
-    this.bodies = lowerUnits(this.graph, this.fusion, {
+    const bodies = lowerUnits(graph, fusion, {
       target,
-      uses,
-      isResult: (node) => outputs.has(node),
+      uses: this.uses,
+      isResult: (node) => this.homes.has(node),
       isStored: (port) => this.isStored(port),
     });
-    this.canonicals = this.bodies.map(canonicalize);
-    this.placeResults();
-    this.hazards = this.findHazards();
-    this.copies = this.hazards.displaced.map((node) => this.displace(node));
-    const patient = this.patientUnits();
-    this.groups = groupUnits(
-      this.fusion.units.map((unit) => ({
-        dependencies: new Set([...unit.dependencies, ...(this.hazards.after.get(unit.id) ?? [])]),
-        key: this.groupKey(unit.id),
-        canWait: patient.has(unit.id),
-      })),
-    );
-    this.arena = this.layArena(this.groups);
-  }
-
-  private placeResults(): void {
-    for (const { node, slice } of this.prepared.outputs) {
-      if (this.places.has(node)) continue;
-      const type = this.type(node);
-      if (slice !== undefined)
-        this.places.set(node, {
-          buffer: slice.buffer,
-          offset: 4 * slice.offset,
-          size: tensorBytes(type),
-          dtype: type.dtype,
-        });
-      else this.places.set(node, this.results.place(type));
-    }
-  }
-
-  private findHazards(): Hazards {
-    return hazardsOf(
-      this.graph,
-      this.fusion,
-      this.bodies,
-      this.places,
+    const canonicals = bodies.map(canonicalize);
+    const hazards = hazardsOf(
+      graph,
+      fusion,
+      bodies,
+      this.homes,
       (id) => this.portPlace(id),
       (id) => this.isStored(id),
     );
+    const places = new Map(this.homes);
+    const copies = hazards.displaced.map((node) => this.displace(node, places));
+    const groups = this.group({ fusion, bodies, canonicals, hazards });
+    return { fusion, bodies, canonicals, hazards, places, copies, groups, arena: this.layArena(bodies, groups) };
+  }
+
+  private group({ fusion, bodies, canonicals, hazards }: Units): number[][] {
+    const patient = this.patientUnits(fusion, bodies);
+    const pieces = new Set(this.prepared.outputs.filter((o) => o.from !== undefined).map((o) => o.node));
+    return groupUnits(
+      fusion.units.map((unit) => ({
+        dependencies: new Set([...unit.dependencies, ...(hazards.after.get(unit.id) ?? [])]),
+        key: this.groupKey(unit, bodies[unit.id]!, canonicals[unit.id]!),
+        canWait: unit.chunk === undefined && patient.has(unit.id),
+        isUrgent: unit.stored.every((node) => pieces.has(node)),
+      })),
+    );
+  }
+
+  /** Whether every kernel can bind the buffers that it reads and writes. */
+  private fits(made: Arrangement): boolean {
+    const most = this.target.limits.maxStorageBuffersPerShaderStage;
+    return made.bodies.every(
+      ({ tensors }) => new Set(tensors.map((use) => this.placeOf(use, made).buffer)).size <= most,
+    );
+  }
+
+  /** A frozen port that no binding can hold. */
+  private isCut(port: number): boolean {
+    const node = this.prepared.graph.nodes[port]!;
+    const isLarge = (): boolean =>
+      tensorBytes(node.type as TensorType) > this.target.limits.maxStorageBufferBindingSize;
+    return isFrozenPort(this.prepared.graph, port) && sliceOf(this.storage, portName(node)) === undefined && isLarge();
   }
 
   /** Gives a result a place of its own, and the copy that brings it where it belongs. */
-  private displace(node: number): PlannedCopy {
-    const to = this.places.get(node)!;
-    const from = this.results.place(this.type(node), displacedBuffer);
-    this.places.set(node, from);
+  private displace(node: number, places: Map<number, Place>): PlannedCopy {
+    const to = places.get(node)!;
+    const from = this.results.placeIn(displacedBuffer, this.type(node));
+    places.set(node, from);
     return {
       from: { buffer: from.buffer, offset: from.offset },
       to: { buffer: to.buffer, offset: to.offset },
@@ -117,30 +144,33 @@ export class StageLayout {
 
   /** The stage as a device runs it, with kernels added to the table. */
   plan(regions: Regions, table: KernelTable): PlannedStage {
-    const needs = this.needsOf(this.groups, new Set(this.hazards.displaced));
-    const dispatches = this.groups.flatMap((group, i) =>
+    const { groups, fusion, hazards, places, copies } = this.made;
+    const needs = needsOf(groups, fusion, this.prepared.outputs, new Set(hazards.displaced));
+    const dispatches = groups.flatMap((group, i) =>
       this.splitByBuffer(group, regions).map((part) => this.dispatch(part, regions, table, needs[i]!)),
     );
-    const outputs = this.prepared.outputs.map(({ name, node, slice }): PlannedValue => {
-      const { dtype, shape } = this.stage.graph.nodes[this.stage.graph.outputs.find((o) => o.name === name)!.node]!
-        .type as TensorType;
-      const place = this.places.get(node)!;
+    const outputs = this.prepared.outputs.map(({ name, node, slice, from }): PlannedValue => {
+      const whole = this.stage.graph.outputs.find((o) => o.name === name)!.node;
+      const { dtype, shape } =
+        from === undefined ? (this.stage.graph.nodes[whole]!.type as TensorType) : this.type(node);
+      const place = places.get(node)!;
       return {
         name,
         dtype,
         shape,
         buffer: slice?.buffer ?? place.buffer,
         offset: slice === undefined ? place.offset : 4 * slice.offset,
+        ...(from === undefined ? {} : { from }),
       };
     });
-    return { name: this.stage.name, dispatches, copies: this.copies, outputs };
+    return { name: this.stage.name, dispatches, copies, outputs };
   }
 
   /** The units of a group that read and write the same buffers: all of them, unless the program turned out too large for one. */
   private splitByBuffer(group: readonly number[], regions: Regions): number[][] {
     const parts = new Map<string, number[]>();
     for (const unit of group) {
-      const places = this.bodies[unit]!.tensors.map((use) => this.placeOf(use));
+      const places = this.made.bodies[unit]!.tensors.map((use) => this.placeOf(use));
       const key = places.map((p) => regions.locate(p.buffer, p.offset).buffer).join();
       parts.set(key, [...(parts.get(key) ?? []), unit]);
     }
@@ -148,23 +178,22 @@ export class StageLayout {
   }
 
   /** Units with the same key can be parts of one dispatch: the same text, every tensor in the same buffer. */
-  private groupKey(unit: number): string {
-    const body = this.bodies[unit]!;
+  private groupKey({ chunk = "" }: Unit, body: Body, canonical: Canonical): string {
     const tensors = body.tensors.map(({ node, order, writes }) => {
       const isPort = this.graph.nodes[node]!.op === "port";
       const buffer = isPort ? this.portPlace(node, order).buffer : this.bufferOf(node);
       return `${this.target.memory === "one" ? "" : buffer} ${this.type(node).dtype} ${writes}`;
     });
-    return JSON.stringify([this.canonicals[unit]!.statements, body.shared, tensors]);
+    return JSON.stringify([canonical.statements, body.shared, tensors, chunk]);
   }
 
   /** Units that read so little that all of them together may hold it while they wait: no more than the stage's largest value. */
-  private patientUnits(): ReadonlySet<number> {
-    const stored = this.fusion.units.flatMap((unit) => unit.stored);
+  private patientUnits(fusion: Fusion, bodies: readonly Body[]): ReadonlySet<number> {
+    const stored = fusion.units.flatMap((unit) => unit.stored);
     let left = stored.reduce((most, node) => Math.max(most, tensorBytes(this.type(node))), 0);
-    const held = this.bodies.map(({ tensors }, unit) => {
+    const held = bodies.map(({ tensors }, unit) => {
       const read = new Set(tensors.filter((use) => !use.writes).map(({ node }) => node));
-      const own = [...read].filter((node) => this.bufferOf(node) === "arena");
+      const own = [...read].filter((node) => this.bufferOf(node) === arenaName(0));
       return { unit, bytes: own.reduce((sum, node) => sum + tensorBytes(this.type(node)), 0) };
     });
     const patient = held
@@ -190,14 +219,14 @@ export class StageLayout {
 
   private bufferOf(node: number): string {
     if (this.graph.nodes[node]!.op === "port") return this.ports.bufferOf(this.graph.nodes[node]!);
-    return this.places.get(node)?.buffer ?? "arena";
+    return this.homes.get(node)?.buffer ?? arenaName(0);
   }
 
-  private layArena(groups: readonly (readonly number[])[]): { offsets: ReadonlyMap<number, number>; bytes: number } {
+  private layArena(bodies: readonly Body[], groups: readonly (readonly number[])[]): ArenaLayout {
     const lifetimes = new Map<number, { from: number; to: number }>();
     groups.forEach((group, at) => {
-      for (const { node } of group.flatMap((u) => this.bodies[u]!.tensors)) {
-        if (this.bufferOf(node) !== "arena") continue;
+      for (const { node } of group.flatMap((u) => bodies[u]!.tensors)) {
+        if (this.bufferOf(node) !== arenaName(0)) continue;
         const known = lifetimes.get(node);
         lifetimes.set(node, { from: known?.from ?? at, to: at });
       }
@@ -205,51 +234,22 @@ export class StageLayout {
     const values = [...lifetimes].map(
       ([key, life]): Lifetime => ({ key, bytes: tensorBytes(this.type(key)), ...life }),
     );
-    return layoutArena(values, this.target.limits.minStorageBufferOffsetAlignment);
+    const { minStorageBufferOffsetAlignment: alignment, maxStorageBufferBindingSize: largest } = this.target.limits;
+    return layoutArena(values, alignment, largest);
   }
 
-  /** For every group whether storage needs it, and which other outputs do. */
-  private needsOf(
-    groups: readonly (readonly number[])[],
-    displaced: ReadonlySet<number>,
-  ): { always: boolean; outputs: Set<string> }[] {
-    const groupOf = new Map(groups.flatMap((group, i) => group.map((u): [number, number] => [u, i])));
-    const needs = groups.map(() => ({ always: false, outputs: new Set<string>() }));
-    for (let i = groups.length - 1; i >= 0; i--) {
-      const own = needs[i]!;
-      for (const unit of groups[i]!.map((u) => this.fusion.units[u]!)) {
-        for (const { name, node, slice } of this.prepared.outputs) {
-          if (!unit.stored.includes(node)) continue;
-          if (slice !== undefined || displaced.has(node)) own.always = true;
-          else own.outputs.add(name);
-        }
-      }
-      for (const d of groups[i]!.flatMap((u) => this.fusion.units[u]!.dependencies)) {
-        const earlier = needs[groupOf.get(d)!]!;
-        earlier.always ||= own.always;
-        for (const name of own.outputs) earlier.outputs.add(name);
-      }
-    }
-    return needs;
-  }
-
-  private dispatch(
-    group: readonly number[],
-    regions: Regions,
-    table: KernelTable,
-    needs: { always: boolean; outputs: Set<string> },
-  ): Dispatch {
+  private dispatch(group: readonly number[], regions: Regions, table: KernelTable, needs: Needs): Dispatch {
     const placeOf = (use: TensorUse): Place => {
       const place = this.placeOf(use);
       return { ...place, ...regions.locate(place.buffer, place.offset) };
     };
     const parts = group.map((u): Part => {
-      const body = this.bodies[u]!;
-      return { body, canonical: this.canonicals[u]!, places: body.tensors.map(placeOf) };
+      const body = this.made.bodies[u]!;
+      return { body, canonical: this.made.canonicals[u]!, places: body.tensors.map(placeOf) };
     });
     const { kernel, bindings, sizes, workgroups } = assemble(parts, this.target);
     const most = this.target.limits.maxComputeWorkgroupsPerDimension;
-    const nodes = [...new Set(group.flatMap((u) => this.nodesOf(this.fusion.units[u]!)))].sort((a, b) => a - b);
+    const nodes = [...new Set(group.flatMap((u) => this.nodesOf(this.made.fusion.units[u]!)))].sort((a, b) => a - b);
     return {
       kernel: table.add(parts[0]!.body.name, kernel),
       bindings,
@@ -263,16 +263,12 @@ export class StageLayout {
     };
   }
 
-  private placeOf({ node, order }: TensorUse): Place {
+  private placeOf({ node, order }: TensorUse, { places, arena: arenas } = this.made): Place {
     if (this.graph.nodes[node]!.op === "port") return this.portPlace(node, order);
-    const { dtype } = this.type(node);
-    const inArena = {
-      buffer: "arena",
-      offset: this.arena.offsets.get(node)!,
-      size: tensorBytes(this.type(node)),
-      dtype,
-    };
-    return this.places.get(node) ?? inArena;
+    const known = places.get(node);
+    if (known !== undefined) return known;
+    const { arena, offset } = arenas.places.get(node)!;
+    return { buffer: arenaName(arena), offset, size: tensorBytes(this.type(node)), dtype: this.type(node).dtype };
   }
 
   private flops(id: number): number {
@@ -288,7 +284,7 @@ export class StageLayout {
   private nodesOf(unit: Unit): number[] {
     const seen = new Set<number>();
     const visit = (id: number): void => {
-      const isRead = this.graph.nodes[id]!.op === "port" || (this.fusion.home.get(id) ?? unit.id) !== unit.id;
+      const isRead = this.graph.nodes[id]!.op === "port" || (this.made.fusion.home.get(id) ?? unit.id) !== unit.id;
       if (seen.has(id) || isRead) return;
       seen.add(id);
       this.graph.nodes[id]!.inputs.forEach(visit);

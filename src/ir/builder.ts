@@ -10,6 +10,7 @@ import { type DType, fitsF32, type OperatorType, sameShape, type TensorType, typ
 export interface NodeContext {
   readonly scope?: string;
   readonly location?: SourceLocation;
+  readonly chunk?: string;
   readonly from?: readonly number[];
 }
 

@@ -22,9 +22,14 @@ export interface Node {
   /** Module path the node belongs to, e.g. `model.layers.0.self_attn.q_proj`. */
   readonly scope?: string;
   readonly location?: SourceLocation;
+  /** The part of a cut value that the node computes (see `passes/partition.ts`): kernels do not join nodes of different chunks. */
+  readonly chunk?: string;
   /** Ids, in the graph that the last pass read, of the nodes that this one was made from. */
   readonly from?: readonly number[];
 }
+
+/** The chunk of what puts chunks together. */
+export const wholeChunk = "whole";
 
 export interface Output {
   readonly name: string;

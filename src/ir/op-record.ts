@@ -3,6 +3,7 @@
  * cost, samples for tests, and how it is lowered. Completeness is a loop over the registry in the tests.
  */
 import type { Builder } from "./builder.ts";
+import type { Cut } from "./cuts.ts";
 import type { Attributes, Node } from "./graph.ts";
 import type { TensorType, Type } from "./types.ts";
 
@@ -86,6 +87,8 @@ export interface OpRecord {
   readonly vjp?: ((context: VjpContext) => readonly (number | null)[]) | "nondifferentiable";
   cost(inputs: readonly Type[], attributes: Attributes, type: Type): Cost;
   readonly samples?: () => readonly OpSample[];
+  /** The axes along which the op can be done part by part; pointwise ops along all, without being asked. Absent: none. */
+  readonly cuts?: (inputs: readonly TensorType[], attributes: Attributes, type: TensorType) => readonly Cut[];
   /** Pointwise ops: the WGSL expression, given the texts of the arguments and the attributes. */
   readonly wgsl?: (args: readonly string[], attributes: Attributes) => string;
 }

@@ -133,15 +133,16 @@ function checkOutputs(graph: Graph, report: Report): void {
   }
 }
 
-function checkContext({ scope, location, from }: Node, report: Report): void {
+function checkContext({ scope, location, chunk, from }: Node, report: Report): void {
   const fits =
     (scope === undefined || typeof scope === "string") &&
     (location === undefined || (typeof location.file === "string" && Number.isSafeInteger(location.line))) &&
+    (chunk === undefined || typeof chunk === "string") &&
     (from === undefined || from.every((id) => Number.isSafeInteger(id) && id >= 0));
   if (!fits)
     report("CONTEXT", {
-      message: "scope, location or from is malformed",
-      got: JSON.stringify({ scope, location, from }),
+      message: "scope, location, chunk or from is malformed",
+      got: JSON.stringify({ scope, location, chunk, from }),
     });
 }
 

@@ -1,7 +1,7 @@
 /**
  * The pipeline, top-down: what happens to the graph of one stage from the base model with sites to tensor IR.
  *
- *   base graph -> attach -> algebra -> associate -> [differentiate] -> simplify -> (codegen: fuse, schedule, plan)
+ *   base graph -> attach -> algebra -> associate -> [differentiate] -> simplify -> (prepare) -> partition -> (codegen: fuse, schedule, plan)
  */
 import type { Graph } from "../ir/graph.ts";
 import { algebraRules } from "./algebra.ts";
@@ -9,6 +9,7 @@ import { associate } from "./associate.ts";
 import { type Attachment, attach } from "./attach.ts";
 import { differentiate } from "./differentiate.ts";
 import type { PassManager } from "./manager.ts";
+import { partition } from "./partition.ts";
 import { substitutePorts } from "./project.ts";
 import { rewrite } from "./rewrite.ts";
 import { simplifyRules } from "./simplify.ts";
@@ -44,4 +45,14 @@ export function lowerOperatorStage(manager: PassManager, stage: string, options:
   manager.run("associate", stage, (graph) => associate(graph, { train: options.gradients, fold: options.fold }));
   if (options.gradients) manager.run("differentiate", stage, (graph) => ({ graph: differentiate(graph) }));
   return manager.run("simplify", stage, (graph) => rewrite(graph, simplifyRules));
+}
+
+/** The stage with no value that is too large for a binding of the target, as far as its ops can be done in parts. */
+export function partitionStage(
+  manager: PassManager,
+  stage: string,
+  graph: Graph,
+  limits: { readonly maxStorageBufferBindingSize: number },
+): Graph {
+  return manager.run("partition", stage, () => partition(graph, limits.maxStorageBufferBindingSize));
 }

@@ -37,6 +37,9 @@ function inOrder(data: ArrayLike<number>, shape: readonly number[], order: reado
   return result;
 }
 
+const rowsOf = (data: ArrayLike<number>, shape: readonly number[], [from, to]: readonly [number, number]): number[] =>
+  Array.from(data).slice(from * sizeOf(shape.slice(1)), to * sizeOf(shape.slice(1)));
+
 /** Memory of a plan; storage starts as `storage` says. */
 export class Simulation {
   readonly memory: Map<string, Uint32Array>;
@@ -65,8 +68,9 @@ export class Simulation {
   run(stageName: string, feeds: Feeds): Record<string, Float64Array> {
     const { plan, kernels } = this.generated;
     for (const port of [...plan.inputs, ...plan.weights]) {
-      const data = feeds[port.name];
-      if (data === undefined) continue;
+      const whole = feeds[port.name];
+      if (whole === undefined) continue;
+      const data = port.rows === undefined ? whole : rowsOf(whole, port.shape, port.rows);
       this.write(port, wordsOf(port.order === undefined ? data : inOrder(data, port.shape, port.order), port.dtype));
     }
     const stage = plan.stages.find((s) => s.name === stageName)!;
@@ -81,6 +85,11 @@ export class Simulation {
     for (const { from, to, size } of stage.copies) {
       this.write(to, this.memory.get(from.buffer)!.slice(from.offset / 4, (from.offset + size) / 4));
     }
-    return Object.fromEntries(stage.outputs.map((o) => [o.name, this.read(o)]));
+    const results: Record<string, Float64Array> = {};
+    for (const o of stage.outputs) {
+      const before = o.from === undefined ? [] : (results[o.name] ?? []);
+      results[o.name] = Float64Array.from([...before, ...this.read(o)]);
+    }
+    return results;
   }
 }

@@ -125,6 +125,15 @@ export const contractionOps: readonly OpRecord[] = [
       const elements = type.kind === "tensor" ? sizeOf(type.shape) : 0;
       return { flops: 2 * elements * inner, bytes: bytesOf(a) + bytesOf(b) + bytesOf(type) };
     },
+    cuts: (_inputs, attributes) => {
+      const { a, b, out, contracted } = einsumOf(attributes);
+      const at = (letters: string, letter: string): number | undefined =>
+        letters.includes(letter) ? letters.indexOf(letter) : undefined;
+      return [
+        ...[...out].map((letter, output) => ({ inputs: [at(a, letter), at(b, letter)], output })),
+        ...contracted.map((letter) => ({ inputs: [at(a, letter), at(b, letter)], combine: "add" as const })),
+      ];
+    },
     samples: () => [
       { inputs: [tensor("f32", [3, 4]), tensor("f32", [5, 4])], attributes: { spec: "mk,nk->mn" } },
       { inputs: [tensor("f32", [2, 3, 4]), tensor("f32", [2, 4, 5])], attributes: { spec: "bmk,bkn->mbn" } },

@@ -43,6 +43,16 @@ export const indexOps: readonly OpRecord[] = [
       const flat = builder.reshape(cotangent, [sizeOf(builder.shape(indices)), ...builder.shape(table).slice(1)]);
       return [builder.add("gather", [flat, inverse]), null, null];
     },
+    cuts: ([table, indices, inverse]) => {
+      const rank = indices!.shape.length;
+      const whole = inverse === undefined ? [] : [undefined];
+      return [
+        ...(inverse === undefined
+          ? indices!.shape.map((_n, axis) => ({ inputs: [undefined, axis], output: axis }))
+          : []),
+        ...table!.shape.slice(1).map((_n, axis) => ({ inputs: [1 + axis, undefined, ...whole], output: rank + axis })),
+      ];
+    },
     cost: (inputs, _attributes, type) => ({ flops: 0, bytes: bytesOf(inputs[1]!) + 2 * bytesOf(type) }),
     samples: () => [
       {
@@ -80,6 +90,13 @@ export const indexOps: readonly OpRecord[] = [
       return result;
     },
     vjp: ({ builder, inputs, cotangent }) => [null, builder.add("gather", [cotangent, inputs[0]!])],
+    cuts: ([indices, updates]) => {
+      const rank = indices!.shape.length;
+      return [
+        ...indices!.shape.map((_n, axis) => ({ inputs: [axis, axis], combine: "add" as const })),
+        ...updates!.shape.slice(rank).map((_n, axis) => ({ inputs: [undefined, rank + axis], output: 1 + axis })),
+      ];
+    },
     cost: (inputs, _attributes, type) => streamingCost(inputs, type, 1),
     samples: () => [
       {

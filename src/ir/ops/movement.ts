@@ -1,4 +1,5 @@
 /** Movement ops: the result is a view of the inputs. Codegen turns them into index maps, so they cost nothing where they are fused. */
+import type { Cut } from "../cuts.ts";
 import type { OpRecord } from "../op-record.ts";
 import { sameShape, tensor } from "../types.ts";
 import {
@@ -21,6 +22,23 @@ const movement = (record: Omit<OpRecord, "opClass" | "cost">): OpRecord => ({
 
 const range = (n: number): number[] => Array.from({ length: n }, (_unused, i) => i);
 
+type KeptCut = Cut & { readonly output: number };
+
+/** Axes of two shapes of the same elements that have the same extent and as many elements inside of them: their parts are the same elements. */
+function sharedAxes(from: readonly number[], to: readonly number[]): KeptCut[] {
+  const inside = (shape: readonly number[], axis: number): number => sizeOf(shape.slice(axis + 1));
+  return to.flatMap((extent, output) => {
+    const axis = from.findIndex((n, i) => n === extent && inside(from, i) === inside(to, output));
+    return axis < 0 ? [] : [{ inputs: [axis], output }];
+  });
+}
+
+/** Axes whose extents are the same before and behind. */
+const untouchedAxes = (from: readonly number[], to: readonly number[]): KeptCut[] =>
+  range(to.length)
+    .filter((axis) => from[axis] === to[axis])
+    .map((axis) => ({ inputs: [axis], output: axis }));
+
 export const movementOps: readonly OpRecord[] = [
   movement({
     name: "reshape",
@@ -40,6 +58,7 @@ export const movementOps: readonly OpRecord[] = [
     },
     eval: (inputs, _attributes, type) => value(type.shape, inputs[0]!.data),
     vjp: ({ builder, inputs, cotangent }) => [builder.reshape(cotangent, builder.shape(inputs[0]!))],
+    cuts: (inputs, _attributes, type) => sharedAxes(inputs[0]!.shape, type.shape),
     samples: () => [{ inputs: [tensor("f32", [4, 6])], attributes: { shape: [2, 3, 4] } }],
   }),
   movement({
@@ -78,6 +97,8 @@ export const movementOps: readonly OpRecord[] = [
         ),
       ];
     },
+    cuts: (_inputs, attributes) =>
+      numbers(attributes, "permutation").map((axis, output) => ({ inputs: [axis], output })),
     samples: () => [{ inputs: [tensor("f32", [2, 3, 4])], attributes: { permutation: [2, 0, 1] } }],
   }),
   movement({
@@ -121,6 +142,11 @@ export const movementOps: readonly OpRecord[] = [
         ),
       ];
     },
+    cuts: (_inputs, attributes, type) => {
+      const axes = numbers(attributes, "axes");
+      const at = (axis: number): number | undefined => (axes.includes(axis) ? axes.indexOf(axis) : undefined);
+      return type.shape.map((_n, output) => ({ inputs: [at(output)], output }));
+    },
     samples: () => [{ inputs: [tensor("f32", [3, 2])], attributes: { shape: [4, 3, 2], axes: [1, 2] } }],
   }),
   movement({
@@ -156,7 +182,11 @@ export const movementOps: readonly OpRecord[] = [
       const high = numbers(node.attributes, "limit").map((limit, i) => builder.shape(inputs[0]!)[i]! - limit);
       return [builder.add("pad", [cotangent], { low: [...low], high })];
     },
-    samples: () => [{ inputs: [tensor("f32", [4, 6])], attributes: { start: [1, 2], limit: [3, 6] } }],
+    cuts: (inputs, _attributes, type) => untouchedAxes(inputs[0]!.shape, type.shape),
+    samples: () => [
+      { inputs: [tensor("f32", [4, 6])], attributes: { start: [1, 2], limit: [3, 6] } },
+      { inputs: [tensor("f32", [4, 6])], attributes: { start: [0, 2], limit: [4, 6] } },
+    ],
   }),
   movement({
     name: "pad",
@@ -197,7 +227,12 @@ export const movementOps: readonly OpRecord[] = [
         ),
       ];
     },
-    samples: () => [{ inputs: [tensor("f32", [2, 3])], attributes: { low: [1, 0], high: [0, 2] } }],
+    cuts: (inputs, attributes, type) =>
+      untouchedAxes(inputs[0]!.shape, type.shape).filter(({ output }) => numbers(attributes, "low")[output] === 0),
+    samples: () => [
+      { inputs: [tensor("f32", [2, 3])], attributes: { low: [1, 0], high: [0, 2] } },
+      { inputs: [tensor("f32", [4, 3])], attributes: { low: [0, 0], high: [0, 2] } },
+    ],
   }),
   movement({
     name: "concat",
@@ -254,6 +289,10 @@ export const movementOps: readonly OpRecord[] = [
         );
       });
     },
+    cuts: (inputs, attributes, type) =>
+      range(type.shape.length)
+        .filter((axis) => axis !== attributes.axis)
+        .map((axis) => ({ inputs: inputs.map(() => axis), output: axis })),
     samples: () => [{ inputs: [tensor("f32", [2, 3]), tensor("f32", [2, 1])], attributes: { axis: 1 } }],
   }),
 ];

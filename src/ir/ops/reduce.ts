@@ -1,4 +1,5 @@
 /** Reductions over a set of axes; the reduced axes disappear. */
+import type { Cut } from "../cuts.ts";
 import type { OpRecord } from "../op-record.ts";
 import { tensor } from "../types.ts";
 import { areAxes, asTensor, forEachIndex, numbers, requireThat, streamingCost, stridesOf, value } from "./common.ts";
@@ -8,6 +9,7 @@ function reduction(
   doc: string,
   initial: number,
   combine: (a: number, b: number) => number,
+  parts: NonNullable<Cut["combine"]>,
   vjp: OpRecord["vjp"],
 ): OpRecord {
   return {
@@ -43,6 +45,13 @@ function reduction(
       return result;
     },
     vjp: vjp!,
+    cuts: (inputs, attributes) => {
+      const axes = numbers(attributes, "axes");
+      const kept = keptAxes(inputs[0]!.shape.length, axes);
+      return inputs[0]!.shape.map((_n, axis) =>
+        axes.includes(axis) ? { inputs: [axis], combine: parts } : { inputs: [axis], output: kept.indexOf(axis) },
+      );
+    },
     cost: (inputs, _attributes, type) => ({
       ...streamingCost(inputs, type, 0),
       flops: streamingCost([], inputs[0]!, 1).flops,
@@ -63,6 +72,7 @@ export const reduceOps: readonly OpRecord[] = [
     "Sum over axes.",
     0,
     (a, b) => a + b,
+    "add",
     ({ builder, node, inputs, cotangent }) => {
       const shape = builder.shape(inputs[0]!);
       return [builder.broadcast(cotangent, shape, keptAxes(shape.length, numbers(node.attributes, "axes")))];
@@ -73,6 +83,7 @@ export const reduceOps: readonly OpRecord[] = [
     "Largest entry over axes; the gradient goes to every entry that equals it.",
     -Infinity,
     Math.max,
+    "maximum",
     ({ builder, node, inputs, output, cotangent }) => {
       const shape = builder.shape(inputs[0]!);
       const kept = keptAxes(shape.length, numbers(node.attributes, "axes"));

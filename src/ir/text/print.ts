@@ -22,7 +22,7 @@
  * json       = string | number | "true" | "false" | "null" | "[" [ json { "," json } ] "]" | attributes
  * name       = word | string            word = identifier { "." letters, digits or "_" }, no keyword
  * role       = "input" | "weight" | "param" | "buffer"
- * note       = "//" [ scope ] [ file ":" line ]    scope, file = string | characters but blanks, quotes and ":"
+ * note       = "//" [ scope ] [ file ":" line ] [ "[" chunk "]" ]    scope, file = string | characters but blanks, quotes and ":"
  * ```
  *
  * - Parameters are the graph's ports. `%x` is the port called "x"; a port whose name is no identifier has its number and
@@ -31,7 +31,7 @@
  *   places that are left, in order. When the statements are numbered from 0 without a gap and all parameters are called
  *   by name, the parameters come before the statements and the numbers shift.
  * - Every value states its type, which must be the inferred one.
- * - A comment behind a parameter or a statement is its note: scope and source location. Other comments mean nothing.
+ * - A comment behind a parameter or a statement is its note: scope, source location and chunk. Other comments mean nothing.
  * - Printed text is canonical: attributes sorted by name, one way to write everything. Equal text is an equal graph.
  */
 import { type Attribute, type Attributes, type Graph, type Node, portName, portRole } from "../graph.ts";
@@ -129,12 +129,13 @@ function jsonText(value: Attribute): string {
   return `{${entries.map(([key, entry]) => `${nameText(key)}: ${jsonText(entry)}`).join(", ")}}`;
 }
 
-/** The part behind a line: scope and location, or nothing. */
-function noteText({ scope, location }: Node): string {
-  const bare = (text: string): string => (/^[^\s":]+$/.test(text) ? text : JSON.stringify(text));
+/** The part behind a line: scope, location and chunk, or nothing. */
+function noteText({ scope, location, chunk }: Node): string {
+  const bare = (text: string): string => (/^[^\s":[][^\s":]*$/.test(text) ? text : JSON.stringify(text));
   const parts = [
     scope === undefined ? "" : bare(scope),
     location === undefined ? "" : `${bare(location.file)}:${location.line}`,
+    chunk === undefined ? "" : `[${chunk}]`,
   ];
   const note = parts.filter((part) => part !== "").join(" ");
   return note === "" ? "" : `  // ${note}`;

@@ -2,7 +2,7 @@
  * The WebGPU executor: generates kernels and a plan for a program (or is given them), uploads weights, and replays the plan. A run is one
  * submit: inputs are written, the dispatches of the stages encoded into one pass, and what is wanted copied to one staging buffer.
  */
-import { type Generated, generate, type Target, targetOf } from "../../codegen/index.ts";
+import { type Generated, generate, isOnDemand, type Target, targetOf } from "../../codegen/index.ts";
 import type { PlannedStage, PlannedValue } from "../../codegen/plan.ts";
 import { compact, portName, portRole } from "../../ir/graph.ts";
 import { sizeOf } from "../../ir/types.ts";
@@ -23,8 +23,9 @@ import {
 } from "../executor.ts";
 import { PipelineCache } from "./pipelines.ts";
 import { Recorder } from "./recorder.ts";
+import { readResults, type StagedResults, stageResults } from "./results.ts";
 import { Turns } from "./turns.ts";
-import { deviceBytes, readWords, reordered, writeWords } from "./upload.ts";
+import { deviceBytes, readWords, reordered, rowsOf, writeWords } from "./upload.ts";
 
 export interface WebgpuOptions {
   /** Made from the device's facts unless given. */
@@ -70,12 +71,10 @@ export function webgpuExecutor(open: OpenDevice, options: WebgpuOptions = {}): W
 }
 
 /** What a run with certain stages and wishes needs; the same for every step of a training. */
-interface Recipe {
+interface Recipe extends StagedResults {
   readonly stages: readonly PlannedStage[];
   readonly want: ReadonlySet<string>;
   readonly inputs: readonly PlannedValue[];
-  readonly results: readonly (PlannedValue & { readonly at: number })[];
-  readonly bytes: number;
 }
 
 class WebgpuInstance implements Instance {
@@ -95,9 +94,8 @@ class WebgpuInstance implements Instance {
     pipelines: PipelineCache,
   ) {
     this.ports = programPorts(program);
-    const usage = bufferUsage.STORAGE | bufferUsage.COPY_SRC | bufferUsage.COPY_DST;
-    for (const { name, bytes, within } of generated.plan.buffers) {
-      if (within === undefined) this.buffers.set(name, open.device.createBuffer({ label: name, size: bytes, usage }));
+    for (const { name, within } of generated.plan.buffers) {
+      if (within === undefined && !isOnDemand(name)) this.createBuffer(name);
     }
     this.inputBytes = generated.plan.buffers.find((b) => b.name === "inputs")?.bytes ?? 0;
     this.recorder = new Recorder({
@@ -105,13 +103,25 @@ class WebgpuInstance implements Instance {
       plan: generated.plan,
       kernels: generated.kernels,
       pipelines,
-      buffers: this.buffers,
+      bufferOf: (name) => this.bufferOf(name),
       locate: (name, offset) => this.locate(name, offset),
     });
   }
 
   get deviceBytes(): number {
-    return this.generated.plan.peakBytes;
+    return [...this.buffers.values()].reduce((sum, { size }) => sum + size, 0);
+  }
+
+  private createBuffer(name: string): void {
+    const { bytes } = this.generated.plan.buffers.find((b) => b.name === name)!;
+    const usage = bufferUsage.STORAGE | bufferUsage.COPY_SRC | bufferUsage.COPY_DST;
+    this.buffers.set(name, this.open.device.createBuffer({ label: name, size: bytes, usage }));
+  }
+
+  /** A buffer of the plan; those of large results are made when somebody wants them: training never asks for logits. */
+  private bufferOf(name: string): GPUBuffer {
+    if (!this.buffers.has(name)) this.createBuffer(name);
+    return this.buffers.get(name)!;
   }
 
   private checkAlive(): void {
@@ -123,7 +133,7 @@ class WebgpuInstance implements Instance {
   /** The device's buffer that holds a place of one of the plan's. */
   private locate(name: string, offset: number): { buffer: GPUBuffer; offset: number } {
     const within = this.generated.plan.buffers.find((b) => b.name === name)?.within;
-    return { buffer: this.buffers.get(within?.buffer ?? name)!, offset: offset + (within?.offset ?? 0) };
+    return { buffer: this.bufferOf(within?.buffer ?? name), offset: offset + (within?.offset ?? 0) };
   }
 
   private writeAt(name: string, at: number, bytes: Uint8Array<ArrayBuffer>): void {
@@ -133,9 +143,10 @@ class WebgpuInstance implements Instance {
 
   /** Writes the data of a weight or buffer port, in every order in which kernels read it. */
   upload(name: string, tensor: PortTensor): void {
-    for (const { buffer, offset, dtype, shape, order, name: weight } of this.generated.plan.weights) {
+    const count = this.ports.get(name)!.type.shape[0] ?? 1;
+    for (const { buffer, offset, dtype, shape, order, rows, name: weight } of this.generated.plan.weights) {
       if (weight !== name) continue;
-      const bytes = deviceBytes(tensor, dtype, name);
+      const bytes = deviceBytes(rows === undefined ? tensor : rowsOf(tensor, count, rows), dtype, name);
       const laidOut = order === undefined ? bytes : reordered(bytes, dtype, shape, order);
       this.writeAt(buffer, offset, laidOut);
     }
@@ -181,25 +192,24 @@ class WebgpuInstance implements Instance {
     const words = this.inputWords(recipe, inputs);
     const ready = this.recorder.prepare(recipe.stages, recipe.want);
     const submitted = await this.turns.take(ready, () => this.submit(recipe, words));
-    const bytes = await submitted.results;
-    if (bytes === undefined) return {};
-    return Object.fromEntries(recipe.results.map((r) => [r.name, readWords(bytes, r.at, sizeOf(r.shape), r.dtype)]));
+    return readResults(recipe.results, await submitted.results);
   }
 
   /** One submit. The results are wrapped, so that the next call need not wait until they are here. */
-  private submit(recipe: Recipe, words: Uint8Array<ArrayBuffer>): { results: Promise<ArrayBuffer | undefined> } {
+  private submit(recipe: Recipe, words: Uint8Array<ArrayBuffer>): { results: Promise<readonly ArrayBuffer[]> } {
     this.checkAlive();
     if (words.length > 0) this.writeAt("inputs", 0, words);
     const encoder = this.open.device.createCommandEncoder();
     this.recorder.record(encoder, recipe.stages, recipe.want);
-    const staging = recipe.bytes > 0 ? this.takeStaging(recipe.bytes) : undefined;
-    for (const { at, shape, ...result } of recipe.results) {
+    const stagings = recipe.stagings.map((bytes) => this.takeStaging(bytes));
+    for (const { staging, at, shape, ...result } of recipe.results) {
       const { buffer, offset } = this.locate(result.buffer, result.offset);
-      encoder.copyBufferToBuffer(buffer, offset, staging!, at, 4 * sizeOf(shape));
+      encoder.copyBufferToBuffer(buffer, offset, stagings[staging]!, at, 4 * sizeOf(shape));
     }
     this.open.device.queue.submit([encoder.finish()]);
-    if (staging !== undefined) return { results: this.readStaging(staging, recipe.bytes) };
-    return { results: this.open.wait(this.open.device.queue.onSubmittedWorkDone()) };
+    if (stagings.length > 0)
+      return { results: Promise.all(stagings.map((staging, i) => this.readStaging(staging, recipe.stagings[i]!))) };
+    return { results: this.open.wait(this.open.device.queue.onSubmittedWorkDone()).then(() => []) };
   }
 
   private recipeOf(names: readonly StageName[], want: readonly string[]): Recipe {
@@ -207,28 +217,22 @@ class WebgpuInstance implements Instance {
     const known = this.recipes.get(key);
     if (known !== undefined) return known;
     const stages = names.map((name) => this.generated.plan.stages.find((s) => s.name === name)!);
-    let bytes = 0;
-    const results = want.map((name) => {
-      const result = { ...this.resultOf(stages, name), at: bytes };
-      bytes += 4 * sizeOf(result.shape);
-      return result;
-    });
+    const values = want.flatMap((name) => this.resultOf(stages, name));
+    const staged = stageResults(values, this.open.device.limits.maxBufferSize);
     const needed = new Set(names.flatMap((name) => this.neededInputs(name, want)));
     const inputs = this.generated.plan.inputs.filter((input) => needed.has(input.name));
-    const recipe = { stages, want: new Set(want), inputs, results, bytes };
+    const recipe = { stages, want: new Set(want), inputs, ...staged };
     this.recipes.set(key, recipe);
     return recipe;
   }
 
-  private resultOf(stages: readonly PlannedStage[], name: string): PlannedValue {
+  /** Where a result is when the stages have run: in pieces when it is too large for a binding. */
+  private resultOf(stages: readonly PlannedStage[], name: string): readonly PlannedValue[] {
     const slice = sliceOf(this.program.storage, name);
     if (slice !== undefined) {
-      return { name, dtype: "f32", shape: [slice.size], buffer: slice.buffer, offset: 4 * slice.offset };
+      return [{ name, dtype: "f32", shape: [slice.size], buffer: slice.buffer, offset: 4 * slice.offset }];
     }
-    const found = stages
-      .flatMap((s) => s.outputs)
-      .filter((o) => o.name === name)
-      .at(-1);
+    const found = stages.map((s) => s.outputs.filter((o) => o.name === name)).findLast((pieces) => pieces.length > 0);
     if (found === undefined)
       throw new Error(`no stage of ${stages.map((s) => s.name).join(", ")} has an output ${name}`);
     return found;

@@ -17,7 +17,7 @@ export interface RecorderParts {
   readonly plan: Plan;
   readonly kernels: readonly GeneratedKernel[];
   readonly pipelines: PipelineCache;
-  readonly buffers: ReadonlyMap<string, GPUBuffer>;
+  readonly bufferOf: (name: string) => GPUBuffer;
   readonly locate: (name: string, offset: number) => { buffer: GPUBuffer; offset: number };
 }
 
@@ -77,7 +77,7 @@ export class Recorder {
     const entries = dispatch.bindings.map(
       ({ buffer, offset, size }, binding): GPUBindGroupEntry => ({
         binding,
-        resource: { buffer: this.parts.buffers.get(buffer)!, offset, size },
+        resource: { buffer: this.parts.bufferOf(buffer), offset, size },
       }),
     );
     const resource = { buffer: this.uniforms, offset: uniformOffset, size: 4 * dispatch.sizes.length };

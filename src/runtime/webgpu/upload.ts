@@ -40,6 +40,17 @@ function integers(tensor: PortTensor, dtype: DType, name: string): Int32Array {
   return dtype === "bool" ? numbers.map((x) => Number(x !== 0)) : numbers;
 }
 
+/** Rows `from` to `to` of data whose first axis has `count` rows. */
+export function rowsOf(tensor: PortTensor, count: number, [from, to]: readonly [number, number]): PortTensor {
+  if (!isHost(tensor)) return tensor.subarray((tensor.length / count) * from, (tensor.length / count) * to);
+  const row = tensor.bytes.length / count;
+  return {
+    ...tensor,
+    shape: [to - from, ...tensor.shape.slice(1)],
+    bytes: tensor.bytes.subarray(row * from, row * to),
+  };
+}
+
 /** Row-major data with the axes in another order, outermost first. */
 export function reordered(
   bytes: Uint8Array<ArrayBuffer>,
