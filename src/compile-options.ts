@@ -3,6 +3,7 @@ import type { Target } from "./codegen/index.ts";
 import { WebpeftError } from "./ir/diagnostics.ts";
 import type { Methods } from "./methods/registry.ts";
 import type { ExpertConfigs, ProgramMode } from "./program.ts";
+import { anything, type Checks, checkOptions, flag, list, oneOf, record, signal, text } from "./runtime/options.ts";
 
 export interface CompileOptions {
   /** `train` (the default) also evaluates and merges; `infer` has no gradients; `merge` only merges. */
@@ -59,4 +60,34 @@ export function positive(name: string, value: number): number {
     where: name,
     got: String(value),
   });
+}
+
+const checks: Checks<CompileOptions> = {
+  mode: oneOf(["train", "infer", "merge"]),
+  batch: anything,
+  length: anything,
+  target: record,
+  experts: record,
+  strict: flag,
+  method: text,
+  methodFile: text,
+  methods: record,
+  sampling: flag,
+  accumulate: flag,
+  mask: flag,
+  loaded: flag,
+  initialTokens: list,
+  encoder: flag,
+  fold: flag,
+  asMerged: flag,
+  signal,
+  maximumRank: anything,
+  full: flag,
+};
+
+/** Throws COMPILE-OPTION for names that do not exist and values of another kind. */
+export function checkCompile(options: CompileOptions): void {
+  checkOptions(options, checks, "COMPILE-OPTION");
+  for (const name of ["batch", "length", "maximumRank"] as const)
+    if (options[name] !== undefined) positive(name, options[name]);
 }

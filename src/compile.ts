@@ -7,7 +7,7 @@ import { activeAttachment, activePlan } from "./active-adapters.ts";
 import { PlannedAdapter } from "./adapter-plan.ts";
 import { BaseWeights } from "./base-weights.ts";
 import { defaultTarget } from "./codegen/index.ts";
-import { type CompileOptions, positive } from "./compile-options.ts";
+import { type CompileOptions, checkCompile } from "./compile-options.ts";
 import { fullPlan } from "./full-plan.ts";
 import { DiagnosticSink } from "./ir/diagnostics.ts";
 import { type Graph, ports } from "./ir/graph.ts";
@@ -37,6 +37,7 @@ const operatorPasses = new Set(["build", "attach", "project", "algebra"]);
  * alone. Throws `WebpeftError`.
  */
 export async function compile(model: Model, config: unknown, options: CompileOptions = {}): Promise<Program> {
+  checkCompile(options);
   if (config === null || config === undefined) return new Compilation(model, [], options).run();
   if (!isRead(config)) return new Compilation(model, [{ config, experts: options.experts }], options).run();
   return new Compilation(model, [configsOf(config)], { loaded: true, ...options }).run();
@@ -71,9 +72,8 @@ class Compilation {
     this.own = ownMethods(options);
     this.sink = new DiagnosticSink(options.strict ?? false);
     for (const { code, ...fields } of source.diagnostics ?? []) this.sink.warn(code, fields);
-    this.batch = positive("batch", options.batch ?? 8);
-    this.length = positive("length", options.length ?? 128);
-    if (options.maximumRank !== undefined) positive("maximumRank", options.maximumRank);
+    this.batch = options.batch ?? 8;
+    this.length = options.length ?? 128;
     this.manager = new PassManager({
       verify: (graph, pass) => verify(graph, operatorPasses.has(pass) ? "operator" : "tensor"),
       now: () => performance.now(),

@@ -3,7 +3,8 @@ import { compile } from "../compile.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { sizeOf } from "../ir/types.ts";
 import { logitShape } from "../models/head.ts";
-import { type ReadyBatch, readBatch } from "../runtime/data/dataset.ts";
+import type { SessionBatch } from "../runtime/batch.ts";
+import { readBatch } from "../runtime/data/dataset.ts";
 import { shapeInFile } from "../runtime/file-shape.ts";
 import { writeFileAtomically } from "../runtime/files/output.ts";
 import { encodeSafetensors } from "../runtime/files/safetensors.ts";
@@ -27,7 +28,7 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   if (options.merged && options.grad) {
     throw new WebpeftError("CLI-GRAD", { message: "--merged and --grad exclude each other" });
   }
-  const read = await readBatch(options.input);
+  const { batch: rows, length, ...read } = await readBatch(options.input);
   if (options.grad && options.adapter === undefined)
     throw new WebpeftError("CLI-GRAD", { message: "gradients are of an adapter", expected: "--adapter DIR" });
   if (options.grad && read.labels === undefined) {
@@ -38,7 +39,7 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
     });
   }
   const sources = await readSources(options);
-  const shape = { batch: read.batch, length: read.length, mask: read.attention_mask !== undefined };
+  const shape = { batch: rows, length, mask: read.attention_mask !== undefined };
   const program = await compileSources(sources, options, {
     ...shape,
     mode: options.grad ? "train" : "infer",
@@ -64,7 +65,7 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
 
 async function mergedSession(
   session: Session,
-  batch: ReadyBatch,
+  batch: SessionBatch,
   options: EvalOptions,
   shape: { batch: number; length: number; mask: boolean },
 ): Promise<Session> {
@@ -75,14 +76,12 @@ async function mergedSession(
   return merged;
 }
 
-async function results(session: Session, batch: ReadyBatch, grad: boolean): Promise<Map<string, HostTensor>> {
+async function results(session: Session, batch: SessionBatch, grad: boolean): Promise<Map<string, HostTensor>> {
   const tensors = new Map<string, HostTensor>();
   const { logits, loss } = await session.forward(batch);
-  const { head } = session.program.model.defaults;
-  tensors.set(
-    "logits",
-    hostTensor("F32", logitShape(head, batch.batch, session.program.virtual.tokens + batch.length), logits),
-  );
+  const { batch: rows, length, virtual, model } = session.program;
+  const { head } = model.defaults;
+  tensors.set("logits", hostTensor("F32", logitShape(head, rows, virtual.tokens + length), logits));
   if (batch.labels !== undefined) {
     if (loss === undefined) {
       throw new WebpeftError("DATA-LABELS-MASKED", {

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command `webpeft`. Each command stands in a file of its own, which is loaded when it runs. */
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { amount } from "../runtime/options.ts";
 import type { CommandModule } from "./common.ts";
 import { exitCodes, report } from "./output.ts";
 
@@ -12,7 +13,7 @@ const number = (check: (x: number) => boolean, wanted: string) => (text: string)
 const count = number((x) => Number.isInteger(x) && x > 0, "a whole number above 0");
 const whole = number((x) => Number.isInteger(x) && x >= 0, "a whole number, 0 or above");
 const numbers = (text: string) => text.split(",").map(number(Number.isFinite, "numbers with commas between them"));
-const positive = number((x) => x >= 0 && Number.isFinite(x), "a number, 0 or above");
+const positive = number((x) => amount(x) === undefined, "a finite number, 0 or above, that f32 can hold");
 
 /** Collects `NAME=FOLDER`, given any number of times. */
 const folderByName = (text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> => {

@@ -5,14 +5,15 @@
  * `update` is torch's AdamW in f32 after torch's `clip_grad_norm_`:
  *   norm = |g|;  g *= min(1, max_norm / (norm + 1e-6))  when max_norm > 0
  *   p *= 1 - lr * weight_decay;  m += (g - m)(1 - b1);  v = b2 v + (1 - b2) g g;  p -= lr / bias1 * m / (sqrt(v) / bias2 + eps)
- * with bias1 = 1 - b1^t and bias2 = sqrt(1 - b2^t) computed on the host. When the loss or the norm is not finite nothing changes but `status`.
+ * with bias1 = 1 - b1^t and bias2 = sqrt(1 - b2^t) computed on the host. When the loss, the norm or a new number is not finite nothing changes
+ * but `status`.
  * Gaps in the flat buffers have zero gradient, moments and value, and stay zero: 0 / (0 + eps) = 0.
  */
 import { Builder } from "../ir/builder.ts";
 import type { Graph } from "../ir/graph.ts";
 import { slotSize, statusSize } from "./storage.ts";
 
-/** Index of each number of the status block. `finite` is 1 when the update was made, 0 when loss or norm was not finite. */
+/** Index of each number of the status block. `finite` is 1 when the update was made, 0 when loss, norm or a new number was not finite. */
 export const statusFields = { loss: 0, gradNorm: 1, finite: 2, clipFactor: 3 } as const;
 
 export interface AdamWOptions {
@@ -31,7 +32,8 @@ export function biasCorrections(step: number, options: AdamWOptions = adamWDefau
   return { bias1: 1 - options.beta1 ** (step + 1), bias2: Math.sqrt(1 - options.beta2 ** (step + 1)) };
 }
 
-const largestFinite = 3.4028234663852886e38;
+/** A little less than the largest f32, so that no compiler which assumes finite numbers takes the comparison for always true. */
+const largestFinite = 3.4e38;
 /** Numbers added by one reduction; longer vectors are reduced in several rounds, each in a fixed order, which also keeps f32 sums exact enough. */
 const chunk = 1024;
 
@@ -44,9 +46,15 @@ function sumInRounds(k: Builder, vector: number): number {
   return sumInRounds(k, k.sum(k.reshape(padded, [rows, chunk]), [1]));
 }
 
-/** The absolute value is at most the largest f32; false for NaN and infinities. */
+/** Elementwise: the absolute value is one that f32 holds; false for NaN and infinities. */
 function hasFiniteValue(k: Builder, x: number): number {
   return k.compare("le", k.add("abs", [x]), k.constantLike(x, largestFinite));
+}
+
+/** Whether all numbers of a vector are finite. */
+function allFinite(k: Builder, vector: number): number {
+  const bad = k.sub(k.constantLike(vector, 1), k.cast(hasFiniteValue(k, vector), "f32"));
+  return k.compare("lt", sumInRounds(k, bad), k.constant(0.5));
 }
 
 /** torch's `clip_grad_norm_` factor: 1 when `max_norm` is 0 or the norm is small enough. */
@@ -79,17 +87,20 @@ export function updateGraph(size: number, options: UpdateGraphOptions = {}): Gra
   const raw = k.slice(gradients, [0], [size]);
 
   const norm = k.add("sqrt", [sumInRounds(k, k.mul(raw, raw))]);
-  const finite = k.compare("and", hasFiniteValue(k, loss), hasFiniteValue(k, norm));
   const factor = clipFactor(k, norm, maxNorm!);
   const g = k.mul(raw, factor);
 
-  const one = k.constant(1);
-  const decayed = k.mul(params, k.sub(one, k.mul(lr!, weightDecay!)));
+  // Element by element, so that no scalar is worked out in a kernel of its own.
+  const decayed = k.sub(params, k.mul(k.mul(params, lr!), weightDecay!));
   const m = k.plus(moment1, k.scale(k.sub(g, moment1), 1 - beta1));
   const v = k.plus(k.scale(moment2, beta2), k.scale(k.mul(g, g), 1 - beta2));
   const denominator = k.plus(k.div(k.add("sqrt", [v]), bias2!), k.constant(epsilon));
-  const p = k.sub(decayed, k.mul(k.div(m, denominator), k.div(lr!, bias1!)));
+  const p = k.sub(decayed, k.div(k.mul(k.div(m, denominator), lr!), bias1!));
 
+  // The moments are averages of finite numbers: gradients whose squares have a finite sum, and what they were before.
+  const finite = [hasFiniteValue(k, loss), hasFiniteValue(k, norm), allFinite(k, p)].reduce((a, b) =>
+    k.compare("and", a, b),
+  );
   const keep = k.broadcastTo(finite, [size]);
   const fields = [loss, norm, k.cast(finite, "f32"), factor].map((x) => k.reshape(x, [1]));
   return k.finish([

@@ -6,6 +6,7 @@
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { hashGraph } from "../ir/hash.ts";
 import type { CompiledProgram } from "../program.ts";
+import { CallQueue } from "./call-queue.ts";
 import type { Instance } from "./executor.ts";
 import type { AdapterFiles } from "./files/adapter.ts";
 import type { FolderSource } from "./files/folder.ts";
@@ -50,27 +51,26 @@ export class SessionAdapters {
   private readonly together: TogetherAdapters;
   /** The adapter that each instance holds; undefined when that one was deleted. */
   private readonly holders = new Map<Instance, AdapterEntry | undefined>();
+  private readonly queue = new CallQueue();
+  /** Names that there will be when every call that was made is over, so that a wrong one is told at once. */
+  private readonly promised = new Set<string>();
   private settled: AdapterEntry;
-  private switching: Promise<AdapterEntry>;
-  /** Settles when all work that was begun is over. */
-  private working: Promise<unknown> = Promise.resolve();
 
   constructor(
     first: AdapterEntry,
     private readonly loader: AdapterLoader,
   ) {
-    this.entries.set(first.program.adapter === undefined ? null : defaultAdapter, first);
+    const isBase = first.program.adapter === undefined;
+    this.entries.set(isBase ? null : defaultAdapter, first);
+    if (!isBase) this.promised.add(defaultAdapter);
     this.holders.set(first.instance, first);
     this.together = new TogetherAdapters(loader.together);
     this.settled = first;
-    this.switching = Promise.resolve(first);
   }
 
-  /** Works on the adapter in use, behind every switch that was asked for; later switches wait until it is over. */
+  /** Works on the adapter in use, behind every call that was made before. */
   run<T>(work: (entry: AdapterEntry) => Promise<T>): Promise<T> {
-    const result = this.switching.then(work);
-    this.working = Promise.allSettled([this.working, result]);
-    return result;
+    return this.queue.take(() => work(this.settled));
   }
 
   /** The adapter in use; while a switch is going on the one before. */
@@ -78,29 +78,65 @@ export class SessionAdapters {
     return this.settled;
   }
 
-  /** Reads an adapter and gives it a name; the one in use stays in use. Throws `SESSION-ADAPTER-NAME` when the name is taken. */
-  async load(name: string, adapter: FolderSource | AdapterFiles): Promise<void> {
-    this.requireFree(name);
-    this.entries.set(name, await this.enter(await this.loader.read(adapter)));
+  /** The programs of all adapters, and of the base model where it was used. */
+  get programs(): CompiledProgram[] {
+    return [this.settled, ...this.entries.values()].map(({ program }) => program);
   }
 
-  /** Throws `SESSION-ADAPTER-NAME` when the name is taken. */
-  requireFree(name: string): void {
-    if (!this.entries.has(name)) return;
-    throw new WebpeftError("SESSION-ADAPTER-NAME", {
-      message: "the session has an adapter of that name",
-      where: name,
-      help: "choose another name",
+  get isDisposed(): boolean {
+    return this.queue.isClosed;
+  }
+
+  /** Reads an adapter and gives it a name; the one in use stays in use. Throws `SESSION-ADAPTER-NAME` when the name is taken. */
+  load(name: string, adapter: FolderSource | AdapterFiles): Promise<void> {
+    return this.naming(name, () => this.enterAs(name, adapter));
+  }
+
+  /**
+   * Makes an adapter of others in one turn: `work` with each of them, then what `make` gives is loaded under the new name. Throws
+   * `SESSION-ADAPTER-UNKNOWN`, `SESSION-ADAPTER-NAME` and what reading throws.
+   */
+  derive<T>(
+    names: readonly string[],
+    name: string,
+    work: (entry: AdapterEntry, place: number) => Promise<T>,
+    make: (results: T[]) => FolderSource,
+  ): Promise<void> {
+    this.requirePromised(...names);
+    return this.naming(name, async () => this.enterAs(name, make(await this.each(names, work))));
+  }
+
+  /** A call that gives a name: it counts for the calls that are made meanwhile, unless it fails. */
+  private naming(name: string, work: () => Promise<void>): Promise<void> {
+    const isNew = !this.promised.has(name);
+    if (isNew) this.promised.add(name);
+    return this.queue.take(async () => {
+      if (this.entries.has(name)) throw nameTaken(name);
+      try {
+        await work();
+      } catch (error) {
+        if (isNew) this.promised.delete(name);
+        throw error;
+      }
     });
+  }
+
+  private async enterAs(name: string, adapter: FolderSource | AdapterFiles): Promise<void> {
+    this.entries.set(name, await this.enter(await this.loader.read(adapter)));
   }
 
   /**
    * Switches to an adapter, to several together, or with null to the base model alone. Calls that are made later wait for it, so it need not
-   * be awaited. Throws `SESSION-ADAPTER-UNKNOWN` when no adapter has the name.
+   * be awaited. Throws `SESSION-ADAPTER-UNKNOWN` when no adapter has the name: at once when none will have it, else in its turn.
    */
   use(choice: AdapterChoice): Promise<void> {
-    this.requireKnown(choice);
-    return this.change(async () => this.bring(await this.entry(choice)));
+    const chosen = Array.isArray(choice) ? ([...choice] as readonly string[]) : choice;
+    this.requirePromised(chosen);
+    return this.queue.take(() =>
+      this.orBack(async () => {
+        await this.bring(await this.entry(chosen));
+      }),
+    );
   }
 
   /**
@@ -108,25 +144,35 @@ export class SessionAdapters {
    * sorted order) is used, as PEFT does, and the base model when none is. Throws `SESSION-ADAPTER-UNKNOWN`.
    */
   delete(name: string): Promise<void> {
-    this.requireKnown(name);
-    const entry = this.entries.get(name)!;
-    this.entries.delete(name);
-    return this.change(async (active) => {
-      const gone = [entry, ...this.together.delete(name)];
-      if (gone.includes(active)) await this.bring(await this.entry(this.names().sort()[0] ?? null));
+    this.requirePromised(name);
+    this.promised.delete(name);
+    return this.queue.take(async () => {
+      this.requireKnown(name);
+      const gone = [this.entries.get(name)!, ...this.together.delete(name)];
+      this.entries.delete(name);
+      if (gone.includes(this.settled)) await this.bring(await this.entry(this.names().sort()[0] ?? null));
       for (const one of gone) this.forget(one);
-      return this.settled;
     });
   }
 
   /** Work with each of some adapters, which no other call can come between; afterwards the one that was in use is again. */
-  visit<T>(choices: readonly AdapterChoice[], work: (entry: AdapterEntry) => Promise<T>): Promise<T[]> {
-    for (const choice of choices) this.requireKnown(choice);
+  visit<T>(choices: readonly AdapterChoice[], work: (entry: AdapterEntry, place: number) => Promise<T>): Promise<T[]> {
+    this.requirePromised(...choices);
+    return this.queue.take(() => this.each(choices, work));
+  }
+
+  private async each<T>(
+    choices: readonly AdapterChoice[],
+    work: (entry: AdapterEntry, place: number) => Promise<T>,
+  ): Promise<T[]> {
+    const before = this.settled;
     const results: T[] = [];
-    return this.change(async (active) => {
-      for (const choice of choices) results.push(await work(await this.bring(await this.entry(choice))));
-      return this.bring(active);
-    }).then(() => results);
+    await this.orBack(async () => {
+      for (const [place, choice] of choices.entries())
+        results.push(await work(await this.bring(await this.entry(choice)), place));
+    });
+    await this.bring(before);
+    return results;
   }
 
   /** Names of the adapters. */
@@ -134,26 +180,28 @@ export class SessionAdapters {
     return [...this.entries.keys()].filter((name) => name !== null);
   }
 
-  private requireKnown(choice: AdapterChoice): void {
-    const names = choice === null ? [] : [choice].flat();
-    for (const name of names) if (!this.entries.has(name)) throw unknown(name, this.names());
-    if (choice !== null && (names.length === 0 || new Set(names).size < names.length))
-      throw unknown(names.join(", "), this.names(), "adapters that are in use together are one or more, each once");
+  /** What can be said when a call is made; of a session that is disposed its turn tells. */
+  private requirePromised(...choices: readonly AdapterChoice[]): void {
+    if (!this.isDisposed) for (const choice of choices) this.requireKnown(choice, this.promised);
   }
 
-  /** Changes which adapter is in use, behind all work that was begun; calls made later wait. A change that fails leaves the one before. */
-  private change(make: (active: AdapterEntry) => Promise<AdapterEntry>): Promise<void> {
-    const before = this.switching;
-    const after = Promise.all([before, this.working]).then(async ([active]) => {
-      try {
-        return await make(active);
-      } catch (error) {
-        await this.bring(active);
-        throw error;
-      }
-    });
-    this.switching = after.catch(() => before);
-    return after.then(() => undefined);
+  private requireKnown(choice: AdapterChoice, known: Iterable<string> = this.names()): void {
+    const all = [...known];
+    const names = choice === null ? [] : [choice].flat();
+    for (const name of names) if (!all.includes(name)) throw unknown(name, all);
+    if (choice !== null && (names.length === 0 || new Set(names).size < names.length))
+      throw unknown(names.join(", "), all, "adapters that are in use together are one or more, each once");
+  }
+
+  /** A change of the adapter in use; one that fails leaves the one before. */
+  private async orBack(change: () => Promise<void>): Promise<void> {
+    const before = this.settled;
+    try {
+      await change();
+    } catch (error) {
+      await this.bring(before);
+      throw error;
+    }
   }
 
   private async entry(choice: AdapterChoice): Promise<AdapterEntry> {
@@ -188,6 +236,8 @@ export class SessionAdapters {
     if (twin !== undefined) return { ...loaded, instance: twin.instance, step: 0 };
     const entry = { ...loaded, instance: await this.loader.instantiate(loaded), step: 0 };
     this.holders.set(entry.instance, entry);
+    // Disposed meanwhile: nobody else would free it.
+    if (this.queue.isClosed) entry.instance.dispose();
     return entry;
   }
 
@@ -207,10 +257,19 @@ export class SessionAdapters {
     return entry;
   }
 
+  /** Calls that wait, the one under way and later ones fail with `SESSION-DISPOSED`. */
   dispose(): void {
+    this.queue.close();
     for (const instance of this.holders.keys()) instance.dispose();
   }
 }
+
+const nameTaken = (name: string): WebpeftError =>
+  new WebpeftError("SESSION-ADAPTER-NAME", {
+    message: "the session has an adapter of that name",
+    where: name,
+    help: "choose another name",
+  });
 
 function unknown(
   name: string,
@@ -219,7 +278,7 @@ function unknown(
 ): WebpeftError {
   return new WebpeftError("SESSION-ADAPTER-UNKNOWN", {
     message,
-    where: name,
+    where: String(name),
     expected: known.join(", ") || "a name that load was given",
   });
 }

@@ -6,6 +6,7 @@ import { frontOf } from "./data/examples.ts";
 import type { TextTokenizer } from "./data/tokenizer.ts";
 import { type FixedInputs, fixedInputs } from "./fixed-inputs.ts";
 import type { Session } from "./session.ts";
+import { checkGenerate } from "./session-options.ts";
 import { TextStream } from "./text-stream.ts";
 
 export interface GenerateOptions {
@@ -92,6 +93,7 @@ export async function generateText(
   prompt: string,
   options: GenerateOptions,
 ): Promise<string> {
+  checkGenerate(options);
   const { onText, warn = (warning) => console.warn(formatDiagnostic(warning)) } = options;
   const { length, model } = session.program;
   const ids = promptTokens(tokenizer, prompt);

@@ -6,22 +6,25 @@ import type { CompiledProgram } from "../program.ts";
 import { batchInputs, type SessionBatch } from "./batch.ts";
 import type { BatchStream } from "./data/dataset.ts";
 
-/** How many labels of a batch count; 0 for a batch without labels. Throws what `batchInputs` throws. */
-export function countedLabels(program: CompiledProgram, batch: SessionBatch): number {
+type Inputs = Readonly<Record<string, ArrayLike<number>>>;
+
+/** How many labels of a batch count; 0 for a batch without labels. `inputs`: what `batchInputs` makes of it. Throws what that throws. */
+export function countedLabels(program: CompiledProgram, batch: SessionBatch, inputs?: Inputs): number {
   const { length, model, virtual, adapter } = program;
   if (batch.labels === undefined) return 0;
   if (adapter?.labels === undefined) return countLabels(batch.labels, length, model.defaults.head, virtual.tokens);
-  const inputs = { ...Object.fromEntries(adapter.data), ...batchInputs(program, batch) };
-  const made = evaluate(adapter.labels, inputs).labels!.data;
+  const known = { ...Object.fromEntries(adapter.data), ...(inputs ?? batchInputs(program, batch)) };
+  const made = evaluate(adapter.labels, known).labels!.data;
   return countLabels(made, virtual.tokens + length, model.defaults.head);
 }
 
-/** How many labels of each of some batches count, and of all of them. Throws `DATA-LABELS-MASKED` when none does. */
+/** How many labels of each of some batches count, and of all of them; `inputs` as in `countedLabels`. Throws `DATA-LABELS-MASKED` when none does. */
 export function requireLabels(
   program: CompiledProgram,
   batches: readonly SessionBatch[],
+  inputs: readonly Inputs[],
 ): { readonly each: readonly number[]; readonly all: number } {
-  const each = batches.map((batch) => countedLabels(program, batch));
+  const each = batches.map((batch, i) => countedLabels(program, batch, inputs[i]));
   const all = each.reduce((sum, count) => sum + count, 0);
   if (all > 0) return { each, all };
   throw new WebpeftError("DATA-LABELS-MASKED", {

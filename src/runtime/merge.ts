@@ -2,7 +2,7 @@
  * Merging, tensor by tensor: each merged weight is one small program made of its part of the merge stage, so that memory holds one weight at
  * a time. Computed in f32, rounded once to the base's dtype.
  */
-import { type DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
+import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { compact, type Graph, portName, ports } from "../ir/graph.ts";
 import { sizeOf, type TensorType } from "../ir/types.ts";
 import type { ModuleInfo } from "../models/model.ts";
@@ -12,6 +12,7 @@ import type { Model } from "./files/model.ts";
 import { duplicates } from "./files/ties.ts";
 import type { FixedInputs } from "./fixed-inputs.ts";
 import type { AdapterValues } from "./initial.ts";
+import { shown, unknownName } from "./options.ts";
 import { fromFloat32, type HostTensor } from "./tensor.ts";
 
 /** Keys of the base tensors that merging changes or adds; without an adapter those that train themselves. */
@@ -27,8 +28,49 @@ export const fixable = (adapter: AdapterPlan | undefined): (AdapterInput & { rea
 /** What is merged for: the one value of what an adapter reads of every sample, and the numbers that stand for what varies with the batch. */
 export type MergeOptions = Readonly<Record<string, number | readonly number[] | undefined>>;
 
-/** Values with the buffers that merging for one task, or for fixed gates, wants. Throws `MERGE-OPTION`. */
-export function withFixed({ adapter }: CompiledProgram, values: AdapterValues, options: MergeOptions): AdapterValues {
+/** Checked copies of what `session.merge` is given. Throws `MERGE-OPTION`. */
+export function copiedMerge(sink: DiagnosticSink, options: MergeOptions): MergeOptions {
+  if (!(sink instanceof DiagnosticSink))
+    throw new WebpeftError("MERGE-OPTION", {
+      message: "what comes first is no sink of warnings",
+      where: "sink",
+      expected: "a DiagnosticSink, or undefined",
+      got: shown(sink),
+      help: "session.merge(undefined, { task: 0 }) merges for a task",
+    });
+  if (typeof options !== "object" || options === null || Array.isArray(options))
+    throw new WebpeftError("MERGE-OPTION", {
+      message: "what is merged for is given by name",
+      expected: "an object such as { task: 0 }",
+      got: shown(options),
+    });
+  const copies = Object.entries(options).map(([name, value]) => [name, Array.isArray(value) ? [...value] : value]);
+  return Object.fromEntries(copies) as MergeOptions;
+}
+
+/** Throws `MERGE-OPTION` for a name that no adapter of these programs is merged for. */
+function requireFixed(options: MergeOptions, programs: readonly CompiledProgram[]): void {
+  const known = programs.flatMap(({ adapter }) => [
+    ...fixable(adapter).map(({ option }) => option),
+    ...(adapter?.options ?? []).map(({ name }) => name),
+  ]);
+  for (const [name, value] of Object.entries(options))
+    if (value !== undefined && !known.includes(name))
+      throw unknownName("option", name, [...new Set(known)], "MERGE-OPTION");
+}
+
+/**
+ * Values with the buffers that merging for one task, or for fixed gates, wants. `session`: the programs that the options may also be for.
+ * Throws `MERGE-OPTION`.
+ */
+export function withFixed(
+  program: CompiledProgram,
+  values: AdapterValues,
+  options: MergeOptions,
+  session: readonly CompiledProgram[] = [program],
+): AdapterValues {
+  requireFixed(options, [program, ...session]);
+  const { adapter } = program;
   const chosen = fixable(adapter).map(({ name, option, limit = 2 ** 31 }): [string, Int32Array] => {
     const value = options[option];
     if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value < limit)

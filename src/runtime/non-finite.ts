@@ -51,6 +51,14 @@ export async function firstNonFinite(parts: Parts, runs: readonly RunInputs[], s
   return notFinite(step, "every operation is finite in f64, so f32 overflowed between them", undefined);
 }
 
+/** The error for a step whose loss and gradient are finite, and whose new parameters or moments are not. */
+export const updateOverflow = (step: number): WebpeftError =>
+  new WebpeftError("TRAIN-NOT-FINITE", {
+    message: `step ${step} would have made parameters or moments that f32 cannot hold`,
+    where: "update",
+    help: "use a smaller learning rate or weight decay, or clip the gradient; the parameters are as they were before this step",
+  });
+
 function notFinite(step: number, message: string, where: string | undefined): WebpeftError {
   return new WebpeftError("TRAIN-NOT-FINITE", {
     message: `step ${step} gave a loss or gradient that is not finite: ${message}`,

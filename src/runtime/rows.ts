@@ -48,11 +48,9 @@ export async function mixedForward(
     });
   }
   const names = [...new Set(owners)];
-  let turn = 0;
-  const results = await adapters.visit(names, (entry) => {
-    const name = names[turn++] ?? null;
-    return forward(entry, ownBatch(batch, owners, name));
-  });
+  const results = await adapters.visit(names, (entry, place) =>
+    forward(entry, ownBatch(batch, owners, names[place] ?? null)),
+  );
   const logits = new Float32Array(results[0]!.logits.length);
   const other = results.findIndex((result) => result.logits.length !== logits.length);
   if (other >= 0) {

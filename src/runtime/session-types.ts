@@ -1,5 +1,6 @@
 /** What sessions are made of, and what their calls take and give. */
 import type { SessionAdapters } from "./adapters.ts";
+import type { SessionBatch } from "./batch.ts";
 import type { Executor } from "./executor.ts";
 import type { Model } from "./files/model.ts";
 import type { TrainOptions } from "./training/loop.ts";
@@ -34,10 +35,19 @@ export interface StepResult {
 }
 
 export interface OptimizerState {
+  /** Optimizer steps done. */
   readonly step: number;
+  /** Whose it is: the same for programs that train the same tensors. */
+  readonly program: string;
   readonly params: Float32Array;
   readonly moment1: Float32Array;
   readonly moment2: Float32Array;
+}
+
+/** A batch, or the micro-batches of a step, with the step's options. */
+export interface PlannedStep {
+  readonly batch: SessionBatch | readonly SessionBatch[];
+  readonly options: StepOptions;
 }
 
 export interface SessionParts {

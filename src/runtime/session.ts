@@ -4,36 +4,37 @@
  */
 import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import type { CombineOptions } from "../methods/combine/index.ts";
-import { statusFields } from "../passes/optimizer.ts";
 import type { CompiledProgram, StageName } from "../program.ts";
 import type { AdapterChoice, AdapterEntry } from "./adapters.ts";
-import { batchInputs, type SessionBatch } from "./batch.ts";
+import { batchInputs, copiedBatch, type SessionBatch } from "./batch.ts";
 import type { BatchStream } from "./data/dataset.ts";
 import { requireTrainable } from "./encoder.ts";
 import { type AdapterFiles, encodeAdapter, saveAdapter } from "./files/adapter.ts";
-import type { FolderSource } from "./files/folder.ts";
+import { copiedSource, type FolderSource } from "./files/folder.ts";
 import type { Model } from "./files/model.ts";
 import type { OutputOptions } from "./files/output.ts";
-import { countedLabels, requireLabels } from "./labels.ts";
-import { type MergeOptions, mergedModel, withFixed } from "./merge.ts";
-import { firstNonFinite } from "./non-finite.ts";
-import { fromProgram } from "./padding.ts";
-import { parametersOf, trainedTensors } from "./parameters.ts";
+import { gradientsOf } from "./gradients.ts";
+import { countedLabels } from "./labels.ts";
+import { copiedMerge, type MergeOptions, mergedModel, withFixed } from "./merge.ts";
+import { copiedState, restoreState, stateOf } from "./optimizer-state.ts";
+import { parametersOf } from "./parameters.ts";
 import { type Prediction, predictive } from "./predictive.ts";
 import { type Report, readReport } from "./reports.ts";
 import { mixedForward } from "./rows.ts";
 import { adapterContent } from "./saving.ts";
 import { runScalars } from "./scalars.ts";
+import { checkCombine, checkForward, checkOutput, checkTrain } from "./session-options.ts";
 import type {
   ForwardOptions,
   ForwardResult,
   OptimizerState,
+  PlannedStep,
   SessionParts,
   SessionTrainOptions,
   StepOptions,
   StepResult,
 } from "./session-types.ts";
-import { hasStage, runStep } from "./step.ts";
+import { copiedStep, hasStage, optimizerStep } from "./step.ts";
 import type { HostTensor } from "./tensor.ts";
 import { currentValues } from "./together.ts";
 import { requireAllLogits } from "./top-k.ts";
@@ -51,8 +52,6 @@ export type {
 } from "./session-types.ts";
 
 export class Session {
-  private disposed = false;
-
   constructor(private readonly parts: SessionParts) {}
 
   /** The program of the adapter in use. */
@@ -66,8 +65,8 @@ export class Session {
   }
 
   /** Reads another adapter and gives it a name; the first one is `default`. Throws what reading throws, and `SESSION-ADAPTER-NAME`. */
-  load(name: string, adapter: FolderSource | AdapterFiles): Promise<void> {
-    return this.parts.adapters.load(name, adapter);
+  async load(name: string, adapter: FolderSource | AdapterFiles): Promise<void> {
+    return this.parts.adapters.load(name, copiedSource(adapter));
   }
 
   /**
@@ -87,8 +86,14 @@ export class Session {
    * Makes a new adapter of others, as PEFT's `add_weighted_adapter` does: LoRAs by a `CombineOptions.combination`, IA3s by adding up their
    * vectors. It is loaded under `name` and not in use. Throws `SESSION-COMBINE`, `SESSION-COMBINE-OPTION` and what `load` throws.
    */
-  addWeighted(names: readonly string[], weights: readonly number[], name: string, options?: CombineOptions) {
-    return addWeighted(this.parts.adapters, names, weights, name, options ?? {});
+  async addWeighted(
+    names: readonly string[],
+    weights: readonly number[],
+    name: string,
+    options: CombineOptions = {},
+  ): Promise<void> {
+    checkCombine(options);
+    return addWeighted(this.parts.adapters, [...names], [...weights], name, { ...options });
   }
 
   /** Names of the session's adapters. */
@@ -116,8 +121,6 @@ export class Session {
   }
 
   private requireStage({ program }: AdapterEntry, stage: StageName, action: string): void {
-    if (this.disposed)
-      throw new WebpeftError("SESSION-DISPOSED", { message: `the session is disposed and cannot ${action}` });
     if (hasStage(program, stage)) return;
     if (stage === "micro") requireTrainable(program.adapter);
     throw new WebpeftError("SESSION-MODE", {
@@ -128,36 +131,31 @@ export class Session {
   }
 
   /**
-   * One optimizer step on a batch, or on several micro-batches whose gradients are added: forward, backward, clipping, AdamW. Throws
-   * `TRAIN-NOT-FINITE` with the first operation that made a NaN or infinity; the parameters are then as before the step.
+   * One optimizer step on a batch, or on several micro-batches whose gradients are added: forward, backward, clipping, AdamW. Steps that are
+   * begun at once run one after the other. Throws `SESSION-OPTION`, `DATA-*`, and `TRAIN-NOT-FINITE` with the first operation that made a NaN
+   * or infinity; parameters and moments are then as before the step.
    */
-  step(batch: SessionBatch | readonly SessionBatch[], options: StepOptions = {}): Promise<StepResult> {
+  async step(batch: SessionBatch | readonly SessionBatch[], options: StepOptions = {}): Promise<StepResult> {
+    const planned = copiedStep({ batch, options });
+    return (await this.plannedStep(() => planned))!;
+  }
+
+  /** For training loops: `plan` is asked for the step when its turn comes and its number is known; nothing happens where it gives none. */
+  plannedStep(plan: (step: number) => PlannedStep | undefined): Promise<StepResult | undefined> {
     return this.parts.adapters.run(async (entry) => {
-      const { program, step } = entry;
       this.requireStage(entry, "micro", "train");
-      requireAllLogits(program.adapter);
-      const batches = Array.isArray(batch) ? (batch as readonly SessionBatch[]) : [batch as SessionBatch];
-      const { each, all: counted } = requireLabels(program, batches);
-      const runs = batches.map((b, i) => ({
-        ...batchInputs(program, b),
-        ...runScalars(entry, this.parts.seed, i * program.batch, 1 / counted, each[i]! / counted),
-        training: [1],
-        pass: [step * batches.length + i],
-      }));
-      const status = await runStep(entry, runs, options);
-      if (status[statusFields.finite] !== 1)
-        throw await firstNonFinite({ ...entry, model: this.parts.model }, runs, step);
-      entry.step++;
-      const [loss, gradNorm] = [status[statusFields.loss]!, status[statusFields.gradNorm]!];
-      return { step, loss, gradNorm, labels: counted };
+      requireAllLogits(entry.program.adapter);
+      const planned = plan(entry.step);
+      return planned === undefined ? undefined : optimizerStep(this.parts, entry, planned);
     });
   }
 
   /**
    * Trains to `steps` optimizer steps in all, telling of each. Breaking out of the loop, or aborting `signal`, leaves a usable session.
-   * `data` is a stream of batches (`openDataset`) or one batch, used at every step.
+   * `data` is a stream of batches (`openDataset`) or one batch, used at every step. Throws `SESSION-OPTION` at once.
    */
   train(data: BatchStream | SessionBatch, options: SessionTrainOptions): AsyncGenerator<TrainEvent> {
+    checkTrain(options);
     const { steps, lr = 1e-3, schedule = "constant", warmup = 0, ...others } = options;
     return train(this, data, { ...others, schedule: { name: schedule, lr, warmup, steps } });
   }
@@ -166,24 +164,31 @@ export class Session {
    * Logits (see `ModelHead` for their shape) in evaluation mode, and the mean loss when there are labels. With `adapters` every row has an
    * adapter of its own, by name, or null for the base model; rows of one adapter run together. Throws `SESSION-ADAPTER-UNKNOWN`.
    */
-  forward(batch: SessionBatch, { adapters }: ForwardOptions = {}): Promise<ForwardResult> {
+  async forward(batch: SessionBatch, options: ForwardOptions = {}): Promise<ForwardResult> {
+    checkForward(options);
+    const copy = copiedBatch(batch);
+    const { adapters } = this.parts;
     const run = async (entry: AdapterEntry, given: SessionBatch): Promise<ForwardResult> => {
       this.requireStage(entry, "forward", "run forward");
-      const labels = countedLabels(entry.program, given);
-      const scalars = runScalars(entry, this.parts.seed, 0, labels === 0 ? 0 : 1 / labels);
-      const inputs = { ...batchInputs(entry.program, given), ...scalars };
+      const tensors = batchInputs(entry.program, given, adapters.programs);
+      const labels = countedLabels(entry.program, given, tensors);
+      const inputs = { ...tensors, ...runScalars(entry, this.parts.seed, 0, labels === 0 ? 0 : 1 / labels) };
       const results = await entry.instance.run(["forward"], inputs, ["logits", "loss"]);
       return labels === 0 ? { logits: results.logits! } : { logits: results.logits!, loss: results.loss![0]!, labels };
     };
-    if (adapters === undefined) return this.parts.adapters.run((entry) => run(entry, batch));
-    return mixedForward(this.parts.adapters, batch, adapters, run);
+    if (options.adapters !== undefined) return mixedForward(adapters, copy, [...options.adapters], run);
+    return adapters.run((entry) => run(entry, copy));
   }
 
   /** Mean and standard deviation of the logits over `count` draws from the posterior. Throws `SESSION-MODE` where there is none. */
-  predictive(batch: SessionBatch, count: number): Promise<Prediction> {
+  async predictive(batch: SessionBatch, count: number): Promise<Prediction> {
+    const copy = copiedBatch(batch);
     return this.parts.adapters.run(async (entry) => {
       this.requireStage(entry, "predict", "draw predictions from a posterior");
-      const inputs = { ...batchInputs(entry.program, batch), ...runScalars(entry, this.parts.seed, 0, 0) };
+      const inputs = {
+        ...batchInputs(entry.program, copy, this.parts.adapters.programs),
+        ...runScalars(entry, this.parts.seed, 0, 0),
+      };
       return predictive(count, async (pass) => {
         const results = await entry.instance.run(["predict"], { ...inputs, pass: [pass] }, ["logits"]);
         return results.logits!;
@@ -192,24 +197,11 @@ export class Session {
   }
 
   /** Gradients of the mean loss by checkpoint key; parameters are left as they are. */
-  gradients(batch: SessionBatch): Promise<{ loss: number; gradients: Record<string, Float32Array> }> {
+  async gradients(batch: SessionBatch): Promise<{ loss: number; gradients: Record<string, Float32Array> }> {
+    const copy = copiedBatch(batch);
     return this.parts.adapters.run(async (entry) => {
-      const { program, instance } = entry;
       this.requireStage(entry, "micro", "compute gradients");
-      const { all: counted } = requireLabels(program, [batch]);
-      const inputs = { ...batchInputs(program, batch), ...runScalars(entry, this.parts.seed, 0, 1 / counted) };
-      const keys = trainedTensors(program).map((tensor) => tensor.key);
-      const projects = hasStage(program, "project");
-      const before = projects ? await instance.read("params") : undefined;
-      const stages: StageName[] = projects ? ["project", "micro"] : ["micro"];
-      const results = await instance.run(stages, inputs, ["loss", ...keys.map((key) => `grad.${key}`)]);
-      if (before !== undefined) instance.write("params", before);
-      return {
-        loss: results.loss![0]!,
-        gradients: Object.fromEntries(
-          keys.map((key) => [key, fromProgram(program.adapter, key, results[`grad.${key}`]!)]),
-        ),
-      };
+      return gradientsOf(this.parts, entry, copy);
     });
   }
 
@@ -239,31 +231,28 @@ export class Session {
    */
   async merge(sink = new DiagnosticSink(), fixed: MergeOptions = {}, choice?: AdapterChoice): Promise<Model> {
     const { adapters, model, mergeExecutor } = this.parts;
+    const options = copiedMerge(sink, fixed);
     const work = async (entry: AdapterEntry): Promise<Model> => {
-      const values = withFixed(entry.program, await currentValues(entry), fixed);
+      const values = withFixed(entry.program, await currentValues(entry), options, adapters.programs);
       return mergedModel(entry.program, model, await mergeExecutor(), values, sink);
     };
     return choice === undefined ? adapters.run(work) : (await adapters.visit([choice], work))[0]!;
   }
 
-  /** Everything that a run needs to go on bit for bit, beside its data. */
+  /** Everything that a run needs to go on bit for bit, beside its data. Throws `SESSION-MODE` for what does not train. */
   optimizerState(): Promise<OptimizerState> {
-    return this.parts.adapters.run(async ({ instance, step }) => {
-      const read = ["params", "moment1", "moment2"].map((name) => instance.read(name));
-      const [params, moment1, moment2] = await Promise.all(read);
-      return { step, params: params!, moment1: moment1!, moment2: moment2! };
-    });
+    return this.parts.adapters.run(stateOf);
   }
 
-  restore({ step, ...buffers }: OptimizerState): Promise<void> {
-    return this.parts.adapters.run(async (entry) => {
-      for (const [name, data] of Object.entries(buffers)) entry.instance.write(name, data);
-      entry.step = step;
-    });
+  /** Goes on from a state of the same program. Throws `SESSION-STATE` for another one's, and for numbers that training never makes. */
+  async restore(state: OptimizerState): Promise<void> {
+    const copy = copiedState(state);
+    return this.parts.adapters.run((entry) => restoreState(entry, copy));
   }
 
   /** Writes the adapter's files, as PEFT does, into a folder (Node). Notes `METHOD-FILE` of the program tell where PEFT cannot read them. */
   async save(folder: string, options: OutputOptions = {}): Promise<void> {
+    checkOutput(options);
     await saveAdapter(folder, await this.parts.adapters.run(adapterContent), options);
   }
 
@@ -272,9 +261,9 @@ export class Session {
     return encodeAdapter(await this.parts.adapters.run(adapterContent));
   }
 
+  /** Frees everything. Calls that wait, the one under way and all later ones fail with `SESSION-DISPOSED`; what was merged stays usable. */
   dispose(): void {
-    if (this.disposed) return;
-    this.disposed = true;
+    if (this.parts.adapters.isDisposed) return;
     this.parts.adapters.dispose();
     this.parts.release();
   }

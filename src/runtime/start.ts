@@ -15,6 +15,7 @@ import { type MergeOptions, withFixed } from "./merge.ts";
 import { toProgram } from "./padding.ts";
 import { referenceExecutor } from "./reference.ts";
 import { Session } from "./session.ts";
+import { checkStart } from "./session-options.ts";
 import { checkFinite } from "./tensor.ts";
 import { tfjsExecutor } from "./tfjs.ts";
 import { webgpuExecutor } from "./webgpu/index.ts";
@@ -114,6 +115,7 @@ export async function startSession(
   { model, compile }: SessionSource,
   options: StartOptions = {},
 ): Promise<Session> {
+  checkStart(options);
   const first = { program, values: await values(program, model, options) };
   const { executor, release } = await choose(options);
   const instantiate = async (loaded: LoadedProgram, how: InstantiateOptions): Promise<Instance> => {

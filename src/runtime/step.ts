@@ -1,20 +1,63 @@
 /** The runs of one optimizer step on an instance. */
 import { WebpeftError } from "../ir/diagnostics.ts";
-import { biasCorrections } from "../passes/optimizer.ts";
+import { biasCorrections, statusFields } from "../passes/optimizer.ts";
 import type { CompiledProgram, StageName } from "../program.ts";
 import type { AdapterEntry } from "./adapters.ts";
+import { batchInputs, copiedBatch, type SessionBatch } from "./batch.ts";
 import type { RunInputs } from "./executor.ts";
-import type { StepOptions } from "./session.ts";
+import { requireLabels } from "./labels.ts";
+import { firstNonFinite, updateOverflow } from "./non-finite.ts";
+import { runScalars } from "./scalars.ts";
+import { checkStep } from "./session-options.ts";
+import type { PlannedStep, SessionParts, StepOptions, StepResult } from "./session-types.ts";
 
 export const hasStage = (program: CompiledProgram, stage: StageName): boolean =>
   program.stages.some((s) => s.name === stage);
 
-/** Runs the micro-batches, adds their gradients and updates the parameters; gives the status block (`statusFields`). */
-export async function runStep(
+/** A step with its options checked and its batches copied. Throws `SESSION-OPTION` and `DATA-BATCH`. */
+export function copiedStep({ batch, options }: PlannedStep): PlannedStep {
+  checkStep(options);
+  const batches = Array.isArray(batch) ? (batch as readonly SessionBatch[]) : [batch as SessionBatch];
+  return { batch: batches.map(copiedBatch), options: { ...options } };
+}
+
+/**
+ * One optimizer step on copied batches: forward, backward, clipping, AdamW. Throws `TRAIN-NOT-FINITE` when the loss, a gradient or a new
+ * parameter is not finite; parameters and moments are then as before.
+ */
+export async function optimizerStep(
+  { model, seed, adapters }: SessionParts,
   entry: AdapterEntry,
-  runs: readonly RunInputs[],
-  options: StepOptions,
-): Promise<Float32Array> {
+  { batch, options }: PlannedStep,
+): Promise<StepResult> {
+  const { program, step, instance } = entry;
+  const batches = batch as readonly SessionBatch[];
+  const inputs = batches.map((one) => batchInputs(program, one, adapters.programs));
+  const { each, all: labels } = requireLabels(program, batches, inputs);
+  const runs = inputs.map((input, i) => ({
+    ...input,
+    ...runScalars(entry, seed, i * program.batch, 1 / labels, each[i]! / labels),
+    training: [1],
+    pass: [step * batches.length + i],
+  }));
+  // Projections are made in place: the update keeps what they gave, not what was there before.
+  const before = hasStage(program, "project") ? await instance.read("params") : undefined;
+  const status = await runStep(entry, runs, options);
+  const [loss, gradNorm] = [status[statusFields.loss]!, status[statusFields.gradNorm]!];
+  if (status[statusFields.finite] !== 1) {
+    const error =
+      Number.isFinite(loss) && Number.isFinite(gradNorm)
+        ? updateOverflow(step)
+        : await firstNonFinite({ ...entry, model }, runs, step);
+    if (before !== undefined) instance.write("params", before);
+    throw error;
+  }
+  entry.step++;
+  return { step, loss, gradNorm, labels };
+}
+
+/** Runs the micro-batches, adds their gradients and updates the parameters; gives the status block (`statusFields`). */
+async function runStep(entry: AdapterEntry, runs: readonly RunInputs[], options: StepOptions): Promise<Float32Array> {
   const { program, instance } = entry;
   const first: StageName[] = hasStage(program, "project") ? ["project", "micro"] : ["micro"];
   const update = updateScalars(entry.step, options);

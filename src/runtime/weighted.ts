@@ -41,24 +41,21 @@ export async function addWeighted(
   options: CombineOptions,
 ): Promise<void> {
   checkWeights(names, weights);
-  adapters.requireFree(name);
-  let turn = 0;
-  const entries = await adapters.visit(names, async (entry) => {
-    const place = turn++;
+  const source = async (entry: AdapterEntry, place: number) => {
     const { peftType, floatFields, tensors } = entry.program.adapter!;
     combineOf([peftType]);
     const forms = new Map(tensors.map(({ key, patchForm }) => [key, patchForm]));
     return { source: await sourceOf(entry, names[place]!, weights[place]!), peftType, floatFields, forms };
+  };
+  await adapters.derive(names, name, source, (entries) => {
+    const combine = combineOf(entries.map(({ peftType }) => peftType));
+    const sources = entries.map((entry) => entry.source);
+    const { config, tensors } = combine(sources, options);
+    const host = [...tensors].map(([key, { shape, data }]) => {
+      const form = entries.flatMap(({ forms }) => forms.get(key) ?? [])[0];
+      return [key, fromFloat32(data, "F32", shapeInFile(shape, form))] as const;
+    });
+    const content = { config: config as JsonObject, floatFields: entries[0]!.floatFields, tensors: new Map(host) };
+    return Object.fromEntries(encodeAdapter(content));
   });
-  const combine = combineOf(entries.map(({ peftType }) => peftType));
-  const { config, tensors } = combine(
-    entries.map(({ source }) => source),
-    options,
-  );
-  const host = [...tensors].map(([key, { shape, data }]) => {
-    const form = entries.flatMap(({ forms }) => forms.get(key) ?? [])[0];
-    return [key, fromFloat32(data, "F32", shapeInFile(shape, form))] as const;
-  });
-  const content = { config: config as JsonObject, floatFields: entries[0]!.floatFields, tensors: new Map(host) };
-  await adapters.load(name, Object.fromEntries(encodeAdapter(content)));
 }

@@ -57,6 +57,24 @@ describe.skipIf(!hasChromium)("a browser, bundled for Linux on x64 only", () => 
     expect(Object.keys(result.target.limits)).toContain("maxComputeWorkgroupStorageSize");
   });
 
+  it("says that the device was lost to what waits when it is destroyed", async () => {
+    const codes = await page.evaluate(async () => {
+      const { openDevice, runTwicePlusIndex } = Reflect.get(globalThis, "device") as typeof import("./kernel.ts");
+      const code = (error: { readonly code?: string; readonly name: string }): string => error.code ?? error.name;
+      const lost: unknown[] = [];
+      for (const begun of [0, 1, 20]) {
+        const open = await openDevice({ prefer: "webgpu" });
+        await runTwicePlusIndex(open, new Float32Array(4));
+        const running = runTwicePlusIndex(open, new Float32Array(2 ** 16)).then(() => "done", code);
+        for (let i = 0; i < begun; i++) await Promise.resolve();
+        open.device.destroy();
+        lost.push(await running, await runTwicePlusIndex(open, new Float32Array(4)).then(() => "done", code));
+      }
+      return lost;
+    });
+    expect(codes).toEqual(new Array(6).fill("DEVICE-LOST"));
+  });
+
   it("reports what it found", async () => {
     const report = await page.evaluate(async (): Promise<DeviceReport> => {
       const { listDevices } = Reflect.get(globalThis, "device") as typeof import("./kernel.ts");

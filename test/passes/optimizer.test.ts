@@ -140,6 +140,40 @@ describe("update", () => {
     }
   });
 
+  it.each([
+    ["weight decay", { lr: [1e30], weight_decay: [1e30] }],
+    ["the learning rate", { lr: [3e38], weight_decay: [0], bias2: [1] }],
+    ["both together", { lr: [1e20], weight_decay: [3e18] }],
+  ])("changes nothing when %s makes a parameter that is not finite", async (_name, hasty) => {
+    for (const executor of [
+      referenceExecutor(),
+      await tfjsExecutor({ backend: "wasm" }),
+      await tfjsExecutor({ backend: "cpu" }),
+    ]) {
+      // More than one round of the sum, and the only parameter that overflows is the last.
+      const size = 1300;
+      const storage = layoutStorage([{ key: "a", size }], [], { train: true });
+      const padded = storage.buffers.find((b) => b.name === "params")!.size;
+      const a = Float32Array.from({ length: size }, (_unused, i) => (i === size - 1 ? 7 : 0));
+      const instance = await executor.instantiate(
+        programOf({ update: updateGraph(padded) }, storage),
+        new Map([["a", a]]),
+      );
+      instance.write(
+        "grad.a",
+        Float32Array.from(a, (x) => -x),
+      );
+      instance.write("loss", Float32Array.of(2));
+      const inputs = { ...scalars, max_norm: [0], ...hasty };
+      const { status } = await instance.run(["update"], inputs, ["status"]);
+      expect([...status!]).toEqual([2, 7, 0, 1]);
+      expect(await instance.read("a")).toEqual(a);
+      expect((await instance.read("moment1")).every((x) => x === 0)).toBe(true);
+      expect((await instance.read("moment2")).every((x) => x === 0)).toBe(true);
+      instance.dispose();
+    }
+  });
+
   it("decays a parameter whose gradient is zero", () => {
     const graph = updateGraph(64);
     const zeros = new Float64Array(64);

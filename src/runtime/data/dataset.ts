@@ -1,9 +1,11 @@
 /** Data files as streams of batches. Every stream is a function of the step, so that a resumed run goes on as an uninterrupted one. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import type { ModelHead } from "../../models/head.ts";
+import { batchTensors } from "../batch.ts";
 import { openSafetensors } from "../files/safetensors.ts";
 import { fileSource } from "../files/source.ts";
 import { decodeText } from "../files/text.ts";
+import { unknownName } from "../options.ts";
 import { toFloat32, toInt32 } from "../tensor.ts";
 import { type Batch, Batches } from "./batches.ts";
 import { type Example, lineExamples, textExamples } from "./examples.ts";
@@ -100,9 +102,11 @@ export interface ReadyBatch {
   readonly input_type_mask?: Int32Array;
 }
 
-/** Reads a ready batch; all but `input_ids` or `pixel_values` may be absent. */
+/** Reads a ready batch; all but `input_ids` or `pixel_values` may be absent. Throws `DATA-BATCH` for tensors that nothing reads. */
 export async function readBatch(path: string): Promise<ReadyBatch> {
   const file = await openSafetensors(await fileSource(path));
+  const unknown = [...file.tensors.keys()].find((name) => !batchTensors.some((known) => known === name));
+  if (unknown !== undefined) throw unknownName("tensor", unknown, batchTensors, "DATA-BATCH");
   const images = file.tensors.get("pixel_values")?.shape;
   const shape = images === undefined ? file.tensors.get("input_ids")?.shape : [images[0] ?? 0, 1];
   if (shape === undefined || shape.length !== 2) {
@@ -152,10 +156,12 @@ async function readyBatch(path: string, { head, task }: DatasetOptions): Promise
   return oneBatchStream(batch, length, { ...tensors, labels });
 }
 
+const countSeen = (mask: ArrayLike<number>): number => Array.prototype.filter.call(mask, (seen) => seen !== 0).length;
+
 /** The same batch at every step. */
 export function oneBatchStream(batch: number, length: number, tensors: Omit<StreamBatch, "tokens">): BatchStream {
   const { input_ids, attention_mask } = tensors;
-  const tokens = attention_mask?.reduce((sum, m) => sum + (m === 0 ? 0 : 1), 0) ?? input_ids?.length ?? batch;
+  const tokens = attention_mask === undefined ? (input_ids?.length ?? batch) : countSeen(attention_mask);
   return {
     batch,
     length,

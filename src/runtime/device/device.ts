@@ -1,5 +1,6 @@
 /** Opens a WebGPU device in Node, browsers and Deno. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
+import { type Checks, checkOptions, oneOf, signal } from "../options.ts";
 import { deviceDescriptor, targetFacts } from "./facts.ts";
 import { isNode } from "./host.ts";
 import { type DeviceMonitor, monitorDevice } from "./monitor.ts";
@@ -7,11 +8,18 @@ import { sleepingWait, type Wait } from "./poll.ts";
 import { chooseExecutor, deviceSources, type FoundAdapter, searchIn, worthTaking } from "./search.ts";
 import type { DeviceAttempt, DeviceOptions, OpenDevice } from "./types.ts";
 
+const deviceChecks: Checks<DeviceOptions> = {
+  prefer: oneOf(["auto", "webgpu"]),
+  power: oneOf(["low-power", "high-performance"]),
+  signal,
+};
+
 /**
  * Opens the first device that `options.prefer` allows. Throws `DEVICE-NONE` when there is none, with what was tried; rejects with the
  * signal's reason when it is aborted.
  */
 export async function openDevice(options: DeviceOptions): Promise<OpenDevice> {
+  checkOptions(options, deviceChecks, "DEVICE-OPTION");
   const attempts: DeviceAttempt[] = [];
   for (const source of deviceSources()) {
     // `auto` does not take SwiftShader, so it need not be unpacked.

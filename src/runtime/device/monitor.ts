@@ -10,6 +10,17 @@ export interface DeviceMonitor {
 
 const memoryHelp = "use a smaller batch or a shorter length, or accumulate over more micro-batches";
 
+/** How long in ms the news of a loss may take after what waits was given up: browsers tell of it in a task of its own. */
+const lossPatience = 1000;
+
+const nameOf = (error: unknown): unknown => (error as { readonly name?: unknown } | undefined)?.name;
+
+/** Mapping ends with this when the device goes; nobody else gives up the buffers that are mapped here. */
+const isAborted = (error: unknown): boolean => nameOf(error) === "AbortError";
+
+/** What a lost device may say to those who wait. */
+const mayBeLoss = (error: unknown): boolean => isAborted(error) || nameOf(error) === "OperationError";
+
 /** Watches a device from now on. The first failure stays: what comes after it is a consequence. */
 export function monitorDevice(device: GPUDevice, wait: Wait): DeviceMonitor {
   let failure: WebpeftError | undefined;
@@ -36,8 +47,9 @@ export function monitorDevice(device: GPUDevice, wait: Wait): DeviceMonitor {
     }
     // A pending map or pipeline is rejected when the device is lost, with words of its own: the loss is what the user should read.
     const value = await Promise.race([wait(promise), failed]).catch(async (error: unknown) => {
-      await new Promise((resolve) => setTimeout(resolve, 0));
-      throw failure ?? error;
+      const late = new Promise((resolve) => setTimeout(resolve, mayBeLoss(error) ? lossPatience : 0));
+      await Promise.race([failed.catch(() => {}), late]);
+      throw failure ?? (isAborted(error) ? lossError({ reason: "unknown", message: String(error) }, error) : error);
     });
     if (failure !== undefined) throw failure;
     return value;
@@ -69,14 +81,18 @@ function attempt<T>(make: () => T): { value: T } | { thrown: unknown } {
   }
 }
 
-function lossError(info: GPUDeviceLostInfo): WebpeftError {
+function lossError(info: Pick<GPUDeviceLostInfo, "reason" | "message">, cause?: unknown): WebpeftError {
   if (info.reason === "destroyed") {
     return new WebpeftError("DEVICE-LOST", { message: "the device was disposed while it was still in use" });
   }
-  return new WebpeftError("DEVICE-LOST", {
-    message: `the device was lost: ${info.message || "the driver gave no reason"}`,
-    help: `start again; if it happens again, ${memoryHelp}`,
-  });
+  return new WebpeftError(
+    "DEVICE-LOST",
+    {
+      message: `the device was lost: ${info.message || "the driver gave no reason"}`,
+      help: `start again; if it happens again, ${memoryHelp}`,
+    },
+    { cause },
+  );
 }
 
 /** Constructor names, because Dawn in Node defines no global classes to compare with. */

@@ -1,11 +1,12 @@
 /** PEFT's adapter folders: `adapter_config.json`, `adapter_model.safetensors` and, for prompt encoders, `encoder.safetensors`. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import type { AdapterConfigs, ExpertConfigs } from "../../program.ts";
+import { checkOptions, record } from "../options.ts";
 import type { HostTensor } from "../tensor.ts";
 import { notFound } from "./errors.ts";
 import { type FileTree, type FolderSource, folderIn, openFolder, pathIn, readJson } from "./folder.ts";
 import { isJsonObject, type JsonObject, pythonJson } from "./json.ts";
-import { type LoadOptions, openTensors, pickleError } from "./model.ts";
+import { type LoadOptions, loadChecks, openTensors, pickleError } from "./model.ts";
 import { type OutputOptions, writeFolder } from "./output.ts";
 import { checkExpertName } from "./paths.ts";
 import { encodeSafetensors, type SafetensorsFile } from "./safetensors.ts";
@@ -42,6 +43,7 @@ export interface AdapterOptions extends LoadOptions {
 
 /** Opens an adapter folder. Throws `FILE-NOT-FOUND`, `FILE-JSON`, `FILE-PICKLE`, `FILE-SAFETENSORS-*`, and what `readExperts` throws. */
 export async function readAdapter(source: FolderSource, options: AdapterOptions = {}): Promise<AdapterFiles> {
+  checkOptions(options, { ...loadChecks, experts: record }, "FILE-OPTION");
   const own = await readOne(await openFolder(source), options);
   const experts = await readExperts(own.tree, own.config, options);
   return { ...own, ...(experts && { experts }) };

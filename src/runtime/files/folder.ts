@@ -32,6 +32,15 @@ export async function openFolder(source: FolderSource): Promise<FileTree> {
   return isNode() ? nodeTree(source) : urlTree(new URL(source, globalThis.location?.href).href);
 }
 
+/** The source with copies of what is in memory, so that its owner may change it meanwhile; what was read or is elsewhere is left as it is. */
+export function copiedSource<T>(source: T): T {
+  const isRecord = typeof source === "object" && source !== null && Object.getPrototypeOf(source) === Object.prototype;
+  if (!isRecord || typeof (source as unknown as FileTree).open === "function") return source;
+  const copy = (data: unknown): unknown =>
+    data instanceof Uint8Array || data instanceof ArrayBuffer ? data.slice() : data;
+  return Object.fromEntries(Object.entries(source).map(([name, data]) => [name, copy(data)])) as T;
+}
+
 const isNode = (): boolean => typeof process === "object" && typeof process.versions?.node === "string";
 const isTree = (source: FileTree | FileRecord): source is FileTree => typeof source.open === "function";
 

@@ -1,5 +1,6 @@
 /** Base models: a Hugging Face folder wherever it is, or config and weights in memory. */
 import { type Diagnostic, WebpeftError } from "../../ir/diagnostics.ts";
+import { type Checks, callable, checkOptions, signal } from "../options.ts";
 import { notFound } from "./errors.ts";
 import { type FileTree, type FolderSource, openFolder, pathIn, readJson, readText } from "./folder.ts";
 import { duplicateKey, isJsonObject, type JsonObject, parseJsonObject } from "./json.ts";
@@ -34,6 +35,8 @@ export interface LoadOptions {
   readonly progress?: ProgressCallback;
 }
 
+export const loadChecks: Checks<LoadOptions> = { signal, progress: callable };
+
 const singleFile = "model.safetensors";
 const indexFile = "model.safetensors.index.json";
 const pickles = ["pytorch_model.bin", "pytorch_model.bin.index.json"];
@@ -45,6 +48,7 @@ const pickles = ["pytorch_model.bin", "pytorch_model.bin.index.json"];
  * Throws `FILE-NOT-FOUND`, `FILE-JSON`, `FILE-PICKLE`, `FILE-SAFETENSORS-*`, `FILE-INDEX*`, `FILE-SHARD-*`.
  */
 export async function loadModel(source: FolderSource | MemoryModel, options: LoadOptions = {}): Promise<Model> {
+  checkOptions(options, loadChecks, "FILE-OPTION");
   options.signal?.throwIfAborted();
   if (isMemoryModel(source)) {
     const { name = "memory", config, weights } = source;

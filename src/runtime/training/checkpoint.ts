@@ -4,7 +4,7 @@
  */
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { writeFolder } from "../files/output.ts";
-import { encodeSafetensors, openSafetensors } from "../files/safetensors.ts";
+import { encodeSafetensors, openSafetensors, torchMetadata } from "../files/safetensors.ts";
 import { bytesSource } from "../files/source.ts";
 import type { OptimizerState, Session } from "../session.ts";
 import { hostTensor, toFloat32 } from "../tensor.ts";
@@ -31,7 +31,7 @@ export async function saveCheckpoint(folder: string, session: Session, identity:
   const files = new Map<string, Uint8Array | string>(
     session.program.adapter?.peftType === "FULL" ? [] : await session.files(),
   );
-  files.set(stateFile, encodeSafetensors(tensors));
+  files.set(stateFile, encodeSafetensors(tensors, { ...torchMetadata, program: state.program }));
   files.set(recordFile, await recordText(state.step, identity, files));
   await mkdir(folder, { recursive: true });
   await writeFolder(join(folder, `${prefix}${state.step}`), files, { overwrite: true });
@@ -111,6 +111,7 @@ export async function loadCheckpoint(folder: string, identity: RunIdentity): Pro
   const read = async (name: string): Promise<Float32Array> => Float32Array.from(toFloat32(await file.read(name)));
   return {
     step: record.step,
+    program: file.metadata.program ?? "",
     params: await read("params"),
     moment1: await read("moment1"),
     moment2: await read("moment2"),

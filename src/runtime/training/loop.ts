@@ -1,6 +1,9 @@
 /** The training loop: steps, evaluation and checkpoints as a stream of events. Breaking out of it leaves a usable session. */
-import { type BatchStream, oneBatchStream } from "../data/dataset.ts";
-import type { Session, SessionBatch, StepOptions } from "../session.ts";
+import { copiedBatch, type SessionBatch } from "../batch.ts";
+import { type BatchStream, oneBatchStream, type StreamBatch } from "../data/dataset.ts";
+import type { Session, StepOptions } from "../session.ts";
+import { checkLoop } from "../session-options.ts";
+import { copiedStep } from "../step.ts";
 import { learningRate, type Schedule } from "./schedule.ts";
 
 export interface StepEvent {
@@ -70,16 +73,23 @@ function turn(): Promise<void> {
   return new Promise((done) => setTimeout(done));
 }
 
-/** Trains from the session's step to `schedule.steps`. */
-export async function* train(
+/**
+ * Trains from the session's step to `schedule.steps`. `data` is copied, where it is one batch. Throws `SESSION-OPTION` and `DATA-BATCH` at
+ * once; other calls may come between the steps.
+ */
+export function train(
   session: Session,
   data: BatchStream | SessionBatch,
   options: TrainOptions,
 ): AsyncGenerator<TrainEvent> {
-  const stream = "step" in data ? data : repeated(session, data);
-  const { schedule, validation, evalEvery = 0, save, saveEvery = 0, signal } = options;
-  const due = (every: number): boolean => every > 0 && session.steps % every === 0;
-  while (session.steps < schedule.steps) {
+  checkLoop(options);
+  const isStream = typeof data === "object" && data !== null && "step" in data;
+  return events(session, isStream ? data : repeated(session, copiedBatch(data)), { ...options });
+}
+
+async function* events(session: Session, stream: BatchStream, options: TrainOptions): AsyncGenerator<TrainEvent> {
+  const { validation, evalEvery = 0, save, saveEvery = 0, schedule, signal } = options;
+  for (;;) {
     if (signal?.aborted) {
       if (save !== undefined) {
         await save(session.steps);
@@ -88,14 +98,18 @@ export async function* train(
       yield { type: "done", step: session.steps, status: "stopped" };
       return;
     }
-    yield await oneStep(session, stream, options);
+    const event = await oneStep(session, stream, options);
+    if (event === undefined) break;
+    yield event;
+    const done = event.step + 1;
+    const due = (every: number): boolean => every > 0 && done % every === 0;
     await turn();
     if (validation !== undefined && due(evalEvery)) {
-      yield { type: "eval", step: session.steps, loss: await validationLoss(session, validation) };
+      yield { type: "eval", step: done, loss: await validationLoss(session, validation) };
     }
-    if (save !== undefined && due(saveEvery) && session.steps < schedule.steps) {
-      await save(session.steps);
-      yield { type: "checkpoint", step: session.steps };
+    if (save !== undefined && due(saveEvery) && done < schedule.steps) {
+      await save(done);
+      yield { type: "checkpoint", step: done };
     }
   }
   yield { type: "done", step: session.steps, status: "finished" };
@@ -103,26 +117,26 @@ export async function* train(
 
 /** One batch at every step. */
 function repeated({ program }: Session, batch: SessionBatch): BatchStream {
-  const { input_ids, labels = [], attention_mask, token_type_ids, task_ids, input_type_mask, pixel_values } = batch;
-  const tensors = {
-    labels: Int32Array.from(labels),
-    ...(input_ids && { input_ids: Int32Array.from(input_ids) }),
-    ...(pixel_values && { pixel_values: Float32Array.from(pixel_values) }),
-    ...(attention_mask && { attention_mask: Int32Array.from(attention_mask) }),
-    ...(token_type_ids && { token_type_ids: Int32Array.from(token_type_ids) }),
-    ...(task_ids && { task_ids: Int32Array.from(task_ids) }),
-    ...(input_type_mask && { input_type_mask: Int32Array.from(input_type_mask) }),
-  };
-  return oneBatchStream(program.batch, program.length, tensors);
+  return oneBatchStream(program.batch, program.length, batch as Omit<StreamBatch, "tokens">);
 }
 
-async function oneStep(session: Session, stream: BatchStream, options: TrainOptions): Promise<StepEvent> {
-  const step = session.steps;
-  const lr = learningRate(options.schedule, step);
-  const start = performance.now();
-  const batches = stream.step(step);
-  const { loss, gradNorm } = await session.step(batches, { ...options, lr });
+/** The next step, or undefined when the session has done them all. Which one it is shows when its turn comes. */
+async function oneStep(
+  session: Session,
+  stream: BatchStream,
+  { schedule, weightDecay = 0, maxNorm = 0 }: TrainOptions,
+): Promise<StepEvent | undefined> {
+  let [lr, tokens, start] = [0, 0, 0];
+  const result = await session.plannedStep((step) => {
+    if (step >= schedule.steps) return undefined;
+    lr = learningRate(schedule, step);
+    start = performance.now();
+    const batches = stream.step(step);
+    tokens = batches.reduce((sum, batch) => sum + batch.tokens, 0);
+    return copiedStep({ batch: batches, options: { lr, weightDecay, maxNorm } });
+  });
+  if (result === undefined) return undefined;
   const ms = performance.now() - start;
-  const tokens = batches.reduce((sum, batch) => sum + batch.tokens, 0);
+  const { step, loss, gradNorm } = result;
   return { type: "step", step, loss, lr, grad_norm: gradNorm, tokens, tokens_per_s: (1000 * tokens) / ms, ms };
 }

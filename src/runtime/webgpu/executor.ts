@@ -267,13 +267,12 @@ class WebgpuInstance implements Instance {
   }
 
   private async readStaging(staging: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
-    try {
-      await this.open.wait(staging.mapAsync(mapMode.READ, 0, bytes));
-    } catch (error) {
+    // Copied before anything else can run: a device that goes takes what is mapped with it.
+    const mapped = staging.mapAsync(mapMode.READ, 0, bytes).then(() => staging.getMappedRange(0, bytes).slice(0));
+    const copy = await this.open.wait(mapped).catch((error: unknown) => {
       staging.destroy();
       throw error;
-    }
-    const copy = staging.getMappedRange(0, bytes).slice(0);
+    });
     staging.unmap();
     if (this.disposed) staging.destroy();
     else this.staging.push(staging);

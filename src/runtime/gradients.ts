@@ -1,0 +1,33 @@
+/** Gradients without a step. */
+import type { StageName } from "../program.ts";
+import type { AdapterEntry } from "./adapters.ts";
+import { batchInputs, type SessionBatch } from "./batch.ts";
+import { requireLabels } from "./labels.ts";
+import { fromProgram } from "./padding.ts";
+import { trainedTensors } from "./parameters.ts";
+import { runScalars } from "./scalars.ts";
+import type { SessionParts } from "./session-types.ts";
+import { hasStage } from "./step.ts";
+
+/** The mean loss of a batch and its gradients by checkpoint key; parameters are left as they are. */
+export async function gradientsOf(
+  { seed, adapters }: SessionParts,
+  entry: AdapterEntry,
+  batch: SessionBatch,
+): Promise<{ loss: number; gradients: Record<string, Float32Array> }> {
+  const { program, instance } = entry;
+  const tensors = batchInputs(program, batch, adapters.programs);
+  const { all: counted } = requireLabels(program, [batch], [tensors]);
+  const inputs = { ...tensors, ...runScalars(entry, seed, 0, 1 / counted) };
+  const keys = trainedTensors(program).map((tensor) => tensor.key);
+  const projects = hasStage(program, "project");
+  const before = projects ? await instance.read("params") : undefined;
+  const stages: StageName[] = projects ? ["project", "micro"] : ["micro"];
+  const results = await instance
+    .run(stages, inputs, ["loss", ...keys.map((key) => `grad.${key}`)])
+    .finally(() => before !== undefined && instance.write("params", before));
+  return {
+    loss: results.loss![0]!,
+    gradients: Object.fromEntries(keys.map((key) => [key, fromProgram(program.adapter, key, results[`grad.${key}`]!)])),
+  };
+}
