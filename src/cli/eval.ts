@@ -3,6 +3,7 @@ import { compile } from "../compile.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { sizeOf } from "../ir/types.ts";
 import { logitShape } from "../models/head.ts";
+import type { Program } from "../program-object.ts";
 import type { SessionBatch } from "../runtime/batch.ts";
 import { readBatch } from "../runtime/data/dataset.ts";
 import { shapeInFile } from "../runtime/file-shape.ts";
@@ -48,8 +49,9 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   const batch = { ...fixedInputs(program, { task: options.task }), ...read };
   let session = await startProgram(program, sources, options);
   try {
-    if (options.merged && sources.adapter !== undefined) session = await mergedSession(session, batch, options, shape);
-    const tensors = await results(session, batch, options.grad ?? false);
+    const isMerged = options.merged === true && sources.adapter !== undefined;
+    if (isMerged) session = await mergedSession(session, batch, options, shape);
+    const tensors = await results(session, isMerged ? ofModel(program, batch) : batch, options.grad ?? false);
     await writeFileAtomically(options.out, encodeSafetensors(tensors, {}));
     const loss = tensors.has("loss") ? toFloat32(tensors.get("loss")!)[0] : undefined;
     say(
@@ -61,6 +63,12 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
     session.dispose();
   }
   return 0;
+}
+
+/** A batch without what only the adapter read of it. */
+function ofModel({ adapter }: Program, batch: SessionBatch): SessionBatch {
+  const own = new Set((adapter?.inputs ?? []).map(({ name }) => name));
+  return Object.fromEntries(Object.entries(batch).filter(([name]) => !own.has(name)));
 }
 
 async function mergedSession(
