@@ -4,13 +4,13 @@
  * Ranks up to the program's `maximumRank` are one size.
  */
 import { WebpeftError } from "../ir/diagnostics.ts";
-import { hashGraph } from "../ir/hash.ts";
 import type { CompiledProgram } from "../program.ts";
 import { CallQueue } from "./call-queue.ts";
 import type { Instance } from "./executor.ts";
 import type { AdapterFiles } from "./files/adapter.ts";
 import type { FolderSource } from "./files/folder.ts";
 import type { AdapterValues } from "./initial.ts";
+import { interchangeable } from "./interchangeable.ts";
 import { toProgram } from "./padding.ts";
 import { currentValues, TogetherAdapters } from "./together.ts";
 
@@ -281,21 +281,4 @@ function unknown(
     where: String(name),
     expected: known.join(", ") || "a name that load was given",
   });
-}
-
-/** Whether one instance can run both: the same graphs over the same storage, and the same numbers in what does not train. */
-function interchangeable(a: LoadedProgram, b: LoadedProgram): boolean {
-  const identity = ({ program }: LoadedProgram): string =>
-    JSON.stringify([program.stages.map(({ name, graph }) => [name, hashGraph(graph)]), program.storage]);
-  return identity(a) === identity(b) && sameNumbers(a.values.buffers, b.values.buffers);
-}
-
-function sameNumbers(a: AdapterValues["buffers"], b: AdapterValues["buffers"]): boolean {
-  return (
-    a.size === b.size &&
-    [...a].every(([name, data]) => {
-      const other = b.get(name);
-      return other?.length === data.length && data.every((x, i) => Object.is(x, other[i]));
-    })
-  );
 }
