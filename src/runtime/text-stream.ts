@@ -1,16 +1,19 @@
 /** A growing text, told piece by piece: all pieces together are the text, and none is taken back. */
 import type { TextTokenizer } from "./data/tokenizer.ts";
 
-function commonLength(a: string, b: string): number {
-  let length = 0;
-  while (length < a.length && a[length] === b[length]) length++;
-  return length;
+/** Where in `now` the end of `shown` is, and whether all of it is there; blanks may be gone, as decoders take some out. */
+function reached(shown: string, now: string): { place: number; all: boolean } {
+  let [from, place] = [0, 0];
+  for (; from < shown.length; from++) {
+    if (shown[from] === now[place]) place++;
+    else if (shown[from] !== " ") break;
+  }
+  return { place, all: from === shown.length };
 }
 
 export class TextStream {
   /** The prompt, and what has been told. */
   private shown: string;
-  private begun = false;
 
   constructor(
     private readonly tokenizer: TextTokenizer,
@@ -22,21 +25,18 @@ export class TextStream {
   /** What is new in the text of `ids`, of the part that no further token changes. */
   next(ids: readonly number[]): string {
     const now = this.tokenizer.decodeStable(ids);
-    if (this.shown.startsWith(now)) return "";
-    const same = commonLength(this.shown, now);
-    // The end of a prompt is changed by what follows where blanks are taken out; text that was told waits for the end.
-    if (same < this.shown.length && this.begun) return "";
-    return this.tell(now, same);
+    const { place, all } = reached(this.shown, now);
+    // Text that does not hold what was told, yet or any more, waits.
+    return all ? this.tell(now, place) : "";
   }
 
   /** What is left to tell of the whole text. */
   end(ids: readonly number[]): string {
     const now = this.tokenizer.decode(ids);
-    return this.tell(now, commonLength(this.shown, now));
+    return this.tell(now, reached(this.shown, now).place);
   }
 
   private tell(now: string, from: number): string {
-    this.begun = true;
     this.shown = now;
     return now.slice(from);
   }

@@ -5,8 +5,9 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { jsonLinesExamples } from "../../src/index.ts";
 import { openDataset } from "../../src/runtime/data/dataset.ts";
+import { webpeft } from "../cli/helpers.ts";
 import { failure, temporaryFolder } from "../files/helpers.ts";
-import { byteTokenizer, load } from "./tokenizers.ts";
+import { byteTokenizer, goldenWithText, load } from "./tokenizers.ts";
 
 const { files } = byteTokenizer(`${String.fromCharCode(...Array(128).keys())}éÿ😀漢`);
 
@@ -60,6 +61,24 @@ describe("examples that do not fit", () => {
     expect(all.report).toMatchObject({ cut: [], dropped: [] });
     expect(all.report).not.toHaveProperty("keepsAll");
     expect(all.stepsPerEpoch).toBe(3);
+  });
+
+  it("are told by the command, to people and to machines, and fail under --strict", () => {
+    const folder = temporaryFolder();
+    const [data, config] = [join(folder, "long.jsonl"), join(folder, "lora.json")];
+    writeFileSync(data, lines.join("\n"));
+    writeFileSync(config, JSON.stringify({ peft_type: "LORA", r: 2, target_modules: ["q_proj"] }));
+    const model = goldenWithText("llama", "abcxyz");
+    const fixed = ["--config", config, "--device", "cpu", "--batch-size", "1", "--steps", "1", "--json"];
+    const args = ["train", "--model", model, "--data", data, ...fixed, "--out", join(folder, "out")];
+    const { code, stdout, stderr } = webpeft(args);
+    expect([code, JSON.parse(stdout.split("\n")[0]!)]).toMatchObject([
+      0,
+      { type: "data", examples: 3, length: 64, cut: 1, dropped: 1, cut_lines: [2], dropped_lines: [1], keeps_all: 102 },
+    ]);
+    expect(stderr).toMatch(/1 of 3 examples cut at 64 tokens, 1 dropped.*cut: line 2; dropped: line 1.*--length 102/s);
+    const strict = webpeft([...args, "--overwrite", "--strict"]);
+    expect([strict.code, strict.stderr]).toEqual([1, expect.stringContaining("error DATA-LOST")]);
   });
 
   it("are dropped for what they are where no length helps", async () => {

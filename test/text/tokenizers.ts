@@ -1,7 +1,10 @@
 /** Small tokenizers of every kind as files of a model folder, and models that say what they are told to. */
 
+import { cpSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { loadModel, loadTokenizer, type Model, type TextTokenizer } from "../../src/index.ts";
 import { hostTensor } from "../../src/runtime/tensor.ts";
+import { golden, temporaryFolder } from "../files/helpers.ts";
 
 export type Files = Readonly<Record<string, string>>;
 type Json = Readonly<Record<string, unknown>>;
@@ -158,4 +161,12 @@ export async function chainModel(
   const follow = new Map([...bytes.slice(1)].map((byte, i) => [ids.get(bytes[i]!)!, ids.get(byte)!]));
   const made = chainFiles(follow, ids.size, ids.get("<end>")!, config);
   return { model: await loadModel({ config: made.config, weights: made.weights }), tokenizer: await load(files) };
+}
+
+/** The folder of a golden base model, with a tokenizer for some letters. */
+export function goldenWithText(base: string, letters: string): string {
+  const folder = temporaryFolder();
+  cpSync(join(golden, "bases", base), folder, { recursive: true });
+  for (const [name, text] of Object.entries(byteTokenizer(letters).files)) writeFileSync(join(folder, name), text);
+  return folder;
 }

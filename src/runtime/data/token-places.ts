@@ -32,43 +32,58 @@ function reach(text: string, { front, back }: TokenMarks): number {
   return encoder.encode(word).length;
 }
 
-/** How many tokens of `whole` begin before the place where `start`, the tokens of what stands before it, ends. */
-function tokensBefore(whole: Tokens, start: Tokens, marks: TokenMarks): number {
+/** How many tokens of `whole`, from the one at `first` on, begin before the place where `start`, the tokens of what stands before it, ends. */
+function tokensBefore(whole: Tokens, first: number, start: Tokens, marks: TokenMarks): number {
   const { length } = start.ids;
   let count = 0;
-  while (count < length && start.ids[count] === whole.ids[count]) count++;
+  while (count < length && start.ids[count] === whole.ids[first + count]) count++;
   let left = 0;
   for (const text of start.texts.slice(count)) left += reach(text, marks);
-  for (; left > 0 && count < whole.ids.length; count++) left -= reach(whole.texts[count]!, marks);
+  for (; left > 0 && first + count < whole.ids.length; count++) left -= reach(whole.texts[first + count]!, marks);
   return count;
 }
 
-/** Whether the pieces between the cuts have, one behind the other, the tokens of the whole; then the ends of the pieces are the places. */
-function piecewise(whole: Tokens, pieces: readonly Tokens[]): boolean {
-  const ids = pieces.flatMap((piece) => piece.ids);
-  return ids.length === whole.ids.length && ids.every((id, i) => id === whole.ids[i]);
+/** The places when the pieces between the cuts have, one behind the other, the tokens of the whole; else undefined. */
+function piecewise(whole: Tokens, text: string, cuts: readonly number[], how: Tokenizing): number[] | undefined {
+  const before: number[] = [];
+  let [begin, count] = [0, 0];
+  for (const cut of [...cuts, text.length]) {
+    const { ids } = how.tokenize(text.slice(begin, cut));
+    if (!ids.every((id, i) => id === whole.ids[count + i])) return undefined;
+    [begin, count] = [cut, count + ids.length];
+    before.push(count);
+  }
+  return count === whole.ids.length ? before.slice(0, -1) : undefined;
+}
+
+/** How a tokenizer makes tokens. */
+export interface Tokenizing {
+  readonly tokenize: (text: string) => Tokens;
+  readonly marks: TokenMarks;
+  /** Texts that are tokens wherever they stand, and separate what stands on their two sides. */
+  readonly separators: ReadonlySet<string>;
+}
+
+/** The places by the tokens of what stands before each, from the last separator before the previous one on. */
+function byPrefixes(whole: Tokens, text: string, cuts: readonly number[], how: Tokenizing): number[] {
+  let [begin, first] = [0, 0];
+  return cuts.map((cut) => {
+    const start = how.tokenize(text.slice(begin, cut));
+    const before = first + tokensBefore(whole, first, start, how.marks);
+    const last = start.texts.findLastIndex((token) => how.separators.has(token));
+    if (last > 0) {
+      begin = text.slice(0, cut).lastIndexOf(start.texts[last]!);
+      first += last;
+    }
+    return before;
+  });
 }
 
 /**
  * Tokenises `text` and finds the places `cuts` (ascending, in UTF-16 units). A token that reaches over a cut begins before it. Tokens of a
  * part of a character stand where the character stands.
  */
-export function cutTokens(
-  text: string,
-  cuts: readonly number[],
-  tokenize: (text: string) => Tokens,
-  marks: TokenMarks,
-): CutTokens {
-  const whole = tokenize(text);
-  const edges = [0, ...cuts, text.length];
-  const pieces = edges.slice(1).map((end, i) => tokenize(text.slice(edges[i], end)));
-  if (piecewise(whole, pieces)) {
-    let count = 0;
-    const before = pieces.slice(0, -1).map((piece) => {
-      count += piece.ids.length;
-      return count;
-    });
-    return { ids: whole.ids, before };
-  }
-  return { ids: whole.ids, before: cuts.map((cut) => tokensBefore(whole, tokenize(text.slice(0, cut)), marks)) };
+export function cutTokens(text: string, cuts: readonly number[], how: Tokenizing): CutTokens {
+  const whole = how.tokenize(text);
+  return { ids: whole.ids, before: piecewise(whole, text, cuts, how) ?? byPrefixes(whole, text, cuts, how) };
 }

@@ -72,6 +72,13 @@ function marksOf({ model }: JsonObject): TokenMarks {
   return { front: text(fields.continuing_subword_prefix), back: text(fields.end_of_word_suffix) };
 }
 
+/** Added tokens that stand for themselves only: found in the text as it is, without the blanks beside them. */
+function separatorsOf({ added_tokens: added }: JsonObject): ReadonlySet<string> {
+  const tokens = (Array.isArray(added) ? added : []).filter(isJsonObject);
+  const separating = tokens.filter((token) => !(token.normalized ?? !token.special) && !token.lstrip && !token.rstrip);
+  return new Set(separating.map(({ content }) => String(content)));
+}
+
 /** Blanks before punctuation are taken out of decoded text where the config says so, and never of BPE's, whose text has none too many. */
 function cleansBlanks({ model }: JsonObject, config: JsonObject): boolean {
   const kind = isJsonObject(model) ? (model.type ?? ("merges" in model ? "BPE" : undefined)) : undefined;
@@ -109,11 +116,11 @@ export async function loadTokenizer(readText: ReadText, folder: string): Promise
     tokens.named[name] === undefined ? undefined : tokenizer.token_to_id(tokens.named[name]);
   const [beginToken, endToken] = [idOf("bos_token"), idOf("eos_token")];
   const template = templateSource(folder, config, await readText("chat_template.jinja"));
-  const marks = marksOf(json);
+  const how = { tokenize, marks: marksOf(json), separators: separatorsOf(json) };
   return {
     encode: (text) => [...tokenize(text).ids],
     encodeWhole: (text) => [...around.front, ...tokenize(text).ids, ...around.back],
-    encodeCut: (text, cuts) => cutTokens(text, cuts, tokenize, marks),
+    encodeCut: (text, cuts) => cutTokens(text, cuts, how),
     ...around,
     decode,
     decodeStable: (ids) => stablePart(decode(ids), options.clean_up_tokenization_spaces),
