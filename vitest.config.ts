@@ -1,15 +1,24 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { SlowFirst } from "./test/sequencer.ts";
+
+/** They take the process with them: devices that are lost, browsers, environments that they change. */
+const alone = ["test/device/**/*.test.ts"];
 
 export default defineConfig({
   define: { __VERSION__: JSON.stringify("test") },
   resolve: { alias: { webpeft: fileURLToPath(new URL("./src/index.ts", import.meta.url)) } },
   test: {
-    include: ["test/**/*.test.ts"],
     globalSetup: ["test/cli/build.ts"],
     testTimeout: 120_000,
     hookTimeout: 120_000,
     pool: "forks",
     maxWorkers: 2,
+    sequence: { sequencer: SlowFirst },
+    projects: [
+      { extends: true, test: { name: "alone", include: alone } },
+      // Two processes share all other files: the compiler is loaded, and made fast by its use, twice instead of a hundred times.
+      { extends: true, test: { name: "shared", include: ["test/**/*.test.ts"], exclude: alone, isolate: false } },
+    ],
   },
 });

@@ -1,7 +1,8 @@
-// The main job on a small model, from checkpoint to merged weights: `npm start`, or `node examples/start.mjs [method] [--device webgpu|cpu]`.
+// The main job on a small model, from checkpoint to merged weights: `npm start`, or
+// `node examples/start.mjs [method] [--device auto|webgpu|cpu] [--steps N] [--lr X]` with a method of `examples/configs`.
 // It adapts a model that has read the King James Bible to the prose of Jane Austen, proves that merging changes nothing, and leaves the
-// adapter, the merged model and everything the compiler made in `out/`.
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+// adapter, the merged model and everything the compiler made in `out/start/`.
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -24,11 +25,11 @@ import {
 } from "../dist/index.js";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const out = join(here, "..", "out");
+const out = join(here, "..", "out", "start");
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    device: { type: "string", default: "webgpu" },
+    device: { type: "string", default: "auto" },
     steps: { type: "string", default: "15" },
     lr: { type: "string" },
   },
@@ -42,6 +43,25 @@ const began = performance.now();
 const seconds = () => `${((performance.now() - began) / 1000).toFixed(1)} s`;
 const say = (text = "") => console.log(text);
 const nat = (x) => x.toFixed(3);
+
+/** Throws `EXAMPLE-OPTION` for a value that is none of those that are possible. */
+function oneOf(possible, name, got) {
+  if (possible.includes(got)) return got;
+  const message = `there is no such ${name}`;
+  throw new WebpeftError("EXAMPLE-OPTION", { message, expected: possible.join(", "), got });
+}
+
+/** What `--device` stands for: a device of WebGPU, or none and why the CPU is taken. */
+async function choose(prefer) {
+  if (prefer === "cpu") return { why: "as you asked" };
+  try {
+    return { open: await openDevice({ prefer }) };
+  } catch (error) {
+    if (prefer === "auto" && error instanceof WebpeftError && error.code === "DEVICE-NONE")
+      return { why: error.message };
+    throw error;
+  }
+}
 
 /** A session of one row with the adapter as it is now: for text, which needs no more rows, and for the proof that merging changes nothing. */
 const oneRow = async (program, session, device) =>
@@ -62,6 +82,9 @@ const heldOutLoss = (session, examples) =>
   );
 
 async function main() {
+  const configs = (await readdir(join(here, "configs"))).map((name) => name.replace(/\.json$/, ""));
+  oneOf(configs, "method", method);
+  const { open, why } = await choose(oneOf(["auto", "webgpu", "cpu"], "device", values.device));
   const read = (name) => readFile(join(here, "tiny-llama", name), "utf8").catch(() => undefined);
   const tokenizer = await loadTokenizer(read, "examples/tiny-llama");
   const windows = async (file, limit) => {
@@ -79,7 +102,6 @@ async function main() {
   const config = JSON.parse(await readFile(join(here, "configs", `${method}.json`), "utf8"));
   const model = await loadModel(join(here, "tiny-llama"));
 
-  const open = values.device === "cpu" ? undefined : await openDevice({ prefer: "webgpu" });
   const target = open && targetOf(open.target);
   const device = open ? webgpuExecutor(open, { target }) : "cpu"; // one executor, so that all programs share compiled kernels
   const program = await compile(model, config, { batch, length, ...(target && { target }) });
@@ -87,7 +109,8 @@ async function main() {
   const trained = program.adapter.tensors
     .filter((t) => t.role === "param")
     .reduce((sum, t) => sum + t.shape.reduce((p, n) => p * n, 1), 0);
-  say(`webpeft: ${method} on examples/tiny-llama, ${session.device}`);
+  say(`webpeft: ${method} on examples/tiny-llama`);
+  say(`  ${session.device}${why === undefined ? "" : `; ${why}`}`);
   say(
     `  ${program.adapter.sites.length} adapted layers, ${trained.toLocaleString("en")} trained numbers, ${training.length} windows of ${length} tokens`,
   );
@@ -149,7 +172,7 @@ async function main() {
     await writeFile(join(folder, name), text);
   }
   say(
-    `\nout/adapter   the adapter, as PEFT reads it\nout/merged    the merged model, as transformers reads it\nout/inspect   kernels/*.wgsl, plan.json, graphs; open out/inspect/report.html   [${seconds()}]`,
+    `\nout/start/adapter   the adapter, as PEFT reads it\nout/start/merged    the merged model, as transformers reads it\nout/start/inspect   kernels/*.wgsl, plan.json, graphs; open out/start/inspect/report.html   [${seconds()}]`,
   );
   // NaN fell by nothing.
   if (!(before - after >= leastFall))

@@ -18,7 +18,7 @@ function results() {
     const { status } = spawnSync(
       process.execPath,
       [vitest, "run", "test/golden/methods.test.ts", "--reporter=default", "--reporter=json", `--outputFile.json=${output}`],
-      { cwd: root, stdio: ["ignore", "inherit", "inherit"], env: { ...process.env, WEBPEFT_GOLDEN: "all" } },
+      { cwd: root, stdio: ["ignore", "inherit", "inherit"], env: { ...process.env, WEBPEFT_TESTS: "all" } },
     );
     const tests = JSON.parse(readFileSync(output, "utf8")).testResults.flatMap((file) => file.assertionResults);
     return { failed: status !== 0, found: tests.flatMap(({ meta }) => meta?.support ?? []) };

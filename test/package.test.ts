@@ -49,4 +49,12 @@ describe("the package", () => {
     expect(new Set(imported).size).toBeGreaterThan(5);
     expect([...new Set(imported)].filter((name) => manifest.dependencies[name] === undefined)).toEqual([]);
   });
+
+  it("depends on nothing that its code does not name", () => {
+    const files = readdirSync("dist").filter((name) => name.endsWith(".js"));
+    const code = files.map((name) => readFileSync(join("dist", name), "utf8")).join("\n");
+    // Some are loaded by a name in a variable.
+    const named = (name: string): boolean => code.includes(`"${name}"`) || code.includes(`"${name}/`);
+    expect(Object.keys(manifest.dependencies).filter((name) => !named(name))).toEqual([]);
+  });
 });

@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { encodeSafetensors, openSafetensors } from "../../src/runtime/files/safetensors.ts";
 import { bytesSource } from "../../src/runtime/files/source.ts";
 import { hostTensor, toFloat32 } from "../../src/runtime/tensor.ts";
+import { times } from "../extent.ts";
 import { golden, killed, llama, scratch, tinyLlama, webpeft } from "./helpers.ts";
 
 const folder = scratch();
@@ -83,7 +84,7 @@ describe("a run that is killed and resumed", () => {
     const out = join(folder, "broken");
     const moments: string[] = [];
     const context = () => `WEBPEFT_KILL_SEED=${seed}, killed ${moments.join(", ")}`;
-    for (let kill = 0; kill < 5; kill++) {
+    for (let kill = 0; kill < times(2, 5); kill++) {
       const lines = 1 + Math.floor(8 * draw());
       const delay = Math.floor(40 * draw());
       moments.push(`${delay} ms behind its line ${lines}`);
@@ -220,7 +221,7 @@ describe("accumulation", () => {
           "--length",
           "16",
           "--steps",
-          "50",
+          String(times(12, 50)),
         ],
         ...[
           "--batch-size",

@@ -1,4 +1,4 @@
-/** Random configs either compile or are refused with a code. `npm run fuzz` tries 5,000; a run of all tests 250. */
+/** Random configs either compile or are refused with a code. `npm run fuzz` tries 20,000; `npm test` 250. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { compile } from "../../src/compile.ts";

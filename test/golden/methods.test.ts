@@ -1,6 +1,6 @@
 /**
  * The golden cases of the methods on llama, gpt2 and bert: logits, loss, every gradient, merged weights and four AdamW steps against PEFT's numbers, on
- * TensorFlow.js for all cases and on WebGPU for more than half (all with WEBPEFT_GOLDEN=all).
+ * TensorFlow.js for all cases and on WebGPU for a part (`npm run test:all`: for all).
  */
 import { readFileSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
@@ -11,6 +11,7 @@ import type { OpenDevice } from "../../src/runtime/device/index.ts";
 import { openDevice } from "../../src/runtime/device/index.ts";
 import { type TfjsExecutor, tfjsExecutor } from "../../src/runtime/tfjs.ts";
 import { type WebgpuExecutor, webgpuExecutor } from "../../src/runtime/webgpu/index.ts";
+import { part } from "../extent.ts";
 import { caseNames, type GoldenCase, golden, loadCase } from "./helpers.ts";
 import { type CaseResult, runCase } from "./run.ts";
 
@@ -24,14 +25,7 @@ const names = caseNames(/./).filter((name) => {
 /** The cases of the first methods on llama, whose pipelines are counted. */
 const counted = /^llama-(lora(?!-embedding|-tokens)|oft|boft|ia3|vera|fourierft)/;
 
-/** On WebGPU: those, and every third of the others (all with WEBPEFT_GOLDEN=all). */
-const onDevice =
-  process.env.WEBPEFT_GOLDEN === "all"
-    ? names
-    : [
-        ...names.filter((name) => counted.test(name)),
-        ...names.filter((name) => !counted.test(name)).filter((_name, i) => i % 3 === 0),
-      ];
+const isCounted = (name: string): boolean => counted.test(name);
 
 declare module "vitest" {
   interface TaskMeta {
@@ -142,16 +136,17 @@ describe("on WebGPU", () => {
     const goldenCase = await loadCase(name);
     expectAll(await runCase(goldenCase, executor, targetOf(open.target)), goldenCase, "WebGPU", task);
   };
-  const [first, others] = [
-    onDevice.filter((name) => counted.test(name)),
-    onDevice.filter((name) => !counted.test(name)),
-  ];
 
-  it.for(first)("%s has PEFT's numbers, and is saved as it was loaded", check);
+  it.for(names.filter(isCounted))("%s has PEFT's numbers, and is saved as it was loaded", check);
 
   it("makes at most 150 pipelines for them", () => {
     expect(executor.pipelines.size).toBeLessThanOrEqual(150);
   });
 
-  it.for(others)("%s has PEFT's numbers, and is saved as it was loaded", check);
+  it.for(
+    part(
+      names.filter((name) => !isCounted(name)),
+      4,
+    ),
+  )("%s has PEFT's numbers, and is saved as it was loaded", check);
 });
