@@ -16,8 +16,13 @@ export interface Canonical {
   readonly words: readonly Word[];
 }
 
-export function canonicalize(body: Pick<Body, "statements">): Canonical {
-  return new Canonicalizer().run(body.statements);
+/** Bodies of units that are alike share their statements. */
+const known = new WeakMap<readonly Statement[], Canonical>();
+
+export function canonicalize({ statements }: Pick<Body, "statements">): Canonical {
+  const canonical = known.get(statements) ?? new Canonicalizer().run(statements);
+  known.set(statements, canonical);
+  return canonical;
 }
 
 class Canonicalizer {

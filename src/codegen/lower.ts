@@ -1,6 +1,7 @@
-/** From units to bodies of kernel IR: decides layouts and runs the schedules, producers first. */
+/** From units to bodies of kernel IR: decides layouts and runs the schedules, producers first. Units that are alike are lowered once. */
 import type { Graph } from "../ir/graph.ts";
 import { sizeOf } from "../ir/types.ts";
+import { likenessOf } from "./alike.ts";
 import { isFrozenPort, unitOrder, weightOrders } from "./choose-order.ts";
 import { Emitter } from "./emitter.ts";
 import type { Fusion, Unit } from "./fuse.ts";
@@ -26,25 +27,43 @@ export function lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions):
     const { type } = graph.nodes[node]!;
     return type.kind === "tensor" ? type.shape.length : 0;
   };
-  const lower = (unit: Unit): Body => {
+  const frozen = (port: number): boolean => isFrozenPort(graph, port) && !options.isStored(port);
+  const lower = (unit: Unit): Lowered => {
     const isInner = target.layout === "inner-major" && sizeOf(unit.shape) >= tinyElements;
-    const frozen = (port: number): boolean => isFrozenPort(graph, port) && !options.isStored(port);
     const weights = isInner ? weightOrders(graph, unit, frozen) : new Map<number, AxisOrder>();
     const orderOf = (node: number): AxisOrder => weights.get(node) ?? chosen.get(node) ?? rowMajor(rankOf(node));
-    const inMemory = (id: number): boolean =>
-      graph.nodes[id]!.op === "port" || (fusion.home.get(id) ?? unit.id) !== unit.id;
+    const inMemory = inMemoryFor(unit);
     const fixed = !isInner || unit.stored.some(options.isResult);
     const order = fixed ? rowMajor(unit.shape.length) : unitOrder(graph, unit, inMemory, orderOf);
-    for (const id of unit.stored) if (rankOf(id) === unit.shape.length) chosen.set(id, order);
-    return scheduleUnit({
-      graph,
-      target,
-      unit,
-      uses,
-      order,
-      orderOf,
-      emitter: new Emitter(graph, inMemory, orderOf),
-    });
+    choose(unit, order);
+    const emitter = new Emitter(graph, inMemory, orderOf);
+    return { order, body: scheduleUnit({ graph, target, unit, uses, order, orderOf, emitter }) };
   };
-  return fusion.units.map(lower);
+  const inMemoryFor = (unit: Unit) => (id: number) =>
+    graph.nodes[id]!.op === "port" || (fusion.home.get(id) ?? unit.id) !== unit.id;
+  const choose = (unit: Unit, order: AxisOrder): void => {
+    for (const id of unit.stored) if (rankOf(id) === unit.shape.length) chosen.set(id, order);
+  };
+  const known = new Map<string, Lowered & { readonly nodes: readonly number[] }>();
+  return fusion.units.map((unit) => {
+    const { text, nodes } = likenessOf(graph, unit, {
+      isInMemory: inMemoryFor(unit),
+      read: (id) => [graph.nodes[id]!.op === "port" && frozen(id), chosen.get(id), uses[id]],
+      made: (id) => [uses[id], options.isResult(id)],
+    });
+    const alike = known.get(text);
+    if (alike === undefined) {
+      const made = lower(unit);
+      known.set(text, { ...made, nodes });
+      return made.body;
+    }
+    choose(unit, alike.order);
+    const renamed = (node: number): number => nodes[alike.nodes.indexOf(node)]!;
+    return { ...alike.body, tensors: alike.body.tensors.map((use) => ({ ...use, node: renamed(use.node) })) };
+  });
+}
+
+interface Lowered {
+  readonly order: AxisOrder;
+  readonly body: Body;
 }
