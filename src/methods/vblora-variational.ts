@@ -1,7 +1,4 @@
-/**
- * LoRA with an approximate posterior, which PEFT does not have: Gaussian factors (arXiv 1505.05424), and components that are in or out
- * (arXiv 1611.00712). The method of VBLORA configs with a `vb_*` field.
- */
+/** LoRA with an approximate posterior, for VBLORA configs with `vb_*` fields: Gaussian factors (arXiv 1505.05424), components in or out (1611.00712). */
 import { lazyMethod } from "./dsl/method.ts";
 
 export const vbloraVariational = lazyMethod(

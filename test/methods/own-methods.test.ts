@@ -1,4 +1,5 @@
 /** Methods of the user's own: what their texts may not say, and that they stand beside the built-in ones. */
+import { readFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
 import { compile } from "../../src/compile.ts";
 import type { CompileOptions } from "../../src/compile-options.ts";
@@ -217,5 +218,35 @@ describe("methods of one's own beside built-in ones", () => {
       expected: expect.stringContaining("SHIFT"),
     });
     expect(() => registry(gain, gain)).toThrow("Two methods are called gain");
+  });
+});
+
+describe("lines", () => {
+  it.each(everyMethod)("of $name are those of its file", ({ ast, file, source }) => {
+    const lines = readFileSync(`src/methods/${file}`, "utf8").split("\n");
+    const places = [...ast.items, ...ast.blocks.flatMap(({ items }) => items)].map((item) => ({ item, ...item.at }));
+    for (const { item, line, column } of places) {
+      const name = "name" in item ? item.name : "";
+      expect(lines[line - 1]!.slice(line === ast.firstLine ? 0 : column - 1)).toContain(name);
+    }
+    expect(lines[ast.firstLine - 1]).toBe(`  \`${source.split("\n")[0]}`);
+  });
+  it("of a formula are told in a printed graph and in errors", async () => {
+    const program = await compile(
+      qwen2,
+      { peft_type: "LORA", r: 2, target_modules: ["q_proj"] },
+      { ...size, mode: "infer" },
+    );
+    const formula =
+      readFileSync("src/methods/lora.ts", "utf8")
+        .split("\n")
+        .findIndex((line) => /^\s*W' =/.test(line)) + 1;
+    expect(program.print("operator")).toContain(`lora.ts:${formula}`);
+    const refused = compile(qwen2, { peft_type: "LORA", r: 2, target_modules: ["q_proj"], lora_dropout: 1 }, size);
+    const check =
+      readFileSync("src/methods/lora.ts", "utf8")
+        .split("\n")
+        .findIndex((line) => /require lora_dropout/.test(line)) + 1;
+    await expect(refused).rejects.toMatchObject({ where: expect.stringContaining(`lora.ts:${check}:`) });
   });
 });

@@ -1,6 +1,6 @@
 /** The tree of a method fragment: plain data, every part with its place in the fragment. */
 
-/** Line and column, both from 1, inside the fragment's text. */
+/** Line of the fragment's file, and column in the line; both from 1. */
 export interface Place {
   readonly line: number;
   readonly column: number;
@@ -232,6 +232,8 @@ export interface MethodAst {
   readonly name: string;
   readonly file: string;
   readonly source: string;
+  /** The line of the file where the text begins. */
+  readonly firstLine: number;
   /** Items outside a block count for all blocks; `method m on linear { ... }` is one block with all targets. */
   readonly items: readonly Item[];
   readonly blocks: readonly SiteBlock[];

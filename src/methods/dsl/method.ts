@@ -53,7 +53,7 @@ function formulaLines(ast: MethodAst): string[] {
     ({ kind }) => kind === "let" || kind === "target" || kind === "tensor" || kind === "stream",
   );
   const numbers = new Set(formulas.map((item) => item.at.line));
-  return [...numbers].sort((a, b) => a - b).map((line) => lines[line - 1]!.trim());
+  return [...numbers].sort((a, b) => a - b).map((line) => lines[line - ast.firstLine]!.trim());
 }
 
 /** Whether a formula uses a name of which this is said. */
@@ -67,6 +67,9 @@ function uses(ast: MethodAst, says: (use: NameUse) => boolean): boolean {
   return found;
 }
 
+/** The line where the text begins in the file of a built-in method: behind a line about the method, an import, and the names. */
+export const builtInLine = 6;
+
 /**
  * A method from its fragment. Parsing waits until something is asked of it, and happens once.
  * `name` is what the fragment calls itself; `ready` is its tree where it has been parsed already. Errors (METHOD-SYNTAX, METHOD-NAME ...) come from the first use.
@@ -76,7 +79,7 @@ export function lazyMethod(name: string, source: string, file: string, ready?: M
   let declared: readonly FieldDeclaration[] | undefined;
   const ast = (): MethodAst => {
     if (parsed === undefined) {
-      const fresh = parseFragment(source, file);
+      const fresh = parseFragment(source, file, builtInLine);
       checkMethod(fresh);
       parsed = fresh;
     }
