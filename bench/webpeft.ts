@@ -154,13 +154,13 @@ async function layerWorkload(open: OpenDevice, layer: Layer): Promise<Workload> 
 }
 
 function factsOf(
-  dispatches: readonly { readonly bytes: number }[],
+  dispatches: readonly { readonly bindings: readonly { readonly size: number }[] }[],
   peakBytes: number,
   pipelines: number,
 ): Workload["facts"] {
   return {
     dispatches: dispatches.length,
-    bytesBound: dispatches.reduce((sum, d) => sum + d.bytes, 0),
+    bytesBound: dispatches.flatMap(({ bindings }) => bindings).reduce((sum, { size }) => sum + size, 0),
     peakMB: peakBytes / 2 ** 20,
     pipelines,
   };

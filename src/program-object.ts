@@ -1,5 +1,5 @@
 /** A compiled program with what people ask of it: text, graphs, kernels, the plan, and a session on a device. */
-import { type Generated, generate, printKernel, type Target } from "./codegen/index.ts";
+import { type Dispatch, type Generated, generate, printKernel, type Target } from "./codegen/index.ts";
 import { dispatchesToDot, toDot } from "./inspect/dot.ts";
 import type { Graph } from "./ir/graph.ts";
 import { printGraph } from "./ir/text/print.ts";
@@ -30,10 +30,23 @@ export interface ProgramKernel {
   readonly grid: readonly [number, number, number];
   /** Nodes it computes, as `stage/%id`. */
   readonly nodes: readonly string[];
+  /** Of one training step, or of one forward pass where the program does not train; 0 for kernels that neither uses. */
   readonly flops: number;
   readonly bytes: number;
+  /** In all stages. */
   readonly dispatches: number;
+  /** Dispatches, flops and bytes in every stage that uses it. */
+  readonly stages: Readonly<Partial<Record<StageName, StageCounts>>>;
 }
+
+export interface StageCounts {
+  readonly dispatches: number;
+  readonly flops: number;
+  readonly bytes: number;
+}
+
+/** The stages of a training step; what runs once before it, and evaluation, are none of them. */
+const stepStages: readonly StageName[] = ["project", "micro", "accumulate", "update"];
 
 export type GraphLevel = "operator" | "tensor" | "kernel";
 
@@ -42,6 +55,9 @@ export interface KernelGraph {
   readonly name: string;
   readonly ir: Generated["kernels"][number]["ir"];
 }
+
+const total = (dispatches: readonly Dispatch[], field: "flops" | "bytes"): number =>
+  dispatches.reduce((sum, dispatch) => sum + dispatch[field], 0);
 
 class ProgramViews {
   private made: Generated | undefined;
@@ -60,20 +76,29 @@ class ProgramViews {
 
   get kernels(): readonly ProgramKernel[] {
     const { kernels, plan } = this.generated;
+    const trains = plan.stages.some(({ name }) => name === "micro");
+    const isCounted = (stage: string): boolean =>
+      trains ? stepStages.some((name) => name === stage) : stage === "forward";
     return kernels.map(({ name, wgsl, workgroup }) => {
-      const runs = plan.stages.flatMap((stage) =>
-        stage.dispatches.filter((d) => d.kernel === name).map((dispatch) => ({ stage: stage.name, dispatch })),
-      );
-      const total = (field: "flops" | "bytes"): number => runs.reduce((sum, { dispatch }) => sum + dispatch[field], 0);
+      const runs = plan.stages
+        .map((stage) => ({ stage: stage.name, own: stage.dispatches.filter(({ kernel }) => kernel === name) }))
+        .filter(({ own }) => own.length > 0);
+      const counted = runs.flatMap(({ stage, own }) => (isCounted(stage) ? own : []));
       return {
         name,
         wgsl,
         workgroup,
-        grid: runs[0]!.dispatch.grid,
-        nodes: runs.flatMap(({ stage, dispatch }) => dispatch.nodes.map((id) => `${stage}/%${id}`)),
-        flops: total("flops"),
-        bytes: total("bytes"),
-        dispatches: runs.length,
+        grid: runs[0]!.own[0]!.grid,
+        nodes: runs.flatMap(({ stage, own }) => own.flatMap(({ nodes }) => nodes.map((id) => `${stage}/%${id}`))),
+        flops: total(counted, "flops"),
+        bytes: total(counted, "bytes"),
+        dispatches: runs.reduce((sum, { own }) => sum + own.length, 0),
+        stages: Object.fromEntries(
+          runs.map(({ stage, own }) => [
+            stage,
+            { dispatches: own.length, flops: total(own, "flops"), bytes: total(own, "bytes") },
+          ]),
+        ),
       };
     });
   }

@@ -43,6 +43,41 @@ describe("a program", () => {
     expect(dot).toMatch(/^digraph "plan" \{[\s\S]*\n\}\n$/);
   });
 
+  it("counts the work of one step, evaluation apart, and of each stage", async () => {
+    const { kernels, plan } = await compiled();
+    const inPlan = (field: "flops" | "bytes", ...names: string[]): number =>
+      plan.stages
+        .filter(({ name }) => names.includes(name))
+        .flatMap(({ dispatches }) => dispatches)
+        .reduce((sum, dispatch) => sum + dispatch[field], 0);
+    const ofKernels = (of: (kernel: (typeof kernels)[number]) => number | undefined): number =>
+      kernels.reduce((sum, kernel) => sum + (of(kernel) ?? 0), 0);
+    for (const field of ["flops", "bytes"] as const) {
+      expect(ofKernels((kernel) => kernel[field])).toBe(inPlan(field, "micro", "update"));
+      expect(ofKernels(({ stages }) => stages.forward?.[field])).toBe(inPlan(field, "forward"));
+    }
+    const evaluation = await compiled("infer");
+    expect(evaluation.kernels.reduce((sum, { flops }) => sum + flops, 0)).toBe(inPlan("flops", "forward"));
+  });
+
+  it("counts the rows that a lookup takes, not the table", async () => {
+    const model = await loadModel("test/fixtures/golden/bases/llama");
+    const rows = 4000;
+    const weights: Record<string, { shape: readonly number[]; dtype: "F16"; data: Uint16Array }> = {};
+    for (const key of model.weights.keys()) {
+      const [vocabulary, ...rest] = model.weights.info(key)!.shape;
+      const shape = /embed|lm_head/.test(key) ? [rows, ...rest] : [vocabulary!, ...rest];
+      weights[key] = { shape, dtype: "F16", data: new Uint16Array(shape.reduce((a, b) => a * b, 1)) };
+    }
+    const wide = await loadModel({ config: { ...model.config, vocab_size: rows }, weights });
+    const program = await compile(wide, null, { batch: 1, length: 8, mode: "infer" });
+    const { nodes } = program.graph("tensor", "forward");
+    const [forward] = program.plan.stages.filter(({ name }) => name === "forward");
+    const lookup = forward!.dispatches.find((dispatch) => dispatch.nodes.some((id) => nodes[id]!.op === "gather"))!;
+    const taken = 8 * Number(model.config.hidden_size);
+    expect(lookup).toMatchObject({ flops: taken, bytes: 8 * 4 + taken * (2 + 4) });
+  });
+
   it("is not compiled further once it is told to stop", async () => {
     const llama = await loadModel("test/fixtures/golden/bases/llama");
     const abort = new AbortController();

@@ -31,8 +31,9 @@ export interface Dispatch {
   readonly grid: readonly [number, number, number];
   /** Nodes of the stage's graph whose values it computes or goes through. */
   readonly nodes: readonly number[];
+  /** Operations on the elements that it makes. */
   readonly flops: number;
-  /** Bytes of all bound ranges. */
+  /** Bytes of the elements that it reads and writes, each once. */
   readonly bytes: number;
   /** Writes storage, or is needed by a dispatch that does: always runs. */
   readonly always: boolean;

@@ -1,11 +1,11 @@
 import { type Graph, portName } from "../ir/graph.ts";
-import { opRecord } from "../ir/registry.ts";
 import type { TensorType } from "../ir/types.ts";
 import type { ProgramStorage, Stage } from "../program.ts";
 import { type ArenaLayout, arenaName, type Lifetime, layoutArena } from "./arena.ts";
 import { assemble, type Part, type Place } from "./assemble.ts";
 import { type Canonical, canonicalize } from "./canonical.ts";
 import { isFrozenPort } from "./choose-order.ts";
+import { countsOf } from "./counts.ts";
 import type { TensorUse } from "./emitter.ts";
 import { type Fusion, fuse, type Unit } from "./fuse.ts";
 import { groupUnits } from "./group.ts";
@@ -249,15 +249,15 @@ export class StageLayout {
     });
     const { kernel, bindings, sizes, workgroups } = assemble(parts, this.target);
     const most = this.target.limits.maxComputeWorkgroupsPerDimension;
-    const nodes = [...new Set(group.flatMap((u) => this.nodesOf(this.made.fusion.units[u]!)))].sort((a, b) => a - b);
+    const units = group.map((u) => this.made.fusion.units[u]!);
+    const nodes = [...new Set(units.flatMap((unit) => this.nodesOf(unit)))].sort((a, b) => a - b);
     return {
       kernel: table.add(parts[0]!.body.name, kernel),
       bindings,
       sizes,
       grid: [Math.min(workgroups, most), Math.ceil(workgroups / most), 1],
       nodes,
-      flops: nodes.reduce((sum, id) => sum + this.flops(id), 0),
-      bytes: bindings.reduce((sum, b) => sum + b.size, 0),
+      ...countsOf(this.graph, units, (unit, id) => this.isRead(unit, id)),
       always: needs.always,
       outputs: [...needs.outputs],
     };
@@ -271,21 +271,16 @@ export class StageLayout {
     return { buffer: arenaName(arena), offset, size: tensorBytes(this.type(node)), dtype: this.type(node).dtype };
   }
 
-  private flops(id: number): number {
-    const node = this.graph.nodes[id]!;
-    return opRecord(node.op).cost(
-      node.inputs.map((i) => this.type(i)),
-      node.attributes,
-      node.type,
-    ).flops;
+  /** Whether a unit reads a node from memory instead of computing it. */
+  private isRead(unit: Unit, id: number): boolean {
+    return this.graph.nodes[id]!.op === "port" || (this.made.fusion.home.get(id) ?? unit.id) !== unit.id;
   }
 
   /** Nodes that are computed in the unit. */
   private nodesOf(unit: Unit): number[] {
     const seen = new Set<number>();
     const visit = (id: number): void => {
-      const isRead = this.graph.nodes[id]!.op === "port" || (this.made.fusion.home.get(id) ?? unit.id) !== unit.id;
-      if (seen.has(id) || isRead) return;
+      if (seen.has(id) || this.isRead(unit, id)) return;
       seen.add(id);
       this.graph.nodes[id]!.inputs.forEach(visit);
     };

@@ -75,7 +75,7 @@ const work = Math.max(1, ...data.kernels.map((kernel) => kernel.flops));
 const place = (text) => { const [stage, id] = text.split("/%"); return { stage, id: Number(id), node: stageOf.get(stage).nodes[Number(id)] }; };
 section("kernels").append(
   h("p", { class: "soft" }, "A kernel may be dispatched many times. Click a name for its WGSL and the nodes that it computes."),
-  table(["kernel", "#dispatches", "#workgroup", "grid", "#flops", "", "#bytes bound", "computes for"], data.kernels.map((kernel) => h("tr", null,
+  table(["kernel", "#dispatches", "#workgroup", "grid", "#flops of a step", "", "#bytes moved", "computes for"], data.kernels.map((kernel) => h("tr", null,
     h("td", null, kernelLink(kernel.name)), number(String(kernel.dispatches)), number(String(kernel.workgroup)),
     h("td", { class: "grid" }, kernel.grid.join(" x ")), number(short(kernel.flops)), h("td", null, bar(kernel.flops / work)), number(bytes(kernel.bytes)),
     h("td", null, h("code", null, scopes(kernel.nodes.map((text) => place(text).node[2]))))))),
@@ -97,7 +97,7 @@ function showKernel(name) {
 for (const stage of data.stages) {
   const list = h("details", { ontoggle: () => {
     if (!list.open || list.children.length > 1) return;
-    list.append(table(["#", "kernel", "grid", "#flops", "#bytes bound", "runs", "computes for"], stage.dispatches.map((dispatch, i) => h("tr", null,
+    list.append(table(["#", "kernel", "grid", "#flops", "#bytes moved", "runs", "computes for"], stage.dispatches.map((dispatch, i) => h("tr", null,
       h("td", { class: "soft" }, String(i)), h("td", null, kernelLink(dispatch.kernel)), h("td", { class: "grid" }, dispatch.grid.join(" x ")),
       number(short(dispatch.flops)), number(bytes(dispatch.bytes)), h("td", null, dispatch.when.length > 60 ? dispatch.when.slice(0, 57) + "..." : dispatch.when),
       h("td", null, h("code", null, scopes(dispatch.nodes.map((id) => stage.nodes[id][2]))))))));
