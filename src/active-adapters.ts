@@ -137,6 +137,7 @@ export function activePlan(plans: readonly AdapterPlan[]): AdapterPlan {
     ),
     data: new Map(plans.flatMap(({ data }, place) => renamed(data, place))),
     frozen: [],
+    baseKeys: new Map(),
     sites: [...new Set(plans.flatMap(({ sites }) => sites))],
     projects: plans.some(({ projects }) => projects),
   };

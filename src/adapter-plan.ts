@@ -1,27 +1,26 @@
 /** From an adapter config to what is attached to a model: the method's elaborations, trained copies of base tensors, and the adapter's tensors. */
 
-import { inTurn, type TiedSite, tiedSites, transposed } from "./adapter-ties.ts";
-import { ElaboratedExpert, expertConfigs, expertModules, expertPlan, tensorsInside } from "./expert-plan.ts";
+import { changedAlike, inTurn, type TiedSite, tiedSites, transposed } from "./adapter-ties.ts";
+import { placeholders } from "./addition-operands.ts";
+import {
+  ElaboratedExpert,
+  expertConfigs,
+  expertModules,
+  expertPlan,
+  refuseCopies,
+  tensorsInside,
+} from "./expert-plan.ts";
 import { Builder } from "./ir/builder.ts";
 import type { DiagnosticSink } from "./ir/diagnostics.ts";
 import { compact, type Graph } from "./ir/graph.ts";
 import type { DType } from "./ir/types.ts";
-import { type ResolvedAdapter, resolveAdapter } from "./methods/config/index.ts";
-import {
-  type AdditionOperands,
-  absent,
-  type Elaboration,
-  elaborateModel,
-  type Method,
-  type MethodSite,
-  operatorValue,
-  tensorValue,
-} from "./methods/index.ts";
+import { type ResolvedAdapter, resolveAdapter, withoutPrefix } from "./methods/config/index.ts";
+import { type Elaboration, elaborateModel, type Method, type MethodSite } from "./methods/index.ts";
 import { type Methods, savedText, told, withoutText } from "./methods/registry.ts";
 import { type ModelConfig, type ModuleInfo, noVirtualTokens, type VirtualTokens } from "./models/model.ts";
 import type { Attachment, SiteAdapter } from "./passes/attach.ts";
-import { type SiteAdditions, scalarPorts, siteWeight } from "./passes/site-operands.ts";
-import type { AdapterPlan, AdapterTensor, ExpertConfigs } from "./program.ts";
+import type { SiteAdditions } from "./passes/site-operands.ts";
+import type { AdapterConfigs, AdapterPlan, AdapterTensor, ExpertConfigs } from "./program.ts";
 
 export interface AdapterRequest {
   readonly config: unknown;
@@ -33,6 +32,8 @@ export interface AdapterRequest {
   readonly loaded: boolean;
   /** Configs of the adapters that it mixes. */
   readonly experts?: ExpertConfigs | undefined;
+  /** The tensors of the adapter's file by key. */
+  readonly held?: AdapterConfigs["held"];
   /** Width of the base's hidden states. */
   readonly hiddenWidth?: number;
   readonly encoder?: boolean | undefined;
@@ -67,8 +68,8 @@ export class PlannedAdapter {
   private readonly mixed = new WeakMap<Elaboration, readonly ElaboratedExpert[]>();
 
   constructor(private readonly request: AdapterRequest) {
-    const { modules, modelConfig, sink, experts: given = {} } = request;
-    const { method: ownMethod, experts: _experts, ...shared } = request;
+    const { modules, modelConfig, sink, held, experts: given = {} } = request;
+    const { method: ownMethod, experts: _experts, held: _held, ...shared } = request;
     this.method =
       ownMethod === undefined ? request.methods.methodOf(request.config, sink) : told(ownMethod, request.config, sink);
     const config = withoutText(request.config);
@@ -76,9 +77,17 @@ export class PlannedAdapter {
     const named = from === undefined ? [] : expertConfigs(config, from, given);
     this.experts = named.map(([name, own]) => [name, new PlannedAdapter({ ...shared, config: own, loaded: true })]);
     const all = this.experts.map(([, adapter]) => adapter);
-    const sites = from === undefined ? [] : expertModules(all, modules).map((module) => ({ module, from }));
-    this.resolved = resolveAdapter(config, this.method, modules, modelConfig, sink, sites);
+    refuseCopies(this.experts);
+    const ofExperts = from === undefined ? [] : expertModules(all, modules).map((module) => ({ module, from }));
+    const more = { ofExperts, held: held?.keys() };
+    this.resolved = resolveAdapter(config, this.method, modules, modelConfig, sink, more);
     this.sites = tiedSites(this.resolved, this.method, modules);
+  }
+
+  /** Keys of the base's tensors whose place tensors of the adapter's file take. */
+  get replaced(): string[] {
+    const names = new Map([...this.resolved.baseKeys].map(([key, weight]) => [withoutPrefix(key), weight]));
+    return [...(this.request.held?.keys() ?? [])].flatMap((key) => names.get(withoutPrefix(key)) ?? []);
   }
 
   elaborate(mode: ElaborationMode): Elaboration {
@@ -93,6 +102,7 @@ export class PlannedAdapter {
       ...(hiddenWidth === undefined ? {} : { hiddenWidth }),
       sites: this.sites.map((site) => this.methodSite(site)),
       fields: this.resolved.fields,
+      tied: new Map(this.resolved.ties.map(({ key, of }) => [key, of])),
       modelType: String(this.request.modelConfig.model_type ?? ""),
       present: this.resolved.present,
       loaded,
@@ -170,7 +180,10 @@ export class PlannedAdapter {
       }
     }
     for (const ends of [...follows]) if (ends.some((path) => own.has(path))) follows.delete(ends[0]);
-    const trained = this.resolved.trainedBase.map(({ name, keys }): [string, string] => [name, keys[0]!]);
+    for (const [path, other] of changedAlike(this.resolved, elaboration)) follows.set(path, other);
+    const trained = this.resolved.trainedBase.flatMap(({ names, keys }) =>
+      names.map((name): [string, string] => [name, keys[0]!]),
+    );
     const { readsHidden } = this.method;
     const reports: Attachment["reports"] = (builder, operands) => elaboration.reports(builder, operands);
     return { sites, trained: new Map(trained), follows, additions, readsHidden, reports };
@@ -249,6 +262,8 @@ export class PlannedAdapter {
       settings: new Map(running.flatMap(({ settings }) => [...settings])),
       padded: new Map(running.flatMap(({ paddedShapes }) => [...paddedShapes])),
       frozen: resolved.frozenBase,
+      baseKeys: resolved.baseKeys,
+      held: this.request.held,
       sites: this.sites.map(({ module }) => module.path),
       projects,
       experts: experts[0]!,
@@ -262,27 +277,3 @@ export class PlannedAdapter {
 
 /** Sites where something is put in front or added, and no weight replaced. */
 const isAddition = ({ kind }: ModuleInfo): boolean => kind === "prompt" || kind === "attention";
-
-/** Operands of the right types: zeros, but for the labels of a batch. */
-function placeholders(
-  builder: Builder,
-  { kind, keyHeads: heads = 1, ...module }: ModuleInfo,
-  samples = 1,
-  length = 1,
-): AdditionOperands {
-  const [width, out] = [module.in!, module.out!];
-  const zeros = (...shape: number[]): number => builder.constant(0, shape);
-  const scalars = scalarPorts(builder);
-  if (kind === "prompt") {
-    const labels = tensorValue(builder.port("labels", "input", "i32", [samples, length]));
-    const base = siteWeight(builder, "embedding", zeros(width, out));
-    return { base, samples, length, words: new Map([["labels", labels]]), scalars };
-  }
-  const layer = operatorValue(builder.dense(zeros(out, width)));
-  const words = new Map([
-    ["queries", tensorValue(zeros(1, 1, heads, 1, out / heads))],
-    ...["Wk", "Wv"].map((name) => [name, layer] as const),
-    ...["bk", "bv", "context", "output"].map((name) => [name, absent] as const),
-  ]);
-  return { words, scalars };
-}

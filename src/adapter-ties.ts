@@ -1,7 +1,7 @@
 /** Layers that share a weight with an embedding: which of them change with it, and which are sites of their own. */
 import { WebpeftError } from "./ir/diagnostics.ts";
-import type { AdapterSite, ResolvedAdapter } from "./methods/config/index.ts";
-import type { Method } from "./methods/index.ts";
+import { type AdapterSite, type ResolvedAdapter, siteKey } from "./methods/config/index.ts";
+import type { Elaboration, Method } from "./methods/index.ts";
 import type { ModuleInfo } from "./models/model.ts";
 import type { SiteAdapter } from "./passes/attach.ts";
 
@@ -23,7 +23,7 @@ const valueAt = ({ from, fields }: AdapterSite): string => JSON.stringify(from =
  * same; when it would train something else (LoRA's token indices by name), the ends part. Throws CONFIG-TIES where the config forbids that.
  */
 export function tiedSites(
-  { sites, fields, modulesToSave }: ResolvedAdapter,
+  { sites, fields }: ResolvedAdapter,
   method: Method,
   modules: readonly ModuleInfo[],
 ): TiedSite[] {
@@ -40,7 +40,7 @@ export function tiedSites(
     if (module.kind === "embedding" && twin !== undefined && method.followsTie("embedding", from))
       throw sharedTables(module, twin);
   }
-  if (fields.ensure_weight_tying === true) checkEnsured(ends, modulesToSave, modules);
+  if (fields.ensure_weight_tying === true) checkEnsured(ends, modules);
   const followers = new Map(ends.flatMap(({ follower, from }) => (follower ? [[follower, from] as const] : [])));
   return ends.filter(({ module, from }) => !followers.has(module) || followers.get(module) !== from);
 }
@@ -52,22 +52,41 @@ const sharedTables = (module: ModuleInfo, twin: ModuleInfo): WebpeftError =>
     got: `${module.path} and ${twin.path} share a table`,
   });
 
-/** `ensure_weight_tying`: whatever trains one end alone is refused. */
-function checkEnsured(sites: readonly TiedSite[], saved: readonly string[], modules: readonly ModuleInfo[]): void {
+/** `ensure_weight_tying`: tokens that train at one end alone are refused. */
+function checkEnsured(sites: readonly TiedSite[], modules: readonly ModuleInfo[]): void {
   const broken = modules.find((module) => {
-    const other = tiedTo(module, modules);
-    if (other === undefined) return false;
-    const ends = [module, other];
-    const alone = sites.some((site) => ends.includes(site.module) && site.follower === undefined);
-    return alone || ends.some(({ path }) => saved.includes(path));
+    const ends = [module, tiedTo(module, modules)];
+    const alone = sites.some(
+      (site) => site.from !== undefined && site.follower === undefined && ends.includes(site.module),
+    );
+    return ends[1] !== undefined && alone;
   });
   if (broken === undefined) return;
   throw new WebpeftError("CONFIG-TIES", {
-    message: "ensure_weight_tying is only built for trainable_token_indices with equal indices at both ends",
+    message: "the ends of a tie cannot train other tokens each where the tie is to stay",
     where: "ensure_weight_tying",
     got: broken.path,
+    expected: "equal trainable_token_indices at both ends",
     help: "Set ensure_weight_tying to false: each end then trains on its own.",
   });
+}
+
+const isOf = ({ path }: ModuleInfo, key: string): boolean => key.startsWith(siteKey(path, ""));
+
+/** Pairs of sites that change their weights alike: their tensors are transposes of each other, and their fields are equal. */
+export function changedAlike(
+  { ties, sites }: ResolvedAdapter,
+  { tensors }: Pick<Elaboration, "tensors">,
+): [string, string][] {
+  const tied = new Set(ties.flatMap(({ key, of }) => [key, of]));
+  const siteOf = (key: string): AdapterSite =>
+    sites.find(({ module, from }) => from === undefined && isOf(module, key))!;
+  const pairs = ties.map(({ key, of }) => [siteOf(key), siteOf(of)] as const);
+  const alike = pairs.filter(([source, end]) => {
+    const own = tensors.filter(({ key }) => [source, end].some(({ module }) => isOf(module, key)));
+    return own.every(({ key }) => tied.has(key)) && JSON.stringify(source.fields) === JSON.stringify(end.fields);
+  });
+  return alike.map(([source, end]) => [end.module.path, source.module.path]);
 }
 
 /** The adapter of an embedding as the layer that shares its table sees it. */

@@ -5,7 +5,11 @@ import { type DType, sameShape, type TensorType } from "./ir/types.ts";
 import type { Model } from "./runtime/files/model.ts";
 
 export class BaseWeights {
-  constructor(private readonly model: Model) {}
+  /** `replaced`: keys of tensors whose place others take, which are computed with in f32 whatever their dtype. */
+  constructor(
+    private readonly model: Model,
+    private readonly replaced: ReadonlySet<string> = new Set(),
+  ) {}
 
   /** Dtype and shape of a tensor. Throws `MODEL-WEIGHT-MISSING`. */
   info(key: string): { readonly dtype: string; readonly shape: readonly number[] } {
@@ -22,7 +26,7 @@ export class BaseWeights {
 
   /** Its dtype in graphs. Throws `MODEL-WEIGHT-DTYPE` for what is not computed with. */
   type(key: string): DType {
-    const { dtype } = this.info(key);
+    const { dtype } = this.replaced.has(key) ? { dtype: "F32" } : this.info(key);
     if (dtype === "F32" || dtype === "F16" || dtype === "BF16") return dtype.toLowerCase() as DType;
     throw new WebpeftError("MODEL-WEIGHT-DTYPE", {
       message: "a base weight has a dtype that is not computed with",

@@ -59,7 +59,7 @@ class Compilation {
   private built: BuiltModel;
   private readonly batch: number;
   private readonly length: number;
-  private readonly weights: BaseWeights;
+  private weights: BaseWeights;
   private readonly own: ReturnType<typeof ownMethods>;
 
   constructor(
@@ -99,21 +99,30 @@ class Compilation {
   async run(): Promise<Program> {
     await this.pause();
     const { loaded = false, encoder, initialTokens } = this.options;
+    const { weights } = this;
     const request = {
       modules: this.built.modules,
       modelConfig: { ...this.source.config, _name_or_path: this.source.name === "memory" ? "" : this.source.name },
       ...{ ...this.own, loaded, encoder, initialTokens },
       hiddenWidth: this.built.defaults.hidden,
-      weightType: (key: string) => this.weights.type(key),
-      weightShape: (key: string) => this.weights.info(key).shape,
+      weightType: (key: string) => weights.type(key),
+      weightShape: (key: string) => weights.info(key).shape,
       sink: this.sink,
     };
     const planned = this.adapters.map((adapter) => new PlannedAdapter({ ...request, ...adapter }));
+    this.replace(planned.flatMap(({ replaced }) => replaced));
     if (planned.length > 1) return this.active(planned);
     if (planned.length === 1) return this.adapted(planned[0]!);
     if (this.options.full !== true) return this.program({ forward: { sites: new Map(), trained: new Map() } });
     const { plan, attachment } = fullPlan(this.built.modules, request.weightShape);
     return this.program({ micro: attachment, forward: attachment, plan });
+  }
+
+  /** Makes room for tensors of adapters' files that take the place of the base's. What there is to warn of has been said. */
+  private replace(keys: readonly string[]): void {
+    if (keys.length === 0) return;
+    this.weights = new BaseWeights(this.source, new Set(keys));
+    this.built = this.build(noVirtualTokens, new DiagnosticSink());
   }
 
   private adapted(planned: PlannedAdapter): Promise<Program> {
@@ -257,9 +266,8 @@ class Compilation {
   /** Another adapter, several or none, on the same model with the same options; stopping this compilation does not stop that one. */
   private recompile(adapters: readonly AdapterConfigs[]): Promise<Program> {
     const { signal: _signal, experts: _experts, method: _method, ...given } = this.options;
-    const options = { ...given, methods: this.own.methods, loaded: true, full: false };
+    const options = { ...given, methods: this.own.methods, loaded: true, encoder: true, full: false };
     if (adapters.length > 1) return compileActive(this.source, adapters, options);
-    const { config = null, experts = {}, encoder = true } = adapters[0] ?? {};
-    return compile(this.source, config, { ...options, experts, encoder });
+    return new Compilation(this.source, adapters, options).run();
   }
 }

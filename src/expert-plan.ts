@@ -66,6 +66,20 @@ export class ElaboratedExpert implements Expert {
   }
 }
 
+/** Throws CONFIG-EXPERTS for an adapter that also trains tensors of the base itself: there is one base for all of them. */
+export function refuseCopies(experts: readonly (readonly [string, PlannedAdapter])[]): void {
+  for (const [name, { resolved }] of experts) {
+    const [copy] = resolved.trainedBase;
+    if (copy === undefined) continue;
+    throw new WebpeftError("CONFIG-EXPERTS", {
+      message: "an adapter that is mixed trains tensors of the base itself",
+      where: `${name}: ${copy.names[0]}`,
+      expected: "adapters without modules_to_save and biases",
+      help: "merge that adapter into the base, or leave it out",
+    });
+  }
+}
+
 /** The modules that any of the experts changes, in the model's order. */
 export function expertModules(experts: readonly PlannedAdapter[], modules: readonly ModuleInfo[]): ModuleInfo[] {
   const paths = new Set(experts.flatMap(({ resolved }) => resolved.sites.map(({ module }) => module.path)));

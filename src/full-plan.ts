@@ -38,6 +38,7 @@ export function fullPlan(
     settings: new Map(),
     padded: new Map(),
     frozen: [],
+    baseKeys: new Map(),
     sites: [],
     projects: false,
     lacksEncoder: false,

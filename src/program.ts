@@ -88,8 +88,9 @@ export interface AdapterTensor {
   readonly file?: "encoder";
   /** How a file holds it, when not in f32. */
   readonly fileDtype?: DType;
-  /** Further keys under which the same tensor is saved. */
+  /** Further keys under which the same tensor is saved, and those under which its transpose is. */
   readonly aliases: readonly string[];
+  readonly turned?: readonly string[];
   /** False for what is never in a file. */
   readonly saved: boolean;
   /** Its integers are places in an array of this shape: a row per axis, increasing in row-major order. */
@@ -112,9 +113,17 @@ export interface AdapterInput extends ModelInput {
 /** Configs of adapters that another one mixes, by the names that its config gives them. */
 export type ExpertConfigs = Readonly<Record<string, unknown>>;
 
+/** What a file says of a tensor before its numbers are read. */
+export interface TensorHeader {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+}
+
 /** An adapter's config, and those of the adapters that it mixes. */
 export interface AdapterConfigs {
   readonly config: unknown;
+  /** The tensors of its file by key; absent where there is none. */
+  readonly held?: ReadonlyMap<string, TensorHeader> | undefined;
   readonly experts?: ExpertConfigs | undefined;
   /** Its folder has `encoder.safetensors`. */
   readonly encoder?: boolean;
@@ -141,8 +150,12 @@ export interface AdapterPlan {
   readonly fields: Readonly<Record<string, unknown>>;
   readonly tensors: readonly AdapterTensor[];
   readonly inputs: readonly AdapterInput[];
-  /** Tensors of the base that the adapter's file holds unchanged: key in that file, and in the base's. */
+  /** Tensors of the base that the file of a fresh adapter holds unchanged: key in that file, and in the base's. */
   readonly frozen: readonly { readonly key: string; readonly weight: string }[];
+  /** Every key under which a file may hold a tensor that takes the place of one of the base, with the key of that one in the base's file. */
+  readonly baseKeys: ReadonlyMap<string, string>;
+  /** The tensors of the file that it was compiled for. */
+  readonly held?: AdapterConfigs["held"];
   /** Data of buffers that are made on the host (regenerated projections, index tables), by port name. */
   readonly data: ReadonlyMap<string, Float32Array | Int32Array>;
   /** Numbers of this adapter that are inputs of the program, by port name, and shapes of tensors that it holds padded with zeros. */

@@ -75,14 +75,12 @@ export async function compileSources(
   const method =
     options.method === undefined ? {} : { method: await readMethod(options.method), methodFile: options.method };
   const tokens = sources.adapter === undefined ? await initialTokens(sources.model, sources.config) : undefined;
-  const program = await compile(sources.model, sources.config, {
+  const program = await compile(sources.model, sources.adapter ?? sources.config, {
     ...compileOptions,
     ...(tokens === undefined ? {} : { initialTokens: tokens }),
     ...method,
     strict: options.strict ?? false,
-    loaded: sources.adapter !== undefined,
     experts: expertConfigs(sources.experts),
-    encoder: sources.adapter === undefined || sources.adapter.encoder !== undefined,
   });
   warn(program.diagnostics.filter((diagnostic) => diagnostic.severity === "warning"));
   return program;

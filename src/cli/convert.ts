@@ -8,7 +8,7 @@ import type { Program } from "../program-object.ts";
 import { shapeInFile } from "../runtime/file-shape.ts";
 import { type AdapterContent, saveAdapter } from "../runtime/files/adapter.ts";
 import { loadedValues } from "../runtime/initial.ts";
-import { mergedNumbers } from "../runtime/merge.ts";
+import { mergedKeys, mergedNumbers } from "../runtime/merge.ts";
 import { type HostTensor, hostTensor, toFloat32 } from "../runtime/tensor.ts";
 import { tfjsExecutor } from "../runtime/tfjs.ts";
 import { compileSources, readSources, type SourceOptions } from "./common.ts";
@@ -29,7 +29,7 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   const program = await compileSources(sources, options, { mode: "merge", batch: 1, length: 1 });
   const sink = new DiagnosticSink(options.strict ?? false);
   const values = await loadedValues(program, sources.model, sources.adapter!, sink);
-  const changed = program.merge!().outputs.map((output) => output.name);
+  const changed = mergedKeys(program, values);
   const modules = program.model.modules.filter(({ path }) => program.adapter!.sites.includes(path));
   refuseOthers(program, modules, changed);
   const executor = await tfjsExecutor();

@@ -6,7 +6,7 @@ import { logitShape } from "../models/head.ts";
 import type { Program } from "../program-object.ts";
 import type { SessionBatch } from "../runtime/batch.ts";
 import { readBatch } from "../runtime/data/dataset.ts";
-import { shapeInFile } from "../runtime/file-shape.ts";
+import { keysInFile, shapeInFile, turnedTensor } from "../runtime/file-shape.ts";
 import { writeFileAtomically } from "../runtime/files/output.ts";
 import { encodeSafetensors } from "../runtime/files/safetensors.ts";
 import { fixedInputs } from "../runtime/fixed-inputs.ts";
@@ -101,11 +101,13 @@ async function results(session: Session, batch: SessionBatch, grad: boolean): Pr
   }
   if (!grad) return tensors;
   const { gradients } = await session.gradients(batch);
-  for (const { key, aliases, shape, patchForm, role } of session.program.adapter!.tensors) {
+  for (const tensor of session.program.adapter!.tensors) {
     // A tensor of no numbers has a gradient of none.
-    if (role !== "param" && sizeOf(shape) > 0) continue;
-    const gradient = hostTensor("F32", shapeInFile(shape, patchForm), gradients[key] ?? new Float32Array(0));
-    for (const name of [key, ...aliases]) tensors.set(`grad.${name}`, gradient);
+    if (tensor.role !== "param" && sizeOf(tensor.shape) > 0) continue;
+    const numbers = gradients[tensor.key] ?? new Float32Array(0);
+    const gradient = hostTensor("F32", shapeInFile(tensor.shape, tensor.patchForm), numbers);
+    for (const { key, turned } of keysInFile(tensor))
+      tensors.set(`grad.${key}`, turned ? turnedTensor(gradient) : gradient);
   }
   return tensors;
 }

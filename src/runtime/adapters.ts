@@ -4,7 +4,7 @@
  * Ranks up to the program's `maximumRank` are one size.
  */
 import { WebpeftError } from "../ir/diagnostics.ts";
-import type { CompiledProgram } from "../program.ts";
+import type { AdapterConfigs, CompiledProgram } from "../program.ts";
 import { CallQueue } from "./call-queue.ts";
 import type { Instance } from "./executor.ts";
 import type { AdapterFiles } from "./files/adapter.ts";
@@ -33,7 +33,7 @@ export interface AdapterLoader {
   /** Compiles and reads an adapter for the session's model and shapes; null is the base model alone. */
   read(adapter: FolderSource | AdapterFiles | null): Promise<LoadedProgram>;
   /** Compiles adapters that are in use together, from their configs. */
-  together(configs: readonly unknown[]): Promise<CompiledProgram>;
+  together(configs: readonly AdapterConfigs[]): Promise<CompiledProgram>;
   instantiate(loaded: LoadedProgram): Promise<Instance>;
 }
 

@@ -49,11 +49,23 @@ export async function withExperts(
     }
     const files = isRead(source) ? source : await readAdapter(source);
     const values = await loadedValues({ ...program, adapter: plan }, model, files, sink);
+    refuseBase(name, values);
     for (const [key, data] of values.params) (trained ? params : buffers).set(`${prefix}${key}`, data);
     for (const [key, data] of values.buffers) buffers.set(`${prefix}${key}`, data);
     experts.set(name, { values, content: await contentOf(files) });
   }
   return { ...own, params, buffers, experts };
+}
+
+/** Throws SESSION-EXPERTS for an expert whose file holds a base of its own: there is one base for all. */
+function refuseBase(name: string, { base }: AdapterValues): void {
+  const [held] = base?.keys() ?? [];
+  if (held === undefined) return;
+  throw new WebpeftError("SESSION-EXPERTS", {
+    message: "the file of an adapter that is mixed holds a tensor of the base model that differs from the base's own",
+    where: `${name}: ${held}`,
+    help: "use a base that has these tensors, or an adapter without them",
+  });
 }
 
 /** Whether a folder beside the adapter's own files would be mistaken for something else: hidden, its files, its checkpoints. */

@@ -6,11 +6,13 @@ import { ports } from "../ir/graph.ts";
 import { planLoading, type TensorSpec } from "../methods/config/checkpoint.ts";
 import type { AdapterPlan, AdapterTensor, CompiledProgram } from "../program.ts";
 import { onBaseRows } from "./base-rows.ts";
+import { baseSpecs, differentEnds, readBase, withBaseOf } from "./base-tensors.ts";
 import { requireEncoder, storedOutput } from "./encoder.ts";
 import type { ExpertValues } from "./experts.ts";
 import { checkConstant, finiteTensors, floatNumbers } from "./file-numbers.ts";
-import { shapeInFile } from "./file-shape.ts";
+import { keysInFile, turnedTensor } from "./file-shape.ts";
 import type { Model } from "./files/model.ts";
+import { sameNumbers } from "./files/ties.ts";
 import { type HostTensor, toFloat32, toInt32 } from "./tensor.ts";
 import { decodeTopK, isTopK, topKSpecs } from "./top-k.ts";
 
@@ -28,6 +30,8 @@ export interface AdapterValues {
   readonly buffers: ReadonlyMap<string, Float32Array | Int32Array>;
   /** Adapters that it mixes, as they were read; their numbers are among the others. */
   readonly experts?: ReadonlyMap<string, ExpertValues>;
+  /** Tensors of the base model that its file holds and that differ from the base's own, by the base's keys. */
+  readonly base?: ReadonlyMap<string, HostTensor>;
   /** Tensors as they were read, by file key: what does not train is written as it came. */
   readonly asRead: ReadonlyMap<string, HostTensor>;
   /** How the file holds a parameter, by key, where that is not as it is. */
@@ -66,11 +70,7 @@ function expectedTensors(plan: AdapterPlan, file: AdapterTensor["file"]): Tensor
     .flatMap((tensor) =>
       isTopK(tensor)
         ? topKSpecs(tensor)
-        : [tensor.key, ...tensor.aliases].map((key) => ({
-            key,
-            shape: shapeInFile(tensor.shape, tensor.patchForm),
-            tensor: tensor.key,
-          })),
+        : keysInFile(tensor).map(({ key, shape }) => ({ key, shape, tensor: tensor.key })),
     );
 }
 
@@ -101,6 +101,36 @@ function wholeNumbers(value: HostTensor, key: string): Int32Array {
   return value.dtype === "F32" ? Int32Array.from(toFloat32(value)) : toInt32(value, key).slice();
 }
 
+/** A tensor that a file has: the key that it is known by, the file's, and what it is there and under its own key. */
+interface TensorRead {
+  readonly key: string;
+  readonly inFile: string;
+  readonly value: HostTensor;
+  readonly asRead: HostTensor;
+}
+
+/**
+ * A tensor under every key by which the file has it, as it is under its own key. Throws FILE-ADAPTER-TIES where they differ: none of them
+ * may be passed over.
+ */
+async function readAll(
+  tensor: AdapterTensor,
+  file: AdapterTensors,
+  mapping: ReadonlyMap<string, string>,
+): Promise<TensorRead[]> {
+  const found: TensorRead[] = [];
+  for (const { key, turned } of keysInFile(tensor)) {
+    const inFile = mapping.get(key);
+    if (inFile === undefined) continue;
+    const asRead = await file.read(inFile);
+    const value = turned ? turnedTensor(asRead, inFile) : asRead;
+    const [first] = found;
+    if (first !== undefined && !sameNumbers(first.value, value)) throw differentEnds(tensor.key, first.inFile, inFile);
+    found.push({ key, inFile, value, asRead });
+  }
+  return found;
+}
+
 /** Values of an adapter file, checked against what the program wants; see `planLoading` for the errors. */
 export async function loadedValues(
   program: CompiledProgram,
@@ -118,7 +148,7 @@ export async function loadedValues(
         expected: expectedTensors(plan, name),
         file: [...source.tensors].map(([key, { shape }]) => ({ key, shape })),
         fields: plan.fields,
-        modules: program.model.modules,
+        ...(name === undefined ? { base: baseSpecs(plan, model) } : {}),
       },
       sink,
     );
@@ -145,24 +175,23 @@ export async function loadedValues(
     ({ role, saved, file: other }) => role !== "computed" && saved && other === undefined,
   );
   for (const tensor of own.filter((t) => !isTopK(t))) {
-    const found = [tensor.key, ...tensor.aliases].flatMap((key) => {
-      const inFile = loading.mapping.get(key);
-      return inFile === undefined ? [] : [{ key, inFile }];
-    });
+    const found = await readAll(tensor, file, loading.mapping);
     const [first] = found;
     if (first === undefined) continue;
-    const value = await file.read(first.inFile);
-    if (tensor.role === "param") params.set(tensor.key, floatNumbers(value, first.inFile));
+    const { value, inFile } = first;
+    if (tensor.role === "param") params.set(tensor.key, floatNumbers(value, inFile));
     else {
       checkPlaces(tensor, value);
-      const data = tensor.dtype === "f32" ? floatNumbers(value, first.inFile) : wholeNumbers(value, tensor.key);
+      const data = tensor.dtype === "f32" ? floatNumbers(value, inFile) : wholeNumbers(value, tensor.key);
       checkConstant(plan, tensor, data);
       buffers.set(tensor.key, data);
-      for (const { key, inFile } of found) asRead.set(key, key === first.key ? value : await file.read(inFile));
+      for (const { key, asRead: read } of found) asRead.set(key, read);
     }
   }
   const read = (key: string) => file.read(loading.mapping.get(key)!);
   for (const [key, value] of await storedOutput(program, params, read, sink)) asRead.set(key, value);
-  for (const key of loading.carried) asRead.set(key, await file.read(key));
-  return onBaseRows(program, model, { params, buffers, asRead, forms: new Map() }, true);
+  for (const key of [...loading.carried, ...loading.base.values()]) asRead.set(key, await file.read(key));
+  const base = await readBase(program, model, file, loading.base, sink);
+  const seen = withBaseOf(model, { base });
+  return onBaseRows(program, seen, { params, buffers, asRead, forms: new Map(), base }, true);
 }

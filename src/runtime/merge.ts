@@ -7,17 +7,22 @@ import { compact, type Graph, portName, ports } from "../ir/graph.ts";
 import { sizeOf, type TensorType } from "../ir/types.ts";
 import type { ModuleInfo } from "../models/model.ts";
 import type { AdapterInput, AdapterPlan, CompiledProgram } from "../program.ts";
+import { withBaseOf } from "./base-tensors.ts";
 import type { Executor, PortSource } from "./executor.ts";
 import type { Model } from "./files/model.ts";
 import { duplicates } from "./files/ties.ts";
 import type { FixedInputs } from "./fixed-inputs.ts";
 import type { AdapterValues } from "./initial.ts";
 import { shown, unknownName } from "./options.ts";
-import { fromFloat32, type HostTensor } from "./tensor.ts";
+import { fromFloat32, type HostTensor, toFloat32 } from "./tensor.ts";
 
-/** Keys of the base tensors that merging changes or adds; without an adapter those that train themselves. */
-export function mergedKeys({ merge, adapter }: CompiledProgram): string[] {
-  if (merge !== undefined) return merge().outputs.map((output) => output.name);
+/**
+ * Keys of the base tensors that merging changes or adds; without an adapter those that train themselves. Among them are those that the
+ * adapter's file holds.
+ */
+export function mergedKeys({ merge, adapter }: CompiledProgram, { base }: AdapterValues): string[] {
+  if (merge !== undefined)
+    return [...new Set([...merge().outputs.map((output) => output.name), ...(base?.keys() ?? [])])];
   return (adapter?.tensors ?? []).flatMap((tensor) => (tensor.copyOf === undefined ? [] : [tensor.copyOf]));
 }
 
@@ -130,8 +135,8 @@ export async function mergedNumbers(
 ): Promise<Float32Array> {
   const merge = program.merge?.();
   const data = merge?.outputs.some((output) => output.name === key)
-    ? await computed(merge, model, executor, values, key)
-    : values.params.get(program.adapter!.tensors.find((tensor) => tensor.copyOf === key)!.key)!;
+    ? await computed(merge, withBaseOf(model, values), executor, values, key)
+    : unmerged(program, values, key);
   if (!data.every(Number.isFinite)) {
     throw new WebpeftError("MERGE-NOT-FINITE", {
       message: "NaNs detected in the merged weights; the adapter seems to be broken",
@@ -140,6 +145,12 @@ export async function mergedNumbers(
     });
   }
   return data;
+}
+
+/** A tensor of the base that nothing is merged into: one that trained, or one of the adapter's file. */
+function unmerged({ adapter }: CompiledProgram, { params, base }: AdapterValues, key: string): Float32Array {
+  const copy = adapter!.tensors.find((tensor) => tensor.copyOf === key);
+  return copy === undefined ? toFloat32(base!.get(key)!) : params.get(copy.key)!;
 }
 
 /** The merged tensor under a key of `mergedKeys`, rounded to the base's dtype. */
@@ -190,7 +201,7 @@ export function mergedModel(
   values: AdapterValues,
   sink: DiagnosticSink,
 ): Model {
-  const merged = new Set(mergedKeys(program));
+  const merged = new Set(mergedKeys(program, values));
   const apart = untied(program);
   if (apart.size > 0) warnUntied([...apart.keys()], sink);
   const { weights } = model;

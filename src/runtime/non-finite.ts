@@ -3,6 +3,7 @@ import { WebpeftError } from "../ir/diagnostics.ts";
 import { evaluateAll } from "../ir/evaluate.ts";
 import { type Graph, portRole, ports } from "../ir/graph.ts";
 import type { CompiledProgram } from "../program.ts";
+import { withBaseOf } from "./base-tensors.ts";
 import type { Instance, RunInputs } from "./executor.ts";
 import type { Model } from "./files/model.ts";
 import type { AdapterValues } from "./initial.ts";
@@ -20,11 +21,12 @@ const isFiniteF32 = (x: number): boolean => Math.abs(x) <= largestFinite;
 
 async function portData(parts: Parts, graph: Graph, inputs: RunInputs): Promise<Record<string, ArrayLike<number>>> {
   const data: Record<string, ArrayLike<number>> = {};
+  const { weights } = withBaseOf(parts.model, parts.values);
   for (const { name, node } of ports(graph)) {
     const bound = parts.program.storage.bindings[name] !== undefined;
     if (portRole(node) === "input") data[name] = inputs[name]!;
     else if (bound) data[name] = await parts.instance.read(name);
-    else if (portRole(node) === "weight") data[name] = toFloat32(await parts.model.weights.read(name));
+    else if (portRole(node) === "weight") data[name] = toFloat32(await weights.read(name));
     else data[name] = parts.values.buffers.get(name)!;
   }
   return data;

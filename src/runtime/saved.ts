@@ -2,7 +2,7 @@
 import { evaluate } from "../ir/evaluate.ts";
 import { sizeOf } from "../ir/types.ts";
 import type { AdapterTensor, CompiledProgram } from "../program.ts";
-import { shapeInFile } from "./file-shape.ts";
+import { keysInFile, shapeInFile, turnedTensor } from "./file-shape.ts";
 import type { AdapterValues } from "./initial.ts";
 import { fromFloat32, type HostTensor, hostTensor, type TensorDtype } from "./tensor.ts";
 import { encodeTopK, isTopK, topKSpecs } from "./top-k.ts";
@@ -41,8 +41,8 @@ export function savedTensors(program: Made, params: Parameters, values: AdapterV
     ({ param: params, buffer: values.buffers, computed })[role].get(key);
   for (const tensor of plan.tensors.filter((t) => t.saved)) {
     const data = dataOf(tensor);
-    const keys = isTopK(tensor) ? topKSpecs(tensor).map(({ key }) => key) : [tensor.key, ...tensor.aliases];
-    if (data === undefined || keys.some((key) => saved.has(key))) continue;
+    const keys = isTopK(tensor) ? topKSpecs(tensor) : keysInFile(tensor);
+    if (data === undefined || keys.some(({ key }) => saved.has(key))) continue;
     if (data.length !== sizeOf(tensor.shape)) throw new Error(`${tensor.key} has ${data.length} numbers`);
     if (isTopK(tensor)) {
       for (const [key, value] of encodeTopK(tensor, Float32Array.from(data))) saved.set(key, value);
@@ -53,7 +53,8 @@ export function savedTensors(program: Made, params: Parameters, values: AdapterV
       data instanceof Int32Array
         ? hostTensor("I32", shape, data)
         : (values.forms.get(tensor.key)?.(data) ?? fromFloat32(data.slice(), fileDtype(tensor), shape));
-    for (const key of keys) (tensor.file === undefined ? saved : encoder).set(key, host);
+    for (const { key, turned } of keysInFile(tensor))
+      (tensor.file === undefined ? saved : encoder).set(key, turned ? turnedTensor(host) : host);
   }
   return encoder.size === 0 ? { tensors: saved } : { tensors: saved, encoder };
 }

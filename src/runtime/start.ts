@@ -3,6 +3,7 @@ import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { portRole, ports } from "../ir/graph.ts";
 import type { AdapterConfigs, CompiledProgram } from "../program.ts";
 import { type LoadedProgram, SessionAdapters } from "./adapters.ts";
+import { withBaseOf } from "./base-tensors.ts";
 import { type OpenDevice, openDevice } from "./device/index.ts";
 import type { Executor, Instance, InstantiateOptions, PortSource } from "./executor.ts";
 import { withExperts } from "./experts.ts";
@@ -86,9 +87,11 @@ async function adapterValues(program: CompiledProgram, model: Model, options: St
 }
 
 /** The data behind the ports of a program: the adapter's values, and the model's weights when their turn comes. */
-function portData({ program, values: { buffers, params } }: LoadedProgram, model: Model): Map<string, PortSource> {
+function portData({ program, values }: LoadedProgram, source: Model): Map<string, PortSource> {
+  const { buffers, params } = values;
+  const model = withBaseOf(source, values);
   const data = new Map<string, PortSource>(buffers);
-  for (const [key, values] of params) data.set(key, toProgram(program.adapter, key, values));
+  for (const [key, numbers] of params) data.set(key, toProgram(program.adapter, key, numbers));
   for (const stage of program.stages) {
     for (const { name, node } of ports(stage.graph)) {
       if (portRole(node) !== "weight") continue;
@@ -132,7 +135,7 @@ export async function startSession(
         const given = adapter === null ? {} : { adapter };
         return { program: other, values: await values(other, model, { ...given, sink: options.sink }) };
       },
-      together: (configs) => compile(configs.map((config) => ({ config }))),
+      together: compile,
       instantiate: (loaded) => instantiate(loaded, {}),
     });
     const mergeExecutor = () => tfjsExecutor();

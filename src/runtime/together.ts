@@ -1,6 +1,7 @@
 /** Adapters of a session that are in use together: programs by their names, and instances that sets of equal configs share. */
-import type { CompiledProgram } from "../program.ts";
+import type { AdapterConfigs, CompiledProgram } from "../program.ts";
 import type { AdapterEntry, LoadedProgram } from "./adapters.ts";
+import { joinedBase } from "./base-tensors.ts";
 import type { AdapterValues } from "./initial.ts";
 import { parametersOf } from "./parameters.ts";
 
@@ -16,7 +17,7 @@ export function joinedValues(parts: readonly AdapterValues[]): AdapterValues {
   const renamed = <T>(pick: (part: AdapterValues) => ReadonlyMap<string, T>): Map<string, T> =>
     new Map(parts.flatMap((part, place) => [...pick(part)].map(([key, data]) => [`${place}:${key}`, data] as const)));
   const [params, buffers] = [renamed((part) => part.params), renamed((part) => part.buffers)];
-  return { params, buffers, asRead: new Map(), forms: new Map() };
+  return { params, buffers, asRead: new Map(), forms: new Map(), base: joinedBase(parts) };
 }
 
 /** The numbers that an adapter has now; it must be the one in use. */
@@ -28,7 +29,7 @@ export const currentValues = async (entry: AdapterEntry): Promise<AdapterValues>
 export class TogetherAdapters {
   private readonly made = new Map<string, Together>();
 
-  constructor(private readonly compile: (configs: readonly unknown[]) => Promise<CompiledProgram>) {}
+  constructor(private readonly compile: (configs: readonly AdapterConfigs[]) => Promise<CompiledProgram>) {}
 
   get entries(): AdapterEntry[] {
     return [...this.made.values()].flatMap(({ entry }) => (entry === undefined ? [] : [entry]));
@@ -55,4 +56,7 @@ export class TogetherAdapters {
   }
 }
 
-const configOf = ({ program }: LoadedProgram): unknown => program.adapter!.savedConfig;
+const configOf = ({ program }: LoadedProgram): AdapterConfigs => {
+  const { savedConfig: config, held } = program.adapter!;
+  return { config, held };
+};

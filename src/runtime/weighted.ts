@@ -15,6 +15,13 @@ async function sourceOf(entry: AdapterEntry, name: string, weight: number): Prom
   const { savedConfig: config, peftType } = adapter!;
   const method = methods.get(peftType)!;
   const { sites } = resolveAdapter(config, method, model.modules, modelConfig, new DiagnosticSink());
+  const [held] = entry.values.base?.keys() ?? [];
+  if (held !== undefined) {
+    throw new WebpeftError("SESSION-COMBINE", {
+      message: "the file of an adapter holds tensors of the base model, which are in no factor",
+      where: `${name}: ${held}`,
+    });
+  }
   const params = await parametersOf(entry);
   const tensors = trainedTensors(entry.program).map(
     ({ key, shape }) => [key, { shape, data: params.get(key)! }] as const,

@@ -22,7 +22,7 @@ const B = q("lora_B.weight");
 const expected = tensors({ [A]: [4, 32], [B]: [32, 4] });
 
 function plan(request: Partial<LoadRequest>, sink = new DiagnosticSink()) {
-  return planLoading({ peftType: "LORA", expected, file: expected, fields: {}, modules: llama(), ...request }, sink);
+  return planLoading({ peftType: "LORA", expected, file: expected, fields: {}, ...request }, sink);
 }
 
 function errorOf(request: Partial<LoadRequest>, sink?: DiagnosticSink): WebpeftError {

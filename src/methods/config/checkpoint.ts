@@ -1,8 +1,6 @@
 /** Which tensor of a file is which tensor of an adapter. */
 import { type Diagnostic, type DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
 import { sameShape } from "../../ir/types.ts";
-import type { ModuleInfo } from "../../models/model.ts";
-import { untargetedHead } from "./defaults.ts";
 import { withoutPrefix } from "./keys.ts";
 
 export interface TensorSpec {
@@ -16,15 +14,18 @@ export interface LoadRequest {
   readonly peftType: string;
   /** What the adapter has: everything that trains or is saved. */
   readonly expected: readonly TensorSpec[];
+  /** What the file may hold of the base model, with the base's shapes. */
+  readonly base?: readonly TensorSpec[];
   /** What the file has. */
   readonly file: readonly TensorSpec[];
   readonly fields: Readonly<Record<string, unknown>>;
-  readonly modules: readonly ModuleInfo[];
 }
 
 export interface LoadPlan {
   /** Key in the file by key of the adapter. */
   readonly mapping: ReadonlyMap<string, string>;
+  /** Key in the file by key of `base`. */
+  readonly base: ReadonlyMap<string, string>;
   /** Keys of the adapter that the file lacks and that are rebuilt. */
   readonly absent: readonly string[];
   /** Keys of the file that no tensor of the adapter takes but that are written back as they were read. */
@@ -44,12 +45,17 @@ const lastPart = (key: string): string => key.slice(key.lastIndexOf(".") + 1);
  * that nothing takes and of projections that are rebuilt.
  */
 export function planLoading(request: LoadRequest, sink: DiagnosticSink): LoadPlan {
-  const { expected, file, fields } = request;
+  const { expected, base = [], file, fields } = request;
   refuseOldFiles(request);
   const taken = new Map<string, string>();
   const absent: string[] = [];
   const problems: Diagnostic[] = [];
-  const byName = fileByName(file, expected);
+  const byName = fileByName(file, [...expected, ...base]);
+  const ofBase = base.flatMap((tensor) => {
+    const found = byName.get(tensor.key);
+    if (found !== undefined && !sameShape(found.shape, tensor.shape)) problems.push(resized(tensor, found));
+    return found === undefined ? [] : [[tensor.key, found.key] as const];
+  });
   for (const tensor of expected) {
     const found = byName.get(tensor.key);
     if (found === undefined) {
@@ -68,12 +74,12 @@ export function planLoading(request: LoadRequest, sink: DiagnosticSink): LoadPla
   throwAll(problems);
   const rebuilt = absent.filter((key) => !held.has(key));
   if (rebuilt.length > 0) tellAbsent(rebuilt, fields, sink);
-  const used = new Set(taken.values());
+  const used = new Set([...taken.values(), ...ofBase.map(([, inFile]) => inFile)]);
   const left = file.map((tensor) => tensor.key).filter((key) => !used.has(key));
-  const carried = left.filter((key) => isCarried(key, request.modules));
+  const carried = left.filter(isCarried);
   const unexpected = left.filter((key) => !carried.includes(key));
   if (unexpected.length > 0) warnUnexpected(unexpected, fields, sink);
-  return { mapping: taken, absent, carried, unexpected };
+  return { mapping: taken, base: new Map(ofBase), absent, carried, unexpected };
 }
 
 function refuseOldFiles({ peftType, file }: LoadRequest): void {
@@ -134,6 +140,12 @@ function wrongShape(expected: TensorSpec, found: TensorSpec): Diagnostic {
   };
 }
 
+/** A tensor of the base with more or fewer rows than the base has, as a tokenizer with other tokens makes it. */
+const resized = (expected: TensorSpec, found: TensorSpec): Diagnostic => ({
+  ...wrongShape(expected, found),
+  help: "The file holds a tensor of another base model, perhaps one that was resized for more tokens: use that model.",
+});
+
 function missingKeys(missing: readonly string[], fields: LoadRequest["fields"]): Diagnostic {
   const isVera = missing.some((key) => veraProjections.has(lastPart(key))) && fields.save_projection !== false;
   const message = isVera
@@ -167,13 +179,8 @@ function tellAbsent(absent: readonly string[], fields: LoadRequest["fields"], si
   else sink.note("FILE-ADAPTER-REBUILT", { message, where: absent[0]! });
 }
 
-/** Frozen tensors of the base that PEFT writes beside an adapter, and permutations of old BOFT files. */
-function isCarried(key: string, modules: readonly ModuleInfo[]): boolean {
-  if (/\.base_layer\.(weight|bias)$|\.original_module\./.test(key) || lastPart(key) === "boft_P") return true;
-  const bare = withoutPrefix(key);
-  const head = untargetedHead(modules, null);
-  return modules.some(({ path, kind }) => (kind === "embedding" || path === head) && bare === `${path}.weight`);
-}
+/** Originals of modules that train in full, which no forward pass reads, and permutations of old BOFT files. */
+const isCarried = (key: string): boolean => key.includes(".original_module.") || lastPart(key) === "boft_P";
 
 function warnUnexpected(unexpected: readonly string[], fields: LoadRequest["fields"], sink: DiagnosticSink): void {
   const projections = unexpected.filter((key) => veraProjections.has(lastPart(key)));

@@ -102,6 +102,9 @@ export const taskHeads: Readonly<Record<string, readonly string[]>> = {
   QUESTION_ANS: ["qa_outputs"],
 };
 
+/** Names that PEFT takes for embeddings. */
+export const embeddingNames = ["embed_tokens", "lm_head"];
+
 /** Paths that an output embedding has in the models of transformers. */
 const outputEmbeddings = ["lm_head", "embed_out", "cls.predictions.decoder", "lm_head.decoder"];
 

@@ -31,6 +31,11 @@ export interface MethodProfile {
   readonly lastHits?: string;
   /** Fields about the base model (`num_layers` ...) are filled in: for its embeddings or, of prefixes, for its keys. */
   readonly modelFacts?: "embeddings" | "keys";
+  /**
+   * With `ensure_weight_tying`, an output embedding that is adapted shares the input embedding's tensors: names of that one's by names of its
+   * own, of which they are the transposes.
+   */
+  readonly tied?: Readonly<Record<string, string>>;
   /** The name in "No layers types compatible with ... were found", for methods that look for layers first. */
   readonly compatibleName?: string;
   /** PEFT's fields that only matter when they differ from these values, which then is refused unless the method declares them. */
@@ -94,6 +99,7 @@ const own: Readonly<Record<string, Partial<MethodProfile>>> = {
   LORA: {
     className: "LoraConfig",
     shared: loraShared,
+    tied: { "lora_A.weight": "lora_embedding_B", "lora_B.weight": "lora_embedding_A" },
     checks: "abc",
     patches: true,
     passive: loraPassive,

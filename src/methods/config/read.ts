@@ -8,6 +8,10 @@ import { checkField, checkUnionField, isJson, sameJson } from "./values.ts";
 
 export type Fields = Readonly<Record<string, FieldValue>>;
 
+export const text = (value: FieldValue | undefined): string | null => (typeof value === "string" ? value : null);
+export const list = (value: FieldValue | undefined): readonly string[] | null =>
+  Array.isArray(value) ? value.filter((item) => typeof item === "string") : null;
+
 export interface ReadConfig {
   /** Every declared field with its value or default, `peft_type` excluded. */
   readonly fields: Fields;

@@ -2,15 +2,17 @@
 import { type DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
 import type { ModuleInfo } from "../../models/model.ts";
 import type { FieldDeclaration, FieldValue } from "../fields.ts";
-import { peftVersion } from "./common.ts";
+import { baseKeys } from "./base-keys.ts";
 import { defaultFeedforward } from "./defaults.ts";
 import { checkFieldSites, type FieldSites, findFieldSites, type NamedSite } from "./field-sites.ts";
+import { withoutPrefix } from "./keys.ts";
 import { type MatchRules, plainEndMatcher } from "./match.ts";
 import { withHiddenSize, withModelFacts } from "./model-facts.ts";
 import { compilePatterns } from "./patterns.ts";
 import { type MethodProfile, profileOf } from "./profiles.ts";
-import { shown, sorted } from "./python-text.ts";
-import { checkFeedforward, checkTogether, configObject, type Fields, readFields } from "./read.ts";
+import { shown } from "./python-text.ts";
+import { checkFeedforward, checkTogether, configObject, type Fields, list, readFields, text } from "./read.ts";
+import { peftFields, savedFields } from "./saved-config.ts";
 import { savedEmbeddings } from "./saved-embeddings.ts";
 import { findTargets } from "./targets.ts";
 import {
@@ -22,6 +24,7 @@ import {
   withTaskHeads,
 } from "./trained-base.ts";
 import { checkAttentions, lastHits, promptSite } from "./virtual-sites.ts";
+import { ensureTies, type TensorTie, tiedTensors, withTiedHits } from "./weight-tying.ts";
 
 /** What the config reader needs to know of a method. */
 export interface MethodConfig {
@@ -57,22 +60,33 @@ export interface ResolvedAdapter {
   /** Names of the fields that the config held. */
   readonly present: ReadonlySet<string>;
   readonly sites: readonly AdapterSite[];
+  /** Tensors of sites that are the transposes of other sites' tensors. */
+  readonly ties: readonly TensorTie[];
   /** Paths of the modules that train in full. */
   readonly modulesToSave: readonly string[];
   readonly bias: "none" | "all" | "targets";
   /** Tensors of the base that train: those of `modulesToSave`, and biases. */
   readonly trainedBase: readonly TrainedBaseTensor[];
-  /** Tensors of the base that the adapter's file holds unchanged: key in that file, and in the base's. */
+  /** Tensors of the base that the file of a fresh adapter holds unchanged: key in that file, and in the base's. */
   readonly frozenBase: readonly { readonly key: string; readonly weight: string }[];
+  /** Every key under which a file may hold a tensor of the base that takes the place of the base's own, with the key in the base's file. */
+  readonly baseKeys: ReadonlyMap<string, string>;
   /** `adapter_config.json` as it is written. */
   readonly savedConfig: Fields;
   /** Names of the fields that Python writes as floats (`1.0`). */
   readonly floatFields: ReadonlySet<string>;
 }
 
+export interface ResolveOptions {
+  /** Sites of other adapters that the method mixes. */
+  readonly ofExperts?: readonly Omit<NamedSite, "fields">[];
+  /** Keys of the adapter's file, where there is one. */
+  readonly held?: Iterable<string> | undefined;
+}
+
 /**
  * Resolves a config for one method on one model. `modelConfig` is the base's `config.json`. Throws CONFIG-... and
- * METHOD-UNSUPPORTED; never anything but WebpeftError, whatever `config` holds. `ofExperts`: sites of other adapters that the method mixes.
+ * METHOD-UNSUPPORTED; never anything but WebpeftError, whatever `config` holds.
  */
 export function resolveAdapter(
   config: unknown,
@@ -80,7 +94,7 @@ export function resolveAdapter(
   modules: readonly ModuleInfo[],
   modelConfig: Readonly<Record<string, unknown>>,
   sink: DiagnosticSink,
-  ofExperts: readonly Omit<NamedSite, "fields">[] = [],
+  { ofExperts = [], held }: ResolveOptions = {},
 ): ResolvedAdapter {
   const given = configObject(config);
   checkType(given, method.peftType);
@@ -89,46 +103,73 @@ export function resolveAdapter(
   const changed = { ...read.fields, ...method.settle?.(read.fields, read.present, sink) };
   const withFacts =
     profile.modelFacts === undefined ? changed : withModelFacts(changed, profile.modelFacts, modelConfig);
-  const base = withHeads(withHiddenSize(withFacts, modelConfig));
-  checkTogether(base, profile);
+  const ties = ensureTies(withHeads(withHiddenSize(withFacts, modelConfig)), modules, sink);
+  checkTogether(ties.fields, profile);
   const modelType = typeof modelConfig.model_type === "string" ? modelConfig.model_type : "custom";
-  const located = locate(base, method, profile, modelType, modules, sink);
-  const fields = correctLayout(located.fields, read.present, located.hits, profile, sink);
+  const located = locate(ties.fields, method, profile, modelType, modules, sink);
+  const hits = withTiedHits(located.hits, ties, modules);
+  const fields = correctLayout(located.fields, read.present, hits, profile, sink);
   const patterns = compilePatterns(fields, read.declarations, method.patterns ?? new Map(), profile.dottedPatterns);
-  const feedforward = plainEndMatcher(names(fields.feedforward_modules), "feedforward_modules");
-  const sites = located.hits.map((module, index): AdapterSite => {
-    const own = patterns.fieldsOf(module.path);
-    return {
-      module,
-      index,
-      fields: profile.table === "ia3" ? { ...own, is_feedforward: feedforward(module.path) } : own,
-    };
-  });
-  patterns.finish(sink);
+  const sites = adaptedSites(hits, patterns, fields, profile, sink);
   const ownNamed = (method.fieldSites ?? []).flatMap((declared) => findFieldSites(declared, fields, modules));
   const named = [...ownNamed, ...ofExperts.map((site) => ({ ...site, fields }))];
   const bias = biasMode(typeof fields.bias === "string" ? fields.bias : "none");
-  const taskType = text(fields.task_type);
-  const modulesToSave = findModulesToSave(list(fields.modules_to_save) ?? [], taskType, modules, sink);
-  const targets = new Set(located.hits.map((module) => module.path));
+  const targets = new Set(hits.map((module) => module.path));
+  const modulesToSave = findModulesToSave(
+    {
+      names: list(fields.modules_to_save) ?? [],
+      taskType: text(fields.task_type),
+      modules,
+      targets,
+      held: heldModules(held),
+    },
+    sink,
+  );
   checkFieldSites(ownNamed, targets, modulesToSave);
-  const trainedBase = trainedBaseTensors(modules, targets, modulesToSave, bias);
+  const trainedBase = trainedBaseTensors(modules, targets, { paths: modulesToSave, tied: ties.saved }, bias);
   const embeddings = savedEmbeddings(method.peftType, fields, modules, targets);
   return {
     peftType: method.peftType,
     fields,
     present: read.present,
     sites: [...sites, ...named.map((site, i) => ({ ...site, index: sites.length + i }))],
+    ties: ties.adapted.flatMap(({ path }) => tiedTensors(path, ties.source!.path, profile.tied ?? {})),
     modulesToSave,
     bias,
     trainedBase,
     frozenBase: [...embeddings, ...frozenOriginals(trainedBase)],
+    baseKeys: baseKeys({
+      modules,
+      targets,
+      tokenSites: new Set(ownNamed.map(({ module }) => module.path)),
+      modulesToSave: [...modulesToSave, ...ties.saved.map(({ path }) => path)],
+      trained: trainedBase,
+      isPrompt: profile.modelFacts !== undefined,
+    }),
     savedConfig: {
       ...read.unknown,
       ...savedFields(method.peftType, peftFields(fields, read), given, profile, modelConfig),
     },
     floatFields: new Set(read.declarations.filter((d) => d.type.startsWith("float")).map((d) => d.name)),
   };
+}
+
+/** The adapted modules with the fields that hold for each. */
+function adaptedSites(
+  hits: readonly ModuleInfo[],
+  patterns: ReturnType<typeof compilePatterns>,
+  fields: Fields,
+  profile: MethodProfile,
+  sink: DiagnosticSink,
+): AdapterSite[] {
+  const feedforward = plainEndMatcher(names(fields.feedforward_modules), "feedforward_modules");
+  const sites = hits.map((module, index): AdapterSite => {
+    const own = patterns.fieldsOf(module.path);
+    const is_feedforward = feedforward(module.path);
+    return { module, index, fields: profile.table === "ia3" ? { ...own, is_feedforward } : own };
+  });
+  patterns.finish(sink);
+  return sites;
 }
 
 /** A config for a method given beside it may leave its type out. */
@@ -143,9 +184,13 @@ function checkType(config: Fields, peftType: string): void {
   });
 }
 
-const text = (value: FieldValue | undefined): string | null => (typeof value === "string" ? value : null);
-const list = (value: FieldValue | undefined): readonly string[] | null =>
-  Array.isArray(value) ? value.filter((item) => typeof item === "string") : null;
+/** Whether a file holds a tensor of the module under a path, by the names of the file's tensors. */
+function heldModules(held: Iterable<string> | undefined): ((path: string) => boolean) | undefined {
+  if (held === undefined) return undefined;
+  const names = [...held].map(withoutPrefix);
+  return (path) => names.some((name) => name.startsWith(`${path}.`));
+}
+
 const names = (value: FieldValue | undefined): MatchRules["targets"] => text(value) ?? list(value);
 
 function withHeads(fields: Fields): Fields {
@@ -235,44 +280,4 @@ function correctLayout(
   if (present.has("fan_in_fan_out")) sink.warn("CONFIG-FAN-IN-FAN-OUT", { message, where: "fan_in_fan_out" });
   else sink.note("CONFIG-FAN-IN-FAN-OUT", { message, where: "fan_in_fan_out" });
   return { ...fields, fan_in_fan_out: transposed };
-}
-
-/** Without the fields that PEFT does not have, where the config did not hold them. */
-function peftFields(fields: Fields, { declarations, present }: ReturnType<typeof readFields>): Fields {
-  const ours = declarations.filter(({ name, extension }) => extension === true && !present.has(name));
-  const dropped = new Set(ours.map(({ name }) => name));
-  return Object.fromEntries(Object.entries(fields).filter(([name]) => !dropped.has(name)));
-}
-
-/** The fields as PEFT writes them: sets sorted, inference mode on, version, base and class filled in. */
-function savedFields(
-  peftType: string,
-  fields: Fields,
-  given: Fields,
-  profile: MethodProfile,
-  modelConfig: Readonly<Record<string, unknown>>,
-): Fields {
-  const sets = profile.sets.filter((name) => Array.isArray(fields[name]));
-  const sortedSets = Object.fromEntries(sets.map((name) => [name, sorted(list(fields[name]) ?? [])]));
-  const name = modelConfig._name_or_path;
-  const baseName = text(fields.base_model_name_or_path) || (typeof name === "string" && name !== "" ? name : null);
-  return {
-    ...fields,
-    ...sortedSets,
-    peft_type: peftType,
-    peft_version: text(fields.peft_version) ?? peftVersion,
-    inference_mode: true,
-    base_model_name_or_path: baseName,
-    auto_mapping: Object.hasOwn(given, "auto_mapping") ? fields.auto_mapping! : autoMapping(fields, modelConfig),
-  };
-}
-
-/** Class and module of the base; PEFT writes them when there is no task type. */
-function autoMapping(fields: Fields, modelConfig: Readonly<Record<string, unknown>>): FieldValue {
-  const architectures: unknown = modelConfig.architectures;
-  const className: unknown = Array.isArray(architectures) ? architectures[0] : undefined;
-  const type = modelConfig.model_type;
-  if ((fields.task_type ?? null) !== null || typeof className !== "string" || typeof type !== "string") return null;
-  const folder = type.replaceAll("-", "_");
-  return { base_model_class: className, parent_library: `transformers.models.${folder}.modeling_${folder}` };
 }

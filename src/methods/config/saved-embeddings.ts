@@ -1,11 +1,8 @@
 /** Base weights of adapted embeddings that PEFT writes into the adapter's file. Source: `get_peft_model_state_dict` in `utils/save_and_load.py`. */
 import type { ModuleInfo } from "../../models/model.ts";
 import type { FieldValue } from "../fields.ts";
-import { untargetedHead } from "./defaults.ts";
+import { embeddingNames, untargetedHead } from "./defaults.ts";
 import { compilePattern } from "./regex.ts";
-
-/** Names that PEFT takes for embeddings. */
-const embeddingNames = ["embed_tokens", "lm_head"];
 
 function namesEmbedding(targets: FieldValue | undefined, modules: readonly ModuleInfo[]): boolean {
   if (Array.isArray(targets)) return embeddingNames.some((name) => targets.includes(name));

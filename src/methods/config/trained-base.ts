@@ -7,8 +7,8 @@ import { pythonRepr } from "./python-text.ts";
 
 /** One tensor of the base model that trains and is saved; several keys of the file may hold it. */
 export interface TrainedBaseTensor {
-  /** Path of its module with `.weight`, `.bias` or the name of another parameter. */
-  readonly name: string;
+  /** Paths of its modules with `.weight`, `.bias` or the name of another parameter: more than one where the ends of a tie train as one. */
+  readonly names: readonly string[];
   /** Key in the base model's file. */
   readonly weight: string;
   /** Keys in the adapter's file, all with the trained values. */
@@ -28,26 +28,51 @@ export function withTaskHeads(
   return [...given, ...heads.filter((head) => !given.includes(head))];
 }
 
+export interface SavedModulesRequest {
+  readonly names: readonly string[];
+  readonly taskType: string | null;
+  readonly modules: readonly ModuleInfo[];
+  /** Paths of the adapted modules. */
+  readonly targets: ReadonlySet<string>;
+  /** Whether the adapter's file holds a tensor of a module under this path; undefined without a file. */
+  readonly held: ((path: string) => boolean) | undefined;
+}
+
 /**
- * The paths of the modules that are trained in full. Names are matched exactly or after a dot. Warns of names that hit
- * nothing (task heads only when none does) and of modules that PEFT would wrap too. Throws CONFIG-SAVE-KIND for lists of modules.
+ * The paths of the modules that are trained in full: as in PEFT, those whose paths end with one of the names, with or without a dot before
+ * it. A file may know better: where it has tensors of none of the modules that are hit without a dot, they were not trained. Warns of names
+ * that hit nothing (task heads only when none does). Throws CONFIG-SAVE-KIND for lists of modules and for adapted modules.
  */
-export function findModulesToSave(
-  names: readonly string[],
-  taskType: string | null,
-  modules: readonly ModuleInfo[],
-  sink: DiagnosticSink,
-): string[] {
-  const isSaved = nameMatcher(names);
+export function findModulesToSave(request: SavedModulesRequest, sink: DiagnosticSink): string[] {
+  const { names, taskType, modules, targets, held } = request;
+  const isNamed = nameMatcher(names);
+  const hits = modules.filter(({ path }) => path !== "" && names.some((name) => endsWith(path, name)));
+  const plain = hits.filter(({ path }) => !isNamed(path));
+  const isTrained = held === undefined || plain.some(({ path }) => held(path));
+  if (plain.length > 0) notePlainEnds(plain, isTrained, sink);
   const paths: string[] = [];
-  for (const { path } of modules) {
-    if (path === "" || !isSaved(path) || paths.some((outer) => path.startsWith(`${outer}.`))) continue;
+  for (const { path } of isTrained ? hits : hits.filter((hit) => !plain.includes(hit))) {
+    if (paths.some((outer) => path.startsWith(`${outer}.`))) continue;
     refuseModuleList(path, modules);
+    refuseAdapted(path, targets);
     paths.push(path);
   }
   warnUnused(names, taskType, modules, sink);
-  warnPlainEnds(names, modules, isSaved, sink);
   return paths;
+}
+
+const endsWith = (path: string, name: string): boolean => name !== "" && path.endsWith(name);
+
+/** A module that is adapted, or holds one that is, cannot be trained in full as well. */
+function refuseAdapted(path: string, targets: ReadonlySet<string>): void {
+  const adapted = [...targets].find((target) => target === path || target.startsWith(`${path}.`));
+  if (adapted === undefined) return;
+  throw new WebpeftError("CONFIG-SAVE-KIND", {
+    message: "modules_to_save cannot be applied to modules that are adapted",
+    where: path,
+    got: `${adapted}, which is a target module`,
+    help: "Names in modules_to_save are ends of paths: give more of the path, or leave the module out of target_modules.",
+  });
 }
 
 /** A container whose children are all numbered is a list of modules, which has no forward pass to replace. */
@@ -68,10 +93,7 @@ function warnUnused(
   modules: readonly ModuleInfo[],
   sink: DiagnosticSink,
 ): void {
-  const hits = (name: string): boolean => {
-    const isNamed = nameMatcher([name]);
-    return modules.some((module) => isNamed(module.path));
-  };
+  const hits = (name: string): boolean => modules.some(({ path }) => endsWith(path, name));
   const heads = taskType !== null && Object.hasOwn(taskHeads, taskType) ? taskHeads[taskType]! : [];
   const quiet = heads.some(hits) ? heads : [];
   const unused = names.filter((name) => !quiet.includes(name) && !hits(name));
@@ -82,18 +104,15 @@ function warnUnused(
   });
 }
 
-function warnPlainEnds(
-  names: readonly string[],
-  modules: readonly ModuleInfo[],
-  isSaved: (path: string) => boolean,
-  sink: DiagnosticSink,
-): void {
-  const more = modules.filter(({ path }) => !isSaved(path) && names.some((name) => name !== "" && path.endsWith(name)));
-  if (more.length === 0) return;
-  sink.warn("CONFIG-SAVE-PLAIN-END", {
-    message: `modules_to_save means full names here; PEFT would also train ${more.map((module) => module.path).join(", ")}.`,
+/** One word may end many names: says which modules are hit in the middle of a word. */
+function notePlainEnds(plain: readonly ModuleInfo[], isTrained: boolean, sink: DiagnosticSink): void {
+  const paths = plain.map(({ path }) => path).join(", ");
+  sink.note("CONFIG-SAVE-PLAIN-END", {
+    message: isTrained
+      ? `names in modules_to_save are ends of paths, as in PEFT: ${paths} train too.`
+      : `names in modules_to_save also end ${paths}, but the file has no tensors of them: they were not trained.`,
     where: "modules_to_save",
-    help: "Add these modules by name to train them too; files made by PEFT hold their tensors.",
+    ...(isTrained ? {} : { help: "PEFT cannot load such a file: it expects these tensors." }),
   });
 }
 
@@ -109,24 +128,43 @@ export function biasMode(bias: string): "none" | "all" | "targets" {
   });
 }
 
+/** Modules that train in full: their paths, and modules that train as one with an embedding among them, whose table they share. */
+export interface SavedModules {
+  readonly paths: readonly string[];
+  readonly tied: readonly ModuleInfo[];
+}
+
 /** Every tensor of the base that trains, in the model's order, with its keys in the adapter's file. */
 export function trainedBaseTensors(
   modules: readonly ModuleInfo[],
   targets: ReadonlySet<string>,
-  savedPaths: readonly string[],
+  { paths, tied }: SavedModules,
   bias: "none" | "all" | "targets",
 ): TrainedBaseTensor[] {
   const ownerOf = (path: string): string | undefined =>
-    savedPaths.find((saved) => path === saved || path.startsWith(`${saved}.`));
+    paths.find((saved) => path === saved || path.startsWith(`${saved}.`));
   return modules.flatMap((module) => {
     const owner = ownerOf(module.path);
-    if (owner !== undefined) return savedTensors(module, owner, bias === "all");
+    if (owner !== undefined) return withTied(savedTensors(module, owner, bias === "all"), module, tied);
     if (module.bias === undefined || bias === "none") return [];
     const adapted = targets.has(module.path);
     if (bias === "targets" && !adapted) return [];
     const key = `base_model.model.${module.path}${adapted ? ".base_layer" : ""}.bias`;
-    return [{ name: `${module.path}.bias`, weight: module.bias, keys: [key], frozenKeys: [] }];
+    return [{ names: [`${module.path}.bias`], weight: module.bias, keys: [key], frozenKeys: [] }];
   });
+}
+
+/** The tensors of a module, its weight also under the names of the modules that share it. */
+function withTied(
+  [weight, ...others]: TrainedBaseTensor[],
+  module: ModuleInfo,
+  tied: readonly ModuleInfo[],
+): TrainedBaseTensor[] {
+  const ends = module.kind === "embedding" ? tied.filter((end) => end.weight === module.weight) : [];
+  if (weight === undefined || ends.length === 0) return weight === undefined ? [] : [weight, ...others];
+  const names = ends.map(({ path }) => `${path}.weight`);
+  const keys = names.map((name) => `base_model.model.${name}`);
+  return [{ ...weight, names: [...weight.names, ...names], keys: [...weight.keys, ...keys] }, ...others];
 }
 
 /** Frozen originals that stand beside trained copies in the file. */
@@ -138,15 +176,20 @@ function savedTensors(module: ModuleInfo, owner: string, allBiases: boolean): Tr
   const tensors: TrainedBaseTensor[] = [];
   const key = `base_model.model.${module.path}`;
   if (module.weight !== undefined) {
-    tensors.push({ name: `${module.path}.weight`, weight: module.weight, keys: [`${key}.weight`], frozenKeys: [] });
+    tensors.push({ names: [`${module.path}.weight`], weight: module.weight, keys: [`${key}.weight`], frozenKeys: [] });
   }
   for (const [name, parameter] of Object.entries(module.parameters ?? {}))
-    tensors.push({ name: `${module.path}.${name}`, weight: parameter.key, keys: [`${key}.${name}`], frozenKeys: [] });
+    tensors.push({
+      names: [`${module.path}.${name}`],
+      weight: parameter.key,
+      keys: [`${key}.${name}`],
+      frozenKeys: [],
+    });
   if (module.bias === undefined) return tensors;
   const inside = (wrapper: string): string =>
     `base_model.model.${owner}.${wrapper}${module.path.slice(owner.length)}.bias`;
   tensors.push({
-    name: `${module.path}.bias`,
+    names: [`${module.path}.bias`],
     weight: module.bias,
     keys: allBiases ? [`${key}.bias`, inside("modules_to_save")] : [`${key}.bias`],
     frozenKeys: allBiases ? [inside("original_module")] : [],

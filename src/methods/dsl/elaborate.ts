@@ -40,11 +40,13 @@ export class Elaboration {
   private readonly bySite: ReadonlyMap<number, MethodSite>;
   private readonly method: MethodAst;
   private readonly experts: readonly Expert[];
+  private readonly tied: ReadonlyMap<string, string>;
 
   constructor(written: MethodAst, input: ElaborationInput) {
     const { sink, present, loaded, encoder, initialTokens, bfloat16, sampling, predicting, ...more } = input;
-    const { modelType = "", experts = [], fixed = false, ...rest } = more;
+    const { modelType = "", experts = [], fixed = false, tied = new Map(), ...rest } = more;
     this.experts = experts;
+    this.tied = tied;
     this.fixed = fixed;
     const model: ModelScope = {
       ...rest,
@@ -75,7 +77,7 @@ export class Elaboration {
     this.tensors = [
       ...this.sharedTensors(whole),
       ...computedEntries(whole),
-      ...input.sites.flatMap((site) => siteEntries(this.scope(site), site, this.tables)),
+      ...input.sites.flatMap((site) => siteEntries(this.scope(site), site, this.tables, tied)),
     ];
   }
 
@@ -176,8 +178,11 @@ export class Elaboration {
     if (isEmpty(scope, item)) throw extentFault(scope, item.name, item.at, 0);
     const key = item.role === "shared" ? item.key! : siteKey(scope.siteOrFail(), item.key!);
     const within = item.role === "shared" ? new Scope(scope.model, undefined, undefined) : scope;
-    const trains = item.role === "param" || item.trained === true;
-    return builder.port(key, trains ? "param" : "buffer", "f32", shapeOf(paddedScope(within), item));
+    const role = item.role === "param" || item.trained === true ? "param" : "buffer";
+    const shape = shapeOf(paddedScope(within), item);
+    const turned = this.tied.get(key);
+    if (turned === undefined) return builder.port(key, role, "f32", shape);
+    return builder.transpose(builder.port(turned, role, "f32", [...shape].reverse()), [1, 0]);
   }
 
   /** Shapes in the program of the tensors that it holds larger than the file does, by key. */
@@ -245,7 +250,8 @@ export class Elaboration {
 
   /** See `initialGraph` in `host-graphs.ts`. */
   initialGraph(baseOf: BaseOf): Graph {
-    return initialGraph(this.model, (site, build, model) => this.scope(site, build, model), baseOf);
+    const made = initialGraph(this.model, (site, build, model) => this.scope(site, build, model), baseOf);
+    return { ...made, outputs: made.outputs.filter(({ name }) => !this.tied.has(name)) };
   }
 
   /** See `computedGraph` in `computed.ts`. */

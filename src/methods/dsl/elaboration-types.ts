@@ -33,6 +33,8 @@ export interface ElaborationInput {
   readonly padding?: number | undefined;
   readonly hiddenWidth?: number | undefined;
   readonly firstStream?: number | undefined;
+  /** Tensors of sites that are transposes of other sites' tensors: keys by their keys. */
+  readonly tied?: ReadonlyMap<string, string>;
   /** Other adapters that it mixes, in their order. */
   readonly experts?: readonly Expert[];
 }

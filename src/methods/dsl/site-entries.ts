@@ -16,12 +16,26 @@ import {
 } from "./site-tensors.ts";
 import type { HostTables } from "./tables.ts";
 
-/** Saved constants, then trained and frozen tensors; `tables` gets the numbers of those that are known. */
-export function siteEntries(scope: Scope, site: MethodSite, tables: HostTables): ElaboratedTensor[] {
+/**
+ * Saved constants, then trained and frozen tensors; `tables` gets the numbers of those that are known. `tied` (see `ElaborationInput`): those
+ * that are another tensor's transpose belong to that one.
+ */
+export function siteEntries(
+  scope: Scope,
+  site: MethodSite,
+  tables: HostTables,
+  tied: ReadonlyMap<string, string>,
+): ElaboratedTensor[] {
+  const own = ownTensors(scope).filter((item) => !tied.has(siteKey(site, item.key!)));
   return [
     ...savedConstants(scope).map((item) => constantEntry(scope, item, site, tables)),
-    ...ownTensors(scope).map((item) => ownEntry(scope, item, site, tables)),
+    ...own.map((item) => withTurned(ownEntry(scope, item, site, tables), tied)),
   ];
+}
+
+function withTurned(entry: ElaboratedTensor, tied: ReadonlyMap<string, string>): ElaboratedTensor {
+  const turned = [...tied].flatMap(([other, of]) => (of === entry.key ? [other] : []));
+  return turned.length === 0 ? entry : { ...entry, turned };
 }
 
 function constantEntry(scope: Scope, item: TensorItem, site: MethodSite, tables: HostTables): ElaboratedTensor {

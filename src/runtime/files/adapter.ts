@@ -145,10 +145,12 @@ function nested(folder: string, name: string): WebpeftError {
 /** What `compile` needs of an adapter that was read. */
 export const configsOf = ({
   config,
+  tensors,
   encoder,
   experts = new Map<string, AdapterFiles>(),
 }: AdapterFiles): AdapterConfigs => ({
   config,
+  held: tensors.tensors,
   encoder: encoder !== undefined,
   experts: expertConfigs(experts),
 });
