@@ -150,10 +150,19 @@ describe("VeRA's projections", () => {
   });
 });
 
-test("the frozen embedding that PEFT writes beside LoRA on it is carried", () => {
+test("a tensor of the base that PEFT writes beside LoRA on it is the base's, and must have its shape", () => {
+  const key = "base_model.model.model.embed_tokens.base_layer.weight";
   const file = specsOf("cases/llama-lora-embedding/adapter_model.safetensors");
-  const adapter = file.filter(({ key }) => key.includes("lora_"));
-  const { carried, mapping } = plan({ expected: adapter, file }, new DiagnosticSink(true));
-  expect(carried).toEqual(["base_model.model.model.embed_tokens.base_layer.weight"]);
-  expect(mapping.size).toBe(adapter.length);
+  const adapter = file.filter((tensor) => tensor.key.includes("lora_"));
+  const shape = file.find((tensor) => tensor.key === key)!.shape;
+  const made = plan({ expected: adapter, file, base: [{ key, shape }] }, new DiagnosticSink(true));
+  expect([...made.base]).toEqual([[key, key]]);
+  expect(made.carried).toEqual([]);
+  expect(made.mapping.size).toBe(adapter.length);
+  const small = errorOf({ expected: adapter, file, base: [{ key, shape: [shape[0]! - 4, shape[1]!] }] });
+  expect(small).toMatchObject({
+    code: "FILE-ADAPTER-SHAPE",
+    where: key,
+    message: expect.stringContaining("size mismatch"),
+  });
 });

@@ -11,12 +11,14 @@ export interface Options {
   modules?: ModuleInfo[];
   modelType?: string;
   sink?: DiagnosticSink;
+  /** Keys of the adapter's file. */
+  held?: string[];
 }
 
 export function resolve(config: Record<string, unknown>, options: Options = {}) {
-  const { method = oft, modules = llama(), modelType = "llama", sink = new DiagnosticSink() } = options;
+  const { method = oft, modules = llama(), modelType = "llama", sink = new DiagnosticSink(), held } = options;
   const whole = { peft_type: method.peftType, ...config };
-  return resolveAdapter(whole, method, modules, { model_type: modelType }, sink);
+  return resolveAdapter(whole, method, modules, { model_type: modelType }, sink, { held });
 }
 
 export const hits = (config: Record<string, unknown>, options?: Options): string[] =>

@@ -7,17 +7,27 @@ import { messageOf, resolve } from "./resolving.ts";
 
 describe("modules_to_save", () => {
   const modules = net("lin0", "mylin0", "lin1");
-  test("names are tied to dots, and what PEFT would add is said", () => {
-    const sink = new DiagnosticSink();
+  test("names are ends of paths, with a note where they begin within a word", () => {
+    const sink = new DiagnosticSink(true);
     const resolved = resolve({ target_modules: ["lin1"], modules_to_save: ["lin0"] }, { modules, sink });
-    expect(resolved.modulesToSave).toEqual(["lin0"]);
-    expect(resolved.trainedBase.flatMap((tensor) => tensor.keys)).toEqual([
-      "base_model.model.lin0.weight",
-      "base_model.model.lin0.bias",
-    ]);
+    expect(resolved.modulesToSave).toEqual(["lin0", "mylin0"]);
+    expect(resolved.trainedBase.flatMap((tensor) => tensor.keys)).toEqual(
+      ["lin0", "mylin0"].flatMap((path) => [`base_model.model.${path}.weight`, `base_model.model.${path}.bias`]),
+    );
     expect(sink.diagnostics).toMatchObject([
-      { code: "CONFIG-SAVE-PLAIN-END", message: expect.stringContaining("mylin0") },
+      { code: "CONFIG-SAVE-PLAIN-END", severity: "note", message: expect.stringContaining("mylin0") },
     ]);
+  });
+
+  test("a file without tensors of what a word ends did not train it", () => {
+    const config = { target_modules: ["lin1"], modules_to_save: ["lin0"] };
+    const held = (path: string) => [`base_model.model.${path}.weight`, `base_model.model.${path}.bias`];
+    expect(resolve(config, { modules, held: held("lin0") }).modulesToSave).toEqual(["lin0"]);
+    expect(resolve(config, { modules, held: held("mylin0") }).modulesToSave).toEqual(["lin0", "mylin0"]);
+  });
+
+  test("an adapted module is none to save", () => {
+    expect(messageOf({ target_modules: ["mylin0"], modules_to_save: ["n0"] }, { modules })).toMatch(/that are adapted/);
   });
 
   test("an entry that hits nothing is warned of", () => {
