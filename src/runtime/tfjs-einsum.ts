@@ -4,6 +4,7 @@
  */
 import type { Tensor, Tensor2D, Tensor3D } from "@tensorflow/tfjs-core";
 import { type EinsumSpec, einsumExtents, einsumOf } from "../ir/ops/contraction.ts";
+import { longSum, matrixProduct } from "./tfjs-long-sums.ts";
 import { expanded, type OpContext } from "./tfjs-values.ts";
 
 /** Multiplications per matrix from which a batch is taken apart; below, the overhead of separate calls is larger than the gain. */
@@ -41,8 +42,8 @@ function multiply(c: OpContext, a: Tensor3D, b: Tensor3D): Tensor {
     const part = batch === 1 ? t : (c.use(tf.slice(t, [g, 0, 0], [1, t.shape[1], t.shape[2]])) as Tensor3D);
     return c.use(tf.reshape(part, [t.shape[1], t.shape[2]])) as Tensor2D;
   };
-  if (batch > 1 && m * n * k < worthSeparating) return tf.matMul(a, b);
-  const products = Array.from({ length: batch }, (_unused, g) => c.use(tf.matMul(matrix(a, g), matrix(b, g))));
+  if (batch > 1 && m * n * k < worthSeparating && k <= longSum) return tf.matMul(a, b);
+  const products = Array.from({ length: batch }, (_unused, g) => c.use(matrixProduct(c, matrix(a, g), matrix(b, g))));
   return batch === 1 ? tf.reshape(products[0]!, [1, m, n]) : tf.stack(products);
 }
 

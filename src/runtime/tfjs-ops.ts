@@ -7,6 +7,7 @@ import type { Tensor, Tensor1D } from "@tensorflow/tfjs-core";
 import { opRecord } from "../ir/registry.ts";
 import { sizeOf } from "../ir/types.ts";
 import { einsum } from "./tfjs-einsum.ts";
+import { sumOver } from "./tfjs-long-sums.ts";
 import { commonShape, download, expanded, type OpContext, tfType, upload } from "./tfjs-values.ts";
 
 export type TfOp = (c: OpContext) => Tensor;
@@ -130,10 +131,10 @@ const concat: TfOp = (c) => {
 };
 
 const reduction =
-  (f: (tf: OpContext["tf"], x: Tensor, axes: number[]) => Tensor): TfOp =>
+  (f: (c: OpContext, x: Tensor, axes: number[]) => Tensor): TfOp =>
   (c) => {
     const axes = numbers(c, "axes");
-    return axes.length === 0 ? c.tf.clone(full(c, 0)) : f(c.tf, full(c, 0), axes);
+    return axes.length === 0 ? c.tf.clone(full(c, 0)) : f(c, full(c, 0), axes);
   };
 
 const gather: TfOp = (c) => {
@@ -212,8 +213,8 @@ export const tfOps: Readonly<Record<string, TfOp>> = {
     );
   },
   concat,
-  sum: reduction((tf, x, axes) => tf.sum(x, axes)),
-  reduce_max: reduction((tf, x, axes) => tf.max(x, axes)),
+  sum: reduction(sumOver),
+  reduce_max: reduction((c, x, axes) => c.tf.max(x, axes)),
   einsum,
   gather,
   scatter_add: scatterAdd,

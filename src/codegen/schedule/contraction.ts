@@ -13,8 +13,9 @@ import { accumulatorsOf } from "../accumulators.ts";
 import { type Affine, add, divide, element, remainder, scale } from "../affine.ts";
 import { lane } from "../emitter.ts";
 import { contractionForm } from "../forms.ts";
-import { binary, type Expr, f32, sizeLiteral, u32 } from "../kernel.ts";
+import { binary, type Expr, f32, u32 } from "../kernel.ts";
 import { type Body, blockIndex, opNames, perInvocation, probeOf, type ScheduleContext } from "./body.ts";
+import { longSum, loopOfSums } from "./long-sums.ts";
 import { emitResults, run } from "./results.ts";
 import {
   along,
@@ -86,13 +87,19 @@ function withTile(parts: Parts): Contraction {
     const products = elements * segments.reduce((sum, s) => sum + s.length, 0);
     return { k, cost: (loads * (unrolled ? unrollCost : 1)) / (tile.rows * tile.columns), products };
   };
-  const plain = variant(false, epilogueOps(c) > longEpilogue ? largestTile / 2 : largestTile);
+  // Every sum of a block is another register.
+  const isLong = lengthsOf(parts).some((length) => length > longSum);
+  const plain = variant(false, isLong || epilogueOps(c) > longEpilogue ? largestTile / 2 : largestTile);
   if (plain.products < tinyContraction) return { ...plain.k, wide: false, tile: { rows: 1, columns: 1 } };
   if (plain.products < smallContraction && c.target.kind === "cpu")
     return variant(false, smallTile * accumulators.length).k;
   const unrolled = variant(true, unrolledTile);
   return unrolled.cost < plain.cost ? unrolled.k : plain.k;
 }
+
+/** Contracted elements of every product. */
+const lengthsOf = ({ c, accumulators }: Parts): number[] =>
+  accumulators.flatMap((a) => a.einsums).map((einsum) => sizeOf(contractionForm(c.graph, einsum, insideAxis(c)).inner));
 
 /** Pointwise ops that are done for every element of the tile. */
 function epilogueOps(c: ScheduleContext): number {
@@ -158,21 +165,33 @@ function emitSegment(k: Contraction, einsum: number, place: Place, names: readon
   const { emitter } = k.c;
   const segment = segmentOf(k, einsum, place);
   const { step } = segment;
-  const turns = segment.length / step;
-  emitter.loop(u32(0), sizeLiteral(turns), u32(1), turns, (at) => {
+  const sums = names.flat();
+  const zero = k.wide ? emitter.spread(f32(0)) : f32(0);
+  const loop = {
+    from: u32(0),
+    turns: segment.length / step,
+    step: 1,
+    sums,
+    zero,
+    sumOf: (name: string) => sumOf(k, name),
+  };
+  loopOfSums(emitter, loop, segment.length, (at, own) => {
     const first = scale(at, step);
     const { batch, row: rowAt, column: columnAt } = place.tile;
     const row = rowReader(k, segment, first, [batch, rowAt, at]);
     const column = columnReader(k, segment, first, [batch, columnAt, at]);
     for (let kk = 0; kk < step; kk++) {
-      for (let i = 0; i < place.rows.length; i++) {
-        for (let j = 0; j < place.columns.length; j++) accumulate(k, names[i]![j]!, row(i, kk), column(j, kk));
-      }
+      names.forEach((line, i) => {
+        line.forEach((_name, j) => {
+          accumulate(k, own[i * line.length + j]!, row(i, kk), column(j, kk));
+        });
+      });
     }
   });
 }
 
+const sumOf = (k: Contraction, name: string): Expr => ({ kind: "variable", name, type: "f32", lanes: k.wide ? 4 : 1 });
+
 function accumulate(k: Contraction, name: string, a: Expr, b: Expr): void {
-  const sum: Expr = { kind: "variable", name, type: "f32", lanes: k.wide ? 4 : 1 };
-  k.c.emitter.push({ kind: "assign", name, value: binary("+", sum, binary("*", a, b)) });
+  k.c.emitter.push({ kind: "assign", name, value: binary("+", sumOf(k, name), binary("*", a, b)) });
 }

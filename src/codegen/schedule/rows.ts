@@ -22,6 +22,7 @@ import {
   shapeOf,
   tinyElements,
 } from "./body.ts";
+import { loopOfSums } from "./long-sums.ts";
 
 interface Rows {
   readonly kept: readonly number[];
@@ -70,7 +71,9 @@ function emitRow(c: ScheduleContext, rows: Rows, row: readonly Affine[], shared:
   }
   const full = unit.stored.filter(isFull);
   if (full.length === 0) return;
-  overColumns(c, rows, row, (index) => {
+  const { from, turns, step } = columnLoop(rows);
+  emitter.loop(from, sizeLiteral(turns), u32(step), turns, (at) => {
+    const index = indexAt(c, rows, row, at);
     const values = full.map((id) => ({ id, value: emitter.value(id, index).expr }));
     for (const { id, value } of values) emitter.store(id, index, value);
   });
@@ -99,24 +102,17 @@ function readsWide(c: ScheduleContext, axis: number): boolean {
 
 const isReduction = (c: ScheduleContext, id: number): boolean => ["sum", "reduce_max"].includes(c.graph.nodes[id]!.op);
 
-/** Calls `make` in a loop over the columns with the index in the domain of the unit. */
-function overColumns(
-  c: ScheduleContext,
-  rows: Rows,
-  row: readonly Affine[],
-  make: (index: readonly Affine[]) => void,
-): void {
-  const width = rows.wide ? 4 : 1;
-  const count = rows.columns / width;
-  const from = rows.team === 1 ? u32(0) : localIndex;
-  c.emitter.loop(from, sizeLiteral(count), u32(rows.team), count, (at) => {
-    const column = delinearize(rows.wide ? add(scale(at, 4), lane) : at, rows.columnShape);
-    make(
-      c.unit.shape.map((_n, axis) => {
-        const keptAt = rows.kept.indexOf(axis);
-        return keptAt >= 0 ? row[keptAt]! : column[c.unit.axes.indexOf(axis)]!;
-      }),
-    );
+/** Where an invocation begins among the columns, and how many turns all of them take. */
+function columnLoop(rows: Rows): { from: Expr; turns: number; step: number } {
+  return { from: rows.team === 1 ? u32(0) : localIndex, turns: rows.columns / (rows.wide ? 4 : 1), step: rows.team };
+}
+
+/** The index in the domain of the unit at a turn of the loop over columns. */
+function indexAt(c: ScheduleContext, rows: Rows, row: readonly Affine[], at: Affine): readonly Affine[] {
+  const column = delinearize(rows.wide ? add(scale(at, 4), lane) : at, rows.columnShape);
+  return c.unit.shape.map((_n, axis) => {
+    const keptAt = rows.kept.indexOf(axis);
+    return keptAt >= 0 ? row[keptAt]! : column[c.unit.axes.indexOf(axis)]!;
   });
 }
 
@@ -133,20 +129,28 @@ function reducePhase(
     isMax(id)
       ? { kind: "op", op: "maximum", args: [a, b], type: "f32", lanes: "lanes" in a ? a.lanes : 1 }
       : binary("+", a, b);
-  const lanes = rows.wide ? 4 : 1;
-  const accumulators = phase.map((id) => {
-    const name = emitter.fresh("sum");
-    const start = f32(isMax(id) ? lowest : 0);
-    emitter.push({ kind: "var", name, value: rows.wide ? emitter.spread(start) : start });
-    return { id, variable: { kind: "variable", name, type: "f32", lanes } as const };
-  });
-  overColumns(c, rows, row, (index) => {
-    for (const { id, variable: v } of accumulators) {
+  const spread = (e: Expr): Expr => (rows.wide ? emitter.spread(e) : e);
+  const sumOf = (name: string): Expr => ({ kind: "variable", name, type: "f32", lanes: rows.wide ? 4 : 1 });
+  const names = new Map(phase.map((id) => [id, emitter.fresh("sum")]));
+  for (const [id, name] of names) emitter.push({ kind: "var", name, value: spread(f32(isMax(id) ? lowest : 0)) });
+  const [largest, sums] = [phase.filter(isMax), phase.filter((id) => !isMax(id))];
+  const loop = { ...columnLoop(rows), sums: sums.map((id) => names.get(id)!), zero: spread(f32(0)), sumOf };
+  // The lanes and invocations that share a row share its terms.
+  const terms = sums.length === 0 ? 0 : rows.columns / rows.team;
+  loopOfSums(emitter, loop, terms, (at, own) => {
+    const index = indexAt(c, rows, row, at);
+    const into = new Map([
+      ...largest.map((id) => [id, names.get(id)!] as const),
+      ...sums.map((id, i) => [id, own[i]!] as const),
+    ]);
+    for (const id of phase) {
+      const name = into.get(id)!;
       const value = emitter.value(graph.nodes[id]!.inputs[0]!, index).expr;
-      emitter.push({ kind: "assign", name: v.name, value: combine(id, v, rows.wide ? emitter.spread(value) : value) });
+      emitter.push({ kind: "assign", name, value: combine(id, sumOf(name), spread(value)) });
     }
   });
-  for (const { id, variable: v } of accumulators) {
+  for (const [id, name] of names) {
+    const v = sumOf(name);
     const parts = [0, 1, 2, 3].map((at): Expr => ({ kind: "component", of: v, at, type: "f32" }));
     const own = rows.wide ? combine(id, combine(id, parts[0]!, parts[1]!), combine(id, parts[2]!, parts[3]!)) : v;
     const result = rows.team === 1 ? own : meet(c, rows, own, (a, b) => combine(id, a, b), shared);

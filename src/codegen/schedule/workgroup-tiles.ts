@@ -13,6 +13,7 @@ import { type ContractionForm, contractionForm } from "../forms.ts";
 import { binary, type Expr, f32, type SharedArray, sizeLiteral, u32 } from "../kernel.ts";
 import { countLoads } from "../loads.ts";
 import { type Body, blockIndex, localIndex, opNames, probeOf } from "./body.ts";
+import { loopOfSums } from "./long-sums.ts";
 import { emitResults, run } from "./results.ts";
 import {
   along,
@@ -124,14 +125,17 @@ function tileOf(k: Contraction): WorkgroupTile {
   };
 }
 
+const sumOf = (name: string): Expr => ({ kind: "variable", name, type: "f32", lanes: 4 });
+
 /** Adds one product to the sums, strip by strip. */
 function emitProduct(k: Contraction, einsum: number, tile: WorkgroupTile, sums: readonly string[]): void {
   const { emitter } = k.c;
   const form = formOf(k, einsum);
   const length = sizeOf(form.inner);
   const depth = depthOf(length)!;
-  const turns = length / depth;
-  emitter.loop(u32(0), sizeLiteral(turns), u32(1), turns, (turn) => {
+  const zero = emitter.spread(f32(0));
+  const loop = { from: u32(0), turns: length / depth, step: 1, sums, zero, sumOf };
+  loopOfSums(emitter, loop, length, (turn, own) => {
     const first = scale(turn, depth);
     fill(k, form, tile, "rows", first, depth);
     fill(k, form, tile, "columns", first, depth);
@@ -144,10 +148,9 @@ function emitProduct(k: Contraction, einsum: number, tile: WorkgroupTile, sums: 
         return emitter.bind({ expr, depth: emitter.depth }).expr;
       };
       const [row, column] = [read("rows"), read("columns")];
-      sums.forEach((name, i) => {
-        const sum: Expr = { kind: "variable", name, type: "f32", lanes: 4 };
+      own.forEach((name, i) => {
         const factor: Expr = { kind: "component", of: row, at: i, type: "f32" };
-        emitter.push({ kind: "assign", name, value: binary("+", sum, binary("*", factor, column)) });
+        emitter.push({ kind: "assign", name, value: binary("+", sumOf(name), binary("*", factor, column)) });
       });
     });
     emitter.push({ kind: "barrier" });
