@@ -66,7 +66,7 @@ describe("storage", () => {
     const graph = updateGraph(size);
     const { plan } = generate([{ name: "update", graph }], storage, cpuTarget);
     expect(plan.stages[0]!.copies).toEqual([]);
-    expect(plan.stages[0]!.dispatches.length).toBeLessThanOrEqual(3);
+    expect(plan.stages[0]!.dispatches.length).toBeLessThanOrEqual(5);
   });
 
   it("is copied at the end where a result would replace what is still read", () => {
