@@ -35,9 +35,13 @@ async function virtualTokens(sources: Sources, options: SourceOptions): Promise<
   return virtual.tokens + virtual.keys;
 }
 
+/** Every token costs as much as the whole window does, so longer ones are for those who ask for them. */
+const longestUnasked = 2048;
+
 /** Tokens to look back on: the whole text if the model takes as many. */
-async function windowLength(sources: Sources, options: SourceOptions, wanted: number): Promise<number> {
+async function windowLength(sources: Sources, options: SourceOptions, text: number): Promise<number> {
   const { maximumLength } = describeModel(sources.model.config).defaults;
+  const wanted = Math.min(text, longestUnasked);
   // Adapters have a handful of virtual tokens; only near the end of the model it matters how many.
   if (wanted * 2 <= maximumLength) return wanted;
   return Math.max(1, Math.min(wanted, maximumLength - (await virtualTokens(sources, options))));

@@ -129,7 +129,7 @@ function build(): Command {
     .requiredOption("--prompt <text>", "the text to continue")
     .option("--max-tokens <n>", "tokens to add", count, 64)
     .option("--temperature <x>", "0 takes the likeliest token", positive, 0)
-    .option("--length <n>", "tokens that the model looks back on", count)
+    .option("--length <n>", "tokens that the model looks back on; the whole text, up to 2048 or what it takes", count)
     .option("--task <n>", "the task of the text, for adapters that route by tasks", whole)
     .option("--seed <n>", "seed of the draws", whole, 0)
     .option("--method <file>", "a method of your own, as text");

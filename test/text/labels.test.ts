@@ -1,6 +1,7 @@
 /** Whole texts are tokenised, and what is learned is found in them. Tokens and labels are those that Hugging Face's offsets give. */
 import { describe, expect, it } from "vitest";
 import { jsonLinesExamples, textExamples } from "../../src/index.ts";
+import { failure } from "../files/helpers.ts";
 import { around, byteTokenizer, type Files, load, spmTokenizer, tokenTexts, unigramTokenizer } from "./tokenizers.ts";
 
 const everyByte = `${String.fromCharCode(...Array(128).keys())}éÿ😀漢\u0301`;
@@ -55,6 +56,20 @@ describe("prompt and completion", () => {
     const tokenizer = await load({ "tokenizer.json": json });
     expect(tokenizer.encodeCut("hi yes", [2, 3, 4, 5, 6])).toEqual({ ids: [6, 1], before: [1, 1, 2, 2, 2] });
     expect(tokenizer.encodeCut("ye hi", [1, 2])).toEqual({ ids: [2, 4, 6], before: [1, 2] });
+  });
+});
+
+describe("a tokenizer that cannot be used", () => {
+  const json = JSON.parse(bytes.files["tokenizer.json"]!);
+  it.each([
+    ["added tokens that are none", { ...json, added_tokens: [null, 3, "x"] }, undefined],
+    ["a part of no known kind", { ...json, normalizer: { type: "Mystery" } }, "DATA-TOKENIZER"],
+    ["no model", { ...json, model: null }, "DATA-TOKENIZER"],
+    ["no word for a letter", { ...json, model: { type: "Unigram", vocab: [["b", 0]] } }, "DATA-TOKENIZER"],
+  ])("%s", async (_name, tokenizer, code) => {
+    const encode = async () => (await load({ "tokenizer.json": JSON.stringify(tokenizer) })).encode("a");
+    if (code === undefined) expect(await encode()).toHaveLength(1);
+    else expect(await failure(encode)).toMatchObject({ code, where: "folder/tokenizer.json" });
   });
 });
 

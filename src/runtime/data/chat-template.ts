@@ -2,6 +2,7 @@
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { isJsonObject, type JsonObject } from "../files/json.ts";
 import type { SpecialTokens } from "./special-tokens.ts";
+import { type TimeBudget, textBudget } from "./time-budget.ts";
 
 export interface ChatMessage {
   readonly role: string;
@@ -36,8 +37,11 @@ export function templateSource(
 }
 
 /** Steps that any template may take, and those for every message: loops over all earlier messages included. */
-const baseSteps = 1_000_000;
+const baseSteps = 300_000;
 const stepsPerMessage = 10_000;
+
+/** Steps in the time that a tokenizer has for a character, and less: steps run out before the time does. */
+const stepsOfCharacter = 20;
 
 const stepsFor = (messages: readonly ChatMessage[]): number =>
   messages.reduce((sum, { content }) => sum + stepsPerMessage + content.length, baseSteps);
@@ -65,12 +69,16 @@ const given = (message: ChatMessage): JsonObject =>
   Object.fromEntries(Object.entries(message).filter(([, value]) => value !== null && value !== undefined));
 
 /** A template ready to be used. It is parsed when it is first needed, so that one that nobody needs may be broken. */
-export async function chatRenderer(source: TemplateSource, { named, additional }: SpecialTokens): Promise<RenderChat> {
+export async function chatRenderer(
+  source: TemplateSource,
+  { named, additional }: SpecialTokens,
+  within: TimeBudget,
+): Promise<RenderChat> {
   const { parseTemplate } = await import("./template-interpreter.ts");
   let parsed: ReturnType<typeof parseTemplate> | undefined;
   const template = () => {
     try {
-      parsed ??= parseTemplate(source.text);
+      parsed ??= within(() => parseTemplate(source.text), textBudget(0));
       return parsed;
     } catch (cause) {
       throw failure(source, cause);
@@ -88,7 +96,8 @@ export async function chatRenderer(source: TemplateSource, { named, additional }
     };
     try {
       // Many templates look at the first message before they ask whether there is one.
-      return render(variables, stepsFor(messages), messages.length > 0);
+      const steps = stepsFor(messages);
+      return within(() => render(variables, steps, messages.length > 0), textBudget(steps / stepsOfCharacter));
     } catch (cause) {
       throw failure(source, cause, where);
     }

@@ -4,7 +4,7 @@ import type { ModelHead } from "../../models/head.ts";
 import { batchTensors } from "../batch.ts";
 import { openSafetensors } from "../files/safetensors.ts";
 import { fileSource } from "../files/source.ts";
-import { decodeText } from "../files/text.ts";
+import { readWholeText } from "../files/text.ts";
 import { unknownName } from "../options.ts";
 import { toFloat32, toInt32 } from "../tensor.ts";
 import { type Batch, Batches } from "./batches.ts";
@@ -65,7 +65,7 @@ export async function openDataset(path: string, options: DatasetOptions): Promis
     });
   }
   const source = await fileSource(path);
-  const text = decodeText(await source.read(0, source.size), (line) => `${path}:${line}`);
+  const text = await readWholeText(source, (line) => `${path}:${line}`);
   const tokenizer = await options.tokenizer();
   if (path.endsWith(".txt")) {
     const windows = usableExamples(textExamples(text, options.length, tokenizer), path);

@@ -67,7 +67,7 @@ function vocabularyId(tokenizer: JsonObject, token: string): number | undefined 
  */
 export function withSpecialTokens(tokenizer: JsonObject, config: JsonObject, tokens: SpecialTokens): JsonObject {
   const special = new Set([...Object.values(tokens.named), ...tokens.additional, ...markedSpecial(config)]);
-  const listed = Array.isArray(tokenizer.added_tokens) ? (tokenizer.added_tokens as JsonObject[]) : [];
+  const listed = (Array.isArray(tokenizer.added_tokens) ? tokenizer.added_tokens : []).filter(isJsonObject);
   const known = listed.map((token) => {
     if (!special.delete(String(token.content)) || token.special === true) return token;
     // Its own way of being found stays: by default that depends on being special.

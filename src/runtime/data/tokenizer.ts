@@ -4,7 +4,7 @@ import { WebpeftError } from "../../ir/diagnostics.ts";
 import { isJsonObject, type JsonObject } from "../files/json.ts";
 import { chatRenderer, type RenderChat, templateSource } from "./chat-template.ts";
 import { specialTokens, withSpecialTokens } from "./special-tokens.ts";
-import { timeBudget, tokenizerBudget } from "./time-budget.ts";
+import { TimeUp, textBudget, timeBudget } from "./time-budget.ts";
 import { type CutTokens, cutTokens, type TokenMarks, type Tokens } from "./token-places.ts";
 
 export type { ChatMessage } from "./chat-template.ts";
@@ -99,19 +99,24 @@ export async function loadTokenizer(readText: ReadText, folder: string): Promise
   );
   const json = withSpecialTokens(parse("tokenizer.json", source), config, tokens);
   const where = `${folder}/tokenizer.json`;
-  const within = await timeBudget(where);
+  const within = await timeBudget();
   const { Tokenizer } = await import("@huggingface/tokenizers");
   const [tokenizer, around] = usable(where, () => {
     const made = new Tokenizer(json, config);
     return [made, frame(made)] as const;
   });
   const tokenize = (text: string): Tokens => {
-    const encoded = within(() => tokenizer.encode(text, { add_special_tokens: false }), tokenizerBudget(text));
-    return { ids: encoded.ids, texts: encoded.tokens };
+    const encode = () => tokenizer.encode(text, { add_special_tokens: false });
+    const { ids, tokens: texts } = usable(where, () => within(encode, textBudget(text.length)));
+    const lost = texts.find((_text, i) => ids[i] === undefined);
+    if (lost === undefined) return { ids, texts };
+    throw unusable(where, `no id for ${JSON.stringify(lost)}, and no token for what is unknown`);
   };
   const options = { skip_special_tokens: true, clean_up_tokenization_spaces: cleansBlanks(json, config) };
   const decode = (ids: readonly number[]): string =>
-    ids.length === 0 ? "" : within(() => tokenizer.decode([...ids], options), tokenizerBudget(""));
+    ids.length === 0
+      ? ""
+      : usable(where, () => within(() => tokenizer.decode([...ids], options), textBudget(ids.length)));
   const idOf = (name: string) =>
     tokens.named[name] === undefined ? undefined : tokenizer.token_to_id(tokens.named[name]);
   const [beginToken, endToken] = [idOf("bos_token"), idOf("eos_token")];
@@ -126,7 +131,7 @@ export async function loadTokenizer(readText: ReadText, folder: string): Promise
     decodeStable: (ids) => stablePart(decode(ids), options.clean_up_tokenization_spaces),
     ...(beginToken === undefined ? {} : { beginToken }),
     ...(endToken === undefined ? {} : { endToken }),
-    ...(template === undefined ? {} : { chat: await chatRenderer(template, tokens) }),
+    ...(template === undefined ? {} : { chat: await chatRenderer(template, tokens, within) }),
   };
 }
 
@@ -139,13 +144,23 @@ function stablePart(text: string, cleansBlanks: boolean): string {
   return cleansBlanks ? whole.replace(/ [^ ]{0,2}$/, "") : whole;
 }
 
-/** Throws `DATA-TOKENIZER` for whatever the library throws at a file that it cannot use. */
-function usable<T>(where: string, make: () => T): T {
+function unusable(where: string, got: string, cause?: unknown): WebpeftError {
+  return new WebpeftError("DATA-TOKENIZER", { message: "the tokenizer cannot be used", where, got }, { cause });
+}
+
+/** Throws `DATA-TOKENIZER` for whatever the library throws at a file that it cannot use, `DATA-TOKENIZER-TIME` for work that was stopped. */
+function usable<T>(where: string, work: () => T): T {
   try {
-    return make();
+    return work();
   } catch (cause) {
     if (cause instanceof WebpeftError) throw cause;
-    const fields = { message: "the tokenizer cannot be used", where, got: String(cause) };
-    throw new WebpeftError("DATA-TOKENIZER", fields, { cause });
+    if (!(cause instanceof TimeUp)) throw unusable(where, String(cause), cause);
+    throw new WebpeftError("DATA-TOKENIZER-TIME", {
+      message: "the tokenizer does not come to an end with a text, and was stopped",
+      where,
+      expected: "regular expressions that end",
+      got: cause.message,
+      help: "A regular expression with one repetition inside of another, like (a+)+, takes forever on texts that it does not match.",
+    });
   }
 }

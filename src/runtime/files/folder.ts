@@ -4,7 +4,7 @@ import { notFound, readError, systemCode } from "./errors.ts";
 import { type JsonObject, parseJsonObject } from "./json.ts";
 import { checkLinks, checkPath } from "./paths.ts";
 import { type ByteSource, blobSource, bytesSource, fileSource } from "./source.ts";
-import { decodeText } from "./text.ts";
+import { readWholeText } from "./text.ts";
 import { type UrlOptions, urlSource } from "./url.ts";
 
 export interface FileTree {
@@ -132,22 +132,11 @@ export async function folderIn(tree: FileTree, path: string): Promise<FileTree> 
 /** Where a file of a tree is, for messages. */
 export const pathIn = (tree: FileTree, path: string): string => `${tree.name.replace(/\/+$/, "")}/${path}`;
 
-/** Text files of models are a few megabytes; a tokenizer may be 30. */
-const largestText = 512 * 2 ** 20;
-
 /** A text file, or undefined when there is none. Throws `FILE-NOT-UTF8`, `FILE-TOO-LARGE`. */
 export async function readText(tree: FileTree, path: string, options?: UrlOptions): Promise<string | undefined> {
   const source = await tree.open(path, options);
   if (source === undefined) return undefined;
-  if (source.size > largestText) {
-    throw new WebpeftError("FILE-TOO-LARGE", {
-      message: "a text file is too large",
-      where: source.name,
-      expected: `at most ${largestText} bytes`,
-      got: `${source.size} bytes`,
-    });
-  }
-  return decodeText(await source.read(0, source.size), () => source.name);
+  return readWholeText(source, () => source.name);
 }
 
 /** A JSON file that holds an object. Throws `FILE-NOT-FOUND` when there is none, `FILE-JSON` when it is something else. */

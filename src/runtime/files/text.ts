@@ -1,10 +1,25 @@
 /** Bytes of text files. Text is UTF-8, and anything else is refused rather than read as something that it is not. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
+import type { ByteSource } from "./source.ts";
+
+/** Text files of models are a few megabytes, a tokenizer may be 30; engines have strings up to about this. */
+const largestText = 500 * 2 ** 20;
+
+/** The text of a whole file; `at` says where a line is. Throws `FILE-TOO-LARGE`, `FILE-NOT-UTF8`. */
+export async function readWholeText(source: ByteSource, at: (line: number) => string): Promise<string> {
+  if (source.size < largestText) return decodeText(await source.read(0, source.size), at);
+  throw new WebpeftError("FILE-TOO-LARGE", {
+    message: "a text file is too large",
+    where: source.name,
+    expected: `less than ${largestText} bytes`,
+    got: `${source.size} bytes`,
+  });
+}
 
 const lineFeed = 10;
 
 /** The text of a file, without a byte order mark of UTF-8. `at` says where a line is. Throws `FILE-NOT-UTF8` with the first line that is not. */
-export function decodeText(bytes: Uint8Array, at: (line: number) => string): string {
+function decodeText(bytes: Uint8Array, at: (line: number) => string): string {
   const other = otherEncoding(bytes);
   if (other !== undefined) throw notUtf8(at(1), other);
   try {
