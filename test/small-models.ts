@@ -77,3 +77,14 @@ export async function reloaded({ config, weights }: Model): Promise<Model> {
   const tensors = weights.keys().map(async (key) => [key, await weights.read(key)] as const);
   return memory(config, Object.fromEntries(await Promise.all(tensors)));
 }
+
+/** The files of an adapter, with further tensors. */
+export async function withTensors(
+  files: Record<string, Uint8Array>,
+  more: Tensors,
+): Promise<Record<string, Uint8Array>> {
+  const { tensors } = await readAdapter(files);
+  const own = [...tensors.tensors.keys()].map(async (key) => [key, await tensors.read(key)] as const);
+  const all = new Map([...(await Promise.all(own)), ...Object.entries(more)]);
+  return { ...files, "adapter_model.safetensors": encodeSafetensors(all) };
+}
