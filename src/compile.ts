@@ -92,6 +92,7 @@ class Compilation {
       virtual,
       weightTypes: (key) => this.weights.type(key),
       stored: (key) => this.source.weights.info(key) !== undefined,
+      keys: this.source.weights.keys(),
       sink,
     });
   }

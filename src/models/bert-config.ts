@@ -2,6 +2,7 @@
 import type { DiagnosticSink } from "../ir/diagnostics.ts";
 import { type Activation, readActivation } from "./activation.ts";
 import {
+  layerCount,
   positiveInteger,
   positiveNumber,
   present,
@@ -44,7 +45,7 @@ export function readBertConfig(config: ModelConfig, sink: DiagnosticSink): BertS
   const padding = name === "roberta" ? (specialTokens(config).padToken ?? 1) : undefined;
   const hidden = positiveInteger(config, "hidden_size", 768);
   const heads = positiveInteger(config, "num_attention_heads", 12);
-  const layers = positiveInteger(config, "num_hidden_layers", 12);
+  const layers = layerCount(config, "num_hidden_layers", 12);
   const positions = positiveInteger(config, "max_position_embeddings", 512);
   return {
     name,

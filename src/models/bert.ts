@@ -13,6 +13,7 @@ import { SiteBuilder } from "./sites.ts";
 
 export const bertFamily: ModelFamily = {
   modelTypes: ["bert", "roberta"],
+  layerFields: ["num_hidden_layers"],
   describe: (config, sink) => {
     const settings = readBertConfig(config, sink);
     return {

@@ -25,6 +25,25 @@ export function positiveInteger(config: ModelConfig, field: string, fallback?: n
   return value;
 }
 
+/** Far more than any model has. Modules are listed layer by layer, before the files can be asked for them. */
+const mostLayers = 10_000;
+
+/** How many layers there are. Throws `MODEL-FIELD` for what is no count, `MODEL-LAYERS` for one beyond every model. */
+export function layerCount(config: ModelConfig, field: string, fallback?: number): number {
+  const count = positiveInteger(config, field, fallback);
+  if (count <= mostLayers) return count;
+  throw tooManyLayers(field, `at most ${mostLayers}`, count);
+}
+
+export const tooManyLayers = (field: string, expected: string, got: number): WebpeftError =>
+  new WebpeftError("MODEL-LAYERS", {
+    message: "config.json asks for more layers than there are",
+    where: `config.json: ${field}`,
+    expected,
+    got: String(got),
+    help: "Check that config.json belongs to these tensor files.",
+  });
+
 export function positiveNumber(config: ModelConfig, field: string, fallback?: number): number {
   const value = present(config, field) ?? fallback;
   if (typeof value !== "number" || !Number.isFinite(value) || value <= 0) {

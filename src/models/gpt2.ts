@@ -8,6 +8,7 @@ import { type Activation, activate, readActivation } from "./activation.ts";
 import { visibility, withOnes } from "./attention.ts";
 import {
   flag,
+  layerCount,
   positiveInteger,
   positiveNumber,
   requirePlainCausalModel,
@@ -44,6 +45,7 @@ interface Gpt2Settings {
 
 export const gpt2Family: ModelFamily = {
   modelTypes: ["gpt2"],
+  layerFields: ["n_layer"],
   describe: (config, sink) => {
     const settings = readGpt2Config(config, sink);
     return {
@@ -64,7 +66,7 @@ function readGpt2Config(config: ModelConfig, sink: DiagnosticSink): Gpt2Settings
   requireValue(config, "add_cross_attention", false);
   const hidden = positiveInteger(config, "n_embd", 768);
   const heads = positiveInteger(config, "n_head", 12);
-  const layers = positiveInteger(config, "n_layer", 12);
+  const layers = layerCount(config, "n_layer", 12);
   const vocabulary = positiveInteger(config, "vocab_size", 50257);
   const scale = flag(config, "scale_attn_weights", true)
     ? 1 / Math.sqrt(headWidth(hidden, heads, "n_embd, n_head"))

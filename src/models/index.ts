@@ -1,6 +1,7 @@
 /** The base models that can be built. A new family is a `ModelFamily` in the list below, and nothing else. */
 import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { bertFamily } from "./bert.ts";
+import { tooManyLayers } from "./config.ts";
 import { gpt2Family } from "./gpt2.ts";
 import { llamaFamily } from "./llama.ts";
 import {
@@ -69,9 +70,21 @@ const respelled = (
 /** The graph of a base model for one batch x length; see `BuiltModel` for its ports and outputs. */
 export function buildModel(config: ModelConfig, options: BuildOptions): BuiltModel {
   const sink = options.sink ?? new DiagnosticSink();
+  checkLayers(config, options.keys ?? []);
   const description = describeModel(config, sink, options.stored);
   checkLength(description, options, sink);
   return { graph: familyOf(config).build(config, description.modules, options), ...description };
+}
+
+/** Every layer has a tensor of its own. Throws `MODEL-LAYERS` before anything is made for layers that the files do not have. */
+function checkLayers(config: ModelConfig, keys: readonly string[]): void {
+  if (keys.length === 0) return;
+  for (const field of familyOf(config).layerFields) {
+    const count = config[field];
+    if (typeof count !== "number" || count <= keys.length) continue;
+    const numbers = keys.flatMap((key) => (key.match(/(?<=\.)\d+(?=\.)/g) ?? []).map(Number));
+    throw tooManyLayers(field, `${Math.max(-1, ...numbers) + 1}, as many as the model's files hold`, count);
+  }
 }
 
 function checkLength({ defaults }: ModelDescription, options: BuildOptions, sink: DiagnosticSink): void {

@@ -3,6 +3,7 @@ import { type DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { type Activation, readActivation } from "./activation.ts";
 import {
   flag,
+  layerCount,
   positiveInteger,
   positiveNumber,
   present,
@@ -44,7 +45,7 @@ export function readLlamaConfig(config: ModelConfig, sink: DiagnosticSink): Llam
   warnOfDropout(config, ["attention_dropout"], sink);
   const modelType = text(config, "model_type", "llama");
   const hidden = positiveInteger(config, "hidden_size");
-  const layers = positiveInteger(config, "num_hidden_layers");
+  const layers = layerCount(config, "num_hidden_layers");
   const heads = positiveInteger(config, "num_attention_heads");
   const vocabulary = positiveInteger(config, "vocab_size");
   const bias = modelType === "llama" && flag(config, "attention_bias", false);

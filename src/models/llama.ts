@@ -15,6 +15,7 @@ import { SiteBuilder } from "./sites.ts";
 
 export const llamaFamily: ModelFamily = {
   modelTypes: ["llama", "mistral", "qwen2"],
+  layerFields: ["num_hidden_layers"],
   describe: (config, sink) => {
     const settings = readLlamaConfig(config, sink);
     return {

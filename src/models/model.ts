@@ -63,6 +63,8 @@ export interface BuildOptions {
   readonly weightTypes: (key: string) => DType;
   /** Whether the model's file has a tensor; tells which of several spellings of its keys it uses. */
   readonly stored?: (key: string) => boolean;
+  /** Keys of the tensors that the model's files hold, where they are known: there are no more layers than these tell of. */
+  readonly keys?: readonly string[];
   /** Takes warnings; without one they are dropped. */
   readonly sink?: DiagnosticSink;
 }
@@ -120,6 +122,8 @@ export interface BuiltModel extends ModelDescription {
 /** One family of base models. Both functions throw a `MODEL-` error for configs that they cannot honour. */
 export interface ModelFamily {
   readonly modelTypes: readonly string[];
+  /** Fields of the config that say how many layers there are. */
+  readonly layerFields: readonly string[];
   describe(config: ModelConfig, sink: DiagnosticSink): ModelDescription;
   /** Other keys under which files hold a tensor, the likeliest first. */
   otherKeys?(key: string): readonly string[];

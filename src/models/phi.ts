@@ -8,6 +8,7 @@ import { type Activation, activate, readActivation } from "./activation.ts";
 import { attend, visibility } from "./attention.ts";
 import {
   flag,
+  layerCount,
   positiveInteger,
   positiveNumber,
   requirePlainCausalModel,
@@ -48,6 +49,7 @@ interface PhiSettings {
 
 export const phiFamily: ModelFamily = {
   modelTypes: ["phi"],
+  layerFields: ["num_hidden_layers"],
   describe: (config, sink) => {
     const settings = readPhiConfig(config, sink);
     const { defaults } = settings;
@@ -63,7 +65,7 @@ function readPhiConfig(config: ModelConfig, sink: DiagnosticSink): PhiSettings {
   requireValue(config, "tie_word_embeddings", false);
   const hidden = positiveInteger(config, "hidden_size", 2048);
   const heads = positiveInteger(config, "num_attention_heads", 32);
-  const layers = positiveInteger(config, "num_hidden_layers", 24);
+  const layers = layerCount(config, "num_hidden_layers", 24);
   const vocabulary = positiveInteger(config, "vocab_size", 51200);
   const keyValueHeads = positiveInteger(config, "num_key_value_heads", heads);
   wholeParts(heads, keyValueHeads, "num_attention_heads, num_key_value_heads");

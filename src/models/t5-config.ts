@@ -2,6 +2,7 @@
 import type { DiagnosticSink } from "../ir/diagnostics.ts";
 import { type Activation, activationNamed } from "./activation.ts";
 import {
+  layerCount,
   positiveInteger,
   positiveNumber,
   present,
@@ -40,7 +41,7 @@ export function readT5Config(config: ModelConfig, sink: DiagnosticSink): T5Setti
   requireArchitecture(config, "T5ForConditionalGeneration");
   warnOfDropout(config, ["dropout_rate"], sink);
   const hidden = positiveInteger(config, "d_model", 512);
-  const layers = positiveInteger(config, "num_layers", 6);
+  const layers = layerCount(config, "num_layers", 6);
   const vocabulary = positiveInteger(config, "vocab_size", 32128);
   const buckets = positiveInteger(config, "relative_attention_num_buckets", 32);
   wholeParts(buckets, 4, "relative_attention_num_buckets");
@@ -54,7 +55,7 @@ export function readT5Config(config: ModelConfig, sink: DiagnosticSink): T5Setti
     headWidth: positiveInteger(config, "d_kv", 64),
     inner: positiveInteger(config, "d_ff", 2048),
     heads: positiveInteger(config, "num_heads", 8),
-    layers: { encoder: layers, decoder: positiveInteger(config, "num_decoder_layers", layers) },
+    layers: { encoder: layers, decoder: layerCount(config, "num_decoder_layers", layers) },
     buckets,
     distance: positiveInteger(config, "relative_attention_max_distance", 128),
     epsilon: positiveNumber(config, "layer_norm_epsilon", 1e-6),

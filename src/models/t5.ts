@@ -15,6 +15,7 @@ import { blockPath, readT5Config, type StackName, type T5Settings, t5Modules } f
 
 export const t5Family: ModelFamily = {
   modelTypes: ["t5"],
+  layerFields: ["num_layers", "num_decoder_layers"],
   describe: (config, sink) => {
     const settings = readT5Config(config, sink);
     const { defaults } = settings;

@@ -6,7 +6,7 @@ import { DiagnosticSink } from "../ir/diagnostics.ts";
 import type { Graph } from "../ir/graph.ts";
 import { type Activation, activate, readActivation } from "./activation.ts";
 import { attend } from "./attention.ts";
-import { flag, positiveInteger, positiveNumber, requirePlainWeights, warnOfDropout } from "./config.ts";
+import { flag, layerCount, positiveInteger, positiveNumber, requirePlainWeights, warnOfDropout } from "./config.ts";
 import { classes, finishModel, requireArchitecture } from "./head.ts";
 import type { BuildOptions, ModelConfig, ModelDefaults, ModelFamily, ModuleInfo } from "./model.ts";
 import { attentionModule, container, linear, norm, patches } from "./modules.ts";
@@ -30,6 +30,7 @@ interface VitSettings {
 
 export const vitFamily: ModelFamily = {
   modelTypes: ["vit"],
+  layerFields: ["num_hidden_layers"],
   describe: (config, sink) => {
     const settings = readVitConfig(config, sink);
     const size = settings.side * settings.patch;
@@ -63,7 +64,7 @@ function readVitConfig(config: ModelConfig, sink: DiagnosticSink): VitSettings {
   warnOfDropout(config, ["hidden_dropout_prob", "attention_probs_dropout_prob"], sink);
   const hidden = positiveInteger(config, "hidden_size", 768);
   const heads = positiveInteger(config, "num_attention_heads", 12);
-  const layers = positiveInteger(config, "num_hidden_layers", 12);
+  const layers = layerCount(config, "num_hidden_layers", 12);
   const patch = positiveInteger(config, "patch_size", 16);
   const side = wholeParts(positiveInteger(config, "image_size", 224), patch, "image_size, patch_size");
   headWidth(hidden, heads, "hidden_size, num_attention_heads");

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { readAdapter } from "../../src/runtime/files/adapter.ts";
 import { loadModel } from "../../src/runtime/files/model.ts";
 import type { ProgressEvent } from "../../src/runtime/files/progress.ts";
 import { urlSource } from "../../src/runtime/files/url.ts";
@@ -75,7 +76,7 @@ describe("models behind URLs", () => {
       else if (request.url === "/cut") {
         response.writeHead(200, { "content-length": 100 }).write("half");
         setTimeout(() => response.destroy(), 20);
-      } else if (request.headers.range === "bytes=0-0") {
+      } else if (request.headers.range === "bytes=0-63") {
         response.writeHead(206, { "content-range": "bytes 0-0/100" }).end("a");
       } else if (request.url === "/short") response.writeHead(206, { "content-range": "bytes 0-9/100" }).end("abc");
       else if (request.url === "/long")
@@ -93,6 +94,27 @@ describe("models behind URLs", () => {
       expect((await failure(() => source!.read(0, 10))).code).toBe("FILE-FETCH");
       expect((await failure(() => source!.read(95, 10))).code).toBe("FILE-TRUNCATED");
     }
+  });
+
+  it.each([
+    ["whole", {}],
+    ["in ranges", { "content-range": "bytes 0-63/900" }],
+  ])("are missing where a page comes in their place, %s", async (_, headers) => {
+    const page = `<!DOCTYPE html><title>app</title>${" ".repeat(900)}`;
+    const url = await serve((request, response) => {
+      const bytes = llama(request);
+      if (bytes !== undefined) return void response.writeHead(200, { "content-type": "text/html" }).end(bytes);
+      response.writeHead("content-range" in headers ? 206 : 200, { "content-type": "text/html", ...headers }).end(page);
+    });
+    const model = await loadModel(`${url}/models/llama`);
+    expect(await model.tree!.open("tokenizer.json")).toBeUndefined();
+    const instead = { code: "FILE-NOT-FOUND", got: expect.stringContaining("HTML") };
+    expect(await failure(() => loadModel(`${url}/nothing`))).toMatchObject({
+      ...instead,
+      where: `${url}/nothing/config.json`,
+    });
+    const adapter = await failure(() => readAdapter(`${url}/adapter`));
+    expect(adapter).toMatchObject({ ...instead, where: `${url}/adapter/adapter_config.json` });
   });
 
   it("stop at a signal", async () => {

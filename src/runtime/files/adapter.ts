@@ -3,8 +3,7 @@ import { WebpeftError } from "../../ir/diagnostics.ts";
 import type { AdapterConfigs, ExpertConfigs } from "../../program.ts";
 import { checkOptions, record } from "../options.ts";
 import type { HostTensor } from "../tensor.ts";
-import { notFound } from "./errors.ts";
-import { type FileTree, type FolderSource, folderIn, openFolder, pathIn, readJson } from "./folder.ts";
+import { type FileTree, type FolderSource, folderIn, missingFile, openFolder, pathIn, readJson } from "./folder.ts";
 import { isJsonObject, type JsonObject, pythonJson } from "./json.ts";
 import { type LoadOptions, loadChecks, openTensors, pickleError } from "./model.ts";
 import { type OutputOptions, writeFolder } from "./output.ts";
@@ -55,7 +54,7 @@ async function readOne(tree: FileTree, options: LoadOptions): Promise<AdapterFil
   const tensors = await openTensors(tree, tensorFile, options);
   if (tensors === undefined) {
     if ((await tree.open(pickleFile)) !== undefined) throw pickleError(pathIn(tree, pickleFile));
-    throw notFound(pathIn(tree, tensorFile), `An adapter folder has ${configFile} and ${tensorFile}.`);
+    throw missingFile(tree, tensorFile, `An adapter folder has ${configFile} and ${tensorFile}.`);
   }
   const encoder = await openTensors(tree, encoderFile, options);
   return { name: tree.name, config, tensors, metadata: tensors.metadata, tree, ...(encoder && { encoder }) };

@@ -21,8 +21,14 @@ export function readError(error: unknown, file: string): unknown {
   );
 }
 
-export const notFound = (file: string, help?: string): WebpeftError =>
-  new WebpeftError("FILE-NOT-FOUND", { message: "there is no such file", where: file, ...(help && { help }) });
+/** `got`: what came instead of the file. */
+export const notFound = (file: string, help?: string, got?: string): WebpeftError =>
+  new WebpeftError("FILE-NOT-FOUND", {
+    message: "there is no such file",
+    where: file,
+    ...(got && { got }),
+    ...(help && { help }),
+  });
 
 /** A full disk, or a limit on what may be written. */
 export const isDiskFull = (error: unknown): boolean => ["ENOSPC", "EFBIG", "EDQUOT"].includes(systemCode(error) ?? "");

@@ -14,6 +14,8 @@ export interface FileTree {
   list(): Promise<readonly string[] | undefined>;
   /** The file of that relative path, or undefined when there is none. */
   open(path: string, options?: UrlOptions): Promise<ByteSource | undefined>;
+  /** What came instead of a file that `open` found missing, in words; undefined where nothing did. */
+  instead?(path: string): string | undefined;
   /** A folder inside of this one by its path; where a tree has no such method, the files whose names begin with it. */
   folder?(path: string): Promise<FileTree>;
 }
@@ -104,13 +106,15 @@ export function recordTree(files: FileRecord, name = "memory"): FileTree {
 export function urlTree(prefix: string): FileTree {
   const base = new URL(prefix);
   if (!base.pathname.endsWith("/")) base.pathname += "/";
+  const pages = new Set<string>();
   return {
     name: prefix,
     list: async () => undefined,
+    instead: (path) => (pages.has(path) ? "a web page (HTML): the server has no such file" : undefined),
     open(path, options) {
       const url = new URL(checkPath(prefix, path).split("/").map(encodeURIComponent).join("/"), base);
       url.search = base.search;
-      return urlSource(url.href, options);
+      return urlSource(url.href, { ...options, onPage: () => pages.add(path) });
     },
   };
 }
@@ -125,9 +129,14 @@ export async function folderIn(tree: FileTree, path: string): Promise<FileTree> 
       const names = await tree.list();
       return names?.flatMap((name) => (name.startsWith(`${inner}/`) ? [name.slice(inner.length + 1)] : []));
     },
+    instead: (name) => tree.instead?.(`${inner}/${name}`),
     open: (name, options) => tree.open(`${inner}/${name}`, options),
   };
 }
+
+/** The error for a file of a tree that has to be there. */
+export const missingFile = (tree: FileTree, path: string, help?: string): WebpeftError =>
+  notFound(pathIn(tree, path), help, tree.instead?.(path));
 
 /** Where a file of a tree is, for messages. */
 export const pathIn = (tree: FileTree, path: string): string => `${tree.name.replace(/\/+$/, "")}/${path}`;
@@ -142,6 +151,6 @@ export async function readText(tree: FileTree, path: string, options?: UrlOption
 /** A JSON file that holds an object. Throws `FILE-NOT-FOUND` when there is none, `FILE-JSON` when it is something else. */
 export async function readJson(tree: FileTree, path: string, options?: UrlOptions): Promise<JsonObject> {
   const text = await readText(tree, path, options);
-  if (text === undefined) throw notFound(pathIn(tree, path));
+  if (text === undefined) throw missingFile(tree, path);
   return parseJsonObject(text, pathIn(tree, path));
 }

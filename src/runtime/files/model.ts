@@ -1,8 +1,7 @@
 /** Base models: a Hugging Face folder wherever it is, or config and weights in memory. */
 import { type Diagnostic, WebpeftError } from "../../ir/diagnostics.ts";
 import { type Checks, callable, checkOptions, signal } from "../options.ts";
-import { notFound } from "./errors.ts";
-import { type FileTree, type FolderSource, openFolder, pathIn, readJson, readText } from "./folder.ts";
+import { type FileTree, type FolderSource, missingFile, openFolder, pathIn, readJson, readText } from "./folder.ts";
 import { duplicateKey, isJsonObject, type JsonObject, parseJsonObject } from "./json.ts";
 import { FileProgress, type ProgressCallback } from "./progress.ts";
 import { openSafetensors, type SafetensorsFile } from "./safetensors.ts";
@@ -132,7 +131,7 @@ async function noWeights(tree: FileTree): Promise<WebpeftError> {
   for (const name of pickles) {
     if ((await tree.open(name)) !== undefined) return pickleError(pathIn(tree, name));
   }
-  return notFound(pathIn(tree, singleFile), `A model folder has ${singleFile}, or ${indexFile} with its shards.`);
+  return missingFile(tree, singleFile, `A model folder has ${singleFile}, or ${indexFile} with its shards.`);
 }
 
 /** Pickled files can run code when they are loaded, so they are not. */
@@ -149,6 +148,7 @@ function shardMissing(tree: FileTree, shard: string): WebpeftError {
   return new WebpeftError("FILE-SHARD-MISSING", {
     message: "a shard that the index names is missing",
     where: pathIn(tree, shard),
+    ...(tree.instead?.(shard) && { got: tree.instead(shard)! }),
     help: "Download the model again, with all of its files.",
   });
 }

@@ -1,4 +1,7 @@
-/** Bytes behind a URL: in ranges where the server gives them, else downloaded whole once. */
+/**
+ * Bytes behind a URL: in ranges where the server gives them, else downloaded whole once. Servers of single-page apps answer every path that
+ * they do not know with a web page and status 200; no file of a model is one, so a page stands for a file that is not there.
+ */
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { type ByteSource, bytesSource, checkRange } from "./source.ts";
 
@@ -6,18 +9,37 @@ export interface UrlOptions {
   readonly signal?: AbortSignal;
   /** Bytes of a whole download so far; `total` is the server's word, 0 where it gives none. */
   readonly onDownload?: (loaded: number, total: number) => void;
+  /** Told when a web page came instead of the file. */
+  readonly onPage?: () => void;
+}
+
+/** Enough to see what a file begins with. */
+const firstBytes = 64;
+
+/** Whether bytes begin as a web page does; `type` is the server's word for what it sent. */
+function isPage(bytes: Uint8Array, type: string | null): boolean {
+  const begin = new TextDecoder().decode(bytes.subarray(0, firstBytes)).trimStart();
+  return (
+    /^<(!doctype html|html|head|body)\b/i.test(begin) || (/\btext\/html\b/i.test(type ?? "") && begin.startsWith("<"))
+  );
 }
 
 /**
- * Opens a URL, or gives undefined where the server says there is nothing (404, 410). One request finds out whether the server gives
+ * Opens a URL, or gives undefined where the server says there is nothing (404, 410) or sends a web page. One request finds out whether the server gives
  * ranges; if not, its answer already is the whole file. Throws `FILE-FETCH`.
  */
 export async function urlSource(url: string, options: UrlOptions = {}): Promise<ByteSource | undefined> {
-  const response = await request(url, { Range: "bytes=0-0" }, options.signal);
+  const response = await request(url, { Range: `bytes=0-${firstBytes - 1}` }, options.signal);
   if (response.status === 404 || response.status === 410) {
     await response.body?.cancel();
     return undefined;
   }
+  const type = response.headers.get("content-type");
+  const file = (bytes: Uint8Array, source: () => ByteSource): ByteSource | undefined => {
+    if (!isPage(bytes, type)) return source();
+    options.onPage?.();
+    return undefined;
+  };
   // An empty file has no first byte to ask for: 416 with `bytes */0`.
   if (response.status === 416 && response.headers.get("content-range")?.endsWith("/0")) {
     await response.body?.cancel();
@@ -26,15 +48,19 @@ export async function urlSource(url: string, options: UrlOptions = {}): Promise<
   if (!response.ok) throw fetchError(url, `status ${response.status}`);
   const size = response.status === 206 ? rangeTotal(response) : undefined;
   if (size !== undefined) {
-    await response.body?.cancel();
-    return rangeSource(url, size, options.signal);
+    const begin = await beginning(url, response, options.signal);
+    return file(begin, () => rangeSource(url, size, options.signal));
   }
-  if (response.status !== 206) return bytesSource(url, await download(url, response, options));
+  if (response.status !== 206) {
+    const bytes = await download(url, response, options);
+    return file(bytes, () => bytesSource(url, bytes));
+  }
   // A range whose total the page may not see (cross-origin header not exposed): ask for everything.
   await response.body?.cancel();
   const whole = await request(url, {}, options.signal);
   if (!whole.ok) throw fetchError(url, `status ${whole.status}`);
-  return bytesSource(url, await download(url, whole, options));
+  const bytes = await download(url, whole, options);
+  return file(bytes, () => bytesSource(url, bytes));
 }
 
 function rangeSource(url: string, size: number, signal: AbortSignal | undefined): ByteSource {
@@ -105,6 +131,24 @@ async function download(
     offset += chunk.byteLength;
   }
   return bytes;
+}
+
+/** What a body begins with; the rest is not waited for. */
+async function beginning(url: string, response: Response, signal: AbortSignal | undefined): Promise<Uint8Array> {
+  const begin = new Uint8Array(firstBytes);
+  let loaded = 0;
+  try {
+    for (const reader = response.body?.getReader(); reader && loaded < firstBytes; ) {
+      const { done, value } = await reader.read();
+      if (!done) begin.set(value.subarray(0, firstBytes - loaded), loaded);
+      loaded += done ? firstBytes : value.byteLength;
+      if (loaded >= firstBytes) await reader.cancel();
+    }
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw fetchError(url, error instanceof Error ? error.message : String(error), error);
+  }
+  return begin;
 }
 
 function fetchError(url: string, got: string, cause?: unknown): WebpeftError {
