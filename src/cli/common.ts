@@ -13,6 +13,7 @@ import { type JsonObject, parseJsonObject } from "../runtime/files/json.ts";
 import { loadModel, type Model } from "../runtime/files/model.ts";
 import type { Session } from "../runtime/session.ts";
 import type { DeviceName, StartOptions } from "../runtime/start.ts";
+import { withAdapterText } from "./adapter-text.ts";
 import { initialTokens } from "./initial-tokens.ts";
 import { type GlobalOptions, warn } from "./output.ts";
 
@@ -58,7 +59,7 @@ export async function readSources(options: SourceOptions): Promise<Sources> {
   if (options.adapter !== undefined) {
     const adapter = await readAdapter(options.adapter, given);
     const { config, experts } = adapter;
-    return { model, config, adapter, ...(experts && { experts }) };
+    return { model: withAdapterText(model, adapter.tree), config, adapter, ...(experts && { experts }) };
   }
   if (options.config === undefined) return { model, config: null };
   const config = await readConfig(options.config);
@@ -118,7 +119,7 @@ export function warnOfFile({ diagnostics }: Pick<Program, "diagnostics">): void 
   warn(notes.map((note) => ({ ...note, severity: "warning" })));
 }
 
-/** The tokenizer in the model's folder. */
+/** The tokenizer in the model's folder, or in that of its adapter. */
 export async function modelTokenizer(model: Model): Promise<TextTokenizer> {
   const { tree } = model;
   return loadTokenizer(async (name) => (tree === undefined ? undefined : readText(tree, name)), model.name);

@@ -7,6 +7,7 @@ import type { ModuleInfo } from "../models/model.ts";
 import type { Program } from "../program-object.ts";
 import { shapeInFile } from "../runtime/file-shape.ts";
 import { type AdapterContent, saveAdapter } from "../runtime/files/adapter.ts";
+import { readTextFiles } from "../runtime/files/text-files.ts";
 import { loadedValues } from "../runtime/initial.ts";
 import { mergedKeys, mergedNumbers } from "../runtime/merge.ts";
 import { type HostTensor, hostTensor, toFloat32 } from "../runtime/tensor.ts";
@@ -55,7 +56,12 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   for (const { key, weight } of lora.frozen) tensors.set(key, await sources.model.weights.read(weight));
   await saveAdapter(
     options.out,
-    { config: lora.savedConfig as AdapterContent["config"], floatFields: lora.floatFields, tensors },
+    {
+      config: lora.savedConfig as AdapterContent["config"],
+      floatFields: lora.floatFields,
+      tensors,
+      beside: await readTextFiles(sources.adapter!.tree),
+    },
     { overwrite },
   );
   say(options, `${options.out}: LoRA of rank ${options.rank}, largest relative error ${worst.toExponential(2)}`);

@@ -9,6 +9,7 @@ import { loadModel, type Model } from "../runtime/files/model.ts";
 import { saveModel } from "../runtime/files/save-model.ts";
 import { fixedInputs } from "../runtime/fixed-inputs.ts";
 import type { DeviceName } from "../runtime/start.ts";
+import { adapterText } from "./adapter-text.ts";
 import { compileSources, defaultLength, readSources, type SourceOptions, startProgram } from "./common.ts";
 import { emit, say, warn } from "./output.ts";
 import { claimOutput } from "./output-lock.ts";
@@ -56,6 +57,7 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   const overwrite = options.overwrite ?? false;
   await claimOutput(options.out, { overwrite });
   const sources = await readSources(options);
+  const text = await adapterText(sources.model, sources.adapter!.tree, options.strict ?? false);
   const length = Math.min(32, defaultLength(sources.model));
   // Nothing folded: a folded program does what merging does, and would agree with it whatever both compute.
   const asMerged = options.gates !== undefined;
@@ -73,6 +75,7 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
     options,
     `${options.out}: largest logit gap between merged and unmerged ${gap.toExponential(2)}, of logits up to ${scale.toFixed(2)}`,
   );
+  if (text.length > 0) say(options, `${options.out}: ${text.join(", ")} of the adapter's folder`);
   emit(options, { type: "done", out: options.out, largest_logit_gap: gap, largest_logit: scale });
   return 0;
 }

@@ -11,6 +11,7 @@ import { requireEncoder, storedOutput } from "./encoder.ts";
 import type { ExpertValues } from "./experts.ts";
 import { checkConstant, finiteTensors, floatNumbers } from "./file-numbers.ts";
 import { keysInFile, turnedTensor } from "./file-shape.ts";
+import type { FileTree } from "./files/folder.ts";
 import type { Model } from "./files/model.ts";
 import { sameNumbers } from "./files/ties.ts";
 import { type HostTensor, toFloat32, toInt32 } from "./tensor.ts";
@@ -34,6 +35,8 @@ export interface AdapterValues {
   readonly base?: ReadonlyMap<string, HostTensor>;
   /** Tensors as they were read, by file key: what does not train is written as it came. */
   readonly asRead: ReadonlyMap<string, HostTensor>;
+  /** The adapter's folder, which may hold a tokenizer and a chat template. */
+  readonly tree?: FileTree;
   /** How the file holds a parameter, by key, where that is not as it is. */
   readonly forms: ReadonlyMap<string, (data: Float32Array) => HostTensor>;
 }

@@ -10,6 +10,7 @@ import type { AdapterInput, AdapterPlan, CompiledProgram } from "../program.ts";
 import { withBaseOf } from "./base-tensors.ts";
 import type { Executor, PortSource } from "./executor.ts";
 import type { Model } from "./files/model.ts";
+import { withTextOf } from "./files/text-files.ts";
 import { duplicates } from "./files/ties.ts";
 import type { FixedInputs } from "./fixed-inputs.ts";
 import type { AdapterValues } from "./initial.ts";
@@ -191,7 +192,8 @@ async function computed(
 }
 
 /**
- * A model whose adapted weights are merged when they are read; nothing is copied before. A tie whose ends differ now is given up: the second
+ * A model whose adapted weights are merged when they are read; nothing is copied before. The tokenizer and the chat template of the adapter's
+ * folder go along. A tie whose ends differ now is given up: the second
  * end has a tensor of its own, and the config says so.
  */
 export function mergedModel(

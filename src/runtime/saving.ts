@@ -4,6 +4,7 @@ import type { CompiledProgram } from "../program.ts";
 import type { AdapterEntry } from "./adapters.ts";
 import { withExpertFiles } from "./experts.ts";
 import type { AdapterContent } from "./files/adapter.ts";
+import { readTextFiles } from "./files/text-files.ts";
 import type { AdapterValues } from "./initial.ts";
 import { parametersOf } from "./parameters.ts";
 import { savedTensors } from "./saved.ts";
@@ -29,4 +30,9 @@ export async function adapterContent(entry: AdapterEntry): Promise<AdapterConten
   if (adapter.savedConfig.peft_type === undefined)
     throw new WebpeftError("SESSION-MODE", { message: "what is in use is no adapter with a file: use one by name" });
   return contentOf(entry.program, await parametersOf(entry), entry.values);
+}
+
+/** The same with the files of its folder that text is read and written with. */
+export async function adapterFolder(entry: AdapterEntry): Promise<AdapterContent> {
+  return { ...(await adapterContent(entry)), beside: await readTextFiles(entry.values.tree) };
 }

@@ -21,7 +21,7 @@ import { parametersOf } from "./parameters.ts";
 import { type Prediction, predictive } from "./predictive.ts";
 import { type Report, readReport } from "./reports.ts";
 import { mixedForward } from "./rows.ts";
-import { adapterContent } from "./saving.ts";
+import { adapterContent, adapterFolder } from "./saving.ts";
 import { runScalars } from "./scalars.ts";
 import { checkCombine, checkForward, checkOutput, checkTrain } from "./session-options.ts";
 import type {
@@ -253,12 +253,12 @@ export class Session {
   /** Writes the adapter's files, as PEFT does, into a folder (Node). Notes `METHOD-FILE` of the program tell where PEFT cannot read them. */
   async save(folder: string, options: OutputOptions = {}): Promise<void> {
     checkOutput(options);
-    await saveAdapter(folder, await this.parts.adapters.run(adapterContent), options);
+    await saveAdapter(folder, await this.parts.adapters.run(adapterFolder), options);
   }
 
   /** The adapter's files as bytes by name, for pages. */
   async files(): Promise<Map<string, Uint8Array>> {
-    return encodeAdapter(await this.parts.adapters.run(adapterContent));
+    return encodeAdapter(await this.parts.adapters.run(adapterFolder));
   }
 
   /** Frees everything. Calls that wait, the one under way and all later ones fail with `SESSION-DISPOSED`; what was merged stays usable. */

@@ -82,7 +82,7 @@ async function adapterValues(program: CompiledProgram, model: Model, options: St
     return withExperts(program, model, fresh, experts, sink);
   }
   const adapter = isRead(source) ? source : await readAdapter(source, { experts });
-  const own = await loadedValues(program, model, adapter, sink);
+  const own = { ...(await loadedValues(program, model, adapter, sink)), tree: adapter.tree };
   return withExperts(program, model, own, { ...Object.fromEntries(adapter.experts ?? []), ...experts }, sink);
 }
 

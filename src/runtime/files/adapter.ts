@@ -167,6 +167,8 @@ export interface AdapterContent {
   /** PEFT's `{"format":"pt"}` unless given. */
   readonly metadata?: Readonly<Record<string, string>>;
   readonly encoder?: ReadonlyMap<string, HostTensor>;
+  /** Other files of its folder, by name: a tokenizer, a chat template. */
+  readonly beside?: ReadonlyMap<string, Uint8Array>;
   /** Further adapters, in folders of this one by their path. */
   readonly folders?: ReadonlyMap<string, AdapterContent>;
 }
@@ -178,6 +180,7 @@ export function encodeAdapter(adapter: AdapterContent): Map<string, Uint8Array> 
     [configFile, new TextEncoder().encode(config)],
     [tensorFile, encodeSafetensors(adapter.tensors, adapter.metadata)],
   ]);
+  for (const [name, bytes] of adapter.beside ?? []) files.set(name, bytes);
   if (adapter.encoder !== undefined) files.set(encoderFile, encodeSafetensors(adapter.encoder));
   for (const [path, inner] of adapter.folders ?? [])
     for (const [name, bytes] of encodeAdapter(inner)) files.set(`${path}/${name}`, bytes);

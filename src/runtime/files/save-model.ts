@@ -5,25 +5,11 @@ import type { Model } from "./model.ts";
 import { type FileContent, type OutputOptions, writeFolder } from "./output.ts";
 import { torchMetadata } from "./safetensors.ts";
 import { encodeHeader, type TensorPlan } from "./safetensors-header.ts";
+import { textFiles } from "./text-files.ts";
 import type { Weights } from "./weights.ts";
 
 /** Files beside config and weights that make a folder usable: tokenizers, generation settings, the licence. */
-const companions = [
-  "generation_config.json",
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "special_tokens_map.json",
-  "added_tokens.json",
-  "vocab.json",
-  "vocab.txt",
-  "merges.txt",
-  "tokenizer.model",
-  "spiece.model",
-  "sentencepiece.bpe.model",
-  "chat_template.jinja",
-  "chat_template.json",
-  "LICENSE",
-];
+const companions = ["generation_config.json", ...textFiles, "LICENSE"];
 
 export interface SaveModelOptions extends OutputOptions {
   /** Called after each tensor that was written, in the order of the weights. */
