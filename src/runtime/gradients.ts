@@ -3,15 +3,16 @@ import type { StageName } from "../program.ts";
 import type { AdapterEntry } from "./adapters.ts";
 import { batchInputs, type SessionBatch } from "./batch.ts";
 import { requireLabels } from "./labels.ts";
+import { checkResults } from "./non-finite.ts";
 import { fromProgram } from "./padding.ts";
 import { trainedTensors } from "./parameters.ts";
 import { runScalars } from "./scalars.ts";
 import type { SessionParts } from "./session-types.ts";
 import { hasStage } from "./step.ts";
 
-/** The mean loss of a batch and its gradients by checkpoint key; parameters are left as they are. */
+/** The mean loss of a batch and its gradients by checkpoint key; parameters are left as they are. Throws `RESULT-NOT-FINITE`. */
 export async function gradientsOf(
-  { seed, adapters }: SessionParts,
+  { seed, adapters, model }: SessionParts,
   entry: AdapterEntry,
   batch: SessionBatch,
 ): Promise<{ loss: number; gradients: Record<string, Float32Array> }> {
@@ -26,6 +27,7 @@ export async function gradientsOf(
   const results = await instance
     .run(stages, inputs, ["loss", ...keys.map((key) => `grad.${key}`)])
     .finally(() => before !== undefined && instance.write("params", before));
+  await checkResults({ ...entry, model }, "micro", inputs, results);
   return {
     loss: results.loss![0]!,
     gradients: Object.fromEntries(keys.map((key) => [key, fromProgram(program.adapter, key, results[`grad.${key}`]!)])),

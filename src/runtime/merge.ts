@@ -193,8 +193,7 @@ async function computed(
 
 /**
  * A model whose adapted weights are merged when they are read; nothing is copied before. The tokenizer and the chat template of the adapter's
- * folder go along. A tie whose ends differ now is given up: the second
- * end has a tensor of its own, and the config says so.
+ * folder go along. A tie whose ends differ now is given up: the second end has a tensor of its own, and the config says so.
  */
 export function mergedModel(
   program: CompiledProgram,
@@ -210,8 +209,10 @@ export function mergedModel(
   // What the file holds twice stays twice the same.
   const twins = duplicates(program.model.modules, weights).filter(({ own }) => !merged.has(own));
   const source = new Map(twins.map(({ own, shared }) => [own, shared]));
+  const tree = withTextOf(model.tree, values.tree);
   return {
     ...model,
+    ...(tree && { tree }),
     diagnostics: [],
     config: apart.size === 0 ? model.config : { ...model.config, tie_word_embeddings: false },
     weights: {

@@ -16,6 +16,7 @@ import type { OutputOptions } from "./files/output.ts";
 import { gradientsOf } from "./gradients.ts";
 import { countedLabels } from "./labels.ts";
 import { copiedMerge, type MergeOptions, mergedModel, withFixed } from "./merge.ts";
+import { checkResults } from "./non-finite.ts";
 import { copiedState, restoreState, stateOf } from "./optimizer-state.ts";
 import { parametersOf } from "./parameters.ts";
 import { type Prediction, predictive } from "./predictive.ts";
@@ -162,7 +163,7 @@ export class Session {
 
   /**
    * Logits (see `ModelHead` for their shape) in evaluation mode, and the mean loss when there are labels. With `adapters` every row has an
-   * adapter of its own, by name, or null for the base model; rows of one adapter run together. Throws `SESSION-ADAPTER-UNKNOWN`.
+   * adapter of its own, by name, or null for the base model; rows of one adapter run together. Throws `SESSION-ADAPTER-UNKNOWN`, `RESULT-NOT-FINITE`.
    */
   async forward(batch: SessionBatch, options: ForwardOptions = {}): Promise<ForwardResult> {
     checkForward(options);
@@ -174,6 +175,7 @@ export class Session {
       const labels = countedLabels(entry.program, given, tensors);
       const inputs = { ...tensors, ...runScalars(entry, this.parts.seed, 0, labels === 0 ? 0 : 1 / labels) };
       const results = await entry.instance.run(["forward"], inputs, ["logits", "loss"]);
+      await checkResults({ ...entry, model: this.parts.model }, "forward", inputs, results);
       return labels === 0 ? { logits: results.logits! } : { logits: results.logits!, loss: results.loss![0]!, labels };
     };
     if (options.adapters !== undefined) return mixedForward(adapters, copy, [...options.adapters], run);
@@ -191,6 +193,7 @@ export class Session {
       };
       return predictive(count, async (pass) => {
         const results = await entry.instance.run(["predict"], { ...inputs, pass: [pass] }, ["logits"]);
+        await checkResults({ ...entry, model: this.parts.model }, "predict", { ...inputs, pass: [pass] }, results);
         return results.logits!;
       });
     });

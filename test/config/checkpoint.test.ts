@@ -59,12 +59,19 @@ describe("keys", () => {
 });
 
 describe("loading", () => {
+  test("a key that is missing is told with the one that is most like it", () => {
+    const file = expected.map(({ key, shape }) => ({ key: key.replace("model.model.", "model."), shape }));
+    expect(errorOf({ file })).toMatchObject({ code: "FILE-ADAPTER-MISSING", got: `${file[0]!.key}, and 1 others` });
+  });
+
   test("keys with and without prefix", () => {
     const bare = expected.map(({ key, shape }) => ({ key: withoutPrefix(key), shape }));
-    expect([...plan({ file: bare }, new DiagnosticSink(true)).mapping]).toEqual([
+    const sink = new DiagnosticSink();
+    expect([...plan({ file: bare }, sink).mapping]).toEqual([
       [A, withoutPrefix(A)],
       [B, withoutPrefix(B)],
     ]);
+    expect(sink.diagnostics).toMatchObject([{ code: "FILE-ADAPTER-PREFIX", severity: "warning", expected: A }]);
     expect([...plan({}, new DiagnosticSink(true)).mapping]).toEqual([
       [A, A],
       [B, B],

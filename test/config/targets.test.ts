@@ -143,6 +143,14 @@ describe("errors when nothing is hit, in PEFT's words", () => {
     );
   });
 
+  test("names that no module has are warned of", () => {
+    const sink = new DiagnosticSink();
+    hits({ target_modules: ["lin0", "nope", "q"] }, { modules: small(), sink });
+    expect(sink.diagnostics).toMatchObject([
+      { code: "CONFIG-TARGETS-UNUSED", message: expect.stringContaining("'nope'") },
+    ]);
+  });
+
   test("an exclusion that excludes nothing is warned of", () => {
     const sink = new DiagnosticSink();
     hits({ target_modules: ["lin0"], exclude_modules: ["nope"] }, { ...options, sink });

@@ -115,6 +115,8 @@ describe("what is not built is refused", () => {
     ["gpt2", { n_head: 5 }, "MODEL-HEADS"],
     ["gpt2", { n_positions: 7 }, "MODEL-LENGTH"],
     ["gpt2", { n_layer: 0 }, "MODEL-FIELD"],
+    ["gpt2", { n_layer: 1e6 }, "MODEL-LAYERS"],
+    ["t5", { num_decoder_layers: 1e10 }, "MODEL-LAYERS"],
     ["gpt2", { quantization_config: {} }, "MODEL-QUANTIZED"],
     ["bert-cls", { architectures: ["BertForMaskedLM"] }, "MODEL-ARCHITECTURE"],
     ["bert-cls", { position_embedding_type: "relative_key" }, "MODEL-FEATURE"],
@@ -134,6 +136,13 @@ describe("what is not built is refused", () => {
     ["vit-cls", { image_size: 13 }, "MODEL-SHAPE"],
     ["vit-cls", { num_attention_heads: 3 }, "MODEL-HEADS"],
   ];
+
+  it("more layers than the files tell of, before any is made", () => {
+    const config = { ...readJson("bases/llama/config.json"), num_hidden_layers: 500 };
+    const keys = ["model.layers.0.mlp.weight", "model.layers.1.mlp.weight"];
+    const wanted = expect.objectContaining({ code: "MODEL-LAYERS", expected: "2, as many as the model's files hold" });
+    expect(() => buildModel(config, options({ length: 8, keys }))).toThrow(wanted);
+  });
 
   it.each(refused)("%s: %o", (name, change, code) => {
     const config = { ...readJson(`bases/${name}/config.json`), ...change };

@@ -206,3 +206,40 @@ describe("numbers that are none", () => {
     expect(await lossOf({ ...lora, tensors })).toBeCloseTo(await lossOf(lora), 2);
   });
 });
+
+describe("results that are not finite", () => {
+  it("are told by their first operation, and never given", async () => {
+    const huge = new Map(lora.tensors);
+    for (const [key, { shape }] of lora.tensors)
+      huge.set(key, fromFloat32(new Float32Array(shape.reduce((p, n) => p * n, 1)).fill(1e38), "F32", shape));
+    const session = await started({ ...lora, tensors: huge }, { mode: "train" });
+    const path = "model.layers.0.self_attn.q_proj";
+    for (const call of [() => session.forward(batch), () => session.gradients(batch)])
+      expect(await failure(call)).toMatchObject({ code: "RESULT-NOT-FINITE", where: path });
+  });
+
+  it("HRA's Gram-Schmidt is finite where columns are equal, merged and in training too", async () => {
+    const { config, tensors } = await partsOf("llama-hra-gs");
+    for (const [key, { shape }] of tensors) {
+      const u = toFloat32(tensors.get(key)!).map((x, i, all) => ((i % shape[1]!) % 2 === 0 ? x : all[i - 1]!));
+      tensors.set(key, fromFloat32(u, "F32", shape));
+    }
+    const session = await started({ config, tensors }, { mode: "train" });
+    const { logits } = await session.forward(batch);
+    const plain = await compile(await session.merge(), null, { batch: 1, length: 8, mode: "infer" });
+    const merged = (await (await plain.start({ device: "cpu" })).forward(batch)).logits;
+    expect(Math.max(...logits.map((x, i) => Math.abs(x - merged[i]!)))).toBeLessThan(1e-4);
+    const half = new Map(
+      [...tensors].map(([key, tensor]) => {
+        const [n, r] = tensor.shape as [number, number];
+        const odd = toFloat32(tensor).filter((_x, i) => (i % r) % 2 === 0);
+        return [key, fromFloat32(odd, "F32", [n, Math.ceil(r / 2)])];
+      }),
+    );
+    const alone = await started({ config: { ...config, r: Math.ceil((config.r as number) / 2) }, tensors: half });
+    const without = (await alone.forward(batch)).logits;
+    expect(Math.max(...logits.map((x, i) => Math.abs(x - without[i]!)))).toBeLessThan(1e-3);
+    await session.step(batch, { lr: 1e-2 });
+    expect(Number.isFinite((await session.step(batch, { lr: 1e-2 })).loss)).toBe(true);
+  });
+});

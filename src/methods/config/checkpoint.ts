@@ -1,7 +1,7 @@
 /** Which tensor of a file is which tensor of an adapter. */
 import { type Diagnostic, type DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
 import { sameShape } from "../../ir/types.ts";
-import { withoutPrefix } from "./keys.ts";
+import { modulePrefix, withoutPrefix } from "./keys.ts";
 
 export interface TensorSpec {
   readonly key: string;
@@ -70,10 +70,11 @@ export function planLoading(request: LoadRequest, sink: DiagnosticSink): LoadPla
   );
   const held = new Set(expected.flatMap(({ key, tensor }) => (tensor !== undefined && found.has(tensor) ? [key] : [])));
   const missing = absent.filter((key) => !held.has(key) && !mayBeAbsent(key, fields));
-  if (missing.length > 0) problems.unshift(missingKeys(missing, fields));
+  if (missing.length > 0) problems.unshift(missingKeys(missing, file, fields));
   throwAll(problems);
   const rebuilt = absent.filter((key) => !held.has(key));
   if (rebuilt.length > 0) tellAbsent(rebuilt, fields, sink);
+  warnPrefix(taken, sink);
   const used = new Set([...taken.values(), ...ofBase.map(([, inFile]) => inFile)]);
   const left = file.map((tensor) => tensor.key).filter((key) => !used.has(key));
   const carried = left.filter(isCarried);
@@ -146,7 +147,28 @@ const resized = (expected: TensorSpec, found: TensorSpec): Diagnostic => ({
   help: "The file holds a tensor of another base model, perhaps one that was resized for more tokens: use that model.",
 });
 
-function missingKeys(missing: readonly string[], fields: LoadRequest["fields"]): Diagnostic {
+/** Parts, counted from the end, that two keys have in common. */
+function commonEnd(a: string, b: string): number {
+  const [left, right] = [a.split(".").reverse(), b.split(".").reverse()];
+  const other = left.findIndex((part, i) => part !== right[i]);
+  return other < 0 ? left.length : other;
+}
+
+/** The tensor of a file that is most like a missing one: same name, same module, at another path. */
+function likest(missing: string, file: readonly TensorSpec[]): string | undefined {
+  const [first] = file
+    .map(({ key }) => ({ key, common: commonEnd(key, missing) }))
+    .filter(({ common }) => common > 1)
+    .sort((a, b) => b.common - a.common);
+  return first?.key;
+}
+
+function missingKeys(
+  missing: readonly string[],
+  file: readonly TensorSpec[],
+  fields: LoadRequest["fields"],
+): Diagnostic {
+  const alike = likest(missing[0]!, file);
   const isVera = missing.some((key) => veraProjections.has(lastPart(key))) && fields.save_projection !== false;
   const message = isVera
     ? "Specified to load vera_A and vera_B from state dictionary however they were not present!"
@@ -157,8 +179,24 @@ function missingKeys(missing: readonly string[], fields: LoadRequest["fields"]):
     message,
     where: missing[0]!,
     expected: shownKeys(missing),
-    got: "no such tensor",
+    got: alike === undefined ? "no such tensor" : `${alike}, and ${file.length - 1} others`,
+    ...(alike !== undefined && {
+      help: "The file's keys have other paths than the modules of this base model: it was made for another one, or with another wrapper around it.",
+    }),
   };
+}
+
+/** PEFT finds no tensor whose key lacks the prefix, and goes on with random numbers. */
+function warnPrefix(taken: ReadonlyMap<string, string>, sink: DiagnosticSink): void {
+  const bare = [...taken].filter(([key, inFile]) => key.startsWith(modulePrefix) && !inFile.startsWith(modulePrefix));
+  if (bare.length === 0) return;
+  sink.warn("FILE-ADAPTER-PREFIX", {
+    message: `${bare.length} keys of the file lack the prefix ${modulePrefix}; they are read here, and PEFT does not find them.`,
+    where: bare[0]![1],
+    expected: bare[0]![0],
+    got: bare[0]![1],
+    help: "Saving the adapter writes the keys as PEFT has them.",
+  });
 }
 
 function throwAll(problems: readonly Diagnostic[]): void {

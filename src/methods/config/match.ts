@@ -22,7 +22,7 @@ export function nameMatcher(names: readonly string[]): (path: string) => boolean
 }
 
 /** `b.c` and `c` for `a.b.c`, longest first. */
-function suffixesOf(path: string): string[] {
+export function suffixesOf(path: string): string[] {
   const suffixes: string[] = [];
   for (let dot = path.indexOf("."); dot >= 0; dot = path.indexOf(".", dot + 1)) suffixes.push(path.slice(dot + 1));
   return suffixes;

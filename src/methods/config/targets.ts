@@ -9,9 +9,10 @@ import {
   type Match,
   type MatchRules,
   nameMatcher,
+  suffixesOf,
 } from "./match.ts";
 import type { MethodProfile } from "./profiles.ts";
-import { pythonStr, pythonTargets } from "./python-text.ts";
+import { pythonRepr, pythonStr, pythonTargets } from "./python-text.ts";
 
 export interface TargetRequest {
   readonly peftType: string;
@@ -49,6 +50,7 @@ export function findTargets(request: TargetRequest, sink: DiagnosticSink): Targe
   if (hits.length === 0) throw nothingHit(request, targets, excluded, unmatched);
   if (rules.exclude !== null && rules.exclude.length > 0 && excluded === 0) warnNothingExcluded(rules.exclude, sink);
   if (topLevel > 0) noteTopLevel(topLevel, sink);
+  warnUnused(request, aliases, sink);
   checkKinds(request, hits);
   return { hits, targets };
 }
@@ -159,6 +161,24 @@ function warnNothingExcluded(exclude: NonNullable<MatchRules["exclude"]>, sink: 
       `You have passed exclude_modules=${pythonTargets(exclude)} but no modules were excluded. ` +
       "Please check that exclude_modules was set correctly.",
     where: "exclude_modules",
+  });
+}
+
+/** Names of the config beside which others hit, and which no module has. */
+function warnUnused(
+  { rules, modules }: TargetRequest,
+  aliases: ReadonlyMap<string, string>,
+  sink: DiagnosticSink,
+): void {
+  if (rules.targets === null || typeof rules.targets === "string") return;
+  const paths = modules.flatMap(({ path }) => [path, aliases.get(path) ?? path]);
+  const ends = new Set(paths.flatMap((path) => [path, ...suffixesOf(path)]));
+  const unused = rules.targets.filter((name) => name.toLowerCase() !== "all-linear" && !ends.has(name));
+  if (unused.length === 0) return;
+  sink.warn("CONFIG-TARGETS-UNUSED", {
+    message: `The following target_modules did not match any module: ${pythonRepr([...new Set(unused)])}.`,
+    where: "target_modules",
+    help: "PEFT says nothing of them; check their spelling, and whether the config is for this base model.",
   });
 }
 
