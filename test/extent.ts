@@ -2,7 +2,7 @@
  * How much a run of the tests covers. What loops over everything twice (every case on a second executor, every field of every config) takes
  * a part of it in `npm test`, and all in `npm run test:all`.
  */
-const isAll = process.env.WEBPEFT_TESTS === "all";
+export const isAll = process.env.WEBPEFT_TESTS === "all";
 
 /** Every `n`-th of a list, beginning at `from`; in `npm run test:all` the whole list. */
 export const part = <T>(list: readonly T[], n: number, from = 0): T[] =>

@@ -1,9 +1,11 @@
-/** Runs the command `webpeft` as a process, on the CPU executor unless told otherwise. */
+/** Runs the command `webpeft`. */
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll } from "vitest";
+import { isAll } from "../extent.ts";
+import { runWarm } from "./warm.ts";
 
 const command = resolve("dist/cli.js");
 export const golden = resolve("test/fixtures/golden");
@@ -16,16 +18,27 @@ export interface Finished {
   readonly stderr: string;
 }
 
+/** Drivers of WebGPU want a process of their own. */
+const isOnCpu = (args: readonly string[]): boolean => args[args.indexOf("--device") + 1] === "cpu";
+
+/** Milliseconds. */
+const timeout = 100_000;
+
+/**
+ * Runs the command to its end. What runs on the CPU shares a thread in `npm test`; everything else, and all in `npm run test:all`, is a process
+ * of its own.
+ */
 export function webpeft(
   args: readonly string[],
   options: { readonly cwd?: string; readonly shell?: string; readonly command?: string } = {},
 ): Finished {
+  if (!isAll && isOnCpu(args) && Object.keys(options).length === 0) return runWarm(command, args, timeout);
   const words = [options.command ?? command, ...args];
   const [file, all] =
     options.shell === undefined
       ? [process.execPath, words]
       : ["bash", ["-c", options.shell, "-", process.execPath, ...words]];
-  const { status, stdout, stderr } = spawnSync(file, all, { encoding: "utf8", cwd: options.cwd, timeout: 100_000 });
+  const { status, stdout, stderr } = spawnSync(file, all, { encoding: "utf8", cwd: options.cwd, timeout });
   return { code: status, stdout, stderr };
 }
 
