@@ -14,6 +14,12 @@ export interface NodeContext {
   readonly from?: readonly number[];
 }
 
+/** Equal for equal nodes, whatever order their attributes are given in. */
+export function nodeKey(op: string, inputs: readonly number[], attributes: Attributes): string {
+  const sorted = Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1));
+  return `${op}(${inputs.join(",")})${JSON.stringify(sorted)}`;
+}
+
 export class Builder {
   private readonly nodes: Node[] = [];
   private readonly known = new Map<string, number>();
@@ -58,9 +64,7 @@ export class Builder {
 
   /** Appends a node and returns its id; throws `IR-TYPE` when the inputs do not fit. */
   add(op: string, inputs: readonly number[], attributes: Attributes = {}, context: NodeContext = {}): number {
-    // Equal nodes are shared whatever order their attributes were given in.
-    const sorted = Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1));
-    const key = `${op}(${inputs.join(",")})${JSON.stringify(sorted)}`;
+    const key = nodeKey(op, inputs, attributes);
     const before = this.known.get(key);
     if (before !== undefined) return before;
     const type = this.infer(op, inputs, attributes);

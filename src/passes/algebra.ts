@@ -5,16 +5,23 @@
 import { fitsF32, sameShape } from "../ir/types.ts";
 import { transposeRules, undoing } from "./algebra-transpose.ts";
 import { list } from "./candidate.ts";
-import { constantMultiple, scalarConstant } from "./operator-view.ts";
+import { constantMultiple, differentOperators, leavesOf, scalarConstant, varies } from "./operator-view.ts";
 import type { Candidate, Rewriter, Rule } from "./rewrite.ts";
 
 const inputOf = (rewriter: Rewriter, candidate: Candidate) => rewriter.node(candidate.inputs[0]!);
 
-/** Inputs with those of op `op` replaced by their own inputs; undefined when there are none. */
+/** Inputs with those of op `op` replaced by their own inputs; undefined when there are none, or when they would be too many. */
 function flattened(candidate: Candidate, rewriter: Rewriter, op: string): number[] | undefined {
   if (!candidate.inputs.some((i) => rewriter.node(i).op === op)) return undefined;
-  return candidate.inputs.flatMap((i) => (rewriter.node(i).op === op ? rewriter.node(i).inputs : [i]));
+  const inputs = candidate.inputs.flatMap((i) => (rewriter.node(i).op === op ? rewriter.node(i).inputs : [i]));
+  return inputs.length > mostInputs ? undefined : inputs;
 }
+
+/** Factors of a product, and terms of a sum. Longer ones stay nested: to spread them out again and again has no end. */
+const mostInputs = 512;
+
+/** Leaves of a product or sum that repeats itself; see the rule `repeated-operator`. */
+const mostLeaves = 64;
 
 /** Merges the first adjacent pair that `merge` can, in a product. */
 function mergeAdjacent(
@@ -49,6 +56,21 @@ export const algebraRules: readonly Rule[] = [
     doc: "dropout(0) -> I",
     rewrite: ({ attributes }, r) =>
       attributes.p === 0 ? r.add("op.identity", [], { size: attributes.size! }) : undefined,
+  },
+  {
+    name: "repeated-operator",
+    ops: ["op.compose", "op.add"],
+    doc: "A A, A + s A for an A that is large written out and small when shared -> its matrix; powers would otherwise grow without end",
+    rewrite: (c, r) => {
+      const leaves = c.inputs.map((input) => leavesOf(r, input));
+      const all = leaves.reduce((a, b) => a + b, 0);
+      if (all <= mostLeaves || all <= 4 * differentOperators(r, c.inputs)) return undefined;
+      const inputs = c.inputs.map((input, i) => {
+        const isLarge = leaves[i]! > 1 && leaves[i]! >= all / 8;
+        return isLarge && !varies(r, input) ? r.dense(r.add("op.to_dense", [input])) : input;
+      });
+      return sameShape(inputs, c.inputs) ? undefined : r.add(c.op, inputs);
+    },
   },
   {
     name: "flatten-product",
@@ -177,7 +199,7 @@ export const algebraRules: readonly Rule[] = [
     doc: "s (A + B) -> s A + s B",
     rewrite: (c, r) => {
       const node = inputOf(r, c);
-      return node.op === "op.add"
+      return node.op === "op.add" && node.inputs.length <= mostInputs / 2
         ? r.add(
             "op.add",
             node.inputs.map((i) => r.add("op.scale", [i, c.inputs[1]!])),

@@ -3,9 +3,11 @@
  * adapted weight is applied term by term to the activations or folded into one matrix first. Every decision compares costs and is recorded.
  */
 import type { Builder } from "../ir/builder.ts";
+import { WebpeftError } from "../ir/diagnostics.ts";
 import type { Node } from "../ir/graph.ts";
 import { formRecord, hasForm } from "./forms.ts";
 import { type CostOptions, type Cut, OperatorCost } from "./operator-cost.ts";
+import { remembered } from "./remembered.ts";
 
 /** A decision and what it was made from; shown by the inspector. */
 export interface CostNote {
@@ -19,8 +21,23 @@ export interface LowerOptions extends CostOptions {
   readonly note: (note: CostNote) => void;
 }
 
+/** Operators that a program may apply, each place counted. */
+const mostApplied = 250_000;
+
+const tooMany = (scope: string | undefined): WebpeftError =>
+  new WebpeftError("COMPILE-LIMIT", {
+    message: "the formula of the method applies too many operators",
+    ...(scope === undefined ? {} : { where: scope }),
+    expected: `at most ${mostApplied}`,
+    help: "a product that repeats itself and varies with the batch, by dropout or gates, grows with every repetition",
+  });
+
 export class OperatorLowering {
   private readonly cost: OperatorCost;
+  /** What was made before: operators stand in many places of a product that repeats itself. */
+  private readonly applied = new Map<string, number>();
+  private readonly matrices = new Map<string, number>();
+  private readonly turned = new Map<number, number>();
 
   constructor(
     private readonly builder: Builder,
@@ -33,8 +50,15 @@ export class OperatorLowering {
     return this.builder.node(id);
   }
 
-  /** y[..., out] = x[..., in] through the operator. */
+  /** y[..., out] = x[..., in] through the operator. Throws COMPILE-LIMIT where a product repeats without end and has no matrix. */
   apply(id: number, x: number): number {
+    return remembered(this.applied, `${id} ${x}`, () => {
+      if (this.applied.size >= mostApplied) throw tooMany(this.node(id).scope);
+      return this.applyOnce(id, x);
+    });
+  }
+
+  private applyOnce(id: number, x: number): number {
     const node = this.node(id);
     switch (node.op) {
       case "op.add":
@@ -132,8 +156,13 @@ export class OperatorLowering {
 
   /** The matrix [out, in] of a product of operators (or of one). */
   dense(factors: readonly number[]): number {
-    if (factors.length > 1) return this.denseProduct(factors);
-    const node = this.node(factors[0]!);
+    return remembered(this.matrices, factors.join(" "), () =>
+      factors.length > 1 ? this.denseProduct(factors) : this.denseOnce(factors[0]!),
+    );
+  }
+
+  private denseOnce(id: number): number {
+    const node = this.node(id);
     switch (node.op) {
       case "op.add":
         return node.inputs.map((i) => this.dense([i])).reduce((a, b) => this.builder.plus(a, b));
@@ -164,6 +193,10 @@ export class OperatorLowering {
   }
 
   private transposed(id: number): number {
+    return remembered(this.turned, id, () => this.transposedOnce(id));
+  }
+
+  private transposedOnce(id: number): number {
     const node = this.node(id);
     switch (node.op) {
       case "op.add":

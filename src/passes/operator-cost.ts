@@ -5,6 +5,8 @@
 import type { Builder } from "../ir/builder.ts";
 import type { Node } from "../ir/graph.ts";
 import { formRecord } from "./forms.ts";
+import { varies } from "./operator-view.ts";
+import { remembered } from "./remembered.ts";
 
 export interface CostOptions {
   /** With gradients, a product counts once forward and twice backward where parameters are involved. */
@@ -34,7 +36,15 @@ export interface Halves {
   readonly rank: number;
 }
 
+/** Every cut of so many factors is compared; of more only those whose runs are no longer than this. */
+const fewFactors = 24;
+const longestRun = 8;
+
 export class OperatorCost {
+  /** What was worked out before: operators stand in many places of a product that repeats itself. */
+  private readonly applied = new Map<string, number>();
+  private readonly built = new Map<string, number>();
+
   constructor(
     private readonly builder: Builder,
     private readonly options: CostOptions,
@@ -58,6 +68,10 @@ export class OperatorCost {
 
   /** Flops to apply the operator to `vectors` vectors, forward and (when training) backward. */
   apply(id: number, vectors: number): number {
+    return remembered(this.applied, `${id} ${vectors}`, () => this.applyOnce(id, vectors));
+  }
+
+  private applyOnce(id: number, vectors: number): number {
     const node = this.node(id);
     switch (node.op) {
       case "op.add":
@@ -83,6 +97,10 @@ export class OperatorCost {
 
   /** Flops to build the matrix of the operator. */
   dense(id: number): number {
+    return remembered(this.built, String(id), () => this.denseOnce(id));
+  }
+
+  private denseOnce(id: number): number {
     const node = this.node(id);
     switch (node.op) {
       case "op.dense":
@@ -97,21 +115,13 @@ export class OperatorCost {
       case "op.compose":
         return this.product(node.inputs);
       default:
-        return this.varies(id) ? Number.POSITIVE_INFINITY : this.size(id);
+        return varies(this.builder, id) ? Number.POSITIVE_INFINITY : this.size(id);
     }
-  }
-
-  /** Whether the operator differs from token to token or from sample to sample: it has no matrix, and nothing that holds it may be folded. */
-  private varies(id: number): boolean {
-    const node = this.node(id);
-    if (node.op === "op.gate" || node.op === "op.scalar_gate") return true;
-    if (node.op === "op.dropout") return node.attributes.p !== 0;
-    return node.type.kind === "operator" && node.inputs.some((i) => this.varies(i));
   }
 
   /** Flops of the matrix of a product: one factor dense, the others applied to it from their side. */
   product(factors: readonly number[]): number {
-    if (factors.some((factor) => this.varies(factor))) return Number.POSITIVE_INFINITY;
+    if (factors.some((factor) => varies(this.builder, factor))) return Number.POSITIVE_INFINITY;
     return Math.min(...factors.map((_f, at) => this.productAround(factors, at)));
   }
 
@@ -132,7 +142,8 @@ export class OperatorCost {
   cut(factors: readonly number[], vectors: number): Cut {
     const best: Cut[] = [{ runs: [], cost: 0 }];
     for (let end = 1; end <= factors.length; end++) {
-      const first = this.options.fold ? 0 : end - 1;
+      const longest = factors.length > fewFactors ? longestRun : factors.length;
+      const first = this.options.fold ? Math.max(0, end - longest) : end - 1;
       let found: Cut = { runs: [], cost: Number.POSITIVE_INFINITY };
       for (let start = end - 1; start >= first; start--) {
         const run = factors.slice(start, end);

@@ -3,7 +3,7 @@
  * when a rule sees a node, its inputs are already rewritten, and whatever a rule builds goes through the rules again.
  * A rule must make the graph smaller or move it towards a normal form; the driver stops with an error after `maximumDepth` nested rewrites.
  */
-import { Builder, type NodeContext } from "../ir/builder.ts";
+import { Builder, type NodeContext, nodeKey } from "../ir/builder.ts";
 import { type Attributes, compact, type Graph, type Node } from "../ir/graph.ts";
 
 /** What a rule sees: the node about to be made, its inputs already in the builder. */
@@ -16,6 +16,7 @@ export interface Candidate {
 /** The rewriting builder: `add` and all sugar of `Builder` apply the rules to what they make. */
 export class Rewriter extends Builder {
   readonly hits = new Map<string, number>();
+  private readonly replaced = new Map<string, number>();
   private depth = 0;
 
   constructor(
@@ -26,13 +27,20 @@ export class Rewriter extends Builder {
   }
 
   override add(op: string, inputs: readonly number[], attributes: Attributes = {}, context: NodeContext = {}): number {
+    const rules = this.rules.get(op);
+    if (rules === undefined) return super.add(op, inputs, attributes, context);
+    // What is asked for again (a transpose of something that stands in many places) is not worked out again.
+    const key = nodeKey(op, inputs, attributes);
+    const before = this.replaced.get(key);
+    if (before !== undefined) return before;
     if (this.depth > maximumDepth) throw new Error(`the rules of ${this.name} do not terminate at ${op}`);
     this.depth++;
     try {
-      for (const rule of this.rules.get(op) ?? []) {
+      for (const rule of rules) {
         const replacement = rule.rewrite({ op, inputs, attributes }, this);
         if (replacement === undefined) continue;
         this.hits.set(rule.name, (this.hits.get(rule.name) ?? 0) + 1);
+        this.replaced.set(key, replacement);
         return replacement;
       }
       return super.add(op, inputs, attributes, context);

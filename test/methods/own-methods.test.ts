@@ -7,7 +7,9 @@ import { everyMethod } from "../../src/methods/index.ts";
 import { registry } from "../../src/methods/registry.ts";
 import type { Model } from "../../src/runtime/files/model.ts";
 import { referenceExecutor } from "../../src/runtime/reference.ts";
+import { type HostTensor, toFloat32 } from "../../src/runtime/tensor.ts";
 import { baseModel } from "../golden/helpers.ts";
+import { difference, eye, type Matrix, matrixOf, plus, T, times } from "./helpers.ts";
 
 type Config = Readonly<Record<string, unknown>>;
 const batch = { input_ids: [3, 9, 9, 40, 1, 2, 3, 4], labels: [1, 2, 3, 4, 5, 6, 7, 8] };
@@ -85,6 +87,28 @@ describe("a fragment that cannot be", () => {
     expect(await faultOf(`method t on linear { param a[out] = ones at "a"; W' = ${nested}; }`)).toContain(
       "METHOD-LIMIT",
     );
+  });
+});
+
+describe("a formula that repeats itself", () => {
+  const squared = Array.from({ length: 12 }, (_l, i) => `let G${i + 1} = G${i} @ G${i};`).join(" ");
+  it("has the numbers of plain matrices after 12 squarings", async () => {
+    const text = `method t on linear { param A[4, in] = normal(0, 0.003) at "a"; let G0 = identity(in) + A.T @ A; ${squared} W' = W @ G12; }`;
+    const session = await started(text, { target_modules: ["layers.0.self_attn.q_proj"] });
+    const key = "model.layers.0.self_attn.q_proj.weight";
+    const matrix = ({ shape, ...tensor }: HostTensor): Matrix => matrixOf(toFloat32({ shape, ...tensor }), shape[1]!);
+    const [[, a]] = [...(await session.adapterTensors())] as [[string, HostTensor]];
+    const A = matrix(a);
+    let G = plus(eye(A[0]!.length), times(T(A), A));
+    for (let turn = 0; turn < 12; turn++) G = times(G, G);
+    const wanted = times(matrix(await qwen2.weights.read(key)), G);
+    expect(difference(matrix(await (await session.merge()).weights.read(key)), wanted)).toBeLessThan(1e-4);
+    expect(difference(G, eye(G.length))).toBeGreaterThan(0.1);
+  });
+  it("is refused where it varies with the batch and has no end", async () => {
+    const many = Array.from({ length: 30 }, (_l, i) => `let G${i + 1} = G${i} @ diag(a) @ G${i};`).join(" ");
+    const text = `method t on linear { param a[in] = ones at "a"; let G0 = dropout(0.1); ${many} W' = W @ G30; }`;
+    expect(await faultOf(text)).toContain("COMPILE-LIMIT");
   });
 });
 

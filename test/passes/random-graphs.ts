@@ -59,6 +59,14 @@ const blocks: fc.Arbitrary<Make> = fc.constantFrom(2, 3).map<Make>((g) => (b) =>
   return b.add("op.compose", [one(), one()]);
 });
 
+/** I + 0.05 A squared again and again: small when shared, and long written out. */
+export const power: Make = (b) => {
+  const small = b.add("op.scale", [b.dense(param(b, [size, size])), b.constant(0.05)]);
+  let made = b.add("op.add", [b.add("op.identity", [], { size }), small]);
+  for (let turn = 0; turn < 6; turn++) made = b.add("op.compose", [made, made]);
+  return made;
+};
+
 /** Equal operators are common, so that terms meet: a few leaves of fixed names. */
 const shared: fc.Arbitrary<Make> = fc
   .constantFrom("V", "W")
@@ -136,6 +144,7 @@ const gatedGraph: fc.Arbitrary<Graph> = fc
 
 export const operatorGraph: fc.Arbitrary<Graph> = fc.oneof(
   { weight: 9, arbitrary: operator.map(graphOf) },
+  { weight: 1, arbitrary: fc.constant(power).map(graphOf) },
   { weight: 1, arbitrary: gatedGraph },
 );
 

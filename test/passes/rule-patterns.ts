@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { Builder } from "../../src/ir/builder.ts";
 import type { Graph } from "../../src/ir/graph.ts";
-import { gate, gatedGraphOf, graphOf, type Make, operator, type Step, steps } from "./random-graphs.ts";
+import { gate, gatedGraphOf, graphOf, type Make, operator, power, type Step, steps } from "./random-graphs.ts";
 
 type Patterns = Readonly<Record<string, fc.Arbitrary<Graph>>>;
 
@@ -66,6 +66,7 @@ const operatorPatterns: Readonly<Record<string, fc.Arbitrary<Make>>> = {
     (b) => shuffle(b, [2, 1, 3], [1, 0, 2]),
   ),
   "no-dropout": one(dropout),
+  "repeated-operator": one(power),
   "flatten-product": between((b, a, c) => compose(b, a, compose(b, c, a))),
   "identity-in-product": fc.oneof(
     around((b, a) => compose(b, a, identity(b))),
