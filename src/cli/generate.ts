@@ -1,5 +1,5 @@
 /** `webpeft generate`: continues a text, printing it as it comes. */
-import { type Diagnostic, WebpeftError } from "../ir/diagnostics.ts";
+import { type Diagnostic, printable, WebpeftError } from "../ir/diagnostics.ts";
 import { describeModel } from "../models/index.ts";
 import { generateText, promptTokens } from "../runtime/generate.ts";
 import {
@@ -64,7 +64,8 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
       temperature,
       seed,
       fixed: { task: options.task },
-      onText: (added) => stream.write(added),
+      // A terminal would act on what a model may write; a file or a pipe gets the text as it is.
+      onText: (added) => stream.write(stream.isTTY ? printable(added) : added),
       warn: warner(options),
     });
     stream.write("\n");
