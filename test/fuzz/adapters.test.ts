@@ -111,3 +111,11 @@ it(`${runs} changed adapters`, { timeout: 60_000 + runs * 1000 }, async () => {
   expect(codes.get("computes")).toBeGreaterThan(runs / 10);
   expect(codes.size).toBeGreaterThan(10);
 });
+
+it("what is not finite is named", async () => {
+  const huge: Change[] = [{ tensor: 0, file: 0, fill: 3e38, from: 0, to: 0.9999 }];
+  await expect(tried("bone", huge, false)).rejects.toMatchObject({
+    code: "RESULT-NOT-FINITE",
+    message: expect.stringContaining("was the first to give a NaN or an infinity") as string,
+  });
+});
