@@ -98,7 +98,10 @@ export class LogFile {
     try {
       if (target.kind === "stream") {
         const file = new LogFile(log, await openStream(target.path));
-        await file.write(header);
+        await file.write(header).catch(async (error: unknown) => {
+          await file.close();
+          throw error;
+        });
         return file;
       }
       const kept = (await contents(target)).split("\n").filter((text) => {

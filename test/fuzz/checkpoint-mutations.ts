@@ -82,7 +82,10 @@ function edited(bytes: Uint8Array, field: readonly string[], value: unknown): Ui
     return bytes;
   }
   let inner = json;
-  for (const name of field.slice(0, -1)) inner = (inner as Record<string, unknown> | null)?.[name];
+  // Own fields only: the prototype of all objects is not part of the file.
+  for (const name of field.slice(0, -1))
+    inner =
+      inner instanceof Object && Object.hasOwn(inner, name) ? (inner as Record<string, unknown>)[name] : undefined;
   if (typeof inner === "object" && inner !== null)
     Object.defineProperty(inner, field.at(-1)!, { value, enumerable: true, configurable: true, writable: true });
   return new TextEncoder().encode(JSON.stringify(json));
