@@ -22,13 +22,14 @@ const sound = new Map<string, Files>();
 
 /** The files with noise on what trains: much of a fresh adapter is zero, and shows nothing. */
 async function noisy(files: Files): Promise<Files> {
-  const random = generator(5);
   for (const [path, bytes] of files) {
     if (!path.endsWith(".safetensors")) continue;
     const file = await openSafetensors(bytesSource(path, bytes));
     const tensors = new Map<string, HostTensor>();
     for (const key of file.tensors.keys()) {
       const tensor = await file.read(key);
+      // Drawn anew for each: what is in the file under two keys stays equal.
+      const random = generator(5);
       const shaken = (): HostTensor =>
         fromFloat32(
           toFloat32(tensor).map((x) => x + 0.1 * (random() - 0.5)),
