@@ -8,7 +8,7 @@ import { WebpeftError } from "./ir/diagnostics.ts";
 import type { Elaboration, SiteResult } from "./methods/index.ts";
 import type { ModuleInfo } from "./models/model.ts";
 import type { Attachment, SiteAdapter } from "./passes/attach.ts";
-import type { AdapterPlan } from "./program.ts";
+import type { AdapterInput, AdapterPlan } from "./program.ts";
 
 /** Before the names of the ports of the adapter at a place. */
 export const activePrefix = (place: number): string => `${place}:`;
@@ -38,7 +38,8 @@ const inTurn =
     const losses: number[] = [];
     for (const adapter of adapters) {
       const { bias, weight } = made;
-      const given = { base: operands.base, scalars: operands.scalars, weight, ...(bias === undefined ? {} : { bias }) };
+      const { bias: _before, ...batch } = operands;
+      const given = { ...batch, weight, ...(bias === undefined ? {} : { bias }) };
       const { loss, ...next } = adapter(builder, given);
       if (weight !== operands.weight && !reaches(builder, next.weight, weight))
         throw conflict("an adapter replaces what another one makes of this module", path);
@@ -121,6 +122,17 @@ export function activeAttachment(
   return { sites, trained: copies(attachments), follows: followers(attachments) };
 }
 
+/** What all of them read of a batch: one input of a name serves all, so its numbers lie below every limit. */
+function commonInputs(plans: readonly AdapterPlan[]): AdapterInput[] {
+  const found = new Map<string, AdapterInput>();
+  for (const input of plans.flatMap(({ inputs }) => inputs)) {
+    const before = found.get(input.name);
+    const limit = Math.min(before?.limit ?? 2 ** 31, input.limit ?? 2 ** 31);
+    found.set(input.name, { ...before, ...input, limit });
+  }
+  return [...found.values()];
+}
+
 /** One plan for all; its tensors and data carry the prefixes. It has no file. */
 export function activePlan(plans: readonly AdapterPlan[]): AdapterPlan {
   const renamed = <T>(entries: Iterable<readonly [string, T]>, place: number): [string, T][] =>
@@ -136,6 +148,7 @@ export function activePlan(plans: readonly AdapterPlan[]): AdapterPlan {
       tensors.map((tensor) => ({ ...tensor, key: `${activePrefix(place)}${tensor.key}`, aliases: [], saved: false })),
     ),
     data: new Map(plans.flatMap(({ data }, place) => renamed(data, place))),
+    inputs: commonInputs(plans),
     frozen: [],
     baseKeys: new Map(),
     sites: [...new Set(plans.flatMap(({ sites }) => sites))],

@@ -1,6 +1,6 @@
 /** `webpeft merge`: a plain model folder with the adapter merged in, and the proof that it computes the same. */
 import { compile } from "../compile.ts";
-import { DiagnosticSink } from "../ir/diagnostics.ts";
+import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { sizeOf } from "../ir/types.ts";
 import type { ModelInput } from "../models/model.ts";
 import type { Program } from "../program-object.ts";
@@ -52,6 +52,26 @@ export async function logitGap(
   return { gap: largest((x, i) => x - logits[i]!), scale: largest((x) => x) };
 }
 
+/** What rounding every weight once can do to the logits, as a part of the largest one, and what f32 arithmetic can. */
+function tolerance({ weights }: Model): number {
+  const units: Readonly<Record<string, number>> = { F16: 2 ** -11, BF16: 2 ** -8 };
+  const unit = Math.max(0, ...weights.keys().map((key) => units[weights.info(key)!.dtype] ?? 0));
+  return 1e-3 + 64 * unit;
+}
+
+/** Throws `MERGE-GAP` where a merged model is not what the adapted one was, beyond what rounding explains. */
+export function judgeGap({ gap, scale }: LogitGap, merged: Model): void {
+  const allowed = tolerance(merged) * scale;
+  if (gap <= allowed) return;
+  throw new WebpeftError("MERGE-GAP", {
+    message: "the merged model does not compute what the adapter computes, so it was not written",
+    where: "logits",
+    expected: `a largest gap of ${allowed.toExponential(2)}, of logits up to ${scale.toFixed(2)}`,
+    got: gap.toExponential(2),
+    help: "merge into a base of a wider type, or keep the adapter beside the base model; in f32 this is a defect of webpeft",
+  });
+}
+
 export async function run(raw: Record<string, unknown>): Promise<number | undefined> {
   const options = raw as unknown as MergeOptions;
   const overwrite = options.overwrite ?? false;
@@ -68,9 +88,15 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   const model = await session.merge(sink, { task, gates });
   const { logits } = await session.forward({ ...fixedBatch(program), ...fixedInputs(program, { task }) });
   warn(sink.diagnostics);
-  await saveModel(model, options.out, { overwrite });
+  let proof: LogitGap = { gap: Number.NaN, scale: 0 };
+  const check = async (staged: string): Promise<void> => {
+    const written = await loadModel(staged);
+    proof = await logitGap(logits, written, length, options.device);
+    judgeGap(proof, written);
+  };
+  await saveModel(model, options.out, { overwrite, check });
   session.dispose();
-  const { gap, scale } = await logitGap(logits, await loadModel(options.out), length, options.device);
+  const { gap, scale } = proof;
   say(
     options,
     `${options.out}: largest logit gap between merged and unmerged ${gap.toExponential(2)}, of logits up to ${scale.toFixed(2)}`,

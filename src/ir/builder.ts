@@ -51,6 +51,17 @@ export class Builder {
     }
   }
 
+  /** Runs `body` without the prefixes: for ports that those who are prefixed share. */
+  unprefixed<T>(body: () => T): T {
+    const before = this.prefix;
+    this.prefix = "";
+    try {
+      return body();
+    } finally {
+      this.prefix = before;
+    }
+  }
+
   /** Runs `body` with parameters that do not train: their ports are buffers. */
   frozenIf<T>(frozen: boolean, body: () => T): T {
     const before = this.frozen;

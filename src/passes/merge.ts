@@ -76,6 +76,15 @@ function weightName(module: ModuleInfo, modules: readonly ModuleInfo[], attachme
   return alike && copyOf(module) === copyOf(owner) ? undefined : `${module.path}.weight`;
 }
 
+/** Loaders of the merged model make the layer without a bias, so a bias in the file would be read over. */
+const noBias = ({ path }: ModuleInfo): WebpeftError =>
+  new WebpeftError("MERGE-BIAS", {
+    message: "the adapter gives a bias to a layer that has none: the merged model could not hold it",
+    where: path,
+    expected: "a base whose layer has a bias, or an adapter that leaves the bias alone",
+    help: "Keep the adapter beside the base model, or leave the module out of target_modules (of LoRA: lora_bias false).",
+  });
+
 /** The outputs of one module: what its adapter makes, or copies that were trained. `name`: see `weightName`. */
 function moduleOutputs(
   builder: Builder,
@@ -89,6 +98,7 @@ function moduleOutputs(
   if (adapter !== undefined) {
     const tensors = stored.tensors(module);
     const { weight, bias } = adaptedSite(builder, module.kind as SiteKind, tensors, adapter, module.path);
+    if (module.bias === undefined && bias !== undefined) throw noBias(module);
     const biasChanges = module.bias !== undefined && (bias !== tensors.bias || isTrained("bias"));
     return [
       ...(name === undefined ? [] : [{ name, node: fileWeight(builder, module, weight) }]),
@@ -108,7 +118,7 @@ function moduleOutputs(
 
 /**
  * One output per base tensor that differs in the merged model. Where the ends of a tie differ, the second has an output of its own, named
- * by its path. Throws MERGE-METHOD for methods with virtual tokens.
+ * by its path. Throws MERGE-METHOD for methods with virtual tokens, MERGE-BIAS for a bias that the model cannot hold.
  */
 export function mergeGraph(
   modules: readonly ModuleInfo[],

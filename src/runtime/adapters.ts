@@ -52,17 +52,15 @@ export class SessionAdapters {
   /** The adapter that each instance holds; undefined when that one was deleted. */
   private readonly holders = new Map<Instance, AdapterEntry | undefined>();
   private readonly queue = new CallQueue();
-  /** Names that there will be when every call that was made is over, so that a wrong one is told at once. */
-  private readonly promised = new Set<string>();
+  /** Calls that give or take names and are not over. */
+  private namings = 0;
   private settled: AdapterEntry;
 
   constructor(
     first: AdapterEntry,
     private readonly loader: AdapterLoader,
   ) {
-    const isBase = first.program.adapter === undefined;
-    this.entries.set(isBase ? null : defaultAdapter, first);
-    if (!isBase) this.promised.add(defaultAdapter);
+    this.entries.set(first.program.adapter === undefined ? null : defaultAdapter, first);
     this.holders.set(first.instance, first);
     this.together = new TogetherAdapters(loader.together);
     this.settled = first;
@@ -89,7 +87,10 @@ export class SessionAdapters {
 
   /** Reads an adapter and gives it a name; the one in use stays in use. Throws `SESSION-ADAPTER-NAME` when the name is taken. */
   load(name: string, adapter: FolderSource | AdapterFiles): Promise<void> {
-    return this.naming(name, () => this.enterAs(name, adapter));
+    return this.renaming(async () => {
+      this.requireFree(name);
+      await this.enterAs(name, adapter);
+    });
   }
 
   /**
@@ -102,23 +103,27 @@ export class SessionAdapters {
     work: (entry: AdapterEntry, place: number) => Promise<T>,
     make: (results: T[]) => FolderSource,
   ): Promise<void> {
-    this.requirePromised(...names);
-    return this.naming(name, async () => this.enterAs(name, make(await this.each(names, work))));
+    this.requireNamed(...names);
+    return this.renaming(async () => {
+      for (const one of names) this.requireKnown(one);
+      this.requireFree(name);
+      await this.enterAs(name, make(await this.each(names, work)));
+    });
   }
 
-  /** A call that gives a name: it counts for the calls that are made meanwhile, unless it fails. */
-  private naming(name: string, work: () => Promise<void>): Promise<void> {
-    const isNew = !this.promised.has(name);
-    if (isNew) this.promised.add(name);
-    return this.queue.take(async () => {
-      if (this.entries.has(name)) throw nameTaken(name);
-      try {
-        await work();
-      } catch (error) {
-        if (isNew) this.promised.delete(name);
-        throw error;
-      }
+  private requireFree(name: string): void {
+    if (!this.entries.has(name)) return;
+    throw new WebpeftError("SESSION-ADAPTER-NAME", {
+      message: "the session has an adapter of that name",
+      where: name,
+      help: "choose another name",
     });
+  }
+
+  /** A call that gives or takes a name. */
+  private renaming(work: () => Promise<void>): Promise<void> {
+    this.namings++;
+    return this.queue.take(work).finally(() => this.namings--);
   }
 
   private async enterAs(name: string, adapter: FolderSource | AdapterFiles): Promise<void> {
@@ -131,7 +136,7 @@ export class SessionAdapters {
    */
   use(choice: AdapterChoice): Promise<void> {
     const chosen = Array.isArray(choice) ? ([...choice] as readonly string[]) : choice;
-    this.requirePromised(chosen);
+    this.requireNamed(chosen);
     return this.queue.take(() =>
       this.orBack(async () => {
         await this.bring(await this.entry(chosen));
@@ -144,9 +149,8 @@ export class SessionAdapters {
    * sorted order) is used, as PEFT does, and the base model when none is. Throws `SESSION-ADAPTER-UNKNOWN`.
    */
   delete(name: string): Promise<void> {
-    this.requirePromised(name);
-    this.promised.delete(name);
-    return this.queue.take(async () => {
+    this.requireNamed(name);
+    return this.renaming(async () => {
       this.requireKnown(name);
       const gone = [this.entries.get(name)!, ...this.together.delete(name)];
       this.entries.delete(name);
@@ -157,7 +161,7 @@ export class SessionAdapters {
 
   /** Work with each of some adapters, which no other call can come between; afterwards the one that was in use is again. */
   visit<T>(choices: readonly AdapterChoice[], work: (entry: AdapterEntry, place: number) => Promise<T>): Promise<T[]> {
-    this.requirePromised(...choices);
+    this.requireNamed(...choices);
     return this.queue.take(() => this.each(choices, work));
   }
 
@@ -180,17 +184,17 @@ export class SessionAdapters {
     return [...this.entries.keys()].filter((name) => name !== null);
   }
 
-  /** What can be said when a call is made; of a session that is disposed its turn tells. */
-  private requirePromised(...choices: readonly AdapterChoice[]): void {
-    if (!this.isDisposed) for (const choice of choices) this.requireKnown(choice, this.promised);
+  /** Tells of a wrong name at once where the names are settled; else, and of a session that is disposed, the call's turn tells. */
+  private requireNamed(...choices: readonly AdapterChoice[]): void {
+    if (!this.isDisposed && this.namings === 0) for (const choice of choices) this.requireKnown(choice);
   }
 
-  private requireKnown(choice: AdapterChoice, known: Iterable<string> = this.names()): void {
-    const all = [...known];
+  private requireKnown(choice: AdapterChoice): void {
+    const known = this.names();
     const names = choice === null ? [] : [choice].flat();
-    for (const name of names) if (!all.includes(name)) throw unknown(name, all);
+    for (const name of names) if (!this.entries.has(name)) throw unknown(name, known);
     if (choice !== null && (names.length === 0 || new Set(names).size < names.length))
-      throw unknown(names.join(", "), all, "adapters that are in use together are one or more, each once");
+      throw unknown(names.join(", "), known, "adapters that are in use together are one or more, each once");
   }
 
   /** A change of the adapter in use; one that fails leaves the one before. */
@@ -263,13 +267,6 @@ export class SessionAdapters {
     for (const instance of this.holders.keys()) instance.dispose();
   }
 }
-
-const nameTaken = (name: string): WebpeftError =>
-  new WebpeftError("SESSION-ADAPTER-NAME", {
-    message: "the session has an adapter of that name",
-    where: name,
-    help: "choose another name",
-  });
 
 function unknown(
   name: string,

@@ -15,7 +15,7 @@ import { duplicates } from "./files/ties.ts";
 import type { FixedInputs } from "./fixed-inputs.ts";
 import type { AdapterValues } from "./initial.ts";
 import { shown, unknownName } from "./options.ts";
-import { fromFloat32, type HostTensor, toFloat32 } from "./tensor.ts";
+import { fromFloat32, type HostTensor, type TensorDtype, toFloat32 } from "./tensor.ts";
 
 /**
  * Keys of the base tensors that merging changes or adds; without an adapter those that train themselves. Among them are those that the
@@ -126,7 +126,7 @@ function partFor(graph: Graph, key: string): Graph {
   return compact({ ...graph, outputs: graph.outputs.filter((output) => output.name === key) });
 }
 
-/** The merged numbers under a key of `mergedKeys`, in f32. Throws `MERGE-NOT-FINITE` when they hold NaN or infinity. */
+/** The merged numbers under a key of `mergedKeys`, in f32. Throws `MERGE-NOT-FINITE` for what is not finite in the base's dtype. */
 export async function mergedNumbers(
   program: CompiledProgram,
   model: Model,
@@ -138,13 +138,9 @@ export async function mergedNumbers(
   const data = merge?.outputs.some((output) => output.name === key)
     ? await computed(merge, withBaseOf(model, values), executor, values, key)
     : unmerged(program, values, key);
-  if (!data.every(Number.isFinite)) {
-    throw new WebpeftError("MERGE-NOT-FINITE", {
-      message: "NaNs detected in the merged weights; the adapter seems to be broken",
-      where: key,
-      help: "check the adapter's tensors, or train it again with a smaller learning rate",
-    });
-  }
+  const dtype = storedInfo(program, model, key).dtype;
+  const odd = data.find((x) => !(Math.abs(x) < overflow(dtype)));
+  if (odd !== undefined) throw notFinite(key, odd, dtype);
   return data;
 }
 
@@ -154,6 +150,27 @@ function unmerged({ adapter }: CompiledProgram, { params, base }: AdapterValues,
   return copy === undefined ? toFloat32(base!.get(key)!) : params.get(copy.key)!;
 }
 
+/** From where on rounding gives infinity: halfway between the largest number and the power of two behind it. */
+const overflow = (dtype: TensorDtype): number =>
+  dtype === "F16" ? 65520 : dtype === "BF16" ? (2 - 2 ** -8) * 2 ** 127 : Number.POSITIVE_INFINITY;
+
+const notFinite = (key: string, got: number, dtype: TensorDtype): WebpeftError =>
+  new WebpeftError("MERGE-NOT-FINITE", {
+    message: Number.isFinite(got)
+      ? `a merged weight does not fit the base's ${dtype}: rounded, it would be infinite`
+      : "NaNs detected in the merged weights; the adapter seems to be broken",
+    where: key,
+    expected: `finite numbers${overflow(dtype) === Number.POSITIVE_INFINITY ? "" : ` below ${overflow(dtype)}`}`,
+    got: String(got),
+    help: Number.isFinite(got)
+      ? "merge into a base of a wider type, or keep the adapter beside the base model"
+      : "check the adapter's tensors, or train it again with a smaller learning rate",
+  });
+
+/** Type and shape that a merged tensor has in the file. */
+const storedInfo = (program: CompiledProgram, { weights }: Model, key: string) =>
+  weights.info(untied(program).get(key)?.weight ?? key)!;
+
 /** The merged tensor under a key of `mergedKeys`, rounded to the base's dtype. */
 export async function mergedTensor(
   program: CompiledProgram,
@@ -162,7 +179,7 @@ export async function mergedTensor(
   values: AdapterValues,
   key: string,
 ): Promise<HostTensor> {
-  const { dtype, shape } = model.weights.info(untied(program).get(key)?.weight ?? key)!;
+  const { dtype, shape } = storedInfo(program, model, key);
   return fromFloat32(await mergedNumbers(program, model, executor, values, key), dtype, shape);
 }
 

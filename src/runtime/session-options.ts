@@ -1,5 +1,7 @@
 /** The options of a session's calls, checked when the call is made. */
+import { WebpeftError } from "../ir/diagnostics.ts";
 import type { CombineOptions } from "../methods/combine/index.ts";
+import type { Model } from "./files/model.ts";
 import type { OutputOptions } from "./files/output.ts";
 import type { GenerateOptions } from "./generate.ts";
 import {
@@ -86,6 +88,7 @@ const startChecks: Checks<StartOptions> = {
     deviceNames.includes(value as string) || (typeof value === "object" && value !== null)
       ? undefined
       : `${deviceNames.join(", ")}, an open device or an executor`,
+  model: record,
   adapter: anything,
   experts: record,
   initial: record,
@@ -97,7 +100,18 @@ const startChecks: Checks<StartOptions> = {
   generated: callable,
 };
 
-export const checkStart = (options: StartOptions): void => checkOptions(options, startChecks, code);
+/** `model`: the program's. */
+export function checkStart(options: StartOptions, model: Model): void {
+  checkOptions(options, startChecks, code);
+  if (options.model === undefined || options.model === model) return;
+  throw new WebpeftError(code, {
+    message: "the program was compiled for another model",
+    where: "model",
+    expected: model.name,
+    got: options.model.name,
+    help: "compile the model that is to be run",
+  });
+}
 
 const generateChecks: Checks<GenerateOptions> = {
   maxTokens: whole,

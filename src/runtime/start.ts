@@ -26,6 +26,8 @@ export type DeviceName = "auto" | "webgpu" | "cpu" | "reference";
 
 export interface StartOptions extends InstantiateOptions {
   readonly device?: DeviceName | OpenDevice | Executor;
+  /** The model that the program was compiled for, for callers who say it again; another one is an error. */
+  readonly model?: Model;
   /** A trained adapter: a folder, or one that was read; fresh values otherwise. */
   readonly adapter?: FolderSource | AdapterFiles;
   /** Adapters that it mixes, by the names that its config gives them; those of the adapter's folder unless given. */
@@ -118,7 +120,7 @@ export async function startSession(
   { model, compile }: SessionSource,
   options: StartOptions = {},
 ): Promise<Session> {
-  checkStart(options);
+  checkStart(options, model);
   const first = { program, values: await values(program, model, options) };
   const { executor, release } = await choose(options);
   const instantiate = async (loaded: LoadedProgram, how: InstantiateOptions): Promise<Instance> => {

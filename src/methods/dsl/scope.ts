@@ -211,8 +211,9 @@ export class Scope {
   batchInput({ name, option, per }: InputItem, at: Place): number {
     const { builder, samples } = this.buildOrFail(at);
     if (per !== undefined) return builder.port(name, "input", "i32", [samples ?? 1, this.lengthOrFail(at)]);
+    // One number for all adapters that are in use together, as the batch's is.
     return samples === undefined
-      ? builder.port(option!, "buffer", "i32", [1])
+      ? builder.unprefixed(() => builder.port(option!, "buffer", "i32", [1]))
       : builder.port(name, "input", "i32", [samples]);
   }
 

@@ -12,6 +12,14 @@ export interface OutputOptions {
   readonly signal?: AbortSignal;
 }
 
+/** How a folder is written; see `writeFolder`. */
+export interface FolderOptions extends OutputOptions {
+  /** Names that are removed afterwards. */
+  readonly obsolete?: readonly string[];
+  /** Called with the folder where all files lie before they are put in place; when it throws nothing is. */
+  readonly check?: (staged: string) => Promise<void>;
+}
+
 /** A file's content: whole, or piece by piece so that it need not be in memory. */
 export type FileContent = Uint8Array | string | AsyncIterable<Uint8Array>;
 
@@ -65,7 +73,7 @@ async function outputState(folder: string, ignored?: string): Promise<OutputStat
 export async function writeFolder(
   folder: string,
   files: ReadonlyMap<string, FileContent>,
-  options: OutputOptions & { readonly obsolete?: readonly string[] } = {},
+  options: FolderOptions = {},
 ): Promise<void> {
   const { mkdir, mkdtemp, rm } = await import("node:fs/promises");
   const { basename, dirname, join, resolve } = await import("node:path");
@@ -83,6 +91,7 @@ export async function writeFolder(
       await mkdir(dirname(join(staged, name)), { recursive: true });
       await writeNew(join(staged, name), content, options.signal);
     }
+    await options.check?.(staged);
     options.signal?.throwIfAborted();
     const inside = isNew ? undefined : basename(staged);
     if (!options.overwrite && (await outputState(folder, inside)) === "filled") throw outputExists(folder);

@@ -2,7 +2,7 @@
 import { type FileTree, readText } from "./folder.ts";
 import { isJsonObject, pythonJson } from "./json.ts";
 import type { Model } from "./model.ts";
-import { type FileContent, type OutputOptions, writeFolder } from "./output.ts";
+import { type FileContent, type FolderOptions, type OutputOptions, writeFolder } from "./output.ts";
 import { torchMetadata } from "./safetensors.ts";
 import { encodeHeader, type TensorPlan } from "./safetensors-header.ts";
 import { textFiles } from "./text-files.ts";
@@ -11,7 +11,7 @@ import type { Weights } from "./weights.ts";
 /** Files beside config and weights that make a folder usable: tokenizers, generation settings, the licence. */
 const companions = ["generation_config.json", ...textFiles, "LICENSE"];
 
-export interface SaveModelOptions extends OutputOptions {
+export interface SaveModelOptions extends OutputOptions, Pick<FolderOptions, "check"> {
   /** Called after each tensor that was written, in the order of the weights. */
   readonly onProgress?: (written: number, total: number, key: string) => void;
 }
