@@ -11,6 +11,9 @@ interface LstmWeights {
   readonly bias: number;
 }
 
+/** Every step is a dozen nodes of the graph. */
+const mostSteps = 1024;
+
 /** States [steps, h] of an LSTM over x [steps, in], from zeros; `reverse` begins with the last step. */
 function lstm(b: Builder, x: number, { ofInput, ofState, bias }: LstmWeights, reverse: boolean): number {
   const steps = b.shape(x)[0]!;
@@ -56,6 +59,9 @@ export const recurrentBuiltins: readonly Builtin[] = [
           "[t, n], [4 h, n], [4 h, h], [4 h]",
           JSON.stringify(shapes),
         );
+      const steps = shapes[0]![0]!;
+      if (steps > mostSteps)
+        throw context.fail("The LSTM has too many steps to be written out.", `at most ${mostSteps}`, String(steps));
       return tensorValue(lstm(b, x!, { ofInput: ofInput!, ofState: ofState!, bias: bias! }, args.condition("reverse")));
     },
   },
