@@ -147,15 +147,10 @@ function takeAway(lock: string, text: string): void {
     return;
   }
   const holder = parseHolder(text);
-  warn([
-    {
-      code: "FILE-OUTPUT-LOCK-STALE",
-      severity: "note",
-      message: "took over the lock of a run that was killed",
-      where: lock,
-      ...(holder && { got: words(holder) }),
-    },
-  ]);
+  const whose = holder === undefined ? "a run" : words(holder);
+  // One line: it stands before what the command says.
+  const message = `took over the lock ${lock}, which ${whose} left when it was killed`;
+  warn([{ code: "FILE-OUTPUT-LOCK-STALE", severity: "note", message }]);
 }
 
 /** Takes back the parent folders that were made, `made` being the outermost, as far as nothing is in them. */
