@@ -13,6 +13,7 @@ import { type AdapterFiles, encodeAdapter, saveAdapter } from "./files/adapter.t
 import { copiedSource, type FolderSource } from "./files/folder.ts";
 import type { Model } from "./files/model.ts";
 import type { OutputOptions } from "./files/output.ts";
+import type { PageFolder } from "./files/page-folder.ts";
 import { gradientsOf } from "./gradients.ts";
 import { countedLabels } from "./labels.ts";
 import { copiedMerge, type MergeOptions, mergedModel, withFixed } from "./merge.ts";
@@ -253,8 +254,8 @@ export class Session {
     return this.parts.adapters.run((entry) => restoreState(entry, copy));
   }
 
-  /** Writes the adapter's files, as PEFT does, into a folder (Node). Notes `METHOD-FILE` of the program tell where PEFT cannot read them. */
-  async save(folder: string, options: OutputOptions = {}): Promise<void> {
+  /** Writes the adapter's files, as PEFT does, into a folder by its path (Node) or handle (pages). Notes `METHOD-FILE` of the program tell where PEFT cannot read them. */
+  async save(folder: string | PageFolder, options: OutputOptions = {}): Promise<void> {
     checkOutput(options);
     await saveAdapter(folder, await this.parts.adapters.run(adapterFolder), options);
   }

@@ -75,6 +75,60 @@ describe.skipIf(!hasChromium)("a browser, bundled for Linux on x64 only", () => 
     expect(codes).toEqual(new Array(6).fill("DEVICE-LOST"));
   });
 
+  it("writes a folder of the page's own, piece by piece, whole or not at all", async () => {
+    const seen = await page.evaluate(async () => {
+      const { writePageFolder } = Reflect.get(globalThis, "device") as typeof import("./kernel.ts");
+      type Folder = Parameters<typeof writePageFolder>[0];
+      const root = await navigator.storage.getDirectory();
+      const folder = (await root.getDirectoryHandle("out", { create: true })) as unknown as Folder;
+      const bytes = new TextEncoder();
+      async function* halves(fails: boolean) {
+        yield bytes.encode("one ");
+        if (fails) throw new RangeError("no more");
+        yield bytes.encode("two");
+      }
+      const read = async (): Promise<string[]> => {
+        const found: string[] = [];
+        for await (const name of folder.keys()) {
+          const entry = (await folder.getFileHandle(name, { create: false })) as unknown as FileSystemFileHandle;
+          found.push(`${name}: ${await (await entry.getFile()).text()}`);
+        }
+        return found.sort();
+      };
+      const code = (error: { readonly code?: string; readonly name: string }): string => error.code ?? error.name;
+      const write = (files: [string, string | AsyncIterable<Uint8Array>][], overwrite = false) =>
+        writePageFolder(folder, new Map(files), { overwrite }).then(() => "done", code);
+      const results = [
+        await write([
+          ["a", "first"],
+          ["b", halves(false)],
+        ]),
+      ];
+      const before = await read();
+      results.push(await write([["a", "x"]]), await write([["../a", "x"]], true));
+      results.push(
+        await write(
+          [
+            ["a", "x"],
+            ["new", "x"],
+            ["b", halves(true)],
+          ],
+          true,
+        ),
+      );
+      const unchanged = await read();
+      results.push(await write([["a", "second"]], true));
+      return { results, before, unchanged, after: await read() };
+    });
+    const files = ["a: first", "b: one two"];
+    expect(seen).toEqual({
+      results: ["done", "FILE-OUTPUT-EXISTS", "FILE-PATH", "RangeError", "done"],
+      before: files,
+      unchanged: files,
+      after: ["a: second", "b: one two"],
+    });
+  });
+
   it("reports what it found", async () => {
     const report = await page.evaluate(async (): Promise<DeviceReport> => {
       const { listDevices } = Reflect.get(globalThis, "device") as typeof import("./kernel.ts");

@@ -40,3 +40,5 @@ export async function runTwicePlusIndex(open: OpenDevice, data: Float32Array<Arr
 }
 
 export const twicePlusIndexOf = (data: Float32Array): Float32Array => data.map((value, i) => 2 * value + i);
+
+export { writePageFolder } from "../../src/runtime/files/page-folder.ts";

@@ -1,13 +1,13 @@
 /** What merging refuses: biases that the model cannot hold, weights that its type cannot, results that are not the adapter's. */
-import { mkdtempSync, readdirSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { judgeGap } from "../../src/cli/merge.ts";
 import { compile } from "../../src/compile.ts";
 import type { CompileOptions } from "../../src/compile-options.ts";
-import type { Model } from "../../src/runtime/files/model.ts";
-import { saveModel } from "../../src/runtime/files/save-model.ts";
+import { loadModel, type Model } from "../../src/runtime/files/model.ts";
+import { modelFiles, saveModel } from "../../src/runtime/files/save-model.ts";
 import type { Session } from "../../src/runtime/session.ts";
 import { tinyModel } from "./tiny-model.ts";
 
@@ -111,6 +111,24 @@ describe("the gap between merged and adapted", () => {
     const check = async (): Promise<void> => judgeGap({ gap: 1, scale: 1 }, model);
     await expect(saveModel(model, join(folder, "out"), { check })).rejects.toMatchObject({ code: "MERGE-GAP" });
     expect(readdirSync(folder)).toEqual([]);
+  });
+});
+
+describe("the files of a merged model", () => {
+  it("are there as bytes, and load as what saveModel writes", async () => {
+    const session = await start(lora);
+    const merged = await session.merge();
+    const files = await modelFiles(merged);
+    expect([...files.keys()]).toEqual(["config.json", "model.safetensors"]);
+    const { logits } = await session.forward(batch);
+    const loaded = await loadModel(Object.fromEntries(files));
+    expect(largest((await plain(loaded)).logits, logits)).toBeLessThan(1e-5);
+    const folder = join(mkdtempSync(join(tmpdir(), "webpeft-merge-")), "out");
+    await saveModel(merged, folder);
+    for (const [name, bytes] of files) expect(new Uint8Array(readFileSync(join(folder, name)))).toEqual(bytes);
+    await expect(saveModel(merged, folder, { overwrit: true } as object)).rejects.toMatchObject({
+      code: "FILE-OPTION",
+    });
   });
 });
 

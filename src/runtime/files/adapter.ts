@@ -6,7 +6,8 @@ import type { HostTensor } from "../tensor.ts";
 import { type FileTree, type FolderSource, folderIn, missingFile, openFolder, pathIn, readJson } from "./folder.ts";
 import { isJsonObject, type JsonObject, pythonJson } from "./json.ts";
 import { type LoadOptions, loadChecks, openTensors, pickleError } from "./model.ts";
-import { type OutputOptions, writeFolder } from "./output.ts";
+import type { OutputOptions } from "./output.ts";
+import { type PageFolder, writeInto } from "./page-folder.ts";
 import { checkExpertName } from "./paths.ts";
 import { encodeSafetensors, type SafetensorsFile } from "./safetensors.ts";
 
@@ -187,9 +188,13 @@ export function encodeAdapter(adapter: AdapterContent): Map<string, Uint8Array> 
   return files;
 }
 
-/** Writes an adapter folder whole or not at all. Throws what `writeFolder` throws. */
-export async function saveAdapter(folder: string, adapter: AdapterContent, options: OutputOptions = {}): Promise<void> {
+/** Writes an adapter folder whole or not at all. Throws what `writeInto` throws. */
+export async function saveAdapter(
+  folder: string | PageFolder,
+  adapter: AdapterContent,
+  options: OutputOptions = {},
+): Promise<void> {
   // An encoder of the adapter that was here before does not belong to this one.
   const obsolete = adapter.encoder === undefined ? [encoderFile] : [];
-  await writeFolder(folder, encodeAdapter(adapter), { ...options, obsolete });
+  await writeInto(folder, encodeAdapter(adapter), { ...options, obsolete });
 }

@@ -43,7 +43,7 @@ export function copiedSource<T>(source: T): T {
   return Object.fromEntries(Object.entries(source).map(([name, data]) => [name, copy(data)])) as T;
 }
 
-const isNode = (): boolean => typeof process === "object" && typeof process.versions?.node === "string";
+export const isNode = (): boolean => typeof process === "object" && typeof process.versions?.node === "string";
 const isTree = (source: FileTree | FileRecord): source is FileTree => typeof source.open === "function";
 
 async function nodeUrlTree(url: URL): Promise<FileTree> {

@@ -4,6 +4,7 @@
  */
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { systemCode, writeError } from "./errors.ts";
+import { isNode } from "./folder.ts";
 import { checkLinks, checkPath } from "./paths.ts";
 
 export interface OutputOptions {
@@ -51,6 +52,14 @@ export async function prepareOutput(folder: string, options: OutputOptions = {})
 export const outputExists = (where: string, message = "the output folder exists and is not empty"): WebpeftError =>
   new WebpeftError("FILE-OUTPUT-EXISTS", { message, where, help: "Choose another, or allow overwriting." });
 
+const noFolders = (folder: string): WebpeftError =>
+  new WebpeftError("FILE-NO-FOLDERS", {
+    message: "a page has no folders by path",
+    where: String(folder),
+    expected: "a FileSystemDirectoryHandle",
+    help: "give the handle of a folder (showDirectoryPicker, navigator.storage.getDirectory), or take the bytes of session.files() and modelFiles(model)",
+  });
+
 /** `ignored` is a name inside that does not count. */
 async function outputState(folder: string, ignored?: string): Promise<OutputState> {
   const { readdir } = await import("node:fs/promises");
@@ -75,6 +84,7 @@ export async function writeFolder(
   files: ReadonlyMap<string, FileContent>,
   options: FolderOptions = {},
 ): Promise<void> {
+  if (!isNode()) throw noFolders(folder);
   const { mkdir, mkdtemp, rm } = await import("node:fs/promises");
   const { basename, dirname, join, resolve } = await import("node:path");
   for (const name of [...files.keys(), ...(options.obsolete ?? [])]) checkPath(folder, name);
@@ -172,7 +182,7 @@ async function writeNew(path: string, content: FileContent, signal: AbortSignal 
   }
 }
 
-async function* pieces(content: FileContent): AsyncGenerator<Uint8Array> {
+export async function* pieces(content: FileContent): AsyncGenerator<Uint8Array> {
   if (typeof content === "string") yield new TextEncoder().encode(content);
   else if (content instanceof Uint8Array) yield content;
   else yield* content;

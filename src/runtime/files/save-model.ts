@@ -1,8 +1,11 @@
 /** Writes a model (a merged one, a trained one) as a Hugging Face folder. */
+
+import { type Checks, callable, checkOptions, flag, signal } from "../options.ts";
 import { type FileTree, readText } from "./folder.ts";
 import { isJsonObject, pythonJson } from "./json.ts";
 import type { Model } from "./model.ts";
-import { type FileContent, type FolderOptions, type OutputOptions, writeFolder } from "./output.ts";
+import { type FileContent, type FolderOptions, type OutputOptions, pieces } from "./output.ts";
+import { type PageFolder, writeInto } from "./page-folder.ts";
 import { torchMetadata } from "./safetensors.ts";
 import { encodeHeader, type TensorPlan } from "./safetensors-header.ts";
 import { textFiles } from "./text-files.ts";
@@ -16,16 +19,44 @@ export interface SaveModelOptions extends OutputOptions, Pick<FolderOptions, "ch
   readonly onProgress?: (written: number, total: number, key: string) => void;
 }
 
-/**
- * Writes `config.json`, one `model.safetensors` (keys, order, shapes and dtypes as the weights give them; read and written one by one)
- * and copies of the tokenizer files. Whole or not at all. Throws what `writeFolder` and reading throw.
- */
-export async function saveModel(model: Model, folder: string, options: SaveModelOptions = {}): Promise<void> {
+const saveChecks: Checks<SaveModelOptions> = { overwrite: flag, signal, check: callable, onProgress: callable };
+
+async function modelContents(
+  model: Model,
+  onProgress: SaveModelOptions["onProgress"],
+): Promise<Map<string, FileContent>> {
   const files = new Map<string, FileContent>();
   files.set("config.json", await configText(model));
   for (const [name, content] of await companionFiles(model.tree)) files.set(name, content);
-  files.set("model.safetensors", tensorPieces(model.weights, options));
-  await writeFolder(folder, files, options);
+  files.set("model.safetensors", tensorPieces(model.weights, onProgress));
+  return files;
+}
+
+/**
+ * Writes `config.json`, one `model.safetensors` (keys, order, shapes and dtypes as the weights give them; read and written one by one)
+ * and copies of the tokenizer files, into a folder by its path (Node) or by its handle (pages). Whole or not at all. Throws `FILE-OPTION`
+ * and what `writeFolder`, `writePageFolder` and reading throw.
+ */
+export async function saveModel(
+  model: Model,
+  folder: string | PageFolder,
+  options: SaveModelOptions = {},
+): Promise<void> {
+  checkOptions(options, saveChecks, "FILE-OPTION");
+  await writeInto(folder, await modelContents(model, options.onProgress), options);
+}
+
+/** The files that `saveModel` writes as bytes by name, for pages; a model that is too large for that is written into a folder's handle. */
+export async function modelFiles(model: Model): Promise<Map<string, Uint8Array>> {
+  const files = new Map<string, Uint8Array>();
+  for (const [name, content] of await modelContents(model, undefined)) files.set(name, await joined(content));
+  return files;
+}
+
+async function joined(content: FileContent): Promise<Uint8Array> {
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  for await (const piece of pieces(content)) parts.push(piece as Uint8Array<ArrayBuffer>);
+  return new Uint8Array(await new Blob(parts).arrayBuffer());
 }
 
 /** The file as it was read where the config is unchanged, else as transformers formats it. */
@@ -50,7 +81,7 @@ async function companionFiles(tree: FileTree | undefined): Promise<Map<string, U
   return files;
 }
 
-async function* tensorPieces(weights: Weights, options: SaveModelOptions): AsyncGenerator<Uint8Array> {
+async function* tensorPieces(weights: Weights, onProgress: SaveModelOptions["onProgress"]): AsyncGenerator<Uint8Array> {
   const plans: TensorPlan[] = weights.keys().map((name) => ({ name, ...weights.info(name)! }));
   yield encodeHeader(plans, torchMetadata);
   for (const [done, plan] of plans.entries()) {
@@ -58,6 +89,6 @@ async function* tensorPieces(weights: Weights, options: SaveModelOptions): Async
     const same = tensor.dtype === plan.dtype && tensor.shape.join() === plan.shape.join();
     if (!same) throw new Error(`the tensor ${plan.name} was announced as ${plan.dtype}[${plan.shape.join(",")}]`);
     yield tensor.bytes;
-    options.onProgress?.(done + 1, plans.length, plan.name);
+    onProgress?.(done + 1, plans.length, plan.name);
   }
 }
