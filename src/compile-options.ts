@@ -2,8 +2,20 @@
 import type { Target } from "./codegen/index.ts";
 import { WebpeftError } from "./ir/diagnostics.ts";
 import type { Methods } from "./methods/registry.ts";
+import type { PassListener } from "./passes/manager.ts";
 import type { ExpertConfigs, ProgramMode } from "./program.ts";
-import { anything, type Checks, checkOptions, flag, list, oneOf, record, signal, text } from "./runtime/options.ts";
+import {
+  anything,
+  type Checks,
+  callable,
+  checkOptions,
+  flag,
+  list,
+  oneOf,
+  record,
+  signal,
+  text,
+} from "./runtime/options.ts";
 
 export interface CompileOptions {
   /** `train` (the default) also evaluates and merges; `infer` has no gradients; `merge` only merges. */
@@ -41,6 +53,8 @@ export interface CompileOptions {
    * instead. Inference only.
    */
   readonly asMerged?: boolean;
+  /** Told of every pass when it has run: what is made before a compilation fails. */
+  readonly onPass?: PassListener;
   /** Stops compiling between two stages. */
   readonly signal?: AbortSignal;
   /**
@@ -80,6 +94,7 @@ const checks: Checks<CompileOptions> = {
   encoder: flag,
   fold: flag,
   asMerged: flag,
+  onPass: callable,
   signal,
   maximumRank: anything,
   full: flag,

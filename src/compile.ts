@@ -78,6 +78,7 @@ class Compilation {
       verify: (graph, pass) => verify(graph, operatorPasses.has(pass) ? "operator" : "tensor"),
       now: () => performance.now(),
       timeline: true,
+      onPass: options.onPass,
     });
     this.built = this.build(noVirtualTokens, this.sink);
     this.weights.check(this.built.graph);

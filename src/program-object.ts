@@ -1,5 +1,5 @@
 /** A compiled program with what people ask of it: text, graphs, kernels, the plan, and a session on a device. */
-import { type Dispatch, type Generated, generate, printKernel, type Target } from "./codegen/index.ts";
+import { type Dispatch, type Generated, generate, KernelTable, printKernel, type Target } from "./codegen/index.ts";
 import { dispatchesToDot, toDot } from "./inspect/dot.ts";
 import type { Graph } from "./ir/graph.ts";
 import { printGraph } from "./ir/text/print.ts";
@@ -61,13 +61,19 @@ const total = (dispatches: readonly Dispatch[], field: "flops" | "bytes"): numbe
 
 class ProgramViews {
   private made: Generated | undefined;
+  private readonly table = new KernelTable();
 
   constructor(private readonly parts: ProgramParts) {}
 
   /** Kernels and plan for the program's target; made when first asked for. */
   get generated(): Generated {
-    this.made ??= generate(this.parts.stages, this.parts.storage, this.parts.target);
+    this.made ??= generate(this.parts.stages, this.parts.storage, this.parts.target, this.table);
     return this.made;
+  }
+
+  /** Kernels that are made so far: after an error those that came before it. */
+  get kernelsSoFar(): Generated["kernels"] {
+    return this.table.kernels;
   }
 
   get plan(): Generated["plan"] {

@@ -50,11 +50,12 @@ async function readConfig(path: string): Promise<JsonObject> {
   return parseJsonObject(text, path);
 }
 
-export async function readSources(options: SourceOptions): Promise<Sources> {
+/** `headersOnly`: see `LoadOptions`. */
+export async function readSources(options: SourceOptions, headersOnly = false): Promise<Sources> {
   if (options.config !== undefined && options.adapter !== undefined) {
     throw new WebpeftError("CLI-SOURCES", { message: "give either --config or --adapter, not both" });
   }
-  const model = await loadModel(options.model);
+  const model = await loadModel(options.model, { headersOnly });
   const given = { experts: options.expert ?? {} };
   if (options.adapter !== undefined) {
     const adapter = await readAdapter(options.adapter, given);

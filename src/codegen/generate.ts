@@ -21,7 +21,13 @@ function arenas(layouts: readonly StageLayout[]): BufferSpec[] {
   }));
 }
 
-export function generate(stages: readonly Stage[], storage: ProgramStorage, target: Target): Generated {
+/** `table` gets the kernels one by one, and has those that were made before an error. */
+export function generate(
+  stages: readonly Stage[],
+  storage: ProgramStorage,
+  target: Target,
+  table = new KernelTable(),
+): Generated {
   const ports = new PortLayout(stages, storage, target.limits.maxStorageBufferBindingSize);
   const results = new ResultLayout(target.limits.maxStorageBufferBindingSize);
   const layouts = stages.map((stage) => new StageLayout(stage, storage, target, ports, results));
@@ -30,7 +36,6 @@ export function generate(stages: readonly Stage[], storage: ProgramStorage, targ
     named.filter((b) => b.bytes > 0),
     target,
   );
-  const table = new KernelTable();
   const planned = layouts.map((layout) => layout.plan(regions, table));
   const peakBytes = regions.buffers.filter((b) => b.within === undefined).reduce((sum, b) => sum + b.bytes, 0);
   return {

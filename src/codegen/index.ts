@@ -2,6 +2,7 @@
 export { generate } from "./generate.ts";
 export { interpret } from "./interpret.ts";
 export type { KernelIR } from "./kernel.ts";
+export { KernelTable } from "./kernel-table.ts";
 export { isOnDemand } from "./layout.ts";
 export type * from "./plan.ts";
 export { printKernel } from "./print-kernel.ts";

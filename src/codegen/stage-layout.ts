@@ -3,6 +3,7 @@ import type { TensorType } from "../ir/types.ts";
 import type { ProgramStorage, Stage } from "../program.ts";
 import { type ArenaLayout, arenaName, type Lifetime, layoutArena } from "./arena.ts";
 import { assemble, type Part, type Place } from "./assemble.ts";
+import { checkTensors } from "./binding-limit.ts";
 import { type Canonical, canonicalize } from "./canonical.ts";
 import { isFrozenPort } from "./choose-order.ts";
 import { countsOf } from "./counts.ts";
@@ -66,6 +67,7 @@ export class StageLayout {
     this.homes = placesOf(this.prepared, results);
     const made = this.arrange(false);
     this.made = this.fits(made) ? made : this.arrange(true);
+    checkTensors(stage.name, this.graph, this.made.bodies, target);
   }
 
   get arena(): ArenaLayout {

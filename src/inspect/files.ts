@@ -2,8 +2,10 @@
  * Everything that the compiler made of a program, as text files by name. The dump is the program: `plan.json`, `kernels/*.wgsl` and the
  * tensors of the model and the adapter are all that a replayer needs (`examples/replay.mjs`).
  */
-import { WebpeftError } from "../ir/diagnostics.ts";
+import { formatDiagnostic, WebpeftError } from "../ir/diagnostics.ts";
 import type { Graph } from "../ir/graph.ts";
+import { printGraph } from "../ir/text/print.ts";
+import type { PassListener, TimelineEntry } from "../passes/manager.ts";
 import type { AdapterTensor, ProgramStorage } from "../program.ts";
 import type { Program } from "../program-object.ts";
 import { reportPage } from "./report.ts";
@@ -72,19 +74,74 @@ function graphs(program: Program): Record<string, Graph> {
   };
 }
 
-/** The files of `webpeft inspect` by name; needs no device. `graph.*.ir` parse back to the graphs of the main stage. */
-export function inspectionFiles(program: Program): Map<string, string> {
-  const { kernels } = program;
-  return new Map([
-    ["graph.operator.ir", program.print("operator")],
-    ["graph.tensor.ir", program.print("tensor")],
-    ["graph.kernel.ir", program.print("kernel")],
-    ["graph.json", json(graphs(program))],
-    ["graph.dot", program.toDot("tensor")],
-    ...kernels.map(({ name, wgsl }): [string, string] => [fileOf(name), wgsl]),
-    ["kernels.json", json(kernels.map(({ wgsl: _wgsl, ...kernel }) => ({ ...kernel, file: fileOf(kernel.name) })))],
-    ["plan.json", planFile(program)],
-    ["timeline.json", json(program.timeline)],
-    ["report.html", reportPage(program)],
-  ]);
+/** What there is to see of a program, or of what was made before an error. */
+export interface Inspection {
+  /** By name; the error first. */
+  readonly files: ReadonlyMap<string, string>;
+  readonly error?: unknown;
+}
+
+/** All files that can be made; needs no device. `graph.*.ir` parse back to the graphs of the main stage. */
+export function inspectProgram(program: Program): Inspection {
+  const files = new Map<string, string>();
+  const errors: unknown[] = [];
+  const add = (name: string, make: () => string): void => {
+    try {
+      files.set(name, make());
+    } catch (error) {
+      errors.push(error);
+    }
+  };
+  add("graph.operator.ir", () => program.print("operator"));
+  add("graph.tensor.ir", () => program.print("tensor"));
+  add("graph.kernel.ir", () => program.print("kernel"));
+  add("graph.json", () => json(graphs(program)));
+  add("graph.dot", () => program.toDot("tensor"));
+  for (const { name, wgsl } of program.kernelsSoFar) files.set(fileOf(name), wgsl);
+  add("kernels.json", () =>
+    json(program.kernels.map(({ wgsl: _wgsl, ...kernel }) => ({ ...kernel, file: fileOf(kernel.name) }))),
+  );
+  add("plan.json", () => planFile(program));
+  add("timeline.json", () => json(program.timeline));
+  add("report.html", () => reportPage(program));
+  return errors.length === 0 ? { files } : { files: withError(errors[0], files), error: errors[0] };
+}
+
+/** The files of `webpeft inspect` by name. Throws what making the kernels throws. */
+export function inspectionFiles(program: Program): ReadonlyMap<string, string> {
+  const { files, error } = inspectProgram(program);
+  if (error !== undefined) throw error;
+  return files;
+}
+
+/** The passes of a compilation that failed, as far as they came. */
+export class PassRecord {
+  private readonly timeline: TimelineEntry[] = [];
+  private readonly graphs = new Map<string, Graph>();
+  private readonly operators = new Map<string, Graph>();
+
+  readonly listen: PassListener = (entry, graph) => {
+    this.timeline.push(entry);
+    this.graphs.set(entry.stage, graph);
+    if (entry.pass === "algebra") this.operators.set(entry.stage, graph);
+  };
+
+  inspect(error: unknown): Inspection {
+    const files = new Map<string, string>();
+    const [[, operator] = []] = this.operators;
+    const [[, latest] = []] = this.graphs;
+    if (operator !== undefined) files.set("graph.operator.ir", printGraph(operator));
+    if (latest !== undefined) files.set("graph.tensor.ir", printGraph(latest));
+    files.set("graph.json", json(Object.fromEntries(this.graphs)));
+    files.set("timeline.json", json(this.timeline));
+    return { files: withError(error, files), error };
+  }
+}
+
+function withError(error: unknown, files: ReadonlyMap<string, string>): Map<string, string> {
+  const text =
+    error instanceof WebpeftError
+      ? error.diagnostics.map(formatDiagnostic).join("\n")
+      : `error DEFECT: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
+  return new Map([["error.txt", `${text}\n`], ...files]);
 }

@@ -1,3 +1,3 @@
 /** What the other rooms import from `inspect`. */
 export { toDot } from "./dot.ts";
-export { inspectionFiles } from "./files.ts";
+export { type Inspection, inspectionFiles, inspectProgram, PassRecord } from "./files.ts";

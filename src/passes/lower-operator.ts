@@ -13,7 +13,7 @@ import { remembered } from "./remembered.ts";
 export interface CostNote {
   readonly scope: string;
   readonly decision: string;
-  /** Flops of every candidate. */
+  /** Flops of every candidate; of values in chunks, bytes of the largest one. */
   readonly candidates: Readonly<Record<string, number>>;
 }
 

@@ -39,7 +39,11 @@ export interface ManagerOptions {
   readonly now: () => number;
   /** Without a timeline no patches are made. */
   readonly timeline: boolean;
+  /** Told of every pass when it has run. */
+  readonly onPass?: PassListener | undefined;
 }
+
+export type PassListener = (entry: TimelineEntry, graph: Graph) => void;
 
 type Draft<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -79,7 +83,7 @@ export class PassManager {
     this.options.verify(result.graph, pass);
     this.snapshots.set(`${stage}/${pass}`, result.graph);
     const [patches, inversePatches] = this.commit(stage, before, result.graph);
-    this.timeline.push({
+    const entry: TimelineEntry = {
       pass,
       stage,
       milliseconds,
@@ -89,7 +93,9 @@ export class PassManager {
       patches,
       inversePatches,
       notes: result.notes ?? [],
-    });
+    };
+    this.timeline.push(entry);
+    this.options.onPass?.(entry, result.graph);
     return result.graph;
   }
 

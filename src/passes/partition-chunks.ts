@@ -82,10 +82,12 @@ class Chunker {
       const ranges = rangesOf(extent, largest / extent, this.limit * share);
       for (const [id, cut] of found) this.members.set(id, { group: this.groups.length, cut });
       this.groups.push(ranges);
+      const decision = `${ranges.length} chunks along axis ${axis}`;
+      const [{ from, to }] = ranges as [Range];
       this.notes.push({
         scope: this.graph.nodes[seed]!.scope ?? "",
-        decision: `${typeText(this.type(seed))} in ${ranges.length} chunks along axis ${axis}`,
-        candidates: { "bytes of the largest value": largest, "bytes of a binding": this.limit },
+        decision,
+        candidates: { [decision]: (largest / extent) * (to - from), [`${typeText(this.type(seed))} whole`]: largest },
       });
       return;
     }

@@ -61,10 +61,12 @@ class TableCutter {
     const whole = this.builder.add("port", [], node.attributes);
     const ranges = rangesOf(shape[0]!, sizeOf(shape.slice(1)) * byteWidth(dtype), this.limit * share);
     this.parts.set(whole, { ranges, axis: 0, ids: ranges.map((range) => sliced(this.builder, whole, 0, range)) });
+    const decision = `${ranges.length} parts of its rows`;
+    const bytes = sizeOf(shape) * byteWidth(dtype);
     this.notes.push({
       scope: portName(node),
-      decision: `${typeText(node.type)} in ${ranges.length} parts`,
-      candidates: { "bytes of the tensor": sizeOf(shape) * byteWidth(dtype), "bytes of a binding": this.limit },
+      decision,
+      candidates: { [decision]: bytes / ranges.length, [`${typeText(node.type)} whole`]: bytes },
     });
     return whole;
   }

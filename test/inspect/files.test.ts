@@ -12,7 +12,7 @@ import { baseModel } from "../golden/helpers.ts";
 const config = { peft_type: "OFT", r: 0, oft_block_size: 8, target_modules: ["q_proj", "down_proj"] };
 
 let program: Program;
-let files: Map<string, string>;
+let files: ReadonlyMap<string, string>;
 
 const make = async (): Promise<Program> => compile(await baseModel("llama"), config, { batch: 2, length: 8 });
 

@@ -1,6 +1,7 @@
 /** Base models: a Hugging Face folder wherever it is, or config and weights in memory. */
 import { type Diagnostic, WebpeftError } from "../../ir/diagnostics.ts";
-import { type Checks, callable, checkOptions, signal } from "../options.ts";
+import { type Checks, callable, checkOptions, flag, signal } from "../options.ts";
+import { declaredWeights } from "./declared.ts";
 import { type FileTree, type FolderSource, missingFile, openFolder, pathIn, readJson, readText } from "./folder.ts";
 import { duplicateKey, isJsonObject, type JsonObject, parseJsonObject } from "./json.ts";
 import { FileProgress, type ProgressCallback } from "./progress.ts";
@@ -32,9 +33,14 @@ export interface LoadOptions {
   readonly signal?: AbortSignal;
   /** Told when a file is opened and, as weights are read, of the bytes so far. */
   readonly progress?: ProgressCallback;
+  /**
+   * For compiling alone: tensor files may end behind their headers, and a folder without tensor files has the tensors that its config asks
+   * for. What is not there throws when it is read.
+   */
+  readonly headersOnly?: boolean;
 }
 
-export const loadChecks: Checks<LoadOptions> = { signal, progress: callable };
+export const loadChecks: Checks<LoadOptions> = { signal, progress: callable, headersOnly: flag };
 
 const singleFile = "model.safetensors";
 const indexFile = "model.safetensors.index.json";
@@ -55,12 +61,24 @@ export async function loadModel(source: FolderSource | MemoryModel, options: Loa
   }
   const tree = await openFolder(source);
   const config = await readJson(tree, "config.json", options);
-  const files = (await openSingle(tree, options)) ?? (await openShards(tree, options));
-  return withTiesOfFile({ name: tree.name, config, weights: fileWeights(tree.name, files), tree });
+  const model = { name: tree.name, config, weights: await openWeights(tree, config, options), tree };
+  if (options.headersOnly !== true) return withTiesOfFile(model);
+  // Without the numbers there is only what the config says.
+  return withTiesOfFile(model).catch(() => model);
 }
 
 function isMemoryModel(source: FolderSource | MemoryModel): source is MemoryModel {
   return isJsonObject(source) && isJsonObject(source.config) && isJsonObject(source.weights);
+}
+
+async function openWeights(tree: FileTree, config: JsonObject, options: LoadOptions): Promise<Weights> {
+  try {
+    return fileWeights(tree.name, (await openSingle(tree, options)) ?? (await openShards(tree, options)));
+  } catch (error) {
+    const isMissing = error instanceof WebpeftError && ["FILE-NOT-FOUND", "FILE-SHARD-MISSING"].includes(error.code);
+    if (isMissing && options.headersOnly === true) return declaredWeights(tree.name, config);
+    throw error;
+  }
 }
 
 async function openSingle(tree: FileTree, options: LoadOptions): Promise<SafetensorsFile[] | undefined> {
@@ -78,7 +96,7 @@ export async function openTensors(
   const progress = new FileProgress(tree.name, path, options.progress);
   const source = await tree.open(path, { ...options, onDownload: progress.download });
   if (source === undefined) return undefined;
-  const file = await openSafetensors(source);
+  const file = await openSafetensors(source, options.headersOnly);
   progress.opened(source.size);
   let header = source.size;
   for (const { begin, end } of file.tensors.values()) header -= end - begin;

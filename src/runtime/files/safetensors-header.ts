@@ -24,18 +24,21 @@ export interface SafetensorsHeader {
   readonly tensors: ReadonlyMap<string, TensorEntry>;
 }
 
-/** Reads and checks a header. Every broken rule has its own code, `FILE-SAFETENSORS-*`. */
-export async function readHeader(source: ByteSource): Promise<SafetensorsHeader> {
+/**
+ * Reads and checks a header. Every broken rule has its own code, `FILE-SAFETENSORS-*`. `headerOnly`: the bytes of the tensors may be missing.
+ */
+export async function readHeader(source: ByteSource, headerOnly = false): Promise<SafetensorsHeader> {
   const length = await headerLength(source);
   const json = parseHeader(source.name, await source.read(8, length));
   const begin = 8 + length;
+  const room = headerOnly ? Number.POSITIVE_INFINITY : source.size - begin;
   const tensors = new Map<string, TensorEntry>();
   let metadata: Record<string, string> = {};
   for (const [name, value] of Object.entries(json)) {
     if (name === "__metadata__") metadata = checkMetadata(source.name, value);
-    else tensors.set(name, checkEntry(source, name, value, begin));
+    else tensors.set(name, checkEntry(source, name, value, begin, room));
   }
-  return { metadata, tensors: checkCoverage(source, tensors, begin) };
+  return { metadata, tensors: checkCoverage(source, tensors, begin, headerOnly) };
 }
 
 function headerError(code: string, file: string, message: string, expected: string, got: string): WebpeftError {
@@ -125,7 +128,7 @@ const describe = (value: unknown): string => (JSON.stringify(value) ?? "nothing"
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 const isCounts = (value: unknown): value is number[] => Array.isArray(value) && value.every(isCount);
 
-function checkEntry(source: ByteSource, name: string, value: unknown, begin: number): TensorEntry {
+function checkEntry(source: ByteSource, name: string, value: unknown, begin: number, room: number): TensorEntry {
   const where = `${source.name}: ${name}`;
   if (!isJsonObject(value)) {
     throw headerError(
@@ -166,7 +169,6 @@ function checkEntry(source: ByteSource, name: string, value: unknown, begin: num
     );
   }
   const [from, to] = offsets as [number, number];
-  const room = source.size - begin;
   if (to > room) {
     const expected = `an end at ${room} at most`;
     throw headerError(
@@ -201,6 +203,7 @@ function checkCoverage(
   source: ByteSource,
   tensors: ReadonlyMap<string, TensorEntry>,
   begin: number,
+  headerOnly: boolean,
 ): ReadonlyMap<string, TensorEntry> {
   const sorted = [...tensors].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end);
   let at = begin;
@@ -214,7 +217,7 @@ function checkCoverage(
       throw headerError("FILE-SAFETENSORS-HOLE", where, "there is a hole before a tensor", expected, got);
     at = entry.end;
   }
-  if (at !== source.size) {
+  if (at !== source.size && !headerOnly) {
     const expected = `${at} bytes`;
     const got = `${source.size} bytes`;
     throw headerError("FILE-SAFETENSORS-HOLE", source.name, "the file is longer than its tensors", expected, got);

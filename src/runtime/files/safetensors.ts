@@ -13,9 +13,9 @@ export interface SafetensorsFile {
   read(name: string): Promise<HostTensor>;
 }
 
-/** Reads the header and checks all of it; nothing else of the file is read. Throws `FILE-SAFETENSORS-*`. */
-export async function openSafetensors(source: ByteSource): Promise<SafetensorsFile> {
-  const { metadata, tensors } = await readHeader(source);
+/** Reads the header and checks all of it; nothing else of the file is read, or need be there when `headerOnly`. Throws `FILE-SAFETENSORS-*`. */
+export async function openSafetensors(source: ByteSource, headerOnly = false): Promise<SafetensorsFile> {
+  const { metadata, tensors } = await readHeader(source, headerOnly);
   return {
     name: source.name,
     metadata,

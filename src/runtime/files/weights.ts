@@ -16,11 +16,11 @@ export interface Weights {
   read(key: string): Promise<HostTensor>;
 }
 
-interface WeightEntry extends WeightInfo {
+export interface WeightEntry extends WeightInfo {
   read(): Promise<HostTensor>;
 }
 
-function weightsOf(name: string, entries: ReadonlyMap<string, WeightEntry>): Weights {
+export function weightsOf(name: string, entries: ReadonlyMap<string, WeightEntry>): Weights {
   return {
     keys: () => [...entries.keys()],
     info(key) {

@@ -1,0 +1,42 @@
+/** `--target`: a preset by name, or a JSON file that says what differs from the default one. */
+import { readFile } from "node:fs/promises";
+import { cpuTarget, defaultLimits, defaultTarget, type Target, type TargetLimits } from "../codegen/index.ts";
+import { WebpeftError } from "../ir/diagnostics.ts";
+import { isJsonObject, type JsonObject, parseJsonObject } from "../runtime/files/json.ts";
+import { type Check, type Checks, checkOptions, count, list, oneOf, record } from "../runtime/options.ts";
+
+/** `default` (also when nothing is said), `cpu`, or a file. Throws `CLI-TARGET` for what is none, and for unknown and wrong fields. */
+export async function readTarget(name: string | undefined): Promise<Target> {
+  if (name === undefined || name === "default") return defaultTarget;
+  if (name === "cpu") return cpuTarget;
+  const text = await readFile(name, "utf8").catch((cause: unknown) => {
+    const facts = { message: "there is no such target", where: "--target", got: name };
+    throw new WebpeftError("CLI-TARGET", { ...facts, expected: "default, cpu, or a JSON file" }, { cause });
+  });
+  return targetFrom(parseJsonObject(text, name));
+}
+
+const limitChecks = Object.fromEntries(Object.keys(defaultLimits).map((limit): [string, Check] => [limit, count]));
+
+const checks: Checks<Target> = {
+  kind: oneOf(["cpu", "gpu"]),
+  limits: record,
+  largestBinding: count,
+  features: list,
+  workgroup: count,
+  parallelism: count,
+  layout: oneOf(["row-major", "inner-major"]),
+  tiles: oneOf(["registers", "workgroups"]),
+  memory: oneOf(["one", "many"]),
+};
+
+/** The target with what the fields do not say taken from the preset of its kind. Throws `CLI-TARGET`. */
+function targetFrom(fields: JsonObject): Target {
+  checkOptions(fields as Partial<Target> as Target, checks, "CLI-TARGET");
+  const { limits = {} } = fields;
+  checkOptions(limits as unknown as TargetLimits, limitChecks as Checks<TargetLimits>, "CLI-TARGET");
+  const preset = fields.kind === "cpu" ? cpuTarget : defaultTarget;
+  const merged: TargetLimits = { ...preset.limits, ...(isJsonObject(limits) ? limits : {}) };
+  const largestBinding = Math.max(preset.largestBinding, merged.maxStorageBufferBindingSize);
+  return { ...preset, largestBinding, ...fields, limits: merged };
+}
