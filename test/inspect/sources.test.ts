@@ -1,0 +1,105 @@
+/** What an inspection needs, and what is left of one that fails. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { readTarget } from "../../src/cli/target.ts";
+import { compile } from "../../src/compile.ts";
+import { inspectionFiles, inspectProgram, PassRecord } from "../../src/inspect/index.ts";
+import { parseGraph } from "../../src/ir/text/parse.ts";
+import { loadModel } from "../../src/runtime/files/model.ts";
+import { qwenHalfB } from "../budgets/real-shapes.ts";
+import { golden } from "../golden/helpers.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "webpeft-inspect-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+const write = (name: string, data: string | Uint8Array): string => {
+  writeFileSync(join(folder, name), data);
+  return join(folder, name);
+};
+
+const lora = { peft_type: "LORA", r: 2, target_modules: ["q_proj"] };
+const options = { batch: 2, length: 8 };
+const base = (name: string): Buffer => readFileSync(golden(`bases/llama/${name}`));
+
+async function graphOf(headersOnly: boolean): Promise<string> {
+  const program = await compile(await loadModel(folder, { headersOnly }), lora, options);
+  return inspectionFiles(program).get("graph.tensor.ir")!;
+}
+
+describe("an inspection", () => {
+  it("is the same from the whole model, from headers, and from the config alone", async () => {
+    write("config.json", base("config.json"));
+    const tensors = write("model.safetensors", base("model.safetensors"));
+    const whole = await graphOf(false);
+    const file = base("model.safetensors");
+    write("model.safetensors", file.subarray(0, 8 + Number(file.readBigUInt64LE(0))));
+    await expect(graphOf(false)).rejects.toMatchObject({ code: "FILE-SAFETENSORS-TRUNCATED" });
+    expect(await graphOf(true)).toBe(whole);
+    rmSync(tensors);
+    await expect(graphOf(false)).rejects.toMatchObject({ code: "FILE-NOT-FOUND" });
+    expect(await graphOf(true)).toBe(whole);
+    const model = await loadModel(folder, { headersOnly: true });
+    await expect(model.weights.read("model.norm.weight")).rejects.toMatchObject({ code: "FILE-NOT-FOUND" });
+  });
+
+  it("has all that was made before kernels could not be, the error first", async () => {
+    write("config.json", JSON.stringify({ ...qwenHalfB, num_hidden_layers: 1 }));
+    const model = await loadModel(folder, { headersOnly: true });
+    // More trained numbers in one tensor than a binding holds.
+    const { files, error } = inspectProgram(
+      await compile(model, { ...lora, modules_to_save: ["embed_tokens"] }, options),
+    );
+    expect(error).toMatchObject({ code: "CODEGEN-BINDING-LIMIT" });
+    expect([...files.keys()][0]).toBe("error.txt");
+    expect(files.get("error.txt")).toMatch(/^error CODEGEN-BINDING-LIMIT: .*\n {2}where: /);
+    for (const name of ["graph.operator.ir", "graph.tensor.ir", "graph.json", "timeline.json"])
+      expect(files.has(name), name).toBe(true);
+    expect(files.has("plan.json")).toBe(false);
+  });
+
+  it("has the graphs and passes of a compilation that failed", async () => {
+    const record = new PassRecord();
+    const model = await loadModel(golden("bases/llama"));
+    const listen: typeof record.listen = (entry, graph) => {
+      record.listen(entry, graph);
+      if (entry.pass === "associate") throw new Error("a defect");
+    };
+    const error: unknown = await compile(model, lora, { ...options, onPass: listen }).catch(
+      (reason: unknown) => reason,
+    );
+    const { files } = record.inspect(error);
+    expect([...files.keys()][0]).toBe("error.txt");
+    expect(files.get("error.txt")).toContain("a defect");
+    expect(parseGraph(files.get("graph.operator.ir")!).nodes.length).toBeGreaterThan(0);
+    const passes = (JSON.parse(files.get("timeline.json")!) as { pass: string }[]).map(({ pass }) => pass);
+    expect(passes.slice(-2)).toEqual(["algebra", "associate"]);
+  });
+});
+
+describe("a target in a file", () => {
+  it("has the default for what it does not say", async () => {
+    const target = await readTarget(write("one.json", '{"limits": {"maxStorageBufferBindingSize": 268435456}}'));
+    const preset = await readTarget("default");
+    expect(target).toEqual({
+      ...preset,
+      largestBinding: 268435456,
+      limits: { ...preset.limits, maxStorageBufferBindingSize: 268435456 },
+    });
+    expect(await readTarget(write("two.json", '{"kind": "cpu"}'))).toEqual(await readTarget("cpu"));
+  });
+
+  it.each([
+    ['{"limit": {}}', "there is no option limit"],
+    ['{"limits": {"maxStorageBuffers": 8}}', "there is no option maxStorageBuffers"],
+    ['{"limits": {"maxStorageBufferBindingSize": "128 MiB"}}', "maxStorageBufferBindingSize has a value"],
+    ['{"limits": 8}', "limits has a value"],
+    ['{"kind": "tpu"}', "kind has a value"],
+    ['{"workgroup": -1}', "workgroup has a value"],
+  ])("%s is refused", async (text, message) => {
+    await expect(readTarget(write("bad.json", text))).rejects.toMatchObject({
+      code: "CLI-TARGET",
+      message: expect.stringContaining(message),
+    });
+  });
+});
