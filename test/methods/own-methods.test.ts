@@ -9,7 +9,7 @@ import type { Model } from "../../src/runtime/files/model.ts";
 import { referenceExecutor } from "../../src/runtime/reference.ts";
 import { type HostTensor, toFloat32 } from "../../src/runtime/tensor.ts";
 import { baseModel } from "../golden/helpers.ts";
-import { difference, eye, type Matrix, matrixOf, plus, T, times } from "./helpers.ts";
+import { difference, eye, type Matrix, matrixOf, noise, plus, T, times } from "./helpers.ts";
 
 type Config = Readonly<Record<string, unknown>>;
 const batch = { input_ids: [3, 9, 9, 40, 1, 2, 3, 4], labels: [1, 2, 3, 4, 5, 6, 7, 8] };
@@ -60,6 +60,11 @@ describe("a fragment that cannot be", () => {
     ["a number beyond f32", `${low}\nW' = W + 1e39 * B @ A;`, "METHOD-TYPE own:2:15"],
     ["its reciprocal", `${low}\nW' = W + B / 1e-40 @ A;`, "METHOD-TYPE own:2:20"],
     ["a default beyond all numbers", `config s: float = 1e400; ${low}\nW' = W + s * B @ A;`, "METHOD-NUMBER own:1"],
+    [
+      "places outside of their array",
+      `stream rng = torch_generator(1);\nconst P[2, 4] = stacked(torch_randperm(rng, 4, 4), torch_randperm(rng, 90000, 4)) at "p" within [out, in]; param w[4] = ones at "w"; W' = W + sparse(P, w);`,
+      "METHOD-ARGUMENT own:2",
+    ],
     ["a default of another type", `${low} config s: int = 1.5;\nW' = W + s * B @ A;`, "METHOD-DECLARATION own:1"],
     [
       "a pattern that is no field",
@@ -272,5 +277,69 @@ describe("lines", () => {
         .split("\n")
         .findIndex((line) => /require lora_dropout/.test(line)) + 1;
     await expect(refused).rejects.toMatchObject({ where: expect.stringContaining(`lora.ts:${check}:`) });
+  });
+});
+
+describe("texts that were changed at random", () => {
+  const text = `method own on linear {
+  config r: int = 4 (above: 0, pattern: ranks), ranks: int_map = {};
+  param A[r, in] = normal(0, 0.1) at "a";
+  param B[out, r] = zeros at "b";
+  param d[in] = ones at "d";
+  let s = 2 / r, G = identity(in) + A.T @ A;
+  let H = prod(i: 0..3, G @ diag(d));
+  W' = (W + s * B @ A) @ iterate(i: 0..2, x: H, x @ x);
+  loss' = loss + 0.1 * sum(A .* A, [0, 1]);
+}`;
+  const tokens = text.match(/[A-Za-z_]\w*'?|\d+(?:\.\d+)?|"[^"]*"|\.\.|\.\*|[^\s\w]/g)!;
+  const words = [
+    "W",
+    "W0",
+    "b",
+    "in",
+    "A",
+    "B",
+    "d",
+    "G",
+    "H",
+    "x",
+    "s",
+    "hidden",
+    "loss",
+    "0",
+    "64",
+    "1e39",
+    "1e400",
+    "1e-50",
+  ];
+  const signs = ["+", "-", "*", ".*", "@", "/", ",", "(", ")"];
+
+  it("end in a program or in an error with a code and a place", async () => {
+    const random = noise(2000, 5);
+    let next = 0;
+    const below = (n: number): number => Math.floor(((random[next++]! + 1) / 2) * n);
+    const codes = new Map<string, number>();
+    for (let run = 0; run < 150; run++) {
+      const changed = [...tokens];
+      for (let change = 0; change <= run % 2; change++) {
+        const from = below(changed.length);
+        const at = changed.findIndex(
+          (token, i) => i >= from && (/^[A-Za-z]\w*$|^\d/.test(token) || signs.includes(token)),
+        );
+        if (at >= 0)
+          changed[at] = signs.includes(changed[at]!) ? signs[below(signs.length)]! : words[below(words.length)]!;
+      }
+      const code = await compiled(changed.join(" "), {}, { mode: run % 3 === 0 ? "train" : "merge" }).then(
+        (program) => {
+          program.init!();
+          return "none";
+        },
+        (error: { code?: string; message: string }) => error.code ?? error.message,
+      );
+      expect(code, changed.join(" ")).toMatch(/^(none|(METHOD|CONFIG|COMPILE)-[A-Z-]+)$/);
+      codes.set(code, (codes.get(code) ?? 0) + 1);
+    }
+    expect(codes.get("none")).toBeGreaterThan(10);
+    expect(codes.size).toBeGreaterThan(5);
   });
 });

@@ -2,7 +2,7 @@
  * Evaluates expressions at a site: known values are computed, tensors and operators become graph nodes through the scope's builder.
  * Only the chosen side of `? :` and of `and`, `or` is evaluated, and a `let` only where it is used.
  */
-import { WebpeftError } from "../../ir/diagnostics.ts";
+import type { WebpeftError } from "../../ir/diagnostics.ts";
 import { sizeOf } from "../../ir/types.ts";
 import type { Builtin } from "../lib/builtin.ts";
 import { builtins } from "../lib/index.ts";
@@ -12,7 +12,7 @@ import { constantPort, namedConstant } from "./constants.ts";
 import { indexed, transposed } from "./indexing.ts";
 import { limitError, limits, sizeFault } from "./limits.ts";
 import { checkValue } from "./nesting.ts";
-import { combined, negative } from "./operations.ts";
+import { atPlace, combined, negative } from "./operations.ts";
 import { iterated, repeatedProduct } from "./repetition.ts";
 import { memberName, type Scope } from "./scope.ts";
 import { describe, type HostArray, type Known, known, tensorValue, type Value } from "./value.ts";
@@ -41,13 +41,7 @@ function placed(scope: Scope, expression: Expression, locals: Locals): Value {
   try {
     return evaluateKind(scope, expression, locals);
   } catch (error) {
-    if (!(error instanceof WebpeftError) || !error.code.startsWith("IR-")) throw error;
-    const { message, expected, got } = error;
-    throw scope.error("METHOD-TYPE", expression.at, {
-      message: `${message}.`,
-      ...(expected === undefined ? {} : { expected }),
-      ...(got === undefined ? {} : { got }),
-    });
+    throw atPlace(scope, expression.at, error);
   }
 }
 

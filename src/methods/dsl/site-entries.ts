@@ -5,6 +5,7 @@ import { constant, shapeOf } from "./evaluate.ts";
 import { type MethodSite, type Scope, siteKey } from "./scope.ts";
 import {
   arrayOf,
+  checkPlaces,
   coding,
   isEmpty,
   ownTensors,
@@ -43,6 +44,7 @@ function constantEntry(scope: Scope, item: TensorItem, site: MethodSite, tables:
   const key = siteKey(site, item.key!);
   tables.put(key, whole ? Int32Array.from(data) : Float32Array.from(data));
   const within = arrayOf(scope, item);
+  if (within !== undefined) checkPlaces(scope, item, within, data);
   return {
     ...{ key, shape: shapeOf(scope, item), role: "buffer", dtype: whole ? "i32" : "f32", aliases: [], saved: true },
     ...{ site: site.index, project: false },

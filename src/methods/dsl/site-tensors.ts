@@ -7,6 +7,7 @@ import { initialNode, isTorchDraw } from "../lib/initial.ts";
 import type { TensorItem } from "./ast.ts";
 import { callBuiltin } from "./call.ts";
 import { condition, evaluate, evaluateKnown, shapeOf } from "./evaluate.ts";
+import { atPlace } from "./operations.ts";
 import type { Scope } from "./scope.ts";
 import { describe, type Known } from "./value.ts";
 
@@ -24,6 +25,21 @@ export function arrayOf(scope: Scope, { within }: TensorItem): readonly number[]
   throw scope.error("METHOD-ARGUMENT", within!.at, {
     message: "within wants a shape.",
     expected: "within [rows, columns]",
+  });
+}
+
+/** Throws METHOD-ARGUMENT for places that lie outside of the array, a row of them per axis. */
+export function checkPlaces(scope: Scope, item: TensorItem, within: readonly number[], data: ArrayLike<number>): void {
+  const count = data.length / within.length;
+  const outside = Array.from(data).find((place, i) => {
+    const extent = within[Math.floor(i / count)];
+    return extent === undefined || place < 0 || place >= extent;
+  });
+  if (outside === undefined) return;
+  throw scope.error("METHOD-ARGUMENT", item.at, {
+    message: `${item.name} holds places outside of its array.`,
+    expected: `places in [${within.join(", ")}]`,
+    got: String(outside),
   });
 }
 
@@ -123,7 +139,11 @@ export function initialValue(scope: Scope, item: TensorItem, seed: number, build
     const context = { scope: site.path, location: { file: scope.model.method.file, line: item.at.line } };
     const stream = { site: site.index, tensor: item.ordinal, seed };
     const { distribution } = value;
-    return builder.within(context, () => initialNode(builder, distribution, shape, stream));
+    try {
+      return builder.within(context, () => initialNode(builder, distribution, shape, stream));
+    } catch (error) {
+      throw atPlace(scope, item.value.at, error);
+    }
   }
   if (value.kind === "tensor" && sameShape(builder.shape(value.id), shape)) return value.id;
   throw scope.error("METHOD-TYPE", item.value.at, {

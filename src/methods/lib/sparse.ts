@@ -82,7 +82,10 @@ export const sparseBuiltins: readonly Builtin[] = [
     call: (context, args) => {
       const [rows, columns] = [args.host("rows").data, args.host("columns").data];
       const [height, width] = [args.number("height"), args.number("width")];
+      const isInside = (n: number, extent: number): boolean => Number.isInteger(n) && n >= 0 && n < extent;
       const keys = Array.from(rows, (row, k) => row * width + columns[k]!);
+      if (!rows.every((row, k) => isInside(row, height) && isInside(columns[k] ?? -1, width)))
+        throw context.fail("A place lies outside of the matrix.", `rows below ${height}, columns below ${width}`);
       const [sorted, values] = sortedEntries(context, keys, args.node("values"));
       return tensorValue(sparseMatrix(context.builder(), sorted, values, height, width));
     },
