@@ -54,7 +54,8 @@ async function logitsByTask(
   if (input === undefined) return undefined;
   const tasks = Array.from((batch as Readonly<Record<string, ArrayLike<number>>>)[input.name]!);
   const rows = tasks.map(async (task, row) => {
-    const logits = await logitsOf(await session.merge(undefined, { [input.option]: task }), batch, executor, target);
+    const { [input.name]: _read, ...own } = batch as Readonly<Record<string, ArrayLike<number>>>;
+    const logits = await logitsOf(await session.merge(undefined, { [input.option]: task }), own, executor, target);
     const width = logits.length / tasks.length;
     return [...logits.subarray(row * width, (row + 1) * width)];
   });
