@@ -1,6 +1,6 @@
 /** What only a process of its own can show: that it ends, and what happens without the packages. */
 import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -13,12 +13,13 @@ const run = promisify(execFile);
 let inside: string;
 let outside: string;
 
-/** The device module as JavaScript in a folder, with the same layout. */
+/** The device module and what it imports as JavaScript in a folder, with the same layout. */
 async function transpileInto(folder: string): Promise<string> {
-  const device = "src/runtime/device";
-  const names = (await readdir(join(root, device))).map((name) => join(device, name));
-  for (const name of [...names, "src/ir/diagnostics.ts"]) {
+  const names = new Set(["src/runtime/device/index.ts"]);
+  // A set that grows is gone through to its end.
+  for (const name of names) {
     const source = await readFile(join(root, name), "utf8");
+    for (const [, from] of source.matchAll(/(?:\bfrom |\bimport\()"(\.[^"]+)"/g)) names.add(join(dirname(name), from!));
     const { outputText } = ts.transpileModule(source, {
       compilerOptions: {
         ...{ target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true },
