@@ -4,7 +4,7 @@
  */
 import type { Tensor, Tensor2D, Tensor3D } from "@tensorflow/tfjs-core";
 import { type EinsumSpec, einsumExtents, einsumOf } from "../ir/ops/contraction.ts";
-import { longSum, matrixProduct } from "./tfjs-long-sums.ts";
+import { longSum, matrixProduct, safeProduct } from "./tfjs-long-sums.ts";
 import { expanded, type OpContext } from "./tfjs-values.ts";
 
 /** Multiplications per matrix from which a batch is taken apart; below, the overhead of separate calls is larger than the gain. */
@@ -42,7 +42,7 @@ function multiply(c: OpContext, a: Tensor3D, b: Tensor3D): Tensor {
     const part = batch === 1 ? t : (c.use(tf.slice(t, [g, 0, 0], [1, t.shape[1], t.shape[2]])) as Tensor3D);
     return c.use(tf.reshape(part, [t.shape[1], t.shape[2]])) as Tensor2D;
   };
-  if (batch > 1 && m * n * k < worthSeparating && k <= longSum) return tf.matMul(a, b);
+  if (batch > 1 && m * n * k < worthSeparating && k <= longSum) return safeProduct(c, a, b);
   const products = Array.from({ length: batch }, (_unused, g) => c.use(matrixProduct(c, matrix(a, g), matrix(b, g))));
   return batch === 1 ? tf.reshape(products[0]!, [1, m, n]) : tf.stack(products);
 }

@@ -7,17 +7,35 @@ import type { OpContext } from "./tfjs-values.ts";
 export const longSum = 4096;
 const block = 1024;
 
+/** Shapes as which buffers were right operands. */
+const readAs = new WeakMap<object, string>();
+
+/**
+ * `matMul` of matrices, or of stacks of them. XNNPACK keeps what it made of a right operand by its buffer, whatever the shape, and reads beyond the
+ * buffer when the same numbers come again as another matrix ([n, 1] and [1, n]): they are copied then.
+ */
+export function safeProduct<T extends Tensor>({ tf }: OpContext, a: T, b: T): T {
+  const shape = b.shape.join(",");
+  const before = readAs.get(b.dataId) ?? shape;
+  readAs.set(b.dataId, before);
+  if (before === shape) return tf.matMul(a, b);
+  const copy = tf.add(b, 0);
+  const made: T = tf.matMul(a, copy);
+  tf.dispose(copy);
+  return made;
+}
+
 /** The product of two matrices [m, k] and [k, n]. */
 export function matrixProduct(c: OpContext, a: Tensor2D, b: Tensor2D): Tensor2D {
   const { tf } = c;
   const [m, k] = a.shape;
   const n = b.shape[1];
-  if (k <= longSum) return tf.matMul(a, b);
+  if (k <= longSum) return safeProduct(c, a, b);
   let sums: Tensor2D[] = [];
   for (let from = 0; from < k; from += block) {
     const length = Math.min(block, k - from);
     const [left, right] = [tf.slice(a, [0, from], [m, length]), tf.slice(b, [from, 0], [length, n])];
-    sums.push(tf.matMul(left, right));
+    sums.push(safeProduct(c, left, right));
     tf.dispose([left, right]);
   }
   while (sums.length > 1) {

@@ -99,6 +99,25 @@ for (const backend of ["wasm", "cpu"] as const) {
       );
     });
 
+    it("multiplies by the same numbers as a column and as a row", async () => {
+      const b = new Builder("main");
+      const [x, g, a] = [
+        [4, 16],
+        [4, 1],
+        [1, 16],
+      ].map((shape, i) => b.port("xga"[i]!, "input", "f32", shape));
+      const column = b.reshape(a!, [16, 1]);
+      const graph = b.finish([
+        { name: "sums", node: b.einsum("ik,kj->ij", x!, column) },
+        { name: "rows", node: b.einsum("ik,kj->ij", g!, a!) },
+      ]);
+      const numbers = Float32Array.from({ length: 16 }, (_n, i) => i + 1);
+      const inputs = { x: new Float32Array(64).fill(1), g: new Float32Array(4).fill(1), a: numbers };
+      const { sums, rows } = await runOnce(executor, graph, inputs);
+      expect([...sums!]).toEqual([136, 136, 136, 136]);
+      expect([...rows!]).toEqual([...numbers, ...numbers, ...numbers, ...numbers]);
+    });
+
     it("keeps integers, booleans and unsigned numbers exact", async () => {
       const k = new Builder("integers");
       const a = k.port("a", "input", "i32", [4]);
