@@ -20,16 +20,15 @@ export interface CaseResult {
 /** Tokens of each of the two rows; images have none. */
 const lengthOf = ({ input_ids }: SessionBatch): number => (input_ids?.length ?? 2) / 2;
 
-/** Logits of a model without an adapter; what only adapters read of the batch is left out. */
+/** Logits of a model without an adapter. */
 async function logitsOf(model: Model, batch: SessionBatch, executor: Executor, target?: Target): Promise<Float32Array> {
   const program = await compile(model, null, {
     ...{ mode: "infer" as const, batch: 2, length: lengthOf(batch), mask: true },
     ...(target === undefined ? {} : { target }),
   });
   const session = await program.start({ device: executor });
-  const read = new Set(["labels", "attention_mask", ...program.model.inputs.map(({ name }) => name)]);
   try {
-    return (await session.forward(Object.fromEntries(Object.entries(batch).filter(([name]) => read.has(name))))).logits;
+    return (await session.forward(batch)).logits;
   } finally {
     session.dispose();
   }
