@@ -2,7 +2,14 @@
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** They take longest and begin first, so that no worker is left alone with one of them at the end. */
-const slow = ["golden/methods", "cli/train", "budgets/budgets", "config/fields-used", "cli/bad-inputs"];
+const slow = [
+  "runtime/thirty-layers",
+  "golden/methods",
+  "cli/train",
+  "budgets/budgets",
+  "config/fields-used",
+  "cli/bad-inputs",
+];
 
 /** Files with a process of their own come at the end: before, they would end the processes that the others share. */
 const rank = ({ moduleId, project }: TestSpecification): number => {
