@@ -29,12 +29,23 @@ export interface LlamaSettings {
   readonly queryKeyValueBias: boolean;
   readonly outputBias: boolean;
   readonly mlpBias: boolean;
+  readonly biasFields: BiasFields;
   readonly tied: boolean;
   readonly rope: RopeSettings;
   /** Sliding window of every layer; undefined where a layer sees everything before it. */
   readonly windows: readonly (number | undefined)[];
   readonly defaults: ModelDefaults;
 }
+
+/** Fields of the config that say whether the layers of a block have biases; none where the class has it fixed. */
+interface BiasFields {
+  readonly attention?: string;
+  readonly mlp?: string;
+}
+
+const biasFields: Readonly<Record<string, BiasFields>> = {
+  llama: { attention: "attention_bias", mlp: "mlp_bias" },
+};
 
 /** Key heads of a config that does not name them, as the classes of transformers have it. */
 const defaultKeyValueHeads: Readonly<Record<string, number>> = { mistral: 8, qwen2: 32 };
@@ -48,7 +59,9 @@ export function readLlamaConfig(config: ModelConfig, sink: DiagnosticSink): Llam
   const layers = layerCount(config, "num_hidden_layers");
   const heads = positiveInteger(config, "num_attention_heads");
   const vocabulary = positiveInteger(config, "vocab_size");
-  const bias = modelType === "llama" && flag(config, "attention_bias", false);
+  const fields = biasFields[modelType] ?? {};
+  const isOn = (field: string | undefined): boolean => field !== undefined && flag(config, field, false);
+  const bias = isOn(fields.attention);
   return {
     vocabulary,
     hidden,
@@ -60,7 +73,8 @@ export function readLlamaConfig(config: ModelConfig, sink: DiagnosticSink): Llam
     activation: readActivation(config, "hidden_act", "silu"),
     queryKeyValueBias: bias || modelType === "qwen2",
     outputBias: bias,
-    mlpBias: modelType === "llama" && flag(config, "mlp_bias", false),
+    mlpBias: isOn(fields.mlp),
+    biasFields: fields,
     tied: flag(config, "tie_word_embeddings", false),
     rope: readRope(config),
     windows: readWindows(config, modelType, layers),

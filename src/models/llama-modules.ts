@@ -12,17 +12,18 @@ function layerModules(settings: LlamaSettings, layer: number): ModuleInfo[] {
   const path = layerPath(layer);
   const [attention, mlp] = [`${path}.self_attn`, `${path}.mlp`];
   const { hidden, intermediate, heads, keyValueHeads, headWidth, queryKeyValueBias, outputBias, mlpBias } = settings;
+  const fields = settings.biasFields;
   return [
     container(path),
     attentionModule(attention, { in: hidden, out: keyValueHeads * headWidth, keyHeads: keyValueHeads }),
-    linear(`${attention}.q_proj`, hidden, heads * headWidth, queryKeyValueBias),
-    linear(`${attention}.k_proj`, hidden, keyValueHeads * headWidth, queryKeyValueBias),
-    linear(`${attention}.v_proj`, hidden, keyValueHeads * headWidth, queryKeyValueBias),
-    linear(`${attention}.o_proj`, heads * headWidth, hidden, outputBias),
+    linear(`${attention}.q_proj`, hidden, heads * headWidth, queryKeyValueBias, fields.attention),
+    linear(`${attention}.k_proj`, hidden, keyValueHeads * headWidth, queryKeyValueBias, fields.attention),
+    linear(`${attention}.v_proj`, hidden, keyValueHeads * headWidth, queryKeyValueBias, fields.attention),
+    linear(`${attention}.o_proj`, heads * headWidth, hidden, outputBias, fields.attention),
     container(mlp),
-    linear(`${mlp}.gate_proj`, hidden, intermediate, mlpBias),
-    linear(`${mlp}.up_proj`, hidden, intermediate, mlpBias),
-    linear(`${mlp}.down_proj`, intermediate, hidden, mlpBias),
+    linear(`${mlp}.gate_proj`, hidden, intermediate, mlpBias, fields.mlp),
+    linear(`${mlp}.up_proj`, hidden, intermediate, mlpBias, fields.mlp),
+    linear(`${mlp}.down_proj`, intermediate, hidden, mlpBias, fields.mlp),
     container(`${mlp}.act_fn`),
     norm(`${path}.input_layernorm`, hidden, false),
     norm(`${path}.post_attention_layernorm`, hidden, false),

@@ -16,6 +16,8 @@ export interface ModuleInfo {
   readonly weight?: string;
   /** Key of the bias in the base model's file. */
   readonly bias?: string;
+  /** A module without a bias: the field of the config that, set to true, gives one to it and to all modules that name the field. */
+  readonly biasField?: string;
   /** Width of the input (an embedding: its vocabulary). */
   readonly in?: number;
   /** Width of the output. */

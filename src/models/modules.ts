@@ -21,15 +21,21 @@ export const norm = (path: string, width: number, bias: boolean): ModuleInfo => 
   layout: "linear",
 });
 
-export const linear = (path: string, width: number, out: number, bias: boolean): ModuleInfo => ({
+/** `biasField`: the field of the config that says whether there is a bias; none where the architecture says it. */
+export const linear = (path: string, width: number, out: number, bias: boolean, biasField?: string): ModuleInfo => ({
   path,
   kind: "linear",
   weight: `${path}.weight`,
   ...(bias ? { bias: `${path}.bias` } : {}),
+  ...(bias || biasField === undefined ? {} : { biasField }),
   in: width,
   out,
   layout: "linear",
 });
+
+/** Key of the bias that a field of the config would give to a module: beside its weight, in the spelling of the file. */
+export const switchedBias = ({ biasField, weight }: ModuleInfo): string | undefined =>
+  biasField === undefined ? undefined : weight?.replace(/\.weight$/, ".bias");
 
 /** GPT-2's linear layer, stored as [in, out]. */
 export const conv1d = (path: string, width: number, out: number): ModuleInfo => ({

@@ -95,7 +95,8 @@ const layerPath = (layer: number): string => `vit.layers.${layer}`;
 
 function layerModules({ hidden, intermediate, projectionBias }: VitSettings, layer: number): ModuleInfo[] {
   const path = layerPath(layer);
-  const project = (name: string): ModuleInfo => linear(`${path}.attention.${name}`, hidden, hidden, projectionBias);
+  const project = (name: string): ModuleInfo =>
+    linear(`${path}.attention.${name}`, hidden, hidden, projectionBias, "qkv_bias");
   return [
     container(path),
     attentionModule(`${path}.attention`),

@@ -7,6 +7,7 @@ import { WebpeftError } from "../ir/diagnostics.ts";
 import type { Graph, Output } from "../ir/graph.ts";
 import type { DType } from "../ir/types.ts";
 import type { ModuleInfo } from "../models/model.ts";
+import { switchedBias } from "../models/modules.ts";
 import { type Attachment, adaptedSite, type SiteTensors } from "./attach.ts";
 import type { SiteKind } from "./site-operands.ts";
 
@@ -76,10 +77,11 @@ function weightName(module: ModuleInfo, modules: readonly ModuleInfo[], attachme
   return alike && copyOf(module) === copyOf(owner) ? undefined : `${module.path}.weight`;
 }
 
-/** Loaders of the merged model make the layer without a bias, so a bias in the file would be read over. */
+/** Whatever the config says, loaders of the merged model make the layer without a bias, so a bias in the file would be read over. */
 const noBias = ({ path }: ModuleInfo): WebpeftError =>
   new WebpeftError("MERGE-BIAS", {
-    message: "the adapter gives a bias to a layer that has none: the merged model could not hold it",
+    message:
+      "the adapter gives a bias to a layer that has none, and no field of the config gives it one: the merged model could not hold it",
     where: path,
     expected: "a base whose layer has a bias, or an adapter that leaves the bias alone",
     help: "Keep the adapter beside the base model, or leave the module out of target_modules (of LoRA: lora_bias false).",
@@ -98,11 +100,12 @@ function moduleOutputs(
   if (adapter !== undefined) {
     const tensors = stored.tensors(module);
     const { weight, bias } = adaptedSite(builder, module.kind as SiteKind, tensors, adapter, module.path);
-    if (module.bias === undefined && bias !== undefined) throw noBias(module);
-    const biasChanges = module.bias !== undefined && (bias !== tensors.bias || isTrained("bias"));
+    const biasName = module.bias ?? switchedBias(module);
+    if (biasName === undefined && bias !== undefined) throw noBias(module);
+    const biasChanges = bias !== tensors.bias || isTrained("bias");
     return [
       ...(name === undefined ? [] : [{ name, node: fileWeight(builder, module, weight) }]),
-      ...(biasChanges && bias !== undefined ? [{ name: module.bias, node: bias }] : []),
+      ...(biasChanges && bias !== undefined ? [{ name: biasName!, node: bias }] : []),
     ];
   }
   const parameters = Object.entries(module.parameters ?? {}).filter(([parameter]) => isTrained(parameter));
@@ -118,7 +121,8 @@ function moduleOutputs(
 
 /**
  * One output per base tensor that differs in the merged model. Where the ends of a tie differ, the second has an output of its own, named
- * by its path. Throws MERGE-METHOD for methods with virtual tokens, MERGE-BIAS for a bias that the model cannot hold.
+ * by its path; a bias that a layer gets by a field of the config has one too, named beside its weight. Throws MERGE-METHOD for methods with
+ * virtual tokens, MERGE-BIAS for a bias that the model cannot hold.
  */
 export function mergeGraph(
   modules: readonly ModuleInfo[],

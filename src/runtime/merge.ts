@@ -5,15 +5,16 @@
 import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { compact, type Graph, portName, ports } from "../ir/graph.ts";
 import { sizeOf, type TensorType } from "../ir/types.ts";
-import type { ModuleInfo } from "../models/model.ts";
 import type { AdapterInput, AdapterPlan, CompiledProgram } from "../program.ts";
 import { withBaseOf } from "./base-tensors.ts";
 import type { Executor, PortSource } from "./executor.ts";
 import type { Model } from "./files/model.ts";
 import { withTextOf } from "./files/text-files.ts";
 import { duplicates } from "./files/ties.ts";
+import type { WeightInfo } from "./files/weights.ts";
 import type { FixedInputs } from "./fixed-inputs.ts";
 import type { AdapterValues } from "./initial.ts";
+import { mergedForm, warnOfForm } from "./merged-form.ts";
 import { shown, unknownName } from "./options.ts";
 import { fromFloat32, type HostTensor, type TensorDtype, toFloat32 } from "./tensor.ts";
 
@@ -114,13 +115,6 @@ export function optionsOf({ adapter }: CompiledProgram, batch: object): FixedInp
   return Object.fromEntries(agreed);
 }
 
-/** Layers that shared their weight and no longer do, by the key that the weight gets: the layer's path. */
-function untied({ model, merge }: CompiledProgram): ReadonlyMap<string, ModuleInfo> {
-  const names = new Set(merge?.().outputs.map((output) => output.name));
-  const layers = model.modules.filter(({ path, weight }) => `${path}.weight` !== weight && names.has(`${path}.weight`));
-  return new Map(layers.map((module) => [`${module.path}.weight`, module]));
-}
-
 /** The part of the merge graph that makes one tensor. */
 function partFor(graph: Graph, key: string): Graph {
   return compact({ ...graph, outputs: graph.outputs.filter((output) => output.name === key) });
@@ -168,8 +162,8 @@ const notFinite = (key: string, got: number, dtype: TensorDtype): WebpeftError =
   });
 
 /** Type and shape that a merged tensor has in the file. */
-const storedInfo = (program: CompiledProgram, { weights }: Model, key: string) =>
-  weights.info(untied(program).get(key)?.weight ?? key)!;
+const storedInfo = (program: CompiledProgram, model: Model, key: string): WeightInfo =>
+  mergedForm(program, model.weights).added.get(key) ?? model.weights.info(key)!;
 
 /** The merged tensor under a key of `mergedKeys`, rounded to the base's dtype. */
 export async function mergedTensor(
@@ -210,7 +204,7 @@ async function computed(
 
 /**
  * A model whose adapted weights are merged when they are read; nothing is copied before. The tokenizer and the chat template of the adapter's
- * folder go along. A tie whose ends differ now is given up: the second end has a tensor of its own, and the config says so.
+ * folder go along. Where the base's form cannot hold the adapter's change, the config says so and the model has more tensors: see `MergedForm`.
  */
 export function mergedModel(
   program: CompiledProgram,
@@ -220,9 +214,9 @@ export function mergedModel(
   sink: DiagnosticSink,
 ): Model {
   const merged = new Set(mergedKeys(program, values));
-  const apart = untied(program);
-  if (apart.size > 0) warnUntied([...apart.keys()], sink);
   const { weights } = model;
+  const { added, fields, ...changes } = mergedForm(program, weights);
+  warnOfForm(changes, sink);
   // What the file holds twice stays twice the same.
   const twins = duplicates(program.model.modules, weights).filter(({ own }) => !merged.has(own));
   const source = new Map(twins.map(({ own, shared }) => [own, shared]));
@@ -231,21 +225,17 @@ export function mergedModel(
     ...model,
     ...(tree && { tree }),
     diagnostics: [],
-    config: apart.size === 0 ? model.config : { ...model.config, tie_word_embeddings: false },
+    config: { ...model.config, ...fields },
     weights: {
-      keys: () => [...new Set([...weights.keys(), ...apart.keys()])],
-      info: (key) => weights.info(apart.get(key)?.weight ?? key),
-      read: (name) => {
+      keys: () => [...new Set([...weights.keys(), ...added.keys()])],
+      info: (key) => added.get(key) ?? weights.info(key),
+      read: async (name) => {
         const key = source.get(name) ?? name;
-        return merged.has(key) ? mergedTensor(program, model, executor, values, key) : weights.read(name);
+        if (merged.has(key)) return mergedTensor(program, model, executor, values, key);
+        const fresh = added.get(key);
+        if (fresh === undefined) return weights.read(name);
+        return fromFloat32(new Float32Array(sizeOf(fresh.shape)), fresh.dtype, fresh.shape);
       },
     },
   };
-}
-
-function warnUntied(keys: readonly string[], sink: DiagnosticSink): void {
-  sink.warn("MERGE-UNTIED", {
-    message: `the adapter changes one end of a tied weight alone: the merged model gets ${keys.join(", ")} and is no longer tied`,
-    where: "tie_word_embeddings",
-  });
 }

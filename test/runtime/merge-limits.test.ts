@@ -6,15 +6,23 @@ import { describe, expect, it } from "vitest";
 import { judgeGap } from "../../src/cli/merge.ts";
 import { compile } from "../../src/compile.ts";
 import type { CompileOptions } from "../../src/compile-options.ts";
+import { DiagnosticSink } from "../../src/ir/diagnostics.ts";
 import { loadModel, type Model } from "../../src/runtime/files/model.ts";
 import { modelFiles, saveModel } from "../../src/runtime/files/save-model.ts";
 import type { Session } from "../../src/runtime/session.ts";
+import { fromFloat32, toFloat32 } from "../../src/runtime/tensor.ts";
+import { smallWeights } from "../small-models.ts";
 import { tinyModel } from "./tiny-model.ts";
 
 const model = await tinyModel();
 const ids = [3, 5, 7, 1];
 const batch = { input_ids: ids, labels: ids };
 const size = { batch: 1, length: 4 };
+const smallVit = {
+  ...{ model_type: "vit", architectures: ["ViTForImageClassification"], hidden_size: 8, intermediate_size: 6 },
+  ...{ num_hidden_layers: 1, num_attention_heads: 2, image_size: 4, patch_size: 2, num_channels: 1 },
+  id2label: { 0: "a", 1: "b" },
+};
 const lora = { peft_type: "LORA", r: 2, target_modules: ["q_proj"], init_lora_weights: false };
 
 async function start(config: object | null, from: Model = model, options: CompileOptions = {}): Promise<Session> {
@@ -28,34 +36,136 @@ const method = (body: string): string =>
   `method own on linear { param d[out] = fill(0.5) at "d"; param s[out] = fill(2) at "s"; ${body} }`;
 
 describe("a bias", () => {
+  const attention = ["q_proj", "k_proj", "v_proj", "o_proj"].map((name) => `model.layers.0.self_attn.${name}.bias`);
+  const mlp = ["gate_proj", "up_proj", "down_proj"].map((name) => `model.layers.0.mlp.${name}.bias`);
   const biasless: [string, object, CompileOptions][] = [
     ["of LoRA", { ...lora, lora_bias: true }, {}],
     ["of a method", { target_modules: ["q_proj"] }, { method: method("b' = b + d;") }],
     ["with a scale", { target_modules: ["q_proj"] }, { method: method("b' = s .* b + d;") }],
     ["and a weight", { target_modules: ["q_proj"] }, { method: method("W' = diag(s) @ W; b' = d;") }],
   ];
-  it.each(biasless)("%s on a layer without one is refused", async (_what, config, options) => {
-    const session = await start(config, model, options);
+  const onMlp = [{ target_modules: ["up_proj", "down_proj"] }, { method: method("b' = b + d;") }] as const;
+
+  async function stepped(config: object, from: Model, options: CompileOptions = {}): Promise<Session> {
+    const session = await start(config, from, options);
     await session.step(batch, { lr: 0.5 });
+    return session;
+  }
+
+  it.each(biasless)("%s on a layer whose class has none is refused", async (_what, config, options) => {
+    const session = await stepped(config, await tinyModel({ model_type: "mistral", attention_bias: true }), options);
     await expect(session.merge()).rejects.toMatchObject({
       code: "MERGE-BIAS",
       where: "model.layers.0.self_attn.q_proj",
     });
   });
 
+  it.each([
+    [{}, ["lm_head"], "lm_head"],
+    [{ model_type: "qwen2" }, ["q_proj", "o_proj"], "model.layers.0.self_attn.o_proj"],
+    [{ model_type: "mistral", mlp_bias: true }, ["up_proj"], "model.layers.0.mlp.up_proj"],
+  ])("is refused where no field of the config gives it", async (fields, target_modules, where) => {
+    const session = await start({ ...lora, lora_bias: true, target_modules }, await tinyModel(fields));
+    await expect(session.merge()).rejects.toMatchObject({ code: "MERGE-BIAS", where });
+  });
+
+  it.each([
+    ...biasless.map(([what, config, options]) => [what, config, options, ["attention_bias"], attention] as const),
+    ["of a method on the mlp", ...onMlp, ["mlp_bias"], mlp],
+    [
+      "of both blocks",
+      { ...lora, lora_bias: true, target_modules: ["k_proj", "gate_proj"] },
+      {},
+      ["attention_bias", "mlp_bias"],
+      [...attention, ...mlp],
+    ],
+  ] as const)(
+    "%s is written where a field of the config gives the layer one",
+    async (_what, config, options, fields, keys) => {
+      for (const [dtype, tolerance] of [
+        ["F32", 1e-4],
+        ["F16", 1e-2],
+      ] as const) {
+        // What the file holds beside what it reads: no bias of the merged model.
+        const plainBase = await tinyModel({}, dtype);
+        const stray = fromFloat32(
+          Float32Array.from({ length: 4 }, () => 9),
+          dtype,
+          [4],
+        );
+        const weights = { "model.layers.0.self_attn.k_proj.bias": stray };
+        for (const key of plainBase.weights.keys())
+          Object.assign(weights, { [key]: await plainBase.weights.read(key) });
+        const session = await stepped(config, await loadModel({ config: plainBase.config, weights }), options);
+        const sink = new DiagnosticSink();
+        const merged = await session.merge(sink);
+        expect(sink.diagnostics.map(({ code, where }) => [code, where])).toEqual(
+          fields.map((field) => ["MERGE-BIAS-ADDED", field]),
+        );
+        expect(merged.config).toMatchObject(Object.fromEntries(fields.map((field) => [field, true])));
+        for (const key of keys) {
+          expect(merged.weights.info(key)).toMatchObject({ dtype });
+          const isAdapted = session.program.adapter!.sites.some((path) => key === `${path}.bias`);
+          expect(toFloat32(await merged.weights.read(key)).some((x) => x !== 0)).toBe(isAdapted);
+        }
+        const { logits } = await session.forward(batch);
+        const written = await loadModel(Object.fromEntries(await modelFiles(merged)));
+        expect(written.weights.keys()).toEqual(merged.weights.keys());
+        for (const one of [merged, written]) expect(largest((await plain(one)).logits, logits)).toBeLessThan(tolerance);
+        expect(largest((await plain(plainBase)).logits, logits)).toBeGreaterThan(0.05);
+      }
+    },
+  );
+
+  it("beyond the base's type is refused", async () => {
+    const session = await start(onMlp[0], await tinyModel({}, "F16"), onMlp[1]);
+    const state = await session.optimizerState();
+    await session.restore({ ...state, params: state.params.map(() => 1e6) });
+    await expect(modelFiles(await session.merge())).rejects.toMatchObject({ code: "MERGE-NOT-FINITE" });
+  });
+
+  it("is written as a file of images names its layers", async () => {
+    const config = { ...smallVit, qkv_bias: false };
+    const inFile: [string, string][] = [
+      ["vit.layers.", "vit.encoder.layer."],
+      [".q_proj.", ".attention.query."],
+      [".k_proj.", ".attention.key."],
+      [".v_proj.", ".attention.value."],
+      [".o_proj.", ".output.dense."],
+      [".mlp.fc1.", ".intermediate.dense."],
+      [".mlp.fc2.", ".output.dense."],
+    ];
+    const weights = Object.entries(smallWeights(config)).map(([key, tensor]) => [
+      inFile.reduce((name, [memory, file]) => name.replace(memory, file), key),
+      tensor,
+    ]);
+    const base = await loadModel({ config, weights: Object.fromEntries(weights) });
+    const session = await start({ ...lora, lora_bias: true }, base);
+    const images = { pixel_values: Float32Array.from({ length: 16 }, (_x, i) => Math.sin(i)) };
+    const { logits } = await session.forward(images);
+    const merged = await loadModel(Object.fromEntries(await modelFiles(await session.merge())));
+    expect(merged.config.qkv_bias).toBe(true);
+    expect(merged.weights.keys()).toContain("vit.encoder.layer.0.attention.attention.query.bias");
+    const again = await (await start(null, merged, { mode: "infer" })).forward(images);
+    expect(largest(again.logits, logits)).toBeLessThan(1e-4);
+  });
+
   it("is merged where the layer has one, and where it is scaled but absent", async () => {
     const biased = await tinyModel({ attention_bias: true });
-    for (const [config, options, from] of biasless.map(([, ...rest]) => [...rest, biased] as const)) {
-      const session = await start(config, from, options);
-      await session.step(batch, { lr: 0.5 });
+    for (const [, config, options] of biasless) {
+      const session = await stepped(config, biased, options);
       const { logits } = await session.forward(batch);
-      expect(largest((await plain(await session.merge())).logits, logits)).toBeLessThan(1e-4);
+      const sink = new DiagnosticSink();
+      expect(largest((await plain(await session.merge(sink))).logits, logits)).toBeLessThan(1e-4);
+      expect(sink.diagnostics).toEqual([]);
     }
     const scaled = await start({ target_modules: ["q_proj"] }, model, {
       method: method("b' = s .* b; W' = diag(s) @ W;"),
     });
     const { logits } = await scaled.forward(batch);
-    expect(largest((await plain(await scaled.merge())).logits, logits)).toBeLessThan(1e-4);
+    const merged = await scaled.merge();
+    expect(merged.config).toEqual(model.config);
+    expect(largest((await plain(merged)).logits, logits)).toBeLessThan(1e-4);
   });
 });
 
