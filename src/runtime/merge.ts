@@ -204,7 +204,8 @@ async function computed(
 
 /**
  * A model whose adapted weights are merged when they are read; nothing is copied before. The tokenizer and the chat template of the adapter's
- * folder go along. Where the base's form cannot hold the adapter's change, the config says so and the model has more tensors: see `MergedForm`.
+ * folder go along. Where the base's form cannot hold what the adapter changes, the config says so and the model has further tensors
+ * (`MergedForm`), with a warning.
  */
 export function mergedModel(
   program: CompiledProgram,
