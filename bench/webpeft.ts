@@ -97,6 +97,7 @@ async function layerWorkload(open: OpenDevice, layer: Layer): Promise<Workload> 
     methods: registry(),
     modelConfig: {},
     loaded: true,
+    baseElements: 0,
     weightType: () => "f32",
     weightShape: () => [],
     sink,

@@ -36,6 +36,8 @@ export interface AdapterRequest {
   readonly held?: AdapterConfigs["held"];
   /** Width of the base's hidden states. */
   readonly hiddenWidth?: number;
+  /** Elements of the base model. */
+  readonly baseElements: number;
   readonly encoder?: boolean | undefined;
   readonly initialTokens?: readonly number[] | undefined;
   readonly weightType: (key: string) => DType;
@@ -99,6 +101,7 @@ export class PlannedAdapter {
     const elaboration = elaborateModel(this.method, {
       ...mode,
       experts,
+      baseElements: this.request.baseElements,
       ...(hiddenWidth === undefined ? {} : { hiddenWidth }),
       sites: this.sites.map((site) => this.methodSite(site)),
       fields: this.resolved.fields,

@@ -11,6 +11,7 @@ import { type CompileOptions, checkCompile } from "./compile-options.ts";
 import { fullPlan } from "./full-plan.ts";
 import { DiagnosticSink } from "./ir/diagnostics.ts";
 import { type Graph, ports } from "./ir/graph.ts";
+import { sizeOf, type TensorType } from "./ir/types.ts";
 import { verify } from "./ir/verify.ts";
 import { ownMethods } from "./methods/registry.ts";
 import { buildModel } from "./models/index.ts";
@@ -29,6 +30,10 @@ import { configsOf, isRead } from "./runtime/files/adapter.ts";
 import type { Model } from "./runtime/files/model.ts";
 
 export type { CompileOptions } from "./compile-options.ts";
+
+/** Elements of a graph's weights. */
+const elementsOf = (graph: Graph): number =>
+  ports(graph, "weight").reduce((sum, { node }) => sum + sizeOf((node.type as TensorType).shape), 0);
 
 const operatorPasses = new Set(["build", "attach", "project", "algebra"]);
 
@@ -107,6 +112,7 @@ class Compilation {
       modelConfig: { ...this.source.config, _name_or_path: this.source.name === "memory" ? "" : this.source.name },
       ...{ ...this.own, loaded, encoder, initialTokens },
       hiddenWidth: this.built.defaults.hidden,
+      baseElements: elementsOf(this.built.graph),
       weightType: (key: string) => weights.type(key),
       weightShape: (key: string) => weights.info(key).shape,
       sink: this.sink,

@@ -1,10 +1,12 @@
 /** Which values are computed in chunks, and along which axes. */
+
 import { type Cut, cutsOf, type Range } from "../ir/cuts.ts";
+import { WebpeftError } from "../ir/diagnostics.ts";
 import { type Graph, portRole, usersOf, wholeChunk } from "../ir/graph.ts";
 import { opRecord } from "../ir/registry.ts";
 import { byteWidth, sizeOf, type TensorType, typeText } from "../ir/types.ts";
 import type { CostNote } from "./lower-operator.ts";
-import { rangesOf } from "./partition-parts.ts";
+import { partCount, rangesOf } from "./partition-parts.ts";
 
 export interface Member {
   /** Values of a group have the same chunks. */
@@ -22,6 +24,9 @@ export interface Chunked {
 /** Of a binding, what a chunk fills: several chunks are alive at the same time. */
 const share = 1 / 4;
 
+/** Nodes that may be written for chunks: with more, a graph takes minutes to compile and hours to run. */
+const mostInChunks = 200_000;
+
 const bytesOf = (type: TensorType): number => sizeOf(type.shape) * byteWidth(type.dtype);
 
 export function chunksOf(graph: Graph, limit: number, name: string): Chunked {
@@ -34,6 +39,7 @@ class Chunker {
   private readonly notes: CostNote[] = [];
   private readonly users: number[][];
   private readonly large: readonly boolean[];
+  private written = 0;
 
   constructor(
     private readonly graph: Graph,
@@ -79,6 +85,7 @@ class Chunker {
       const found = extent > 1 ? this.spread(seed, axis) : undefined;
       if (found === undefined) continue;
       const largest = Math.max(...[...found.keys()].map((id) => bytesOf(this.type(id))));
+      this.bound(seed, found.size * partCount(extent, largest / extent, this.limit * share));
       const ranges = rangesOf(extent, largest / extent, this.limit * share);
       for (const [id, cut] of found) this.members.set(id, { group: this.groups.length, cut });
       this.groups.push(ranges);
@@ -91,6 +98,20 @@ class Chunker {
       });
       return;
     }
+  }
+
+  /** Throws COMPILE-LIMIT for a value that is so large that its chunks are too many. */
+  private bound(seed: number, written: number): void {
+    this.written += written;
+    if (this.written <= mostInChunks) return;
+    const { scope, type } = this.graph.nodes[seed]!;
+    throw new WebpeftError("COMPILE-LIMIT", {
+      message: "values are so much larger than a binding of the device that they cannot be computed in parts",
+      where: scope ?? this.graph.name,
+      expected: `at most ${mostInChunks} operations on parts of at most ${this.limit} bytes`,
+      got: `${this.written} with ${typeText(type)}`,
+      help: "Take fewer or shorter rows, or fewer virtual tokens.",
+    });
   }
 
   /** The large values that have to be cut when one is, with their cuts; undefined when one of them cannot be. */

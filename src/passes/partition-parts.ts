@@ -4,14 +4,22 @@ import type { Cut, Range } from "../ir/cuts.ts";
 
 /** Equal ranges of an axis whose elements take `bytes` each; of round lengths where that costs little. */
 export function rangesOf(extent: number, bytes: number, most: number): Range[] {
-  const fit = Math.max(1, Math.min(extent, Math.floor(most / bytes)));
-  const even = Math.ceil(extent / Math.ceil(extent / fit));
-  const multiple = [32, 4].find((n) => fit >= n && Math.ceil(even / n) * n <= fit) ?? 1;
-  const length = Math.ceil(even / multiple) * multiple;
+  const length = partLength(extent, bytes, most);
   return Array.from({ length: Math.ceil(extent / length) }, (_unused, i) => ({
     from: i * length,
     to: Math.min(extent, (i + 1) * length),
   }));
+}
+
+/** How many ranges there would be. */
+export const partCount = (extent: number, bytes: number, most: number): number =>
+  Math.ceil(extent / partLength(extent, bytes, most));
+
+function partLength(extent: number, bytes: number, most: number): number {
+  const fit = Math.max(1, Math.min(extent, Math.floor(most / bytes)));
+  const even = Math.ceil(extent / Math.ceil(extent / fit));
+  const multiple = [32, 4].find((n) => fit >= n && Math.ceil(even / n) * n <= fit) ?? 1;
+  return Math.ceil(even / multiple) * multiple;
 }
 
 /** Elements of a range along an axis. */

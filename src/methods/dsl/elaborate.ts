@@ -14,6 +14,7 @@ import { type BaseOf, initialGraph, projectionGraph } from "./host-graphs.ts";
 import type { AdditionOperands, Expert, SiteOperands, SiteResult } from "./operands.ts";
 import { paddedScope, paddedShapes } from "./padding.ts";
 import { addedLoss, newBias, newWeight } from "./results.ts";
+import { Room } from "./room.ts";
 import { type BuildScope, type MethodSite, type ModelScope, Scope, siteKey } from "./scope.ts";
 import { siteEntries } from "./site-entries.ts";
 import { coding, exists, isEmpty, projected, projects, saved, sharedTensors } from "./site-tensors.ts";
@@ -44,7 +45,7 @@ export class Elaboration {
 
   constructor(written: MethodAst, input: ElaborationInput) {
     const { sink, present, loaded, encoder, initialTokens, bfloat16, sampling, predicting, ...more } = input;
-    const { modelType = "", experts = [], fixed = false, tied = new Map(), ...rest } = more;
+    const { modelType = "", experts = [], fixed = false, tied = new Map(), baseElements = 0, ...rest } = more;
     this.experts = experts;
     this.tied = tied;
     this.fixed = fixed;
@@ -60,6 +61,7 @@ export class Elaboration {
       encoder: encoder ?? true,
       initialTokens: initialTokens ?? null,
       bfloat16: bfloat16 ?? false,
+      room: new Room(baseElements),
       setting: (port, value) => this.settings.set(port, value),
       pin: (key) => this.pinned.add(key),
       table: (name, data, shape) => this.tables.intern(name, data, shape),

@@ -32,6 +32,8 @@ export interface ElaborationInput {
   /** See `ModelScope`. */
   readonly padding?: number | undefined;
   readonly hiddenWidth?: number | undefined;
+  /** Elements of the base model. */
+  readonly baseElements?: number | undefined;
   readonly firstStream?: number | undefined;
   /** Tensors of sites that are transposes of other sites' tensors: keys by their keys. */
   readonly tied?: ReadonlyMap<string, string>;

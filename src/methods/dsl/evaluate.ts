@@ -14,6 +14,7 @@ import { limitError, limits, sizeFault } from "./limits.ts";
 import { checkValue } from "./nesting.ts";
 import { atPlace, combined, negative } from "./operations.ts";
 import { iterated, repeatedProduct } from "./repetition.ts";
+import { takeRoom } from "./room.ts";
 import { memberName, type Scope } from "./scope.ts";
 import { describe, type HostArray, type Known, known, tensorValue, type Value } from "./value.ts";
 import { memberPath } from "./walk.ts";
@@ -121,13 +122,14 @@ export const extentFault = (scope: Scope, name: string, at: Place, extent: Known
 /** How many numbers an option has. */
 export const optionSize = (scope: Scope, { name, size }: OptionItem): number => extentOf(scope, name, size, 1);
 
-/** The extents of a declared tensor. One of a site may have no entries; whatever reads it then is refused. */
+/** The extents of a declared tensor. Throws METHOD-SHAPE, METHOD-LIMIT, METHOD-SIZE. One of a site may have no entries; whatever reads it then is refused. */
 export function shapeOf(scope: Scope, item: TensorItem): number[] {
   if (item.shape.length > limits.rank)
     throw limitError(scope.model.method.file, `${item.name} has too many axes`, limits.rank, item.at);
   const least = item.role === "param" || item.role === "buffer" ? 0 : 1;
   const shape = item.shape.map((expression) => extentOf(scope, item.name, expression, least));
   if (sizeOf(shape) > limits.elements) throw scope.error("METHOD-SIZE", item.at, sizeFault(item.name, shape));
+  takeRoom(scope, item, shape);
   return shape;
 }
 

@@ -2,6 +2,7 @@
 import type { FieldDeclaration, FieldType, FieldValue } from "../fields.ts";
 import type { FieldItem, MethodAst } from "./ast.ts";
 import { evaluateKnown } from "./evaluate.ts";
+import { Room } from "./room.ts";
 import { type ModelScope, Scope } from "./scope.ts";
 
 export const fieldTypes: readonly FieldType[] = [
@@ -43,6 +44,7 @@ export function fieldScope(
   present: ReadonlySet<string>,
 ): Scope {
   const model: ModelScope = {
+    room: new Room(0),
     method,
     fields,
     present,

@@ -31,6 +31,8 @@ export const limits = {
   rank: 8,
   /** Elements of a tensor: 4 GiB of f32. */
   elements: 2 ** 30,
+  /** Elements of all tensors of an adapter together, or what its base model bears, where that is more: 64 MiB of f32. */
+  together: 2 ** 24,
 } as const;
 
 export function limitError(file: string, what: string, limit: number, at?: Place): WebpeftError {

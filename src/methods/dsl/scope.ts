@@ -5,6 +5,7 @@ import type { FieldValue } from "../fields.ts";
 import type { ScalarIds } from "../lib/builtin.ts";
 import type { InputItem, Item, MethodAst, Place, SiteBlock, TensorItem } from "./ast.ts";
 import { limitError, limits } from "./limits.ts";
+import type { Room } from "./room.ts";
 import { absent, operatorValue, tensorValue, type Value } from "./value.ts";
 import { siteNames } from "./words.ts";
 
@@ -66,6 +67,8 @@ export interface ModelScope {
   readonly setting?: (port: string, value: number) => void;
   /** Notes a saved constant whose numbers the program is made of, by key: a file must hold the same. */
   readonly pin?: (key: string) => void;
+  /** What the adapter's tensors may take, and do. */
+  readonly room: Room;
   /** Width of the base's hidden states; 0 where it is not known. */
   readonly hiddenWidth?: number | undefined;
   /** Configs of the other adapters that it mixes. */
