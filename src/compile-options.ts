@@ -1,14 +1,16 @@
 /** What callers of `compile` may choose. */
-import type { Target } from "./codegen/index.ts";
+import { defaultTarget, type Target } from "./codegen/index.ts";
 import { WebpeftError } from "./ir/diagnostics.ts";
-import type { Methods } from "./methods/registry.ts";
+import { Methods } from "./methods/registry.ts";
 import type { PassListener } from "./passes/manager.ts";
 import type { ExpertConfigs, ProgramMode } from "./program.ts";
 import {
   anything,
+  type Check,
   type Checks,
   callable,
   checkOptions,
+  count,
   flag,
   list,
   oneOf,
@@ -76,16 +78,26 @@ export function positive(name: string, value: number): number {
   });
 }
 
+/** Codegen reads all of it, so all of it must be there. */
+const wholeTarget: Check = (value) => {
+  const { limits, ...fields } = (value ?? {}) as Partial<Target>;
+  const names = Object.keys(defaultTarget).filter((name) => name !== "limits");
+  const isWhole = names.every((name) => name in fields);
+  const numbers = Object.keys(defaultTarget.limits).map((name) => limits?.[name as keyof Target["limits"]]);
+  const areCounts = numbers.every((n) => count(n) === undefined);
+  return isWhole && areCounts ? undefined : `a target with limits, ${names.join(", ")}, such as a preset with changes`;
+};
+
 const checks: Checks<CompileOptions> = {
   mode: oneOf(["train", "infer", "merge"]),
   batch: anything,
   length: anything,
-  target: record,
+  target: wholeTarget,
   experts: record,
   strict: flag,
   method: text,
   methodFile: text,
-  methods: record,
+  methods: (value) => (value instanceof Methods ? undefined : "what registry(...) gives"),
   sampling: flag,
   accumulate: flag,
   mask: flag,

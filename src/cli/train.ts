@@ -45,11 +45,15 @@ export interface TrainCommandOptions extends SourceOptions {
   readonly log?: string;
 }
 
+/** Files and folders that the run reads. */
+const readPaths = ({ model, config, adapter, data, valid, method }: TrainCommandOptions): string[] =>
+  [model, config, adapter, data, valid, method].filter((path) => path !== undefined);
+
 export async function run(raw: Record<string, unknown>): Promise<number | undefined> {
   const options = raw as unknown as TrainCommandOptions;
   const { overwrite = false, resume = false, log } = options;
   await claimOutput(options.out, { overwrite: overwrite || resume });
-  if (log !== undefined) await checkLog(log, overwrite);
+  if (log !== undefined) await checkLog(log, { overwrite, reads: readPaths(options) });
   if (resume) await requireCheckpoint(options.out);
   const read = await readSources(options);
   if (read.config === null && !options.full) {

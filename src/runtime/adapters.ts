@@ -3,6 +3,7 @@
  * one over those of the other, which are kept on the host. An adapter of another kind or size has an instance of its own.
  * Ranks up to the program's `maximumRank` are one size.
  */
+
 import { WebpeftError } from "../ir/diagnostics.ts";
 import type { AdapterConfigs, CompiledProgram } from "../program.ts";
 import { CallQueue } from "./call-queue.ts";
@@ -11,6 +12,7 @@ import type { AdapterFiles } from "./files/adapter.ts";
 import type { FolderSource } from "./files/folder.ts";
 import type { AdapterValues } from "./initial.ts";
 import { interchangeable } from "./interchangeable.ts";
+import { shown } from "./options.ts";
 import { toProgram } from "./padding.ts";
 import { currentValues, TogetherAdapters } from "./together.ts";
 
@@ -85,7 +87,7 @@ export class SessionAdapters {
     return this.queue.isClosed;
   }
 
-  /** Reads an adapter and gives it a name; the one in use stays in use. Throws `SESSION-ADAPTER-NAME` when the name is taken. */
+  /** Reads an adapter and gives it a name; the one in use stays in use. Throws `SESSION-ADAPTER-NAME` for a name that is taken or none. */
   load(name: string, adapter: FolderSource | AdapterFiles): Promise<void> {
     return this.renaming(async () => {
       this.requireFree(name);
@@ -112,6 +114,13 @@ export class SessionAdapters {
   }
 
   private requireFree(name: string): void {
+    if (typeof name !== "string" || name === "") {
+      throw new WebpeftError("SESSION-ADAPTER-NAME", {
+        message: "an adapter has a name",
+        expected: "a text that is not empty",
+        got: shown(name),
+      });
+    }
     if (!this.entries.has(name)) return;
     throw new WebpeftError("SESSION-ADAPTER-NAME", {
       message: "the session has an adapter of that name",

@@ -81,11 +81,16 @@ const combineChecks: Checks<CombineOptions> = {
 export const checkCombine = (options: CombineOptions): void =>
   checkOptions(options, combineChecks, "SESSION-COMBINE-OPTION");
 
+/** What is combined: lists both. */
+export const checkCombined = ({ names = null, weights = null }: { names: unknown; weights: unknown }): void =>
+  checkOptions({ names, weights }, { names: list, weights: list }, "SESSION-COMBINE-OPTION");
+
 const deviceNames = ["auto", "webgpu", "cpu", "reference"];
 
 const startChecks: Checks<StartOptions> = {
   device: (value) =>
-    deviceNames.includes(value as string) || (typeof value === "object" && value !== null)
+    deviceNames.includes(value as string) ||
+    (typeof value === "object" && value !== null && ("instantiate" in value || "device" in value))
       ? undefined
       : `${deviceNames.join(", ")}, an open device or an executor`,
   model: record,

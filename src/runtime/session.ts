@@ -25,7 +25,7 @@ import { type Report, readReport } from "./reports.ts";
 import { mixedForward } from "./rows.ts";
 import { adapterContent, adapterFolder } from "./saving.ts";
 import { runScalars } from "./scalars.ts";
-import { checkCombine, checkForward, checkOutput, checkTrain } from "./session-options.ts";
+import { checkCombine, checkCombined, checkForward, checkOutput, checkTrain } from "./session-options.ts";
 import type {
   ForwardOptions,
   ForwardResult,
@@ -95,6 +95,7 @@ export class Session {
     options: CombineOptions = {},
   ): Promise<void> {
     checkCombine(options);
+    checkCombined({ names, weights });
     return addWeighted(this.parts.adapters, [...names], [...weights], name, { ...options });
   }
 

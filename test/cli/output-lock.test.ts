@@ -1,7 +1,16 @@
 /** One run per output folder, and logs that are written to whatever they are: in this process, through the commands' own functions. */
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -104,7 +113,7 @@ describe("a log", () => {
     for (const name of ["real", "new"])
       expect(readFileSync(join(root, name), "utf8")).toBe('{"type":"header"}\n{"step":1}\n');
     symlinkSync("circle", join(root, "circle"));
-    expect((await failure(() => checkLog(join(root, "circle"), false))).code).toBe("FILE-WRITE");
+    expect((await failure(() => checkLog(join(root, "circle")))).code).toBe("FILE-WRITE");
   });
 
   it("that goes on keeps whole lines of steps before", async () => {
@@ -138,9 +147,15 @@ describe("a log", () => {
     const root = temporaryFolder();
     expect((await failure(() => write("/dev/full"))).code).toBe("FILE-DISK-FULL");
     writeFileSync(join(root, "data.jsonl"), '{"text":"a"}\n');
-    expect((await failure(() => checkLog(root, false))).code).toBe("FILE-NOT-A-FILE");
-    expect((await failure(() => checkLog(join(root, "no/log"), false))).code).toBe("FILE-NOT-FOUND");
-    expect((await failure(() => checkLog(join(root, "data.jsonl"), false))).code).toBe("FILE-OUTPUT-EXISTS");
-    await checkLog(join(root, "data.jsonl"), true);
+    expect((await failure(() => checkLog(root))).code).toBe("FILE-NOT-A-FILE");
+    expect((await failure(() => checkLog(join(root, "no/log")))).code).toBe("FILE-NOT-FOUND");
+    expect((await failure(() => checkLog(join(root, "data.jsonl")))).code).toBe("FILE-OUTPUT-EXISTS");
+    await checkLog(join(root, "data.jsonl"), { overwrite: true });
+    symlinkSync(root, `${root}-link`);
+    for (const reads of [[root], [join(root, "data.jsonl")], [`${root}-link`, "https://nowhere"]]) {
+      const error = await failure(() => checkLog(join(root, "data.jsonl"), { overwrite: true, reads }));
+      expect(error.help).toBe("choose another file");
+    }
+    rmSync(`${root}-link`);
   });
 });

@@ -1,5 +1,6 @@
 /** A folder of files, wherever it is: on disk, in memory, behind a URL. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
+import { shown } from "../options.ts";
 import { notFound, readError, systemCode } from "./errors.ts";
 import { type JsonObject, parseJsonObject } from "./json.ts";
 import { checkLinks, checkPath } from "./paths.ts";
@@ -27,7 +28,9 @@ export type FileRecord = Readonly<Record<string, FileData>>;
 /** What a folder may be given as: a path (Node), a URL, files in memory, or a tree. */
 export type FolderSource = string | URL | FileTree | FileRecord;
 
+/** Throws `FILE-NOT-A-FOLDER` for what is none of these, and for a path that is a file; `FILE-NOT-FOUND`. */
 export async function openFolder(source: FolderSource): Promise<FileTree> {
+  if (typeof source !== "string" && (typeof source !== "object" || source === null)) throw noFolder(source);
   if (source instanceof URL) return source.protocol === "file:" ? nodeUrlTree(source) : urlTree(source.href);
   if (typeof source !== "string") return isTree(source) ? source : recordTree(source);
   if (/^https?:\/\//.test(source)) return urlTree(source);
@@ -42,6 +45,14 @@ export function copiedSource<T>(source: T): T {
     data instanceof Uint8Array || data instanceof ArrayBuffer ? data.slice() : data;
   return Object.fromEntries(Object.entries(source).map(([name, data]) => [name, copy(data)])) as T;
 }
+
+/** The error for what stands where a folder should. */
+export const noFolder = (given: unknown): WebpeftError =>
+  new WebpeftError("FILE-NOT-A-FOLDER", {
+    message: "a folder was expected",
+    expected: "a path, or what stands for a folder",
+    got: shown(given),
+  });
 
 export const isNode = (): boolean => typeof process === "object" && typeof process.versions?.node === "string";
 const isTree = (source: FileTree | FileRecord): source is FileTree => typeof source.open === "function";

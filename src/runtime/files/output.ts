@@ -49,8 +49,12 @@ export async function prepareOutput(folder: string, options: OutputOptions = {})
 }
 
 /** `FILE-OUTPUT-EXISTS`: what is there is not replaced unasked. */
-export const outputExists = (where: string, message = "the output folder exists and is not empty"): WebpeftError =>
-  new WebpeftError("FILE-OUTPUT-EXISTS", { message, where, help: "Choose another, or allow overwriting." });
+export const outputExists = (where: string): WebpeftError =>
+  new WebpeftError("FILE-OUTPUT-EXISTS", {
+    message: "the output folder exists and is not empty",
+    where,
+    help: "Choose another, or allow overwriting.",
+  });
 
 const noFolders = (folder: string): WebpeftError =>
   new WebpeftError("FILE-NO-FOLDERS", {

@@ -3,6 +3,7 @@
  * Browsers write beside a file and put it in place when it is closed, so that all files are written before the first one is closed.
  */
 import { WebpeftError } from "../../ir/diagnostics.ts";
+import { noFolder } from "./folder.ts";
 import { type FileContent, type FolderOptions, outputExists, pieces, writeFolder } from "./output.ts";
 import { checkPath } from "./paths.ts";
 
@@ -123,5 +124,8 @@ export const writeInto = (
   folder: string | PageFolder,
   files: ReadonlyMap<string, FileContent>,
   options: FolderOptions,
-): Promise<void> =>
-  isPageFolder(folder) ? writePageFolder(folder, files, options) : writeFolder(folder, files, options);
+): Promise<void> => {
+  if (typeof folder === "string") return writeFolder(folder, files, options);
+  if (!isPageFolder(folder)) throw noFolder(folder);
+  return writePageFolder(folder, files, options);
+};
