@@ -11,8 +11,10 @@ import {
 } from "./files/adapter.ts";
 import type { Model } from "./files/model.ts";
 import { isInside } from "./files/paths.ts";
+import { textFiles } from "./files/text-files.ts";
 import { type AdapterValues, loadedValues } from "./initial.ts";
 import { savedTensors } from "./saved.ts";
+import { recordFile, stateFile } from "./training/checkpoint-record.ts";
 
 /** An expert as it was read. */
 export interface ExpertValues {
@@ -68,10 +70,13 @@ function refuseBase(name: string, { base }: AdapterValues): void {
   });
 }
 
-/** Whether a folder beside the adapter's own files would be mistaken for something else: hidden, its files, its checkpoints. */
+/** Files that stand beside an adapter's folders: its own, those of a checkpoint, a tokenizer. */
+const files: ReadonlySet<string> = new Set([...adapterFiles, recordFile, stateFile, ...textFiles]);
+
+/** Whether a folder of that name would be hidden, a checkpoint, or in the place of a file, where capitals may count as small letters. */
 const isTaken = (path: string): boolean => {
-  const [outermost = ""] = path.split("/");
-  return outermost.startsWith(".") || /^checkpoint-\d+$/.test(outermost) || adapterFiles.includes(outermost);
+  const outermost = path.split("/", 1)[0]!.toLowerCase();
+  return outermost.startsWith(".") || /^checkpoint-\d+$/.test(outermost) || files.has(outermost);
 };
 
 /** A folder inside of the adapter's own that no other expert has: where the config says, else by the expert's name. */

@@ -47,6 +47,19 @@ describe("experts", () => {
     expect(webpeft(["eval", ...model, ...evaluated])).toMatchObject({ code: 0 });
   });
 
+  it("stand in the place of no file of an adapter, a checkpoint or a tokenizer, whatever they are called", () => {
+    const names = ["training.json", "Tokenizer.json"];
+    const adapters = Object.fromEntries(names.map((name) => [name, `../${name}`]));
+    writeFileSync(at("files.json"), JSON.stringify({ peft_type: "XLORA", task_type: "CAUSAL_LM", adapters }));
+    const given = names.flatMap((name, i) => ["--expert", `${name}=${join(experts, `${i}`)}`]);
+    const run = [...training("files"), "--config", at("files.json"), ...given, "--steps", "2"];
+    expect(webpeft(run)).toMatchObject({ code: 0 });
+    const saved = JSON.parse(readFileSync(at("files/adapter_config.json"), "utf8")) as { adapters: object };
+    expect(Object.values(saved.adapters)).toEqual(names.map((name) => expect.stringMatching(`^expert-${name}`)));
+    const evaluated = ["--adapter", at("files"), "--input", batch, "--out", at("files.safetensors")];
+    expect(webpeft(["eval", ...model, ...evaluated])).toMatchObject({ code: 0 });
+  });
+
   it("belong to what a run is: with others it is not resumed", async () => {
     const run = [...training("run"), "--config", at("xlora.json"), "--steps", "4000"];
     await killed(run, (line) => line.includes("step 1/"), { signal: "SIGINT" });

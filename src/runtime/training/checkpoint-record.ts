@@ -16,6 +16,7 @@ export interface CheckpointRecord {
 }
 
 export const recordFile = "training.json";
+export const stateFile = "optimizer.safetensors";
 
 /** `TRAIN-RESUME-BROKEN`: a file of a checkpoint is not as it was written. */
 export function broken(where: string, message: string, cause?: unknown): WebpeftError {

@@ -8,11 +8,17 @@ import { encodeSafetensors, openSafetensors, torchMetadata } from "../files/safe
 import { bytesSource } from "../files/source.ts";
 import type { OptimizerState, Session } from "../session.ts";
 import { hostTensor, toFloat32 } from "../tensor.ts";
-import { broken, type RunIdentity, readRecord, readRecorded, recordFile, recordText } from "./checkpoint-record.ts";
+import {
+  broken,
+  type RunIdentity,
+  readRecord,
+  readRecorded,
+  recordFile,
+  recordText,
+  stateFile,
+} from "./checkpoint-record.ts";
 
 export type { RunIdentity } from "./checkpoint-record.ts";
-
-const stateFile = "optimizer.safetensors";
 
 const prefix = "checkpoint-";
 /** Older checkpoints are removed. */
