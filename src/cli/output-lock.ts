@@ -52,11 +52,15 @@ function realTarget(folder: string): string {
   }
 }
 
+/** Words of a command line that are no options and no values of the options that may stand before a command. */
+const isCommand = (word: string, before: string | undefined): boolean =>
+  !word.startsWith("-") && before !== "--device" && before !== "--debug";
+
 const self = (): Holder => ({
   pid: process.pid,
   host: hostname(),
   began: beginning(process.pid),
-  command: process.argv[2] ?? "",
+  command: process.argv.slice(2).find((word, i, words) => isCommand(word, words[i - 1])) ?? "",
 });
 
 /** Field 22 of Linux's `/proc/PID/stat`; the second field is a name in brackets that may hold anything. */

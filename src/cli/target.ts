@@ -16,6 +16,9 @@ export async function readTarget(name: string | undefined): Promise<Target> {
   return targetFrom(parseJsonObject(text, name));
 }
 
+/** No device binds less, and a program that is cut into pieces smaller than that takes minutes to compile. */
+const leastBinding = 2 ** 16;
+
 const limitChecks = Object.fromEntries(Object.keys(defaultLimits).map((limit): [string, Check] => [limit, count]));
 
 const checks: Checks<Target> = {
@@ -35,6 +38,14 @@ function targetFrom(fields: JsonObject): Target {
   checkOptions(fields as Partial<Target> as Target, checks, "CLI-TARGET");
   const { limits = {} } = fields;
   checkOptions(limits as unknown as TargetLimits, limitChecks as Checks<TargetLimits>, "CLI-TARGET");
+  const { maxStorageBufferBindingSize: binding = leastBinding } = limits as Partial<TargetLimits>;
+  if (binding < leastBinding)
+    throw new WebpeftError("CLI-TARGET", {
+      message: "no device binds so little",
+      where: "maxStorageBufferBindingSize",
+      expected: `${leastBinding} bytes at least`,
+      got: String(binding),
+    });
   const preset = fields.kind === "cpu" ? cpuTarget : defaultTarget;
   const merged: TargetLimits = { ...preset.limits, ...(isJsonObject(limits) ? limits : {}) };
   const largestBinding = Math.max(preset.largestBinding, merged.maxStorageBufferBindingSize);

@@ -42,6 +42,12 @@ export const batchTensors = Object.keys(tensorNames) as readonly (keyof typeof t
 const noArray = (where: string, got: unknown, expected = "an array of numbers"): WebpeftError =>
   new WebpeftError("DATA-BATCH", { message: "a batch is tensors by name", where, expected, got: shown(got) });
 
+/** The caller's numbers, as they are now. transformers.js has ids as 64-bit integers. */
+function copied(data: unknown): ArrayLike<number> {
+  if (data instanceof BigInt64Array) return Float64Array.from(data, Number);
+  return ArrayBuffer.isView(data) ? (data as Float32Array).slice() : Array.from(data as ArrayLike<number>);
+}
+
 /** A copy of the batch as it is now, so that what its owner does to it later changes nothing. Throws `DATA-BATCH` for unknown names. */
 export function copiedBatch(given: SessionBatch): SessionBatch {
   if (typeof given !== "object" || given === null || Array.isArray(given))
@@ -52,7 +58,7 @@ export function copiedBatch(given: SessionBatch): SessionBatch {
     if (!Object.hasOwn(tensorNames, name)) throw unknownName("tensor", name, batchTensors, "DATA-BATCH");
     if (typeof data !== "object" || data === null || !Number.isSafeInteger((data as { length?: unknown }).length))
       throw noArray(name, data);
-    return [[name, ArrayBuffer.isView(data) ? (data as Float32Array).slice() : Array.from(data as ArrayLike<number>)]];
+    return [[name, copied(data)]];
   });
   return Object.fromEntries(copies);
 }

@@ -96,6 +96,7 @@ describe("a target in a file", () => {
     ['{"limits": 8}', "limits has a value"],
     ['{"kind": "tpu"}', "kind has a value"],
     ['{"workgroup": -1}', "workgroup has a value"],
+    ['{"limits": {"maxStorageBufferBindingSize": 256}}', "no device binds so little"],
   ])("%s is refused", async (text, message) => {
     await expect(readTarget(write("bad.json", text))).rejects.toMatchObject({
       code: "CLI-TARGET",

@@ -264,6 +264,8 @@ describe("names and numbers that are none", () => {
       tokens: 4,
     };
     expect(await one.forward({ ...batch, ...more })).toEqual(await one.forward(batch));
+    const wide = { ...batch, input_ids: BigInt64Array.from(ids, BigInt) as never };
+    expect(await one.forward(wide)).toEqual(await one.forward(batch));
     const masked = await start(lora, { mask: true });
     await expect(masked.forward({ ...batch, attention_mask: [1, 1, 0.5, 1] })).rejects.toThrow(coded("DATA-BATCH"));
     await expect(masked.forward({ ...batch, attention_mask: [1, 1] })).rejects.toThrow(coded("DATA-BATCH"));
