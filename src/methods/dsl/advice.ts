@@ -15,15 +15,16 @@ function readBy(item: Item | undefined): readonly Expression[] {
 function namesRead(method: MethodAst, block: SiteBlock): ReadonlySet<string> {
   const declared = declarations(method, block);
   const names = new Set<string>();
-  const read = (expression: Expression): void =>
-    visitNames(expression, ({ path }) => {
+  const waiting = [...method.items, ...block.items].flatMap((item) =>
+    item.kind === "target" ? [item.value] : item.kind === "let" ? [] : readBy(item),
+  );
+  // A list and no recursion: lets may stand on each other by the thousand.
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    visitNames(next, ({ path }) => {
       if (names.has(path)) return;
       names.add(path);
-      for (const inner of readBy(declared.get(path))) read(inner);
+      waiting.push(...readBy(declared.get(path)));
     });
-  for (const item of [...method.items, ...block.items]) {
-    const made = item.kind === "target" ? [item.value] : item.kind === "let" ? [] : readBy(item);
-    for (const expression of made) read(expression);
   }
   return names;
 }

@@ -20,14 +20,16 @@ function differsBySite(scope: Scope, expression: Expression): boolean {
   );
   const seen = new Set<string>();
   let differs = false;
-  const visit = (path: string): void => {
-    if (seen.has(path)) return;
-    seen.add(path);
-    const item = scope.declared.get(path);
-    if (siteWords.test(path) || patterns.has(path) || item?.kind === "tensor" || ofBlocks.has(path)) differs = true;
-    if (item?.kind === "let") visitNames(item.value, (use) => visit(use.path));
-  };
-  visitNames(expression, (use) => visit(use.path));
+  const waiting = [expression];
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    visitNames(next, ({ path }) => {
+      if (seen.has(path)) return;
+      seen.add(path);
+      const item = scope.declared.get(path);
+      if (siteWords.test(path) || patterns.has(path) || item?.kind === "tensor" || ofBlocks.has(path)) differs = true;
+      if (item?.kind === "let") waiting.push(item.value);
+    });
+  }
   return differs;
 }
 
