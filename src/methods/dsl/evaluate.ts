@@ -42,14 +42,6 @@ function placed(scope: Scope, expression: Expression, locals: Locals): Value {
   try {
     return evaluateKind(scope, expression, locals);
   } catch (error) {
-    // Engines differ in how deep they go, so that theirs may end before ours.
-    if (error instanceof Error && /call stack|too much recursion/.test(error.message))
-      throw limitError(
-        scope.model.method.file,
-        "too many expressions wait for each other",
-        limits.waiting,
-        expression.at,
-      );
     throw atPlace(scope, expression.at, error);
   }
 }

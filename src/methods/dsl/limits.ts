@@ -21,8 +21,8 @@ export const limits = {
   messages: 20,
   /** Expressions evaluated for one site. */
   steps: 100_000,
-  /** Expressions that wait for each other: a let for the lets that it reads, a sum for its terms. */
-  waiting: 600,
+  /** Expressions that wait for each other (a let for the lets that it reads, a sum for its terms): what half of the smallest stack of an engine holds. */
+  waiting: 300,
   /** Operators in each other: factors of factors, terms of terms. */
   operators: 300,
   /** Turns of a counted loop, and tensors of a family; or as many as there are sites, where that is more. */
