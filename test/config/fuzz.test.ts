@@ -19,7 +19,7 @@ const models = new Map<string, Model>(
 const modules = new Map([...models].map(([base, { config }]) => [base, describeModel(config).modules]));
 
 /** Faults of the config. Other codes of METHOD- are about the text of a fragment, and those of webpeft's own have no faults. */
-const refusals = /^(CONFIG-[A-Z-]+|METHOD-(CONSTRAINT|SITE|SIZE|UNSUPPORTED))$/;
+const refusals = /^(CONFIG-[A-Z-]+|METHOD-(CONSTRAINT|NUMBER|SITE|SIZE|UNSUPPORTED))$/;
 
 /** What configs that mix adapters find, on every base. */
 const expert = { peft_type: "LORA", r: 2, target_modules: ["q_proj", "c_attn", "query"] };

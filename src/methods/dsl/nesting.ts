@@ -27,6 +27,7 @@ export function checkValue(scope: Scope, value: Value, at: Place): void {
       message: "This number is not finite.",
       expected: "a number of at most 1.8e308",
       got: String(value.value),
+      help: "A number of the config, or of the text, is too large for what is worked out of it here.",
     });
   }
   if (value.kind === "operator" && operatorDepth(scope.builderOrFail(at), value.id) > limits.operators)
