@@ -14,6 +14,7 @@ import type { PassResult } from "./manager.ts";
 import { type Chunked, chunksOf } from "./partition-chunks.ts";
 import { combined, sliced } from "./partition-parts.ts";
 import { cutTables } from "./partition-tables.ts";
+import { contextOf } from "./rewrite.ts";
 
 /** Axes along which one value may be cut after another: batch, tokens, and one more. */
 const mostRounds = 3;
@@ -69,14 +70,7 @@ class ChunkWriter {
   }
 
   private context(id: number, chunk?: string): NodeContext {
-    const { scope, location, chunk: before } = this.graph.nodes[id]!;
-    const name = chunk ?? before;
-    return {
-      ...(scope === undefined ? {} : { scope }),
-      ...(location === undefined ? {} : { location }),
-      ...(name === undefined ? {} : { chunk: name }),
-      from: [id],
-    };
+    return { ...contextOf(this.graph.nodes[id]!, id), ...(chunk === undefined ? {} : { chunk }) };
   }
 
   /** Adds a node that is not cut, when all that it reads is there. */

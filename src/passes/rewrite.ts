@@ -78,6 +78,16 @@ export function rewrite(graph: Graph, rules: readonly Rule[]): RewriteResult {
   return { graph: result, hits: Object.fromEntries([...rewriter.hits].sort(([a], [b]) => (a < b ? -1 : 1))) };
 }
 
+/** What a node that is made from another one keeps of it. */
+export function contextOf({ scope, location, chunk }: Node, id: number): NodeContext {
+  return {
+    ...(scope === undefined ? {} : { scope }),
+    ...(location === undefined ? {} : { location }),
+    ...(chunk === undefined ? {} : { chunk }),
+    from: [id],
+  };
+}
+
 /** Re-adds every node of `graph` to `builder`; `replace` may answer for a node itself. Returns new ids by old id. */
 export function rebuild(
   graph: Graph,
@@ -87,14 +97,8 @@ export function rebuild(
   const ids: number[] = [];
   graph.nodes.forEach((node, id) => {
     const inputs = node.inputs.map((i) => ids[i]!);
-    const context: NodeContext = {
-      ...(node.scope === undefined ? {} : { scope: node.scope }),
-      ...(node.location === undefined ? {} : { location: node.location }),
-      from: [id],
-    };
-    ids.push(
-      builder.within(context, () => replace?.(node, inputs, id) ?? builder.add(node.op, inputs, node.attributes)),
-    );
+    const make = (): number => replace?.(node, inputs, id) ?? builder.add(node.op, inputs, node.attributes);
+    ids.push(builder.within(contextOf(node, id), make));
   });
   return ids;
 }
