@@ -4,7 +4,7 @@
  * (tokens) inside, so that both operands of the next contraction are read in vectors along the tile, and neighbouring invocations of a row
  * kernel read neighbouring numbers. Frozen weights that are read that way are laid out once, when they are uploaded.
  */
-import { type Graph, portRole } from "../ir/graph.ts";
+import type { Graph } from "../ir/graph.ts";
 import type { TensorType } from "../ir/types.ts";
 import { add, scale, variable } from "./affine.ts";
 import { Emitter, lane } from "./emitter.ts";
@@ -89,10 +89,4 @@ export function weightOrders(
 function behindCasts(graph: Graph, id: number): number {
   const node = graph.nodes[id]!;
   return node.op === "cast" ? behindCasts(graph, node.inputs[0]!) : id;
-}
-
-/** A weight or buffer port. */
-export function isFrozenPort(graph: Graph, id: number): boolean {
-  const node = graph.nodes[id]!;
-  return node.op === "port" && (portRole(node) === "weight" || portRole(node) === "buffer");
 }

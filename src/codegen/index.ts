@@ -6,4 +6,5 @@ export { KernelTable } from "./kernel-table.ts";
 export { isOnDemand } from "./layout.ts";
 export type * from "./plan.ts";
 export { printKernel } from "./print-kernel.ts";
+export { longSum } from "./schedule/long-sums.ts";
 export { cpuTarget, defaultLimits, defaultTarget, type Target, type TargetLimits, targetOf } from "./target.ts";

@@ -1,8 +1,8 @@
 /** From units to bodies of kernel IR: decides layouts and runs the schedules, producers first. Units that are alike are lowered once. */
-import type { Graph } from "../ir/graph.ts";
+import { type Graph, isFrozenPort } from "../ir/graph.ts";
 import { sizeOf } from "../ir/types.ts";
 import { likenessOf } from "./alike.ts";
-import { isFrozenPort, unitOrder, weightOrders } from "./choose-order.ts";
+import { unitOrder, weightOrders } from "./choose-order.ts";
 import { Emitter } from "./emitter.ts";
 import type { Fusion, Unit } from "./fuse.ts";
 import { type AxisOrder, rowMajor } from "./order.ts";
@@ -27,7 +27,7 @@ export function lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions):
     const { type } = graph.nodes[node]!;
     return type.kind === "tensor" ? type.shape.length : 0;
   };
-  const frozen = (port: number): boolean => isFrozenPort(graph, port) && !options.isStored(port);
+  const frozen = (port: number): boolean => isFrozenPort(graph.nodes[port]!) && !options.isStored(port);
   const lower = (unit: Unit): Lowered => {
     const isInner = target.layout === "inner-major" && sizeOf(unit.shape) >= tinyElements;
     const weights = isInner ? weightOrders(graph, unit, frozen) : new Map<number, AxisOrder>();

@@ -1,11 +1,10 @@
-import { type Graph, portName } from "../ir/graph.ts";
+import { type Graph, isFrozenPort, portName } from "../ir/graph.ts";
 import type { TensorType } from "../ir/types.ts";
 import type { ProgramStorage, Stage } from "../program.ts";
 import { type ArenaLayout, arenaName, type Lifetime, layoutArena } from "./arena.ts";
 import { assemble, type Part, type Place } from "./assemble.ts";
 import { checkTensors } from "./binding-limit.ts";
 import { type Canonical, canonicalize } from "./canonical.ts";
-import { isFrozenPort } from "./choose-order.ts";
 import { countsOf } from "./counts.ts";
 import type { TensorUse } from "./emitter.ts";
 import { type Fusion, fuse, type Unit } from "./fuse.ts";
@@ -129,7 +128,7 @@ export class StageLayout {
     const node = this.prepared.graph.nodes[port]!;
     const isLarge = (): boolean =>
       tensorBytes(node.type as TensorType) > this.target.limits.maxStorageBufferBindingSize;
-    return isFrozenPort(this.prepared.graph, port) && sliceOf(this.storage, portName(node)) === undefined && isLarge();
+    return isFrozenPort(node) && sliceOf(this.storage, portName(node)) === undefined && isLarge();
   }
 
   /** Gives a result a place of its own, and the copy that brings it where it belongs. */

@@ -59,6 +59,10 @@ export function portRole(node: Node): PortRole {
   return node.attributes.role as PortRole;
 }
 
+/** A port whose tensor never changes: a weight of the base, or a buffer. */
+export const isFrozenPort = (node: Node): boolean =>
+  node.op === "port" && (portRole(node) === "weight" || portRole(node) === "buffer");
+
 export function ports(graph: Graph, role?: PortRole): { id: number; name: string; node: Node }[] {
   const found: { id: number; name: string; node: Node }[] = [];
   graph.nodes.forEach((node, id) => {

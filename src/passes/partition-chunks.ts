@@ -2,9 +2,10 @@
 
 import { type Cut, cutsOf, type Range } from "../ir/cuts.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
-import { type Graph, portRole, usersOf, wholeChunk } from "../ir/graph.ts";
+import { type Graph, isFrozenPort, usersOf, wholeChunk } from "../ir/graph.ts";
+import { bytesOf } from "../ir/ops/common.ts";
 import { opRecord } from "../ir/registry.ts";
-import { byteWidth, sizeOf, type TensorType, typeText } from "../ir/types.ts";
+import { type TensorType, typeText } from "../ir/types.ts";
 import type { CostNote } from "./lower-operator.ts";
 import { partCount, rangesOf } from "./partition-parts.ts";
 
@@ -26,8 +27,6 @@ const share = 1 / 4;
 
 /** Nodes that may be written for chunks: with more, a graph takes minutes to compile and hours to run. */
 const mostInChunks = 200_000;
-
-const bytesOf = (type: TensorType): number => sizeOf(type.shape) * byteWidth(type.dtype);
 
 export function chunksOf(graph: Graph, limit: number, name: string): Chunked {
   return new Chunker(graph, limit).run(name);
@@ -187,7 +186,7 @@ function viewsOfFrozen(graph: Graph): boolean[] {
   const views: boolean[] = [];
   for (const node of graph.nodes) {
     const { opClass } = opRecord(node.op);
-    const isFrozen = node.op !== "port" || portRole(node) === "weight" || portRole(node) === "buffer";
+    const isFrozen = node.op !== "port" || isFrozenPort(node);
     views.push(["leaf", "pointwise", "movement"].includes(opClass) && isFrozen && node.inputs.every((i) => views[i]!));
   }
   return views;

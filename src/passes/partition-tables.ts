@@ -4,9 +4,10 @@
  */
 import { Builder } from "../ir/builder.ts";
 import { type Cut, cutsOf, partAttributes, type Range } from "../ir/cuts.ts";
-import { compact, type Graph, portName, portRole, wholeChunk } from "../ir/graph.ts";
+import { compact, type Graph, isFrozenPort, portName, wholeChunk } from "../ir/graph.ts";
+import { bytesOf } from "../ir/ops/common.ts";
 import { opRecord } from "../ir/registry.ts";
-import { byteWidth, sizeOf, type TensorType, typeText } from "../ir/types.ts";
+import { type TensorType, typeText } from "../ir/types.ts";
 import type { CostNote } from "./lower-operator.ts";
 import type { PassResult } from "./manager.ts";
 import { combined, rangesOf, sliced } from "./partition-parts.ts";
@@ -21,6 +22,10 @@ interface Parts {
 
 /** Of a binding, what a part fills at most: two fit in one buffer. */
 const share = 1 / 2;
+
+/** Tables of other dtypes or widths have other parts. */
+const sameRanges = (a: readonly Range[], b: readonly Range[]): boolean =>
+  a.length === b.length && a.every(({ to }, n) => to === b[n]!.to);
 
 export function cutTables(graph: Graph, limit: number): PassResult {
   return new TableCutter(graph, limit).run();
@@ -40,11 +45,7 @@ class TableCutter {
   }
 
   run(): PassResult {
-    const tables = this.graph.nodes.map((node) => {
-      const type = node.type as TensorType;
-      const isFrozen = node.op === "port" && (portRole(node) === "weight" || portRole(node) === "buffer");
-      return isFrozen && type.shape.length > 0 && sizeOf(type.shape) * byteWidth(type.dtype) > this.limit;
-    });
+    const tables = this.graph.nodes.map((node) => isFrozenPort(node) && bytesOf(node.type) > this.limit);
     if (!tables.includes(true)) return { graph: this.graph, notes: [] };
     const { builder } = this;
     const ids = rebuild(this.graph, builder, (_node, inputs, id) => {
@@ -57,12 +58,12 @@ class TableCutter {
 
   private cutTable(id: number): number {
     const node = this.graph.nodes[id]!;
-    const { shape, dtype } = node.type as TensorType;
+    const rows = (node.type as TensorType).shape[0]!;
+    const bytes = bytesOf(node.type);
     const whole = this.builder.add("port", [], node.attributes);
-    const ranges = rangesOf(shape[0]!, sizeOf(shape.slice(1)) * byteWidth(dtype), this.limit * share);
+    const ranges = rangesOf(rows, bytes / rows, this.limit * share);
     this.parts.set(whole, { ranges, axis: 0, ids: ranges.map((range) => sliced(this.builder, whole, 0, range)) });
     const decision = `${ranges.length} parts of its rows`;
-    const bytes = sizeOf(shape) * byteWidth(dtype);
     this.notes.push({
       scope: portName(node),
       decision,
@@ -80,7 +81,10 @@ class TableCutter {
       return this.lookUp(parts, inputs[1]!, node.chunk);
     const types = node.inputs.map((i) => this.graph.nodes[i]!.type as TensorType);
     const cut = cutsOf(node, types).find(({ inputs: axes }) =>
-      inputs.every((input, i) => !this.parts.has(input) || axes[i] === this.parts.get(input)!.axis),
+      inputs.every((input, i) => {
+        const own = this.parts.get(input);
+        return own === undefined || (own.axis === axes[i] && sameRanges(own.ranges, parts.ranges));
+      }),
     );
     if (cut === undefined) return undefined;
     const ids = parts.ranges.map((range, n) => this.part(id, inputs, cut, range, n));

@@ -3,7 +3,7 @@
  * once, in the stage `prepare`, and the rest of the program reads it from the storage buffer `derived`.
  */
 import { Builder } from "../ir/builder.ts";
-import { compact, type Graph, type Node, type Output, portRole } from "../ir/graph.ts";
+import { compact, type Graph, isFrozenPort, type Node, type Output } from "../ir/graph.ts";
 import { opRecord } from "../ir/registry.ts";
 import { sizeOf, type TensorType } from "../ir/types.ts";
 import { rebuild } from "./rewrite.ts";
@@ -23,9 +23,7 @@ export interface PrepareSplit {
 /** Flops per result element from which a value is worth keeping instead of recomputing where it is read. */
 const worthKeeping = 4;
 
-function isFrozenLeaf(node: Node): boolean {
-  return node.op === "port" ? portRole(node) === "weight" || portRole(node) === "buffer" : node.inputs.length === 0;
-}
+const isFrozenLeaf = (node: Node): boolean => node.op !== "port" || isFrozenPort(node);
 
 /** Views, casts and leaves stay with their readers: keeping them would only copy. */
 const isTransparent = (node: Node): boolean =>

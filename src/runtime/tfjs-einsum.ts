@@ -3,8 +3,9 @@
  * are transposed first (frozen ones once), and large batched products are made one after the other.
  */
 import type { Tensor, Tensor2D, Tensor3D } from "@tensorflow/tfjs-core";
+import { longSum } from "../codegen/index.ts";
 import { type EinsumSpec, einsumExtents, einsumOf } from "../ir/ops/contraction.ts";
-import { longSum, matrixProduct, safeProduct } from "./tfjs-long-sums.ts";
+import { matrixProduct, safeProduct } from "./tfjs-long-sums.ts";
 import { expanded, type OpContext } from "./tfjs-values.ts";
 
 /** Multiplications per matrix from which a batch is taken apart; below, the overhead of separate calls is larger than the gain. */

@@ -1,10 +1,10 @@
 /** Long sums on tfjs, whose kernels keep one running f32 sum: they are made in blocks, as kernels make them (`codegen/schedule/long-sums.ts`). */
 import type { Tensor, Tensor2D } from "@tensorflow/tfjs-core";
+import { longSum } from "../codegen/index.ts";
 import { sizeOf } from "../ir/types.ts";
 import type { OpContext } from "./tfjs-values.ts";
 
-/** Terms from which a sum goes in blocks, and terms of a block of products: large enough for a fast kernel. */
-export const longSum = 4096;
+/** Terms of a block of products: large enough for a fast kernel. */
 const block = 1024;
 
 /** Shapes as which buffers were right operands. */

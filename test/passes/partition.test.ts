@@ -161,6 +161,19 @@ describe("a head that is too large", () => {
   });
 });
 
+describe("two tables that are too large", () => {
+  it("are read whole where they meet and their parts are others", () => {
+    const k = new Builder("tables");
+    const [half, full] = [k.port("half", "weight", "bf16", [64, 4]), k.port("full", "buffer", "f32", [64, 4])];
+    const rows = k.add("gather", [k.plus(k.cast(half, "f32"), full), k.port("ids", "input", "i32", [5])]);
+    const graph = k.finish([{ name: "rows", node: rows }]);
+    const cut = partition(graph, 400).graph;
+    verify(cut, "tensor");
+    const feeds = headFeeds(graph);
+    expect(evaluate(cut, feeds).rows).toEqual(evaluate(graph, feeds).rows);
+  });
+});
+
 describe("random graphs", () => {
   it("have the same numbers in chunks", () => {
     fc.assert(
