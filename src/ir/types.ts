@@ -1,5 +1,8 @@
 /** Value types of the two graph levels. All plain JSON. */
 
+/** The largest number of f32; what is beyond is infinite on a device. */
+export const largestFloat32 = 3.4028234663852886e38;
+
 export type DType = "f32" | "f16" | "bf16" | "i32" | "u32" | "bool";
 
 /** A dense array. `shape` is static; `[]` is a scalar. */

@@ -2,7 +2,7 @@
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { evaluateAll } from "../ir/evaluate.ts";
 import { type Graph, portRole, ports } from "../ir/graph.ts";
-import { sizeOf } from "../ir/types.ts";
+import { largestFloat32, sizeOf } from "../ir/types.ts";
 import type { CompiledProgram, StageName } from "../program.ts";
 import { withBaseOf } from "./base-tensors.ts";
 import type { Instance, RunInputs } from "./executor.ts";
@@ -17,8 +17,7 @@ interface Parts {
   readonly values: AdapterValues;
 }
 
-const largestFinite = 3.4028234663852886e38;
-const isFiniteF32 = (x: number): boolean => Math.abs(x) <= largestFinite;
+const isFiniteF32 = (x: number): boolean => Math.abs(x) <= largestFloat32;
 
 async function portData(parts: Parts, graph: Graph, inputs: RunInputs): Promise<Record<string, ArrayLike<number>>> {
   const data: Record<string, ArrayLike<number>> = {};

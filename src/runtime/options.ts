@@ -3,6 +3,7 @@
  * another kind are errors.
  */
 import { WebpeftError } from "../ir/diagnostics.ts";
+import { largestFloat32 } from "../ir/types.ts";
 import { hint } from "../methods/dsl/suggest.ts";
 
 /** What was expected in words, where a value is something else; undefined where it is right. */
@@ -10,8 +11,6 @@ export type Check = (value: unknown) => string | undefined;
 
 /** A check for every option of a kind, so that none can be forgotten. */
 export type Checks<T> = { readonly [Name in keyof T]-?: Check };
-
-const largestFloat32 = 3.4028234663852886e38;
 
 const when =
   (isRight: (value: unknown) => boolean, expected: string): Check =>

@@ -85,11 +85,12 @@ export const checkCombine = (options: CombineOptions): void =>
 export const checkCombined = ({ names = null, weights = null }: { names: unknown; weights: unknown }): void =>
   checkOptions({ names, weights }, { names: list, weights: list }, "SESSION-COMBINE-OPTION");
 
-const deviceNames = ["auto", "webgpu", "cpu", "reference"];
+/** `auto`: a hardware WebGPU adapter, else the CPU; `cpu`: TensorFlow.js; `reference`: f64 evaluation, slow. */
+export const deviceNames = ["auto", "webgpu", "cpu", "reference"] as const;
 
 const startChecks: Checks<StartOptions> = {
   device: (value) =>
-    deviceNames.includes(value as string) ||
+    deviceNames.includes(value as (typeof deviceNames)[number]) ||
     (typeof value === "object" && value !== null && ("instantiate" in value || "device" in value))
       ? undefined
       : `${deviceNames.join(", ")}, an open device or an executor`,

@@ -16,13 +16,12 @@ import { type MergeOptions, withFixed } from "./merge.ts";
 import { toProgram } from "./padding.ts";
 import { referenceExecutor } from "./reference.ts";
 import { Session } from "./session.ts";
-import { checkStart } from "./session-options.ts";
+import { checkStart, type deviceNames } from "./session-options.ts";
 import { checkFinite } from "./tensor.ts";
 import { tfjsExecutor } from "./tfjs.ts";
 import { webgpuExecutor } from "./webgpu/index.ts";
 
-/** `auto`: a hardware WebGPU adapter, else the CPU; `cpu`: TensorFlow.js; `reference`: f64 evaluation, slow. */
-export type DeviceName = "auto" | "webgpu" | "cpu" | "reference";
+export type DeviceName = (typeof deviceNames)[number];
 
 export interface StartOptions extends InstantiateOptions {
   readonly device?: DeviceName | OpenDevice | Executor;

@@ -5,7 +5,7 @@
  * On software drivers an invocation owns a row. On GPUs a workgroup owns a row: its invocations stride over the columns and meet in a tree
  * in workgroup memory, always in the same order, so that sums are reproducible.
  */
-import { sizeOf } from "../../ir/types.ts";
+import { largestFloat32, sizeOf } from "../../ir/types.ts";
 import { type Affine, add, delinearize, scale, variable } from "../affine.ts";
 import { lane, type Val } from "../emitter.ts";
 import { keptAxes } from "../fuse.ts";
@@ -34,7 +34,7 @@ interface Rows {
   readonly team: number;
 }
 
-const lowest = -3.4028234663852886e38;
+const lowest = -largestFloat32;
 
 export function scheduleRows(c: ScheduleContext): Body {
   const { unit, target, emitter } = c;

@@ -1,7 +1,7 @@
 /** Which tensor of a file is which tensor of an adapter. */
 import { type Diagnostic, type DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
 import { sameShape } from "../../ir/types.ts";
-import { modulePrefix, withoutPrefix } from "./keys.ts";
+import { lastPart, modulePrefix, withoutPrefix } from "./keys.ts";
 
 export interface TensorSpec {
   readonly key: string;
@@ -37,7 +37,6 @@ export interface LoadPlan {
 /** The last part of tensors that can be rebuilt when a file lacks them. */
 const rebuildable = new Set(["shira_indices", "randlora_A", "randlora_B", "boft_P"]);
 const veraProjections = new Set(["vera_A", "vera_B"]);
-const lastPart = (key: string): string => key.slice(key.lastIndexOf(".") + 1);
 
 /**
  * Plans the loading of a file. Keys are equal with and without `base_model.model.`. Throws FILE-ADAPTER-OLD (OFT before

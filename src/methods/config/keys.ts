@@ -10,6 +10,9 @@ export const sharedPrefix = "base_model.";
 /** Key of a site's tensor: `base_model.model.<path>.<name>`. */
 export const siteKey = (path: string, name: string): string => `${modulePrefix}${path}.${name}`;
 
+/** The name behind the last dot. */
+export const lastPart = (name: string): string => name.slice(name.lastIndexOf(".") + 1);
+
 /** Key of a tensor that all sites share: `base_model.<name>`. */
 export const sharedKey = (name: string): string => `${sharedPrefix}${name}`;
 

@@ -2,6 +2,7 @@
 import { type DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
 import type { ModuleInfo } from "../../models/model.ts";
 import { taskHeads } from "./defaults.ts";
+import { siteKey } from "./keys.ts";
 import { nameMatcher } from "./match.ts";
 import { pythonRepr } from "./python-text.ts";
 
@@ -163,7 +164,7 @@ function withTied(
   const ends = module.kind === "embedding" ? tied.filter((end) => end.weight === module.weight) : [];
   if (weight === undefined || ends.length === 0) return weight === undefined ? [] : [weight, ...others];
   const names = ends.map(({ path }) => `${path}.weight`);
-  const keys = names.map((name) => `base_model.model.${name}`);
+  const keys = ends.map(({ path }) => siteKey(path, "weight"));
   return [{ ...weight, names: [...weight.names, ...names], keys: [...weight.keys, ...keys] }, ...others];
 }
 

@@ -2,7 +2,7 @@
 import { type DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
 import type { ModuleInfo } from "../../models/model.ts";
 import { embeddingNames } from "./defaults.ts";
-import { siteKey } from "./keys.ts";
+import { lastPart, siteKey } from "./keys.ts";
 import { type Fields, list, text } from "./read.ts";
 import { compilePattern } from "./regex.ts";
 
@@ -17,7 +17,6 @@ export interface EnsuredTies {
   readonly adapted: readonly ModuleInfo[];
 }
 
-const lastPart = (name: string): string => name.slice(name.lastIndexOf(".") + 1);
 const namesEmbedding = (names: readonly string[]): boolean =>
   names.some((name) => embeddingNames.includes(lastPart(name)));
 

@@ -18,7 +18,7 @@ export interface DataReport {
 }
 
 /** How many labels count: the first place of an example predicts nothing. */
-export const countedLabels = (example: Example): number =>
+const countedLabels = (example: Example): number =>
   example.labels.slice(1).filter((label) => label !== ignoredLabel).length;
 
 /** The examples that have something to learn, cut at `length` tokens, and what became of the others. Throws what `usableExamples` throws. */
@@ -34,21 +34,22 @@ export function fitExamples(
     example: cutExample(example, length),
   }));
   const lost = fitted.filter(({ tokens, learns }) => learns && tokens > length);
-  const left = fitted.filter(({ example }) => countedLabels(example) > 0);
-  const kept = new Set(left.map(({ line }) => line));
+  const keepsAll = lost.length === 0 ? undefined : lost.reduce((most, { tokens }) => Math.max(most, tokens), 0);
+  const examples = usableExamples(
+    fitted.map(({ example }) => example),
+    file,
+    keepsAll,
+  );
+  const usable = new Set(examples);
+  const kept = new Set(fitted.flatMap(({ line, example }) => (usable.has(example) ? [line] : [])));
   const report = {
     file,
     examples: lines.length,
     length,
     cut: lost.flatMap(({ line }) => (kept.has(line) ? [line] : [])),
     dropped: fitted.flatMap(({ line }) => (kept.has(line) ? [] : [line])),
-    ...(lost.length === 0 ? {} : { keepsAll: lost.reduce((most, { tokens }) => Math.max(most, tokens), 0) }),
+    ...(keepsAll === undefined ? {} : { keepsAll }),
   };
-  const examples = usableExamples(
-    fitted.map(({ example }) => example),
-    file,
-    report.keepsAll,
-  );
   return { examples, report };
 }
 
