@@ -1,5 +1,4 @@
 /** Gradients without a step. */
-import type { StageName } from "../program.ts";
 import type { AdapterEntry } from "./adapters.ts";
 import { batchInputs, type SessionBatch } from "./batch.ts";
 import { requireLabels } from "./labels.ts";
@@ -8,7 +7,7 @@ import { fromProgram } from "./padding.ts";
 import { trainedTensors } from "./parameters.ts";
 import { runScalars } from "./scalars.ts";
 import type { SessionParts } from "./session-types.ts";
-import { hasStage } from "./step.ts";
+import { gradientStages, hasStage } from "./step.ts";
 
 /** The mean loss of a batch and its gradients by checkpoint key; parameters are left as they are. Throws `RESULT-NOT-FINITE`. */
 export async function gradientsOf(
@@ -21,11 +20,9 @@ export async function gradientsOf(
   const { all: counted } = requireLabels(program, [batch], [tensors]);
   const inputs = { ...tensors, ...runScalars(entry, seed, 0, 1 / counted) };
   const keys = trainedTensors(program).map((tensor) => tensor.key);
-  const projects = hasStage(program, "project");
-  const before = projects ? await instance.read("params") : undefined;
-  const stages: StageName[] = projects ? ["project", "micro"] : ["micro"];
+  const before = hasStage(program, "project") ? await instance.read("params") : undefined;
   const results = await instance
-    .run(stages, inputs, ["loss", ...keys.map((key) => `grad.${key}`)])
+    .run(gradientStages(program), inputs, ["loss", ...keys.map((key) => `grad.${key}`)])
     .finally(() => before !== undefined && instance.write("params", before));
   await checkResults({ ...entry, model }, "micro", inputs, results);
   return {

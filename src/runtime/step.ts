@@ -14,6 +14,10 @@ import type { PlannedStep, SessionParts, StepOptions, StepResult } from "./sessi
 export const hasStage = (program: CompiledProgram, stage: StageName): boolean =>
   program.stages.some((s) => s.name === stage);
 
+/** The stages that make gradients of a batch with the parameters as they are, which projections are made of first. */
+export const gradientStages = (program: CompiledProgram): readonly StageName[] =>
+  hasStage(program, "project") ? ["project", "micro"] : ["micro"];
+
 /** A step with its options checked and its batches copied. Throws `SESSION-OPTION` and `DATA-BATCH`. */
 export function copiedStep({ batch, options }: PlannedStep): PlannedStep {
   checkStep(options);
@@ -59,7 +63,7 @@ export async function optimizerStep(
 /** Runs the micro-batches, adds their gradients and updates the parameters; gives the status block (`statusFields`). */
 async function runStep(entry: AdapterEntry, runs: readonly RunInputs[], options: StepOptions): Promise<Float32Array> {
   const { program, instance } = entry;
-  const first: StageName[] = hasStage(program, "project") ? ["project", "micro"] : ["micro"];
+  const first = gradientStages(program);
   const update = updateScalars(entry.step, options);
   if (!hasStage(program, "accumulate")) {
     if (runs.length !== 1) throw notAccumulating();
