@@ -3,10 +3,10 @@ import { targetOf } from "../src/codegen/index.ts";
 import { compile } from "../src/compile.ts";
 import { methods } from "../src/methods/index.ts";
 import type { OpenDevice } from "../src/runtime/device/index.ts";
+import { webgpuExecutor } from "../src/runtime/executors/webgpu/index.ts";
 import type { FileRecord } from "../src/runtime/files/folder.ts";
 import type { Model } from "../src/runtime/files/model.ts";
-import type { SessionBatch } from "../src/runtime/session.ts";
-import { webgpuExecutor } from "../src/runtime/webgpu/index.ts";
+import type { SessionBatch } from "../src/runtime/session/session.ts";
 import { experts, llama, sizes } from "../test/budgets/llama.ts";
 
 export { load } from "./webpeft.ts";

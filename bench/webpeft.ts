@@ -16,8 +16,8 @@ import type { ProgramStorage } from "../src/program.ts";
 import { openAdapter } from "../src/runtime/device/device.ts";
 import { type OpenDevice, openDevice } from "../src/runtime/device/index.ts";
 import { searchIn } from "../src/runtime/device/search.ts";
+import { webgpuExecutor } from "../src/runtime/executors/webgpu/index.ts";
 import { loadModel } from "../src/runtime/files/model.ts";
-import { webgpuExecutor } from "../src/runtime/webgpu/index.ts";
 
 interface Tensor {
   readonly shape: readonly number[];

@@ -6,8 +6,8 @@ import { printGraph } from "./ir/text/print.ts";
 import type { TimelineEntry } from "./passes/manager.ts";
 import type { AdapterConfigs, CompiledProgram, StageName } from "./program.ts";
 import type { Model } from "./runtime/files/model.ts";
-import type { Session } from "./runtime/session.ts";
-import { type StartOptions, startSession } from "./runtime/start.ts";
+import type { Session } from "./runtime/session/session.ts";
+import { type StartOptions, startSession } from "./runtime/session/start.ts";
 
 /** What the compiler hands over. */
 export interface ProgramParts extends CompiledProgram {

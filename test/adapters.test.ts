@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { compile, loadModel, readAdapter, type Session } from "../src/index.ts";
-import { referenceExecutor } from "../src/runtime/reference.ts";
+import { referenceExecutor } from "../src/runtime/executors/reference.ts";
 
 const golden = "test/fixtures/golden";
 const cases = join(golden, "cases");

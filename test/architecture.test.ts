@@ -83,7 +83,7 @@ describe("imports", () => {
   it.each([
     ["chevrotain", /^chevrotain/, /^(ir\/text|methods\/dsl)\//],
     ["immer", /^immer$/, /^(passes\/manager\.ts|inspect\/)/],
-    ["TensorFlow.js", /^@tensorflow/, /^runtime\/tfjs/],
+    ["TensorFlow.js", /^@tensorflow/, /^runtime\/executors\/tfjs\//],
     ["Node", /^node:/, /^(runtime|cli)\//],
     ["commander", /^commander$/, /^cli\//],
   ])("of %s stay in their room", (_name, what, where) => {

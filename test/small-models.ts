@@ -4,7 +4,7 @@ import { ports } from "../src/ir/graph.ts";
 import type { TensorType } from "../src/ir/types.ts";
 import { buildModel } from "../src/models/index.ts";
 import { encodeSafetensors } from "../src/runtime/files/safetensors.ts";
-import { fromFloat32, type HostTensor, type TensorDtype, toFloat32 } from "../src/runtime/tensor.ts";
+import { fromFloat32, type HostTensor, type TensorDtype, toFloat32 } from "../src/runtime/files/tensor.ts";
 import { randomWeights } from "./models/helpers.ts";
 import { options, small } from "./models/small.ts";
 

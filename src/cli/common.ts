@@ -11,8 +11,8 @@ import { type AdapterFiles, expertConfigs, readAdapter, readExperts } from "../r
 import { openFolder, readText } from "../runtime/files/folder.ts";
 import { type JsonObject, parseJsonObject } from "../runtime/files/json.ts";
 import { loadModel, type Model } from "../runtime/files/model.ts";
-import type { Session } from "../runtime/session.ts";
-import type { DeviceName, StartOptions } from "../runtime/start.ts";
+import type { Session } from "../runtime/session/session.ts";
+import type { DeviceName, StartOptions } from "../runtime/session/start.ts";
 import { withAdapterText } from "./adapter-text.ts";
 import { initialTokens } from "./initial-tokens.ts";
 import { type GlobalOptions, warn } from "./output.ts";

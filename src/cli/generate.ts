@@ -1,7 +1,7 @@
 /** `webpeft generate`: continues a text, printing it as it comes. */
 import { type Diagnostic, printable, WebpeftError } from "../ir/diagnostics.ts";
 import { describeModel } from "../models/index.ts";
-import { generateText, promptTokens } from "../runtime/generate.ts";
+import { generateText, promptTokens } from "../runtime/session/generate.ts";
 import {
   compileSources,
   modelTokenizer,

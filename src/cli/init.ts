@@ -1,9 +1,9 @@
 /** `webpeft init`: a fresh adapter in PEFT's format. Needs no device. */
 import { DiagnosticSink } from "../ir/diagnostics.ts";
-import { withExperts } from "../runtime/experts.ts";
 import { saveAdapter } from "../runtime/files/adapter.ts";
-import { freshValues } from "../runtime/initial.ts";
-import { contentOf } from "../runtime/saving.ts";
+import { freshValues } from "../runtime/values/initial.ts";
+import { withExperts } from "../runtime/values/mixed.ts";
+import { contentOf } from "../runtime/values/saving.ts";
 import { compileSources, readSources, type SourceOptions, warnOfFile } from "./common.ts";
 import { emit, say } from "./output.ts";
 import { claimOutput } from "./output-lock.ts";

@@ -7,7 +7,7 @@ import type { Program } from "../program-object.ts";
 import type { BatchStream } from "../runtime/data/dataset.ts";
 import type { AdapterFiles } from "../runtime/files/adapter.ts";
 import { saveModel } from "../runtime/files/save-model.ts";
-import type { Session } from "../runtime/session.ts";
+import type { Session } from "../runtime/session/session.ts";
 import {
   loadCheckpoint,
   type RunIdentity,

@@ -2,10 +2,10 @@
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { describeModel } from "../models/index.ts";
 import { type BatchStream, openDataset } from "../runtime/data/dataset.ts";
-import { requireTrainable } from "../runtime/encoder.ts";
-import { dataLabels } from "../runtime/labels.ts";
+import { dataLabels } from "../runtime/data/labels.ts";
 import { requireCheckpoint } from "../runtime/training/checkpoint.ts";
 import type { ScheduleName } from "../runtime/training/schedule.ts";
+import { requireTrainable } from "../runtime/values/prompt-encoder.ts";
 import {
   compileSources,
   defaultLength,

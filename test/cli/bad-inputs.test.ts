@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { encodeSafetensors } from "../../src/runtime/files/safetensors.ts";
-import { hostTensor } from "../../src/runtime/tensor.ts";
+import { hostTensor } from "../../src/runtime/files/tensor.ts";
 import { golden, llama, scratch, tinyLlama, webpeft } from "./helpers.ts";
 
 const folder = scratch();

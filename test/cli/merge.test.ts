@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { fixedBatch, logitGap } from "../../src/cli/merge.ts";
 import { compile, loadModel, type Model, readAdapter } from "../../src/index.ts";
 import { type Graph, portRole } from "../../src/ir/graph.ts";
-import { fromFloat32, toFloat32 } from "../../src/runtime/tensor.ts";
+import { fromFloat32, toFloat32 } from "../../src/runtime/files/tensor.ts";
 import { golden, llama, scratch, webpeft } from "./helpers.ts";
 
 const folder = scratch();

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { openSafetensors } from "../../src/runtime/files/safetensors.ts";
 import { fileSource } from "../../src/runtime/files/source.ts";
-import { toFloat32 } from "../../src/runtime/tensor.ts";
+import { toFloat32 } from "../../src/runtime/files/tensor.ts";
 import { type Finished, golden, scratch, tinyLlama, webpeft } from "./helpers.ts";
 
 const folder = scratch();

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { encodeSafetensors, openSafetensors } from "../../src/runtime/files/safetensors.ts";
 import { bytesSource } from "../../src/runtime/files/source.ts";
-import { hostTensor, toFloat32 } from "../../src/runtime/tensor.ts";
+import { hostTensor, toFloat32 } from "../../src/runtime/files/tensor.ts";
 import { times } from "../extent.ts";
 import { golden, killed, llama, scratch, tinyLlama, webpeft } from "./helpers.ts";
 

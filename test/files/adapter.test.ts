@@ -5,7 +5,7 @@ import { type AdapterFiles, encodeAdapter, readAdapter, saveAdapter } from "../.
 import { loadModel, type Model } from "../../src/runtime/files/model.ts";
 import type { SafetensorsFile } from "../../src/runtime/files/safetensors.ts";
 import { saveModel } from "../../src/runtime/files/save-model.ts";
-import { fromFloat32, type HostTensor, toFloat32 } from "../../src/runtime/tensor.ts";
+import { fromFloat32, type HostTensor, toFloat32 } from "../../src/runtime/files/tensor.ts";
 import { failure, golden, temporaryFolder } from "./helpers.ts";
 
 const path = (name: string): string => join(golden, "cases", name);

@@ -6,7 +6,7 @@ import { loadModel, type MemoryModel } from "../../src/runtime/files/model.ts";
 import type { ProgressEvent } from "../../src/runtime/files/progress.ts";
 import { encodeSafetensors } from "../../src/runtime/files/safetensors.ts";
 import { fileSource } from "../../src/runtime/files/source.ts";
-import { fromFloat32, type HostTensor, toFloat32 } from "../../src/runtime/tensor.ts";
+import { fromFloat32, type HostTensor, toFloat32 } from "../../src/runtime/files/tensor.ts";
 import { failure, golden, temporaryFolder } from "./helpers.ts";
 
 const llama = join(golden, "bases/llama");

@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { WebpeftError } from "../../src/ir/diagnostics.ts";
 import { encodeSafetensors, openSafetensors } from "../../src/runtime/files/safetensors.ts";
 import { type ByteSource, bytesSource } from "../../src/runtime/files/source.ts";
-import { fromFloat32, type HostTensor, hostTensor, toFloat32 } from "../../src/runtime/tensor.ts";
+import { fromFloat32, type HostTensor, hostTensor, toFloat32 } from "../../src/runtime/files/tensor.ts";
 import { failure, golden, rawFile } from "./helpers.ts";
 
 const open = (bytes: Uint8Array) => openSafetensors(bytesSource("bad.safetensors", bytes));

@@ -9,7 +9,7 @@ import {
   type TensorDtype,
   toFloat32,
   toInt32,
-} from "../../src/runtime/tensor.ts";
+} from "../../src/runtime/files/tensor.ts";
 import { failure } from "./helpers.ts";
 
 const bits16 = (data: readonly number[], dtype: TensorDtype): number[] => {

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { encodeSafetensors, openSafetensors } from "../../src/runtime/files/safetensors.ts";
 import { bytesSource } from "../../src/runtime/files/source.ts";
-import { fromFloat32, type HostTensor, type TensorDtype, toFloat32 } from "../../src/runtime/tensor.ts";
+import { fromFloat32, type HostTensor, type TensorDtype, toFloat32 } from "../../src/runtime/files/tensor.ts";
 import type { Files } from "./checkpoint-mutations.ts";
 
 /** A place as a fraction of what there is. */

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { compile } from "../../src/compile.ts";
-import type { OptimizerState, Session } from "../../src/runtime/session.ts";
+import type { OptimizerState, Session } from "../../src/runtime/session/session.ts";
 import { loadCheckpoint, saveCheckpoint } from "../../src/runtime/training/checkpoint.ts";
 import { apply, type Change, changes, type Files } from "./checkpoint-mutations.ts";
 import { batch, refusedOrRight, runsOr, seed, tinyLlama } from "./helpers.ts";

@@ -1,7 +1,7 @@
 /** Calls of sessions as data, so that a list of them can be printed and made again. */
 import fc from "fast-check";
 import { DiagnosticSink, WebpeftError } from "../../src/ir/diagnostics.ts";
-import type { OptimizerState, Session } from "../../src/runtime/session.ts";
+import type { OptimizerState, Session } from "../../src/runtime/session/session.ts";
 
 /** What a call is made of; arrays in it are changed when it was made. */
 export type Call = readonly [name: string, ...given: readonly unknown[]];

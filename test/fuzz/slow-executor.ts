@@ -13,8 +13,8 @@ import {
   type RunInputs,
   sliceOf,
   stageOf,
-} from "../../src/runtime/executor.ts";
-import { toFloat32 } from "../../src/runtime/tensor.ts";
+} from "../../src/runtime/executors/executor.ts";
+import { toFloat32 } from "../../src/runtime/files/tensor.ts";
 
 /** A number of moderate size that depends on every number and its place. */
 function mixed(...all: readonly ArrayLike<number>[]): number {

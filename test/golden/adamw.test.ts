@@ -7,9 +7,9 @@ import { attach } from "../../src/passes/attach.ts";
 import { differentiate } from "../../src/passes/differentiate.ts";
 import { biasCorrections, updateGraph } from "../../src/passes/optimizer.ts";
 import { layoutStorage } from "../../src/passes/storage.ts";
-import type { Executor, PortSource } from "../../src/runtime/executor.ts";
-import { referenceExecutor } from "../../src/runtime/reference.ts";
-import { tfjsExecutor } from "../../src/runtime/tfjs.ts";
+import type { Executor, PortSource } from "../../src/runtime/executors/executor.ts";
+import { referenceExecutor } from "../../src/runtime/executors/reference.ts";
+import { tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
 import { programOf } from "../runtime/executor-samples.ts";
 import { deviation, type GoldenCase, labelScale, loadCase } from "./helpers.ts";
 

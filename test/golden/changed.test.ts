@@ -6,13 +6,13 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Target, targetOf } from "../../src/codegen/index.ts";
 import { compile } from "../../src/compile.ts";
 import { type OpenDevice, openDevice } from "../../src/runtime/device/index.ts";
-import type { Executor } from "../../src/runtime/executor.ts";
+import type { Executor } from "../../src/runtime/executors/executor.ts";
+import { referenceExecutor } from "../../src/runtime/executors/reference.ts";
+import { tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
+import { webgpuExecutor } from "../../src/runtime/executors/webgpu/index.ts";
 import { readAdapter } from "../../src/runtime/files/adapter.ts";
 import { loadModel, type Model } from "../../src/runtime/files/model.ts";
-import { referenceExecutor } from "../../src/runtime/reference.ts";
-import type { Session } from "../../src/runtime/session.ts";
-import { tfjsExecutor } from "../../src/runtime/tfjs.ts";
-import { webgpuExecutor } from "../../src/runtime/webgpu/index.ts";
+import type { Session } from "../../src/runtime/session/session.ts";
 import { difference } from "../runtime/executor-samples.ts";
 import { type GoldenCase, golden, loadCase } from "./helpers.ts";
 

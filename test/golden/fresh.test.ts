@@ -3,12 +3,12 @@ import { readdirSync, readFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
 import { compile } from "../../src/compile.ts";
 import { methods } from "../../src/methods/index.ts";
+import { type TfjsExecutor, tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
 import { readAdapter } from "../../src/runtime/files/adapter.ts";
 import { openSafetensors } from "../../src/runtime/files/safetensors.ts";
 import { bytesSource } from "../../src/runtime/files/source.ts";
-import type { Session } from "../../src/runtime/session.ts";
-import { type HostTensor, toFloat32 } from "../../src/runtime/tensor.ts";
-import { type TfjsExecutor, tfjsExecutor } from "../../src/runtime/tfjs.ts";
+import { type HostTensor, toFloat32 } from "../../src/runtime/files/tensor.ts";
+import type { Session } from "../../src/runtime/session/session.ts";
 import { difference } from "../runtime/executor-samples.ts";
 import { baseModel, golden, readNumbers } from "./helpers.ts";
 

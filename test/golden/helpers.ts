@@ -5,7 +5,7 @@ import { type AdapterFiles, readAdapter } from "../../src/runtime/files/adapter.
 import { loadModel, type Model } from "../../src/runtime/files/model.ts";
 import { openSafetensors } from "../../src/runtime/files/safetensors.ts";
 import { fileSource } from "../../src/runtime/files/source.ts";
-import { toFloat32, toInt32 } from "../../src/runtime/tensor.ts";
+import { toFloat32, toInt32 } from "../../src/runtime/files/tensor.ts";
 
 export type Numbers = Float32Array | Int32Array;
 export type NumbersByName = Readonly<Record<string, Numbers>>;

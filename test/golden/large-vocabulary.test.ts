@@ -7,11 +7,11 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { cpuTarget, defaultTarget, type Target } from "../../src/codegen/index.ts";
 import { compile } from "../../src/compile.ts";
 import { type OpenDevice, openDevice } from "../../src/runtime/device/index.ts";
-import type { Executor } from "../../src/runtime/executor.ts";
+import type { Executor } from "../../src/runtime/executors/executor.ts";
+import { tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
+import { webgpuExecutor } from "../../src/runtime/executors/webgpu/index.ts";
 import { readAdapter } from "../../src/runtime/files/adapter.ts";
 import { loadModel } from "../../src/runtime/files/model.ts";
-import { tfjsExecutor } from "../../src/runtime/tfjs.ts";
-import { webgpuExecutor } from "../../src/runtime/webgpu/index.ts";
 import { type NumbersByName, readNumbers } from "./helpers.ts";
 
 const folder = "../large-vocabulary";

@@ -1,12 +1,12 @@
 /** What files may hold and lack: places and projections that are stored or rebuilt, the largest logits only, ranks that were reduced. */
 import { beforeAll, describe, expect, it } from "vitest";
 import { type CompileOptions, compile } from "../../src/compile.ts";
+import { type TfjsExecutor, tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
 import type { AdapterFiles } from "../../src/runtime/files/adapter.ts";
 import { openSafetensors } from "../../src/runtime/files/safetensors.ts";
 import { bytesSource } from "../../src/runtime/files/source.ts";
-import type { Session } from "../../src/runtime/session.ts";
-import { type HostTensor, hostTensor, toFloat32, toInt32 } from "../../src/runtime/tensor.ts";
-import { type TfjsExecutor, tfjsExecutor } from "../../src/runtime/tfjs.ts";
+import { type HostTensor, hostTensor, toFloat32, toInt32 } from "../../src/runtime/files/tensor.ts";
+import type { Session } from "../../src/runtime/session/session.ts";
 import { difference } from "../runtime/executor-samples.ts";
 import { baseModel, type GoldenCase, loadCase } from "./helpers.ts";
 

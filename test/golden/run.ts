@@ -4,11 +4,11 @@ import { expect } from "vitest";
 import type { Target } from "../../src/codegen/index.ts";
 import { compile } from "../../src/compile.ts";
 import type { Program } from "../../src/program-object.ts";
-import type { Executor } from "../../src/runtime/executor.ts";
+import type { Executor } from "../../src/runtime/executors/executor.ts";
 import type { Model } from "../../src/runtime/files/model.ts";
-import { fixable } from "../../src/runtime/merge.ts";
-import type { Session, SessionBatch } from "../../src/runtime/session.ts";
-import { toFloat32 } from "../../src/runtime/tensor.ts";
+import { toFloat32 } from "../../src/runtime/files/tensor.ts";
+import type { Session, SessionBatch } from "../../src/runtime/session/session.ts";
+import { fixable } from "../../src/runtime/values/merge.ts";
 import { deviation, type GoldenCase } from "./helpers.ts";
 
 /** Deviations by tensor, as multiples of what is allowed; and the adapter's files as they are saved from the loaded state. */

@@ -5,9 +5,9 @@ import { compile } from "../../src/compile.ts";
 import type { CompileOptions } from "../../src/compile-options.ts";
 import { everyMethod } from "../../src/methods/index.ts";
 import { registry } from "../../src/methods/registry.ts";
+import { referenceExecutor } from "../../src/runtime/executors/reference.ts";
 import type { Model } from "../../src/runtime/files/model.ts";
-import { referenceExecutor } from "../../src/runtime/reference.ts";
-import { type HostTensor, toFloat32 } from "../../src/runtime/tensor.ts";
+import { type HostTensor, toFloat32 } from "../../src/runtime/files/tensor.ts";
 import { baseModel } from "../golden/helpers.ts";
 import { difference, eye, type Matrix, matrixOf, noise, plus, T, times } from "./helpers.ts";
 

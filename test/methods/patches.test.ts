@@ -1,10 +1,10 @@
 /** ViT's patch embedding as a site: what may adapt it, and adapters that are made here. PEFT's numbers: the golden cases `vit-cls-*-patches*`. */
 import { beforeAll, describe, expect, it } from "vitest";
 import { compile } from "../../src/compile.ts";
+import { referenceExecutor } from "../../src/runtime/executors/reference.ts";
 import { loadModel, type Model } from "../../src/runtime/files/model.ts";
-import { referenceExecutor } from "../../src/runtime/reference.ts";
-import type { Session } from "../../src/runtime/session.ts";
-import { toFloat32 } from "../../src/runtime/tensor.ts";
+import { toFloat32 } from "../../src/runtime/files/tensor.ts";
+import type { Session } from "../../src/runtime/session/session.ts";
 import { golden } from "../golden/helpers.ts";
 import { largestDifference } from "../runtime/differences.ts";
 

@@ -6,9 +6,9 @@ import { DiagnosticSink } from "../../src/ir/diagnostics.ts";
 import { evaluate } from "../../src/ir/evaluate.ts";
 import { compact } from "../../src/ir/graph.ts";
 import { elaborateModel, parseMethod } from "../../src/methods/index.ts";
-import type { Executor } from "../../src/runtime/executor.ts";
-import type { Session, SessionBatch } from "../../src/runtime/session.ts";
-import { tfjsExecutor } from "../../src/runtime/tfjs.ts";
+import type { Executor } from "../../src/runtime/executors/executor.ts";
+import { tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
+import type { Session, SessionBatch } from "../../src/runtime/session/session.ts";
 import { type GoldenCase, loadCase } from "../golden/helpers.ts";
 
 const routed = parseMethod(`method routed on linear {

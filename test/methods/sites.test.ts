@@ -3,10 +3,10 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { compile } from "../../src/compile.ts";
 import { DiagnosticSink } from "../../src/ir/diagnostics.ts";
 import { parseMethod } from "../../src/methods/index.ts";
-import type { Executor } from "../../src/runtime/executor.ts";
+import type { Executor } from "../../src/runtime/executors/executor.ts";
+import { referenceExecutor } from "../../src/runtime/executors/reference.ts";
 import type { Model } from "../../src/runtime/files/model.ts";
-import { referenceExecutor } from "../../src/runtime/reference.ts";
-import { fromFloat32, toFloat32 } from "../../src/runtime/tensor.ts";
+import { fromFloat32, toFloat32 } from "../../src/runtime/files/tensor.ts";
 import { baseModel } from "../golden/helpers.ts";
 
 type Config = Readonly<Record<string, unknown>>;

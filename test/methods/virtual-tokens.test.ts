@@ -3,11 +3,11 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { compile } from "../../src/compile.ts";
 import { countLabels } from "../../src/models/head.ts";
 import { oneBatchStream } from "../../src/runtime/data/dataset.ts";
+import { dataLabels } from "../../src/runtime/data/labels.ts";
+import { referenceExecutor } from "../../src/runtime/executors/reference.ts";
 import type { Model } from "../../src/runtime/files/model.ts";
-import { dataLabels } from "../../src/runtime/labels.ts";
-import { referenceExecutor } from "../../src/runtime/reference.ts";
-import type { Session } from "../../src/runtime/session.ts";
-import { toFloat32 } from "../../src/runtime/tensor.ts";
+import { toFloat32 } from "../../src/runtime/files/tensor.ts";
+import type { Session } from "../../src/runtime/session/session.ts";
 import { baseModel } from "../golden/helpers.ts";
 import { difference } from "../runtime/executor-samples.ts";
 

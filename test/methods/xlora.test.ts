@@ -12,10 +12,10 @@ import { type Expert, elaborateModel, methods } from "../../src/methods/index.ts
 import { algebraRules } from "../../src/passes/algebra.ts";
 import { associate } from "../../src/passes/associate.ts";
 import { rewrite } from "../../src/passes/rewrite.ts";
-import type { Executor } from "../../src/runtime/executor.ts";
+import type { Executor } from "../../src/runtime/executors/executor.ts";
+import { tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
 import { readAdapter } from "../../src/runtime/files/adapter.ts";
-import type { Session, SessionBatch } from "../../src/runtime/session.ts";
-import { tfjsExecutor } from "../../src/runtime/tfjs.ts";
+import type { Session, SessionBatch } from "../../src/runtime/session/session.ts";
 import { type GoldenCase, loadCase } from "../golden/helpers.ts";
 import { difference } from "../runtime/executor-samples.ts";
 import { fieldsOf } from "./helpers.ts";

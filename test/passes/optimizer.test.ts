@@ -8,8 +8,8 @@ import {
   updateGraph,
 } from "../../src/passes/optimizer.ts";
 import { layoutStorage, slotSize } from "../../src/passes/storage.ts";
-import { referenceExecutor } from "../../src/runtime/reference.ts";
-import { tfjsExecutor } from "../../src/runtime/tfjs.ts";
+import { referenceExecutor } from "../../src/runtime/executors/reference.ts";
+import { tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
 import { difference, generator, programOf } from "../runtime/executor-samples.ts";
 
 interface State {

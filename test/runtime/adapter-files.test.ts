@@ -6,7 +6,7 @@ import { type CompileOptions, compile, readAdapter, type Session } from "../../s
 import type { FileRecord } from "../../src/runtime/files/folder.ts";
 import { encodeSafetensors, openSafetensors } from "../../src/runtime/files/safetensors.ts";
 import { bytesSource } from "../../src/runtime/files/source.ts";
-import { fromFloat32, type HostTensor, hostTensor, toFloat32 } from "../../src/runtime/tensor.ts";
+import { fromFloat32, type HostTensor, hostTensor, toFloat32 } from "../../src/runtime/files/tensor.ts";
 import { failure } from "../files/helpers.ts";
 import { baseModel } from "../golden/helpers.ts";
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { compile, readAdapter, type Session } from "../../src/index.ts";
 import { openSafetensors } from "../../src/runtime/files/safetensors.ts";
 import { bytesSource } from "../../src/runtime/files/source.ts";
-import { fromFloat32, toFloat32 } from "../../src/runtime/tensor.ts";
+import { fromFloat32, toFloat32 } from "../../src/runtime/files/tensor.ts";
 import {
   batch,
   begin,

@@ -2,10 +2,10 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { compile } from "../../src/compile.ts";
 import { padBatch } from "../../src/runtime/data/batches.ts";
+import { referenceExecutor } from "../../src/runtime/executors/reference.ts";
 import type { AdapterFiles } from "../../src/runtime/files/adapter.ts";
-import { referenceExecutor } from "../../src/runtime/reference.ts";
-import type { Session } from "../../src/runtime/session.ts";
-import { fromFloat32, toFloat32 } from "../../src/runtime/tensor.ts";
+import { fromFloat32, toFloat32 } from "../../src/runtime/files/tensor.ts";
+import type { Session } from "../../src/runtime/session/session.ts";
 import { baseModel, type GoldenCase, loadCase } from "../golden/helpers.ts";
 import { difference } from "./executor-samples.ts";
 

@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { compile } from "../../src/compile.ts";
+import { referenceExecutor } from "../../src/runtime/executors/reference.ts";
 import { type AdapterFiles, readAdapter } from "../../src/runtime/files/adapter.ts";
-import { referenceExecutor } from "../../src/runtime/reference.ts";
-import type { SessionBatch } from "../../src/runtime/session.ts";
-import { toFloat32 } from "../../src/runtime/tensor.ts";
+import { toFloat32 } from "../../src/runtime/files/tensor.ts";
+import type { SessionBatch } from "../../src/runtime/session/session.ts";
 import { type GoldenCase, loadCase } from "../golden/helpers.ts";
 import { difference } from "./executor-samples.ts";
 

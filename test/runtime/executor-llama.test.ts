@@ -5,8 +5,8 @@ import { buildModel } from "../../src/models/index.ts";
 import { associate } from "../../src/passes/associate.ts";
 import { attach } from "../../src/passes/attach.ts";
 import { differentiate } from "../../src/passes/differentiate.ts";
-import type { PortSource } from "../../src/runtime/executor.ts";
-import { type TfjsExecutor, tfjsExecutor } from "../../src/runtime/tfjs.ts";
+import type { PortSource } from "../../src/runtime/executors/executor.ts";
+import { type TfjsExecutor, tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
 import { lowerModel, readJson, readTensors, relativeError } from "../models/helpers.ts";
 import { programOf } from "./executor-samples.ts";
 

@@ -4,10 +4,10 @@ import { Builder } from "../../src/ir/builder.ts";
 import { evaluate } from "../../src/ir/evaluate.ts";
 import type { Graph } from "../../src/ir/graph.ts";
 import { opRecords } from "../../src/ir/registry.ts";
-import type { RunInputs } from "../../src/runtime/executor.ts";
-import { type TfjsExecutor, tfjsExecutor } from "../../src/runtime/tfjs.ts";
-import { loadBackend, type Tf } from "../../src/runtime/tfjs-backend.ts";
-import { tfOps } from "../../src/runtime/tfjs-ops.ts";
+import type { RunInputs } from "../../src/runtime/executors/executor.ts";
+import { loadBackend, type Tf } from "../../src/runtime/executors/tfjs/backend.ts";
+import { type TfjsExecutor, tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
+import { tfOps } from "../../src/runtime/executors/tfjs/ops.ts";
 import { randomGraph } from "./executor-random-graph.ts";
 import { difference, generator, programOf, randomData, sampleGraph, sampleInputs } from "./executor-samples.ts";
 

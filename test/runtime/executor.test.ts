@@ -4,10 +4,10 @@ import type { Graph } from "../../src/ir/graph.ts";
 import { accumulateGraph, biasCorrections, updateGraph } from "../../src/passes/optimizer.ts";
 import { layoutStorage } from "../../src/passes/storage.ts";
 import type { ExecutableProgram } from "../../src/program.ts";
-import type { Executor, PortSource } from "../../src/runtime/executor.ts";
-import { referenceExecutor } from "../../src/runtime/reference.ts";
-import { fromFloat32, hostTensor } from "../../src/runtime/tensor.ts";
-import { tfjsExecutor } from "../../src/runtime/tfjs.ts";
+import type { Executor, PortSource } from "../../src/runtime/executors/executor.ts";
+import { referenceExecutor } from "../../src/runtime/executors/reference.ts";
+import { tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
+import { fromFloat32, hostTensor } from "../../src/runtime/files/tensor.ts";
 import { difference, generator, programOf } from "./executor-samples.ts";
 
 const [samples, width] = [12, 5];

@@ -5,9 +5,9 @@ import type { CompileOptions } from "../../src/compile-options.ts";
 import { DiagnosticSink } from "../../src/ir/diagnostics.ts";
 import type { Program } from "../../src/program-object.ts";
 import { loadModel } from "../../src/runtime/files/model.ts";
-import { generateText } from "../../src/runtime/generate.ts";
-import type { OptimizerState, Session, StepOptions } from "../../src/runtime/session.ts";
-import type { StartOptions } from "../../src/runtime/start.ts";
+import { generateText } from "../../src/runtime/session/generate.ts";
+import type { OptimizerState, Session, StepOptions } from "../../src/runtime/session/session.ts";
+import type { StartOptions } from "../../src/runtime/session/start.ts";
 import { tinyModel } from "./tiny-model.ts";
 
 const model = await tinyModel();

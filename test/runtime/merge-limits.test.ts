@@ -9,8 +9,8 @@ import type { CompileOptions } from "../../src/compile-options.ts";
 import { DiagnosticSink } from "../../src/ir/diagnostics.ts";
 import { loadModel, type Model } from "../../src/runtime/files/model.ts";
 import { modelFiles, saveModel } from "../../src/runtime/files/save-model.ts";
-import type { Session } from "../../src/runtime/session.ts";
-import { fromFloat32, toFloat32 } from "../../src/runtime/tensor.ts";
+import { fromFloat32, toFloat32 } from "../../src/runtime/files/tensor.ts";
+import type { Session } from "../../src/runtime/session/session.ts";
 import { smallWeights } from "../small-models.ts";
 import { tinyModel } from "./tiny-model.ts";
 

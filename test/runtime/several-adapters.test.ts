@@ -2,8 +2,8 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { type CompileOptions, compile, loadModel, readAdapter, type Session } from "../../src/index.ts";
-import type { Executor } from "../../src/runtime/executor.ts";
-import { referenceExecutor } from "../../src/runtime/reference.ts";
+import type { Executor } from "../../src/runtime/executors/executor.ts";
+import { referenceExecutor } from "../../src/runtime/executors/reference.ts";
 import { largestDifference } from "./differences.ts";
 
 const golden = "test/fixtures/golden";

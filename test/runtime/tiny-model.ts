@@ -1,7 +1,7 @@
 /** A llama in memory that is as small as one can be: a session of it starts and steps within milliseconds. */
 import { describeModel } from "../../src/models/index.ts";
 import { loadModel, type Model } from "../../src/runtime/files/model.ts";
-import { fromFloat32, type TensorDtype } from "../../src/runtime/tensor.ts";
+import { fromFloat32, type TensorDtype } from "../../src/runtime/files/tensor.ts";
 import { randomNumbers } from "../models/helpers.ts";
 
 const facts = {

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { compile, loadModel, type Model, type Session } from "../../src/index.ts";
-import { toFloat32 } from "../../src/runtime/tensor.ts";
+import { toFloat32 } from "../../src/runtime/files/tensor.ts";
 import { largestDifference } from "./differences.ts";
 
 const ids = Int32Array.from({ length: 8 }, (_unused, i) => (i * 5 + 3) % 64);

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type CombineOptions, compile, type Model, type Session } from "../../src/index.ts";
 import { readAdapter } from "../../src/runtime/files/adapter.ts";
-import { toFloat32 } from "../../src/runtime/tensor.ts";
+import { toFloat32 } from "../../src/runtime/files/tensor.ts";
 import { baseModel, golden, type NumbersByName, readNumbers } from "../golden/helpers.ts";
 import { largestDifference } from "./differences.ts";
 

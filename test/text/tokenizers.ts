@@ -3,7 +3,7 @@
 import { cpSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadModel, loadTokenizer, type Model, type TextTokenizer } from "../../src/index.ts";
-import { hostTensor } from "../../src/runtime/tensor.ts";
+import { hostTensor } from "../../src/runtime/files/tensor.ts";
 import { golden, temporaryFolder } from "../files/helpers.ts";
 
 export type Files = Readonly<Record<string, string>>;

@@ -1,12 +1,12 @@
 /** Data files as streams of batches. Every stream is a function of the step, so that a resumed run goes on as an uninterrupted one. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import type { ModelHead } from "../../models/head.ts";
-import { batchTensors } from "../batch.ts";
 import { openSafetensors } from "../files/safetensors.ts";
 import { fileSource } from "../files/source.ts";
+import { toFloat32, toInt32 } from "../files/tensor.ts";
 import { readWholeText } from "../files/text.ts";
 import { unknownName } from "../options.ts";
-import { toFloat32, toInt32 } from "../tensor.ts";
+import { batchTensors } from "./batch.ts";
 import { type Batch, Batches } from "./batches.ts";
 import { type Example, lineExamples, textExamples } from "./examples.ts";
 import { type DataReport, fitExamples, usableExamples, withTasks } from "./fit.ts";

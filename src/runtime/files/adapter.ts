@@ -2,7 +2,6 @@
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import type { AdapterConfigs, ExpertConfigs } from "../../program.ts";
 import { checkOptions, record } from "../options.ts";
-import type { HostTensor } from "../tensor.ts";
 import { type FileTree, type FolderSource, folderIn, missingFile, openFolder, pathIn, readJson } from "./folder.ts";
 import { isJsonObject, type JsonObject, pythonJson } from "./json.ts";
 import { type LoadOptions, loadChecks, openTensors, pickleError } from "./model.ts";
@@ -10,6 +9,7 @@ import type { OutputOptions } from "./output.ts";
 import { type PageFolder, writeInto } from "./page-folder.ts";
 import { checkExpertName } from "./paths.ts";
 import { encodeSafetensors, type SafetensorsFile } from "./safetensors.ts";
+import type { HostTensor } from "./tensor.ts";
 
 const configFile = "adapter_config.json";
 const tensorFile = "adapter_model.safetensors";

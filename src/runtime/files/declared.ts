@@ -2,9 +2,9 @@
 import { ports } from "../../ir/graph.ts";
 import type { TensorType } from "../../ir/types.ts";
 import { buildModel } from "../../models/index.ts";
-import type { TensorDtype } from "../tensor.ts";
 import { notFound } from "./errors.ts";
 import type { JsonObject } from "./json.ts";
+import type { TensorDtype } from "./tensor.ts";
 import { type WeightEntry, type Weights, weightsOf } from "./weights.ts";
 
 /** By the names that PyTorch's dtypes have in configs. */

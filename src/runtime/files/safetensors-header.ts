@@ -3,9 +3,9 @@
  * strangers, so every rule of the format is checked before anything is allocated by the file's word.
  */
 import { WebpeftError } from "../../ir/diagnostics.ts";
-import { isTensorDtype, type TensorDtype, tensorDtypes } from "../tensor.ts";
 import { byCodePoint, duplicateKey, isJsonObject, type JsonObject, nestingOf } from "./json.ts";
 import type { ByteSource } from "./source.ts";
+import { isTensorDtype, type TensorDtype, tensorDtypes } from "./tensor.ts";
 
 /** The format's own limit. */
 export const largestHeader = 100_000_000;

@@ -1,8 +1,8 @@
 /** Safetensors files: opened for random access, and encoded as PEFT writes them. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
-import type { HostTensor } from "../tensor.ts";
 import { encodeHeader, layoutSorted, readHeader, type TensorEntry } from "./safetensors-header.ts";
 import type { ByteSource } from "./source.ts";
+import type { HostTensor } from "./tensor.ts";
 
 export interface SafetensorsFile {
   readonly name: string;

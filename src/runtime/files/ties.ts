@@ -3,8 +3,8 @@ import { type Diagnostic, DiagnosticSink, WebpeftError } from "../../ir/diagnost
 import { sameShape } from "../../ir/types.ts";
 import { describeModel } from "../../models/index.ts";
 import type { ModuleInfo } from "../../models/model.ts";
-import { type HostTensor, toFloat32 } from "../tensor.ts";
 import type { Model } from "./model.ts";
+import { type HostTensor, toFloat32 } from "./tensor.ts";
 import type { Weights } from "./weights.ts";
 
 /** A layer that shares a tensor of the file under another name than its own, and has one under its own too. */

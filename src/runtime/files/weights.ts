@@ -1,7 +1,7 @@
 /** The weights of a base model by key: from one tensor file, from shards, or from memory. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
-import { type HostTensor, hostTensor, isTensorDtype, type TensorDtype, type TypedArray } from "../tensor.ts";
 import { type SafetensorsFile, tensorMissing } from "./safetensors.ts";
+import { type HostTensor, hostTensor, isTensorDtype, type TensorDtype, type TypedArray } from "./tensor.ts";
 
 export interface WeightInfo {
   readonly dtype: TensorDtype;

@@ -6,8 +6,8 @@ import { WebpeftError } from "../../ir/diagnostics.ts";
 import { writeFolder } from "../files/output.ts";
 import { encodeSafetensors, openSafetensors, torchMetadata } from "../files/safetensors.ts";
 import { bytesSource } from "../files/source.ts";
-import type { OptimizerState, Session } from "../session.ts";
-import { hostTensor, toFloat32 } from "../tensor.ts";
+import { hostTensor, toFloat32 } from "../files/tensor.ts";
+import type { OptimizerState, Session } from "../session/session.ts";
 import {
   broken,
   type RunIdentity,

@@ -1,9 +1,9 @@
 /** The training loop: steps, evaluation and checkpoints as a stream of events. Breaking out of it leaves a usable session. */
-import { copiedBatch, type SessionBatch } from "../batch.ts";
+import { copiedBatch, type SessionBatch } from "../data/batch.ts";
 import { type BatchStream, oneBatchStream, type StreamBatch } from "../data/dataset.ts";
-import type { Session, StepOptions } from "../session.ts";
-import { checkLoop } from "../session-options.ts";
-import { copiedStep } from "../step.ts";
+import { copiedStep } from "../runs/step.ts";
+import { checkLoop } from "../session/options.ts";
+import type { Session, StepOptions } from "../session/session.ts";
 import { learningRate, type Schedule } from "./schedule.ts";
 
 export interface StepEvent {

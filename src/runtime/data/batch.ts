@@ -1,0 +1,168 @@
+/** A batch as sessions take it, checked and completed to the inputs of a program's graphs. */
+import { WebpeftError } from "../../ir/diagnostics.ts";
+import { sizeOf } from "../../ir/types.ts";
+import { labelShape } from "../../models/head.ts";
+import { ignoredLabel } from "../../models/loss.ts";
+import type { ModelInput } from "../../models/model.ts";
+import type { AdapterInput, CompiledProgram } from "../../program.ts";
+import { shown, unknownName } from "../options.ts";
+import { labelRole, paddingRole } from "./batches.ts";
+import { checkTokens } from "./tokens.ts";
+
+/** One batch. Arrays are row-major [batch, length]. */
+export interface SessionBatch {
+  /** All models but those of images read it. */
+  readonly input_ids?: ArrayLike<number>;
+  /** [batch, length], unshifted, or [batch] for a classifier of rows; -100 is not counted. */
+  readonly labels?: ArrayLike<number>;
+  readonly attention_mask?: ArrayLike<number>;
+  /** Of models with token types; 0 unless given. */
+  readonly token_type_ids?: ArrayLike<number>;
+  /** Of models of images: [batch, channels, height, width]. */
+  readonly pixel_values?: ArrayLike<number>;
+  /** Of adapters that route by tasks: [batch]. */
+  readonly task_ids?: ArrayLike<number>;
+  /** Of adapters with a context of examples (CPT): what every token is for; 4, a label, unless given. */
+  readonly input_type_mask?: ArrayLike<number>;
+  /** What streams tell of their batches, and no model reads: tokens that are not padding. */
+  readonly tokens?: number;
+}
+
+const tensorNames: Record<keyof Omit<SessionBatch, "tokens">, true> = {
+  input_ids: true,
+  labels: true,
+  attention_mask: true,
+  token_type_ids: true,
+  pixel_values: true,
+  task_ids: true,
+  input_type_mask: true,
+};
+export const batchTensors = Object.keys(tensorNames) as readonly (keyof typeof tensorNames)[];
+
+const noArray = (where: string, got: unknown, expected = "an array of numbers"): WebpeftError =>
+  new WebpeftError("DATA-BATCH", { message: "a batch is tensors by name", where, expected, got: shown(got) });
+
+/** The caller's numbers, as they are now. transformers.js has ids as 64-bit integers. */
+function copied(data: unknown): ArrayLike<number> {
+  if (data instanceof BigInt64Array) return Float64Array.from(data, Number);
+  return ArrayBuffer.isView(data) ? (data as Float32Array).slice() : Array.from(data as ArrayLike<number>);
+}
+
+/** A copy of the batch as it is now, so that what its owner does to it later changes nothing. Throws `DATA-BATCH` for unknown names. */
+export function copiedBatch(given: SessionBatch): SessionBatch {
+  if (typeof given !== "object" || given === null || Array.isArray(given))
+    throw noArray("batch", given, `an object with ${batchTensors.join(", ")}`);
+  const { tokens: _tokens, ...tensors } = given;
+  const copies = Object.entries(tensors).flatMap(([name, data]: [string, unknown]): [string, ArrayLike<number>][] => {
+    if (data === undefined) return [];
+    if (!Object.hasOwn(tensorNames, name)) throw unknownName("tensor", name, batchTensors, "DATA-BATCH");
+    if (typeof data !== "object" || data === null || !Number.isSafeInteger((data as { length?: unknown }).length))
+      throw noArray(name, data);
+    return [[name, copied(data)]];
+  });
+  return Object.fromEntries(copies);
+}
+
+function wrongSize(name: string, shape: readonly number[], got: number): WebpeftError {
+  return new WebpeftError("DATA-BATCH", {
+    message: `${name} has another size than the program was compiled for`,
+    where: name,
+    expected: `[${shape.join(", ")}]`,
+    got: `${got} numbers`,
+  });
+}
+
+function modelInput(
+  input: ModelInput & Partial<Pick<AdapterInput, "option">>,
+  given: ArrayLike<number> | undefined,
+  shape: readonly number[],
+): ArrayLike<number> {
+  const { name, dtype, fill, limit, padding, option } = input;
+  if (given === undefined) {
+    if (fill !== undefined) return new Int32Array(sizeOf(shape)).fill(fill);
+    throw new WebpeftError("DATA-BATCH", {
+      message: `the batch lacks ${name}`,
+      where: name,
+      expected: `[${shape.join(", ")}]`,
+      ...(option === undefined ? {} : { help: `--${option} N is for all rows; in lines of JSON it is "${option}": N` }),
+    });
+  }
+  if (dtype === "i32") checkTokens(given, limit ?? 2 ** 31, name, padding);
+  if (given.length !== sizeOf(shape)) throw wrongSize(name, shape, given.length);
+  const odd = Array.prototype.findIndex.call(given, (x) => !Number.isFinite(x));
+  if (odd >= 0) throw noArray(`${name}[${odd}]`, given[odd], "finite numbers");
+  return given;
+}
+
+type Named = Readonly<Record<string, ArrayLike<number> | undefined>>;
+
+const has = (data: ArrayLike<number>, values: readonly number[]): boolean =>
+  Array.prototype.every.call(data, (x: number) => values.includes(x));
+
+/** What a tensor says where it changes nothing. */
+const neutral: Readonly<Record<string, readonly number[]>> = {
+  attention_mask: [1],
+  token_type_ids: [0],
+  input_type_mask: [labelRole, paddingRole],
+};
+
+const unreadHelp: Readonly<Record<string, string>> = {
+  attention_mask: "compile with { mask: true }",
+  task_ids: "leave it out, or load the adapter that routes by tasks",
+};
+
+/**
+ * Throws `DATA-BATCH` for a tensor that would say something and that nothing reads: neither the program nor, of what adapters read,
+ * another one of the session.
+ */
+function requireRead(program: CompiledProgram, named: Named, session: readonly CompiledProgram[]): void {
+  const read = new Set(["labels", ...program.model.inputs.map(({ name }) => name)]);
+  if (program.mask) read.add("attention_mask");
+  for (const { adapter } of session) for (const { name } of adapter?.inputs ?? []) read.add(name);
+  for (const [name, data] of Object.entries(named)) {
+    if (read.has(name) || data === undefined || has(data, neutral[name] ?? [])) continue;
+    const help = unreadHelp[name];
+    throw new WebpeftError("DATA-BATCH", {
+      message: `the program does not read ${name}, so it would have no effect`,
+      where: name,
+      expected: [...read].join(", "),
+      ...(help === undefined ? {} : { help }),
+    });
+  }
+}
+
+function attentionMask(given: ArrayLike<number> | undefined, shape: readonly number[]): ArrayLike<number> {
+  if (given === undefined) return new Int32Array(sizeOf(shape)).fill(1);
+  if (given.length !== sizeOf(shape)) throw wrongSize("attention_mask", shape, given.length);
+  if (has(given, [0, 1])) return given;
+  const got = Array.prototype.find.call(given, (x) => x !== 0 && x !== 1);
+  throw noArray("attention_mask", got, "1 for what is seen, 0 for padding");
+}
+
+/**
+ * The inputs that hold tokens and labels. `session`: the programs that the batch may also be for. Throws `DATA-TOKEN-RANGE` and
+ * `DATA-BATCH`.
+ */
+export function batchInputs(
+  program: CompiledProgram,
+  given: SessionBatch,
+  session: readonly CompiledProgram[] = [program],
+): Record<string, ArrayLike<number>> {
+  const { batch, length, mask, model } = program;
+  const { head } = model.defaults;
+  const { tokens: _tokens, ...tensors } = given;
+  const named: Named = tensors;
+  requireRead(program, named, session);
+  const inputs = Object.fromEntries(
+    model.inputs.map((input) => [
+      input.name,
+      modelInput(input, named[input.name], [batch, ...(input.rowShape ?? [length])]),
+    ]),
+  );
+  const wanted = labelShape(head, batch, length);
+  const labels = given.labels ?? new Int32Array(sizeOf(wanted)).fill(ignoredLabel);
+  checkTokens(labels, head.classes, "labels", ignoredLabel);
+  if (labels.length !== sizeOf(wanted)) throw wrongSize("labels", wanted, labels.length);
+  if (!mask) return { ...inputs, labels };
+  return { ...inputs, labels, attention_mask: attentionMask(given.attention_mask, [batch, length]) };
+}

@@ -1,0 +1,123 @@
+/** The oracle as an executor: stages by f64 evaluation, storage in f32 (as on a device) or in f64. Slow and plain on purpose. */
+import { evaluate } from "../../ir/evaluate.ts";
+import { compact, type Graph, portName, portRole } from "../../ir/graph.ts";
+import type { ExecutableProgram, StageName } from "../../program.ts";
+import { toFloat32, toInt32 } from "../files/tensor.ts";
+import {
+  checkBindings,
+  type Executor,
+  type Instance,
+  initialStorage,
+  inputData,
+  type PortTensor,
+  portUploads,
+  programPorts,
+  type RunInputs,
+  sliceOf,
+  stageOf,
+} from "./executor.ts";
+
+export interface ReferenceOptions {
+  /** What storage keeps between stages; f32 unless said otherwise. */
+  readonly storage?: "f32" | "f64";
+}
+
+/** Port data as numbers that f64 holds exactly. */
+function toNumbers(tensor: PortTensor, integers: boolean): Float64Array {
+  if (!("bytes" in tensor)) return Float64Array.from(tensor);
+  return Float64Array.from(integers ? toInt32(tensor) : toFloat32(tensor));
+}
+
+export function referenceExecutor(options: ReferenceOptions = {}): Executor {
+  const single = options.storage !== "f64";
+  return {
+    name: "reference",
+    description: "f64 evaluation",
+    async instantiate(program, data, instantiateOptions) {
+      checkBindings(program);
+      const constants = new Map<string, Float64Array>();
+      for await (const { port, tensor } of portUploads(program, data, instantiateOptions)) {
+        const integers = port.type.dtype === "i32" || port.type.dtype === "u32" || port.type.dtype === "bool";
+        constants.set(port.name, toNumbers(tensor, integers));
+      }
+      const instance = new ReferenceInstance(program, constants, single);
+      for (const { name, tensor } of await initialStorage(program, data))
+        instance.write(name, toNumbers(tensor, false));
+      return instance;
+    },
+  };
+}
+
+class ReferenceInstance implements Instance {
+  private readonly buffers: Map<string, Float32Array | Float64Array>;
+  private readonly ports;
+  private disposed = false;
+
+  constructor(
+    private readonly program: ExecutableProgram,
+    private readonly constants: Map<string, Float64Array>,
+    single: boolean,
+  ) {
+    this.ports = programPorts(program);
+    this.buffers = new Map(
+      program.storage.buffers.map((b) => [b.name, single ? new Float32Array(b.size) : new Float64Array(b.size)]),
+    );
+  }
+
+  private view(name: string): Float32Array | Float64Array {
+    if (this.disposed) throw new Error("the instance is disposed");
+    const slice = sliceOf(this.program.storage, name);
+    if (slice === undefined) throw new Error(`the program has no storage called ${name}`);
+    return this.buffers.get(slice.buffer)!.subarray(slice.offset, slice.offset + slice.size);
+  }
+
+  write(name: string, data: Float32Array | Float64Array): void {
+    const view = this.view(name);
+    if (view.length !== data.length) throw new Error(`${name} holds ${view.length} numbers, not ${data.length}`);
+    view.set(data);
+  }
+
+  async read(name: string): Promise<Float32Array> {
+    return Float32Array.from(this.view(name));
+  }
+
+  async run(stages: readonly StageName[], inputs: RunInputs, want: readonly string[] = []) {
+    if (this.disposed) throw new Error("the instance is disposed");
+    const results: Record<string, Float32Array> = {};
+    for (const name of stages) {
+      const outputs = this.runStage(stageOf(this.program, name).graph, inputs, want);
+      for (const [output, data] of outputs) results[output] = Float32Array.from(data);
+    }
+    const wanted = want.map((name): [string, Float32Array] => {
+      const data =
+        sliceOf(this.program.storage, name) === undefined ? results[name] : Float32Array.from(this.view(name));
+      if (data === undefined) throw new Error(`no stage of ${stages.join(", ")} has an output ${name}`);
+      return [name, data];
+    });
+    return Object.fromEntries(wanted);
+  }
+
+  /** Runs one stage, writes its bound outputs, and gives the others that are wanted. */
+  private runStage(graph: Graph, inputs: RunInputs, want: readonly string[]): [string, Float64Array][] {
+    const bound = (name: string): boolean => sliceOf(this.program.storage, name) !== undefined;
+    const outputs = graph.outputs.filter((output) => bound(output.name) || want.includes(output.name));
+    const live = compact({ ...graph, outputs });
+    const data: Record<string, ArrayLike<number>> = {};
+    for (const node of live.nodes) {
+      if (node.op !== "port") continue;
+      const name = portName(node);
+      if (bound(name)) data[name] = this.view(name);
+      else if (portRole(node) === "input") data[name] = inputData(inputs, this.ports.get(name)!);
+      else data[name] = this.constants.get(name)!;
+    }
+    const values = evaluate(live, data);
+    for (const { name } of outputs) if (bound(name)) this.view(name).set(values[name]!.data);
+    return outputs.filter(({ name }) => !bound(name)).map(({ name }) => [name, values[name]!.data]);
+  }
+
+  dispose(): void {
+    this.disposed = true;
+    this.buffers.clear();
+    this.constants.clear();
+  }
+}

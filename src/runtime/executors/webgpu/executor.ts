@@ -1,0 +1,290 @@
+/**
+ * The WebGPU executor: generates kernels and a plan for a program (or is given them), uploads weights, and replays the plan. A run is one
+ * submit: inputs are written, the dispatches of the stages encoded into one pass, and what is wanted copied to one staging buffer.
+ */
+import { type Generated, generate, isOnDemand, type Target, targetOf } from "../../../codegen/index.ts";
+import type { PlannedStage, PlannedValue } from "../../../codegen/plan.ts";
+import { compact, portName, portRole } from "../../../ir/graph.ts";
+import { sizeOf } from "../../../ir/types.ts";
+import type { ExecutableProgram, StageName } from "../../../program.ts";
+import { bufferUsage, mapMode, type OpenDevice } from "../../device/index.ts";
+import {
+  checkBindings,
+  type Executor,
+  type Instance,
+  initialStorage,
+  inputData,
+  type PortTensor,
+  portUploads,
+  programPorts,
+  type RunInputs,
+  sliceOf,
+  stageOf,
+} from "../executor.ts";
+import { PipelineCache } from "./pipelines.ts";
+import { Recorder } from "./recorder.ts";
+import { readResults, type StagedResults, stageResults } from "./results.ts";
+import { Turns } from "./turns.ts";
+import { deviceBytes, readWords, reordered, rowsOf, writeWords } from "./upload.ts";
+
+export interface WebgpuOptions {
+  /** Made from the device's facts unless given. */
+  readonly target?: Target;
+}
+
+export interface WebgpuExecutor extends Executor {
+  readonly pipelines: PipelineCache;
+}
+
+/**
+ * An executor on an open device, which it does not own. Pipelines are shared by all its instances and made when a run first needs them: a
+ * software driver takes a second for a long one.
+ */
+export function webgpuExecutor(open: OpenDevice, options: WebgpuOptions = {}): WebgpuExecutor {
+  const pipelines = new PipelineCache(open);
+  const target = options.target ?? targetOf(open.target);
+  return {
+    name: "webgpu",
+    description: `WebGPU on ${open.adapter.description || open.adapter.kind}${open.adapter.software ? " (software)" : ""}`,
+    pipelines,
+    async instantiate(program, data, instantiateOptions = {}) {
+      checkBindings(program);
+      const generated = instantiateOptions.generated?.(target) ?? generate(program.stages, program.storage, target);
+      instantiateOptions.signal?.throwIfAborted();
+      const instance = await open.scoped(
+        "buffers of the plan",
+        () => new WebgpuInstance(open, program, generated, pipelines),
+      );
+      try {
+        for await (const { port, tensor } of portUploads(program, data, instantiateOptions))
+          instance.upload(port.name, tensor);
+        for (const { name, tensor } of await initialStorage(program, data)) {
+          instance.write(name, new Float32Array(deviceBytes(tensor, "f32", name).buffer));
+        }
+      } catch (error) {
+        instance.dispose();
+        throw error;
+      }
+      return instance;
+    },
+  };
+}
+
+/** What a run with certain stages and wishes needs; the same for every step of a training. */
+interface Recipe extends StagedResults {
+  readonly stages: readonly PlannedStage[];
+  readonly want: ReadonlySet<string>;
+  readonly inputs: readonly PlannedValue[];
+}
+
+class WebgpuInstance implements Instance {
+  private readonly buffers = new Map<string, GPUBuffer>();
+  private readonly recorder: Recorder;
+  private readonly recipes = new Map<string, Recipe>();
+  private readonly staging: GPUBuffer[] = [];
+  private readonly inputBytes: number;
+  private readonly ports;
+  private readonly turns = new Turns();
+  private disposed = false;
+
+  constructor(
+    private readonly open: OpenDevice,
+    private readonly program: ExecutableProgram,
+    private readonly generated: Generated,
+    pipelines: PipelineCache,
+  ) {
+    this.ports = programPorts(program);
+    for (const { name, within } of generated.plan.buffers) {
+      if (within === undefined && !isOnDemand(name)) this.createBuffer(name);
+    }
+    this.inputBytes = generated.plan.buffers.find((b) => b.name === "inputs")?.bytes ?? 0;
+    this.recorder = new Recorder({
+      open,
+      plan: generated.plan,
+      kernels: generated.kernels,
+      pipelines,
+      bufferOf: (name) => this.bufferOf(name),
+      locate: (name, offset) => this.locate(name, offset),
+    });
+  }
+
+  get deviceBytes(): number {
+    return [...this.buffers.values()].reduce((sum, { size }) => sum + size, 0);
+  }
+
+  private createBuffer(name: string): void {
+    const { bytes } = this.generated.plan.buffers.find((b) => b.name === name)!;
+    const usage = bufferUsage.STORAGE | bufferUsage.COPY_SRC | bufferUsage.COPY_DST;
+    this.buffers.set(name, this.open.device.createBuffer({ label: name, size: bytes, usage }));
+  }
+
+  /** A buffer of the plan; those of large results are made when somebody wants them: training never asks for logits. */
+  private bufferOf(name: string): GPUBuffer {
+    if (!this.buffers.has(name)) this.createBuffer(name);
+    return this.buffers.get(name)!;
+  }
+
+  private checkAlive(): void {
+    if (this.disposed) throw new Error("the instance is disposed");
+    const failure = this.open.failure();
+    if (failure !== undefined) throw failure;
+  }
+
+  /** The device's buffer that holds a place of one of the plan's. */
+  private locate(name: string, offset: number): { buffer: GPUBuffer; offset: number } {
+    const within = this.generated.plan.buffers.find((b) => b.name === name)?.within;
+    return { buffer: this.bufferOf(within?.buffer ?? name), offset: offset + (within?.offset ?? 0) };
+  }
+
+  private writeAt(name: string, at: number, bytes: Uint8Array<ArrayBuffer>): void {
+    const { buffer, offset } = this.locate(name, at);
+    this.open.device.queue.writeBuffer(buffer, offset, bytes);
+  }
+
+  /** Writes the data of a weight or buffer port, in every order in which kernels read it. */
+  upload(name: string, tensor: PortTensor): void {
+    const count = this.ports.get(name)!.type.shape[0] ?? 1;
+    for (const { buffer, offset, dtype, shape, order, rows, name: weight } of this.generated.plan.weights) {
+      if (weight !== name) continue;
+      const bytes = deviceBytes(rows === undefined ? tensor : rowsOf(tensor, count, rows), dtype, name);
+      const laidOut = order === undefined ? bytes : reordered(bytes, dtype, shape, order);
+      this.writeAt(buffer, offset, laidOut);
+    }
+  }
+
+  private slice(name: string): { buffer: GPUBuffer; offset: number; size: number } {
+    const slice = sliceOf(this.program.storage, name);
+    if (slice === undefined) throw new Error(`the program has no storage called ${name}`);
+    return { ...this.locate(slice.buffer, 4 * slice.offset), size: slice.size };
+  }
+
+  write(name: string, data: Float32Array): void {
+    this.checkAlive();
+    const { buffer, offset, size } = this.slice(name);
+    if (size !== data.length) throw new Error(`${name} holds ${size} numbers, not ${data.length}`);
+    const copy = Float32Array.from(data);
+    void this.turns.take(undefined, () => {
+      if (!this.disposed) this.open.device.queue.writeBuffer(buffer, offset, copy);
+    });
+  }
+
+  async read(name: string): Promise<Float32Array> {
+    this.checkAlive();
+    const { buffer, offset, size } = this.slice(name);
+    const bytes = await this.turns.take(undefined, () => {
+      this.checkAlive();
+      const encoder = this.open.device.createCommandEncoder();
+      const staging = this.takeStaging(4 * size);
+      encoder.copyBufferToBuffer(buffer, offset, staging, 0, 4 * size);
+      this.open.device.queue.submit([encoder.finish()]);
+      return { mapped: this.readStaging(staging, 4 * size) };
+    });
+    return readWords(await bytes.mapped, 0, size, "f32");
+  }
+
+  async run(
+    stages: readonly StageName[],
+    inputs: RunInputs,
+    want: readonly string[] = [],
+  ): Promise<Record<string, Float32Array>> {
+    this.checkAlive();
+    const recipe = this.recipeOf(stages, want);
+    const words = this.inputWords(recipe, inputs);
+    const ready = this.recorder.prepare(recipe.stages, recipe.want);
+    const submitted = await this.turns.take(ready, () => this.submit(recipe, words));
+    return readResults(recipe.results, await submitted.results);
+  }
+
+  /** One submit. The results are wrapped, so that the next call need not wait until they are here. */
+  private submit(recipe: Recipe, words: Uint8Array<ArrayBuffer>): { results: Promise<readonly ArrayBuffer[]> } {
+    this.checkAlive();
+    if (words.length > 0) this.writeAt("inputs", 0, words);
+    const encoder = this.open.device.createCommandEncoder();
+    this.recorder.record(encoder, recipe.stages, recipe.want);
+    const stagings = recipe.stagings.map((bytes) => this.takeStaging(bytes));
+    for (const { staging, at, shape, ...result } of recipe.results) {
+      const { buffer, offset } = this.locate(result.buffer, result.offset);
+      encoder.copyBufferToBuffer(buffer, offset, stagings[staging]!, at, 4 * sizeOf(shape));
+    }
+    this.open.device.queue.submit([encoder.finish()]);
+    if (stagings.length > 0)
+      return { results: Promise.all(stagings.map((staging, i) => this.readStaging(staging, recipe.stagings[i]!))) };
+    return { results: this.open.wait(this.open.device.queue.onSubmittedWorkDone()).then(() => []) };
+  }
+
+  private recipeOf(names: readonly StageName[], want: readonly string[]): Recipe {
+    const key = JSON.stringify([names, want]);
+    const known = this.recipes.get(key);
+    if (known !== undefined) return known;
+    const stages = names.map((name) => this.generated.plan.stages.find((s) => s.name === name)!);
+    const values = want.flatMap((name) => this.resultOf(stages, name));
+    const staged = stageResults(values, this.open.device.limits.maxBufferSize);
+    const needed = new Set(names.flatMap((name) => this.neededInputs(name, want)));
+    const inputs = this.generated.plan.inputs.filter((input) => needed.has(input.name));
+    const recipe = { stages, want: new Set(want), inputs, ...staged };
+    this.recipes.set(key, recipe);
+    return recipe;
+  }
+
+  /** Where a result is when the stages have run: in pieces when it is too large for a binding. */
+  private resultOf(stages: readonly PlannedStage[], name: string): readonly PlannedValue[] {
+    const slice = sliceOf(this.program.storage, name);
+    if (slice !== undefined) {
+      return [{ name, dtype: "f32", shape: [slice.size], buffer: slice.buffer, offset: 4 * slice.offset }];
+    }
+    const found = stages.map((s) => s.outputs.filter((o) => o.name === name)).findLast((pieces) => pieces.length > 0);
+    if (found === undefined)
+      throw new Error(`no stage of ${stages.map((s) => s.name).join(", ")} has an output ${name}`);
+    return found;
+  }
+
+  /** Inputs that a stage reads when these outputs are wanted. */
+  private neededInputs(stage: StageName, want: readonly string[]): string[] {
+    const { graph } = stageOf(this.program, stage);
+    const outputs = graph.outputs.filter(
+      ({ name }) => sliceOf(this.program.storage, name) !== undefined || want.includes(name),
+    );
+    return compact({ ...graph, outputs })
+      .nodes.filter((node) => node.op === "port" && portRole(node) === "input")
+      .map(portName);
+  }
+
+  /** The bytes of the buffer of inputs; of its own, since the caller's arrays and the next run's inputs may change before the submit. */
+  private inputWords(recipe: Recipe, inputs: RunInputs): Uint8Array<ArrayBuffer> {
+    const words = new DataView(new ArrayBuffer(recipe.inputs.length > 0 ? this.inputBytes : 0));
+    for (const { name, offset, dtype } of recipe.inputs) {
+      if (sliceOf(this.program.storage, name) === undefined)
+        writeWords(words, offset, inputData(inputs, this.ports.get(name)!), dtype);
+    }
+    return new Uint8Array(words.buffer);
+  }
+
+  private takeStaging(bytes: number): GPUBuffer {
+    const at = this.staging.findIndex((b) => b.size >= bytes);
+    if (at >= 0) return this.staging.splice(at, 1)[0]!;
+    const usage = bufferUsage.MAP_READ | bufferUsage.COPY_DST;
+    return this.open.device.createBuffer({ label: "staging", size: Math.ceil(bytes / 256) * 256, usage });
+  }
+
+  private async readStaging(staging: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
+    // Copied before anything else can run: a device that goes takes what is mapped with it.
+    const mapped = staging.mapAsync(mapMode.READ, 0, bytes).then(() => staging.getMappedRange(0, bytes).slice(0));
+    const copy = await this.open.wait(mapped).catch((error: unknown) => {
+      staging.destroy();
+      throw error;
+    });
+    staging.unmap();
+    if (this.disposed) staging.destroy();
+    else this.staging.push(staging);
+    return copy;
+  }
+
+  dispose(): void {
+    if (this.disposed) return;
+    this.disposed = true;
+    for (const buffer of [...this.buffers.values(), ...this.staging]) buffer.destroy();
+    this.recorder.dispose();
+    this.buffers.clear();
+    this.staging.length = 0;
+  }
+}

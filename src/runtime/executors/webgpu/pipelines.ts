@@ -1,0 +1,58 @@
+/** Compute pipelines of a device, made once per WGSL text, all at the same time. */
+import type { GeneratedKernel } from "../../../codegen/plan.ts";
+import type { OpenDevice } from "../../device/index.ts";
+
+export interface Pipeline {
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+}
+
+/** Value of `GPUShaderStage.COMPUTE`. */
+const computeStage = 4;
+
+export class PipelineCache {
+  private readonly made = new Map<string, Promise<Pipeline>>();
+
+  constructor(private readonly open: OpenDevice) {}
+
+  /** Number of distinct pipelines made so far. */
+  get size(): number {
+    return this.made.size;
+  }
+
+  async get(kernels: readonly GeneratedKernel[]): Promise<Map<string, Pipeline>> {
+    const entries = kernels.map(async (kernel): Promise<[string, Pipeline]> => [kernel.name, await this.one(kernel)]);
+    return new Map(await Promise.all(entries));
+  }
+
+  private one(kernel: GeneratedKernel): Promise<Pipeline> {
+    // What the comment says is not part of what the kernel is.
+    const text = kernel.wgsl.replace(/^(\/\/.*\n)+/, "");
+    const known = this.made.get(text);
+    if (known !== undefined) return known;
+    const made = this.create(kernel);
+    this.made.set(text, made);
+    made.catch(() => this.made.delete(text));
+    return made;
+  }
+
+  private async create(kernel: GeneratedKernel): Promise<Pipeline> {
+    const { device } = this.open;
+    const entries = kernel.bindings.map(({ access }, binding): GPUBindGroupLayoutEntry => {
+      const type = access === "read" ? "read-only-storage" : "storage";
+      return { binding, visibility: computeStage, buffer: { type } };
+    });
+    entries.push({ binding: kernel.bindings.length, visibility: computeStage, buffer: { type: "uniform" } });
+    const label = kernel.name;
+    const layout = device.createBindGroupLayout({ label, entries });
+    const module = device.createShaderModule({ label, code: kernel.wgsl });
+    const pipeline = await this.open.wait(
+      device.createComputePipelineAsync({
+        label,
+        layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+        compute: { module, entryPoint: "main" },
+      }),
+    );
+    return { pipeline, layout };
+  }
+}

@@ -1,0 +1,116 @@
+/** Pipelines and bind groups of a plan's dispatches, made when they are first needed, and the encoding of stages into a pass. */
+import type { Dispatch, GeneratedKernel, Plan, PlannedStage } from "../../../codegen/plan.ts";
+import { bufferUsage, type OpenDevice } from "../../device/index.ts";
+import type { PipelineCache } from "./pipelines.ts";
+
+/** A dispatch, what it needs to run, and where its sizes stand. */
+interface Step {
+  readonly dispatch: Dispatch;
+  readonly uniformOffset: number;
+  ready?: { readonly pipeline: GPUComputePipeline; readonly group: GPUBindGroup };
+}
+
+const uniformSlot = 256;
+
+export interface RecorderParts {
+  readonly open: OpenDevice;
+  readonly plan: Plan;
+  readonly kernels: readonly GeneratedKernel[];
+  readonly pipelines: PipelineCache;
+  readonly bufferOf: (name: string) => GPUBuffer;
+  readonly locate: (name: string, offset: number) => { buffer: GPUBuffer; offset: number };
+}
+
+export class Recorder {
+  private readonly steps = new Map<PlannedStage, readonly Step[]>();
+  private readonly kernels: ReadonlyMap<string, GeneratedKernel>;
+  private readonly uniforms: GPUBuffer;
+
+  constructor(private readonly parts: RecorderParts) {
+    const { open, plan, kernels } = parts;
+    const { device } = open;
+    this.kernels = new Map(kernels.map((kernel) => [kernel.name, kernel]));
+    const words: number[] = [];
+    for (const stage of plan.stages) {
+      const steps = stage.dispatches.map((dispatch): Step => {
+        const uniformOffset = 4 * words.length;
+        words.push(...dispatch.sizes);
+        const slots = Math.max(1, Math.ceil((4 * dispatch.sizes.length) / uniformSlot));
+        while (4 * words.length < uniformOffset + slots * uniformSlot) words.push(0);
+        return { dispatch, uniformOffset };
+      });
+      this.steps.set(stage, steps);
+    }
+    const sizes = Uint32Array.from(words);
+    this.uniforms = device.createBuffer({
+      label: "sizes",
+      size: Math.max(uniformSlot, sizes.byteLength),
+      usage: bufferUsage.UNIFORM | bufferUsage.COPY_DST,
+    });
+    device.queue.writeBuffer(this.uniforms, 0, sizes);
+  }
+
+  /** The dispatches of these stages that run when these results are wanted. */
+  private wanted(stages: readonly PlannedStage[], want: ReadonlySet<string>): Step[] {
+    return stages.flatMap((stage) => this.steps.get(stage)!.filter(({ dispatch }) => runs(dispatch, want)));
+  }
+
+  /** Makes what these stages still lack, all pipelines at the same time; undefined when they lack nothing. */
+  prepare(stages: readonly PlannedStage[], want: ReadonlySet<string>): Promise<void> | undefined {
+    const missing = this.wanted(stages, want).filter((step) => step.ready === undefined);
+    if (missing.length === 0) return undefined;
+    return this.make(missing, new Set(missing.map(({ dispatch }) => dispatch.kernel)));
+  }
+
+  private async make(steps: readonly Step[], names: ReadonlySet<string>): Promise<void> {
+    const { open, pipelines } = this.parts;
+    const made = await pipelines.get([...names].map((name) => this.kernels.get(name)!));
+    await open.scoped("bind groups of the plan", () => {
+      for (const step of steps) {
+        const { pipeline, layout } = made.get(step.dispatch.kernel)!;
+        step.ready = { pipeline, group: this.bindGroup(step.dispatch, layout, step.uniformOffset) };
+      }
+    });
+  }
+
+  private bindGroup(dispatch: Dispatch, layout: GPUBindGroupLayout, uniformOffset: number): GPUBindGroup {
+    const entries = dispatch.bindings.map(
+      ({ buffer, offset, size }, binding): GPUBindGroupEntry => ({
+        binding,
+        resource: { buffer: this.parts.bufferOf(buffer), offset, size },
+      }),
+    );
+    const resource = { buffer: this.uniforms, offset: uniformOffset, size: 4 * dispatch.sizes.length };
+    entries.push({ binding: dispatch.bindings.length, resource });
+    return this.parts.open.device.createBindGroup({ label: dispatch.kernel, layout, entries });
+  }
+
+  /** Encodes stages that are prepared, one after the other: one pass, unless results have to be copied between them. */
+  record(encoder: GPUCommandEncoder, stages: readonly PlannedStage[], want: ReadonlySet<string>): void {
+    let pass: GPUComputePassEncoder | undefined;
+    for (const stage of stages) {
+      for (const { dispatch, ready } of this.wanted([stage], want)) {
+        const { pipeline, group } = ready!;
+        pass ??= encoder.beginComputePass();
+        pass.setPipeline(pipeline);
+        pass.setBindGroup(0, group);
+        pass.dispatchWorkgroups(...dispatch.grid);
+      }
+      if (stage.copies.length === 0) continue;
+      pass?.end();
+      pass = undefined;
+      for (const { from, to, size } of stage.copies) {
+        const [source, target] = [this.parts.locate(from.buffer, from.offset), this.parts.locate(to.buffer, to.offset)];
+        encoder.copyBufferToBuffer(source.buffer, source.offset, target.buffer, target.offset, size);
+      }
+    }
+    pass?.end();
+  }
+
+  dispose(): void {
+    this.uniforms.destroy();
+  }
+}
+
+const runs = (dispatch: Dispatch, want: ReadonlySet<string>): boolean =>
+  dispatch.always || dispatch.outputs.some((name) => want.has(name));

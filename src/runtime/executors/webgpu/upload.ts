@@ -1,0 +1,99 @@
+/** Data of ports as a device holds it: 32-bit words, bf16 and f16 packed two to a word. */
+import { byteWidth, type DType, sizeOf, stridesOf } from "../../../ir/types.ts";
+import { fromFloat32, type HostTensor, toFloat32, toInt32 } from "../../files/tensor.ts";
+import type { PortTensor } from "../executor.ts";
+
+const isHost = (tensor: PortTensor): tensor is HostTensor => "bytes" in tensor;
+
+/** The bytes to write to a buffer, a multiple of four. */
+export function deviceBytes(tensor: PortTensor, dtype: DType, name: string): Uint8Array<ArrayBuffer> {
+  const bytes = bytesOf(tensor, dtype, name);
+  const padded = new Uint8Array(Math.ceil(bytes.length / 4) * 4);
+  padded.set(bytes);
+  return padded;
+}
+
+function bytesOf(tensor: PortTensor, dtype: DType, name: string): Uint8Array {
+  switch (dtype) {
+    case "f32":
+      return view(isHost(tensor) ? toFloat32(tensor) : Float32Array.from(tensor));
+    case "bf16":
+    case "f16":
+      return halves(tensor, dtype);
+    default:
+      return view(integers(tensor, dtype, name));
+  }
+}
+
+const view = (array: Float32Array | Int32Array): Uint8Array =>
+  new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+
+function halves(tensor: PortTensor, dtype: "bf16" | "f16"): Uint8Array {
+  const wanted = dtype === "bf16" ? "BF16" : "F16";
+  if (isHost(tensor) && tensor.dtype === wanted) return tensor.bytes;
+  const numbers = isHost(tensor) ? toFloat32(tensor) : Float32Array.from(tensor);
+  return fromFloat32(numbers, wanted, [numbers.length]).bytes;
+}
+
+function integers(tensor: PortTensor, dtype: DType, name: string): Int32Array {
+  const numbers = isHost(tensor) ? toInt32(tensor, name) : Int32Array.from(tensor, (x) => x | 0);
+  return dtype === "bool" ? numbers.map((x) => Number(x !== 0)) : numbers;
+}
+
+/** Rows `from` to `to` of data whose first axis has `count` rows. */
+export function rowsOf(tensor: PortTensor, count: number, [from, to]: readonly [number, number]): PortTensor {
+  if (!isHost(tensor)) return tensor.subarray((tensor.length / count) * from, (tensor.length / count) * to);
+  const row = tensor.bytes.length / count;
+  return {
+    ...tensor,
+    shape: [to - from, ...tensor.shape.slice(1)],
+    bytes: tensor.bytes.subarray(row * from, row * to),
+  };
+}
+
+/** Row-major data with the axes in another order, outermost first. */
+export function reordered(
+  bytes: Uint8Array<ArrayBuffer>,
+  dtype: DType,
+  shape: readonly number[],
+  order: readonly number[],
+): Uint8Array<ArrayBuffer> {
+  const result = new Uint8Array(bytes.length);
+  const View = byteWidth(dtype) === 2 ? Uint16Array : Uint32Array;
+  // Files hold halves at any address; a copy is aligned.
+  const aligned = bytes.byteOffset % View.BYTES_PER_ELEMENT === 0 ? bytes : new Uint8Array(bytes);
+  const [from, to] = [new View(aligned.buffer, aligned.byteOffset), new View(result.buffer)];
+  const strides = stridesOf(shape);
+  const moved = order.map((axis) => strides[axis]!);
+  const extents = order.map((axis) => shape[axis]!);
+  const last = extents.length - 1;
+  const index = new Array<number>(extents.length).fill(0);
+  const count = sizeOf(shape);
+  for (let at = 0, source = 0; at < count; at++) {
+    to[at] = from[source]!;
+    for (let axis = last; axis >= 0; axis--) {
+      source += moved[axis]!;
+      if (++index[axis]! < extents[axis]!) break;
+      source -= moved[axis]! * extents[axis]!;
+      index[axis] = 0;
+    }
+  }
+  return result;
+}
+
+/** Numbers of an input as 32-bit words, written into `words` from `at`. */
+export function writeWords(words: DataView, at: number, data: ArrayLike<number>, dtype: DType): void {
+  for (let i = 0; i < data.length; i++) {
+    const value = data[i]!;
+    if (dtype === "f32") words.setFloat32(at + 4 * i, value, true);
+    else if (dtype === "bool") words.setUint32(at + 4 * i, Number(value !== 0), true);
+    else words.setUint32(at + 4 * i, value >>> 0, true);
+  }
+}
+
+/** Words of a result as numbers. */
+export function readWords(bytes: ArrayBuffer, at: number, length: number, dtype: DType): Float32Array {
+  if (dtype === "f32") return new Float32Array(bytes.slice(at, at + 4 * length));
+  if (dtype === "i32") return Float32Array.from(new Int32Array(bytes, at, length));
+  return Float32Array.from(new Uint32Array(bytes, at, length));
+}

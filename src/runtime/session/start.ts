@@ -1,0 +1,148 @@
+/** Starts sessions: chooses the executor, reads or draws the adapter's values, uploads, derives what depends on frozen weights only. */
+import { DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
+import { portRole, ports } from "../../ir/graph.ts";
+import type { AdapterConfigs, CompiledProgram } from "../../program.ts";
+import { type OpenDevice, openDevice } from "../device/index.ts";
+import type { Executor, Instance, InstantiateOptions, PortSource } from "../executors/executor.ts";
+import { referenceExecutor } from "../executors/reference.ts";
+import { tfjsExecutor } from "../executors/tfjs/executor.ts";
+import { webgpuExecutor } from "../executors/webgpu/index.ts";
+import { type AdapterFiles, configsOf, type ExpertSources, isRead, readAdapter } from "../files/adapter.ts";
+import type { FolderSource } from "../files/folder.ts";
+import type { Model } from "../files/model.ts";
+import { checkFinite } from "../files/tensor.ts";
+import { withBaseOf } from "../values/base-tensors.ts";
+import { type GivenValues, withGiven } from "../values/given.ts";
+import { type AdapterValues, freshValues, loadedValues } from "../values/initial.ts";
+import { type MergeOptions, withFixed } from "../values/merge.ts";
+import { withExperts } from "../values/mixed.ts";
+import { toProgram } from "../values/rank-padding.ts";
+import { type LoadedProgram, SessionAdapters } from "./adapters.ts";
+import { checkStart, type deviceNames } from "./options.ts";
+import { Session } from "./session.ts";
+
+export type DeviceName = (typeof deviceNames)[number];
+
+export interface StartOptions extends InstantiateOptions {
+  readonly device?: DeviceName | OpenDevice | Executor;
+  /** The model that the program was compiled for, for callers who say it again; another one is an error. */
+  readonly model?: Model;
+  /** A trained adapter: a folder, or one that was read; fresh values otherwise. */
+  readonly adapter?: FolderSource | AdapterFiles;
+  /** Adapters that it mixes, by the names that its config gives them; those of the adapter's folder unless given. */
+  readonly experts?: ExpertSources;
+  /** First values of a fresh adapter, by the keys of its file; the others are drawn. SHiRA's `shira_indices` are a mask of one's own. */
+  readonly initial?: GivenValues;
+  /** For a program that was compiled with `asMerged`: what `session.merge` would be given. */
+  readonly fixed?: MergeOptions;
+  /** Seed of fresh values and of dropout; 0 unless given. */
+  readonly seed?: number;
+  /** Takes warnings about the adapter's file. */
+  readonly sink?: DiagnosticSink | undefined;
+}
+
+interface Chosen {
+  readonly executor: Executor;
+  readonly release: () => void;
+}
+
+const nothing = (): void => undefined;
+
+function onDevice(open: OpenDevice, owned: boolean): Chosen {
+  return { executor: webgpuExecutor(open), release: () => owned && open.dispose() };
+}
+
+const isExecutor = (device: OpenDevice | Executor): device is Executor => "instantiate" in device;
+
+async function choose(options: StartOptions): Promise<Chosen> {
+  const device = options.device ?? "auto";
+  const { signal } = options;
+  if (typeof device !== "string")
+    return isExecutor(device) ? { executor: device, release: nothing } : onDevice(device, false);
+  if (device === "reference") return { executor: referenceExecutor(), release: nothing };
+  if (device === "cpu") return { executor: await tfjsExecutor(), release: nothing };
+  try {
+    return onDevice(await openDevice({ prefer: device, ...(signal === undefined ? {} : { signal }) }), true);
+  } catch (error) {
+    if (device === "auto" && error instanceof WebpeftError && error.code === "DEVICE-NONE")
+      return { executor: await tfjsExecutor(), release: nothing };
+    throw error;
+  }
+}
+
+async function values(program: CompiledProgram, model: Model, options: StartOptions): Promise<AdapterValues> {
+  const { fixed } = options;
+  const made = await adapterValues(program, model, options);
+  return fixed === undefined ? made : withFixed(program, made, fixed);
+}
+
+async function adapterValues(program: CompiledProgram, model: Model, options: StartOptions): Promise<AdapterValues> {
+  const { adapter: source, experts = {}, seed = 0, sink = new DiagnosticSink() } = options;
+  if (source === undefined) {
+    const fresh = withGiven(program.adapter, await freshValues(program, model, seed), options.initial ?? {});
+    return withExperts(program, model, fresh, experts, sink);
+  }
+  const adapter = isRead(source) ? source : await readAdapter(source, { experts });
+  const own = { ...(await loadedValues(program, model, adapter, sink)), tree: adapter.tree };
+  return withExperts(program, model, own, { ...Object.fromEntries(adapter.experts ?? []), ...experts }, sink);
+}
+
+/** The data behind the ports of a program: the adapter's values, and the model's weights when their turn comes. */
+function portData({ program, values }: LoadedProgram, source: Model): Map<string, PortSource> {
+  const { buffers, params } = values;
+  const model = withBaseOf(source, values);
+  const data = new Map<string, PortSource>(buffers);
+  for (const [key, numbers] of params) data.set(key, toProgram(program.adapter, key, numbers));
+  for (const stage of program.stages) {
+    for (const { name, node } of ports(stage.graph)) {
+      if (portRole(node) !== "weight") continue;
+      data.set(name, async () => {
+        const tensor = await model.weights.read(name);
+        checkFinite(name, tensor, model.name);
+        return tensor;
+      });
+    }
+  }
+  return data;
+}
+
+/** What a session needs beside its first program. */
+export interface SessionSource {
+  readonly model: Model;
+  /** Compiles other adapters' configs (none, one, or several in use together) for the same model, shapes and mode. */
+  readonly compile: (adapters: readonly AdapterConfigs[]) => Promise<CompiledProgram>;
+}
+
+/** Starts a session. Throws `WebpeftError`; what was allocated until then is freed. */
+export async function startSession(
+  program: CompiledProgram,
+  { model, compile }: SessionSource,
+  options: StartOptions = {},
+): Promise<Session> {
+  checkStart(options, model);
+  const first = { program, values: await values(program, model, options) };
+  const { executor, release } = await choose(options);
+  const instantiate = async (loaded: LoadedProgram, how: InstantiateOptions): Promise<Instance> => {
+    const instance = await executor.instantiate(loaded.program, portData(loaded, model), how);
+    if (loaded.program.stages.some((stage) => stage.name === "prepare")) await instance.run(["prepare"], {});
+    return instance;
+  };
+  try {
+    const entry = { ...first, instance: await instantiate(first, options), step: 0 };
+    const adapters = new SessionAdapters(entry, {
+      read: async (source) => {
+        const adapter = source === null || isRead(source) ? source : await readAdapter(source);
+        const other = await compile(adapter === null ? [] : [configsOf(adapter)]);
+        const given = adapter === null ? {} : { adapter };
+        return { program: other, values: await values(other, model, { ...given, sink: options.sink }) };
+      },
+      together: compile,
+      instantiate: (loaded) => instantiate(loaded, {}),
+    });
+    const mergeExecutor = () => tfjsExecutor();
+    return new Session({ adapters, model, executor, mergeExecutor, seed: options.seed ?? 0, release });
+  } catch (error) {
+    release();
+    throw error;
+  }
+}

@@ -1,0 +1,242 @@
+/**
+ * Merging, tensor by tensor: each merged weight is one small program made of its part of the merge stage, so that memory holds one weight at
+ * a time. Computed in f32, rounded once to the base's dtype.
+ */
+import { DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
+import { compact, type Graph, portName, ports } from "../../ir/graph.ts";
+import { sizeOf, type TensorType } from "../../ir/types.ts";
+import type { AdapterInput, AdapterPlan, CompiledProgram } from "../../program.ts";
+import type { FixedInputs } from "../data/fixed-inputs.ts";
+import type { Executor, PortSource } from "../executors/executor.ts";
+import type { Model } from "../files/model.ts";
+import { fromFloat32, type HostTensor, type TensorDtype, toFloat32 } from "../files/tensor.ts";
+import { withTextOf } from "../files/text-files.ts";
+import { duplicates } from "../files/ties.ts";
+import type { WeightInfo } from "../files/weights.ts";
+import { shown, unknownName } from "../options.ts";
+import { withBaseOf } from "./base-tensors.ts";
+import type { AdapterValues } from "./initial.ts";
+import { mergedForm, warnOfForm } from "./merged-form.ts";
+
+/**
+ * Keys of the base tensors that merging changes or adds; without an adapter those that train themselves. Among them are those that the
+ * adapter's file holds.
+ */
+export function mergedKeys({ merge, adapter }: CompiledProgram, { base }: AdapterValues): string[] {
+  if (merge !== undefined)
+    return [...new Set([...merge().outputs.map((output) => output.name), ...(base?.keys() ?? [])])];
+  return (adapter?.tensors ?? []).flatMap((tensor) => (tensor.copyOf === undefined ? [] : [tensor.copyOf]));
+}
+
+/** What an adapter reads of every sample, and merging is told once for all. */
+export const fixable = (adapter: AdapterPlan | undefined): (AdapterInput & { readonly option: string })[] =>
+  (adapter?.inputs ?? []).flatMap((input) => (input.option === undefined ? [] : [{ ...input, option: input.option }]));
+
+/** What is merged for: the one value of what an adapter reads of every sample, and the numbers that stand for what varies with the batch. */
+export type MergeOptions = Readonly<Record<string, number | readonly number[] | undefined>>;
+
+/** Checked copies of what `session.merge` is given. Throws `MERGE-OPTION`. */
+export function copiedMerge(sink: DiagnosticSink, options: MergeOptions): MergeOptions {
+  if (!(sink instanceof DiagnosticSink))
+    throw new WebpeftError("MERGE-OPTION", {
+      message: "what comes first is no sink of warnings",
+      where: "sink",
+      expected: "a DiagnosticSink, or undefined",
+      got: shown(sink),
+      help: "session.merge(undefined, { task: 0 }) merges for a task",
+    });
+  if (typeof options !== "object" || options === null || Array.isArray(options))
+    throw new WebpeftError("MERGE-OPTION", {
+      message: "what is merged for is given by name",
+      expected: "an object such as { task: 0 }",
+      got: shown(options),
+    });
+  const copies = Object.entries(options).map(([name, value]) => [name, Array.isArray(value) ? [...value] : value]);
+  return Object.fromEntries(copies) as MergeOptions;
+}
+
+/** Throws `MERGE-OPTION` for a name that no adapter of these programs is merged for. */
+function requireFixed(options: MergeOptions, programs: readonly CompiledProgram[]): void {
+  const known = programs.flatMap(({ adapter }) => [
+    ...fixable(adapter).map(({ option }) => option),
+    ...(adapter?.options ?? []).map(({ name }) => name),
+  ]);
+  for (const [name, value] of Object.entries(options))
+    if (value !== undefined && !known.includes(name))
+      throw unknownName("option", name, [...new Set(known)], "MERGE-OPTION");
+}
+
+/**
+ * Values with the buffers that merging for one task, or for fixed gates, wants. `session`: the programs that the options may also be for.
+ * Throws `MERGE-OPTION`.
+ */
+export function withFixed(
+  program: CompiledProgram,
+  values: AdapterValues,
+  options: MergeOptions,
+  session: readonly CompiledProgram[] = [program],
+): AdapterValues {
+  requireFixed(options, [program, ...session]);
+  const { adapter } = program;
+  const chosen = fixable(adapter).map(({ name, option, limit = 2 ** 31 }): [string, Int32Array] => {
+    const value = options[option];
+    if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value < limit)
+      return [option, Int32Array.of(value)];
+    throw new WebpeftError("MERGE-OPTION", {
+      message: `the adapted weights depend on ${name}, and can be merged for one value only`,
+      where: option,
+      expected: `0 to ${limit - 1}`,
+      ...(value === undefined ? {} : { got: String(value) }),
+      help: `Choose one: --${option} N, or session.merge(sink, { ${option}: N }).`,
+    });
+  });
+  const numbers = (adapter?.options ?? []).map(({ name, size }): [string, Float32Array] => {
+    const value = options[name];
+    if (Array.isArray(value) && value.length === size && value.every(Number.isFinite))
+      return [name, Float32Array.from(value)];
+    throw new WebpeftError("MERGE-OPTION", {
+      message: `the adapted weights vary over tokens with their ${name}, and can be merged for fixed ${name} only`,
+      where: name,
+      expected: `${size} numbers`,
+      ...(value === undefined ? {} : { got: JSON.stringify(value) }),
+      help: `Choose them: --${name} x,y,..., or session.merge(sink, { ${name}: [x, y, ...] }).`,
+    });
+  });
+  return { ...values, buffers: new Map<string, Float32Array | Int32Array>([...values.buffers, ...chosen, ...numbers]) };
+}
+
+/** The option values that a batch gives where all its samples agree. */
+export function optionsOf({ adapter }: CompiledProgram, batch: object): FixedInputs {
+  const named = batch as Readonly<Record<string, ArrayLike<number> | undefined>>;
+  const agreed = fixable(adapter).flatMap(({ name, option }): [string, number][] => {
+    const values = new Set(Array.from(named[name] ?? []));
+    return values.size === 1 ? [[option, [...values][0]!]] : [];
+  });
+  return Object.fromEntries(agreed);
+}
+
+/** The part of the merge graph that makes one tensor. */
+function partFor(graph: Graph, key: string): Graph {
+  return compact({ ...graph, outputs: graph.outputs.filter((output) => output.name === key) });
+}
+
+/** The merged numbers under a key of `mergedKeys`, in f32. Throws `MERGE-NOT-FINITE` for what is not finite in the base's dtype. */
+export async function mergedNumbers(
+  program: CompiledProgram,
+  model: Model,
+  executor: Executor,
+  values: AdapterValues,
+  key: string,
+): Promise<Float32Array> {
+  const merge = program.merge?.();
+  const data = merge?.outputs.some((output) => output.name === key)
+    ? await computed(merge, withBaseOf(model, values), executor, values, key)
+    : unmerged(program, values, key);
+  const dtype = storedInfo(program, model, key).dtype;
+  const odd = data.find((x) => !(Math.abs(x) < overflow(dtype)));
+  if (odd !== undefined) throw notFinite(key, odd, dtype);
+  return data;
+}
+
+/** A tensor of the base that nothing is merged into: one that trained, or one of the adapter's file. */
+function unmerged({ adapter }: CompiledProgram, { params, base }: AdapterValues, key: string): Float32Array {
+  const copy = adapter!.tensors.find((tensor) => tensor.copyOf === key);
+  return copy === undefined ? toFloat32(base!.get(key)!) : params.get(copy.key)!;
+}
+
+/** From where on rounding gives infinity: halfway between the largest number and the power of two behind it. */
+const overflow = (dtype: TensorDtype): number =>
+  dtype === "F16" ? 65520 : dtype === "BF16" ? (2 - 2 ** -8) * 2 ** 127 : Number.POSITIVE_INFINITY;
+
+const notFinite = (key: string, got: number, dtype: TensorDtype): WebpeftError =>
+  new WebpeftError("MERGE-NOT-FINITE", {
+    message: Number.isFinite(got)
+      ? `a merged weight does not fit the base's ${dtype}: rounded, it would be infinite`
+      : "NaNs detected in the merged weights; the adapter seems to be broken",
+    where: key,
+    expected: `finite numbers${overflow(dtype) === Number.POSITIVE_INFINITY ? "" : ` below ${overflow(dtype)}`}`,
+    got: String(got),
+    help: Number.isFinite(got)
+      ? "merge into a base of a wider type, or keep the adapter beside the base model"
+      : "check the adapter's tensors, or train it again with a smaller learning rate",
+  });
+
+/** Type and shape that a merged tensor has in the file. */
+const storedInfo = (program: CompiledProgram, model: Model, key: string): WeightInfo =>
+  mergedForm(program, model.weights).added.get(key) ?? model.weights.info(key)!;
+
+/** The merged tensor under a key of `mergedKeys`, rounded to the base's dtype. */
+export async function mergedTensor(
+  program: CompiledProgram,
+  model: Model,
+  executor: Executor,
+  values: AdapterValues,
+  key: string,
+): Promise<HostTensor> {
+  const { dtype, shape } = storedInfo(program, model, key);
+  return fromFloat32(await mergedNumbers(program, model, executor, values, key), dtype, shape);
+}
+
+async function computed(
+  graph: Graph,
+  model: Model,
+  executor: Executor,
+  values: AdapterValues,
+  key: string,
+): Promise<Float32Array> {
+  const part = partFor(graph, key);
+  const data = new Map<string, PortSource>();
+  for (const { name, node } of ports(part)) {
+    const source = values.params.get(name) ?? values.buffers.get(name);
+    if (source !== undefined) data.set(name, source);
+    else if (node.attributes.role === "weight") data.set(name, () => model.weights.read(portName(node)));
+  }
+  const program = { stages: [{ name: "merge" as const, graph: part }], storage: { buffers: [], bindings: {} } };
+  const instance = await executor.instantiate(program, data);
+  try {
+    const results = await instance.run(["merge"], { seed: [0], step: [0], sample_offset: [0] }, [key]);
+    const type = part.nodes[part.outputs[0]!.node]!.type as TensorType;
+    return results[key]!.subarray(0, sizeOf(type.shape));
+  } finally {
+    instance.dispose();
+  }
+}
+
+/**
+ * A model whose adapted weights are merged when they are read; nothing is copied before. The tokenizer and the chat template of the adapter's
+ * folder go along. Where the base's form cannot hold what the adapter changes, the config says so and the model has further tensors
+ * (`MergedForm`), with a warning.
+ */
+export function mergedModel(
+  program: CompiledProgram,
+  model: Model,
+  executor: Executor,
+  values: AdapterValues,
+  sink: DiagnosticSink,
+): Model {
+  const merged = new Set(mergedKeys(program, values));
+  const { weights } = model;
+  const { added, fields, ...changes } = mergedForm(program, weights);
+  warnOfForm(changes, sink);
+  // What the file holds twice stays twice the same.
+  const twins = duplicates(program.model.modules, weights).filter(({ own }) => !merged.has(own));
+  const source = new Map(twins.map(({ own, shared }) => [own, shared]));
+  const tree = withTextOf(model.tree, values.tree);
+  return {
+    ...model,
+    ...(tree && { tree }),
+    diagnostics: [],
+    config: { ...model.config, ...fields },
+    weights: {
+      keys: () => [...new Set([...weights.keys(), ...added.keys()])],
+      info: (key) => added.get(key) ?? weights.info(key),
+      read: async (name) => {
+        const key = source.get(name) ?? name;
+        if (merged.has(key)) return mergedTensor(program, model, executor, values, key);
+        const fresh = added.get(key);
+        if (fresh === undefined) return weights.read(name);
+        return fromFloat32(new Float32Array(sizeOf(fresh.shape)), fresh.dtype, fresh.shape);
+      },
+    },
+  };
+}
