@@ -1,10 +1,20 @@
-/** What the other rooms import from `codegen`. */
-export { generate } from "./generate.ts";
-export { interpret } from "./interpret.ts";
-export type { KernelIR } from "./kernel.ts";
-export { KernelTable } from "./kernel-table.ts";
-export { isOnDemand } from "./layout.ts";
+/**
+ * What the other rooms import from `codegen`. Its own rooms, in the order in which work goes through them:
+ *
+ *   pipeline.ts   the steps from the stages of a program to kernels and plan
+ *   target.ts     what is known of a device; plan.ts: what it shall do
+ *   fuse/         which values are kept, and which kernel computes what: units
+ *   schedule/     from a unit to a body of kernel IR: memory layouts, one file per way of running a form
+ *   emit/         the value of a graph node at an index as kernel IR: index arithmetic, names, nested blocks
+ *   layout/       where values live and in which order bodies run: ports, results, arenas, hazards, groups, bindings
+ *   kernel/       kernel IR: canonical form, WGSL, text, interpretation
+ */
+export { interpret } from "./kernel/interpret.ts";
+export type { KernelIR } from "./kernel/kernel.ts";
+export { KernelTable } from "./kernel/kernel-table.ts";
+export { printKernel } from "./kernel/print.ts";
+export { isOnDemand } from "./layout/ports-and-results.ts";
+export { generate } from "./pipeline.ts";
 export type * from "./plan.ts";
-export { printKernel } from "./print-kernel.ts";
 export { longSum } from "./schedule/long-sums.ts";
 export { cpuTarget, defaultLimits, defaultTarget, type Target, type TargetLimits, targetOf } from "./target.ts";

@@ -7,7 +7,7 @@
  */
 import type { DType } from "../ir/types.ts";
 import type { StageName } from "../program.ts";
-import type { KernelIR } from "./kernel.ts";
+import type { KernelIR } from "./kernel/kernel.ts";
 
 export interface BufferSpec {
   readonly name: string;
@@ -26,7 +26,7 @@ export interface BoundRange {
 export interface Dispatch {
   readonly kernel: string;
   readonly bindings: readonly BoundRange[];
-  /** Words of the uniform block: the records of the parts, see `partWords` in `kernel.ts`. */
+  /** Words of the uniform block: the records of the parts, see `partWords` in `kernel/kernel.ts`. */
   readonly sizes: readonly number[];
   readonly grid: readonly [number, number, number];
   /** Nodes of the stage's graph whose values it computes or goes through. */

@@ -1,17 +1,20 @@
 import { type Graph, isFrozenPort, portName } from "../ir/graph.ts";
 import type { TensorType } from "../ir/types.ts";
 import type { ProgramStorage, Stage } from "../program.ts";
-import { type ArenaLayout, arenaName, type Lifetime, layoutArena } from "./arena.ts";
-import { assemble, type Part, type Place } from "./assemble.ts";
-import { checkTensors } from "./binding-limit.ts";
-import { type Canonical, canonicalize } from "./canonical.ts";
-import { countsOf } from "./counts.ts";
-import type { TensorUse } from "./emitter.ts";
-import { type Fusion, fuse, type Unit } from "./fuse.ts";
-import { groupUnits } from "./group.ts";
-import { type Hazards, hazardsOf } from "./hazards.ts";
-import { livenessOf } from "./kept.ts";
-import type { KernelTable } from "./kernel-table.ts";
+import type { TensorUse } from "./emit/emitter.ts";
+import { type AxisOrder, rowMajor } from "./emit/index-maps.ts";
+import { type Fusion, fuse, type Unit } from "./fuse/fuse.ts";
+import { livenessOf } from "./fuse/kept.ts";
+import { type Canonical, canonicalize } from "./kernel/canonical.ts";
+import type { KernelTable } from "./kernel/kernel-table.ts";
+import { type ArenaLayout, arenaName, type Lifetime, layoutArena } from "./layout/arena.ts";
+import { assemble, type Part, type Place } from "./layout/assemble.ts";
+import { checkTensors } from "./layout/binding-limit.ts";
+import { countsOf } from "./layout/counts.ts";
+import { groupUnits } from "./layout/group.ts";
+import { type Hazards, hazardsOf } from "./layout/hazards.ts";
+import { type Needs, needsOf } from "./layout/needs.ts";
+import { withPortParts } from "./layout/port-parts.ts";
 import {
   type PortLayout,
   type PreparedStage,
@@ -20,14 +23,11 @@ import {
   type ResultLayout,
   sliceOf,
   tensorBytes,
-} from "./layout.ts";
-import { lowerUnits } from "./lower.ts";
-import { type Needs, needsOf } from "./needs.ts";
-import { type AxisOrder, rowMajor } from "./order.ts";
+} from "./layout/ports-and-results.ts";
+import { displacedBuffer, type Regions } from "./layout/regions.ts";
 import type { Dispatch, PlannedCopy, PlannedStage, PlannedValue } from "./plan.ts";
-import { withPortParts } from "./port-parts.ts";
-import { displacedBuffer, type Regions } from "./regions.ts";
 import type { Body } from "./schedule/body.ts";
+import { lowerUnits } from "./schedule/lower.ts";
 import type { Target } from "./target.ts";
 
 /** What a stage's kernels are, in which order they run, and where the values between them are. */

@@ -30,14 +30,14 @@ export interface Target {
   readonly workgroup: number;
   /** Invocations that keep the device busy: register tiles shrink until a contraction has that many. */
   readonly parallelism: number;
-  /** How values are laid out that only kernels see: `inner-major` keeps tokens innermost (see `order.ts`), at the cost of a second copy of weights. */
+  /** How values are laid out that only kernels see: `inner-major` keeps tokens innermost (see `schedule/choose-order.ts`), at the cost of a second copy of weights. */
   readonly layout: "row-major" | "inner-major";
   /**
    * How contractions are tiled: `registers` only, or in `workgroups` that share what they read in workgroup memory where the result is
    * large enough. Software drivers emulate workgroup memory and barriers, at more than the reads cost that they save.
    */
   readonly tiles: "registers" | "workgroups";
-  /** `one`: all values of a program that fits are in one buffer (see `regions.ts`). */
+  /** `one`: all values of a program that fits are in one buffer (see `layout/regions.ts`). */
   readonly memory: "one" | "many";
 }
 

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import * as affine from "../../src/codegen/affine.ts";
-import { type Affine, keyOf } from "../../src/codegen/affine.ts";
-import { u32 } from "../../src/codegen/kernel.ts";
+import * as affine from "../../src/codegen/emit/affine.ts";
+import { type Affine, keyOf } from "../../src/codegen/emit/affine.ts";
+import { u32 } from "../../src/codegen/kernel/kernel.ts";
 import { sizeOf } from "../../src/ir/types.ts";
 
 const variable = (key: string, extent: number): Affine => affine.variable(key, extent, u32(0), 0);

@@ -1,7 +1,7 @@
 /** Order and grouping of units: small work waits for its likes, dependencies hold, and waiting never costs a dispatch. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { groupUnits, type Schedulable } from "../../src/codegen/group.ts";
+import { groupUnits, type Schedulable } from "../../src/codegen/layout/group.ts";
 
 const unit = (key: string, canWait: boolean, ...dependencies: number[]): Schedulable => ({
   key,

@@ -1,11 +1,11 @@
 /** What a schedule makes of a unit: the statements of one body, the tensors it uses, how many workgroups it wants. */
 import type { Graph } from "../../ir/graph.ts";
 import type { TensorType } from "../../ir/types.ts";
-import type { Affine } from "../affine.ts";
-import { Emitter, type TensorUse } from "../emitter.ts";
-import type { Unit } from "../fuse.ts";
-import { binary, type Expr, type SharedArray, type Statement, sizeLiteral, u32 } from "../kernel.ts";
-import type { AxisOrder } from "../order.ts";
+import type { Affine } from "../emit/affine.ts";
+import { Emitter, type TensorUse } from "../emit/emitter.ts";
+import type { AxisOrder } from "../emit/index-maps.ts";
+import type { Unit } from "../fuse/fuse.ts";
+import { binary, type Expr, type SharedArray, type Statement, sizeLiteral, u32 } from "../kernel/kernel.ts";
 import type { Target } from "../target.ts";
 
 /** Elements below which nothing counts but that as many kernels as possible are the same: they are read one by one, and extents are words. */

@@ -9,11 +9,10 @@
  */
 import { opRecord } from "../../ir/registry.ts";
 import { sizeOf } from "../../ir/types.ts";
-import { accumulatorsOf } from "../accumulators.ts";
-import { type Affine, add, divide, element, remainder, scale } from "../affine.ts";
-import { lane } from "../emitter.ts";
-import { contractionForm } from "../forms.ts";
-import { binary, type Expr, f32, u32 } from "../kernel.ts";
+import { type Affine, add, divide, element, remainder, scale } from "../emit/affine.ts";
+import { lane } from "../emit/emitter.ts";
+import { accumulatorsOf, contractionForm } from "../fuse/contraction-form.ts";
+import { binary, type Expr, f32, u32 } from "../kernel/kernel.ts";
 import { type Body, blockIndex, opNames, perInvocation, probeOf, type ScheduleContext } from "./body.ts";
 import { longSum, loopOfSums } from "./long-sums.ts";
 import { emitResults, run } from "./results.ts";

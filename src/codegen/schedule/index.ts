@@ -1,11 +1,11 @@
 /** Chooses the schedule of a unit by its form. */
-import type { Unit } from "../fuse.ts";
+import type { Unit } from "../fuse/fuse.ts";
 import type { Body, ScheduleContext } from "./body.ts";
 import { scheduleContraction } from "./contraction.ts";
 import { scheduleInverse } from "./inverse.ts";
 import { scheduleMap } from "./map.ts";
 import { scheduleRows } from "./rows.ts";
-import { scheduleScatter } from "./tables.ts";
+import { scheduleScatter } from "./scatter.ts";
 
 const schedules: Readonly<Record<Unit["form"], (c: ScheduleContext) => Body>> = {
   map: scheduleMap,

@@ -3,8 +3,8 @@
  * swapped as pivots are found; the columns of the result are swapped back in reverse order.
  */
 import { WebpeftError } from "../../ir/diagnostics.ts";
-import { type Affine, variable } from "../affine.ts";
-import { binary, type Expr, f32, u32 } from "../kernel.ts";
+import { type Affine, variable } from "../emit/affine.ts";
+import { binary, type Expr, f32, u32 } from "../kernel/kernel.ts";
 import { type Body, blockIndex, localIndex, type ScheduleContext } from "./body.ts";
 
 const array = "matrix";

@@ -2,9 +2,9 @@
  * Long sums. One running f32 sum of n terms is off by up to n roundings, which shows where terms cancel: the gradient behind the logits of
  * 50,000 tokens was off by 1e-3. Sums of many terms go in blocks of about the square root of their number, whose sums are added up.
  */
-import type { Affine } from "../affine.ts";
-import type { Emitter } from "../emitter.ts";
-import { binary, type Expr, sizeLiteral, u32 } from "../kernel.ts";
+import type { Affine } from "../emit/affine.ts";
+import type { Emitter } from "../emit/emitter.ts";
+import { binary, type Expr, sizeLiteral, u32 } from "../kernel/kernel.ts";
 
 /** Terms from which a sum goes in blocks. */
 export const longSum = 4096;

@@ -1,8 +1,8 @@
 /** Pointwise units: every invocation computes one element of every result, or four in a row where the last axis allows. */
 
 import { sizeOf } from "../../ir/types.ts";
-import { add, delinearize, scale } from "../affine.ts";
-import { lane } from "../emitter.ts";
+import { add, delinearize, scale } from "../emit/affine.ts";
+import { lane } from "../emit/emitter.ts";
 import { type Body, opNames, perInvocation, type ScheduleContext, tinyElements } from "./body.ts";
 
 export function scheduleMap(c: ScheduleContext): Body {

@@ -1,6 +1,6 @@
 /** The end of a contraction: what the unit stores, at every element of a tile whose sums are known. */
-import { type Affine, element } from "../affine.ts";
-import { binary, type Expr, sizeLiteral, u32 } from "../kernel.ts";
+import { type Affine, element } from "../emit/affine.ts";
+import { binary, type Expr, sizeLiteral, u32 } from "../kernel/kernel.ts";
 import { type Contraction, domainIndexOf, type Place } from "./segment.ts";
 
 /** Elements of a tile from which their results are written in a loop on software drivers, where a kernel takes long to compile. */

@@ -6,11 +6,11 @@
  * in workgroup memory, always in the same order, so that sums are reproducible.
  */
 import { largestFloat32, sizeOf } from "../../ir/types.ts";
-import { type Affine, add, delinearize, scale, variable } from "../affine.ts";
-import { lane, type Val } from "../emitter.ts";
-import { keptAxes } from "../fuse.ts";
-import { binary, type Expr, f32, type SharedArray, sizeLiteral, u32 } from "../kernel.ts";
-import { countLoads } from "../loads.ts";
+import { type Affine, add, delinearize, scale, variable } from "../emit/affine.ts";
+import { lane, type Val } from "../emit/emitter.ts";
+import { keptAxes } from "../fuse/fuse.ts";
+import { countLoads } from "../kernel/accesses.ts";
+import { binary, type Expr, f32, type SharedArray, sizeLiteral, u32 } from "../kernel/kernel.ts";
 import {
   type Body,
   blockIndex,

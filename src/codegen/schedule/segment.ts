@@ -1,11 +1,11 @@
 /** One product of a contraction: how its operands are indexed and read for a tile. */
 import { sizeOf } from "../../ir/types.ts";
-import type { Accumulator } from "../accumulators.ts";
-import { type Affine, add, atLane, constant, delinearize, element, hasLane, scale } from "../affine.ts";
-import { lane } from "../emitter.ts";
-import { type ContractionForm, contractionForm } from "../forms.ts";
-import { binary, type Expr, lanesOf, sizeLiteral, u32 } from "../kernel.ts";
-import { countLoads } from "../loads.ts";
+import { type Affine, add, atLane, constant, delinearize, element, hasLane, scale } from "../emit/affine.ts";
+import { lane } from "../emit/emitter.ts";
+import type { Accumulator } from "../fuse/contraction-form.ts";
+import { type ContractionForm, contractionForm } from "../fuse/contraction-form.ts";
+import { countLoads } from "../kernel/accesses.ts";
+import { binary, type Expr, lanesOf, sizeLiteral, u32 } from "../kernel/kernel.ts";
 import { probeOf, type ScheduleContext } from "./body.ts";
 import type { Tile } from "./tile.ts";
 

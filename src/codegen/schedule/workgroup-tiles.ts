@@ -7,11 +7,11 @@
  * contracted. Tiles that reach over the edge read the last rows again and store nothing there.
  */
 import { sizeOf } from "../../ir/types.ts";
-import { type Affine, add, delinearize, element, scale, variable } from "../affine.ts";
-import { lane } from "../emitter.ts";
-import { type ContractionForm, contractionForm } from "../forms.ts";
-import { binary, type Expr, f32, type SharedArray, sizeLiteral, u32 } from "../kernel.ts";
-import { countLoads } from "../loads.ts";
+import { type Affine, add, delinearize, element, scale, variable } from "../emit/affine.ts";
+import { lane } from "../emit/emitter.ts";
+import { type ContractionForm, contractionForm } from "../fuse/contraction-form.ts";
+import { countLoads } from "../kernel/accesses.ts";
+import { binary, type Expr, f32, type SharedArray, sizeLiteral, u32 } from "../kernel/kernel.ts";
 import { type Body, blockIndex, localIndex, opNames, probeOf } from "./body.ts";
 import { loopOfSums } from "./long-sums.ts";
 import { emitResults, run } from "./results.ts";

@@ -3,13 +3,13 @@
  * them, at a place that is a word of the part. A buffer is one binding, over everything that the parts touch of it; only where that is more
  * than a binding may hold its tensors are bound one by one.
  */
-import { WebpeftError } from "../ir/diagnostics.ts";
-import { byteWidth, type DType } from "../ir/types.ts";
-import type { Canonical } from "./canonical.ts";
-import { type KernelBinding, type KernelIR, type KernelTensor, mostParts, partWords } from "./kernel.ts";
-import { alignUp, type BoundRange } from "./plan.ts";
-import type { Body } from "./schedule/body.ts";
-import type { Target } from "./target.ts";
+import { WebpeftError } from "../../ir/diagnostics.ts";
+import { byteWidth, type DType } from "../../ir/types.ts";
+import type { Canonical } from "../kernel/canonical.ts";
+import { type KernelBinding, type KernelIR, type KernelTensor, mostParts, partWords } from "../kernel/kernel.ts";
+import { alignUp, type BoundRange } from "../plan.ts";
+import type { Body } from "../schedule/body.ts";
+import type { Target } from "../target.ts";
 
 /** Where a value is, in bytes; `offset` is a multiple of 256. */
 export interface Place {

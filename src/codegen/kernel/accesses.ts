@@ -1,4 +1,4 @@
-/** What a kernel does with its bindings and words, as far as the printer must know before it writes. */
+/** What statements do with bindings and words: what the printer must know before it writes, and what ways of reading are compared by. */
 import {
   type Expr,
   type KernelIR,
@@ -68,3 +68,12 @@ const storesOf = (body: readonly Statement[], slots: ReadonlySet<number>): numbe
     if (s.kind === "for") return storesOf(s.body, slots);
     return s.kind === "if" ? [...storesOf(s.body, slots), ...storesOf(s.otherwise ?? [], slots)] : [];
   });
+
+/** Load instructions of the text. */
+export function countLoads(body: readonly Statement[]): number {
+  let count = 0;
+  visitExpressions(body, (e) => {
+    if (e.kind === "load") count++;
+  });
+  return count;
+}

@@ -2,8 +2,8 @@
  * Physical buffers. With `memory: "one"` all buffers of a small program are regions of one: whatever a kernel reads, it binds one buffer, and
  * kernels that differ only in where their operands live are the same kernel. Compiling costs more than it gains on software drivers.
  */
-import { alignUp, type BufferSpec } from "./plan.ts";
-import type { Target } from "./target.ts";
+import { alignUp, type BufferSpec } from "../plan.ts";
+import type { Target } from "../target.ts";
 
 export const slot = 256;
 

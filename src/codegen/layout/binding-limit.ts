@@ -1,10 +1,10 @@
 /** What no binding can hold. */
-import { WebpeftError } from "../ir/diagnostics.ts";
-import { type Graph, portName } from "../ir/graph.ts";
-import { typeText } from "../ir/types.ts";
-import { tensorBytes } from "./layout.ts";
-import type { Body } from "./schedule/body.ts";
-import type { Target } from "./target.ts";
+import { WebpeftError } from "../../ir/diagnostics.ts";
+import { type Graph, portName } from "../../ir/graph.ts";
+import { typeText } from "../../ir/types.ts";
+import type { Body } from "../schedule/body.ts";
+import type { Target } from "../target.ts";
+import { tensorBytes } from "./ports-and-results.ts";
 
 const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 

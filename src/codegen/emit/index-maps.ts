@@ -1,6 +1,6 @@
-/** Index maps of movement ops that never leave their input. */
-import type { Graph, Node } from "../ir/graph.ts";
-import type { TensorType } from "../ir/types.ts";
+/** Maps of indices: which element of its input the element of a movement op is, and where an element is in memory. */
+import type { Graph, Node } from "../../ir/graph.ts";
+import type { TensorType } from "../../ir/types.ts";
 import { type Affine, add, constant, delinearize, linearize } from "./affine.ts";
 
 /** The index of the input element that the element at `index` of the result is. */
@@ -31,3 +31,17 @@ function reshapeIndex(index: readonly Affine[], shape: readonly number[], from: 
   const tail = delinearize(linearize(index.slice(same), shape.slice(same)), from.slice(same));
   return [...index.slice(0, same), ...tail];
 }
+
+/** Order of the axes of a stored value in memory, outermost first. */
+export type AxisOrder = readonly number[];
+
+export const rowMajor = (rank: number): AxisOrder => Array.from({ length: rank }, (_unused, i) => i);
+
+export const isRowMajor = (order: AxisOrder): boolean => order.every((axis, i) => axis === i);
+
+/** Position in memory of the element at `index`. */
+export const positionOf = (index: readonly Affine[], shape: readonly number[], order: AxisOrder): Affine =>
+  linearize(
+    order.map((axis) => index[axis]!),
+    order.map((axis) => shape[axis]!),
+  );

@@ -1,8 +1,8 @@
 /** Scatter: every element of the table goes through all indices and adds its updates in order, so that sums are reproducible. */
 import { sizeOf } from "../../ir/types.ts";
-import { delinearize } from "../affine.ts";
-import { zeroOf } from "../emitter.ts";
-import { binary, type Expr, sizeLiteral, u32 } from "../kernel.ts";
+import { delinearize } from "../emit/affine.ts";
+import { zeroOf } from "../emit/emitter.ts";
+import { binary, type Expr, sizeLiteral, u32 } from "../kernel/kernel.ts";
 import { type Body, perInvocation, type ScheduleContext, shapeOf } from "./body.ts";
 
 export function scheduleScatter(c: ScheduleContext): Body {

@@ -1,11 +1,11 @@
 /** Where ports and results live: the buffers that are there before any kernel is made. */
-import { type Graph, type Node, portName, portRole } from "../ir/graph.ts";
-import { opRecord } from "../ir/registry.ts";
-import { byteWidth, type DType, sizeOf, type TensorType } from "../ir/types.ts";
-import type { ProgramStorage, Stage, StorageSlice } from "../program.ts";
+import { type Graph, type Node, portName, portRole } from "../../ir/graph.ts";
+import { opRecord } from "../../ir/registry.ts";
+import { byteWidth, type DType, sizeOf, type TensorType } from "../../ir/types.ts";
+import type { ProgramStorage, Stage, StorageSlice } from "../../program.ts";
+import { type AxisOrder, isRowMajor } from "../emit/index-maps.ts";
+import { alignUp, type BufferSpec, type PlannedValue } from "../plan.ts";
 import type { Place } from "./assemble.ts";
-import { type AxisOrder, isRowMajor } from "./order.ts";
-import { alignUp, type BufferSpec, type PlannedValue } from "./plan.ts";
 import { rowsOf } from "./port-parts.ts";
 import { slot } from "./regions.ts";
 

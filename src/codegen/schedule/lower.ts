@@ -1,15 +1,15 @@
 /** From units to bodies of kernel IR: decides layouts and runs the schedules, producers first. Units that are alike are lowered once. */
-import { type Graph, isFrozenPort } from "../ir/graph.ts";
-import { sizeOf } from "../ir/types.ts";
+import { type Graph, isFrozenPort } from "../../ir/graph.ts";
+import { sizeOf } from "../../ir/types.ts";
+import { Emitter } from "../emit/emitter.ts";
+import { type AxisOrder, rowMajor } from "../emit/index-maps.ts";
+import type { Fusion, Unit } from "../fuse/fuse.ts";
+import type { Target } from "../target.ts";
 import { likenessOf } from "./alike.ts";
+import type { Body } from "./body.ts";
+import { tinyElements } from "./body.ts";
 import { unitOrder, weightOrders } from "./choose-order.ts";
-import { Emitter } from "./emitter.ts";
-import type { Fusion, Unit } from "./fuse.ts";
-import { type AxisOrder, rowMajor } from "./order.ts";
-import type { Body } from "./schedule/body.ts";
-import { tinyElements } from "./schedule/body.ts";
-import { scheduleUnit } from "./schedule/index.ts";
-import type { Target } from "./target.ts";
+import { scheduleUnit } from "./index.ts";
 
 export interface LowerOptions {
   readonly target: Target;

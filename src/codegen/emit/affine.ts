@@ -7,7 +7,7 @@
  *
  * `lo` and `hi` bound the value where it is used (a guard may have narrowed them below what the terms say).
  */
-import { type Expr, u32 } from "./kernel.ts";
+import { type Expr, u32 } from "../kernel/kernel.ts";
 
 export type Atom =
   | {

@@ -11,7 +11,7 @@
  * A dispatch may run a kernel several times at once, as *parts* with sizes and places of their own. The uniform block holds `mostParts`
  * records: `end` (the first workgroup behind the part), `first` (its first workgroup), and the words; see `partWords`.
  */
-import type { DType } from "../ir/types.ts";
+import type { DType } from "../../ir/types.ts";
 
 export type Scalar = "f32" | "i32" | "u32" | "bool";
 export type Lanes = 1 | 4;

@@ -4,14 +4,14 @@
  * (tokens) inside, so that both operands of the next contraction are read in vectors along the tile, and neighbouring invocations of a row
  * kernel read neighbouring numbers. Frozen weights that are read that way are laid out once, when they are uploaded.
  */
-import type { Graph } from "../ir/graph.ts";
-import type { TensorType } from "../ir/types.ts";
-import { add, scale, variable } from "./affine.ts";
-import { Emitter, lane } from "./emitter.ts";
-import { contractionForm } from "./forms.ts";
-import type { Unit } from "./fuse.ts";
-import { countLoads } from "./loads.ts";
-import { type AxisOrder, rowMajor } from "./order.ts";
+import type { Graph } from "../../ir/graph.ts";
+import type { TensorType } from "../../ir/types.ts";
+import { add, scale, variable } from "../emit/affine.ts";
+import { Emitter, lane } from "../emit/emitter.ts";
+import { type AxisOrder, rowMajor } from "../emit/index-maps.ts";
+import { contractionForm } from "../fuse/contraction-form.ts";
+import type { Unit } from "../fuse/fuse.ts";
+import { countLoads } from "../kernel/accesses.ts";
 
 /** The order in which a unit stores values of its domain; `orderOf` tells that of the values it reads. */
 export function unitOrder(

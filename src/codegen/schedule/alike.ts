@@ -2,8 +2,8 @@
  * Units that are alike: what lowering reads of a unit, as text, with its nodes numbered by rank. Units of one text differ in the numbers of
  * their nodes only, as those of a model's layers do, and whatever is made of one of them fits the other when the nodes are renamed.
  */
-import type { Graph } from "../ir/graph.ts";
-import type { Unit } from "./fuse.ts";
+import type { Graph } from "../../ir/graph.ts";
+import type { Unit } from "../fuse/fuse.ts";
 
 export interface Likeness {
   readonly text: string;

@@ -1,6 +1,6 @@
 /** What runs when: a dispatch whose values storage needs always does, others when an output that needs them is wanted. */
-import type { Fusion } from "./fuse.ts";
-import type { StageOutput } from "./layout.ts";
+import type { Fusion } from "../fuse/fuse.ts";
+import type { StageOutput } from "./ports-and-results.ts";
 
 export interface Needs {
   always: boolean;

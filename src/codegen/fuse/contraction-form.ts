@@ -1,7 +1,7 @@
-/** Which axes of a contraction's result are batch, rows (of the one operand) and columns (of the other). */
-import type { Graph } from "../ir/graph.ts";
-import { einsumExtents, einsumOf } from "../ir/ops/contraction.ts";
-import type { TensorType } from "../ir/types.ts";
+/** Contractions: which axes of a result are batch, rows (of the one operand) and columns (of the other), and which are added up together. */
+import type { Graph } from "../../ir/graph.ts";
+import { einsumExtents, einsumOf } from "../../ir/ops/contraction.ts";
+import type { TensorType } from "../../ir/types.ts";
 
 export interface ContractionForm {
   /** Axes of the result. */
@@ -46,4 +46,23 @@ export function contractionForm(graph: Graph, id: number, inside?: number): Cont
 export function sameForm(a: ContractionForm, b: ContractionForm): boolean {
   const text = (f: ContractionForm): string => [f.batch, f.rows, f.columns].map((axes) => axes.join()).join("|");
   return text(a) === text(b);
+}
+
+/** One accumulator of a contraction kernel: the node whose value it holds, and the einsums that are added up in it. */
+export interface Accumulator {
+  readonly root: number;
+  readonly einsums: readonly number[];
+}
+
+/** Einsums that nobody else reads and that meet in additions share an accumulator. */
+export function accumulatorsOf(graph: Graph, uses: readonly number[], einsums: readonly number[]): Accumulator[] {
+  const groups = new Map<number, number[]>(einsums.map((id) => [id, [id]]));
+  graph.nodes.forEach((node, id) => {
+    if (node.op !== "add" || node.inputs[0] === node.inputs[1]) return;
+    const parts = node.inputs.map((i) => (uses[i] === 1 ? groups.get(i) : undefined));
+    if (parts[0] === undefined || parts[1] === undefined) return;
+    for (const input of node.inputs) groups.delete(input);
+    groups.set(id, [...parts[0], ...parts[1]]);
+  });
+  return [...groups].map(([root, list]) => ({ root, einsums: list })).sort((a, b) => a.root - b.root);
 }

@@ -3,7 +3,7 @@
  * ready and are the same kernel over the same buffers, as parts of one dispatch. Units that can wait are taken when nothing else is ready,
  * those first that most others hang on: by the time that the others are taken their likes in other layers are ready too.
  */
-import { mostParts } from "./kernel.ts";
+import { mostParts } from "../kernel/kernel.ts";
 
 export interface Schedulable {
   readonly dependencies: ReadonlySet<number>;

@@ -4,11 +4,11 @@
  *   stage graph -> fuse (units) -> schedule (bodies of kernel IR) -> group (dispatches) -> arena -> assemble -> canonical -> WGSL
  */
 import type { ProgramStorage, Stage } from "../program.ts";
-import { arenaName } from "./arena.ts";
-import { KernelTable } from "./kernel-table.ts";
-import { PortLayout, ResultLayout } from "./layout.ts";
+import { KernelTable } from "./kernel/kernel-table.ts";
+import { arenaName } from "./layout/arena.ts";
+import { PortLayout, ResultLayout } from "./layout/ports-and-results.ts";
+import { Regions } from "./layout/regions.ts";
 import type { BufferSpec, Generated } from "./plan.ts";
-import { Regions } from "./regions.ts";
 import { StageLayout } from "./stage-layout.ts";
 import type { Target } from "./target.ts";
 

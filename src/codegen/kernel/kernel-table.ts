@@ -1,7 +1,8 @@
 /** Kernels of a program, shared by text. */
+
+import type { GeneratedKernel } from "../plan.ts";
 import { textHash } from "./canonical.ts";
 import type { KernelIR } from "./kernel.ts";
-import type { GeneratedKernel } from "./plan.ts";
 import { printWgsl } from "./wgsl.ts";
 
 export class KernelTable {

@@ -1,6 +1,6 @@
 /**
  * Fusion: which values are kept, and which kernel computes what. The result is a list of *units*; a unit is the work of one kernel, or of
- * one body of a grouped kernel (`group.ts`).
+ * one body of a grouped kernel (`layout/group.ts`).
  *
  * A value is *kept* (has a place in a unit, and in memory when another unit reads it) when it is an output, the result of a heavy op
  * (contraction, reduction, scatter, inverse), an operand of a contraction that takes arithmetic to make, or when it is read by two or more
@@ -11,10 +11,9 @@
  * kernel (low-rank updates are further segments of the base product), pointwise units become one with several results. Reductions over the
  * same rows are one unit too (softmax, RMSNorm, cross entropy).
  */
-import type { Graph } from "../ir/graph.ts";
-import { sameShape, sizeOf, type TensorType } from "../ir/types.ts";
-import { accumulatorsOf } from "./accumulators.ts";
-import { contractionForm, sameForm } from "./forms.ts";
+import type { Graph } from "../../ir/graph.ts";
+import { sameShape, sizeOf, type TensorType } from "../../ir/types.ts";
+import { accumulatorsOf, contractionForm, sameForm } from "./contraction-form.ts";
 import { isHeavy, keptValues, type Liveness, livenessOf } from "./kept.ts";
 import { type Source, sourcesOf } from "./sources.ts";
 import { UnitGraph } from "./unit-graph.ts";

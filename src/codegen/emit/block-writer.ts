@@ -3,9 +3,9 @@
  * known and found again from every block inside of it, so that loop-invariant work leaves the loop by itself.
  */
 
+import { binary, type Expr, lanesOf, type Statement, sizeLiteral, u32 } from "../kernel/kernel.ts";
 import type { Affine } from "./affine.ts";
 import * as affine from "./affine.ts";
-import { binary, type Expr, lanesOf, type Statement, sizeLiteral, u32 } from "./kernel.ts";
 
 /** An expression and the depth of the innermost block that it needs. */
 export interface Val {

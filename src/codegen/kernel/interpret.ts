@@ -2,8 +2,8 @@
  * Runs kernel IR in JavaScript, invocation by invocation, in f32 and 32-bit integers: the check of lowering without a device. Invocations of
  * a workgroup run as generators that stop at barriers. Reads outside a tensor give 0.
  */
-import { erf } from "../ir/erf.ts";
-import { openUniform, streamKey, threefry } from "../ir/threefry.ts";
+import { erf } from "../../ir/erf.ts";
+import { openUniform, streamKey, threefry } from "../../ir/threefry.ts";
 import { type Expr, type KernelIR, partWords, type Scalar, type Statement } from "./kernel.ts";
 
 /** The memory of one binding, as 32-bit words. */

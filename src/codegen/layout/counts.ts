@@ -2,10 +2,10 @@
  * What a unit computes and moves: flops of the elements that it makes, and bytes of those that it reads from memory and writes there, each once.
  * Work before a lookup or a slice counts for the elements that are taken, not for the whole table.
  */
-import type { Graph, Node } from "../ir/graph.ts";
-import { opRecord } from "../ir/registry.ts";
-import { byteWidth, sizeOf, type TensorType } from "../ir/types.ts";
-import type { Unit } from "./fuse.ts";
+import type { Graph, Node } from "../../ir/graph.ts";
+import { opRecord } from "../../ir/registry.ts";
+import { byteWidth, sizeOf, type TensorType } from "../../ir/types.ts";
+import type { Unit } from "../fuse/fuse.ts";
 
 export interface Counts {
   readonly flops: number;

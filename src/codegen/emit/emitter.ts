@@ -6,14 +6,13 @@
  * An index may hold the *lane* variable (0 .. 3, see `affine.ts`): the value then has four lanes. Loads of four elements in a row become one
  * load; what cannot be done on four lanes at once is done per lane.
  */
-import type { Graph, Node } from "../ir/graph.ts";
-import { sizeOf, type TensorType } from "../ir/types.ts";
+import type { Graph, Node } from "../../ir/graph.ts";
+import { sizeOf, type TensorType } from "../../ir/types.ts";
+import { binary, type Expr, f32, lanesOf, type Scalar, sizeLiteral, u32 } from "../kernel/kernel.ts";
 import type { Affine } from "./affine.ts";
 import * as affine from "./affine.ts";
 import { BlockWriter, memoKey, type Val } from "./block-writer.ts";
-import { binary, type Expr, f32, lanesOf, type Scalar, sizeLiteral, u32 } from "./kernel.ts";
-import { moveIndex } from "./movement.ts";
-import { type AxisOrder, positionOf } from "./order.ts";
+import { type AxisOrder, moveIndex, positionOf } from "./index-maps.ts";
 
 /** A stored value that the body of a kernel reads or writes. */
 export interface TensorUse {

@@ -1,7 +1,7 @@
 /** Which values of a graph are kept (see `fuse.ts`) and which are computed where they are read. */
-import { type Graph, liveNodes, type Node, usersOf, wholeChunk } from "../ir/graph.ts";
-import { opRecord } from "../ir/registry.ts";
-import { sizeOf, type TensorType } from "../ir/types.ts";
+import { type Graph, liveNodes, type Node, usersOf, wholeChunk } from "../../ir/graph.ts";
+import { opRecord } from "../../ir/registry.ts";
+import { sizeOf, type TensorType } from "../../ir/types.ts";
 
 const heavyClasses = ["reduce", "contraction", "scatter", "matrix"];
 

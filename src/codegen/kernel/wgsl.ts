@@ -1,5 +1,5 @@
 /** Prints kernel IR as WGSL. */
-import { opRecord } from "../ir/registry.ts";
+import { opRecord } from "../../ir/registry.ts";
 
 import { type BindingType, bindingType, wordsInLoops } from "./accesses.ts";
 import { type Expr, type KernelIR, lanesOf, mostParts, partWords, type Scalar, type Statement } from "./kernel.ts";

@@ -1,6 +1,6 @@
 /** Parts of the rows of a frozen port that is too large for a binding: each is a port by itself, with a place of its own. */
-import type { Graph, Node } from "../ir/graph.ts";
-import type { TensorType } from "../ir/types.ts";
+import type { Graph, Node } from "../../ir/graph.ts";
+import type { TensorType } from "../../ir/types.ts";
 
 /** Elements `from` to `to` along the first axis; an attribute of ports that are parts. */
 export type Rows = readonly [from: number, to: number];

@@ -3,11 +3,11 @@
  * port runs before the unit that overwrites it, or is that unit and reads each element where it writes it. Where neither holds the result is
  * *displaced*: written elsewhere and copied when the stage ends.
  */
-import type { Graph } from "../ir/graph.ts";
-import { opRecord } from "../ir/registry.ts";
+import type { Graph } from "../../ir/graph.ts";
+import { opRecord } from "../../ir/registry.ts";
+import type { Fusion } from "../fuse/fuse.ts";
+import type { Body } from "../schedule/body.ts";
 import type { Place } from "./assemble.ts";
-import type { Fusion } from "./fuse.ts";
-import type { Body } from "./schedule/body.ts";
 
 export interface Hazards {
   /** Units that must have run before a unit, beyond those whose values it reads. */

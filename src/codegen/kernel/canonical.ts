@@ -3,8 +3,9 @@
  * in extents only is one kernel. Sizes that are equal because they are the same thing (the stride of a tensor along a variable) have one word;
  * every other has a word of its own, since that two are equal is chance.
  */
+
+import type { Body } from "../schedule/body.ts";
 import { type Expr, mapExpr, mapStatements, type Statement } from "./kernel.ts";
-import type { Body } from "./schedule/body.ts";
 
 /** What a word of the uniform block holds: a number, or the place of a tensor of the body. */
 export type Word =
