@@ -7,7 +7,7 @@ import { fileNote } from "../methods/index.ts";
 import { describeModel } from "../models/index.ts";
 import type { Program } from "../program-object.ts";
 import { loadTokenizer, type TextTokenizer } from "../runtime/data/tokenizer.ts";
-import { type AdapterFiles, expertConfigs, readAdapter, readExperts } from "../runtime/files/adapter.ts";
+import { type AdapterFiles, configsByName, readAdapter, readExperts } from "../runtime/files/adapter.ts";
 import { openFolder, readText } from "../runtime/files/folder.ts";
 import { type JsonObject, parseJsonObject } from "../runtime/files/json.ts";
 import { loadModel, type Model } from "../runtime/files/model.ts";
@@ -82,7 +82,7 @@ export async function compileSources(
     ...(tokens === undefined ? {} : { initialTokens: tokens }),
     ...method,
     strict: options.strict ?? false,
-    experts: expertConfigs(sources.experts),
+    experts: configsByName(sources.experts),
   });
   warn(program.diagnostics.filter((diagnostic) => diagnostic.severity === "warning"));
   return program;

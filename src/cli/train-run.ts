@@ -16,12 +16,36 @@ import {
   saveCheckpoint,
 } from "../runtime/training/checkpoint.ts";
 import { type StepEvent, train } from "../runtime/training/loop.ts";
-import { type Sources, warnOfFile } from "./common.ts";
+import type { ScheduleName } from "../runtime/training/schedule.ts";
+import { type SourceOptions, type Sources, warnOfFile } from "./common.ts";
 import { LogFile } from "./log-file.ts";
 import { emit, say } from "./output.ts";
 import { onStopSignal } from "./stop-signal.ts";
-import type { TrainCommandOptions } from "./train.ts";
 import { digest } from "./weight-digest.ts";
+
+export interface TrainCommandOptions extends SourceOptions {
+  readonly data: string;
+  readonly out: string;
+  readonly steps?: number;
+  readonly epochs?: number;
+  readonly batchSize: number;
+  readonly length?: number;
+  readonly lr: number;
+  readonly weightDecay: number;
+  readonly schedule: ScheduleName;
+  readonly warmup: number;
+  readonly clip: number;
+  readonly accumulate: number;
+  readonly saveEvery?: number;
+  readonly evalEvery?: number;
+  readonly valid?: string;
+  readonly resume?: boolean;
+  readonly overwrite?: boolean;
+  readonly task?: number;
+  readonly sampling: boolean;
+  readonly full?: boolean;
+  readonly log?: string;
+}
 
 export interface TrainRunParts {
   readonly options: TrainCommandOptions;

@@ -4,46 +4,13 @@ import { describeModel } from "../models/index.ts";
 import { type BatchStream, openDataset } from "../runtime/data/dataset.ts";
 import { dataLabels } from "../runtime/data/labels.ts";
 import { requireCheckpoint } from "../runtime/training/checkpoint.ts";
-import type { ScheduleName } from "../runtime/training/schedule.ts";
 import { requireTrainable } from "../runtime/values/prompt-encoder.ts";
-import {
-  compileSources,
-  defaultLength,
-  modelTokenizer,
-  readSources,
-  type SourceOptions,
-  type Sources,
-  startProgram,
-} from "./common.ts";
+import { compileSources, defaultLength, modelTokenizer, readSources, type Sources, startProgram } from "./common.ts";
 import { checkLog } from "./log-file.ts";
 import { tellOfLost } from "./lost-data.ts";
 import { claimOutput } from "./output-lock.ts";
-import { TrainRun } from "./train-run.ts";
+import { type TrainCommandOptions, TrainRun } from "./train-run.ts";
 import { digestedModel } from "./weight-digest.ts";
-
-export interface TrainCommandOptions extends SourceOptions {
-  readonly data: string;
-  readonly out: string;
-  readonly steps?: number;
-  readonly epochs?: number;
-  readonly batchSize: number;
-  readonly length?: number;
-  readonly lr: number;
-  readonly weightDecay: number;
-  readonly schedule: ScheduleName;
-  readonly warmup: number;
-  readonly clip: number;
-  readonly accumulate: number;
-  readonly saveEvery?: number;
-  readonly evalEvery?: number;
-  readonly valid?: string;
-  readonly resume?: boolean;
-  readonly overwrite?: boolean;
-  readonly task?: number;
-  readonly sampling: boolean;
-  readonly full?: boolean;
-  readonly log?: string;
-}
 
 /** Files and folders that the run reads. */
 const readPaths = ({ model, config, adapter, data, valid, method }: TrainCommandOptions): string[] =>

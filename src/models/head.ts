@@ -2,6 +2,7 @@
 import type { Builder } from "../ir/builder.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import type { Graph, Output } from "../ir/graph.ts";
+import { runInput } from "../ir/run-inputs.ts";
 import { positiveInteger, present, section, texts } from "./config.ts";
 import { causalLoss, crossEntropy, ignoredLabel } from "./loss.ts";
 import type { BuildOptions, ModelConfig } from "./model.ts";
@@ -57,7 +58,7 @@ function headLoss(
 ): number {
   return builder.within({ scope: "loss" }, () => {
     const given = builder.port("labels", "input", "i32", labelShape(head, batch, length));
-    const scale = builder.port("label_scale", "input", "f32", []);
+    const scale = runInput(builder, "label_scale");
     const loss = head.kind === "causal" ? causalLoss : crossEntropy;
     if (tokens === 0) return loss(builder, logits, given, scale);
     const unlabelled = builder.constant(ignoredLabel, [batch, tokens], "i32");

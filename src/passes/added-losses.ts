@@ -1,5 +1,6 @@
 /** What the sites of a model add to its loss. */
 import type { Builder } from "../ir/builder.ts";
+import { runInput } from "../ir/run-inputs.ts";
 
 export class AddedLosses {
   private readonly byPath = new Map<string, number>();
@@ -13,6 +14,6 @@ export class AddedLosses {
   withShare(builder: Builder, loss: number): number {
     if (this.byPath.size === 0) return loss;
     const sum = [...this.byPath.values()].reduce((a, b) => builder.plus(a, b));
-    return builder.plus(loss, builder.mul(sum, builder.port("loss_share", "input", "f32", [])));
+    return builder.plus(loss, builder.mul(sum, runInput(builder, "loss_share")));
   }
 }

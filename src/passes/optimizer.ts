@@ -11,6 +11,7 @@
  */
 import { Builder } from "../ir/builder.ts";
 import type { Graph } from "../ir/graph.ts";
+import { runInput } from "../ir/run-inputs.ts";
 import { slotSize, statusSize } from "./storage.ts";
 
 /** Index of each number of the status block. `finite` is 1 when the update was made, 0 when loss, norm or a new number was not finite. */
@@ -23,9 +24,6 @@ export interface AdamWOptions {
 }
 
 export const adamWDefaults: AdamWOptions = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
-
-/** Scalar inputs of `update`; the ports of these names are f32[]. */
-export const updateScalars = ["lr", "bias1", "bias2", "weight_decay", "max_norm"] as const;
 
 /** Values of the bias ports before step `step` (counted from 0). */
 export function biasCorrections(step: number, options: AdamWOptions = adamWDefaults): { bias1: number; bias2: number } {
@@ -66,6 +64,8 @@ function clipFactor(k: Builder, norm: number, maxNorm: number): number {
   return k.select(clips, ratio, one);
 }
 
+const updateScalars = ["lr", "bias1", "bias2", "weight_decay", "max_norm"] as const;
+
 export interface UpdateGraphOptions extends Partial<AdamWOptions> {
   /** Reads `grads_total` instead of `grads`. */
   readonly accumulate?: boolean;
@@ -74,7 +74,7 @@ export interface UpdateGraphOptions extends Partial<AdamWOptions> {
 /**
  * Stage `update` for flat buffers of `size` numbers (the size of the storage buffer `params`).
  * Ports and outputs `params`, `moment1`, `moment2`: f32[size], in place; port `grads` or `grads_total`: f32[size + 64], the loss at `size`;
- * scalars as in `updateScalars`; output `status`: f32[4], see `statusFields`.
+ * the scalars that `runInputs` has for `update`; output `status`: f32[4], see `statusFields`.
  */
 export function updateGraph(size: number, options: UpdateGraphOptions = {}): Graph {
   const { beta1, beta2, epsilon } = { ...adamWDefaults, ...options };
@@ -82,7 +82,7 @@ export function updateGraph(size: number, options: UpdateGraphOptions = {}): Gra
   const vector = (name: string, length = size): number => k.port(name, "param", "f32", [length]);
   const [params, moment1, moment2] = [vector("params"), vector("moment1"), vector("moment2")];
   const gradients = vector(options.accumulate === true ? "grads_total" : "grads", size + slotSize);
-  const [lr, bias1, bias2, weightDecay, maxNorm] = updateScalars.map((name) => k.port(name, "input", "f32", []));
+  const [lr, bias1, bias2, weightDecay, maxNorm] = updateScalars.map((name) => runInput(k, name));
   const loss = k.reshape(k.slice(gradients, [size], [size + 1]), []);
   const raw = k.slice(gradients, [0], [size]);
 
@@ -120,7 +120,7 @@ export function accumulateGraph(size: number): Graph {
   const length = size + slotSize;
   const total = k.port("grads_total", "param", "f32", [length]);
   const gradients = k.port("grads", "param", "f32", [length]);
-  const first = k.port("first", "input", "f32", []);
+  const first = runInput(k, "first");
   const starts = k.broadcastTo(k.compare("lt", k.constant(0), first), [length]);
   return k.finish([{ name: "grads_total", node: k.select(starts, gradients, k.plus(total, gradients)) }]);
 }

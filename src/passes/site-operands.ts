@@ -1,5 +1,6 @@
 /** What the adapters of sites are given. */
 import type { Builder } from "../ir/builder.ts";
+import { runInput } from "../ir/run-inputs.ts";
 import type { AdditionOperands, SiteOperands } from "../methods/index.ts";
 
 /** What an adapter puts in front of or adds to what a prompt or an attention computes, by the target's name. */
@@ -7,11 +8,11 @@ export type SiteAdditions = (builder: Builder, operands: AdditionOperands) => Re
 
 export function scalarPorts(builder: Builder): SiteOperands["scalars"] {
   return {
-    seed: builder.port("seed", "input", "u32", []),
-    step: builder.port("step", "input", "u32", []),
-    sampleOffset: builder.port("sample_offset", "input", "u32", []),
-    pass: builder.port("pass", "input", "u32", []),
-    training: builder.port("training", "input", "f32", []),
+    seed: runInput(builder, "seed"),
+    step: runInput(builder, "step"),
+    sampleOffset: runInput(builder, "sample_offset"),
+    pass: runInput(builder, "pass"),
+    training: runInput(builder, "training"),
   };
 }
 

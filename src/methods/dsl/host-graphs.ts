@@ -1,6 +1,7 @@
 /** Graphs beside the stages of a program: how a fresh adapter begins, and how its parameters are projected. */
 import { Builder } from "../../ir/builder.ts";
 import type { Graph, Output } from "../../ir/graph.ts";
+import { runInput } from "../../ir/run-inputs.ts";
 import type { TensorItem } from "./ast.ts";
 import type { SiteOperands } from "./operands.ts";
 import { type BuildScope, type MethodSite, type ModelScope, Scope, siteKey } from "./scope.ts";
@@ -18,7 +19,7 @@ type ScopeOf = (site: MethodSite, build: BuildScope, model?: ModelScope) => Scop
  */
 export function initialGraph(model: ModelScope, scopeOf: ScopeOf, baseOf: BaseOf): Graph {
   const builder = new Builder("init");
-  const seed = builder.port("seed", "input", "u32", []);
+  const seed = runInput(builder, "seed");
   const [zero, none] = [builder.constant(0, [], "u32"), builder.constant(0)];
   const whole = new Scope(model, undefined, undefined);
   const shared = sharedTensors(whole).filter((item) => item.trained === true);

@@ -17,6 +17,9 @@ const pickleFile = "adapter_model.bin";
 const encoderFile = "encoder.safetensors";
 /** Names of the files of an adapter's folder. */
 export const adapterFiles: readonly string[] = [configFile, tensorFile, pickleFile, encoderFile];
+/** Files that a checkpoint has beside its adapter: the record of the run, and the state of its optimizer. */
+export const [recordFile, stateFile] = ["training.json", "optimizer.safetensors"] as const;
+export const checkpointFiles: readonly string[] = [recordFile, stateFile];
 /** The field in which PEFT's configs name other adapters: an object of folders by name. */
 const expertsField = "adapters";
 
@@ -152,11 +155,11 @@ export const configsOf = ({
   config,
   held: tensors.tensors,
   encoder: encoder !== undefined,
-  experts: expertConfigs(experts),
+  experts: configsByName(experts),
 });
 
 /** Configs of adapters by their names. */
-export const expertConfigs = (experts: ReadonlyMap<string, AdapterFiles> = new Map()): ExpertConfigs =>
+export const configsByName = (experts: ReadonlyMap<string, AdapterFiles> = new Map()): ExpertConfigs =>
   Object.fromEntries([...experts].map(([name, { config }]) => [name, config]));
 
 /** What an adapter folder is made of. */

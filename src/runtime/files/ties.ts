@@ -3,7 +3,7 @@ import { type Diagnostic, DiagnosticSink, WebpeftError } from "../../ir/diagnost
 import { sameShape } from "../../ir/types.ts";
 import { describeModel } from "../../models/index.ts";
 import type { ModuleInfo } from "../../models/model.ts";
-import type { Model } from "./model.ts";
+import type { JsonObject } from "./json.ts";
 import { type HostTensor, toFloat32 } from "./tensor.ts";
 import type { Weights } from "./weights.ts";
 
@@ -31,7 +31,15 @@ export function sameNumbers(a: HostTensor, b: HostTensor): boolean {
   return left.every((x, i) => x === right[i]);
 }
 
-function tiedModules({ config, weights }: Pick<Model, "config" | "weights">): readonly ModuleInfo[] {
+/** What is looked at of a model. */
+interface StoredModel {
+  readonly name: string;
+  readonly config: JsonObject;
+  readonly weights: Weights;
+  readonly diagnostics?: readonly Diagnostic[];
+}
+
+function tiedModules({ config, weights }: StoredModel): readonly ModuleInfo[] {
   if (config.tie_word_embeddings === false) return [];
   try {
     return describeModel(config, new DiagnosticSink(), (key) => weights.info(key) !== undefined).modules;
@@ -46,7 +54,7 @@ function tiedModules({ config, weights }: Pick<Model, "config" | "weights">): re
  * The model with `tie_word_embeddings: false` and a warning where its config ties ends that its file holds apart, as transformers has it.
  * Ends that the file holds twice alike, or once, stay tied.
  */
-export async function withTiesOfFile(model: Model): Promise<Model> {
+export async function withTiesOfFile<M extends StoredModel>(model: M): Promise<M> {
   for (const { own, shared } of duplicates(tiedModules(model), model.weights)) {
     const [ours, theirs] = await Promise.all([own, shared].map((key) => model.weights.read(key)));
     if (sameNumbers(ours!, theirs!)) continue;

@@ -2,24 +2,22 @@
 
 import { batchInputs, type SessionBatch } from "../data/batch.ts";
 import { requireLabels } from "../data/labels.ts";
-import type { AdapterEntry } from "../session/adapters.ts";
-import type { SessionParts } from "../session/types.ts";
-import { trainedTensors } from "../values/parameters.ts";
 import { fromProgram } from "../values/rank-padding.ts";
+import { type RunningAdapter, trainedTensors } from "../values/running.ts";
+import { hasStage, modelScalars, type RunContext } from "./inputs.ts";
 import { checkResults } from "./non-finite.ts";
-import { runScalars } from "./scalars.ts";
-import { gradientStages, hasStage } from "./step.ts";
+import { gradientStages } from "./step.ts";
 
 /** The mean loss of a batch and its gradients by checkpoint key; parameters are left as they are. Throws `RESULT-NOT-FINITE`. */
 export async function gradientsOf(
-  { seed, adapters, model }: SessionParts,
-  entry: AdapterEntry,
+  { seed, programs, model }: RunContext,
+  entry: RunningAdapter,
   batch: SessionBatch,
 ): Promise<{ loss: number; gradients: Record<string, Float32Array> }> {
   const { program, instance } = entry;
-  const tensors = batchInputs(program, batch, adapters.programs);
+  const tensors = batchInputs(program, batch, programs);
   const { all: counted } = requireLabels(program, [batch], [tensors]);
-  const inputs = { ...tensors, ...runScalars(entry, seed, 0, 1 / counted) };
+  const inputs = { ...tensors, ...modelScalars(entry, seed, { label_scale: 1 / counted }) };
   const keys = trainedTensors(program).map((tensor) => tensor.key);
   const before = hasStage(program, "project") ? await instance.read("params") : undefined;
   const results = await instance

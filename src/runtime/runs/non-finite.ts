@@ -3,18 +3,16 @@ import { WebpeftError } from "../../ir/diagnostics.ts";
 import { evaluateAll } from "../../ir/evaluate.ts";
 import { type Graph, portRole, ports } from "../../ir/graph.ts";
 import { largestFloat32, sizeOf } from "../../ir/types.ts";
-import type { CompiledProgram, StageName } from "../../program.ts";
+import type { StageName } from "../../program.ts";
 import type { Instance, RunInputs } from "../executors/executor.ts";
 import type { Model } from "../files/model.ts";
 import { toFloat32 } from "../files/tensor.ts";
 import { withBaseOf } from "../values/base-tensors.ts";
-import type { AdapterValues } from "../values/initial.ts";
+import type { LoadedProgram } from "../values/values.ts";
 
-interface Parts {
-  readonly program: CompiledProgram;
+interface Parts extends LoadedProgram {
   readonly model: Model;
   readonly instance: Instance;
-  readonly values: AdapterValues;
 }
 
 const isFiniteF32 = (x: number): boolean => Math.abs(x) <= largestFloat32;
@@ -38,13 +36,14 @@ const largestSearch = 2 ** 26;
 const numbersIn = ({ nodes }: Graph): number =>
   nodes.reduce((sum, { type }) => sum + (type.kind === "tensor" ? sizeOf(type.shape) : 0), 0);
 
-interface Place {
+/** Where it began, in words. */
+interface Origin {
   readonly message: string;
   readonly where?: string;
 }
 
 /** What of a stage is the first to be not finite. */
-async function firstPlace(parts: Parts, stage: StageName, runs: readonly RunInputs[]): Promise<Place> {
+async function firstOrigin(parts: Parts, stage: StageName, runs: readonly RunInputs[]): Promise<Origin> {
   const { graph } = parts.program.stages.find(({ name }) => name === stage)!;
   if (numbersIn(graph) > largestSearch) return { message: "the model is too large to look for where it began" };
   for (const inputs of runs) {
@@ -77,7 +76,7 @@ export const updateOverflow = (step: number): WebpeftError =>
 
 /** The error for a step whose loss or gradient was not finite. */
 export async function firstNonFinite(parts: Parts, runs: readonly RunInputs[], step: number): Promise<WebpeftError> {
-  const { message, where } = await firstPlace(parts, "micro", runs);
+  const { message, where } = await firstOrigin(parts, "micro", runs);
   return new WebpeftError("TRAIN-NOT-FINITE", {
     message: `step ${step} gave a loss or gradient that is not finite: ${message}`,
     ...(where === undefined ? {} : { where }),
@@ -95,7 +94,7 @@ export async function checkResults(
   const broken = Object.entries(results).find(([, data]) => !data.every(Number.isFinite));
   if (broken === undefined) return;
   const [name, data] = broken;
-  const { message, where = name } = await firstPlace(parts, stage, [inputs]);
+  const { message, where = name } = await firstOrigin(parts, stage, [inputs]);
   throw new WebpeftError("RESULT-NOT-FINITE", {
     message: `${name} holds numbers that are not finite: ${message}`,
     where,

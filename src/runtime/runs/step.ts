@@ -1,18 +1,39 @@
 /** The runs of one optimizer step on an instance. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
+import { type Fed, feed } from "../../ir/run-inputs.ts";
 import { biasCorrections, statusFields } from "../../passes/optimizer.ts";
 import type { CompiledProgram, StageName } from "../../program.ts";
 import { batchInputs, copiedBatch, type SessionBatch } from "../data/batch.ts";
 import { requireLabels } from "../data/labels.ts";
 import type { RunInputs } from "../executors/executor.ts";
-import type { AdapterEntry } from "../session/adapters.ts";
-import { checkStep } from "../session/options.ts";
-import type { PlannedStep, SessionParts, StepOptions, StepResult } from "../session/types.ts";
+import { amount, type Checks, checkOptions } from "../options.ts";
+import type { RunningAdapter } from "../values/running.ts";
+import { hasStage, modelScalars, type RunContext } from "./inputs.ts";
 import { firstNonFinite, updateOverflow } from "./non-finite.ts";
-import { runScalars } from "./scalars.ts";
 
-export const hasStage = (program: CompiledProgram, stage: StageName): boolean =>
-  program.stages.some((s) => s.name === stage);
+export interface StepOptions {
+  readonly lr?: number;
+  readonly weightDecay?: number;
+  /** Gradients are scaled down to this global norm; 0 switches clipping off. */
+  readonly maxNorm?: number;
+}
+
+export interface StepResult {
+  readonly step: number;
+  readonly loss: number;
+  /** Global norm of the gradient before clipping. */
+  readonly gradNorm: number;
+  /** Labels that counted. */
+  readonly labels: number;
+}
+
+/** A batch, or the micro-batches of a step, with the step's options. */
+export interface PlannedStep {
+  readonly batch: SessionBatch | readonly SessionBatch[];
+  readonly options: StepOptions;
+}
+
+const checks: Checks<StepOptions> = { lr: amount, weightDecay: amount, maxNorm: amount };
 
 /** The stages that make gradients of a batch with the parameters as they are, which projections are made of first. */
 export const gradientStages = (program: CompiledProgram): readonly StageName[] =>
@@ -20,7 +41,7 @@ export const gradientStages = (program: CompiledProgram): readonly StageName[] =
 
 /** A step with its options checked and its batches copied. Throws `SESSION-OPTION` and `DATA-BATCH`. */
 export function copiedStep({ batch, options }: PlannedStep): PlannedStep {
-  checkStep(options);
+  checkOptions(options, checks, "SESSION-OPTION");
   const batches = Array.isArray(batch) ? (batch as readonly SessionBatch[]) : [batch as SessionBatch];
   return { batch: batches.map(copiedBatch), options: { ...options } };
 }
@@ -30,19 +51,23 @@ export function copiedStep({ batch, options }: PlannedStep): PlannedStep {
  * parameter is not finite; parameters and moments are then as before.
  */
 export async function optimizerStep(
-  { model, seed, adapters }: SessionParts,
-  entry: AdapterEntry,
+  { model, seed, programs }: RunContext,
+  entry: RunningAdapter,
   { batch, options }: PlannedStep,
 ): Promise<StepResult> {
   const { program, step, instance } = entry;
   const batches = batch as readonly SessionBatch[];
-  const inputs = batches.map((one) => batchInputs(program, one, adapters.programs));
+  const inputs = batches.map((one) => batchInputs(program, one, programs));
   const { each, all: labels } = requireLabels(program, batches, inputs);
   const runs = inputs.map((input, i) => ({
     ...input,
-    ...runScalars(entry, seed, i * program.batch, 1 / labels, each[i]! / labels),
-    training: [1],
-    pass: [step * batches.length + i],
+    ...modelScalars(entry, seed, {
+      sample_offset: i * program.batch,
+      pass: step * batches.length + i,
+      training: 1,
+      label_scale: 1 / labels,
+      loss_share: each[i]! / labels,
+    }),
   }));
   // Projections are made in place: the update keeps what they gave, not what was there before.
   const before = hasStage(program, "project") ? await instance.read("params") : undefined;
@@ -61,7 +86,7 @@ export async function optimizerStep(
 }
 
 /** Runs the micro-batches, adds their gradients and updates the parameters; gives the status block (`statusFields`). */
-async function runStep(entry: AdapterEntry, runs: readonly RunInputs[], options: StepOptions): Promise<Float32Array> {
+async function runStep(entry: RunningAdapter, runs: readonly RunInputs[], options: StepOptions): Promise<Float32Array> {
   const { program, instance } = entry;
   const first = gradientStages(program);
   const update = updateScalars(entry.step, options);
@@ -71,14 +96,15 @@ async function runStep(entry: AdapterEntry, runs: readonly RunInputs[], options:
   }
   for (const [i, run] of runs.entries()) {
     const stages: StageName[] = i === 0 ? [...first, "accumulate"] : ["micro", "accumulate"];
-    await instance.run(stages, { ...run, first: [i === 0 ? 1 : 0] });
+    const accumulation: Fed<"accumulate"> = { first: i === 0 ? 1 : 0 };
+    await instance.run(stages, { ...run, ...feed(accumulation) });
   }
   return (await instance.run(["update"], update, ["status"])).status!;
 }
 
 function updateScalars(step: number, { lr = 1e-3, weightDecay = 0, maxNorm = 0 }: StepOptions): RunInputs {
-  const { bias1, bias2 } = biasCorrections(step);
-  return { lr: [lr], bias1: [bias1], bias2: [bias2], weight_decay: [weightDecay], max_norm: [maxNorm] };
+  const numbers: Fed<"update"> = { lr, ...biasCorrections(step), weight_decay: weightDecay, max_norm: maxNorm };
+  return feed(numbers);
 }
 
 const notAccumulating = (): WebpeftError =>

@@ -10,23 +10,15 @@ import type { Instance } from "../executors/executor.ts";
 import type { AdapterFiles } from "../files/adapter.ts";
 import type { FolderSource } from "../files/folder.ts";
 import { shown } from "../options.ts";
-import type { AdapterValues } from "../values/initial.ts";
 import { toProgram } from "../values/rank-padding.ts";
+import { currentValues, type RunningAdapter } from "../values/running.ts";
+import type { LoadedProgram } from "../values/values.ts";
 import { CallQueue } from "./call-queue.ts";
 import { interchangeable } from "./interchangeable.ts";
-import { currentValues, TogetherAdapters } from "./together.ts";
+import { TogetherAdapters } from "./together.ts";
 
-/** A program with the values of one adapter, or of none. */
-export interface LoadedProgram {
-  readonly program: CompiledProgram;
-  readonly values: AdapterValues;
-}
-
-/** An adapter on the device. */
-export interface AdapterEntry extends LoadedProgram {
-  readonly instance: Instance;
-  /** Optimizer steps done. */
-  step: number;
+/** An adapter of the session. */
+export interface AdapterEntry extends RunningAdapter {
   /** Its parameters and moments, by storage buffer, while another adapter uses the instance. */
   kept?: ReadonlyMap<string, Float32Array>;
 }
@@ -50,7 +42,7 @@ const ownBuffers = ["params", "moment1", "moment2"];
 
 export class SessionAdapters {
   private readonly entries = new Map<string | null, AdapterEntry>();
-  private readonly together: TogetherAdapters;
+  private readonly together: TogetherAdapters<AdapterEntry>;
   /** The adapter that each instance holds; undefined when that one was deleted. */
   private readonly holders = new Map<Instance, AdapterEntry | undefined>();
   private readonly queue = new CallQueue();

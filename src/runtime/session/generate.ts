@@ -6,7 +6,7 @@ import { frontOf } from "../data/examples.ts";
 import { type FixedInputs, fixedInputs } from "../data/fixed-inputs.ts";
 import { TextStream } from "../data/text-stream.ts";
 import type { TextTokenizer } from "../data/tokenizer.ts";
-import { checkGenerate } from "./options.ts";
+import { amount, type Checks, callable, checkOptions, record, seed, signal, whole } from "../options.ts";
 import type { Session } from "./session.ts";
 
 export interface GenerateOptions {
@@ -22,6 +22,16 @@ export interface GenerateOptions {
   /** Told `GENERATE-WINDOW` when the text outgrows the program, which then looks back on its end only; the console, unless given. */
   readonly warn?: (warning: Diagnostic) => void;
 }
+
+const checks: Checks<GenerateOptions> = {
+  maxTokens: whole,
+  temperature: amount,
+  seed,
+  signal,
+  fixed: record,
+  onText: callable,
+  warn: callable,
+};
 
 /** A token drawn from logits; the draw depends on (seed, position) only. */
 function choose(logits: Float32Array, temperature: number, seed: number, position: number): number {
@@ -93,7 +103,7 @@ export async function generateText(
   prompt: string,
   options: GenerateOptions,
 ): Promise<string> {
-  checkGenerate(options);
+  checkOptions(options, checks, "SESSION-OPTION");
   const { onText, warn = (warning) => console.warn(formatDiagnostic(warning)) } = options;
   const { length, model } = session.program;
   const ids = promptTokens(tokenizer, prompt);

@@ -2,8 +2,7 @@
 import { hashGraph } from "../../ir/hash.ts";
 import type { CompiledProgram } from "../../program.ts";
 import { sameBase } from "../values/base-tensors.ts";
-import type { AdapterValues } from "../values/initial.ts";
-import type { LoadedProgram } from "./adapters.ts";
+import type { AdapterValues, LoadedProgram } from "../values/values.ts";
 
 /** By program, because hashing its graphs takes longer than what else there is to do. */
 const identities = new WeakMap<CompiledProgram, string>();

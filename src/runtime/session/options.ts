@@ -1,57 +1,27 @@
-/** The options of a session's calls, checked when the call is made. */
-import { WebpeftError } from "../../ir/diagnostics.ts";
+/** The options of a session's calls, checked when the call is made. Throws `SESSION-OPTION` unless said otherwise. */
 import type { CombineOptions } from "../../methods/combine/index.ts";
-import type { Model } from "../files/model.ts";
 import type { OutputOptions } from "../files/output.ts";
-import {
-  amount,
-  anything,
-  type Checks,
-  callable,
-  checkOptions,
-  flag,
-  list,
-  oneOf,
-  record,
-  seed,
-  signal,
-  whole,
-} from "../options.ts";
-import type { TrainOptions } from "../training/loop.ts";
-import { type Schedule, scheduleNames } from "../training/schedule.ts";
-import type { GenerateOptions } from "./generate.ts";
-import type { StartOptions } from "./start.ts";
-import type { ForwardOptions, SessionTrainOptions, StepOptions } from "./types.ts";
+import { amount, anything, type Checks, checkOptions, flag, list, oneOf, signal, whole } from "../options.ts";
+import { loopChecks, type TrainOptions } from "../training/loop.ts";
+import { type ScheduleName, scheduleNames } from "../training/schedule.ts";
 
 const code = "SESSION-OPTION";
 
-const stepChecks: Checks<StepOptions> = { lr: amount, weightDecay: amount, maxNorm: amount };
-
-/** Throws `SESSION-OPTION`, as all checks here do. */
-export const checkStep = (options: StepOptions): void => checkOptions(options, stepChecks, code);
+export interface ForwardOptions {
+  /** For every row the name of its adapter, or null for the base model. */
+  readonly adapters?: readonly (string | null)[];
+}
 
 const forwardChecks: Checks<ForwardOptions> = { adapters: list };
 
 export const checkForward = (options: ForwardOptions): void => checkOptions(options, forwardChecks, code);
 
-const loopChecks: Checks<Omit<TrainOptions, "schedule">> = {
-  weightDecay: amount,
-  maxNorm: amount,
-  validation: record,
-  evalEvery: whole,
-  save: callable,
-  saveEvery: whole,
-  signal,
-};
-
-const scheduleChecks: Checks<Schedule> = { name: oneOf(scheduleNames), lr: amount, warmup: whole, steps: whole };
-
-/** Options of the training loop, with its schedule. */
-export function checkLoop(options: TrainOptions): void {
-  checkOptions(options, { ...loopChecks, schedule: record }, code);
-  // Every field of a schedule is needed: one that is missing is a wrong value.
-  const { name = null, lr = null, warmup = null, steps = null, ...others } = options.schedule as Partial<Schedule>;
-  checkOptions({ name, lr, warmup, steps, ...others } as Schedule, scheduleChecks, code);
+export interface SessionTrainOptions extends Omit<TrainOptions, "schedule"> {
+  readonly steps: number;
+  /** Peak learning rate; 1e-3 unless given. */
+  readonly lr?: number;
+  readonly schedule?: ScheduleName;
+  readonly warmup?: number;
 }
 
 const trainChecks: Checks<SessionTrainOptions> = {
@@ -84,49 +54,3 @@ export const checkCombine = (options: CombineOptions): void =>
 /** What is combined: lists both. */
 export const checkCombined = ({ names = null, weights = null }: { names: unknown; weights: unknown }): void =>
   checkOptions({ names, weights }, { names: list, weights: list }, "SESSION-COMBINE-OPTION");
-
-/** `auto`: a hardware WebGPU adapter, else the CPU; `cpu`: TensorFlow.js; `reference`: f64 evaluation, slow. */
-export const deviceNames = ["auto", "webgpu", "cpu", "reference"] as const;
-
-const startChecks: Checks<StartOptions> = {
-  device: (value) =>
-    deviceNames.includes(value as (typeof deviceNames)[number]) ||
-    (typeof value === "object" && value !== null && ("instantiate" in value || "device" in value))
-      ? undefined
-      : `${deviceNames.join(", ")}, an open device or an executor`,
-  model: record,
-  adapter: anything,
-  experts: record,
-  initial: record,
-  fixed: record,
-  seed,
-  sink: record,
-  signal,
-  onProgress: callable,
-  generated: callable,
-};
-
-/** `model`: the program's. */
-export function checkStart(options: StartOptions, model: Model): void {
-  checkOptions(options, startChecks, code);
-  if (options.model === undefined || options.model === model) return;
-  throw new WebpeftError(code, {
-    message: "the program was compiled for another model",
-    where: "model",
-    expected: model.name,
-    got: options.model.name,
-    help: "compile the model that is to be run",
-  });
-}
-
-const generateChecks: Checks<GenerateOptions> = {
-  maxTokens: whole,
-  temperature: amount,
-  seed,
-  signal,
-  fixed: record,
-  onText: callable,
-  warn: callable,
-};
-
-export const checkGenerate = (options: GenerateOptions): void => checkOptions(options, generateChecks, code);

@@ -6,8 +6,8 @@ import { WebpeftError } from "../../ir/diagnostics.ts";
 import { ignoredLabel } from "../../models/loss.ts";
 import type { SessionBatch } from "../data/batch.ts";
 import { labelRole, paddingRole } from "../data/batches.ts";
+import type { ForwardResult } from "../runs/forward.ts";
 import type { AdapterEntry, SessionAdapters } from "./adapters.ts";
-import type { ForwardResult } from "./types.ts";
 
 type Forward = (entry: AdapterEntry, batch: SessionBatch) => Promise<ForwardResult>;
 

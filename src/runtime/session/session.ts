@@ -5,53 +5,55 @@
 import { DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
 import type { CombineOptions } from "../../methods/combine/index.ts";
 import type { CompiledProgram, StageName } from "../../program.ts";
-import { batchInputs, copiedBatch, type SessionBatch } from "../data/batch.ts";
+import { copiedBatch, type SessionBatch } from "../data/batch.ts";
 import type { BatchStream } from "../data/dataset.ts";
-import { countedLabels } from "../data/labels.ts";
+import type { Executor } from "../executors/executor.ts";
 import { type AdapterFiles, encodeAdapter, saveAdapter } from "../files/adapter.ts";
 import { copiedSource, type FolderSource } from "../files/folder.ts";
 import type { Model } from "../files/model.ts";
 import type { OutputOptions } from "../files/output.ts";
 import type { PageFolder } from "../files/page-folder.ts";
 import type { HostTensor } from "../files/tensor.ts";
+import { type ForwardResult, forward, type Prediction, predictive } from "../runs/forward.ts";
 import { gradientsOf } from "../runs/gradients.ts";
-import { checkResults } from "../runs/non-finite.ts";
-import { type Prediction, predictive } from "../runs/predictive.ts";
-import { type Report, readReport } from "../runs/reports.ts";
-import { runScalars } from "../runs/scalars.ts";
-import { copiedStep, hasStage, optimizerStep } from "../runs/step.ts";
+import { hasStage, type RunContext } from "../runs/inputs.ts";
+import { copiedStep, optimizerStep, type PlannedStep, type StepOptions, type StepResult } from "../runs/step.ts";
 import { type TrainEvent, train } from "../training/loop.ts";
-import { copiedState, restoreState, stateOf } from "../training/optimizer-state.ts";
+import { copiedState, type OptimizerState, restoreState, stateOf } from "../training/optimizer-state.ts";
 import { copiedMerge, type MergeOptions, mergedModel, withFixed } from "../values/merge.ts";
-import { parametersOf } from "../values/parameters.ts";
 import { requireTrainable } from "../values/prompt-encoder.ts";
+import { currentValues, parametersOf, type Report, readReport } from "../values/running.ts";
 import { adapterContent, adapterFolder } from "../values/saving.ts";
 import { requireAllLogits } from "../values/top-k.ts";
-import type { AdapterChoice, AdapterEntry } from "./adapters.ts";
-import { checkCombine, checkCombined, checkForward, checkOutput, checkTrain } from "./options.ts";
+import type { AdapterChoice, AdapterEntry, SessionAdapters } from "./adapters.ts";
+import {
+  checkCombine,
+  checkCombined,
+  checkForward,
+  checkOutput,
+  checkTrain,
+  type ForwardOptions,
+  type SessionTrainOptions,
+} from "./options.ts";
 import { mixedForward } from "./rows.ts";
-import { currentValues } from "./together.ts";
-import type {
-  ForwardOptions,
-  ForwardResult,
-  OptimizerState,
-  PlannedStep,
-  SessionParts,
-  SessionTrainOptions,
-  StepOptions,
-  StepResult,
-} from "./types.ts";
 import { addWeighted } from "./weighted.ts";
 
 export type { SessionBatch } from "../data/batch.ts";
-export type {
-  ForwardOptions,
-  ForwardResult,
-  OptimizerState,
-  SessionTrainOptions,
-  StepOptions,
-  StepResult,
-} from "./types.ts";
+export type { ForwardResult } from "../runs/forward.ts";
+export type { StepOptions, StepResult } from "../runs/step.ts";
+export type { OptimizerState } from "../training/optimizer-state.ts";
+export type { ForwardOptions, SessionTrainOptions } from "./options.ts";
+
+export interface SessionParts {
+  readonly adapters: SessionAdapters;
+  readonly model: Model;
+  readonly executor: Executor;
+  /** Runs the merge stage; may be another executor than the one that trains. */
+  readonly mergeExecutor: () => Promise<Executor>;
+  readonly seed: number;
+  /** Frees the device, when the session owns it. */
+  readonly release: () => void;
+}
 
 export class Session {
   constructor(private readonly parts: SessionParts) {}
@@ -123,6 +125,11 @@ export class Session {
     return this.parts.adapters.active.step;
   }
 
+  private get context(): RunContext {
+    const { model, seed, adapters } = this.parts;
+    return { model, seed, programs: adapters.programs };
+  }
+
   private requireStage({ program }: AdapterEntry, stage: StageName, action: string): void {
     if (hasStage(program, stage)) return;
     if (stage === "micro") requireTrainable(program.adapter);
@@ -149,7 +156,7 @@ export class Session {
       this.requireStage(entry, "micro", "train");
       requireAllLogits(entry.program.adapter);
       const planned = plan(entry.step);
-      return planned === undefined ? undefined : optimizerStep(this.parts, entry, planned);
+      return planned === undefined ? undefined : optimizerStep(this.context, entry, planned);
     });
   }
 
@@ -173,12 +180,7 @@ export class Session {
     const { adapters } = this.parts;
     const run = async (entry: AdapterEntry, given: SessionBatch): Promise<ForwardResult> => {
       this.requireStage(entry, "forward", "run forward");
-      const tensors = batchInputs(entry.program, given, adapters.programs);
-      const labels = countedLabels(entry.program, given, tensors);
-      const inputs = { ...tensors, ...runScalars(entry, this.parts.seed, 0, labels === 0 ? 0 : 1 / labels) };
-      const results = await entry.instance.run(["forward"], inputs, ["logits", "loss"]);
-      await checkResults({ ...entry, model: this.parts.model }, "forward", inputs, results);
-      return labels === 0 ? { logits: results.logits! } : { logits: results.logits!, loss: results.loss![0]!, labels };
+      return forward(this.context, entry, given);
     };
     if (options.adapters !== undefined) return mixedForward(adapters, copy, [...options.adapters], run);
     return adapters.run((entry) => run(entry, copy));
@@ -189,15 +191,7 @@ export class Session {
     const copy = copiedBatch(batch);
     return this.parts.adapters.run(async (entry) => {
       this.requireStage(entry, "predict", "draw predictions from a posterior");
-      const inputs = {
-        ...batchInputs(entry.program, copy, this.parts.adapters.programs),
-        ...runScalars(entry, this.parts.seed, 0, 0),
-      };
-      return predictive(count, async (pass) => {
-        const results = await entry.instance.run(["predict"], { ...inputs, pass: [pass] }, ["logits"]);
-        await checkResults({ ...entry, model: this.parts.model }, "predict", { ...inputs, pass: [pass] }, results);
-        return results.logits!;
-      });
+      return predictive(this.context, entry, copy, count);
     });
   }
 
@@ -206,7 +200,7 @@ export class Session {
     const copy = copiedBatch(batch);
     return this.parts.adapters.run(async (entry) => {
       this.requireStage(entry, "micro", "compute gradients");
-      return gradientsOf(this.parts, entry, copy);
+      return gradientsOf(this.context, entry, copy);
     });
   }
 

@@ -11,15 +11,19 @@ import { type AdapterFiles, configsOf, type ExpertSources, isRead, readAdapter }
 import type { FolderSource } from "../files/folder.ts";
 import type { Model } from "../files/model.ts";
 import { checkFinite } from "../files/tensor.ts";
+import { anything, type Checks, callable, checkOptions, record, seed, signal } from "../options.ts";
 import { withBaseOf } from "../values/base-tensors.ts";
 import { type GivenValues, withGiven } from "../values/given.ts";
-import { type AdapterValues, freshValues, loadedValues } from "../values/initial.ts";
+import { freshValues, loadedValues } from "../values/initial.ts";
 import { type MergeOptions, withFixed } from "../values/merge.ts";
 import { withExperts } from "../values/mixed.ts";
 import { toProgram } from "../values/rank-padding.ts";
-import { type LoadedProgram, SessionAdapters } from "./adapters.ts";
-import { checkStart, type deviceNames } from "./options.ts";
+import type { AdapterValues, LoadedProgram } from "../values/values.ts";
+import { SessionAdapters } from "./adapters.ts";
 import { Session } from "./session.ts";
+
+/** `auto`: a hardware WebGPU adapter, else the CPU; `cpu`: TensorFlow.js; `reference`: f64 evaluation, slow. */
+const deviceNames = ["auto", "webgpu", "cpu", "reference"] as const;
 
 export type DeviceName = (typeof deviceNames)[number];
 
@@ -39,6 +43,37 @@ export interface StartOptions extends InstantiateOptions {
   readonly seed?: number;
   /** Takes warnings about the adapter's file. */
   readonly sink?: DiagnosticSink | undefined;
+}
+
+const checks: Checks<StartOptions> = {
+  device: (value) =>
+    deviceNames.includes(value as DeviceName) ||
+    (typeof value === "object" && value !== null && ("instantiate" in value || "device" in value))
+      ? undefined
+      : `${deviceNames.join(", ")}, an open device or an executor`,
+  model: record,
+  adapter: anything,
+  experts: record,
+  initial: record,
+  fixed: record,
+  seed,
+  sink: record,
+  signal,
+  onProgress: callable,
+  generated: callable,
+};
+
+/** `model`: the program's. Throws `SESSION-OPTION`. */
+function checkStart(options: StartOptions, model: Model): void {
+  checkOptions(options, checks, "SESSION-OPTION");
+  if (options.model === undefined || options.model === model) return;
+  throw new WebpeftError("SESSION-OPTION", {
+    message: "the program was compiled for another model",
+    where: "model",
+    expected: model.name,
+    got: options.model.name,
+    help: "compile the model that is to be run",
+  });
 }
 
 interface Chosen {

@@ -1,15 +1,14 @@
 /** Adapters of a session that are in use together: programs by their names, and instances that sets of equal configs share. */
 import type { AdapterConfigs, CompiledProgram } from "../../program.ts";
 import { joinedBase } from "../values/base-tensors.ts";
-import type { AdapterValues } from "../values/initial.ts";
-import { parametersOf } from "../values/parameters.ts";
-import type { AdapterEntry, LoadedProgram } from "./adapters.ts";
+import type { RunningAdapter } from "../values/running.ts";
+import type { AdapterValues, LoadedProgram } from "../values/values.ts";
 
-interface Together {
+interface Together<Entry> {
   readonly names: readonly string[];
   readonly program: CompiledProgram;
   /** The last one that was made of it; another is made at every use, because the parts train on. */
-  entry?: AdapterEntry;
+  entry?: Entry;
 }
 
 /** The numbers of several adapters as the ports of their common program are called: the place of the adapter, a colon, the port. */
@@ -20,18 +19,12 @@ export function joinedValues(parts: readonly AdapterValues[]): AdapterValues {
   return { params, buffers, asRead: new Map(), forms: new Map(), base: joinedBase(parts) };
 }
 
-/** The numbers that an adapter has now; it must be the one in use. */
-export const currentValues = async (entry: AdapterEntry): Promise<AdapterValues> => ({
-  ...entry.values,
-  params: await parametersOf(entry),
-});
-
-export class TogetherAdapters {
-  private readonly made = new Map<string, Together>();
+export class TogetherAdapters<Entry extends RunningAdapter> {
+  private readonly made = new Map<string, Together<Entry>>();
 
   constructor(private readonly compile: (configs: readonly AdapterConfigs[]) => Promise<CompiledProgram>) {}
 
-  get entries(): AdapterEntry[] {
+  get entries(): Entry[] {
     return [...this.made.values()].flatMap(({ entry }) => (entry === undefined ? [] : [entry]));
   }
 
@@ -39,8 +32,8 @@ export class TogetherAdapters {
   async entry(
     names: readonly string[],
     parts: readonly LoadedProgram[],
-    enter: (loaded: LoadedProgram) => Promise<AdapterEntry>,
-  ): Promise<AdapterEntry> {
+    enter: (loaded: LoadedProgram) => Promise<Entry>,
+  ): Promise<Entry> {
     const key = JSON.stringify(names);
     const known = this.made.get(key) ?? { names, program: await this.compile(parts.map(configOf)) };
     const entry = await enter({ program: known.program, values: joinedValues(parts.map(({ values }) => values)) });
@@ -49,7 +42,7 @@ export class TogetherAdapters {
   }
 
   /** Forgets what an adapter is part of. */
-  delete(name: string): AdapterEntry[] {
+  delete(name: string): Entry[] {
     const gone = [...this.made].filter(([, { names }]) => names.includes(name));
     for (const [key] of gone) this.made.delete(key);
     return gone.flatMap(([, { entry }]) => (entry === undefined ? [] : [entry]));

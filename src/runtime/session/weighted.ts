@@ -7,7 +7,7 @@ import { encodeAdapter } from "../files/adapter.ts";
 import type { JsonObject } from "../files/json.ts";
 import { fromFloat32 } from "../files/tensor.ts";
 import { shapeInFile } from "../values/file-shape.ts";
-import { parametersOf, trainedTensors } from "../values/parameters.ts";
+import { parametersOf, trainedTensors } from "../values/running.ts";
 import type { AdapterEntry, SessionAdapters } from "./adapters.ts";
 
 async function sourceOf(entry: AdapterEntry, name: string, weight: number): Promise<CombineSource> {

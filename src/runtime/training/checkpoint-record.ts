@@ -1,5 +1,6 @@
 /** What a checkpoint says of itself: its step, the run that it belongs to, and a digest of every file and of the record, so that it is used whole and unchanged or not at all. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
+import { recordFile } from "../files/adapter.ts";
 import { isJsonObject, parseJsonObject } from "../files/json.ts";
 import { checkPath } from "../files/paths.ts";
 import { fileSource } from "../files/source.ts";
@@ -14,9 +15,6 @@ export interface CheckpointRecord {
   /** Bytes and SHA-256 of every other file of the checkpoint. */
   readonly files: Readonly<Record<string, { readonly bytes: number; readonly sha256: string }>>;
 }
-
-export const recordFile = "training.json";
-export const stateFile = "optimizer.safetensors";
 
 /** `TRAIN-RESUME-BROKEN`: a file of a checkpoint is not as it was written. */
 export function broken(where: string, message: string, cause?: unknown): WebpeftError {

@@ -3,20 +3,14 @@
  * in `optimizer.safetensors` and `training.json` what a run needs to go on bit for bit.
  */
 import { WebpeftError } from "../../ir/diagnostics.ts";
+import type { CompiledProgram } from "../../program.ts";
+import { recordFile, stateFile } from "../files/adapter.ts";
 import { writeFolder } from "../files/output.ts";
 import { encodeSafetensors, openSafetensors, torchMetadata } from "../files/safetensors.ts";
 import { bytesSource } from "../files/source.ts";
 import { hostTensor, toFloat32 } from "../files/tensor.ts";
-import type { OptimizerState, Session } from "../session/session.ts";
-import {
-  broken,
-  type RunIdentity,
-  readRecord,
-  readRecorded,
-  recordFile,
-  recordText,
-  stateFile,
-} from "./checkpoint-record.ts";
+import { broken, type RunIdentity, readRecord, readRecorded, recordText } from "./checkpoint-record.ts";
+import type { OptimizerState } from "./optimizer-state.ts";
 
 export type { RunIdentity } from "./checkpoint-record.ts";
 
@@ -24,7 +18,15 @@ const prefix = "checkpoint-";
 /** Older checkpoints are removed. */
 const kept = 2;
 
-export async function saveCheckpoint(folder: string, session: Session, identity: RunIdentity): Promise<void> {
+/** What is saved: a session, or what gives the same. */
+export interface Checkpointed {
+  readonly program: Pick<CompiledProgram, "adapter">;
+  optimizerState(): Promise<OptimizerState>;
+  /** The adapter's files by name. */
+  files(): Promise<ReadonlyMap<string, Uint8Array>>;
+}
+
+export async function saveCheckpoint(folder: string, session: Checkpointed, identity: RunIdentity): Promise<void> {
   const { mkdir } = await import("node:fs/promises");
   const { join } = await import("node:path");
   const state = await session.optimizerState();

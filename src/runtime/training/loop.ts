@@ -1,10 +1,25 @@
 /** The training loop: steps, evaluation and checkpoints as a stream of events. Breaking out of it leaves a usable session. */
+import type { CompiledProgram } from "../../program.ts";
 import { copiedBatch, type SessionBatch } from "../data/batch.ts";
 import { type BatchStream, oneBatchStream, type StreamBatch } from "../data/dataset.ts";
-import { copiedStep } from "../runs/step.ts";
-import { checkLoop } from "../session/options.ts";
-import type { Session, StepOptions } from "../session/session.ts";
-import { learningRate, type Schedule } from "./schedule.ts";
+import { amount, type Checks, callable, checkOptions, oneOf, record, signal, whole } from "../options.ts";
+import type { ForwardResult } from "../runs/forward.ts";
+import { copiedStep, type PlannedStep, type StepOptions, type StepResult } from "../runs/step.ts";
+import { learningRate, type Schedule, scheduleNames } from "./schedule.ts";
+
+/** What is trained: a session. */
+export interface Trained {
+  readonly program: Pick<CompiledProgram, "batch" | "length">;
+  /** Optimizer steps done. */
+  readonly steps: number;
+  /** Takes a step when its turn comes: `plan` is told its number, and gives none where there is nothing left to do. */
+  plannedStep(plan: (step: number) => PlannedStep | undefined): Promise<StepResult | undefined>;
+}
+
+/** What is evaluated: a session. */
+export interface Evaluated {
+  forward(batch: SessionBatch): Promise<ForwardResult>;
+}
 
 export interface StepEvent {
   readonly type: "step";
@@ -52,9 +67,30 @@ export interface TrainOptions extends Omit<StepOptions, "lr"> {
   readonly signal?: AbortSignal;
 }
 
+/** A check for every option of the loop but its schedule. */
+export const loopChecks: Checks<Omit<TrainOptions, "schedule">> = {
+  weightDecay: amount,
+  maxNorm: amount,
+  validation: record,
+  evalEvery: whole,
+  save: callable,
+  saveEvery: whole,
+  signal,
+};
+
+const scheduleChecks: Checks<Schedule> = { name: oneOf(scheduleNames), lr: amount, warmup: whole, steps: whole };
+
+/** Throws `SESSION-OPTION`. */
+function checkLoop(options: TrainOptions): void {
+  checkOptions(options, { ...loopChecks, schedule: record }, "SESSION-OPTION");
+  // Every field of a schedule is needed: one that is missing is a wrong value.
+  const { name = null, lr = null, warmup = null, steps = null, ...others } = options.schedule as Partial<Schedule>;
+  checkOptions({ name, lr, warmup, steps, ...others } as Schedule, scheduleChecks, "SESSION-OPTION");
+}
+
 /** Mean loss per counted label over an epoch of a stream. */
 export async function validationLoss(
-  session: Session,
+  session: Evaluated,
   stream: Pick<BatchStream, "step" | "stepsPerEpoch">,
 ): Promise<number> {
   let [sum, counted] = [0, 0];
@@ -78,7 +114,7 @@ function turn(): Promise<void> {
  * once; other calls may come between the steps.
  */
 export function train(
-  session: Session,
+  session: Trained & Evaluated,
   data: BatchStream | SessionBatch,
   options: TrainOptions,
 ): AsyncGenerator<TrainEvent> {
@@ -87,7 +123,11 @@ export function train(
   return events(session, isStream ? data : repeated(session, copiedBatch(data)), { ...options });
 }
 
-async function* events(session: Session, stream: BatchStream, options: TrainOptions): AsyncGenerator<TrainEvent> {
+async function* events(
+  session: Trained & Evaluated,
+  stream: BatchStream,
+  options: TrainOptions,
+): AsyncGenerator<TrainEvent> {
   const { validation, evalEvery = 0, save, saveEvery = 0, schedule, signal } = options;
   for (;;) {
     if (signal?.aborted) {
@@ -116,13 +156,13 @@ async function* events(session: Session, stream: BatchStream, options: TrainOpti
 }
 
 /** One batch at every step. */
-function repeated({ program }: Session, batch: SessionBatch): BatchStream {
+function repeated({ program }: Trained, batch: SessionBatch): BatchStream {
   return oneBatchStream(program.batch, program.length, batch as Omit<StreamBatch, "tokens">);
 }
 
 /** The next step, or undefined when the session has done them all. Which one it is shows when its turn comes. */
 async function oneStep(
-  session: Session,
+  session: Trained,
   stream: BatchStream,
   { schedule, weightDecay = 0, maxNorm = 0 }: TrainOptions,
 ): Promise<StepEvent | undefined> {

@@ -3,9 +3,18 @@ import { WebpeftError } from "../../ir/diagnostics.ts";
 import { sha256 } from "../../ir/hash.ts";
 import type { CompiledProgram } from "../../program.ts";
 import { shown } from "../options.ts";
-import { hasStage } from "../runs/step.ts";
-import type { AdapterEntry } from "../session/adapters.ts";
-import type { OptimizerState } from "../session/types.ts";
+import { hasStage } from "../runs/inputs.ts";
+import type { RunningAdapter } from "../values/running.ts";
+
+export interface OptimizerState {
+  /** Optimizer steps done. */
+  readonly step: number;
+  /** Whose it is: the same for programs that train the same tensors. */
+  readonly program: string;
+  readonly params: Float32Array;
+  readonly moment1: Float32Array;
+  readonly moment2: Float32Array;
+}
 
 const buffers = ["params", "moment1", "moment2"] as const;
 
@@ -25,7 +34,7 @@ const fault = (where: string, message: string, expected: string, got: string): W
     help: "give what optimizerState() gave for the same model and adapter config",
   });
 
-function requireTraining({ program }: AdapterEntry): void {
+function requireTraining({ program }: RunningAdapter): void {
   if (hasStage(program, "update")) return;
   throw new WebpeftError("SESSION-MODE", {
     message: "what is in use does not train, so it has no optimizer state",
@@ -35,7 +44,7 @@ function requireTraining({ program }: AdapterEntry): void {
 }
 
 /** Throws `SESSION-MODE` for a program that does not train. */
-export async function stateOf(entry: AdapterEntry): Promise<OptimizerState> {
+export async function stateOf(entry: RunningAdapter): Promise<OptimizerState> {
   requireTraining(entry);
   const { instance, program, step } = entry;
   const [params, moment1, moment2] = await Promise.all(buffers.map((name) => instance.read(name)));
@@ -68,7 +77,7 @@ export function copiedState(given: OptimizerState): OptimizerState {
 }
 
 /** Puts a state in place of the present one, whole or not at all. Throws `SESSION-STATE` for one of another program. */
-export async function restoreState(entry: AdapterEntry, state: OptimizerState): Promise<void> {
+export async function restoreState(entry: RunningAdapter, state: OptimizerState): Promise<void> {
   requireTraining(entry);
   const { instance, program } = entry;
   const own = identityOf(program);

@@ -7,7 +7,7 @@ import { sizeOf } from "../../ir/types.ts";
 import type { AdapterTensor, CompiledProgram, RowsCoding } from "../../program.ts";
 import type { Model } from "../files/model.ts";
 import { fromFloat32, type HostTensor, toFloat32 } from "../files/tensor.ts";
-import type { AdapterValues } from "./initial.ts";
+import type { AdapterValues } from "./values.ts";
 
 /** Rows of a base tensor, in f32; the others are not expanded. */
 async function baseRows({ rows, weight }: RowsCoding, model: Model): Promise<Float32Array> {

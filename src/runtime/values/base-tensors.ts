@@ -5,8 +5,8 @@ import type { AdapterPlan, CompiledProgram } from "../../program.ts";
 import type { Model } from "../files/model.ts";
 import type { HostTensor } from "../files/tensor.ts";
 import { sameNumbers } from "../files/ties.ts";
-import { floatNumbers } from "./file-numbers.ts";
-import type { AdapterTensors, AdapterValues } from "./initial.ts";
+import { floatNumbers } from "./numbers.ts";
+import type { AdapterTensors, AdapterValues } from "./values.ts";
 
 type BaseTensors = ReadonlyMap<string, HostTensor>;
 const none: BaseTensors = new Map();

@@ -2,7 +2,7 @@
 import { sizeOf } from "../../ir/types.ts";
 import type { AdapterTensor, PatchForm } from "../../program.ts";
 import { fromFloat32, type HostTensor } from "../files/tensor.ts";
-import { floatNumbers } from "./file-numbers.ts";
+import { floatNumbers } from "./numbers.ts";
 
 /** The shape that a file has for a tensor of a shape; see `PatchForm`. */
 export function shapeInFile(shape: readonly number[], form: PatchForm | undefined): readonly number[] {

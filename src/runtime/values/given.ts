@@ -3,8 +3,8 @@ import { WebpeftError } from "../../ir/diagnostics.ts";
 import { sizeOf } from "../../ir/types.ts";
 import type { AdapterPlan } from "../../program.ts";
 import { hostTensor } from "../files/tensor.ts";
-import { checkConstant } from "./file-numbers.ts";
-import { type AdapterValues, checkPlaces } from "./initial.ts";
+import { checkConstant, checkPlaces } from "./numbers.ts";
+import type { AdapterValues } from "./values.ts";
 
 /** By the keys of the adapter's file, row-major. */
 export type GivenValues = Readonly<Record<string, ArrayLike<number>>>;

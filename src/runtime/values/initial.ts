@@ -1,45 +1,21 @@
 /** First values of an adapter: from a file, or fresh from the method's own distributions. */
 
-import { type DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
+import type { DiagnosticSink } from "../../ir/diagnostics.ts";
 import { evaluate } from "../../ir/evaluate.ts";
 import { ports } from "../../ir/graph.ts";
+import { atRest, feed } from "../../ir/run-inputs.ts";
 import { planLoading, type TensorSpec } from "../../methods/config/checkpoint.ts";
 import type { AdapterPlan, AdapterTensor, CompiledProgram } from "../../program.ts";
-import type { FileTree } from "../files/folder.ts";
 import type { Model } from "../files/model.ts";
-import { type HostTensor, toFloat32, toInt32 } from "../files/tensor.ts";
+import { type HostTensor, toFloat32 } from "../files/tensor.ts";
 import { sameNumbers } from "../files/ties.ts";
 import { onBaseRows } from "./base-rows.ts";
 import { baseSpecs, differentEnds, readBase, withBaseOf } from "./base-tensors.ts";
-import { checkConstant, finiteTensors, floatNumbers } from "./file-numbers.ts";
 import { keysInFile, turnedTensor } from "./file-shape.ts";
-import type { ExpertValues } from "./mixed.ts";
+import { checkConstant, checkPlaces, finiteTensors, floatNumbers, wholeNumbers } from "./numbers.ts";
 import { requireEncoder, storedOutput } from "./prompt-encoder.ts";
 import { decodeTopK, isTopK, topKSpecs } from "./top-k.ts";
-
-/** Tensors of an adapter by the keys of its file. */
-export interface AdapterTensors {
-  /** Of the file, for messages. */
-  readonly name?: string;
-  read(key: string): Promise<HostTensor>;
-  readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>;
-}
-
-/** Values by port name, and what a file held that must be written back unchanged. */
-export interface AdapterValues {
-  readonly params: ReadonlyMap<string, Float32Array>;
-  readonly buffers: ReadonlyMap<string, Float32Array | Int32Array>;
-  /** Adapters that it mixes, as they were read; their numbers are among the others. */
-  readonly experts?: ReadonlyMap<string, ExpertValues>;
-  /** Tensors of the base model that its file holds and that differ from the base's own, by the base's keys. */
-  readonly base?: ReadonlyMap<string, HostTensor>;
-  /** Tensors as they were read, by file key: what does not train is written as it came. */
-  readonly asRead: ReadonlyMap<string, HostTensor>;
-  /** The adapter's folder, which may hold a tokenizer and a chat template. */
-  readonly tree?: FileTree;
-  /** How the file holds a parameter, by key, where that is not as it is. */
-  readonly forms: ReadonlyMap<string, (data: Float32Array) => HostTensor>;
-}
+import type { AdapterTensors, AdapterValues } from "./values.ts";
 
 /** Values of a fresh adapter. Weights that the initial values depend on are read from the model. */
 export async function freshValues(program: CompiledProgram, model: Model, seed: number): Promise<AdapterValues> {
@@ -49,7 +25,7 @@ export async function freshValues(program: CompiledProgram, model: Model, seed: 
   const buffers = new Map(plan.data);
   const init = program.init?.();
   if (init !== undefined) {
-    const data: Record<string, ArrayLike<number>> = { seed: [seed >>> 0], step: [0], sample_offset: [0] };
+    const data: Record<string, ArrayLike<number>> = { ...feed({ ...atRest, seed: seed >>> 0 }) };
     for (const { name, node } of ports(init)) {
       if (node.attributes.role === "weight") data[name] = toFloat32(await model.weights.read(name));
       else if (plan.data.has(name)) data[name] = plan.data.get(name)!;
@@ -75,33 +51,6 @@ function expectedTensors(plan: AdapterPlan, file: AdapterTensor["file"]): Tensor
         ? topKSpecs(tensor)
         : keysInFile(tensor).map(({ key, shape }) => ({ key, shape, tensor: tensor.key })),
     );
-}
-
-/** Throws `FILE-ADAPTER-PLACES` for places outside their array, out of order or there twice. */
-export function checkPlaces({ key, within }: AdapterTensor, value: HostTensor): void {
-  if (within === undefined) return;
-  const numbers = wholeNumbers(value, key);
-  const count = numbers.length / within.length;
-  let before = -1;
-  for (let k = 0; k < count; k++) {
-    const place = within.map((_n, axis) => numbers[axis * count + k]!);
-    const isInside = place.every((n, axis) => n >= 0 && n < within[axis]!);
-    const flat = place.reduce((sum, n, axis) => sum * within[axis]! + n, 0);
-    if (!isInside || flat <= before) {
-      throw new WebpeftError("FILE-ADAPTER-PLACES", {
-        message: isInside ? "the places of a tensor are not in increasing order" : "a place lies outside its array",
-        where: `${key}[:, ${k}]`,
-        expected: `places in [${within.join(", ")}], row by row, each once`,
-        got: `[${place.join(", ")}]`,
-      });
-    }
-    before = flat;
-  }
-}
-
-/** Integers; PEFT on Windows has written them as f32. */
-function wholeNumbers(value: HostTensor, key: string): Int32Array {
-  return value.dtype === "F32" ? Int32Array.from(toFloat32(value)) : toInt32(value, key).slice();
 }
 
 /** A tensor that a file has: the key that it is known by, the file's, and what it is there and under its own key. */

@@ -4,6 +4,7 @@
  */
 import { DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
 import { compact, type Graph, portName, ports } from "../../ir/graph.ts";
+import { atRest, feed } from "../../ir/run-inputs.ts";
 import { sizeOf, type TensorType } from "../../ir/types.ts";
 import type { AdapterInput, AdapterPlan, CompiledProgram } from "../../program.ts";
 import type { FixedInputs } from "../data/fixed-inputs.ts";
@@ -15,8 +16,8 @@ import { duplicates } from "../files/ties.ts";
 import type { WeightInfo } from "../files/weights.ts";
 import { shown, unknownName } from "../options.ts";
 import { withBaseOf } from "./base-tensors.ts";
-import type { AdapterValues } from "./initial.ts";
 import { mergedForm, warnOfForm } from "./merged-form.ts";
+import type { AdapterValues } from "./values.ts";
 
 /**
  * Keys of the base tensors that merging changes or adds; without an adapter those that train themselves. Among them are those that the
@@ -194,7 +195,7 @@ async function computed(
   const program = { stages: [{ name: "merge" as const, graph: part }], storage: { buffers: [], bindings: {} } };
   const instance = await executor.instantiate(program, data);
   try {
-    const results = await instance.run(["merge"], { seed: [0], step: [0], sample_offset: [0] }, [key]);
+    const results = await instance.run(["merge"], feed(atRest), [key]);
     const type = part.nodes[part.outputs[0]!.node]!.type as TensorType;
     return results[key]!.subarray(0, sizeOf(type.shape));
   } finally {

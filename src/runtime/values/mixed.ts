@@ -5,6 +5,7 @@ import {
   type AdapterContent,
   type AdapterFiles,
   adapterFiles,
+  checkpointFiles,
   type ExpertSources,
   isRead,
   readAdapter,
@@ -12,18 +13,12 @@ import {
 import type { Model } from "../files/model.ts";
 import { isInside } from "../files/paths.ts";
 import { textFiles } from "../files/text-files.ts";
-import { recordFile, stateFile } from "../training/checkpoint-record.ts";
-import { type AdapterValues, loadedValues } from "./initial.ts";
+import { loadedValues } from "./initial.ts";
 import { savedTensors } from "./saved.ts";
+import type { AdapterValues, MixedAdapter } from "./values.ts";
 
-/** An expert as it was read. */
-export interface ExpertValues {
-  readonly values: AdapterValues;
-  /** Its files, for writing them elsewhere. */
-  readonly content: AdapterContent;
-}
-
-async function contentOf({ config, tensors, metadata }: AdapterFiles): Promise<AdapterContent> {
+/** All that its files hold. */
+async function readWhole({ config, tensors, metadata }: AdapterFiles): Promise<AdapterContent> {
   const read = [...tensors.tensors.keys()].map(async (key) => [key, await tensors.read(key)] as const);
   return { config, tensors: new Map(await Promise.all(read)), metadata };
 }
@@ -39,7 +34,7 @@ export async function withExperts(
   const plans = program.adapter?.experts ?? [];
   if (plans.length === 0) return own;
   const [params, buffers] = [new Map(own.params), new Map(own.buffers)];
-  const experts = new Map<string, ExpertValues>();
+  const mixed = new Map<string, MixedAdapter>();
   for (const { name, prefix, trained, plan } of plans) {
     const source = Object.hasOwn(given, name) ? given[name] : undefined;
     if (source === undefined) {
@@ -54,9 +49,9 @@ export async function withExperts(
     refuseBase(name, values);
     for (const [key, data] of values.params) (trained ? params : buffers).set(`${prefix}${key}`, data);
     for (const [key, data] of values.buffers) buffers.set(`${prefix}${key}`, data);
-    experts.set(name, { values, content: await contentOf(files) });
+    mixed.set(name, { values, content: await readWhole(files) });
   }
-  return { ...own, params, buffers, experts };
+  return { ...own, params, buffers, mixed };
 }
 
 /** Throws SESSION-EXPERTS for an expert whose file holds a base of its own: there is one base for all. */
@@ -71,7 +66,7 @@ function refuseBase(name: string, { base }: AdapterValues): void {
 }
 
 /** Files that stand beside an adapter's folders: its own, those of a checkpoint, a tokenizer. */
-const files: ReadonlySet<string> = new Set([...adapterFiles, recordFile, stateFile, ...textFiles]);
+const files: ReadonlySet<string> = new Set([...adapterFiles, ...checkpointFiles, ...textFiles]);
 
 /** Whether a folder of that name would be hidden, a checkpoint, or in the place of a file, where capitals may count as small letters. */
 const isTaken = (path: string): boolean => {
@@ -90,7 +85,7 @@ function folderOf(path: unknown, name: string, used: Iterable<string>): string {
 
 function expertContent(
   { prefix, trained, plan }: ExpertPlan,
-  { values, content }: ExpertValues,
+  { values, content }: MixedAdapter,
   params: ReadonlyMap<string, Float32Array>,
 ): AdapterContent {
   if (!trained) return { ...content, floatFields: plan.floatFields };
@@ -104,16 +99,16 @@ export function withExpertFiles(
   { experts: plans }: AdapterPlan,
   field: string | undefined,
   own: AdapterContent,
-  { experts }: AdapterValues,
+  { mixed }: AdapterValues,
   params: ReadonlyMap<string, Float32Array>,
 ): AdapterContent {
-  if (field === undefined || experts === undefined) return own;
+  if (field === undefined || mixed === undefined) return own;
   const named = new Map(Object.entries(own.config[field] as Readonly<Record<string, unknown>>));
   const folders = new Map<string, AdapterContent>();
   for (const plan of plans) {
     const folder = folderOf(named.get(plan.name), plan.name, folders.keys());
     named.set(plan.name, folder);
-    folders.set(folder, expertContent(plan, experts.get(plan.name)!, params));
+    folders.set(folder, expertContent(plan, mixed.get(plan.name)!, params));
   }
   return { ...own, config: { ...own.config, [field]: Object.fromEntries(named) }, folders };
 }

@@ -2,8 +2,8 @@
 import { type DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
 import type { AdapterPlan, CompiledProgram } from "../../program.ts";
 import { type HostTensor, toFloat32 } from "../files/tensor.ts";
-import type { AdapterTensors } from "./initial.ts";
 import { computedValues } from "./saved.ts";
+import type { AdapterTensors } from "./values.ts";
 
 const encoderFile = "encoder.safetensors";
 

@@ -4,8 +4,8 @@ import { sizeOf } from "../../ir/types.ts";
 import type { AdapterTensor, CompiledProgram } from "../../program.ts";
 import { fromFloat32, type HostTensor, hostTensor, type TensorDtype } from "../files/tensor.ts";
 import { keysInFile, shapeInFile, turnedTensor } from "./file-shape.ts";
-import type { AdapterValues } from "./initial.ts";
 import { encodeTopK, isTopK, topKSpecs } from "./top-k.ts";
+import type { AdapterValues } from "./values.ts";
 
 export interface SavedTensors {
   /** Of `adapter_model.safetensors`. */

@@ -2,7 +2,7 @@
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import type { AdapterPlan, AdapterTensor, TopKCoding } from "../../program.ts";
 import { type HostTensor, hostTensor, type TensorDtype, toInt32 } from "../files/tensor.ts";
-import { floatNumbers } from "./file-numbers.ts";
+import { floatNumbers } from "./numbers.ts";
 
 /** Stands for minus infinity: its weight in a softmax is 0, and no kernel meets an infinity. */
 const never = -1e30;

@@ -1,8 +1,8 @@
 /** The numbers of an adapter's file as its tensors want them: floats are floats and finite, constants those of the program. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import type { AdapterPlan, AdapterTensor } from "../../program.ts";
-import { checkFinite, type HostTensor, type TensorDtype, toFloat32 } from "../files/tensor.ts";
-import type { AdapterTensors } from "./initial.ts";
+import { checkFinite, type HostTensor, type TensorDtype, toFloat32, toInt32 } from "../files/tensor.ts";
+import type { AdapterTensors } from "./values.ts";
 
 /** A file of which every tensor that is read is finite. Reading throws `DATA-TENSOR-NOT-FINITE`. */
 export const finiteTensors = (file: AdapterTensors): AdapterTensors => ({
@@ -44,4 +44,31 @@ export function checkConstant(plan: AdapterPlan, { key, pinned }: AdapterTensor,
     got: String(data[at]),
     help: "Read the constant as a tensor (gather, sparse): functions of host numbers, such as quotient and grid, are worked out when the program is compiled.",
   });
+}
+
+/** Throws `FILE-ADAPTER-PLACES` for places outside their array, out of order or there twice. */
+export function checkPlaces({ key, within }: AdapterTensor, value: HostTensor): void {
+  if (within === undefined) return;
+  const numbers = wholeNumbers(value, key);
+  const count = numbers.length / within.length;
+  let before = -1;
+  for (let k = 0; k < count; k++) {
+    const place = within.map((_n, axis) => numbers[axis * count + k]!);
+    const isInside = place.every((n, axis) => n >= 0 && n < within[axis]!);
+    const flat = place.reduce((sum, n, axis) => sum * within[axis]! + n, 0);
+    if (!isInside || flat <= before) {
+      throw new WebpeftError("FILE-ADAPTER-PLACES", {
+        message: isInside ? "the places of a tensor are not in increasing order" : "a place lies outside its array",
+        where: `${key}[:, ${k}]`,
+        expected: `places in [${within.join(", ")}], row by row, each once`,
+        got: `[${place.join(", ")}]`,
+      });
+    }
+    before = flat;
+  }
+}
+
+/** Integers; PEFT on Windows has written them as f32. */
+export function wholeNumbers(value: HostTensor, key: string): Int32Array {
+  return value.dtype === "F32" ? Int32Array.from(toFloat32(value)) : toInt32(value, key).slice();
 }

@@ -1,0 +1,78 @@
+/** Forward passes: logits and loss, and the mean and spread of predictions over draws of the weights. */
+import { WebpeftError } from "../../ir/diagnostics.ts";
+import type { StageName } from "../../program.ts";
+import { batchInputs, type SessionBatch } from "../data/batch.ts";
+import { countedLabels } from "../data/labels.ts";
+import type { RunInputs } from "../executors/executor.ts";
+import type { RunningAdapter } from "../values/running.ts";
+import { modelScalars, type RunContext } from "./inputs.ts";
+import { checkResults } from "./non-finite.ts";
+
+export interface ForwardResult {
+  readonly logits: Float32Array;
+  /** The mean loss, and of how many labels it is; absent when none counts. */
+  readonly loss?: number;
+  readonly labels?: number;
+}
+
+/** Per logit, over the draws; the deviation has the divisor n - 1 and is 0 for one draw. */
+export interface Prediction {
+  readonly mean: Float32Array;
+  readonly deviation: Float32Array;
+}
+
+/** Runs one stage. Throws `RESULT-NOT-FINITE`. */
+async function checkedRun<Name extends string>(
+  { model }: RunContext,
+  entry: RunningAdapter,
+  stage: StageName,
+  inputs: RunInputs,
+  want: readonly Name[],
+): Promise<Readonly<Record<Name, Float32Array>>> {
+  const results = await entry.instance.run([stage], inputs, want);
+  await checkResults({ ...entry, model }, stage, inputs, results);
+  return results as Readonly<Record<Name, Float32Array>>;
+}
+
+/** Logits of a batch, and the mean loss when labels count. Throws `DATA-*` and `RESULT-NOT-FINITE`. */
+export async function forward(context: RunContext, entry: RunningAdapter, batch: SessionBatch): Promise<ForwardResult> {
+  const tensors = batchInputs(entry.program, batch, context.programs);
+  const labels = countedLabels(entry.program, batch, tensors);
+  const scalars = modelScalars(entry, context.seed, { label_scale: labels === 0 ? 0 : 1 / labels });
+  const { logits, loss } = await checkedRun(context, entry, "forward", { ...tensors, ...scalars }, ["logits", "loss"]);
+  return labels === 0 ? { logits } : { logits, loss: loss[0]!, labels };
+}
+
+/** Passes of predictions are numbered from here; those of training lie below. */
+const firstPass = 2 ** 31;
+
+/** Accumulates the logits of `count` draws by Welford's rule. Throws `SESSION-DRAWS` for no draw. */
+export async function predictive(
+  context: RunContext,
+  entry: RunningAdapter,
+  batch: SessionBatch,
+  count: number,
+): Promise<Prediction> {
+  const tensors = batchInputs(entry.program, batch, context.programs);
+  if (!Number.isInteger(count) || count < 1 || count >= firstPass) {
+    throw new WebpeftError("SESSION-DRAWS", {
+      message: "predictions are drawn a whole number of times",
+      expected: "at least 1",
+      got: String(count),
+    });
+  }
+  let mean = new Float64Array();
+  let squares = new Float64Array();
+  for (let q = 0; q < count; q++) {
+    const inputs = { ...tensors, ...modelScalars(entry, context.seed, { pass: firstPass + q }) };
+    const { logits } = await checkedRun(context, entry, "predict", inputs, ["logits"]);
+    if (q === 0) [mean, squares] = [new Float64Array(logits.length), new Float64Array(logits.length)];
+    for (const [i, logit] of logits.entries()) {
+      const gap = logit - mean[i]!;
+      mean[i]! += gap / (q + 1);
+      squares[i]! += gap * (logit - mean[i]!);
+    }
+  }
+  const deviation = squares.map((sum) => (count === 1 ? 0 : Math.sqrt(sum / (count - 1))));
+  return { mean: Float32Array.from(mean), deviation: Float32Array.from(deviation) };
+}
