@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { WebpeftError } from "../../src/ir/diagnostics.ts";
-import { compilePattern } from "../../src/methods/config/regex.ts";
+import { compilePattern } from "../../src/methods/regex/index.ts";
 
 const full = (pattern: string, text: string): boolean => compilePattern(pattern, "f").fullMatch(text);
 

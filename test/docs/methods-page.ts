@@ -28,7 +28,7 @@ function section(method: Method): string {
   return [
     `## ${method.peftType}`,
     "",
-    `Adapts modules of kind ${method.siteKinds.join(", ")}. The whole method is \`src/methods/${method.file}\`.`,
+    `Adapts modules of kind ${method.siteKinds.join(", ")}. The whole method is \`src/methods/peft/${method.file}\`.`,
     "",
     "```",
     ...method.formulaLines,

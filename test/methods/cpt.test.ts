@@ -4,9 +4,9 @@ import { Builder } from "../../src/ir/builder.ts";
 import { DiagnosticSink } from "../../src/ir/diagnostics.ts";
 import { evaluate } from "../../src/ir/evaluate.ts";
 import { compact } from "../../src/ir/graph.ts";
-import { cpt } from "../../src/methods/cpt.ts";
 import type { FieldValue } from "../../src/methods/fields.ts";
 import { type Elaboration, elaborateModel, tensorValue } from "../../src/methods/index.ts";
+import { cpt } from "../../src/methods/peft/cpt.ts";
 import { causalLoss } from "../../src/models/loss.ts";
 import { associate } from "../../src/passes/associate.ts";
 

@@ -252,7 +252,7 @@ describe("methods of one's own beside built-in ones", () => {
 
 describe("lines", () => {
   it.each(everyMethod)("of $name are those of its file", ({ ast, file, source }) => {
-    const lines = readFileSync(`src/methods/${file}`, "utf8").split("\n");
+    const lines = readFileSync(`src/methods/peft/${file}`, "utf8").split("\n");
     const places = [...ast.items, ...ast.blocks.flatMap(({ items }) => items)].map((item) => ({ item, ...item.at }));
     for (const { item, line, column } of places) {
       const name = "name" in item ? item.name : "";
@@ -267,13 +267,13 @@ describe("lines", () => {
       { ...size, mode: "infer" },
     );
     const formula =
-      readFileSync("src/methods/lora.ts", "utf8")
+      readFileSync("src/methods/peft/lora.ts", "utf8")
         .split("\n")
         .findIndex((line) => /^\s*W' =/.test(line)) + 1;
     expect(program.print("operator")).toContain(`lora.ts:${formula}`);
     const refused = compile(qwen2, { peft_type: "LORA", r: 2, target_modules: ["q_proj"], lora_dropout: 1 }, size);
     const check =
-      readFileSync("src/methods/lora.ts", "utf8")
+      readFileSync("src/methods/peft/lora.ts", "utf8")
         .split("\n")
         .findIndex((line) => /require lora_dropout/.test(line)) + 1;
     await expect(refused).rejects.toMatchObject({ where: expect.stringContaining(`lora.ts:${check}:`) });

@@ -7,7 +7,7 @@ import { DiagnosticSink } from "../../src/ir/diagnostics.ts";
 import { evaluate } from "../../src/ir/evaluate.ts";
 import { compact, type Graph } from "../../src/ir/graph.ts";
 import { elaborateModel } from "../../src/methods/index.ts";
-import { vbloraVariational } from "../../src/methods/vblora-variational.ts";
+import { vbloraVariational } from "../../src/methods/peft/vblora-variational.ts";
 import { associate } from "../../src/passes/associate.ts";
 import { differentiate } from "../../src/passes/differentiate.ts";
 import { openDevice } from "../../src/runtime/device/index.ts";

@@ -1,5 +1,5 @@
 /** Which modules a config hits. Source: `check_target_module_exists` in PEFT's `tuners/tuners_utils.py`. */
-import { compilePattern, type Regex } from "./regex.ts";
+import { compilePattern, type Regex } from "../regex/index.ts";
 
 export type Names = string | readonly string[] | null;
 

@@ -4,8 +4,8 @@
  */
 import type { DiagnosticSink } from "../../ir/diagnostics.ts";
 import type { FieldDeclaration, FieldValue } from "../fields.ts";
+import { compilePattern } from "../regex/index.ts";
 import { pythonRepr } from "./python-text.ts";
-import { compilePattern } from "./regex.ts";
 import { checkField } from "./values.ts";
 
 type Fields = Readonly<Record<string, FieldValue>>;

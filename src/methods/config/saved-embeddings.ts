@@ -1,8 +1,8 @@
 /** Base weights of adapted embeddings that PEFT writes into the adapter's file. Source: `get_peft_model_state_dict` in `utils/save_and_load.py`. */
 import type { ModuleInfo } from "../../models/model.ts";
 import type { FieldValue } from "../fields.ts";
+import { compilePattern } from "../regex/index.ts";
 import { embeddingNames, untargetedHead } from "./defaults.ts";
-import { compilePattern } from "./regex.ts";
 
 function namesEmbedding(targets: FieldValue | undefined, modules: readonly ModuleInfo[]): boolean {
   if (Array.isArray(targets)) return embeddingNames.some((name) => targets.includes(name));

@@ -1,10 +1,10 @@
 /** `ensure_weight_tying`: what trains of one end of tied embeddings trains of all. Source: `_check_tied_modules` and LoRA's `_add_..._to_tie` in PEFT. */
 import { type DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
 import type { ModuleInfo } from "../../models/model.ts";
+import { compilePattern } from "../regex/index.ts";
 import { embeddingNames } from "./defaults.ts";
 import { lastPart, siteKey } from "./keys.ts";
 import { type Fields, list, text } from "./read.ts";
-import { compilePattern } from "./regex.ts";
 
 export interface EnsuredTies {
   /** With the input embedding in the field that named an end, and without the other ends. */

@@ -1,6 +1,7 @@
 /** Calls of builtins: arguments are matched to the signature, checked and converted before the builtin sees them. */
-import { compilePattern } from "../config/regex.ts";
+
 import { type Arguments, type Builtin, type CallContext, type Parameter, signature } from "../lib/builtin.ts";
+import { compilePattern } from "../regex/index.ts";
 import { asOperator } from "./arithmetic.ts";
 import type { CallExpression, Place } from "./ast.ts";
 import { madeOf } from "./constants.ts";

@@ -1,0 +1,34 @@
+/** Prompt tuning: trained embeddings in front of those of the text. arXiv 2104.08691. */
+import { lazyMethod } from "../dsl/method.ts";
+
+export const promptTuning = lazyMethod(
+  "prompt_tuning",
+  `method prompt_tuning on prompt {
+  config num_virtual_tokens: int? = null (minimum: 1) "virtual tokens in front of the text",
+         prompt_tuning_init: any = "RANDOM" "RANDOM: normal; SAMPLE_VOCAB: embeddings of random tokens; TEXT: those of a text",
+         prompt_tuning_init_text: string? = null "with TEXT: what the virtual tokens begin as", tokenizer_name_or_path: string? = null "with TEXT: its tokenizer",
+         tokenizer_kwargs: any? = null "options of that tokenizer", token_dim: int? = null "hidden width of the model",
+         num_transformer_submodules: int? = null "1; 2 for models with encoder and decoder", num_layers: int? = null "layers of the model",
+         num_attention_heads: int? = null "heads of the model";
+  require num_virtual_tokens != null else "num_virtual_tokens must be given.";
+  require token_dim == out else "token_dim = {token_dim} is not the hidden width of the model, {out}.";
+  require num_transformer_submodules == 1 else "num_transformer_submodules = {num_transformer_submodules} is not supported: virtual tokens go to one model.";
+  require prompt_tuning_init != "TEXT" or prompt_tuning_init_text != null
+    else "When prompt_tuning_init='TEXT', prompt_tuning_init_text can't be None";
+  require prompt_tuning_init != "TEXT" or tokenizer_name_or_path != null
+    else "When prompt_tuning_init='TEXT', tokenizer_name_or_path can't be None";
+  let begins = prompt_tuning_init, text = begins == "TEXT";
+  require text or begins == "RANDOM" or begins == "SAMPLE_VOCAB"
+    else "prompt_tuning_init = {prompt_tuning_init} is none of RANDOM, SAMPLE_VOCAB and TEXT.";
+  require text or tokenizer_kwargs == null else "tokenizer_kwargs only valid when using prompt_tuning_init='TEXT'.";
+  require text or prompt_tuning_init_text == null warn "prompt_tuning_init_text has no effect unless prompt_tuning_init is TEXT.";
+  require text or tokenizer_name_or_path == null warn "tokenizer_name_or_path has no effect unless prompt_tuning_init is TEXT.";
+  require loaded or tokenizer_kwargs == null else "tokenizer_kwargs are not supported for a fresh prompt.";
+  require loaded or not text or initial_tokens != null else "prompt_tuning_init = TEXT needs the tokens of the text."
+    help "Give their ids as initialTokens; the commands find them with the tokenizer.";
+  param P[num_virtual_tokens, out] = loaded or begins == "RANDOM" ? normal
+    : text ? embeddings_of(W0, initial_tokens, num_virtual_tokens) : drawn_embeddings(W0, num_virtual_tokens) at "prompt_embeddings";
+  rows' = P;
+}`,
+  "prompt-tuning.ts",
+);

@@ -1,0 +1,20 @@
+/** Trainable tokens: chosen rows of an embedding, or of an output layer, are replaced by trained ones. */
+import { lazyMethod } from "../dsl/method.ts";
+
+export const trainableTokens = lazyMethod(
+  "trainable_tokens",
+  `method trainable_tokens {
+  config token_indices: int_list = [] (minimum: 0) "tokens whose rows train",
+         init_weights: bool = true "false: normal instead of the rows of the base";
+  let tokens = token_indices, k = count(tokens), head = site.kind == "linear", known = head ? out : in;
+  require k > 0 else "token_indices is empty: there is nothing to train.";
+  require distinct(tokens) else "token_indices = {tokens} names a token twice.";
+  require all_below(tokens, known) else "token_indices = {tokens} names tokens that the layer does not have: it has {known}.";
+  on embedding, linear tied {   // of an output layer the rows of W are replaced
+    let E = head ? W.T : W, E0 = head ? W0.T : W0, changed = E @ without(tokens, known) + rows.T @ select(tokens, known);
+    param rows[k, head ? in : out] = init_weights ? columns(E0, tokens) : normal(0, 1) at "trainable_tokens_delta" tied replaces tokens;
+    W' = head ? changed.T : changed;
+  }
+}`,
+  "trainable-tokens.ts",
+);

@@ -1,0 +1,46 @@
+/** X-LoRA: a classifier of the hidden states weighs trained LoRAs, token by token. arXiv 2402.07148. */
+import { lazyMethod } from "../dsl/method.ts";
+
+export const xlora = lazyMethod(
+  "xlora",
+  `method xlora {
+  config hidden_size: int? = null (minimum: 1) "width of the hidden states: that of the model",
+         adapters: any = null "name of an expert -> folder of its LoRA, from the adapter's own; their order counts",
+         xlora_depth: int = 1 (minimum: 1, maximum: 64) "layers of the classifier", xlora_size: int = 2048 (minimum: 1) "width between them",
+         xlora_dropout_p: float = 0.2 (minimum: 0, maximum: 1) "dropout between them",
+         enable_softmax: bool = true "weights of a token add up to 1", softmax_temperature: float = 1 (minimum: 1e-6) "of that softmax",
+         enable_softmax_topk: bool = false "softmax of the weights that top_k_lora leaves", top_k_lora: int? = null (minimum: 1) "experts of a token; null: all",
+         layerwise_scalings: bool = false "weights differ between the adapted layers", use_trainable_adapters: bool = false "the experts train too",
+         scaling_pass_value: float = 0 "weight in the first pass of the experts that top_k_lora leaves", global_scaling_weight: float = 1 "factor of all experts",
+         layernorm_type: string? = null (extension: true) "hidden states are normalised first, by rms or layer", use_bias: bool = true (extension: true) "false: layers without bias";
+  require xlora_dropout_p < 1 else "xlora_dropout_p must be below 1.";
+  require hidden_size == hidden_width else "hidden_size = {hidden_size} is not the hidden width of the model, {hidden_width}.";
+  require layernorm_type == null or layernorm_type == "rms" or layernorm_type == "layer" else "layernorm_type = {layernorm_type} is not known." help "Use rms or layer.";
+  require not enable_softmax_topk or top_k_lora != null warn "\`enable_softmax_topk\` enabled \`top_k_lora\` is not set";
+  require not (enable_softmax_topk and enable_softmax) warn "\`enable_softmax_topk\` and \`enable_softmax\` are both enabled. This will result in worse performance.";
+  require not (present(layernorm_type) or present(use_bias)) save "PEFT does not know layernorm_type and use_bias: it computes other numbers with this adapter.";
+  require experts.count > 0 else "adapters = null: there is nothing to mix." help "Name the folders of trained LoRAs.";
+  require all_hold(experts.configs, "peft_type", "LORA") else "Only LoRAs are mixed.";
+  require all_hold(experts.configs, "use_dora", false) else "X-LoRA currently does not support LoRA layers with DoRA";
+  let only_weights = all_hold(experts.configs, "bias", "none") and all_hold(experts.configs, "lora_bias", false) and all_hold(experts.configs, "modules_to_save", null);
+  require only_weights and all_hold(experts.configs, "trainable_token_indices", null) else "An expert changes more than weights: its biases, modules_to_save or tokens cannot be mixed.";
+  mixes adapters trained if use_trainable_adapters;
+  given gates[E];
+  let E = experts.count, L = sites.count, outs = layerwise_scalings ? L * E : E, step = xlora_dropout_p > 0 ? 3 : 2, last = (xlora_depth - 1) * step;
+  shared param weight[k == last ? outs : xlora_size, k == 0 ? hidden_width : xlora_size] for k: 0 .. last + 1 by step = kaiming_uniform at "base_model.internal_xlora_classifier.layers.{k}.weight";
+  shared param bias[k == last ? outs : xlora_size] for k: 0 .. last + 1 by step = uniform(-1 / sqrt(k == 0 ? hidden_width : xlora_size), 1 / sqrt(k == 0 ? hidden_width : xlora_size)) at "base_model.internal_xlora_classifier.layers.{k}.bias" when use_bias;
+  shared let T = size(hidden, 1), mean = reshape(sum(hidden, [2]), [samples, T, 1]) / hidden_width;
+  shared let x = layernorm_type == "layer" ? hidden - mean : hidden, power = reshape(sum(x .* x, [2]), [samples, T, 1]) / hidden_width;
+  shared let normal = layernorm_type == null ? x : x / root(power + (layernorm_type == "rms" ? 1e-6 : 1e-5));
+  shared let logits = iterate(k: 0 .. xlora_depth, h: normal, apply(matrix(weight[k * step]),
+    k == 0 ? h : apply(dropout(xlora_dropout_p, xlora_size), at_least(h, 0))) + (use_bias ? bias[k * step] : 0));
+  shared let by_layer = reshape(logits, [samples, T, layerwise_scalings ? L : 1, E]), S = enable_softmax ? softmax(by_layer / softmax_temperature) : by_layer, equal = scaling_pass_value * real(integers(repeated(1, E)));
+  report scalings = layerwise_scalings ? S : reshape(apply(fold(L * E, E).T, reshape(S, [samples, T, E])), [samples, T, L, E]);
+  on linear, embedding from adapters {
+    let own = first_pass ? equal : S[:, :, layerwise_scalings ? site.index : 0, :], kept = top_k_lora == null ? own : keep_largest(own, top_k_lora);
+    let weights = merging ? gates : enable_softmax_topk ? softmax_nonzero(kept) : kept;
+    W' = first_pass and scaling_pass_value == 0 ? W : W + global_scaling_weight * mixture(weights);
+  }
+}`,
+  "xlora.ts",
+);
