@@ -3,6 +3,7 @@
 export { cpuTarget, defaultTarget, type Target, targetOf } from "./codegen/index.ts";
 export { type CompileOptions, compile } from "./compile.ts";
 export { inspectionFiles } from "./inspect/index.ts";
+export type { Code } from "./ir/codes/index.ts";
 export { type Diagnostic, DiagnosticSink, formatDiagnostic, WebpeftError } from "./ir/diagnostics.ts";
 export type { Graph, Node } from "./ir/graph.ts";
 export type { Combination, CombineOptions } from "./methods/combine/index.ts";

@@ -3,6 +3,8 @@
  * because of what a user gave is a `WebpeftError`; anything else that is thrown is a defect of webpeft.
  */
 
+import type { Code } from "./codes/index.ts";
+
 export type Severity = "error" | "warning" | "note";
 
 /** What a diagnostic says. `where` is a file, key, field or `file:line:column`; `expected` and `got` are short texts. */
@@ -41,21 +43,20 @@ function shown<T extends DiagnosticFields>(fields: T): T {
 }
 
 export interface Diagnostic extends DiagnosticFields {
-  /** Stable, upper case with dashes, e.g. `CONFIG-FIELD-RANGE`; the first word is the room it comes from. */
-  code: string;
+  code: Code;
   severity: Severity;
 }
 
 /** The one error class of the project; `diagnostics` holds more than one when several things were wrong at once. */
 export class WebpeftError extends Error {
-  readonly code: string;
+  readonly code: Code;
   readonly where: string | undefined;
   readonly expected: string | undefined;
   readonly got: string | undefined;
   readonly help: string | undefined;
   readonly diagnostics: readonly Diagnostic[];
 
-  constructor(code: string, given: DiagnosticFields, options?: { cause?: unknown; also?: readonly Diagnostic[] }) {
+  constructor(code: Code, given: DiagnosticFields, options?: { cause?: unknown; also?: readonly Diagnostic[] }) {
     const fields = shown(given);
     super(fields.message, options?.cause === undefined ? undefined : { cause: options.cause });
     this.name = "WebpeftError";
@@ -85,12 +86,12 @@ export class DiagnosticSink {
   readonly diagnostics: Diagnostic[] = [];
   constructor(readonly strict = false) {}
 
-  warn(code: string, fields: DiagnosticFields): void {
+  warn(code: Code, fields: DiagnosticFields): void {
     if (this.strict) throw new WebpeftError(code, fields);
     this.once({ code, severity: "warning", ...shown(fields) });
   }
 
-  note(code: string, fields: DiagnosticFields): void {
+  note(code: Code, fields: DiagnosticFields): void {
     this.once({ code, severity: "note", ...shown(fields) });
   }
 

@@ -14,6 +14,7 @@
  *
  * A graph that fails is a defect of the pass that made it, or of a text that someone wrote.
  */
+import type { CodeAfter } from "./codes/index.ts";
 import { type Diagnostic, type DiagnosticFields, WebpeftError } from "./diagnostics.ts";
 import { type Attributes, type Graph, type Node, portName, portRole } from "./graph.ts";
 import type { AttributeKind, OpRecord } from "./op-record.ts";
@@ -25,7 +26,7 @@ export type GraphLevel = "operator" | "tensor";
 export const dtypes: readonly string[] = ["f32", "f16", "bf16", "i32", "u32", "bool"];
 export const portRoles: readonly string[] = ["input", "weight", "param", "buffer"];
 
-type Report = (code: string, fields: DiagnosticFields) => void;
+type Report = (code: CodeAfter<"IR-VERIFY">, fields: DiagnosticFields) => void;
 
 /** Throws a `WebpeftError` that carries every violation, the first one in front. */
 export function verify(graph: Graph, level: GraphLevel): void {

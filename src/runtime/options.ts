@@ -2,6 +2,7 @@
  * Options as callers give them, checked by name and value before anything runs: a misspelt name, which would have no effect, and a value of
  * another kind are errors.
  */
+import type { Code } from "../ir/codes/index.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { largestFloat32 } from "../ir/types.ts";
 import { hint } from "../methods/dsl/suggest.ts";
@@ -45,7 +46,7 @@ export function shown(value: unknown): string {
 }
 
 /** Throws an error of the code for what is no object, for the first name that is unknown, and for the first value of another kind. */
-export function checkOptions<T extends object>(given: T, checks: Checks<T>, code: string): void {
+export function checkOptions<T extends object>(given: T, checks: Checks<T>, code: Code): void {
   const known = Object.keys(checks);
   if (typeof given !== "object" || given === null || Array.isArray(given))
     throw new WebpeftError(code, {
@@ -68,7 +69,7 @@ export function checkOptions<T extends object>(given: T, checks: Checks<T>, code
 }
 
 /** The error for a name that nothing reads. `what`: what it would be, in a word. */
-export function unknownName(what: string, name: string, known: readonly string[], code: string): WebpeftError {
+export function unknownName(what: string, name: string, known: readonly string[], code: Code): WebpeftError {
   const help = hint(name, known);
   return new WebpeftError(code, {
     message: `there is no ${what} ${name.length > 60 ? `${name.slice(0, 60)}...` : name}`,

@@ -19,13 +19,13 @@ it("errors, warnings and notes hold no character that a terminal acts on", () =>
     help: hostile,
   };
   const sink = new DiagnosticSink();
-  sink.warn("A-B", fields);
-  sink.note("A-C", fields);
-  const error = new WebpeftError("A-D", fields);
+  sink.warn("DATA-LOST", fields);
+  sink.note("METHOD-FILE", fields);
+  const error = new WebpeftError("FILE-READ", fields);
   for (const diagnostic of [
     ...sink.diagnostics,
     ...error.diagnostics,
-    { code: "A-E", severity: "error" as const, ...fields },
+    { code: "FILE-PATH" as const, severity: "error" as const, ...fields },
   ]) {
     const text = formatDiagnostic(diagnostic);
     expect(text).not.toMatch(acting);
@@ -36,8 +36,8 @@ it("errors, warnings and notes hold no character that a terminal acts on", () =>
 });
 
 it("lines of a text that is told are set in, so that none looks like a line of the message", () => {
-  const text = formatDiagnostic({ code: "A-B", severity: "warning", message: "m", got: "one\nerror FAKE: two" });
-  expect(text.split("\n").filter((line) => /^\S/.test(line))).toEqual(["warning A-B: m"]);
+  const text = formatDiagnostic({ code: "DATA-LOST", severity: "warning", message: "m", got: "one\nerror FAKE: two" });
+  expect(text.split("\n").filter((line) => /^\S/.test(line))).toEqual(["warning DATA-LOST: m"]);
 });
 
 it("names of tensors and of experts reach messages escaped", async () => {

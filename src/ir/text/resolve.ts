@@ -1,5 +1,7 @@
 /** From syntax to graph: numbers, names, ops, attributes and types. Every check adds to one list of diagnostics. */
+
 import type { IToken } from "chevrotain";
+import type { CodeAfter } from "../codes/index.ts";
 import { type Diagnostic, type DiagnosticFields, WebpeftError } from "../diagnostics.ts";
 import type { Attributes, Graph, Node, Output } from "../graph.ts";
 import { hasOp, opRecord, opRecords } from "../registry.ts";
@@ -38,7 +40,7 @@ export function resolve(
   return { graph: new Resolver(syntax, ids, notes, report).graph(), diagnostics };
 }
 
-export type Report = (code: string, place: Place, fields: DiagnosticFields) => void;
+export type Report = (code: CodeAfter<"IR-TEXT">, place: Place, fields: DiagnosticFields) => void;
 
 class Resolver {
   private readonly nodes: Node[] = [];

@@ -1,4 +1,5 @@
 /** From a config's targets to the list of adapted modules: defaults, "all-linear", compression, errors. */
+import type { Code } from "../../ir/codes/index.ts";
 import { type DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
 import type { ModuleInfo } from "../../models/model.ts";
 import { defaultTargets, untargetedHead } from "./defaults.ts";
@@ -114,7 +115,7 @@ function nothingHit(
   excluded: number,
   unmatched: number,
 ): WebpeftError {
-  const error = (code: string, message: string): WebpeftError =>
+  const error = (code: Code, message: string): WebpeftError =>
     new WebpeftError(code, { message, where: "target_modules", got: pythonTargets(targets) });
   if (profile.compatibleName !== undefined) {
     const text = "Please check `peft_config.target_modules`.";

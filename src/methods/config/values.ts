@@ -1,4 +1,5 @@
 /** Checks of single field values: type, range, allowed values. */
+import type { Code } from "../../ir/codes/index.ts";
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import type { FieldDeclaration, FieldType, FieldValue } from "../fields.ts";
 import { shown } from "./python-text.ts";
@@ -82,7 +83,7 @@ function expectedText(field: FieldDeclaration): string {
  * CONFIG-FIELD-RANGE; `where` defaults to the field's name.
  */
 export function checkField(field: FieldDeclaration, value: unknown, where: string = field.name): FieldValue {
-  const refuse = (code: string, problem: string): never => {
+  const refuse = (code: Code, problem: string): never => {
     throw new WebpeftError(code, {
       message: `Config field ${where} ${problem}.`,
       where,

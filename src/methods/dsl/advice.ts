@@ -1,4 +1,5 @@
 /** What a fragment may say and hardly means: names that hide a word of the language, parameters that nothing reads. */
+import type { Code } from "../../ir/codes/index.ts";
 import type { Diagnostic } from "../../ir/diagnostics.ts";
 import type { Expression, Item, MethodAst, Place, SiteBlock, TensorItem } from "./ast.ts";
 import { declarations } from "./scope.ts";
@@ -70,7 +71,7 @@ function hidingNames(method: MethodAst): { readonly name: string; readonly at: P
 
 /** Warnings METHOD-SHADOWED and METHOD-UNREAD of a fragment that has no faults, each once, in the order of the text. */
 export function advice(method: MethodAst): Diagnostic[] {
-  const warning = (code: string, at: Place, message: string, help: string): Diagnostic & { at: Place } => ({
+  const warning = (code: Code, at: Place, message: string, help: string): Diagnostic & { at: Place } => ({
     ...{ code, severity: "warning", message, help, at },
     where: `${method.file}:${at.line}:${at.column}`,
   });

@@ -1,4 +1,5 @@
 /** What can be said about a fragment without a model: unknown and repeated names, wrong kinds and options. All faults at once. */
+import type { Code } from "../../ir/codes/index.ts";
 import { type Diagnostic, WebpeftError } from "../../ir/diagnostics.ts";
 import { checkField } from "../config/values.ts";
 import { builtins } from "../lib/index.ts";
@@ -25,7 +26,7 @@ class Checker {
 
   constructor(private readonly method: MethodAst) {}
 
-  fault(code: string, at: Place, message: string, help?: string): void {
+  fault(code: Code, at: Place, message: string, help?: string): void {
     const where = `${this.method.file}:${at.line}:${at.column}`;
     this.faults.push({ code, severity: "error", message, where, ...(help === undefined ? {} : { help }) });
   }

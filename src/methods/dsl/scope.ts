@@ -1,5 +1,7 @@
 /** What the names of a fragment mean at one site: declarations, config fields, and the words that the site itself provides. */
+
 import type { Builder } from "../../ir/builder.ts";
+import type { Code } from "../../ir/codes/index.ts";
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import type { FieldValue } from "../fields.ts";
 import type { ScalarIds } from "../lib/builtin.ts";
@@ -171,7 +173,7 @@ export class Scope {
   }
 
   error(
-    code: string,
+    code: Code,
     at: Place,
     fields: { message: string; expected?: string; got?: string; help?: string },
   ): WebpeftError {

@@ -2,6 +2,7 @@
  * The header of a safetensors file: 8 bytes of length, a JSON object of that length, then the numbers without gaps. Files come from
  * strangers, so every rule of the format is checked before anything is allocated by the file's word.
  */
+import type { Code } from "../../ir/codes/index.ts";
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { byCodePoint, duplicateKey, isJsonObject, type JsonObject, nestingOf } from "./json.ts";
 import type { ByteSource } from "./source.ts";
@@ -41,7 +42,7 @@ export async function readHeader(source: ByteSource, headerOnly = false): Promis
   return { metadata, tensors: checkCoverage(source, tensors, begin, headerOnly) };
 }
 
-function headerError(code: string, file: string, message: string, expected: string, got: string): WebpeftError {
+function headerError(code: Code, file: string, message: string, expected: string, got: string): WebpeftError {
   const help = "The file is damaged or was not written by safetensors; download or convert it again.";
   return new WebpeftError(code, { message, where: file, expected, got, help });
 }
