@@ -1,7 +1,7 @@
 /**
  * What the other rooms import from `codegen`. Its own rooms, in the order in which work goes through them:
  *
- *   pipeline.ts   the steps from the stages of a program to kernels and plan
+ *   pipeline.ts   the steps from the stages of a program to kernels and plan; print-steps.ts: each as text
  *   target.ts     what is known of a device; plan.ts: what it shall do
  *   fuse/         which values are kept, and which kernel computes what: units
  *   schedule/     from a unit to a body of kernel IR: memory layouts, one file per way of running a form
@@ -13,8 +13,9 @@ export { interpret } from "./kernel/interpret.ts";
 export type { KernelIR } from "./kernel/kernel.ts";
 export { KernelTable } from "./kernel/kernel-table.ts";
 export { printKernel } from "./kernel/print.ts";
-export { isOnDemand } from "./layout/ports-and-results.ts";
-export { generate } from "./pipeline.ts";
+export { isOnDemand } from "./layout/results.ts";
+export { arrange, generate } from "./pipeline.ts";
 export type * from "./plan.ts";
+export { printDispatches, printStep, printSteps } from "./print-steps.ts";
 export { longSum } from "./schedule/long-sums.ts";
 export { cpuTarget, defaultLimits, defaultTarget, type Target, type TargetLimits, targetOf } from "./target.ts";

@@ -1,25 +1,27 @@
 /**
  * Code generation: the stages of a program and a target in, kernels and plan out. Pure and deterministic, no device.
  *
- *   stage graph -> fuse (units) -> schedule (bodies of kernel IR) -> group (dispatches) -> arena -> assemble -> canonical -> WGSL
+ *   stage -> units -> bodies -> canonical -> hazards -> places -> groups -> arena -> dispatches
+ *
+ * Each step is a function of what those before it made; `print-steps.ts` prints every result.
  */
 import type { ProgramStorage, Stage } from "../program.ts";
+import { fuse } from "./fuse/fuse.ts";
+import { livenessOf } from "./fuse/kept.ts";
+import { canonicalize } from "./kernel/canonical.ts";
 import { KernelTable } from "./kernel/kernel-table.ts";
-import { arenaName } from "./layout/arena.ts";
-import { PortLayout, ResultLayout } from "./layout/ports-and-results.ts";
-import { Regions } from "./layout/regions.ts";
+import { layoutArena, lifetimesOf } from "./layout/arena.ts";
+import { checkTensors } from "./layout/bindings.ts";
+import { dispatchesOf } from "./layout/dispatches.ts";
+import { groupUnits, schedulables } from "./layout/group.ts";
+import { hazardsOf } from "./layout/hazards.ts";
+import { bufferOfPort, placeInputs, placePorts, portBuffers, portUses, withPortParts } from "./layout/ports.ts";
+import { arenaName, Regions } from "./layout/regions.ts";
+import { displace, placeOutputs, prepareOutputs } from "./layout/results.ts";
+import { isStoredPort, type Memory, placeOf, type StageInput, type StageSteps } from "./layout/stage.ts";
 import type { BufferSpec, Generated } from "./plan.ts";
-import { StageLayout } from "./stage-layout.ts";
+import { lowerUnits } from "./schedule/lower.ts";
 import type { Target } from "./target.ts";
-
-/** The stages run one after the other: each arena is as large as the stage that needs most of it. */
-function arenas(layouts: readonly StageLayout[]): BufferSpec[] {
-  const count = layouts.reduce((most, { arena }) => Math.max(most, arena.bytes.length), 0);
-  return Array.from({ length: count }, (_unused, i) => ({
-    name: arenaName(i),
-    bytes: layouts.reduce((most, { arena }) => Math.max(most, arena.bytes[i] ?? 0), 0),
-  }));
-}
 
 /** `table` gets the kernels one by one, and has those that were made before an error. */
 export function generate(
@@ -28,18 +30,89 @@ export function generate(
   target: Target,
   table = new KernelTable(),
 ): Generated {
-  const ports = new PortLayout(stages, storage, target.limits.maxStorageBufferBindingSize);
-  const results = new ResultLayout(target.limits.maxStorageBufferBindingSize);
-  const layouts = stages.map((stage) => new StageLayout(stage, storage, target, ports, results));
-  const named = [...ports.buffers(), ...results.buffers(), ...arenas(layouts)];
+  const { steps, memory } = arrange(stages, storage, target);
+  const named = [...portBuffers(memory.ports, storage), ...memory.results, ...arenas(steps)];
   const regions = new Regions(
     named.filter((b) => b.bytes > 0),
     target,
   );
-  const planned = layouts.map((layout) => layout.plan(regions, table));
+  const planned = steps.map((made) => dispatchesOf(made, regions, table));
   const peakBytes = regions.buffers.filter((b) => b.within === undefined).reduce((sum, b) => sum + b.bytes, 0);
+  const { inputs, frozen } = memory.ports;
   return {
     kernels: table.kernels,
-    plan: { buffers: regions.buffers, inputs: ports.inputs, weights: ports.weights, stages: planned, peakBytes },
+    plan: { buffers: regions.buffers, inputs, weights: frozen, stages: planned, peakBytes },
   };
+}
+
+/** The steps of every stage up to the arena, and where ports and results of all of them are. */
+export function arrange(
+  stages: readonly Stage[],
+  storage: ProgramStorage,
+  target: Target,
+): { readonly steps: readonly StageSteps[]; readonly memory: Memory } {
+  let memory: Memory = { ports: placeInputs(stages, storage), results: [] };
+  const steps = stages.map((stage) => {
+    const made = arrangeStage(prepare(stage, storage, target), memory);
+    memory = { ports: made.ports, results: made.results.buffers };
+    return made;
+  });
+  return { steps, memory };
+}
+
+function prepare({ name, graph: given }: Stage, storage: ProgramStorage, target: Target): StageInput {
+  const largest = target.limits.maxStorageBufferBindingSize;
+  const { graph, outputs } = prepareOutputs(given, storage, largest);
+  return { name, given, graph: withPortParts(graph, storage, largest), outputs, storage, target };
+}
+
+/** Where kernels would bind too many buffers, they are made again, from units that count every value as a buffer. */
+function arrangeStage(input: StageInput, before: Memory): StageSteps {
+  const joined = arrangeUnits(input, before, false);
+  const made = bindsFew(joined) ? joined : arrangeUnits(input, before, true);
+  checkTensors(input.name, input.graph, made.bodies, input.target);
+  return made;
+}
+
+/** `apart`: kernels read no more values than they could bind if every value were in another arena. */
+function arrangeUnits(input: StageInput, before: Memory, apart: boolean): StageSteps {
+  const { graph, storage, target } = input;
+  const { limits } = target;
+  const largest = limits.maxStorageBufferBindingSize;
+  const owned = placeOutputs(before.results, input, largest);
+
+  const fusion = fuse(graph, {
+    buffers: limits.maxStorageBuffersPerShaderStage,
+    bufferOf: (port) => bufferOfPort(storage, graph.nodes[port]!),
+    apart,
+  });
+  const bodies = lowerUnits(graph, fusion, {
+    target,
+    uses: livenessOf(graph).uses,
+    isResult: (node) => owned.places.has(node),
+    isStored: (port) => isStoredPort(input, port),
+  });
+  const canonicals = bodies.map(canonicalize);
+  const ports = placePorts(before.ports, storage, portUses(graph, bodies), largest);
+  const hazards = hazardsOf({ input, fusion, bodies, ports }, owned.places);
+  const groups = groupUnits(schedulables({ input, fusion, bodies, canonicals, hazards, ports, results: owned }));
+  const results = displace(owned, graph, hazards.displaced, largest);
+  const values = lifetimesOf({ input, bodies, results, groups });
+  const arena = layoutArena(values, limits.minStorageBufferOffsetAlignment, largest);
+  return { input, fusion, bodies, canonicals, hazards, results, ports, groups, arena };
+}
+
+/** Whether every kernel can bind the buffers that it reads and writes. */
+function bindsFew(steps: StageSteps): boolean {
+  const most = steps.input.target.limits.maxStorageBuffersPerShaderStage;
+  return steps.bodies.every(({ tensors }) => new Set(tensors.map((use) => placeOf(steps, use).buffer)).size <= most);
+}
+
+/** The stages run one after the other: each arena is as large as the stage that needs most of it. */
+function arenas(steps: readonly StageSteps[]): BufferSpec[] {
+  const count = steps.reduce((most, { arena }) => Math.max(most, arena.bytes.length), 0);
+  return Array.from({ length: count }, (_unused, i) => ({
+    name: arenaName(i),
+    bytes: steps.reduce((most, { arena }) => Math.max(most, arena.bytes[i] ?? 0), 0),
+  }));
 }

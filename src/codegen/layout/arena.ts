@@ -2,6 +2,9 @@
  * Gives values with known lifetimes places in arenas: the largest first, each at the lowest offset that is free while it lives, in the first
  * arena that has room. An arena is a buffer of its own and no larger than a binding, so that whatever kernels read of it can be bound at once.
  */
+import { tensorBytes } from "./ports.ts";
+import { arenaName } from "./regions.ts";
+import { type ArenaLayout, type ArenaPlace, bufferOf, type StageSteps, typeOf } from "./stage.ts";
 
 export interface Lifetime {
   readonly key: number;
@@ -10,21 +13,6 @@ export interface Lifetime {
   readonly from: number;
   readonly to: number;
 }
-
-export interface ArenaPlace {
-  /** Number of the arena. */
-  readonly arena: number;
-  readonly offset: number;
-}
-
-export interface ArenaLayout {
-  readonly places: ReadonlyMap<number, ArenaPlace>;
-  /** Bytes of every arena. */
-  readonly bytes: readonly number[];
-}
-
-/** The name of an arena among the buffers of a plan. */
-export const arenaName = (arena: number): string => (arena === 0 ? "arena" : `arena:${arena}`);
 
 interface Placed extends Lifetime {
   readonly offset: number;
@@ -62,4 +50,21 @@ function freeOffset(placed: readonly Placed[], value: Lifetime, round: (n: numbe
     offset = Math.max(offset, rival.offset + round(rival.bytes));
   }
   return offset;
+}
+
+/** When the values between the kernels of a stage live, by number of the group. */
+export function lifetimesOf({
+  input,
+  bodies,
+  results,
+  groups,
+}: Pick<StageSteps, "input" | "bodies" | "results" | "groups">): Lifetime[] {
+  const lives = new Map<number, { from: number; to: number }>();
+  groups.forEach((group, at) => {
+    for (const { node } of group.flatMap((unit) => bodies[unit]!.tensors)) {
+      if (bufferOf(input, results, node) !== arenaName(0)) continue;
+      lives.set(node, { from: lives.get(node)?.from ?? at, to: at });
+    }
+  });
+  return [...lives].map(([key, life]) => ({ key, bytes: tensorBytes(typeOf(input, key)), ...life }));
 }

@@ -3,34 +3,20 @@
  * them, at a place that is a word of the part. A buffer is one binding, over everything that the parts touch of it; only where that is more
  * than a binding may hold its tensors are bound one by one.
  */
-import { WebpeftError } from "../../ir/diagnostics.ts";
-import { byteWidth, type DType } from "../../ir/types.ts";
+import { byteWidth } from "../../ir/types.ts";
 import type { Canonical } from "../kernel/canonical.ts";
 import { type KernelBinding, type KernelIR, type KernelTensor, mostParts, partWords } from "../kernel/kernel.ts";
 import { alignUp, type BoundRange } from "../plan.ts";
 import type { Body } from "../schedule/body.ts";
 import type { Target } from "../target.ts";
-
-/** Where a value is, in bytes; `offset` is a multiple of 256. */
-export interface Place {
-  readonly buffer: string;
-  readonly offset: number;
-  readonly size: number;
-  readonly dtype: DType;
-}
+import { bindRanges, type Range } from "./bindings.ts";
+import type { Placement } from "./ports.ts";
 
 /** A body with the places of its tensors. */
 export interface Part {
   readonly body: Body;
   readonly canonical: Canonical;
-  readonly places: readonly Place[];
-}
-
-interface Range {
-  readonly buffer: string;
-  readonly offset: number;
-  readonly end: number;
-  readonly writes: boolean;
+  readonly places: readonly Placement[];
 }
 
 export interface Assembled {
@@ -92,52 +78,4 @@ function uniformBlock(
     });
   }
   return { sizes, workgroups };
-}
-
-/** The ranges to bind: a buffer each, or its tensors one by one where that is too much. In order of first use. */
-function bindRanges(slots: readonly Range[], target: Target): Range[] {
-  const { maxStorageBufferBindingSize: largest, maxStorageBuffersPerShaderStage: most } = target.limits;
-  const buffers = [...new Set(slots.map((s) => s.buffer))];
-  const ranges = buffers.flatMap((buffer) => {
-    const own = slots.filter((s) => s.buffer === buffer);
-    const whole = own.reduce(join);
-    return whole.end - whole.offset <= largest ? [whole] : overlapping(own);
-  });
-  const tooLarge = ranges.find((r) => r.end - r.offset > target.largestBinding);
-  if (tooLarge !== undefined) {
-    throw new WebpeftError("CODEGEN-BINDING-LIMIT", {
-      message: "a kernel would bind more of one buffer than the device allows",
-      where: tooLarge.buffer,
-      expected: `at most ${target.largestBinding} bytes`,
-      got: `${tooLarge.end - tooLarge.offset} bytes`,
-      help: "take a device that binds larger buffers, a smaller batch or length, or --device cpu",
-    });
-  }
-  if (ranges.length > most) {
-    throw new WebpeftError("CODEGEN-BINDINGS", {
-      message: "a kernel would bind more buffers than the device allows",
-      expected: `at most ${most}`,
-      got: String(ranges.length),
-    });
-  }
-  return ranges;
-}
-
-const join = (a: Range, b: Range): Range => ({
-  buffer: a.buffer,
-  offset: Math.min(a.offset, b.offset),
-  end: Math.max(a.end, b.end),
-  writes: a.writes || b.writes,
-});
-
-/** Ranges of one buffer, those that overlap joined. */
-function overlapping(ranges: readonly Range[]): Range[] {
-  const sorted = [...ranges].sort((a, b) => a.offset - b.offset);
-  const joined: Range[] = [];
-  for (const next of sorted) {
-    const last = joined.at(-1);
-    if (last !== undefined && next.offset < last.end) joined[joined.length - 1] = join(last, next);
-    else joined.push(next);
-  }
-  return joined;
 }

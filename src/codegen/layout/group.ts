@@ -4,6 +4,10 @@
  * those first that most others hang on: by the time that the others are taken their likes in other layers are ready too.
  */
 import { mostParts } from "../kernel/kernel.ts";
+import { placeOfPort, tensorBytes } from "./ports.ts";
+import { arenaName } from "./regions.ts";
+import type { ResultPlaces } from "./results.ts";
+import { bufferOf, isPort, type StageSteps, typeOf } from "./stage.ts";
 
 export interface Schedulable {
   readonly dependencies: ReadonlySet<number>;
@@ -54,4 +58,53 @@ function depthsOf(units: readonly Schedulable[]): number[] {
   };
   for (let u = units.length - 1; u >= 0; u--) depth(u);
   return depths;
+}
+
+type Units = Pick<StageSteps, "input" | "fusion" | "bodies" | "canonicals" | "hazards" | "ports"> & {
+  /** Places of results before some are displaced. */
+  readonly results: ResultPlaces;
+};
+
+/** The units of a stage as `groupUnits` orders them. */
+export function schedulables(units: Units): Schedulable[] {
+  const { input, fusion, hazards } = units;
+  const patient = patientUnits(units);
+  const pieces = new Set(input.outputs.filter((o) => o.from !== undefined).map((o) => o.node));
+  return fusion.units.map(({ id, dependencies, stored, chunk }) => ({
+    dependencies: new Set([...dependencies, ...(hazards.after.get(id) ?? [])]),
+    key: keyOf(units, id),
+    canWait: chunk === undefined && patient.has(id),
+    isUrgent: stored.every((node) => pieces.has(node)),
+  }));
+}
+
+/** Units with the same key can be parts of one dispatch: the same text, every tensor in the same buffer. */
+function keyOf({ input, fusion, bodies, canonicals, ports, results }: Units, unit: number): string {
+  const { shared, tensors } = bodies[unit]!;
+  const buffers = tensors.map(({ node, order, writes }) => {
+    const port = input.graph.nodes[node]!;
+    const buffer = isPort(input, node)
+      ? placeOfPort(ports, input.storage, { port, order }).buffer
+      : bufferOf(input, results, node);
+    return `${input.target.memory === "one" ? "" : buffer} ${typeOf(input, node).dtype} ${writes}`;
+  });
+  return JSON.stringify([canonicals[unit]!.statements, shared, buffers, fusion.units[unit]!.chunk ?? ""]);
+}
+
+/** Units that read so little that all of them together may hold it while they wait: no more than the stage's largest value. */
+function patientUnits({ input, fusion, bodies, results }: Units): ReadonlySet<number> {
+  const bytesOf = (node: number): number => tensorBytes(typeOf(input, node));
+  let left = fusion.units.flatMap(({ stored }) => stored).reduce((most, node) => Math.max(most, bytesOf(node)), 0);
+  const held = bodies.map(({ tensors }, unit) => {
+    const read = new Set(tensors.filter((use) => !use.writes).map(({ node }) => node));
+    const own = [...read].filter((node) => bufferOf(input, results, node) === arenaName(0));
+    return { unit, bytes: own.reduce((sum, node) => sum + bytesOf(node), 0) };
+  });
+  const patient = held
+    .sort((x, y) => x.bytes - y.bytes || x.unit - y.unit)
+    .filter(({ bytes }) => {
+      left -= bytes;
+      return left >= 0;
+    });
+  return new Set(patient.map(({ unit }) => unit));
 }

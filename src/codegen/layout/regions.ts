@@ -15,6 +15,9 @@ export interface Region {
 /** Results that are copied to their place when a stage ends: WebGPU copies between different buffers only. */
 export const displacedBuffer = "displaced";
 
+/** The name of an arena among the buffers of a plan. */
+export const arenaName = (arena: number): string => (arena === 0 ? "arena" : `arena:${arena}`);
+
 const wholeName = "memory";
 
 export class Regions {

@@ -1,0 +1,125 @@
+/** A stage as a device runs it: groups of units become dispatches, with kernels, bindings and what needs them. */
+import type { TensorType } from "../../ir/types.ts";
+import type { Unit } from "../fuse/fuse.ts";
+import type { KernelTable } from "../kernel/kernel-table.ts";
+import type { Dispatch, PlannedStage, PlannedValue } from "../plan.ts";
+import { assemble, type Part } from "./assemble.ts";
+import { countsOf } from "./counts.ts";
+import type { Regions } from "./regions.ts";
+import { isRead, placeOf, type StageSteps, typeOf } from "./stage.ts";
+
+/** The plan of a stage; its kernels are added to the table. */
+export function dispatchesOf(steps: StageSteps, regions: Regions, table: KernelTable): PlannedStage {
+  const { input, groups, results } = steps;
+  const needs = needsOf(steps);
+  const dispatches = groups.flatMap((group, i) =>
+    splitByBuffer(steps, group, regions).map((part) => dispatch(steps, part, regions, table, needs[i]!)),
+  );
+  return { name: input.name, dispatches, copies: results.copies, outputs: outputsOf(steps) };
+}
+
+function outputsOf({ input, results }: StageSteps): PlannedValue[] {
+  return input.outputs.map(({ name, node, slice, from }) => {
+    const whole = input.given.outputs.find((o) => o.name === name)!.node;
+    const { dtype, shape } = from === undefined ? (input.given.nodes[whole]!.type as TensorType) : typeOf(input, node);
+    const place = results.places.get(node)!;
+    return {
+      name,
+      dtype,
+      shape,
+      buffer: slice?.buffer ?? place.buffer,
+      offset: slice === undefined ? place.offset : 4 * slice.offset,
+      ...(from === undefined ? {} : { from }),
+    };
+  });
+}
+
+interface Needs {
+  /** Storage needs it. */
+  always: boolean;
+  /** Outputs, not in storage, that need it. */
+  readonly outputs: Set<string>;
+}
+
+/** What needs every group: a dispatch whose values storage needs always runs, others when an output that needs them is wanted. */
+function needsOf({ input, groups, fusion, hazards }: StageSteps): readonly Needs[] {
+  const groupOf = new Map(groups.flatMap((group, i) => group.map((u): [number, number] => [u, i])));
+  const displaced = new Set(hazards.displaced);
+  const needs = groups.map((): Needs => ({ always: false, outputs: new Set() }));
+  for (let i = groups.length - 1; i >= 0; i--) {
+    const own = needs[i]!;
+    const units = groups[i]!.map((u) => fusion.units[u]!);
+    for (const { name, node, slice } of input.outputs) {
+      if (!units.some(({ stored }) => stored.includes(node))) continue;
+      if (slice !== undefined || displaced.has(node)) own.always = true;
+      else own.outputs.add(name);
+    }
+    for (const d of units.flatMap(({ dependencies }) => dependencies)) {
+      const earlier = needs[groupOf.get(d)!]!;
+      earlier.always ||= own.always;
+      for (const name of own.outputs) earlier.outputs.add(name);
+    }
+  }
+  return needs;
+}
+
+/** The units of a group that read and write the same buffers: all of them, unless the program turned out too large for one. */
+function splitByBuffer(steps: StageSteps, group: readonly number[], regions: Regions): number[][] {
+  const parts = new Map<string, number[]>();
+  for (const unit of group) {
+    const places = steps.bodies[unit]!.tensors.map((use) => placeOf(steps, use));
+    const key = places.map((p) => regions.locate(p.buffer, p.offset).buffer).join();
+    parts.set(key, [...(parts.get(key) ?? []), unit]);
+  }
+  return [...parts.values()];
+}
+
+function dispatch(
+  steps: StageSteps,
+  group: readonly number[],
+  regions: Regions,
+  table: KernelTable,
+  needs: Needs,
+): Dispatch {
+  const { input, fusion, bodies, canonicals } = steps;
+  const parts = group.map((u): Part => {
+    const places = bodies[u]!.tensors.map((use) => {
+      const place = placeOf(steps, use);
+      return { ...place, ...regions.locate(place.buffer, place.offset) };
+    });
+    return { body: bodies[u]!, canonical: canonicals[u]!, places };
+  });
+  const { kernel, bindings, sizes, workgroups } = assemble(parts, input.target);
+  const most = input.target.limits.maxComputeWorkgroupsPerDimension;
+  const units = group.map((u) => fusion.units[u]!);
+  const reads = (unit: Unit, id: number): boolean => isRead({ graph: input.graph, home: fusion.home }, unit, id);
+  return {
+    kernel: table.add(parts[0]!.body.name, kernel),
+    bindings,
+    sizes,
+    grid: [Math.min(workgroups, most), Math.ceil(workgroups / most), 1],
+    nodes: computedNodes(steps, units, reads),
+    ...countsOf(input.graph, units, reads),
+    always: needs.always,
+    outputs: [...needs.outputs],
+  };
+}
+
+/** Nodes of the given graph that are computed in the units. */
+function computedNodes(
+  { input }: StageSteps,
+  units: readonly Unit[],
+  reads: (unit: Unit, id: number) => boolean,
+): number[] {
+  const nodesOf = (unit: Unit): number[] => {
+    const seen = new Set<number>();
+    const visit = (id: number): void => {
+      if (seen.has(id) || reads(unit, id)) return;
+      seen.add(id);
+      input.graph.nodes[id]!.inputs.forEach(visit);
+    };
+    unit.stored.forEach(visit);
+    return [...seen].filter((id) => id < input.given.nodes.length);
+  };
+  return [...new Set(units.flatMap(nodesOf))].sort((a, b) => a - b);
+}
