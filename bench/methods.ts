@@ -1,6 +1,6 @@
 /** A training step of one method on the bench's llama, for the comparison of methods (`methods.mjs`). */
 import { targetOf } from "../src/codegen/index.ts";
-import { compile } from "../src/compile.ts";
+import { compile } from "../src/compile/index.ts";
 import { methods } from "../src/methods/index.ts";
 import type { OpenDevice } from "../src/runtime/device/index.ts";
 import { webgpuExecutor } from "../src/runtime/executors/webgpu/index.ts";

@@ -1,7 +1,7 @@
 /** webpeft as one of the peers: the workloads through its own compiler, with its own fragments; no kernel is written for them. */
-import { PlannedAdapter } from "../src/adapter-plan.ts";
+import { PlannedAdapter } from "../src/adapters/one.ts";
 import { targetOf } from "../src/codegen/index.ts";
-import { compile } from "../src/compile.ts";
+import { compile } from "../src/compile/index.ts";
 import { Builder } from "../src/ir/builder.ts";
 import { DiagnosticSink } from "../src/ir/diagnostics.ts";
 import type { Graph } from "../src/ir/graph.ts";
@@ -12,7 +12,7 @@ import { PassManager } from "../src/passes/manager.ts";
 import { lowerModelStage } from "../src/passes/pipeline.ts";
 import { splitPrepare } from "../src/passes/prepare.ts";
 import { layoutStorage } from "../src/passes/storage.ts";
-import type { ProgramStorage } from "../src/program.ts";
+import type { ProgramStorage } from "../src/program/index.ts";
 import { openAdapter } from "../src/runtime/device/device.ts";
 import { type OpenDevice, openDevice } from "../src/runtime/device/index.ts";
 import { searchIn } from "../src/runtime/device/search.ts";

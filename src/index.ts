@@ -1,8 +1,9 @@
 /** webpeft's only door. Importing it starts nothing. */
 
 export { cpuTarget, defaultTarget, type Target, targetOf } from "./codegen/index.ts";
-export { type CompileOptions, compile } from "./compile.ts";
-export { inspectionFiles } from "./inspect/index.ts";
+export { type CompileOptions, compile } from "./compile/index.ts";
+export type { Program } from "./compile/program.ts";
+export { type GraphLevel, inspectionFiles, type KernelGraph, type ProgramKernel } from "./inspect/index.ts";
 export type { Code } from "./ir/codes/index.ts";
 export { type Diagnostic, DiagnosticSink, formatDiagnostic, WebpeftError } from "./ir/diagnostics.ts";
 export type { Graph, Node } from "./ir/graph.ts";
@@ -10,7 +11,6 @@ export type { Combination, CombineOptions } from "./methods/combine/index.ts";
 export { type Method, methods, parseMethod } from "./methods/index.ts";
 export { type Methods, type OwnMethod, registry } from "./methods/registry.ts";
 export * from "./methods/typed/index.ts";
-export type { GraphLevel, KernelGraph, Program, ProgramKernel } from "./program-object.ts";
 export { Batches, padBatch } from "./runtime/data/batches.ts";
 export { type Example, jsonLinesExamples, textExamples } from "./runtime/data/examples.ts";
 export { loadTokenizer, type TextTokenizer } from "./runtime/data/tokenizer.ts";

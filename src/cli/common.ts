@@ -1,11 +1,11 @@
 /** What several commands do: read the model, the config or adapter, and compile. */
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { type CompileOptions, compile } from "../compile.ts";
+import { type CompileOptions, compile } from "../compile/index.ts";
+import type { Program } from "../compile/program.ts";
 import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { fileNote } from "../methods/index.ts";
 import { describeModel } from "../models/index.ts";
-import type { Program } from "../program-object.ts";
 import { loadTokenizer, type TextTokenizer } from "../runtime/data/tokenizer.ts";
 import { type AdapterFiles, configsByName, readAdapter, readExperts } from "../runtime/files/adapter.ts";
 import { openFolder, readText } from "../runtime/files/folder.ts";

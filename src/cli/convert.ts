@@ -1,10 +1,10 @@
 /** `webpeft convert`: any adapter that can be merged as a LoRA of a chosen rank, by the singular value decomposition of its delta. */
-import { compile } from "../compile.ts";
+import { compile } from "../compile/index.ts";
+import type { Program } from "../compile/program.ts";
 import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { truncatedSvd } from "../ir/svd.ts";
 import { siteKey } from "../methods/config/index.ts";
 import type { ModuleInfo } from "../models/model.ts";
-import type { Program } from "../program-object.ts";
 import { tfjsExecutor } from "../runtime/executors/tfjs/executor.ts";
 import { type AdapterContent, saveAdapter } from "../runtime/files/adapter.ts";
 import { type HostTensor, hostTensor, toFloat32 } from "../runtime/files/tensor.ts";

@@ -1,9 +1,9 @@
 /** `webpeft eval`: one forward pass in evaluation mode, and gradients. */
-import { compile } from "../compile.ts";
+import { compile } from "../compile/index.ts";
+import type { Program } from "../compile/program.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { sizeOf } from "../ir/types.ts";
 import { logitShape } from "../models/head.ts";
-import type { Program } from "../program-object.ts";
 import type { SessionBatch } from "../runtime/data/batch.ts";
 import { readBatch } from "../runtime/data/dataset.ts";
 import { fixedInputs } from "../runtime/data/fixed-inputs.ts";

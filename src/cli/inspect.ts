@@ -1,7 +1,7 @@
 /** `webpeft inspect`: everything that the compiler makes of a config, as files. Needs no device. */
 import type { Target } from "../codegen/index.ts";
 import { type Inspection, inspectProgram, PassRecord } from "../inspect/index.ts";
-import type { ProgramMode } from "../program.ts";
+import type { ProgramMode } from "../program/index.ts";
 import { writeFolder } from "../runtime/files/output.ts";
 import { compileSources, defaultLength, readSources, type SourceOptions, type Sources } from "./common.ts";
 import { emit, say } from "./output.ts";

@@ -1,9 +1,9 @@
 /** `webpeft merge`: a plain model folder with the adapter merged in, and the proof that it computes the same. */
-import { compile } from "../compile.ts";
+import { compile } from "../compile/index.ts";
+import type { Program } from "../compile/program.ts";
 import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { sizeOf } from "../ir/types.ts";
 import type { ModelInput } from "../models/model.ts";
-import type { Program } from "../program-object.ts";
 import type { SessionBatch } from "../runtime/data/batch.ts";
 import { fixedInputs } from "../runtime/data/fixed-inputs.ts";
 import { loadModel, type Model } from "../runtime/files/model.ts";

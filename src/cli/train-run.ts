@@ -1,9 +1,9 @@
 /** One run of `webpeft train`: what it says, its log, its checkpoints, and how it ends. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Program } from "../compile/program.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { sizeOf } from "../ir/types.ts";
-import type { Program } from "../program-object.ts";
 import type { BatchStream } from "../runtime/data/dataset.ts";
 import type { AdapterFiles } from "../runtime/files/adapter.ts";
 import { saveModel } from "../runtime/files/save-model.ts";

@@ -5,7 +5,7 @@
  *
  * Each step is a function of what those before it made; `print-steps.ts` prints every result.
  */
-import type { ProgramStorage, Stage } from "../program.ts";
+import type { ProgramStorage, Stage } from "../program/index.ts";
 import { fuse } from "./fuse/fuse.ts";
 import { livenessOf } from "./fuse/kept.ts";
 import { canonicalize } from "./kernel/canonical.ts";

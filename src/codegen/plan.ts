@@ -6,7 +6,7 @@
  * there are several (`arena:1`, `weights:bf16:1`), and `pieces` of a result that is too large for one. All offsets are bytes.
  */
 import type { DType } from "../ir/types.ts";
-import type { StageName } from "../program.ts";
+import type { StageName } from "../program/index.ts";
 import type { KernelIR } from "./kernel/kernel.ts";
 
 export interface BufferSpec {

@@ -6,9 +6,9 @@ import { formatDiagnostic, WebpeftError } from "../ir/diagnostics.ts";
 import type { Graph } from "../ir/graph.ts";
 import { printGraph } from "../ir/text/print.ts";
 import type { PassListener, TimelineEntry } from "../passes/manager.ts";
-import type { AdapterTensor, ProgramStorage } from "../program.ts";
-import type { Program } from "../program-object.ts";
+import type { AdapterTensor, ProgramStorage } from "../program/index.ts";
 import { reportPage } from "./report.ts";
+import type { InspectedProgram } from "./views.ts";
 
 const json = (value: unknown): string => `${JSON.stringify(value, null, 1)}\n`;
 
@@ -24,7 +24,7 @@ interface PlannedTable {
 /** The plan of codegen with what a replayer needs beside it. */
 export interface PlanFile {
   readonly kernels: readonly { readonly name: string; readonly file: string; readonly entry: "main" }[];
-  /** Where parameters, gradients, moments and the status are: slices in f32 elements, as in `src/program.ts`. */
+  /** Where parameters, gradients, moments and the status are: slices in f32 elements, as in `src/program/`. */
   readonly storage: ProgramStorage;
   readonly tables: readonly PlannedTable[];
 }
@@ -36,7 +36,7 @@ function base64(data: Float32Array | Int32Array): string {
   return btoa(text);
 }
 
-function tables({ adapter }: Program): PlannedTable[] {
+function tables({ adapter }: InspectedProgram): PlannedTable[] {
   if (adapter === undefined) return [];
   const inFile = new Set(adapter.tensors.filter((t: AdapterTensor) => t.saved).map((t) => t.key));
   return [...adapter.data]
@@ -44,7 +44,7 @@ function tables({ adapter }: Program): PlannedTable[] {
     .map(([name, data]) => ({ name, dtype: data instanceof Int32Array ? "i32" : "f32", data: base64(data) }));
 }
 
-function planFile(program: Program): string {
+function planFile(program: InspectedProgram): string {
   const { batch, length, mode, storage, plan, kernels } = program;
   const extra: PlanFile = {
     kernels: kernels.map(({ name }) => ({ name, file: fileOf(name), entry: "main" })),
@@ -55,7 +55,7 @@ function planFile(program: Program): string {
 }
 
 /** The merge stage, where the method has one: virtual tokens are no part of the weights. */
-function mergeGraph({ merge }: Program): Record<string, Graph> {
+function mergeGraph({ merge }: InspectedProgram): Record<string, Graph> {
   try {
     return merge === undefined ? {} : { merge: merge() };
   } catch (error) {
@@ -64,7 +64,7 @@ function mergeGraph({ merge }: Program): Record<string, Graph> {
   }
 }
 
-function graphs(program: Program): Record<string, Graph> {
+function graphs(program: InspectedProgram): Record<string, Graph> {
   const stages = Object.fromEntries(program.stages.map(({ name, graph }) => [name, graph]));
   return {
     operator: program.graph("operator"),
@@ -82,7 +82,7 @@ export interface Inspection {
 }
 
 /** All files that can be made; needs no device. `graph.*.ir` parse back to the graphs of the main stage. */
-export function inspectProgram(program: Program): Inspection {
+export function inspectProgram(program: InspectedProgram): Inspection {
   const files = new Map<string, string>();
   const errors: unknown[] = [];
   const add = (name: string, make: () => string): void => {
@@ -108,7 +108,7 @@ export function inspectProgram(program: Program): Inspection {
 }
 
 /** The files of `webpeft inspect` by name. Throws what making the kernels throws. */
-export function inspectionFiles(program: Program): ReadonlyMap<string, string> {
+export function inspectionFiles(program: InspectedProgram): ReadonlyMap<string, string> {
   const { files, error } = inspectProgram(program);
   if (error !== undefined) throw error;
   return files;

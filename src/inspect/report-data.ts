@@ -2,7 +2,7 @@
 import type { Diagnostic } from "../ir/diagnostics.ts";
 import { type Graph, type Node, portName } from "../ir/graph.ts";
 import { sizeOf, typeText } from "../ir/types.ts";
-import type { Program, ProgramKernel } from "../program-object.ts";
+import type { InspectedProgram, ProgramKernel } from "./views.ts";
 
 /** [op or port name, type, scope, inputs, `file:line` of the formula]. */
 type NodeRecord = readonly [string, string, string, readonly number[], string];
@@ -54,7 +54,7 @@ function nodeRecord(node: Node): NodeRecord {
 }
 
 /** Decisions with equal outcome and costs are one line with all their places. */
-function decisions(program: Program): Decision[] {
+function decisions(program: InspectedProgram): Decision[] {
   const groups = new Map<string, { first: Omit<Decision, "scopes">; scopes: string[] }>();
   for (const { stage, notes } of program.timeline) {
     for (const { scope, decision, candidates } of notes) {
@@ -67,7 +67,7 @@ function decisions(program: Program): Decision[] {
   return [...groups.values()].map(({ first, scopes }) => ({ ...first, scopes }));
 }
 
-function facts(program: Program): [string, string][] {
+function facts(program: InspectedProgram): [string, string][] {
   const { adapter, plan, kernels, modelConfig, mode, batch, length, target } = program;
   const number = (n: number): string => n.toLocaleString("en");
   const trained = (adapter?.tensors ?? []).filter((t) => t.role === "param").reduce((n, t) => n + sizeOf(t.shape), 0);
@@ -88,7 +88,7 @@ function facts(program: Program): [string, string][] {
   ];
 }
 
-function stage(program: Program, name: string, graph: Graph): ReportData["stages"][number] {
+function stage(program: InspectedProgram, name: string, graph: Graph): ReportData["stages"][number] {
   const planned = program.plan.stages.find((s) => s.name === name);
   const dispatches = (planned?.dispatches ?? []).map(({ kernel, grid, nodes, flops, bytes, always, outputs }) => ({
     ...{ kernel, grid, nodes, flops, bytes },
@@ -97,7 +97,7 @@ function stage(program: Program, name: string, graph: Graph): ReportData["stages
   return { name, nodes: graph.nodes.map(nodeRecord), dispatches };
 }
 
-export function reportData(program: Program): ReportData {
+export function reportData(program: InspectedProgram): ReportData {
   const { adapter, plan } = program;
   return {
     title: `${adapter?.method ?? "base model"} on ${String(program.modelConfig.model_type ?? "a model")}`,

@@ -1,8 +1,9 @@
 /** The report: one page with everything in it, no network. Its data is JSON in the page, its views are made by `report-script.ts`. */
-import type { Program } from "../program-object.ts";
+
 import { reportData } from "./report-data.ts";
 import { reportScript } from "./report-script.ts";
 import { reportStyle } from "./report-style.ts";
+import type { InspectedProgram } from "./views.ts";
 
 const escapes: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
 
@@ -19,7 +20,7 @@ const sections: readonly (readonly [string, string])[] = [
   ["memory", "Memory"],
 ];
 
-export function reportPage(program: Program): string {
+export function reportPage(program: InspectedProgram): string {
   const data = reportData(program);
   const links = sections.map(([id, name]) => `<a href="#${id}">${name}</a>`).join("");
   const bodies = sections.map(([id, name]) => `<section id="${id}"><h2>${name}</h2></section>`).join("\n");

@@ -5,7 +5,7 @@
  *
  * The gradient buffers are one slot longer than the parameters: behind the gradients stands the loss, so that `accumulate` adds both at once.
  */
-import type { ProgramStorage, StorageBuffer, StorageSlice } from "../program.ts";
+import type { ProgramStorage, StorageBuffer, StorageSlice } from "../program/index.ts";
 
 export const slotSize = 64;
 

@@ -5,10 +5,10 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import compared from "../../bench/methods.json" with { type: "json" };
 import { cpuTarget, targetOf } from "../../src/codegen/index.ts";
-import { compile } from "../../src/compile.ts";
+import { compile } from "../../src/compile/index.ts";
+import type { Program } from "../../src/compile/program.ts";
 import { sizeOf, type TensorType } from "../../src/ir/types.ts";
 import { methods } from "../../src/methods/index.ts";
-import type { Program } from "../../src/program-object.ts";
 import { type OpenDevice, openDevice } from "../../src/runtime/device/index.ts";
 import type { Model } from "../../src/runtime/files/model.ts";
 import { part } from "../extent.ts";

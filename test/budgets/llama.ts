@@ -1,6 +1,6 @@
 /** The benchmarks' llama of four layers with drawn weights, and the adapters whose cost is bounded. */
-import { type CompileOptions, compile } from "../../src/compile.ts";
-import type { Program } from "../../src/program-object.ts";
+import { type CompileOptions, compile } from "../../src/compile/index.ts";
+import type { Program } from "../../src/compile/program.ts";
 import { loadModel, type Model } from "../../src/runtime/files/model.ts";
 import { generator } from "../runtime/executor-samples.ts";
 import programs from "./programs.json" with { type: "json" };

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { compile } from "../../src/compile.ts";
+import { compile } from "../../src/compile/index.ts";
 import { loadModel, type Model } from "../../src/runtime/files/model.ts";
 import { isAll } from "../extent.ts";
 import { llama1B, qwenHalfB, smolLM2 } from "./real-shapes.ts";

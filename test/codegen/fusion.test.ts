@@ -7,7 +7,7 @@ import { portName } from "../../src/ir/graph.ts";
 import { sizeOf, type TensorType } from "../../src/ir/types.ts";
 import { updateGraph } from "../../src/passes/optimizer.ts";
 import { layoutStorage } from "../../src/passes/storage.ts";
-import type { ProgramStorage } from "../../src/program.ts";
+import type { ProgramStorage } from "../../src/program/index.ts";
 import { difference, generator, noStorage } from "../runtime/executor-samples.ts";
 import { attentionGraph, gatedGraph, loraForward, loraLinear, rmsNormGraph, softmaxGraph } from "./graphs.ts";
 import { type Feeds, Simulation } from "./simulate.ts";

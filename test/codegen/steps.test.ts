@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { arrange, cpuTarget, defaultTarget, generate, printDispatches, printSteps } from "../../src/codegen/index.ts";
 import { Builder } from "../../src/ir/builder.ts";
 import type { Graph } from "../../src/ir/graph.ts";
-import type { ProgramStorage } from "../../src/program.ts";
+import type { ProgramStorage } from "../../src/program/index.ts";
 import { noStorage } from "../runtime/executor-samples.ts";
 import { attentionGraph, loraForward, rmsNormGraph } from "./graphs.ts";
 

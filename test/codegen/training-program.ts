@@ -9,7 +9,7 @@ import { updateGraph } from "../../src/passes/optimizer.ts";
 import { lowerModelStage } from "../../src/passes/pipeline.ts";
 import { splitPrepare } from "../../src/passes/prepare.ts";
 import { layoutStorage } from "../../src/passes/storage.ts";
-import type { ExecutableProgram } from "../../src/program.ts";
+import type { ExecutableProgram } from "../../src/program/index.ts";
 import { generator } from "../runtime/executor-samples.ts";
 
 export interface LlamaSizes {

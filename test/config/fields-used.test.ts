@@ -3,7 +3,7 @@
  * all methods have take turns over the methods (`npm run test:all`: all with each).
  */
 import { expect, test } from "vitest";
-import { compile } from "../../src/compile.ts";
+import { compile } from "../../src/compile/index.ts";
 import { WebpeftError } from "../../src/ir/diagnostics.ts";
 import { printGraph } from "../../src/ir/text/print.ts";
 import type { FieldDeclaration, FieldValue } from "../../src/methods/fields.ts";

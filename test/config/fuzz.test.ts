@@ -1,7 +1,7 @@
 /** Random configs either compile or are refused with a code. `npm run fuzz` tries a quarter of its number, since each is compiled; `npm test` 250. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { compile } from "../../src/compile.ts";
+import { compile } from "../../src/compile/index.ts";
 import { WebpeftError } from "../../src/ir/diagnostics.ts";
 import { describeModel } from "../../src/models/index.ts";
 import type { Model } from "../../src/runtime/files/model.ts";

@@ -2,7 +2,7 @@
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { compile } from "../../src/compile.ts";
+import { compile } from "../../src/compile/index.ts";
 import { encodeAdapter, readAdapter } from "../../src/runtime/files/adapter.ts";
 import { writeFolder } from "../../src/runtime/files/output.ts";
 import { encodeSafetensors } from "../../src/runtime/files/safetensors.ts";

@@ -1,8 +1,8 @@
 /** Adapter folders whose files were changed: they are refused with a code, or compute numbers, which are the same again once saved. */
 import fc from "fast-check";
 import { beforeAll, expect, it } from "vitest";
-import { compile } from "../../src/compile.ts";
-import type { Program } from "../../src/program-object.ts";
+import { compile } from "../../src/compile/index.ts";
+import type { Program } from "../../src/compile/program.ts";
 import { configsOf, readAdapter } from "../../src/runtime/files/adapter.ts";
 import type { Model } from "../../src/runtime/files/model.ts";
 import { encodeSafetensors, openSafetensors } from "../../src/runtime/files/safetensors.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { compile } from "../../src/compile.ts";
+import { compile } from "../../src/compile/index.ts";
 import type { OptimizerState, Session } from "../../src/runtime/session/session.ts";
 import { loadCheckpoint, saveCheckpoint } from "../../src/runtime/training/checkpoint.ts";
 import { apply, type Change, changes, type Files } from "./checkpoint-mutations.ts";

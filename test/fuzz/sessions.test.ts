@@ -4,9 +4,9 @@
  */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { compile } from "../../src/compile.ts";
+import { compile } from "../../src/compile/index.ts";
 import { sha256 } from "../../src/ir/hash.ts";
-import type { AdapterConfigs, CompiledProgram } from "../../src/program.ts";
+import type { AdapterConfigs, CompiledProgram } from "../../src/program/index.ts";
 import type { OptimizerState, Session } from "../../src/runtime/session/session.ts";
 import { startSession } from "../../src/runtime/session/start.ts";
 import { tinyModel } from "../runtime/tiny-model.ts";

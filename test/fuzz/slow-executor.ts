@@ -4,7 +4,7 @@
  */
 
 import { sizeOf, type TensorType } from "../../src/ir/types.ts";
-import type { ExecutableProgram, StageName } from "../../src/program.ts";
+import type { ExecutableProgram, StageName } from "../../src/program/index.ts";
 import {
   type Executor,
   type Instance,

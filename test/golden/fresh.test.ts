@@ -1,7 +1,7 @@
 /** Fresh adapters against PEFT's: the same tensors; equal bit by bit where a seed or the base decides, else of the same distribution. */
 import { readdirSync, readFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
-import { compile } from "../../src/compile.ts";
+import { compile } from "../../src/compile/index.ts";
 import { methods } from "../../src/methods/index.ts";
 import { type TfjsExecutor, tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
 import { readAdapter } from "../../src/runtime/files/adapter.ts";

@@ -1,6 +1,6 @@
 /** What files may hold and lack: places and projections that are stored or rebuilt, the largest logits only, ranks that were reduced. */
 import { beforeAll, describe, expect, it } from "vitest";
-import { type CompileOptions, compile } from "../../src/compile.ts";
+import { type CompileOptions, compile } from "../../src/compile/index.ts";
 import { type TfjsExecutor, tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
 import type { AdapterFiles } from "../../src/runtime/files/adapter.ts";
 import { openSafetensors } from "../../src/runtime/files/safetensors.ts";

@@ -2,8 +2,8 @@
 
 import { expect } from "vitest";
 import type { Target } from "../../src/codegen/index.ts";
-import { compile } from "../../src/compile.ts";
-import type { Program } from "../../src/program-object.ts";
+import { compile } from "../../src/compile/index.ts";
+import type { Program } from "../../src/compile/program.ts";
 import type { Executor } from "../../src/runtime/executors/executor.ts";
 import type { Model } from "../../src/runtime/files/model.ts";
 import { toFloat32 } from "../../src/runtime/files/tensor.ts";

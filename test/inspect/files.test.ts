@@ -1,12 +1,12 @@
 /** The files of an inspection: complete, consistent with each other, the same every time. */
 import { beforeAll, describe, expect, it } from "vitest";
-import { compile } from "../../src/compile.ts";
+import { compile } from "../../src/compile/index.ts";
+import type { Program } from "../../src/compile/program.ts";
 import { inspectionFiles } from "../../src/inspect/index.ts";
 import type { ReportData } from "../../src/inspect/report-data.ts";
 import type { Graph } from "../../src/ir/graph.ts";
 import { hashGraph } from "../../src/ir/hash.ts";
 import { parseGraph } from "../../src/ir/text/parse.ts";
-import type { Program } from "../../src/program-object.ts";
 import { baseModel } from "../golden/helpers.ts";
 
 const config = { peft_type: "OFT", r: 0, oft_block_size: 8, target_modules: ["q_proj", "down_proj"] };

@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openDump, readTensors } from "../../examples/replay.mjs";
 import { cpuTarget, defaultTarget, targetOf } from "../../src/codegen/index.ts";
-import { compile } from "../../src/compile.ts";
+import { compile } from "../../src/compile/index.ts";
 import { inspectionFiles } from "../../src/inspect/index.ts";
 import { findPackage } from "../../src/runtime/device/host.ts";
 import { type OpenDevice, openDevice } from "../../src/runtime/device/index.ts";

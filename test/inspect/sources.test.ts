@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { readTarget } from "../../src/cli/target.ts";
-import { compile } from "../../src/compile.ts";
+import { compile } from "../../src/compile/index.ts";
 import { inspectionFiles, inspectProgram, PassRecord } from "../../src/inspect/index.ts";
 import { parseGraph } from "../../src/ir/text/parse.ts";
 import { loadModel } from "../../src/runtime/files/model.ts";

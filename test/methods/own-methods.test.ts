@@ -1,8 +1,8 @@
 /** Methods of the user's own: what their texts may not say, and that they stand beside the built-in ones. */
 import { readFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
-import { compile } from "../../src/compile.ts";
-import type { CompileOptions } from "../../src/compile-options.ts";
+import { compile } from "../../src/compile/index.ts";
+import type { CompileOptions } from "../../src/compile/options.ts";
 import { everyMethod } from "../../src/methods/index.ts";
 import { registry } from "../../src/methods/registry.ts";
 import { referenceExecutor } from "../../src/runtime/executors/reference.ts";

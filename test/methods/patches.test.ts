@@ -1,6 +1,6 @@
 /** ViT's patch embedding as a site: what may adapt it, and adapters that are made here. PEFT's numbers: the golden cases `vit-cls-*-patches*`. */
 import { beforeAll, describe, expect, it } from "vitest";
-import { compile } from "../../src/compile.ts";
+import { compile } from "../../src/compile/index.ts";
 import { referenceExecutor } from "../../src/runtime/executors/reference.ts";
 import { loadModel, type Model } from "../../src/runtime/files/model.ts";
 import { toFloat32 } from "../../src/runtime/files/tensor.ts";

@@ -1,6 +1,6 @@
 /** Routing by tasks: what is drawn, what is merged, what is refused. PEFT's numbers are in the golden cases. */
 import { beforeAll, describe, expect, it } from "vitest";
-import { compile } from "../../src/compile.ts";
+import { compile } from "../../src/compile/index.ts";
 import { Builder } from "../../src/ir/builder.ts";
 import { DiagnosticSink } from "../../src/ir/diagnostics.ts";
 import { evaluate } from "../../src/ir/evaluate.ts";

@@ -1,6 +1,6 @@
 /** Blocks for several kinds of sites, sites that a field names, ties: what fragments say, and what comes of it for whole models. */
 import { beforeAll, describe, expect, it } from "vitest";
-import { compile } from "../../src/compile.ts";
+import { compile } from "../../src/compile/index.ts";
 import { DiagnosticSink } from "../../src/ir/diagnostics.ts";
 import { parseMethod } from "../../src/methods/index.ts";
 import type { Executor } from "../../src/runtime/executors/executor.ts";

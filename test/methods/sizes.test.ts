@@ -1,6 +1,6 @@
 /** Extents that a config or a caller sets beyond what a model bears are told at once: nothing of that size is made. */
 import { expect, it } from "vitest";
-import { compile } from "../../src/compile.ts";
+import { compile } from "../../src/compile/index.ts";
 import type { WebpeftError } from "../../src/ir/diagnostics.ts";
 import { memory, smallGpt2, smallLlama, smallWeights } from "../small-models.ts";
 

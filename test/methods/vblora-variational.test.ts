@@ -1,7 +1,7 @@
 /** LoRA with a posterior: its divergence from the prior, gradients, draws, merging and predictions. */
 import { beforeAll, describe, expect, it } from "vitest";
 import { type Target, targetOf } from "../../src/codegen/index.ts";
-import { compile } from "../../src/compile.ts";
+import { compile } from "../../src/compile/index.ts";
 import { Builder } from "../../src/ir/builder.ts";
 import { DiagnosticSink } from "../../src/ir/diagnostics.ts";
 import { evaluate } from "../../src/ir/evaluate.ts";

@@ -1,6 +1,6 @@
 /** Virtual tokens: what stands in front of the text is computed as text is; what has no place for it says so. */
 import { beforeAll, describe, expect, it } from "vitest";
-import { compile } from "../../src/compile.ts";
+import { compile } from "../../src/compile/index.ts";
 import { countLabels } from "../../src/models/head.ts";
 import { oneBatchStream } from "../../src/runtime/data/dataset.ts";
 import { dataLabels } from "../../src/runtime/data/labels.ts";

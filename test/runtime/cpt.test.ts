@@ -1,6 +1,6 @@
 /** Sessions with CPT: which labels count, what the file holds, how training goes on, what is refused. */
 import { beforeAll, describe, expect, it } from "vitest";
-import { compile } from "../../src/compile.ts";
+import { compile } from "../../src/compile/index.ts";
 import { padBatch } from "../../src/runtime/data/batches.ts";
 import { referenceExecutor } from "../../src/runtime/executors/reference.ts";
 import type { AdapterFiles } from "../../src/runtime/files/adapter.ts";

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { compile } from "../../src/compile.ts";
+import { compile } from "../../src/compile/index.ts";
 import { referenceExecutor } from "../../src/runtime/executors/reference.ts";
 import { type AdapterFiles, readAdapter } from "../../src/runtime/files/adapter.ts";
 import { toFloat32 } from "../../src/runtime/files/tensor.ts";

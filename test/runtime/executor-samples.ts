@@ -3,7 +3,7 @@ import { Builder } from "../../src/ir/builder.ts";
 import type { Graph } from "../../src/ir/graph.ts";
 import type { OpRecord, OpSample } from "../../src/ir/op-record.ts";
 import { sizeOf, type TensorType } from "../../src/ir/types.ts";
-import type { ExecutableProgram, ProgramStorage, StageName } from "../../src/program.ts";
+import type { ExecutableProgram, ProgramStorage, StageName } from "../../src/program/index.ts";
 
 /** Reproducible numbers in [0, 1). */
 export function generator(seed: number): () => number {

@@ -3,7 +3,7 @@ import { Builder } from "../../src/ir/builder.ts";
 import type { Graph } from "../../src/ir/graph.ts";
 import { accumulateGraph, biasCorrections, updateGraph } from "../../src/passes/optimizer.ts";
 import { layoutStorage } from "../../src/passes/storage.ts";
-import type { ExecutableProgram } from "../../src/program.ts";
+import type { ExecutableProgram } from "../../src/program/index.ts";
 import type { Executor, PortSource } from "../../src/runtime/executors/executor.ts";
 import { referenceExecutor } from "../../src/runtime/executors/reference.ts";
 import { tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";

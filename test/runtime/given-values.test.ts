@@ -1,6 +1,6 @@
 /** First values that are given to a fresh adapter: SHiRA on entries of one's own choice. */
 import { describe, expect, it } from "vitest";
-import { compile } from "../../src/compile.ts";
+import { compile } from "../../src/compile/index.ts";
 import { toInt32 } from "../../src/runtime/files/tensor.ts";
 import type { Session } from "../../src/runtime/session/session.ts";
 import type { StartOptions } from "../../src/runtime/session/start.ts";

@@ -1,9 +1,9 @@
 /** Sessions under hasty hands: calls begun at once, inputs changed meanwhile, names misspelt, numbers that are none, states of others. */
 import { describe, expect, it } from "vitest";
-import { compile } from "../../src/compile.ts";
-import type { CompileOptions } from "../../src/compile-options.ts";
+import { compile } from "../../src/compile/index.ts";
+import type { CompileOptions } from "../../src/compile/options.ts";
+import type { Program } from "../../src/compile/program.ts";
 import { DiagnosticSink } from "../../src/ir/diagnostics.ts";
-import type { Program } from "../../src/program-object.ts";
 import { loadModel } from "../../src/runtime/files/model.ts";
 import { generateText } from "../../src/runtime/session/generate.ts";
 import type { OptimizerState, Session, StepOptions } from "../../src/runtime/session/session.ts";

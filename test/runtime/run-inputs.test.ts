@@ -1,6 +1,6 @@
 /** The table of run-time inputs against the graphs of programs: every scalar that a stage reads is a row of it, and every row is read. */
 import { expect, it } from "vitest";
-import { compile } from "../../src/compile.ts";
+import { compile } from "../../src/compile/index.ts";
 import { portRole, ports } from "../../src/ir/graph.ts";
 import { type RunInputName, runInputs } from "../../src/ir/run-inputs.ts";
 import type { TensorType } from "../../src/ir/types.ts";

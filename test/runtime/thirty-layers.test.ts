@@ -3,7 +3,7 @@
  * `npm run test:all`: the loss in f64 takes minutes.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { compile } from "../../src/compile.ts";
+import { compile } from "../../src/compile/index.ts";
 import { ports } from "../../src/ir/graph.ts";
 import type { TensorType } from "../../src/ir/types.ts";
 import { sizeOf } from "../../src/ir/types.ts";

@@ -4,7 +4,7 @@ import { Builder } from "../../src/ir/builder.ts";
 import { evaluate } from "../../src/ir/evaluate.ts";
 import type { Graph } from "../../src/ir/graph.ts";
 import { opRecords } from "../../src/ir/registry.ts";
-import type { ProgramStorage } from "../../src/program.ts";
+import type { ProgramStorage } from "../../src/program/index.ts";
 import { type OpenDevice, openDevice } from "../../src/runtime/device/index.ts";
 import { referenceExecutor } from "../../src/runtime/executors/reference.ts";
 import { type WebgpuExecutor, webgpuExecutor } from "../../src/runtime/executors/webgpu/index.ts";

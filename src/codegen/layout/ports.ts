@@ -1,7 +1,7 @@
 /** Where ports live: in storage, among the inputs, or in buffers of frozen data that grow as kernels read them. */
 import { type Graph, isFrozenPort, type Node, portName, portRole } from "../../ir/graph.ts";
 import { byteWidth, type DType, sizeOf, type TensorType } from "../../ir/types.ts";
-import type { ProgramStorage, Stage, StorageSlice } from "../../program.ts";
+import type { ProgramStorage, Stage, StorageSlice } from "../../program/index.ts";
 import { type AxisOrder, isRowMajor } from "../emit/index-maps.ts";
 import { alignUp, type BufferSpec, type PlannedValue } from "../plan.ts";
 import type { Body } from "../schedule/body.ts";

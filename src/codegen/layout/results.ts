@@ -2,7 +2,7 @@
 import type { Graph, Node } from "../../ir/graph.ts";
 import { opRecord } from "../../ir/registry.ts";
 import { sizeOf, type TensorType } from "../../ir/types.ts";
-import type { ProgramStorage, StorageSlice } from "../../program.ts";
+import type { ProgramStorage, StorageSlice } from "../../program/index.ts";
 import { alignUp, type BufferSpec, type PlannedCopy } from "../plan.ts";
 import { inStorage, type Placement, sliceOf, tensorBytes } from "./ports.ts";
 import { displacedBuffer, slot } from "./regions.ts";

@@ -1,7 +1,7 @@
 /** A stage on its way through the pipeline: what every step reads of it, and what the steps make. */
 import type { Graph } from "../../ir/graph.ts";
 import type { TensorType } from "../../ir/types.ts";
-import type { ProgramStorage, StageName } from "../../program.ts";
+import type { ProgramStorage, StageName } from "../../program/index.ts";
 import type { TensorUse } from "../emit/emitter.ts";
 import type { Fusion, Unit } from "../fuse/fuse.ts";
 import type { Canonical } from "../kernel/canonical.ts";

@@ -1,6 +1,7 @@
 /** Adapter configs: what they say, which modules they hit, and how their tensors are called. */
 export { type LoadPlan, type LoadRequest, planLoading, type TensorSpec } from "./checkpoint.ts";
 export { commonFields, peftTypes, peftVersion, sharedFields } from "./common.ts";
+export { checkExpertName, namedExperts } from "./experts.ts";
 export { checkAdapterName, keyParser, modulePrefix, sharedKey, siteKey, withoutPrefix } from "./keys.ts";
 export { nameMatcher, plainEndMatcher } from "./match.ts";
 export { type Fields, peftTypeOf } from "./read.ts";

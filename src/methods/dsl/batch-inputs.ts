@@ -1,5 +1,5 @@
 /** What a method reads of every sample, or of every token, of a batch. */
-import type { AdapterInput } from "../../program.ts";
+import type { AdapterInput } from "../../program/index.ts";
 import type { Expression, InputItem } from "./ast.ts";
 import { evaluateKnown } from "./evaluate.ts";
 import type { Scope } from "./scope.ts";

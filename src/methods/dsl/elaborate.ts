@@ -1,7 +1,7 @@
 /** Elaborates a method for a model: the adapter's tensors, and per site the operator IR of W' and b'. */
 import type { Builder } from "../../ir/builder.ts";
 import type { Graph } from "../../ir/graph.ts";
-import type { AdapterInput } from "../../program.ts";
+import type { AdapterInput } from "../../program/index.ts";
 import { hostValues } from "../lib/initial.ts";
 import type { MethodAst, SiteBlock, TensorItem } from "./ast.ts";
 import { batchInputs } from "./batch-inputs.ts";

@@ -1,6 +1,6 @@
 /** What an elaboration is made from, and what it says of the adapter's tensors. */
 import type { DiagnosticSink } from "../../ir/diagnostics.ts";
-import type { AdapterTensor } from "../../program.ts";
+import type { AdapterTensor } from "../../program/index.ts";
 import type { FieldValue } from "../fields.ts";
 import type { Expert } from "./operands.ts";
 import type { MethodSite } from "./scope.ts";

@@ -1,7 +1,7 @@
 /** Questions about the declared tensors of one site: which there are, how they begin, how they are projected. */
 import type { Builder } from "../../ir/builder.ts";
 import { sameShape } from "../../ir/types.ts";
-import type { PatchForm, TensorCoding } from "../../program.ts";
+import type { PatchForm, TensorCoding } from "../../program/index.ts";
 import { builtins } from "../lib/index.ts";
 import { initialNode, isTorchDraw } from "../lib/initial.ts";
 import type { TensorItem } from "./ast.ts";

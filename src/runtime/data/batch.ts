@@ -4,7 +4,7 @@ import { sizeOf } from "../../ir/types.ts";
 import { labelShape } from "../../models/head.ts";
 import { ignoredLabel } from "../../models/loss.ts";
 import type { ModelInput } from "../../models/model.ts";
-import type { AdapterInput, CompiledProgram } from "../../program.ts";
+import type { AdapterInput, CompiledProgram } from "../../program/index.ts";
 import { shown, unknownName } from "../options.ts";
 import { labelRole, paddingRole } from "./batches.ts";
 import { checkTokens } from "./tokens.ts";

@@ -1,6 +1,6 @@
 /** What an adapter reads of every sample of a batch, where all samples have one value. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
-import type { CompiledProgram } from "../../program.ts";
+import type { CompiledProgram } from "../../program/index.ts";
 
 /** By the option's name (`task`), the one value of what an adapter reads of every sample. */
 export type FixedInputs = Readonly<Record<string, number | undefined>>;

@@ -2,7 +2,7 @@
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { evaluate } from "../../ir/evaluate.ts";
 import { countLabels } from "../../models/head.ts";
-import type { CompiledProgram } from "../../program.ts";
+import type { CompiledProgram } from "../../program/index.ts";
 import { batchInputs, type SessionBatch } from "./batch.ts";
 import type { BatchStream } from "./dataset.ts";
 

@@ -10,7 +10,7 @@ import type { Generated, Target } from "../../codegen/index.ts";
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { type PortRole, portName, portRole } from "../../ir/graph.ts";
 import { sizeOf, type TensorType } from "../../ir/types.ts";
-import type { ExecutableProgram, ProgramStorage, Stage, StageName, StorageSlice } from "../../program.ts";
+import type { ExecutableProgram, ProgramStorage, Stage, StageName, StorageSlice } from "../../program/index.ts";
 import type { HostTensor } from "../files/tensor.ts";
 
 /** Data of a port as the host holds it, row-major, as long as the port's shape says. */

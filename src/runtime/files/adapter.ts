@@ -1,13 +1,13 @@
 /** PEFT's adapter folders: `adapter_config.json`, `adapter_model.safetensors` and, for prompt encoders, `encoder.safetensors`. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
-import type { AdapterConfigs, ExpertConfigs } from "../../program.ts";
+import { checkExpertName } from "../../methods/config/index.ts";
+import type { AdapterConfigs, ExpertConfigs } from "../../program/index.ts";
 import { checkOptions, record } from "../options.ts";
 import { type FileTree, type FolderSource, folderIn, missingFile, openFolder, pathIn, readJson } from "./folder.ts";
 import { isJsonObject, type JsonObject, pythonJson } from "./json.ts";
 import { type LoadOptions, loadChecks, openTensors, pickleError } from "./model.ts";
 import type { OutputOptions } from "./output.ts";
 import { type PageFolder, writeInto } from "./page-folder.ts";
-import { checkExpertName } from "./paths.ts";
 import { encodeSafetensors, type SafetensorsFile } from "./safetensors.ts";
 import type { HostTensor } from "./tensor.ts";
 

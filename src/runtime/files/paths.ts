@@ -10,25 +10,6 @@ const isPlain = (path: string): boolean => !/[\\\0]|^[A-Za-z]:/.test(path);
 /** Whether a path leads to something inside of the folder that it starts from, on every system. */
 export const isInside = (path: string): boolean => isPlain(path) && path.split("/").every(isPart);
 
-/** Whether a text can be the name of one folder inside of another. */
-const isFolderName = (name: string): boolean =>
-  isInside(name) && !name.includes("/") && ![...name].some((character) => character < " ");
-
-/**
- * Names of adapters that are mixed become names of folders. Throws `CONFIG-EXPERT-NAME` for one that cannot be; `where` is the config that
- * gives it.
- */
-export function checkExpertName(name: string, where: string): void {
-  if (isFolderName(name)) return;
-  throw new WebpeftError("CONFIG-EXPERT-NAME", {
-    message: "the name of an adapter that is mixed cannot be the name of a folder",
-    where,
-    expected: "a name without slashes, backslashes, drives and control characters, not of dots alone",
-    got: JSON.stringify(name),
-    help: "rename it in the config's field adapters",
-  });
-}
-
 /** The path as it came. Throws `FILE-PATH` for one that leads out of the folder, as a hostile index file may name. */
 export function checkPath(folder: string, path: string): string {
   if (isInside(path)) return path;

@@ -1,6 +1,6 @@
 /** What runs on an adapter's instance share, and the scalars that they are fed. */
 import { atRest, type Fed, feed } from "../../ir/run-inputs.ts";
-import type { CompiledProgram, StageName } from "../../program.ts";
+import type { CompiledProgram, StageName } from "../../program/index.ts";
 import type { RunInputs } from "../executors/executor.ts";
 import type { Model } from "../files/model.ts";
 import type { RunningAdapter } from "../values/running.ts";

@@ -3,7 +3,7 @@ import { WebpeftError } from "../../ir/diagnostics.ts";
 import { evaluateAll } from "../../ir/evaluate.ts";
 import { type Graph, portRole, ports } from "../../ir/graph.ts";
 import { largestFloat32, sizeOf } from "../../ir/types.ts";
-import type { StageName } from "../../program.ts";
+import type { StageName } from "../../program/index.ts";
 import type { Instance, RunInputs } from "../executors/executor.ts";
 import type { Model } from "../files/model.ts";
 import { toFloat32 } from "../files/tensor.ts";

@@ -2,7 +2,7 @@
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { type Fed, feed } from "../../ir/run-inputs.ts";
 import { biasCorrections, statusFields } from "../../passes/optimizer.ts";
-import type { CompiledProgram, StageName } from "../../program.ts";
+import type { CompiledProgram, StageName } from "../../program/index.ts";
 import { batchInputs, copiedBatch, type SessionBatch } from "../data/batch.ts";
 import { requireLabels } from "../data/labels.ts";
 import type { RunInputs } from "../executors/executor.ts";

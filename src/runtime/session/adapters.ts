@@ -5,7 +5,7 @@
  */
 
 import { WebpeftError } from "../../ir/diagnostics.ts";
-import type { AdapterConfigs, CompiledProgram } from "../../program.ts";
+import type { AdapterConfigs, CompiledProgram } from "../../program/index.ts";
 import type { Instance } from "../executors/executor.ts";
 import type { AdapterFiles } from "../files/adapter.ts";
 import type { FolderSource } from "../files/folder.ts";

@@ -1,6 +1,6 @@
 /** Whether adapters can share an instance, which then holds the parameters of one at a time. */
 import { hashGraph } from "../../ir/hash.ts";
-import type { CompiledProgram } from "../../program.ts";
+import type { CompiledProgram } from "../../program/index.ts";
 import { sameBase } from "../values/base-tensors.ts";
 import type { AdapterValues, LoadedProgram } from "../values/values.ts";
 

@@ -4,7 +4,7 @@
  */
 import { DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
 import type { CombineOptions } from "../../methods/combine/index.ts";
-import type { CompiledProgram, StageName } from "../../program.ts";
+import type { CompiledProgram, StageName } from "../../program/index.ts";
 import { copiedBatch, type SessionBatch } from "../data/batch.ts";
 import type { BatchStream } from "../data/dataset.ts";
 import type { Executor } from "../executors/executor.ts";

@@ -1,7 +1,7 @@
 /** Starts sessions: chooses the executor, reads or draws the adapter's values, uploads, derives what depends on frozen weights only. */
 import { DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
 import { portRole, ports } from "../../ir/graph.ts";
-import type { AdapterConfigs, CompiledProgram } from "../../program.ts";
+import type { AdapterConfigs, CompiledProgram } from "../../program/index.ts";
 import { type OpenDevice, openDevice } from "../device/index.ts";
 import type { Executor, Instance, InstantiateOptions, PortSource } from "../executors/executor.ts";
 import { referenceExecutor } from "../executors/reference.ts";

@@ -1,5 +1,5 @@
 /** Adapters of a session that are in use together: programs by their names, and instances that sets of equal configs share. */
-import type { AdapterConfigs, CompiledProgram } from "../../program.ts";
+import type { AdapterConfigs, CompiledProgram } from "../../program/index.ts";
 import { joinedBase } from "../values/base-tensors.ts";
 import type { RunningAdapter } from "../values/running.ts";
 import type { AdapterValues, LoadedProgram } from "../values/values.ts";

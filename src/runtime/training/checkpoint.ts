@@ -3,7 +3,7 @@
  * in `optimizer.safetensors` and `training.json` what a run needs to go on bit for bit.
  */
 import { WebpeftError } from "../../ir/diagnostics.ts";
-import type { CompiledProgram } from "../../program.ts";
+import type { CompiledProgram } from "../../program/index.ts";
 import { recordFile, stateFile } from "../files/adapter.ts";
 import { writeFolder } from "../files/output.ts";
 import { encodeSafetensors, openSafetensors, torchMetadata } from "../files/safetensors.ts";

@@ -1,5 +1,5 @@
 /** The training loop: steps, evaluation and checkpoints as a stream of events. Breaking out of it leaves a usable session. */
-import type { CompiledProgram } from "../../program.ts";
+import type { CompiledProgram } from "../../program/index.ts";
 import { copiedBatch, type SessionBatch } from "../data/batch.ts";
 import { type BatchStream, oneBatchStream, type StreamBatch } from "../data/dataset.ts";
 import { amount, type Checks, callable, checkOptions, oneOf, record, signal, whole } from "../options.ts";

@@ -1,7 +1,7 @@
 /** What a run needs to go on bit for bit, and whose it is. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { sha256 } from "../../ir/hash.ts";
-import type { CompiledProgram } from "../../program.ts";
+import type { CompiledProgram } from "../../program/index.ts";
 import { shown } from "../options.ts";
 import { hasStage } from "../runs/inputs.ts";
 import type { RunningAdapter } from "../values/running.ts";

@@ -4,7 +4,7 @@
  */
 import { evaluate } from "../../ir/evaluate.ts";
 import { sizeOf } from "../../ir/types.ts";
-import type { AdapterTensor, CompiledProgram, RowsCoding } from "../../program.ts";
+import type { AdapterTensor, CompiledProgram, RowsCoding } from "../../program/index.ts";
 import type { Model } from "../files/model.ts";
 import { fromFloat32, type HostTensor, toFloat32 } from "../files/tensor.ts";
 import type { AdapterValues } from "./values.ts";

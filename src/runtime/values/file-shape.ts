@@ -1,6 +1,6 @@
 /** Adapter tensors as files have them: under which keys, in which shapes. */
 import { sizeOf } from "../../ir/types.ts";
-import type { AdapterTensor, PatchForm } from "../../program.ts";
+import type { AdapterTensor, PatchForm } from "../../program/index.ts";
 import { fromFloat32, type HostTensor } from "../files/tensor.ts";
 import { floatNumbers } from "./numbers.ts";
 

@@ -1,7 +1,7 @@
 /** First values that the caller gives to a fresh adapter in place of drawn ones: a mask of SHiRA's, factors from somewhere else. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { sizeOf } from "../../ir/types.ts";
-import type { AdapterPlan } from "../../program.ts";
+import type { AdapterPlan } from "../../program/index.ts";
 import { hostTensor } from "../files/tensor.ts";
 import { checkConstant, checkPlaces } from "./numbers.ts";
 import type { AdapterValues } from "./values.ts";

@@ -5,7 +5,7 @@ import { evaluate } from "../../ir/evaluate.ts";
 import { ports } from "../../ir/graph.ts";
 import { atRest, feed } from "../../ir/run-inputs.ts";
 import { planLoading, type TensorSpec } from "../../methods/config/checkpoint.ts";
-import type { AdapterPlan, AdapterTensor, CompiledProgram } from "../../program.ts";
+import type { AdapterPlan, AdapterTensor, CompiledProgram } from "../../program/index.ts";
 import type { Model } from "../files/model.ts";
 import { type HostTensor, toFloat32 } from "../files/tensor.ts";
 import { sameNumbers } from "../files/ties.ts";

@@ -6,7 +6,7 @@ import { DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
 import { compact, type Graph, portName, ports } from "../../ir/graph.ts";
 import { atRest, feed } from "../../ir/run-inputs.ts";
 import { sizeOf, type TensorType } from "../../ir/types.ts";
-import type { AdapterInput, AdapterPlan, CompiledProgram } from "../../program.ts";
+import type { AdapterInput, AdapterPlan, CompiledProgram } from "../../program/index.ts";
 import type { FixedInputs } from "../data/fixed-inputs.ts";
 import type { Executor, PortSource } from "../executors/executor.ts";
 import type { Model } from "../files/model.ts";

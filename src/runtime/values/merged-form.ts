@@ -2,7 +2,7 @@
 import type { DiagnosticSink } from "../../ir/diagnostics.ts";
 import type { ModuleInfo } from "../../models/model.ts";
 import { switchedBias } from "../../models/modules.ts";
-import type { CompiledProgram } from "../../program.ts";
+import type { CompiledProgram } from "../../program/index.ts";
 import type { WeightInfo, Weights } from "../files/weights.ts";
 
 export interface MergedForm {

@@ -1,6 +1,6 @@
 /** Adapters that another adapter mixes: their numbers under the names of the program that mixes them, and their files when it is saved. */
 import { type DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
-import type { AdapterPlan, CompiledProgram, ExpertPlan } from "../../program.ts";
+import type { AdapterPlan, CompiledProgram, ExpertPlan } from "../../program/index.ts";
 import {
   type AdapterContent,
   type AdapterFiles,

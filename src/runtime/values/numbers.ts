@@ -1,6 +1,6 @@
 /** The numbers of an adapter's file as its tensors want them: floats are floats and finite, constants those of the program. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
-import type { AdapterPlan, AdapterTensor } from "../../program.ts";
+import type { AdapterPlan, AdapterTensor } from "../../program/index.ts";
 import { checkFinite, type HostTensor, type TensorDtype, toFloat32, toInt32 } from "../files/tensor.ts";
 import type { AdapterTensors } from "./values.ts";
 

@@ -1,6 +1,6 @@
 /** Encoders of prompts: networks that train, in a file beside the adapter's, which holds what they give. */
 import { type DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
-import type { AdapterPlan, CompiledProgram } from "../../program.ts";
+import type { AdapterPlan, CompiledProgram } from "../../program/index.ts";
 import { type HostTensor, toFloat32 } from "../files/tensor.ts";
 import { computedValues } from "./saved.ts";
 import type { AdapterTensors } from "./values.ts";

@@ -1,6 +1,6 @@
 /** Tensors of adapters in programs that hold them padded with zeros (see `CompileOptions.maximumRank`). */
 import { sizeOf } from "../../ir/types.ts";
-import type { AdapterPlan } from "../../program.ts";
+import type { AdapterPlan } from "../../program/index.ts";
 
 /** Copies the block that both arrays have from one to the other; what lies outside of it is zero. */
 function resized(data: Float32Array, from: readonly number[], to: readonly number[]): Float32Array {

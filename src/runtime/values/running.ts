@@ -1,7 +1,7 @@
 /** An adapter on a device: its trained tensors as they are now, and what it reports. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import type { TensorType } from "../../ir/types.ts";
-import type { AdapterTensor, CompiledProgram } from "../../program.ts";
+import type { AdapterTensor, CompiledProgram } from "../../program/index.ts";
 import type { Instance } from "../executors/executor.ts";
 import { fromProgram } from "./rank-padding.ts";
 import type { AdapterValues, LoadedProgram } from "./values.ts";

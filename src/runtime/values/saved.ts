@@ -1,7 +1,7 @@
 /** What the files of an adapter hold: trained tensors, frozen ones as they were read, and what is computed of the trained ones. */
 import { evaluate } from "../../ir/evaluate.ts";
 import { sizeOf } from "../../ir/types.ts";
-import type { AdapterTensor, CompiledProgram } from "../../program.ts";
+import type { AdapterTensor, CompiledProgram } from "../../program/index.ts";
 import { fromFloat32, type HostTensor, hostTensor, type TensorDtype } from "../files/tensor.ts";
 import { keysInFile, shapeInFile, turnedTensor } from "./file-shape.ts";
 import { encodeTopK, isTopK, topKSpecs } from "./top-k.ts";

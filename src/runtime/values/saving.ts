@@ -1,6 +1,6 @@
 /** What an adapter is written as. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
-import type { CompiledProgram } from "../../program.ts";
+import type { CompiledProgram } from "../../program/index.ts";
 import type { AdapterContent } from "../files/adapter.ts";
 import { readTextFiles } from "../files/text-files.ts";
 import { withExpertFiles } from "./mixed.ts";

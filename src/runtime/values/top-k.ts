@@ -1,6 +1,6 @@
 /** Logits of which a file keeps the largest only, as VB-LoRA's small files do. Source: `get_peft_model_state_dict` of PEFT. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
-import type { AdapterPlan, AdapterTensor, TopKCoding } from "../../program.ts";
+import type { AdapterPlan, AdapterTensor, TopKCoding } from "../../program/index.ts";
 import { type HostTensor, hostTensor, type TensorDtype, toInt32 } from "../files/tensor.ts";
 import { floatNumbers } from "./numbers.ts";
 

@@ -1,5 +1,5 @@
 /** An adapter's numbers on the host: what reading, drawing and giving values makes, and what programs, merges and files are made of. */
-import type { CompiledProgram } from "../../program.ts";
+import type { CompiledProgram } from "../../program/index.ts";
 import type { AdapterContent } from "../files/adapter.ts";
 import type { FileTree } from "../files/folder.ts";
 import type { HostTensor } from "../files/tensor.ts";

@@ -5,7 +5,7 @@
  */
 import type { Tensor } from "@tensorflow/tfjs-core";
 import type { TensorType } from "../../../ir/types.ts";
-import type { ExecutableProgram, StageName } from "../../../program.ts";
+import type { ExecutableProgram, StageName } from "../../../program/index.ts";
 import { toFloat32, toInt32 } from "../../files/tensor.ts";
 import {
   checkBindings,

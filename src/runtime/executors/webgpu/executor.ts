@@ -6,7 +6,7 @@ import { type Generated, generate, isOnDemand, type Target, targetOf } from "../
 import type { PlannedStage, PlannedValue } from "../../../codegen/plan.ts";
 import { compact, portName, portRole } from "../../../ir/graph.ts";
 import { sizeOf } from "../../../ir/types.ts";
-import type { ExecutableProgram, StageName } from "../../../program.ts";
+import type { ExecutableProgram, StageName } from "../../../program/index.ts";
 import { bufferUsage, mapMode, type OpenDevice } from "../../device/index.ts";
 import {
   checkBindings,

@@ -1,25 +1,22 @@
-/** A compiled program with what people ask of it: text, graphs, kernels, the plan, and a session on a device. */
-import { type Dispatch, type Generated, generate, KernelTable, printKernel, type Target } from "./codegen/index.ts";
-import { dispatchesToDot, toDot } from "./inspect/dot.ts";
-import type { Graph } from "./ir/graph.ts";
-import { printGraph } from "./ir/text/print.ts";
-import type { TimelineEntry } from "./passes/manager.ts";
-import type { AdapterConfigs, CompiledProgram, StageName } from "./program.ts";
-import type { Model } from "./runtime/files/model.ts";
-import type { Session } from "./runtime/session/session.ts";
-import { type StartOptions, startSession } from "./runtime/session/start.ts";
+/** What people see of a program: text, graphs, kernels, the plan. */
+import { type Dispatch, type Generated, generate, KernelTable, printKernel, type Target } from "../codegen/index.ts";
+import type { Graph } from "../ir/graph.ts";
+import { printGraph } from "../ir/text/print.ts";
+import type { TimelineEntry } from "../passes/manager.ts";
+import type { CompiledProgram, StageName } from "../program/index.ts";
+import { dispatchesToDot, toDot } from "./dot.ts";
 
-/** What the compiler hands over. */
-export interface ProgramParts extends CompiledProgram {
-  readonly source: Model;
-  /** Compiles other adapters' configs for the same model with the same options: none, one, or several in use together. */
-  readonly recompile: (adapters: readonly AdapterConfigs[]) => Promise<CompiledProgram>;
+/** A program with what its views are made of. */
+export interface ViewedProgram extends CompiledProgram {
   readonly target: Target;
   /** One entry per pass and stage: time, rule hits, patches both ways, costs compared. Grows when `init` or `merge` are asked for. */
   readonly timeline: readonly TimelineEntry[];
   /** The main stage after `algebra`. */
   readonly operatorGraph: Graph;
 }
+
+/** A program that can be looked at. */
+export type InspectedProgram = ViewedProgram & ProgramViews;
 
 /** One distinct kernel with what its dispatches do together. */
 export interface ProgramKernel {
@@ -59,11 +56,12 @@ export interface KernelGraph {
 const total = (dispatches: readonly Dispatch[], field: "flops" | "bytes"): number =>
   dispatches.reduce((sum, dispatch) => sum + dispatch[field], 0);
 
-class ProgramViews {
+/** Text, graphs, kernels and the plan of a program. */
+export class ProgramViews {
   private made: Generated | undefined;
   private readonly table = new KernelTable();
 
-  constructor(private readonly parts: ProgramParts) {}
+  constructor(private readonly parts: ViewedProgram) {}
 
   /** Kernels and plan for the program's target; made when first asked for. */
   get generated(): Generated {
@@ -139,24 +137,4 @@ class ProgramViews {
   toDot(level: GraphLevel): string {
     return level === "kernel" ? dispatchesToDot(this.plan.stages) : toDot(this.graph(level));
   }
-
-  /** A session on a device: weights uploaded, parameters fresh or from an adapter folder. */
-  start(options: StartOptions = {}): Promise<Session> {
-    const { target, source, recompile } = this.parts;
-    return startSession(
-      this.parts,
-      { model: source, compile: recompile },
-      {
-        ...options,
-        generated: (facts) => (JSON.stringify(facts) === JSON.stringify(target) ? this.generated : undefined),
-      },
-    );
-  }
-}
-
-/** A compiled program: what the compiler made, and the views of it. */
-export type Program = ProgramParts & ProgramViews;
-
-export function createProgram(parts: ProgramParts): Program {
-  return Object.assign(new ProgramViews(parts), parts);
 }

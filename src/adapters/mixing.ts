@@ -1,42 +1,15 @@
-/** Adapters that another adapter mixes (X-LoRA's LoRAs): where their configs come from, what each adds to a site, and their plans. */
-import type { PlannedAdapter } from "./adapter-plan.ts";
-import type { Builder } from "./ir/builder.ts";
-import { WebpeftError } from "./ir/diagnostics.ts";
-import type { Elaboration, Expert, SiteOperands } from "./methods/index.ts";
-import type { ModuleInfo } from "./models/model.ts";
-import type { Attachment } from "./passes/attach.ts";
-import type { AdapterTensor, ExpertConfigs, ExpertPlan } from "./program.ts";
-import { checkExpertName } from "./runtime/files/paths.ts";
+/** Adapters that another adapter mixes (X-LoRA's LoRAs): what each adds to a site, and their plans. */
+
+import type { Builder } from "../ir/builder.ts";
+import { WebpeftError } from "../ir/diagnostics.ts";
+import type { Elaboration, Expert, SiteOperands } from "../methods/index.ts";
+import type { ModuleInfo } from "../models/model.ts";
+import type { Attachment } from "../passes/attach.ts";
+import type { AdapterTensor, ExpertPlan } from "../program/index.ts";
+import type { PlannedAdapter } from "./one.ts";
 
 /** Before the names of an expert's ports. */
 const expertPrefix = (name: string): string => `expert.${name}:`;
-
-/**
- * The configs of the experts that `field` of a config names, in its order. Throws CONFIG-FIELD-TYPE for a field that is no map of names,
- * CONFIG-EXPERT-NAME for a name that no folder can have, CONFIG-EXPERTS for an expert that was not given.
- */
-export function expertConfigs(config: unknown, field: string, given: ExpertConfigs): [string, unknown][] {
-  const named = (config as Readonly<Record<string, unknown>> | null)?.[field] ?? null;
-  if (named === null) return [];
-  if (typeof named !== "object" || Array.isArray(named)) {
-    throw new WebpeftError("CONFIG-FIELD-TYPE", {
-      message: `${field} does not name adapters.`,
-      where: field,
-      expected: 'an object: {"name": "folder", ...}',
-      got: JSON.stringify(named).slice(0, 80),
-    });
-  }
-  return Object.entries(named).map(([name, folder]) => {
-    checkExpertName(name, field);
-    if (Object.hasOwn(given, name)) return [name, given[name]];
-    throw new WebpeftError("CONFIG-EXPERTS", {
-      message: "the config of an adapter that is mixed was not given",
-      where: `${field}: ${JSON.stringify(name)}`,
-      expected: `the adapter of ${JSON.stringify(folder)}`,
-      help: "read the adapter with readAdapter(folder), and compile with { experts: configsOf(adapter).experts }",
-    });
-  });
-}
 
 /** One expert in one program. */
 export class ElaboratedExpert implements Expert {

@@ -1,8 +1,8 @@
 /** The headers of a base model's tensors, as compiling needs them; no tensor is read. */
-import { WebpeftError } from "./ir/diagnostics.ts";
-import { type Graph, ports } from "./ir/graph.ts";
-import { type DType, sameShape, type TensorType } from "./ir/types.ts";
-import type { Model } from "./runtime/files/model.ts";
+import { WebpeftError } from "../ir/diagnostics.ts";
+import { type Graph, ports } from "../ir/graph.ts";
+import { type DType, sameShape, type TensorType } from "../ir/types.ts";
+import type { Model } from "../runtime/files/model.ts";
 
 export class BaseWeights {
   /** `replaced`: keys of tensors whose place others take, which are computed with in f32 whatever their dtype. */

@@ -1,9 +1,9 @@
 /** What callers of `compile` may choose. */
-import { defaultTarget, type Target } from "./codegen/index.ts";
-import { WebpeftError } from "./ir/diagnostics.ts";
-import { Methods } from "./methods/registry.ts";
-import type { PassListener } from "./passes/manager.ts";
-import type { ExpertConfigs, ProgramMode } from "./program.ts";
+import { defaultTarget, type Target } from "../codegen/index.ts";
+import { WebpeftError } from "../ir/diagnostics.ts";
+import { Methods } from "../methods/registry.ts";
+import type { PassListener } from "../passes/manager.ts";
+import type { ExpertConfigs, ProgramMode } from "../program/index.ts";
 import {
   anything,
   type Check,
@@ -17,7 +17,7 @@ import {
   record,
   signal,
   text,
-} from "./runtime/options.ts";
+} from "../runtime/options.ts";
 
 export interface CompileOptions {
   /** `train` (the default) also evaluates and merges; `infer` has no gradients; `merge` only merges. */

@@ -2,13 +2,14 @@
  * Several adapters that are in use together. Every site gets the adapters that change it, one behind the other, each on the weight that those
  * before left: deltas add up, rotations and scales multiply. Ports of the adapter at place i carry the prefix `i:`.
  */
-import type { PlannedAdapter } from "./adapter-plan.ts";
-import type { Builder } from "./ir/builder.ts";
-import { WebpeftError } from "./ir/diagnostics.ts";
-import type { Elaboration, SiteResult } from "./methods/index.ts";
-import type { ModuleInfo } from "./models/model.ts";
-import type { Attachment, SiteAdapter } from "./passes/attach.ts";
-import type { AdapterInput, AdapterPlan } from "./program.ts";
+
+import type { Builder } from "../ir/builder.ts";
+import { WebpeftError } from "../ir/diagnostics.ts";
+import type { Elaboration, SiteResult } from "../methods/index.ts";
+import type { ModuleInfo } from "../models/model.ts";
+import type { Attachment, SiteAdapter } from "../passes/attach.ts";
+import type { AdapterInput, AdapterPlan } from "../program/index.ts";
+import type { PlannedAdapter } from "./one.ts";
 
 /** Before the names of the ports of the adapter at a place. */
 export const activePrefix = (place: number): string => `${place}:`;

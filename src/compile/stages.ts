@@ -1,10 +1,10 @@
 /** The stages of a program in their order, and the storage in which they meet. */
-import { compact, type Graph } from "./ir/graph.ts";
-import { sizeOf, type TensorType } from "./ir/types.ts";
-import { accumulateGraph, updateGraph } from "./passes/optimizer.ts";
-import type { joinPrepared } from "./passes/prepare.ts";
-import { layoutStorage } from "./passes/storage.ts";
-import type { AdapterPlan, ProgramStorage, Stage, StageName } from "./program.ts";
+import { compact, type Graph } from "../ir/graph.ts";
+import { sizeOf, type TensorType } from "../ir/types.ts";
+import { accumulateGraph, updateGraph } from "../passes/optimizer.ts";
+import type { joinPrepared } from "../passes/prepare.ts";
+import { layoutStorage } from "../passes/storage.ts";
+import type { AdapterPlan, ProgramStorage, Stage, StageName } from "../program/index.ts";
 
 type Joined = ReturnType<typeof joinPrepared>;
 

@@ -1,8 +1,8 @@
 /** Operands of what a method puts in front or adds, for graphs that only tell how large that is. */
-import type { Builder } from "./ir/builder.ts";
-import { type AdditionOperands, absent, operatorValue, tensorValue } from "./methods/index.ts";
-import type { ModuleInfo } from "./models/model.ts";
-import { scalarPorts, siteWeight } from "./passes/site-operands.ts";
+import type { Builder } from "../ir/builder.ts";
+import { type AdditionOperands, absent, operatorValue, tensorValue } from "../methods/index.ts";
+import type { ModuleInfo } from "../models/model.ts";
+import { scalarPorts, siteWeight } from "../passes/site-operands.ts";
 
 /** Operands of the right types: zeros, but for the labels of a batch. */
 export function placeholders(

@@ -1,7 +1,7 @@
 /** Training without an adapter: every tensor of the base model. */
-import type { ModuleInfo } from "./models/model.ts";
-import type { Attachment } from "./passes/attach.ts";
-import type { AdapterPlan, AdapterTensor } from "./program.ts";
+import type { ModuleInfo } from "../models/model.ts";
+import type { Attachment } from "../passes/attach.ts";
+import type { AdapterPlan, AdapterTensor } from "../program/index.ts";
 
 /** A plan that trains every tensor of the base model and writes a model folder instead of an adapter. */
 export function fullPlan(

@@ -1,9 +1,9 @@
 /** Layers that share a weight with an embedding: which of them change with it, and which are sites of their own. */
-import { WebpeftError } from "./ir/diagnostics.ts";
-import { type AdapterSite, type ResolvedAdapter, siteKey } from "./methods/config/index.ts";
-import type { Elaboration, Method } from "./methods/index.ts";
-import type { ModuleInfo } from "./models/model.ts";
-import type { SiteAdapter } from "./passes/attach.ts";
+import { WebpeftError } from "../ir/diagnostics.ts";
+import { type AdapterSite, type ResolvedAdapter, siteKey } from "../methods/config/index.ts";
+import type { Elaboration, Method } from "../methods/index.ts";
+import type { ModuleInfo } from "../models/model.ts";
+import type { SiteAdapter } from "../passes/attach.ts";
 
 /** The linear layer that shares an embedding's table. */
 export function tiedTo(module: ModuleInfo, modules: readonly ModuleInfo[]): ModuleInfo | undefined {

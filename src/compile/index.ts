@@ -3,33 +3,33 @@
  * the options and the target; it needs no device and reads no weights.
  */
 
-import { activeAttachment, activePlan } from "./active-adapters.ts";
-import { PlannedAdapter } from "./adapter-plan.ts";
+import { fullPlan } from "../adapters/all-weights.ts";
+import { PlannedAdapter } from "../adapters/one.ts";
+import { activeAttachment, activePlan } from "../adapters/together.ts";
+import { defaultTarget } from "../codegen/index.ts";
+import { DiagnosticSink } from "../ir/diagnostics.ts";
+import { type Graph, ports } from "../ir/graph.ts";
+import { sizeOf, type TensorType } from "../ir/types.ts";
+import { verify } from "../ir/verify.ts";
+import { ownMethods } from "../methods/registry.ts";
+import { buildModel } from "../models/index.ts";
+import { type BuiltModel, type ModuleInfo, noVirtualTokens, type VirtualTokens } from "../models/model.ts";
+import { type Attachment, attachAlike } from "../passes/attach.ts";
+import { PassManager } from "../passes/manager.ts";
+import { mergeGraph, storedTensors } from "../passes/merge.ts";
+import { lowerModelStage, lowerOperatorStage, partitionStage } from "../passes/pipeline.ts";
+import { joinPrepared } from "../passes/prepare.ts";
+import { type SiteKind, siteWeight } from "../passes/site-operands.ts";
+import type { AdapterConfigs, AdapterPlan, ProgramMode, StageName } from "../program/index.ts";
+import { configsOf, isRead } from "../runtime/files/adapter.ts";
+import type { Model } from "../runtime/files/model.ts";
 import { BaseWeights } from "./base-weights.ts";
-import { defaultTarget } from "./codegen/index.ts";
-import { type CompileOptions, checkCompile } from "./compile-options.ts";
-import { fullPlan } from "./full-plan.ts";
-import { DiagnosticSink } from "./ir/diagnostics.ts";
-import { type Graph, ports } from "./ir/graph.ts";
-import { sizeOf, type TensorType } from "./ir/types.ts";
-import { verify } from "./ir/verify.ts";
-import { ownMethods } from "./methods/registry.ts";
-import { buildModel } from "./models/index.ts";
-import { type BuiltModel, type ModuleInfo, noVirtualTokens, type VirtualTokens } from "./models/model.ts";
 import { once } from "./once.ts";
-import { type Attachment, attachAlike } from "./passes/attach.ts";
-import { PassManager } from "./passes/manager.ts";
-import { mergeGraph, storedTensors } from "./passes/merge.ts";
-import { lowerModelStage, lowerOperatorStage, partitionStage } from "./passes/pipeline.ts";
-import { joinPrepared } from "./passes/prepare.ts";
-import { type SiteKind, siteWeight } from "./passes/site-operands.ts";
-import type { AdapterConfigs, AdapterPlan, ProgramMode, StageName } from "./program.ts";
-import { createProgram, type Program } from "./program-object.ts";
-import { programStages, programStorage } from "./program-stages.ts";
-import { configsOf, isRead } from "./runtime/files/adapter.ts";
-import type { Model } from "./runtime/files/model.ts";
+import { type CompileOptions, checkCompile } from "./options.ts";
+import { createProgram, type Program } from "./program.ts";
+import { programStages, programStorage } from "./stages.ts";
 
-export type { CompileOptions } from "./compile-options.ts";
+export type { CompileOptions } from "./options.ts";
 
 /** Elements of a graph's weights. */
 const elementsOf = (graph: Graph): number =>
@@ -48,7 +48,7 @@ export async function compile(model: Model, config: unknown, options: CompileOpt
   return new Compilation(model, [configsOf(config)], { loaded: true, ...options }).run();
 }
 
-/** Compiles several adapters that are in use together, for inference or merging; see `active-adapters.ts`. */
+/** Compiles several adapters that are in use together, for inference or merging; see `adapters/together.ts`. */
 async function compileActive(
   model: Model,
   adapters: readonly AdapterConfigs[],

@@ -1,26 +1,19 @@
 /** From an adapter config to what is attached to a model: the method's elaborations, trained copies of base tensors, and the adapter's tensors. */
 
-import { changedAlike, inTurn, type TiedSite, tiedSites, transposed } from "./adapter-ties.ts";
-import { placeholders } from "./addition-operands.ts";
-import {
-  ElaboratedExpert,
-  expertConfigs,
-  expertModules,
-  expertPlan,
-  refuseCopies,
-  tensorsInside,
-} from "./expert-plan.ts";
-import { Builder } from "./ir/builder.ts";
-import type { DiagnosticSink } from "./ir/diagnostics.ts";
-import { compact, type Graph } from "./ir/graph.ts";
-import type { DType } from "./ir/types.ts";
-import { type ResolvedAdapter, resolveAdapter, withoutPrefix } from "./methods/config/index.ts";
-import { type Elaboration, elaborateModel, type Method, type MethodSite } from "./methods/index.ts";
-import { type Methods, savedText, told, withoutText } from "./methods/registry.ts";
-import { type ModelConfig, type ModuleInfo, noVirtualTokens, type VirtualTokens } from "./models/model.ts";
-import type { Attachment, SiteAdapter } from "./passes/attach.ts";
-import type { SiteAdditions } from "./passes/site-operands.ts";
-import type { AdapterConfigs, AdapterPlan, AdapterTensor, ExpertConfigs } from "./program.ts";
+import { Builder } from "../ir/builder.ts";
+import type { DiagnosticSink } from "../ir/diagnostics.ts";
+import { compact, type Graph } from "../ir/graph.ts";
+import type { DType } from "../ir/types.ts";
+import { namedExperts, type ResolvedAdapter, resolveAdapter, withoutPrefix } from "../methods/config/index.ts";
+import { type Elaboration, elaborateModel, type Method, type MethodSite } from "../methods/index.ts";
+import { type Methods, savedText, told, withoutText } from "../methods/registry.ts";
+import { type ModelConfig, type ModuleInfo, noVirtualTokens, type VirtualTokens } from "../models/model.ts";
+import type { Attachment, SiteAdapter } from "../passes/attach.ts";
+import type { SiteAdditions } from "../passes/site-operands.ts";
+import type { AdapterConfigs, AdapterPlan, AdapterTensor, ExpertConfigs } from "../program/index.ts";
+import { ElaboratedExpert, expertModules, expertPlan, refuseCopies, tensorsInside } from "./mixing.ts";
+import { placeholders } from "./placeholders.ts";
+import { changedAlike, inTurn, type TiedSite, tiedSites, transposed } from "./ties.ts";
 
 export interface AdapterRequest {
   readonly config: unknown;
@@ -76,7 +69,7 @@ export class PlannedAdapter {
       ownMethod === undefined ? request.methods.methodOf(request.config, sink) : told(ownMethod, request.config, sink);
     const config = withoutText(request.config);
     const from = this.method.expertsFrom;
-    const named = from === undefined ? [] : expertConfigs(config, from, given);
+    const named = from === undefined ? [] : namedExperts(config, from, given);
     this.experts = named.map(([name, own]) => [name, new PlannedAdapter({ ...shared, config: own, loaded: true })]);
     const all = this.experts.map(([, adapter]) => adapter);
     refuseCopies(this.experts);

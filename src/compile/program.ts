@@ -1,0 +1,36 @@
+/** A compiled program as callers have it: what the compiler made, the views of it, and a session on a device. */
+import { type InspectedProgram, ProgramViews, type ViewedProgram } from "../inspect/views.ts";
+import type { AdapterConfigs, CompiledProgram } from "../program/index.ts";
+import type { Model } from "../runtime/files/model.ts";
+import type { Session } from "../runtime/session/session.ts";
+import { type StartOptions, startSession } from "../runtime/session/start.ts";
+
+/** What the compiler hands over. */
+export interface ProgramParts extends ViewedProgram {
+  readonly source: Model;
+  /** Compiles other adapters' configs for the same model with the same options: none, one, or several in use together. */
+  readonly recompile: (adapters: readonly AdapterConfigs[]) => Promise<CompiledProgram>;
+}
+
+class StartableProgram extends ProgramViews {
+  constructor(private readonly program: ProgramParts) {
+    super(program);
+  }
+
+  /** A session on a device: weights uploaded, parameters fresh or from an adapter folder. */
+  start(options: StartOptions = {}): Promise<Session> {
+    const { target, source, recompile } = this.program;
+    return startSession(
+      this.program,
+      { model: source, compile: recompile },
+      {
+        ...options,
+        generated: (facts) => (JSON.stringify(facts) === JSON.stringify(target) ? this.generated : undefined),
+      },
+    );
+  }
+}
+
+export type Program = ProgramParts & InspectedProgram & Pick<StartableProgram, "start">;
+
+export const createProgram = (parts: ProgramParts): Program => Object.assign(new StartableProgram(parts), parts);

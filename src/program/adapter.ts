@@ -1,0 +1,78 @@
+/** What a program says of its adapter beside its graphs, and what an adapter is compiled from. */
+import type { Graph } from "../ir/graph.ts";
+import type { ModelInput } from "../models/model.ts";
+import type { AdapterTensor } from "./tensors.ts";
+
+/** What an adapter reads of every sample, or of every token, of a batch. */
+export interface AdapterInput extends ModelInput {
+  /** Name of the option, and of the buffer, that gives the one number for all samples that merging wants; none where it differs by token. */
+  readonly option?: string;
+}
+
+/** Configs of adapters that another one mixes, by the names that its config gives them. */
+export type ExpertConfigs = Readonly<Record<string, unknown>>;
+
+/** What a file says of a tensor before its numbers are read. */
+export interface TensorHeader {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+}
+
+/** An adapter's config, and those of the adapters that it mixes. */
+export interface AdapterConfigs {
+  readonly config: unknown;
+  /** The tensors of its file by key; absent where there is none. */
+  readonly held?: ReadonlyMap<string, TensorHeader> | undefined;
+  readonly experts?: ExpertConfigs | undefined;
+  /** Its folder has `encoder.safetensors`. */
+  readonly encoder?: boolean;
+}
+
+/** An adapter that another one mixes. */
+export interface ExpertPlan {
+  readonly name: string;
+  /** Before the names of its ports. */
+  readonly prefix: string;
+  readonly trained: boolean;
+  readonly plan: AdapterPlan;
+}
+
+/** Everything about the adapter of a program that is not in its graphs. */
+export interface AdapterPlan {
+  readonly peftType: string;
+  readonly method: string;
+  /** Text of the method's fragment; empty when there is none. */
+  readonly source: string;
+  /** `adapter_config.json` as it is written, and which of its fields Python writes as floats. */
+  readonly savedConfig: Readonly<Record<string, unknown>>;
+  readonly floatFields: ReadonlySet<string>;
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly tensors: readonly AdapterTensor[];
+  readonly inputs: readonly AdapterInput[];
+  /** Tensors of the base that the file of a fresh adapter holds unchanged: key in that file, and in the base's. */
+  readonly frozen: readonly { readonly key: string; readonly weight: string }[];
+  /** Every key under which a file may hold a tensor that takes the place of one of the base, with the key of that one in the base's file. */
+  readonly baseKeys: ReadonlyMap<string, string>;
+  /** The tensors of the file that it was compiled for. */
+  readonly held?: AdapterConfigs["held"];
+  /** Data of buffers that are made on the host (regenerated projections, index tables), by port name. */
+  readonly data: ReadonlyMap<string, Float32Array | Int32Array>;
+  /** Numbers of this adapter that are inputs of the program, by port name, and shapes of tensors that it holds padded with zeros. */
+  readonly settings: ReadonlyMap<string, number>;
+  readonly padded: ReadonlyMap<string, readonly number[]>;
+  /** Paths of the adapted modules. */
+  readonly sites: readonly string[];
+  /** Whether a parameter is projected at the start of every step. */
+  readonly projects: boolean;
+  /** Where the adapter says what is learned: the labels i32[batch, virtual tokens + length] that it makes of a batch, output `labels`. */
+  readonly labels?: Graph;
+  /** Adapters that it mixes, in their order, and the config field that names them. */
+  readonly experts: readonly ExpertPlan[];
+  readonly expertsFrom?: string | undefined;
+  /** What of a forward pass can be read afterwards: names of outputs, bound to storage. */
+  readonly reports: readonly string[];
+  /** Numbers that merging is given, by the name of their buffer. */
+  readonly options: readonly { readonly name: string; readonly size: number }[];
+  /** What would train lies in `encoder.safetensors`, which was not there: the adapter can be used, not trained. */
+  readonly lacksEncoder: boolean;
+}

@@ -1,0 +1,46 @@
+/**
+ * What `compile` makes and executors run. Plain data: no device, no tensors.
+ *
+ * A program is a set of *stages*, each a tensor-level graph. Stages meet in named *storage*: flat f32 buffers that outlive a run.
+ * A port or an output of a stage is bound by its name to a slice of storage (`bindings`); a port without a binding is fed at every run
+ * (role `input`), or is a weight or buffer that is uploaded once.
+ *
+ * Stages of a training program, run in this order in one submit: `prepare` (once at start: what depends on frozen weights only),
+ * `project` (projections of parameters, in place), `micro` (forward, backward: outputs `loss`, `logits` if asked, and `grad.<param>`),
+ * `update` (clipping, AdamW on the flat buffers, in place). With accumulation `micro` runs several times and `accumulate` adds gradients.
+ * Evaluation: `forward`, and `predict` with weights drawn from a posterior. Merging and fresh adapters are graphs beside the stages: `merge` has one output per changed base tensor, named by
+ * its file key, `init` one per trained tensor.
+ */
+import type { Diagnostic } from "../ir/diagnostics.ts";
+import type { Graph } from "../ir/graph.ts";
+import type { ModelDescription, VirtualTokens } from "../models/model.ts";
+import type { AdapterPlan } from "./adapter.ts";
+import type { ExecutableProgram } from "./stages.ts";
+
+export type { AdapterConfigs, AdapterInput, AdapterPlan, ExpertConfigs, ExpertPlan, TensorHeader } from "./adapter.ts";
+export type { ExecutableProgram, ProgramStorage, Stage, StageName, StorageBuffer, StorageSlice } from "./stages.ts";
+export type { AdapterTensor, PatchForm, RowsCoding, TensorCoding, TopKCoding } from "./tensors.ts";
+
+export type ProgramMode = "train" | "infer" | "merge";
+
+/** A program as executors, sessions and the inspector take it. */
+export interface CompiledProgram extends ExecutableProgram {
+  readonly mode: ProgramMode;
+  readonly batch: number;
+  readonly length: number;
+  /** What the adapter puts in front of the text; the logits cover `virtual.tokens`. */
+  readonly virtual: VirtualTokens;
+  /** Whether the graphs read `attention_mask`. */
+  readonly mask: boolean;
+  readonly model: ModelDescription;
+  readonly modelConfig: Readonly<Record<string, unknown>>;
+  /** Absent when the base model runs alone. */
+  readonly adapter?: AdapterPlan;
+  /** Initial values of the trained tensors by key; evaluated on the host. Lowered when first asked for. */
+  readonly init?: () => Graph;
+  /** What the adapter's file holds of its computed tensors, from parameters, by key; evaluated on the host. */
+  readonly computed?: Graph;
+  /** Merged base tensors by file key; run tensor by tensor, so it is not among the stages. Lowered when first asked for. */
+  readonly merge?: () => Graph;
+  readonly diagnostics: readonly Diagnostic[];
+}

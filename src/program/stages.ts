@@ -1,0 +1,35 @@
+/** Stages, and the storage in which they meet. */
+import type { Graph } from "../ir/graph.ts";
+
+export type StageName = "prepare" | "project" | "forward" | "predict" | "micro" | "accumulate" | "update" | "merge";
+
+export interface Stage {
+  readonly name: StageName;
+  readonly graph: Graph;
+}
+
+/** A slice of a storage buffer, in f32 elements; `offset` is a multiple of 64 (256 bytes). */
+export interface StorageSlice {
+  readonly buffer: string;
+  readonly offset: number;
+  readonly size: number;
+}
+
+export interface StorageBuffer {
+  readonly name: string;
+  /** Number of f32 elements. */
+  readonly size: number;
+}
+
+export interface ProgramStorage {
+  /** `params`, `grads`, `moment1`, `moment2`, `derived` (results of `prepare`), `status`. */
+  readonly buffers: readonly StorageBuffer[];
+  /** By port name (params, derived values) and by output name (`grad.<param>`, derived values, `status`). */
+  readonly bindings: Readonly<Record<string, StorageSlice>>;
+}
+
+/** What an executor runs. An executor may want more (the WebGPU one makes kernels and a plan from it, or is given them). */
+export interface ExecutableProgram {
+  readonly stages: readonly Stage[];
+  readonly storage: ProgramStorage;
+}
