@@ -43,12 +43,6 @@ export const moved = ({ dtype, shape, bytes }: HostTensor, by = 0.1): HostTensor
     shape,
   );
 
-/** The files of a model folder. */
-export const modelFiles = (config: object, tensors: Tensors): Record<string, Uint8Array> => ({
-  "config.json": new TextEncoder().encode(JSON.stringify(config)),
-  "model.safetensors": encodeSafetensors(new Map(Object.entries(tensors))),
-});
-
 const size = { batch: 1, length: 7 };
 const ids = Int32Array.from({ length: 7 }, (_unused, i) => (i * 5 + 3) % 19);
 export const batch = { input_ids: ids, labels: ids };

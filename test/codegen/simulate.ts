@@ -8,7 +8,7 @@ import { type DType, sizeOf, stridesOf } from "../../src/ir/types.ts";
 export type Feeds = Readonly<Record<string, ArrayLike<number>>>;
 
 /** The memory image of numbers of a dtype, as 32-bit words. */
-export function wordsOf(data: ArrayLike<number>, dtype: DType): Uint32Array {
+function wordsOf(data: ArrayLike<number>, dtype: DType): Uint32Array {
   if (dtype === "f32") return new Uint32Array(Float32Array.from(data).buffer);
   if (dtype === "bf16") {
     const halves = Uint16Array.from(new Uint32Array(Float32Array.from(data).buffer), (bits) => bits >>> 16);
@@ -19,7 +19,7 @@ export function wordsOf(data: ArrayLike<number>, dtype: DType): Uint32Array {
   return Uint32Array.from(data, (x) => x >>> 0);
 }
 
-export function numbersOf(words: Uint32Array, dtype: DType): Float64Array {
+function numbersOf(words: Uint32Array, dtype: DType): Float64Array {
   if (dtype === "f32") return Float64Array.from(new Float32Array(words.slice().buffer));
   return Float64Array.from(words, (w) => (dtype === "i32" ? w | 0 : w));
 }

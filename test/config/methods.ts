@@ -44,7 +44,7 @@ export const oft: MethodConfig = {
   settle: (_fields, present): Fields => (present.has("oft_block_size") && !present.has("r") ? { r: 0 } : {}),
 };
 
-export const boft: MethodConfig = {
+const boft: MethodConfig = {
   peftType: "BOFT",
   siteKinds: ["linear"],
   fields: [

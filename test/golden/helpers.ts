@@ -7,11 +7,11 @@ import { openSafetensors } from "../../src/runtime/files/safetensors.ts";
 import { fileSource } from "../../src/runtime/files/source.ts";
 import { toFloat32, toInt32 } from "../../src/runtime/files/tensor.ts";
 
-export type Numbers = Float32Array | Int32Array;
+type Numbers = Float32Array | Int32Array;
 export type NumbersByName = Readonly<Record<string, Numbers>>;
 
 /** The parts of `case.json` that comparisons need. */
-export interface CaseFacts {
+interface CaseFacts {
   readonly base: string;
   readonly method: string;
   readonly peft_type: string;
@@ -82,7 +82,7 @@ export function labelScale(labels: ArrayLike<number>, length: number): number {
 }
 
 /** Allowed difference of an expected tensor, as a multiple of its largest entry; undefined when it must not be compared. */
-export function tolerance({ facts }: GoldenCase, key: string): number | undefined {
+function tolerance({ facts }: GoldenCase, key: string): number | undefined {
   if (facts.tolerance.skip.includes(key)) return undefined;
   const prefix = key
     .replace(/^exact_/, "")

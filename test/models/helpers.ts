@@ -4,7 +4,7 @@ import { evaluate, type Graph, openUniform, ports, sizeOf, threefry, type Value 
 import { associate } from "../../src/passes/associate.ts";
 import { attach } from "../../src/passes/attach.ts";
 
-export const fixture = (path: string): URL => new URL(`../fixtures/golden/${path}`, import.meta.url);
+const fixture = (path: string): URL => new URL(`../fixtures/golden/${path}`, import.meta.url);
 
 export const readJson = (path: string): Record<string, unknown> => JSON.parse(readFileSync(fixture(path), "utf8"));
 

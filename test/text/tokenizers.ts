@@ -114,7 +114,7 @@ export function tokenTexts(files: Files, ids: readonly number[]): string {
 }
 
 /** A llama whose next token is `follow.get(last)`, else `end`: layers add nothing, embeddings are one-hot. */
-export function chainFiles(
+function chainFiles(
   follow: ReadonlyMap<number, number>,
   vocabulary: number,
   end: number,
