@@ -1,8 +1,6 @@
 /** From an adapter config to what is attached to a model: the method's elaborations, trained copies of base tensors, and the adapter's tensors. */
 
-import { Builder } from "../ir/builder.ts";
 import type { DiagnosticSink } from "../ir/diagnostics.ts";
-import { compact, type Graph } from "../ir/graph.ts";
 import type { DType } from "../ir/types.ts";
 import { namedExperts, type ResolvedAdapter, resolveAdapter, withoutPrefix } from "../methods/config/index.ts";
 import { type Elaboration, elaborateModel, type Method, type MethodSite } from "../methods/index.ts";
@@ -12,7 +10,6 @@ import type { Attachment, SiteAdapter } from "../passes/attach.ts";
 import type { SiteAdditions } from "../passes/site-operands.ts";
 import type { AdapterConfigs, AdapterPlan, AdapterTensor, ExpertConfigs } from "../program/index.ts";
 import { ElaboratedExpert, expertModules, expertPlan, refuseCopies, tensorsInside } from "./mixing.ts";
-import { placeholders } from "./placeholders.ts";
 import { changedAlike, inTurn, type TiedSite, tiedSites, transposed } from "./ties.ts";
 
 export interface AdapterRequest {
@@ -29,6 +26,9 @@ export interface AdapterRequest {
   readonly held?: AdapterConfigs["held"];
   /** Width of the base's hidden states. */
   readonly hiddenWidth?: number;
+  /** Samples of a batch and tokens of a row. */
+  readonly samples?: number;
+  readonly length?: number;
   /** Elements of the base model. */
   readonly baseElements: number;
   readonly encoder?: boolean | undefined;
@@ -86,7 +86,7 @@ export class PlannedAdapter {
   }
 
   elaborate(mode: ElaborationMode): Elaboration {
-    const { loaded, encoder = true, initialTokens, weightType, hiddenWidth, sink } = this.request;
+    const { loaded, encoder = true, initialTokens, weightType, hiddenWidth, samples, length, sink } = this.request;
     const experts = this.experts.map(([name, adapter], place) => {
       const firstStream = (place + 1) * streamsOfAdapter;
       return new ElaboratedExpert(name, adapter, adapter.elaborate({ ...mode, firstStream }));
@@ -95,6 +95,8 @@ export class PlannedAdapter {
       ...mode,
       experts,
       baseElements: this.request.baseElements,
+      samples,
+      length,
       ...(hiddenWidth === undefined ? {} : { hiddenWidth }),
       sites: this.sites.map((site) => this.methodSite(site)),
       fields: this.resolved.fields,
@@ -130,27 +132,10 @@ export class PlannedAdapter {
     };
   }
 
-  /** How many virtual tokens the method puts in front: the rows of what it assigns, worked out in a graph that is thrown away. */
+  /** How many virtual tokens the method puts in front: the rows of what it assigns. */
   virtual(elaboration: Elaboration): VirtualTokens {
-    const rowsAt = (kind: string, target: string): number => {
-      const site = this.sites.find(({ module }) => module.kind === kind);
-      if (site === undefined) return 0;
-      const builder = new Builder("virtual");
-      const made = elaboration.additions(site.index, builder, placeholders(builder, site.module)).get(target);
-      return made === undefined ? 0 : (builder.shape(made)[0] ?? 0);
-    };
-    const [tokens, keys] = [rowsAt("prompt", "rows"), rowsAt("attention", "keys")];
+    const [tokens, keys] = [elaboration.rows("prompt", "rows"), elaboration.rows("attention", "keys")];
     return tokens + keys === 0 ? noVirtualTokens : { tokens, keys };
-  }
-
-  /** The labels that the method makes of those of a batch, in a graph of its own; undefined where it leaves them as they are. */
-  labels(elaboration: Elaboration, batch: number, length: number): Graph | undefined {
-    const site = this.sites.find(({ module }) => module.kind === "prompt");
-    if (site === undefined) return undefined;
-    const builder = new Builder("labels");
-    const made = elaboration.additions(site.index, builder, placeholders(builder, site.module, batch, length));
-    const node = made.get("labels");
-    return node === undefined ? undefined : compact(builder.finish([{ name: "labels", node }]));
   }
 
   /** Sites of one module are applied one after the other, each to the running weight. */
@@ -210,16 +195,13 @@ export class PlannedAdapter {
     return this.attachment(this.elaborate({ train: false, sampling: false, predicting: true, padding }));
   }
 
-  /**
-   * The plan. `elaboration` has the sizes of the file, `running` those of the program. They must have built all their sites, so that their
-   * tables are complete.
-   */
+  /** The plan. `elaboration` has the sizes of the file, `running` those of the program. */
   plan(elaboration: Elaboration, running: readonly Elaboration[], projects: boolean): AdapterPlan {
     const { resolved, method } = this;
     const own = elaboration.tensors.map(({ project: _project, replaces: _rows, storedAsBase, site, ...tensor }) => {
       const module = storedAsBase ? this.sites.find(({ index }) => index === site)!.module : undefined;
       const fileDtype = module === undefined ? undefined : this.request.weightType(this.weightOf(module));
-      const pinned = [elaboration, ...running].some((one) => one.pinned.has(tensor.key));
+      const pinned = [elaboration, ...running].some((one) => one.notes.pinned.has(tensor.key));
       return {
         ...tensor,
         ...(fileDtype === undefined ? {} : { fileDtype }),
@@ -255,7 +237,7 @@ export class PlannedAdapter {
       tensors: [...own, ...copies, ...experts[0]!.flatMap(tensorsInside)],
       inputs: elaboration.inputs,
       data: new Map([...[elaboration, ...running].flatMap(({ data }) => [...data]), ...dataOfExperts]),
-      settings: new Map(running.flatMap(({ settings }) => [...settings])),
+      settings: new Map(running.flatMap(({ notes }) => [...notes.settings])),
       padded: new Map(running.flatMap(({ paddedShapes }) => [...paddedShapes])),
       frozen: resolved.frozenBase,
       baseKeys: resolved.baseKeys,

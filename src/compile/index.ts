@@ -112,6 +112,8 @@ class Compilation {
       modelConfig: { ...this.source.config, _name_or_path: this.source.name === "memory" ? "" : this.source.name },
       ...{ ...this.own, loaded, encoder, initialTokens },
       hiddenWidth: this.built.defaults.hidden,
+      samples: this.batch,
+      length: this.length,
       baseElements: elementsOf(this.built.graph),
       weightType: (key: string) => weights.type(key),
       weightShape: (key: string) => weights.info(key).shape,
@@ -146,7 +148,7 @@ class Compilation {
       ? planned.elaborate({ train: true, sampling: this.options.sampling ?? true, padding })
       : undefined;
     const projection = training?.projectionGraph();
-    const labels = planned.labels(evaluation, this.batch, this.length);
+    const labels = evaluation.labelsGraph({ samples: this.batch, length: this.length });
     const computed = evaluation.computedGraph();
     const init = this.initial(planned, evaluation.initialGraph.bind(evaluation));
     const merge = once(() => this.lowerMerge(planned.attachment(evaluation)));

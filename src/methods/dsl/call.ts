@@ -199,14 +199,13 @@ function contextOf(scope: Scope, builtin: Builtin, call: CallExpression): CallCo
     experts: () => scope.buildOrFail(call.at).experts?.() ?? [],
     bfloat16: scope.model.bfloat16,
     table: (name, data, shape) => {
-      const port = scope.model.table(name, data, shape);
+      const port = scope.model.notes.table(name, data, shape);
       return scope.builderOrFail(call.at).port(port, "buffer", data instanceof Int32Array ? "i32" : "f32", shape);
     },
     setting: (value) => {
-      const { padding, setting } = scope.model;
+      const { padding, notes } = scope.model;
       if (padding === undefined) return undefined;
-      const port = `${scope.siteKey("setting")}.${call.ordinal}`;
-      setting?.(port, value);
+      const port = notes.setting(scope.siteOrFail(), `setting.${call.ordinal}`, value);
       return scope.builderOrFail(call.at).port(port, "input", "f32", []);
     },
     fail: (message, expected, got) => argumentError(scope, builtin, call.at, message, expected, got),

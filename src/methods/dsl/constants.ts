@@ -7,8 +7,8 @@ import type { Scope } from "./scope.ts";
 import { type HostArray, tensorValue, type Value } from "./value.ts";
 
 /** The numbers of a const, with what is known of where they come from. */
-export function namedConstant(scope: Scope, item: TensorItem, array: HostArray): Value {
-  const held = item.key === undefined ? (array.held ?? []) : [scope.siteKey(item.key)];
+export function namedConstant(item: TensorItem, array: HostArray): Value {
+  const held = item.key === undefined ? (array.held ?? []) : [item.key];
   return { kind: "host", array: { ...array, item, held } };
 }
 
@@ -23,7 +23,7 @@ export function constantPort(
   const data = array.whole ? Int32Array.from(array.data) : Float32Array.from(array.data);
   const own = key === undefined ? undefined : scope.siteKey(key);
   if (own === undefined) pin(scope, array.held);
-  const port = own ?? scope.model.table(`${scope.model.method.name}.${name}`, data, shape);
+  const port = own ?? scope.model.notes.table(`${scope.model.method.name}.${name}`, data, shape);
   return tensorValue(scope.builderOrFail(at).port(port, "buffer", array.whole ? "i32" : "f32", shape));
 }
 
@@ -37,5 +37,5 @@ export function madeOf(scope: Scope, made: Value, given: readonly Value[]): Valu
 }
 
 function pin(scope: Scope, held: readonly string[] = []): void {
-  for (const key of held) scope.model.pin?.(key);
+  for (const key of held) scope.model.notes.pin(scope.siteOrFail(), key);
 }

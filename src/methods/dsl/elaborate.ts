@@ -1,37 +1,37 @@
 /** Elaborates a method for a model: the adapter's tensors, and per site the operator IR of W' and b'. */
-import type { Builder } from "../../ir/builder.ts";
-import type { Graph } from "../../ir/graph.ts";
+import { Builder } from "../../ir/builder.ts";
+import { compact, type Graph } from "../../ir/graph.ts";
 import type { AdapterInput } from "../../program/index.ts";
-import { hostValues } from "../lib/initial.ts";
 import type { MethodAst, SiteBlock, TensorItem } from "./ast.ts";
 import { batchInputs } from "./batch-inputs.ts";
 import { computedEntries, computedGraph, computedNode, lacksEncoder } from "./computed.ts";
 import { checkConstraints } from "./constraints.ts";
+import { alikeSites, lastPass, passes, tried } from "./declare.ts";
 import type { ElaboratedTensor, ElaborationInput } from "./elaboration-types.ts";
 import { condition, evaluate, extentFault, optionSize, shapeOf } from "./evaluate.ts";
 import { withFamilies } from "./families.ts";
 import { type BaseOf, initialGraph, projectionGraph } from "./host-graphs.ts";
+import { Notes } from "./notes.ts";
 import type { AdditionOperands, Expert, SiteOperands, SiteResult } from "./operands.ts";
 import { paddedScope, paddedShapes } from "./padding.ts";
+import { type BatchSize, placeholderBase, placeholderOperands, placeholderScalars } from "./placeholders.ts";
 import { addedLoss, newBias, newWeight } from "./results.ts";
 import { Room } from "./room.ts";
 import { type BuildScope, type MethodSite, type ModelScope, Scope, siteKey } from "./scope.ts";
-import { siteEntries } from "./site-entries.ts";
-import { coding, exists, isEmpty, projected, projects, saved, sharedTensors } from "./site-tensors.ts";
+import { sharedEntries, siteEntries } from "./site-entries.ts";
+import { coding, exists, isEmpty, projected, projects } from "./site-tensors.ts";
 import { hint } from "./suggest.ts";
-import { HostTables } from "./tables.ts";
 import { describe, type Value } from "./value.ts";
 import { siteNames } from "./words.ts";
 
 export class Elaboration {
   readonly tensors: readonly ElaboratedTensor[];
-  /** Numbers of this adapter that are inputs of a padded program, by port name. Known once the sites have been built. */
-  readonly settings = new Map<string, number>();
-  /** Keys of the saved constants whose numbers the program is made of. Known once the sites have been built. */
-  readonly pinned = new Set<string>();
   /** What would train lies in a file that is not there. */
   readonly lacksEncoder: boolean;
-  private readonly tables = new HostTables();
+  /** What the graphs of this adapter take from outside of them. */
+  readonly notes = new Notes();
+  /** Shapes of tensors that targets get, by kind of site and target. */
+  private readonly made = new Map<string, readonly number[]>();
   private readonly model: ModelScope;
   private readonly fixed: boolean;
   /** Whether the adapters that it mixes train too. */
@@ -49,6 +49,8 @@ export class Elaboration {
     this.experts = experts;
     this.tied = tied;
     this.fixed = fixed;
+    const groups = alikeSites(written, input.sites);
+    const stills = new Map<number, Scope>();
     const model: ModelScope = {
       ...rest,
       method: written,
@@ -62,9 +64,8 @@ export class Elaboration {
       initialTokens: initialTokens ?? null,
       bfloat16: bfloat16 ?? false,
       room: new Room(baseElements),
-      setting: (port, value) => this.settings.set(port, value),
-      pin: (key) => this.pinned.add(key),
-      table: (name, data, shape) => this.tables.intern(name, data, shape),
+      notes: this.notes,
+      still: ({ index }) => stills.get(index),
     };
     this.method = withFamilies(written, new Scope(model, undefined, undefined));
     this.model = { ...model, method: this.method };
@@ -74,21 +75,49 @@ export class Elaboration {
     const mixes = this.method.items.find((item) => item.kind === "mixes");
     this.expertsTrain = mixes?.trained !== undefined && condition(whole, mixes.trained);
     this.whole = whole;
+    for (const group of groups) {
+      const still = this.scope(group[0]!);
+      for (const { index } of group) stills.set(index, still);
+    }
     checkConstraints(whole, sink);
     for (const site of input.sites) checkConstraints(this.scope(site), sink);
     this.tensors = [
-      ...this.sharedTensors(whole),
+      ...sharedEntries(whole, this.notes),
       ...computedEntries(whole),
-      ...input.sites.flatMap((site) => siteEntries(this.scope(site), site, this.tables, tied)),
+      ...input.sites.flatMap((site) => siteEntries(this.scope(site), site, this.notes, tied)),
     ];
+    const { samples = 1, length = 1, hiddenWidth = 0 } = input;
+    this.declare(groups, { samples, length, width: hiddenWidth });
+    this.notes.close();
   }
 
-  /**
-   * Data of the buffers: what `shared` tensors are drawn as, by key, and index tables by port name. Tables are known once
-   * their site has been built.
-   */
+  /** Builds sites that are alike once, to find what their graphs take from outside. */
+  private declare(groups: readonly (readonly MethodSite[])[], batch: BatchSize): void {
+    const builder = new Builder("declared");
+    for (const group of groups) {
+      const [site] = group as readonly [MethodSite];
+      this.notes.at(group, () => {
+        tried(() => initialGraph({ ...this.model, sites: [site] }, this.scope, placeholderBase));
+        tried(() => projectionGraph({ ...this.model, sites: [site] }, this.scope, this.port));
+        for (const given of passes(builder, this.method, site, this.experts.length, batch))
+          tried(() => {
+            for (const [name, value] of this.assigned(site, given).assigned)
+              if (value.kind === "tensor") this.made.set(`${site.kind} ${name}`, builder.shape(value.id));
+          });
+      });
+    }
+    tried(() => this.computedGraph());
+    tried(() => this.reports(builder, { scalars: placeholderScalars(builder), ...lastPass(builder, batch) }));
+  }
+
+  /** How many rows a target gets at the sites of a kind: virtual tokens that are put in front. */
+  rows(kind: string, target: string): number {
+    return this.made.get(`${kind} ${target}`)?.[0] ?? 0;
+  }
+
+  /** Data of the buffers: what `shared` tensors are drawn as, by key, and index tables by port name. */
   get data(): ReadonlyMap<string, Float32Array | Int32Array> {
-    return this.tables.data;
+    return this.notes.data;
   }
 
   /** Whether something trains, `copies` being how many tensors of the base train beside the method's own. */
@@ -136,41 +165,10 @@ export class Elaboration {
     });
   }
 
-  private scope(site: MethodSite, build?: BuildScope, model = this.model): Scope {
-    return new Scope(model, this.block(site), site, build);
-  }
+  private readonly scope = (site: MethodSite, build?: BuildScope, model = this.model): Scope =>
+    new Scope(model, this.block(site), site, build);
 
-  private sharedTensors(scope: Scope): ElaboratedTensor[] {
-    return sharedTensors(scope).map((item) => {
-      const shape = shapeOf(scope, item);
-      if (item.trained !== true) this.tables.put(item.key!, this.frozenValues(scope, item, shape));
-      const aliases = item.also === undefined ? [] : this.model.sites.map((site) => siteKey(site, item.also!));
-      return {
-        key: item.key!,
-        shape,
-        role: item.trained === true ? "param" : "buffer",
-        dtype: "f32",
-        aliases,
-        saved: saved(scope, item),
-        project: false,
-        ...(item.file === undefined ? {} : { file: "encoder" }),
-      };
-    });
-  }
-
-  private frozenValues(scope: Scope, item: TensorItem, shape: readonly number[]): Float32Array {
-    const value = evaluate(scope, item.value);
-    const values =
-      value.kind === "distribution" ? hostValues(value.distribution, shape, this.model.bfloat16) : undefined;
-    if (values !== undefined) return values;
-    throw scope.error("METHOD-TYPE", item.value.at, {
-      message: `The shared tensor ${item.name} must be drawn from a stream or filled.`,
-      expected: "torch_kaiming_uniform(stream), zeros, ones or fill(x)",
-      got: describe(value),
-    });
-  }
-
-  private port(scope: Scope, item: TensorItem, builder: Builder): number {
+  private readonly port = (scope: Scope, item: TensorItem, builder: Builder): number => {
     if (!exists(scope, item)) {
       throw scope.error("METHOD-NAME", item.at, {
         message: `${item.name} is read where it does not exist.`,
@@ -185,7 +183,7 @@ export class Elaboration {
     const turned = this.tied.get(key);
     if (turned === undefined) return builder.port(key, role, "f32", shape);
     return builder.transpose(builder.port(turned, role, "f32", [...shape].reverse()), [1, 0]);
-  }
+  };
 
   /** Shapes in the program of the tensors that it holds larger than the file does, by key. */
   get paddedShapes(): ReadonlyMap<string, readonly number[]> {
@@ -231,6 +229,15 @@ export class Elaboration {
     return new Map(made);
   }
 
+  /** The labels that the method makes of those of a batch, in a graph of its own; undefined where it leaves them as they are. */
+  labelsGraph(batch: Omit<BatchSize, "width">): Graph | undefined {
+    const site = this.model.sites.find(({ kind }) => kind === "prompt");
+    if (site === undefined) return undefined;
+    const { builder, ...given } = placeholderOperands(new Builder("labels"), site, batch);
+    const node = this.additions(site.index, builder, given).get("labels");
+    return node === undefined ? undefined : compact(builder.finish([{ name: "labels", node }]));
+  }
+
   /** The values of the targets at a site. */
   private assigned(
     site: MethodSite,
@@ -252,21 +259,17 @@ export class Elaboration {
 
   /** See `initialGraph` in `host-graphs.ts`. */
   initialGraph(baseOf: BaseOf): Graph {
-    const made = initialGraph(this.model, (site, build, model) => this.scope(site, build, model), baseOf);
+    const made = initialGraph(this.model, this.scope, baseOf);
     return { ...made, outputs: made.outputs.filter(({ name }) => !this.tied.has(name)) };
   }
 
   /** See `computedGraph` in `computed.ts`. */
   computedGraph(): Graph | undefined {
-    return computedGraph(this.model, (scope, item, builder) => this.port(scope, item, builder));
+    return computedGraph(this.model, this.port);
   }
 
   /** Parameters to projected parameters, named by key; undefined when nothing is projected. */
   projectionGraph(): Graph | undefined {
-    return projectionGraph(
-      this.model,
-      (site, build) => this.scope(site, build),
-      (scope, item, builder) => this.port(scope, item, builder),
-    );
+    return projectionGraph(this.model, this.scope, this.port);
   }
 }

@@ -34,6 +34,9 @@ export interface ElaborationInput {
   readonly hiddenWidth?: number | undefined;
   /** Elements of the base model. */
   readonly baseElements?: number | undefined;
+  /** Samples of a batch and tokens of a row; 1 unless given. */
+  readonly samples?: number | undefined;
+  readonly length?: number | undefined;
   readonly firstStream?: number | undefined;
   /** Tensors of sites that are transposes of other sites' tensors: keys by their keys. */
   readonly tied?: ReadonlyMap<string, string>;

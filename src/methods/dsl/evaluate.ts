@@ -166,10 +166,10 @@ function lookup(scope: Scope, name: string, at: Place, locals: Locals): Value {
 }
 
 /** A `const`; those declared before it come first, so that draws from a stream follow the order of the text. */
-export function constant(scope: Scope, item: TensorItem): HostArray {
-  for (const earlier of scope.items) {
+export function constant({ still }: Scope, item: TensorItem): HostArray {
+  for (const earlier of still.items) {
     if (earlier.kind !== "tensor" || earlier.role !== "const") continue;
-    const value = scope.once(earlier.name, earlier.at, () => hostNumbers(scope, earlier));
+    const value = still.once(earlier.name, earlier.at, () => hostNumbers(still, earlier));
     if (earlier === item) return (value as Extract<Value, { kind: "host" }>).array;
   }
   throw new Error(`${item.name} is no const of this scope`);
@@ -186,7 +186,7 @@ function hostNumbers(scope: Scope, item: TensorItem): Value {
     });
   }
   const shape = shapeOf(scope, item);
-  if (sizeOf(shape) === value.array.data.length) return namedConstant(scope, item, value.array);
+  if (sizeOf(shape) === value.array.data.length) return namedConstant(item, value.array);
   throw scope.error("METHOD-SHAPE", item.at, {
     message: `The const ${item.name} has another number of entries than its shape.`,
     expected: `${sizeOf(shape)} for [${shape.join(", ")}]`,

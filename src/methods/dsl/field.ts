@@ -2,6 +2,7 @@
 import type { FieldDeclaration, FieldType, FieldValue } from "../fields.ts";
 import type { FieldItem, MethodAst } from "./ast.ts";
 import { evaluateKnown } from "./evaluate.ts";
+import { Notes } from "./notes.ts";
 import { Room } from "./room.ts";
 import { type ModelScope, Scope } from "./scope.ts";
 
@@ -57,9 +58,8 @@ export function fieldScope(
     initialTokens: null,
     bfloat16: false,
     modelType: "",
-    table: () => {
-      throw new Error("a config field holds no table");
-    },
+    notes: new Notes(),
+    still: () => undefined,
   };
   return new Scope(model, undefined, undefined);
 }

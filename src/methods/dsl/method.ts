@@ -8,7 +8,7 @@ import { Elaboration } from "./elaborate.ts";
 import type { ElaborationInput } from "./elaboration-types.ts";
 import { fieldDeclaration, fieldItems, patternFields, settledFields } from "./field.ts";
 import { parseFragment } from "./parse.ts";
-import { expressionsOf, type NameUse, visitNames } from "./walk.ts";
+import { usedPaths } from "./walk.ts";
 
 export interface Method {
   readonly name: string;
@@ -54,17 +54,6 @@ function formulaLines(ast: MethodAst): string[] {
   );
   const numbers = new Set(formulas.map((item) => item.at.line));
   return [...numbers].sort((a, b) => a - b).map((line) => lines[line - ast.firstLine]!.trim());
-}
-
-/** Whether a formula uses a name of which this is said. */
-function uses(ast: MethodAst, says: (use: NameUse) => boolean): boolean {
-  let found = false;
-  const items = [...ast.items, ...ast.blocks.flatMap((block) => block.items)];
-  for (const expression of items.flatMap(expressionsOf))
-    visitNames(expression, (use) => {
-      found ||= says(use);
-    });
-  return found;
 }
 
 /** The line where the text begins in the file of a built-in method: behind a line about the method, an import, and the names. */
@@ -123,10 +112,10 @@ export function lazyMethod(name: string, source: string, file: string, ready?: M
     },
     settle: (fields, present) => settledFields(ast(), fields, present),
     get predicts() {
-      return uses(ast(), ({ path, called }) => called && path.startsWith("drawn_"));
+      return [...usedPaths(ast())].some((path) => path.startsWith("drawn_"));
     },
     get readsHidden() {
-      return uses(ast(), ({ path, called }) => !called && path === "hidden");
+      return usedPaths(ast()).has("hidden");
     },
     get reports() {
       return ast().items.flatMap((item) => (item.kind === "report" ? [item.name] : []));

@@ -7,6 +7,7 @@ import type { FieldValue } from "../fields.ts";
 import type { ScalarIds } from "../lib/builtin.ts";
 import type { InputItem, Item, MethodAst, Place, SiteBlock, TensorItem } from "./ast.ts";
 import { limitError, limits } from "./limits.ts";
+import type { Notes } from "./notes.ts";
 import type { Room } from "./room.ts";
 import { absent, operatorValue, tensorValue, type Value } from "./value.ts";
 import { siteNames } from "./words.ts";
@@ -65,10 +66,10 @@ export interface ModelScope {
    * Numbers that `per_adapter` marks are then inputs.
    */
   readonly padding?: number | undefined;
-  /** Notes a number that is an input of the program, by the name of its port. */
-  readonly setting?: (port: string, value: number) => void;
-  /** Notes a saved constant whose numbers the program is made of, by key: a file must hold the same. */
-  readonly pin?: (key: string) => void;
+  /** What graphs of the adapter take from outside. */
+  readonly notes: Notes;
+  /** By site that is like another one: that one's scope, where the numbers of its constants are worked out for both. */
+  readonly still: (site: MethodSite) => Scope | undefined;
   /** What the adapter's tensors may take, and do. */
   readonly room: Room;
   /** Width of the base's hidden states; 0 where it is not known. */
@@ -77,8 +78,6 @@ export interface ModelScope {
   readonly experts?: readonly Readonly<Record<string, FieldValue>>[] | undefined;
   /** Number of the first site's random streams: those of an expert lie apart from those of the others. */
   readonly firstStream?: number | undefined;
-  /** Name of the port of a host table; equal tables share one. */
-  readonly table: (name: string, data: Int32Array | Float32Array, shape: readonly number[]) => string;
 }
 
 /** What is there when graph nodes are built; absent while shapes and conditions are worked out. */
@@ -142,6 +141,12 @@ export class Scope {
     if (this.site === undefined) return this;
     this.ofModel ??= new Scope(this.model, undefined, undefined, this.build);
     return this.ofModel;
+  }
+
+  /** The scope where constants are worked out: before any tensor exists, once for sites that are alike. */
+  get still(): Scope {
+    const still = this.site === undefined ? undefined : this.model.still(this.site);
+    return still ?? this;
   }
 
   isFamily(name: string): boolean {

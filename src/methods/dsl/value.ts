@@ -26,7 +26,7 @@ export interface HostArray {
   readonly whole: boolean;
   /** The `const` whose numbers these are. */
   readonly item?: TensorItem;
-  /** Keys of the saved constants that these numbers are, or were worked out from: the formula's numbers, which a file may replace. */
+  /** Ends of the keys of the saved constants that these numbers are, or were worked out from: the formula's numbers, which a file may replace. */
   readonly held?: readonly string[];
 }
 

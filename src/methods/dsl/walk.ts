@@ -1,5 +1,5 @@
 /** Walks over the expressions of a fragment. */
-import type { Argument, Expression, Item, Place } from "./ast.ts";
+import type { Argument, Expression, Item, MethodAst, Place } from "./ast.ts";
 
 /** A name in braces, in the text of a message. */
 export const placeholder = /\{([A-Za-z_]\w*)\}/g;
@@ -87,6 +87,14 @@ function visitCall(
     for (const part of [argument.value, argument.to]) if (part !== undefined) visitNames(part, visit, names);
     if (isLoop(path) && argument.name !== undefined) names.add(argument.name);
   }
+}
+
+/** All names and paths that the formulas of a method read or call. */
+export function usedPaths(method: MethodAst): ReadonlySet<string> {
+  const used = new Set<string>();
+  const items = [...method.items, ...method.blocks.flatMap((block) => block.items)];
+  for (const expression of items.flatMap(expressionsOf)) visitNames(expression, ({ path }) => used.add(path));
+  return used;
 }
 
 /** Visits the names that `prod` and `iterate` bind in an expression. */

@@ -1,0 +1,65 @@
+/**
+ * What an adapter has is known before a site is built. What its formulas take from outside of a graph (see `Notes`) is found by building sites
+ * that are alike once, in a graph that is thrown away.
+ */
+import type { Builder } from "../../ir/builder.ts";
+import { WebpeftError } from "../../ir/diagnostics.ts";
+import type { MethodAst } from "./ast.ts";
+import { type BatchSize, placeholderOperands } from "./placeholders.ts";
+import type { BuildScope, MethodSite } from "./scope.ts";
+import { usedPaths } from "./walk.ts";
+
+/** What tells sites of one size apart. */
+const ofSite = ["site.index", "site.path", "site.matches", "site.ends_with"];
+/** What differs between the passes that a site is built for. */
+const ofBatch = ["samples", "merging"];
+
+/** Sites of which a method makes the same: the first of them stands for all. */
+export function alikeSites(method: MethodAst, sites: readonly MethodSite[]): (readonly MethodSite[])[] {
+  const used = usedPaths(method);
+  const differ = ofSite.some((path) => used.has(path));
+  const groups = new Map<string, MethodSite[]>();
+  for (const site of sites) {
+    const { kind, from, fields, hasBias, keyHeads, patch, tiedTo, index } = site;
+    const parts = [kind, from, site.in, site.out, fields, hasBias, keyHeads, patch, tiedTo === undefined];
+    const key = differ ? String(index) : JSON.stringify(parts);
+    const group = groups.get(key) ?? [];
+    groups.set(key, group);
+    group.push(site);
+  }
+  return [...groups.values()];
+}
+
+/** What a site is given in every kind of pass that it is built for. */
+export function passes(
+  builder: Builder,
+  method: MethodAst,
+  site: MethodSite,
+  experts: number,
+  batch: BatchSize,
+): Omit<BuildScope, "tensor">[] {
+  const given = placeholderOperands(builder, site, batch);
+  if (site.kind === "prompt" || site.kind === "attention") return [given];
+  const delta = () => builder.dense(builder.constant(0, [site.out, site.in]));
+  const merged = { ...given, experts: () => Array.from({ length: experts }, delta) };
+  const batched = { ...merged, samples: batch.samples };
+  const used = usedPaths(method);
+  if (used.has("hidden")) return [{ ...batched, firstPass: true }, { ...merged, ...lastPass(builder, batch) }, merged];
+  const isOfBatch = method.items.some(({ kind }) => kind === "input" || kind === "option");
+  return isOfBatch || ofBatch.some((path) => used.has(path)) ? [batched, merged] : [batched];
+}
+
+/** What is known of the batch in a pass that has seen the hidden states of another one. */
+export const lastPass = (builder: Builder, { samples, length, width }: BatchSize) => ({
+  samples,
+  hidden: builder.constant(0, [samples, length, width]),
+});
+
+/** Faults are told where a graph is built that somebody uses. */
+export function tried(work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    if (!(error instanceof WebpeftError)) throw error;
+  }
+}

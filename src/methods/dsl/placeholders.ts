@@ -1,0 +1,45 @@
+/** Operands of the right types for graphs that are thrown away: they tell what a site would need, and how large what it makes is. */
+import type { Builder } from "../../ir/builder.ts";
+import type { ScalarIds } from "../lib/builtin.ts";
+import type { BuildScope, MethodSite } from "./scope.ts";
+import { absent, operatorValue, tensorValue } from "./value.ts";
+
+/** Samples of a batch, tokens of a row, and width of the base's hidden states. */
+export interface BatchSize {
+  readonly samples: number;
+  readonly length: number;
+  readonly width: number;
+}
+
+export function placeholderScalars(builder: Builder): ScalarIds {
+  const one = builder.constant(1, [], "u32");
+  return { seed: one, step: one, sampleOffset: one, pass: one, training: builder.constant(1) };
+}
+
+/** The base's weight, an operator [out, in] or the gains of a norm, and its bias. */
+export function placeholderBase(builder: Builder, site: MethodSite): { weight: number; bias?: number } {
+  const port = (name: string, ...shape: number[]): number => builder.port(name, "weight", "f32", shape);
+  const weight = site.kind === "norm" ? port("weight", site.out) : builder.dense(port("weight", site.out, site.in));
+  return site.hasBias ? { weight, bias: port("bias", site.out) } : { weight };
+}
+
+/** What a site gives to a method. Of a batch it says nothing where one W' for all samples is wanted. */
+export function placeholderOperands(
+  builder: Builder,
+  site: MethodSite,
+  { samples, length }: Omit<BatchSize, "width">,
+): Omit<BuildScope, "tensor"> {
+  const [scalars, { weight, bias }] = [placeholderScalars(builder), placeholderBase(builder, site)];
+  if (site.kind === "prompt") {
+    const labels = tensorValue(builder.port("labels", "input", "i32", [samples, length]));
+    return { builder, scalars, base: weight, samples, length, words: new Map([["labels", labels]]) };
+  }
+  if (site.kind !== "attention") return { builder, scalars, weight, base: weight, bias };
+  const [heads, layer] = [site.keyHeads ?? 1, operatorValue(weight)];
+  const words = new Map([
+    ["queries", tensorValue(builder.constant(0, [1, 1, heads, 1, site.out / heads]))],
+    ...["Wk", "Wv"].map((name) => [name, layer] as const),
+    ...["bk", "bv", "context", "output"].map((name) => [name, absent] as const),
+  ]);
+  return { builder, scalars, words };
+}
