@@ -1,12 +1,12 @@
 /** All op records, by name. A new op is a record in one of the lists below, and nothing else. */
 import type { OpRecord } from "./op-record.ts";
+import { operators, readings } from "./operators/index.ts";
 import { contractionOps } from "./ops/contraction.ts";
 import { indexOps } from "./ops/gather.ts";
 import { leafOps } from "./ops/leaf.ts";
 import { logicalOps } from "./ops/logical.ts";
 import { matrixOps } from "./ops/matrix.ts";
 import { movementOps } from "./ops/movement.ts";
-import { operatorOps } from "./ops/operator.ts";
 import { pointwiseOps } from "./ops/pointwise.ts";
 import { randomOps } from "./ops/random.ts";
 import { reduceOps } from "./ops/reduce.ts";
@@ -22,7 +22,8 @@ const all: readonly OpRecord[] = [
   ...indexOps,
   ...randomOps,
   ...matrixOps,
-  ...operatorOps,
+  ...operators,
+  ...readings,
   ...siteOps,
 ];
 

@@ -12,9 +12,6 @@ export interface TensorType {
   readonly shape: readonly number[];
 }
 
-/** The axes along which an operator differs from item to item: dropout varies over tokens, a relaxed gate over samples. */
-export type Vary = "token" | "sample" | "step";
-
 /** A linear map from vectors of length `in` to vectors of length `out`. */
 export interface OperatorType {
   readonly kind: "operator";

@@ -2,8 +2,9 @@
  * Algebra on operators: named rules that bring an adapted weight to a normal form: flat sums and products, transposes at the leaves,
  * scalars as far as possible where the vectors are shortest, adjacent diagonals and blocks merged, terms that cancel removed.
  */
+import { operatorRecord, operators } from "../ir/operators/index.ts";
+import { undoing } from "../ir/operators/places.ts";
 import { fitsF32, sameShape } from "../ir/types.ts";
-import { transposeRules, undoing } from "./algebra-transpose.ts";
 import { list } from "./candidate.ts";
 import { constantMultiple, differentOperators, leavesOf, scalarConstant, varies } from "./operator-view.ts";
 import type { Candidate, Rewriter, Rule } from "./rewrite.ts";
@@ -36,6 +37,21 @@ function mergeAdjacent(
   }
   return undefined;
 }
+
+/** Transposes go to the leaves, and leaves are transposed: a rule for every kind of transposed operator that the records know. */
+const transposeRules = [...new Set(operators.flatMap(({ transpose }) => transpose ?? []))].map(
+  (transpose): Rule => ({
+    name: transpose.name,
+    ops: ["op.transpose"],
+    doc: transpose.doc,
+    rewrite: (c, r) => {
+      const turned = (id: number): number => r.add("op.transpose", [id]);
+      return operatorRecord(inputOf(r, c).op).transpose === transpose
+        ? transpose.rewrite(r, c.inputs[0]!, turned)
+        : undefined;
+    },
+  }),
+);
 
 export const algebraRules: readonly Rule[] = [
   ...transposeRules,

@@ -4,8 +4,8 @@
  */
 import { Builder } from "../ir/builder.ts";
 import { compact, type Graph, portRole } from "../ir/graph.ts";
-import { lowerLookup } from "./lower-lookup.ts";
-import { type CostNote, OperatorLowering } from "./lower-operator.ts";
+import { readingRecord } from "../ir/operators/index.ts";
+import { type CostNote, LoweredOperators } from "./lower-operators.ts";
 import { rebuild } from "./rewrite.ts";
 
 export interface AssociateResult {
@@ -39,18 +39,14 @@ export interface AssociateOptions {
 export function associate(graph: Graph, options: AssociateOptions): AssociateResult {
   const notes: CostNote[] = [];
   const builder = new Builder(graph.name);
-  const lowering = new OperatorLowering(builder, {
+  const lowering = new LoweredOperators(builder, {
     train: options.train,
     fold: options.fold ?? true,
     trained: trainedIn(builder),
     note: (note) => notes.push(note),
   });
-  const ids = rebuild(graph, builder, (node, inputs) => {
-    if (node.op === "op.apply") return lowering.applyCheapest(inputs[0]!, inputs[1]!, node.scope ?? "");
-    if (node.op === "op.lookup") return lowerLookup(builder, lowering, inputs[0]!, inputs[1]!);
-    if (node.op === "op.to_dense") return lowering.dense([inputs[0]!]);
-    if (node.op === "op.row_norm") return lowering.rowNorm(inputs[0]!);
-    return undefined;
-  });
+  const ids = rebuild(graph, builder, ({ op, scope = "" }, inputs) =>
+    readingRecord(op)?.lower(lowering, inputs, scope),
+  );
   return { graph: compact(builder.finish(graph.outputs.map((o) => ({ name: o.name, node: ids[o.node]! })))), notes };
 }

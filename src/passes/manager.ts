@@ -5,7 +5,7 @@
  */
 import { enablePatches, Immer, type Patch } from "immer";
 import type { Graph, Node } from "../ir/graph.ts";
-import type { CostNote } from "./lower-operator.ts";
+import type { CostNote } from "./lower-operators.ts";
 
 /** State of a compilation: the graph of every stage. */
 export interface PipelineState {

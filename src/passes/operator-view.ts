@@ -1,5 +1,7 @@
 /** Reading operator values: small questions that several passes ask. */
 import type { Builder } from "../ir/builder.ts";
+import { operatorRecord } from "../ir/operators/index.ts";
+import { multipleOf } from "../ir/operators/view.ts";
 import { remembered } from "./remembered.ts";
 
 /** The number behind a scalar constant, or undefined. */
@@ -10,12 +12,11 @@ export function scalarConstant(builder: Builder, id: number): number | undefined
 
 /** `[factor, operator]` of a scaled operator with a constant factor; factor 1 for anything else. */
 export function constantMultiple(builder: Builder, id: number): [number, number] {
-  const node = builder.node(id);
-  if (node.op !== "op.scale") return [1, id];
-  const factor = scalarConstant(builder, node.inputs[1]!);
+  const { operator, scalar } = multipleOf(builder, id);
+  const factor = scalar === undefined ? undefined : scalarConstant(builder, scalar);
   if (factor === undefined) return [1, id];
-  const [inner, operator] = constantMultiple(builder, node.inputs[0]!);
-  return [factor * inner, operator];
+  const [inner, innermost] = constantMultiple(builder, operator);
+  return [factor * inner, innermost];
 }
 
 /** A question about operators whose answer is made of the answers for the operators inside; each is asked once in a builder. */
@@ -32,9 +33,9 @@ const isOperator = (builder: Builder, id: number): boolean => builder.type(id).k
 
 /** Whether an operator differs from token to token or from sample to sample: it has no matrix, and nothing that holds it may be folded. */
 export const varies = askedOnce<boolean>((builder, id, inside) => {
-  const { op, attributes, inputs } = builder.node(id);
-  if (op === "op.gate" || op === "op.scalar_gate" || (op === "op.dropout" && attributes.p !== 0)) return true;
-  return inputs.some((input) => isOperator(builder, input) && inside(input));
+  const node = builder.node(id);
+  if (operatorRecord(node.op).varies?.(node)) return true;
+  return node.inputs.some((input) => isOperator(builder, input) && inside(input));
 });
 
 /** How many leaves an operator has when it is written out, each as often as it stands there. */

@@ -6,7 +6,7 @@ import { type Graph, isFrozenPort, usersOf, wholeChunk } from "../ir/graph.ts";
 import { bytesOf } from "../ir/ops/common.ts";
 import { opRecord } from "../ir/registry.ts";
 import { type TensorType, typeText } from "../ir/types.ts";
-import type { CostNote } from "./lower-operator.ts";
+import type { CostNote } from "./lower-operators.ts";
 import { partCount, rangesOf } from "./partition-parts.ts";
 
 export interface Member {

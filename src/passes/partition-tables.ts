@@ -8,7 +8,7 @@ import { compact, type Graph, isFrozenPort, portName, wholeChunk } from "../ir/g
 import { bytesOf } from "../ir/ops/common.ts";
 import { opRecord } from "../ir/registry.ts";
 import { type TensorType, typeText } from "../ir/types.ts";
-import type { CostNote } from "./lower-operator.ts";
+import type { CostNote } from "./lower-operators.ts";
 import type { PassResult } from "./manager.ts";
 import { combined, rangesOf, sliced } from "./partition-parts.ts";
 import { rebuild } from "./rewrite.ts";

@@ -61,3 +61,12 @@ it("docs/add-an-op.md shows an op of the registry", () => {
   const [, name] = text("add-an-op.md").match(/name: "(\w+)"/)!;
   expect(hasOp(name!)).toBe(true);
 });
+
+it("docs/add-an-op.md shows an operator as it is written", () => {
+  const [, tour] = text("add-an-op.md").split("## Add an operator");
+  const blocks = [...tour!.matchAll(/```ts\n([\s\S]*?)```/g)].map((match) => match[1]!);
+  const source = text("../src/ir/operators/turn.ts").replace(/\s+/g, " ");
+  const parts = blocks.flatMap((block) => block.split("...")).map((part) => part.replace(/\s+/g, " ").trim());
+  expect(blocks).toHaveLength(3);
+  expect(parts.filter((part) => !source.includes(part))).toEqual([]);
+});

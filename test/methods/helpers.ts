@@ -1,6 +1,5 @@
 /** A toy site for the methods, and plain matrix code to write formulas a second time. */
 import { Builder } from "../../src/ir/builder.ts";
-import { denseValue } from "../../src/ir/dense.ts";
 import { DiagnosticSink } from "../../src/ir/diagnostics.ts";
 import { evaluate } from "../../src/ir/evaluate.ts";
 import type { Graph } from "../../src/ir/graph.ts";
@@ -9,6 +8,7 @@ import { type Elaboration, elaborateModel, type Method, type MethodSite } from "
 import { algebraRules } from "../../src/passes/algebra.ts";
 import { associate } from "../../src/passes/associate.ts";
 import { rewrite } from "../../src/passes/rewrite.ts";
+import { operatorValues } from "../ir/operator-values.ts";
 
 export type Matrix = number[][];
 
@@ -151,6 +151,7 @@ export function toy(method: Method, changed: Readonly<Record<string, FieldValue>
     const count = tensor.shape.reduce((p, n) => p * n, 1);
     ports[tensor.key] ??= noise(count, 20 + i).map((x) => 0.5 * x);
   });
+  const value = (id: number) => operatorValues(graph, ports)(id);
   return {
     elaboration,
     sink,
@@ -160,8 +161,8 @@ export function toy(method: Method, changed: Readonly<Record<string, FieldValue>
     W: matrixOf(W, site.in),
     b: [...b],
     values: (name) => Float64Array.from(ports[elaboration.tensors.find((t) => t.key.endsWith(name))!.key]!),
-    weight: () => matrixOf(denseValue(graph, result.weight, ports).data, site.in),
-    bias: () => (result.bias === undefined ? undefined : [...denseValue(graph, result.bias, ports).data]),
+    weight: () => matrixOf(value(result.weight).data, site.in),
+    bias: () => (result.bias === undefined ? undefined : [...value(result.bias).data]),
   };
 }
 

@@ -5,7 +5,7 @@ import { type Graph, portName } from "../../src/ir/graph.ts";
 import { printGraph } from "../../src/ir/text/print.ts";
 import { openUniform, threefry } from "../../src/ir/threefry.ts";
 import { sizeOf, type TensorType } from "../../src/ir/types.ts";
-import { evaluateOperators } from "./dense-oracle.ts";
+import { evaluateOperators } from "../ir/operator-values.ts";
 
 export interface PassFile {
   readonly name: string;

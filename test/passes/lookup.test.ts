@@ -1,13 +1,13 @@
 /** Columns of operators and picked entries, lowered, against their matrices; and that a table is never formed. */
 import { describe, expect, it } from "vitest";
 import { Builder } from "../../src/ir/builder.ts";
-import { denseValue } from "../../src/ir/dense.ts";
 import { evaluate } from "../../src/ir/evaluate.ts";
 import type { Graph } from "../../src/ir/graph.ts";
 import { algebraRules } from "../../src/passes/algebra.ts";
 import { associate } from "../../src/passes/associate.ts";
 import { differentiate } from "../../src/passes/differentiate.ts";
 import { rewrite } from "../../src/passes/rewrite.ts";
+import { operatorValues } from "../ir/operator-values.ts";
 import { noise } from "../methods/helpers.ts";
 
 const [tokens, width, rank] = [11, 6, 2];
@@ -70,11 +70,11 @@ describe.each(Object.entries(operators))("%s", (_name, make) => {
   const all = { ...data, weights: noise(6 * width, 8) };
 
   it("has the columns of its matrix", () => {
-    const matrix = denseValue(graph, operator, all).data;
+    const matrix = operatorValues(graph, all)(operator).data;
     const want = ids.flatMap((id) => Array.from({ length: width }, (_unused, o) => matrix[o * tokens + id]!));
     const got = evaluate(lowered(graph), all).columns!.data;
     for (const [i, x] of got.entries()) expect(x).toBeCloseTo(want[i]!, 12);
-    expect([...denseValue(graph, columns, all).data]).toEqual(want);
+    expect([...operatorValues(graph, all)(columns).data]).toEqual(want);
   });
 
   it("forms no other matrix of the size of the table", () => {

@@ -11,7 +11,7 @@ import { type AssociateOptions, associate } from "../../src/passes/associate.ts"
 import { differentiate } from "../../src/passes/differentiate.ts";
 import { type Rule, rewrite } from "../../src/passes/rewrite.ts";
 import { simplifyRules } from "../../src/passes/simplify.ts";
-import { evaluateOperators } from "./dense-oracle.ts";
+import { evaluateOperators } from "../ir/operator-values.ts";
 import { numericDifference, portData } from "./files.ts";
 import { operator, operatorGraph, tensorGraph } from "./random-graphs.ts";
 import { algebraPatterns, simplifyPatterns } from "./rule-patterns.ts";

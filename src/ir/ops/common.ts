@@ -68,4 +68,11 @@ export function streamingCost(inputs: readonly Type[], type: Type, flopsPerEleme
 }
 
 export const noCost = (): Cost => ({ flops: 0, bytes: 0 });
+
+/** What every record of the operator level says: these nodes are lowered before a gradient or a cost is asked for. */
+export const operatorLevel = { opClass: "operator", vjp: "nondifferentiable", cost: noCost } as const;
+
+/** Whether a tensor is f32 of this rank. */
+export const isFloat = (type: TensorType, rank: number): boolean => type.dtype === "f32" && type.shape.length === rank;
+
 export { sizeOf, stridesOf };

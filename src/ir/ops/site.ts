@@ -1,11 +1,19 @@
 /** Sites: the places of a base model that an adapter may change. `attach` replaces every one of them. */
+import type { Attributes } from "../graph.ts";
 import type { OpRecord } from "../op-record.ts";
-import { f32, sameType, tensor } from "../types.ts";
-import { asTensor, requireThat } from "./common.ts";
-import { isFloat, operatorOp } from "./operator-common.ts";
+import { f32, sameType, type Type, tensor } from "../types.ts";
+import { asTensor, isFloat, operatorLevel, requireThat } from "./common.ts";
+
+const site = (
+  name: string,
+  arity: OpRecord["arity"],
+  doc: string,
+  infer: (inputs: readonly Type[], attributes: Attributes) => Type,
+  attributes: NonNullable<OpRecord["attributes"]> = {},
+): OpRecord => ({ ...operatorLevel, name, arity, attributes, doc, infer });
 
 export const siteOps: readonly OpRecord[] = [
-  operatorOp(
+  site(
     "site.linear",
     "variadic",
     "y[..., out] = x[..., in] W^T (+ b). Inputs: x, weight f32[out,in], optionally bias f32[out]. Attribute: path (module path).",
@@ -19,7 +27,7 @@ export const siteOps: readonly OpRecord[] = [
     },
     { path: "text" },
   ),
-  operatorOp(
+  site(
     "site.embedding",
     2,
     "Rows of the table f32[v,d] for i32 ids [...s]: [...s, d]. Attribute: path.",
@@ -31,7 +39,7 @@ export const siteOps: readonly OpRecord[] = [
     },
     { path: "text" },
   ),
-  operatorOp(
+  site(
     "site.norm",
     "variadic",
     "Normalisation over the last axis, times gain (+ bias). Inputs: x, gain [d], optionally bias [d]. Attributes: path, kind (rms | layer), epsilon.",
@@ -51,7 +59,7 @@ export const siteOps: readonly OpRecord[] = [
     },
     { path: "text", kind: "text", epsilon: "number" },
   ),
-  operatorOp(
+  site(
     "site.prompt",
     2,
     "Embeddings f32[b,s,d] with virtual tokens in front: f32[b,tokens+s,d]. Inputs: embeddings, table f32[v,d]. Attribute: tokens.",
@@ -63,7 +71,7 @@ export const siteOps: readonly OpRecord[] = [
     },
     { tokens: "number" },
   ),
-  operatorOp(
+  site(
     "site.labels",
     1,
     "Labels i32[b,t] of virtual tokens and text, as the adapter has them. Input: those of the model, which gives virtual tokens none.",
@@ -73,7 +81,7 @@ export const siteOps: readonly OpRecord[] = [
       return labels;
     },
   ),
-  operatorOp(
+  site(
     "site.weights",
     1,
     "Weights f32[b,t] of the labels in the loss; 1 without an adapter. Input: labels i32[b,t].",
@@ -83,7 +91,7 @@ export const siteOps: readonly OpRecord[] = [
       return tensor("f32", labels.shape);
     },
   ),
-  operatorOp(
+  site(
     "site.attention",
     "variadic",
     "Context of an attention: the type of queries. Inputs: queries f32[b,s,n,g,d], keys and values f32[b,t,n,d], seen bool[..s,before+t], " +
@@ -103,7 +111,7 @@ export const siteOps: readonly OpRecord[] = [
     },
     { path: "text", scale: "number", before: "number" },
   ),
-  operatorOp(
+  site(
     "site.attended",
     1,
     "What an attention block gives to the residual stream, unchanged. Attribute: path (of its attention).",

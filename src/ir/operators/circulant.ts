@@ -1,10 +1,9 @@
-/** How block-circulant operators act: on spectra of the blocks, or through their matrix. */
-import type { Builder } from "../ir/builder.ts";
-import type { Node } from "../ir/graph.ts";
-import type { FormRecord } from "./forms.ts";
-
-/** Names of leading axes; g, j, o, p, q, t and w are taken. */
-const letters = "abcdef";
+/** Block-circulant operators: applied to the spectra of their blocks. */
+import type { Builder } from "../builder.ts";
+import type { Node } from "../graph.ts";
+import { f32, operatorType } from "../types.ts";
+import { floatShape, leadingLetters, leadingOf, matrixOf } from "./helpers.ts";
+import { inOf, leaf, outOf } from "./record.ts";
 
 interface Blocks {
   readonly kernel: number;
@@ -59,8 +58,8 @@ function spectra(b: Builder, blocks: Blocks): number {
 function convolved(b: Builder, node: Node, x: number, transposed: boolean): number {
   const blocks = blocksOf(b, node);
   const [from, to] = transposed ? [blocks.out, blocks.in] : [blocks.in, blocks.out];
-  const leading = b.shape(x).slice(0, -1);
-  const l = letters.slice(0, leading.length);
+  const leading = leadingOf(b, x);
+  const l = leadingLetters(leading.length);
   const split = b.reshape(x, [...leading, from, blocks.size]);
   const [source, target] = transposed ? ["op", "gq"] : ["gq", "op"];
   const place = (names: string): string => `${l}${names[0]}w${names[1]}`;
@@ -74,7 +73,7 @@ function convolved(b: Builder, node: Node, x: number, transposed: boolean): numb
  * Circulant blocks [out, in, t, j] with w[(j - t) mod size]: the kernel repeated without end and cut into rows of size - 1 entries moves on
  * by one place from row to row; the last column is the first one of the next row.
  */
-function circulant(b: Builder, { kernel, out, in: width, size }: Blocks): number {
+function written(b: Builder, { kernel, out, in: width, size }: Blocks): number {
   if (size === 1) return b.reshape(kernel, [out, width, 1, 1]);
   const repeated = b.reshape(b.broadcast(kernel, [out, width, size, size], [0, 1, 3]), [out, width, size * size]);
   const cut = b.slice(repeated, [0, 0, 0], [out, width, size * (size - 1)]);
@@ -83,17 +82,29 @@ function circulant(b: Builder, { kernel, out, in: width, size }: Blocks): number
   return b.concat([rows, b.concat([first(1, size), first(0, 1)], 2)], 3);
 }
 
-export const circulantForm: FormRecord = {
-  op: "op.circulant",
-  apply: (b, node, x) => convolved(b, node, x, false),
-  applyTransposed: (b, node, x) => convolved(b, node, x, true),
-  dense: (b, node) => {
-    const blocks = blocksOf(b, node);
-    const moved = b.transpose(circulant(b, blocks), [0, 2, 1, 3]);
-    return b.reshape(moved, [blocks.out * blocks.size, blocks.in * blocks.size]);
+export const circulant = leaf({
+  name: "op.circulant",
+  arity: 1,
+  doc: "Grid of circulant blocks from their first rows w [out/b, in/b, b]: entry (t, j) of block (a, c) is w[a, c, (j - t) mod b].",
+  infer: (inputs) => {
+    const [o, i, b] = floatShape("op.circulant", inputs, "f32[o,i,b]");
+    return operatorType(o! * b!, i! * b!);
   },
-  flops: (b, node) => {
+  matrix: (node, [kernel]) => {
+    const [, blocks, size] = kernel!.shape as [number, number, number];
+    const entry = (i: number, j: number): number => (((j - i) % size) + size) % size;
+    const block = (i: number, j: number): number => Math.floor(i / size) * blocks + Math.floor(j / size);
+    return matrixOf(outOf(node), inOf(node), (i, j) => kernel!.data[block(i, j) * size + entry(i, j)]!);
+  },
+  apply: ({ builder }, node, x) => convolved(builder, node, x, false),
+  applyTransposed: ({ builder }, node, x) => convolved(builder, node, x, true),
+  dense: ({ builder }, node) => {
+    const moved = builder.transpose(written(builder, blocksOf(builder, node)), [0, 2, 1, 3]);
+    return builder.reshape(moved, [outOf(node), inOf(node)]);
+  },
+  flopsPerVector: (b, node) => {
     const { out, in: width, size, frequencies } = blocksOf(b, node);
     return 4 * frequencies * (size * (out + width) + 2 * out * width);
   },
-};
+  examples: [{ inputs: [f32(2, 1, 4)] }, { inputs: [f32(1, 2, 3)] }, { inputs: [f32(3, 2, 1)] }],
+});

@@ -1,0 +1,139 @@
+/**
+ * Lowers operators to tensor ops by their records. What was made or worked out once is remembered, for operators stand in many places of a
+ * product that repeats itself; and every adapted weight is applied on the side that costs less, which is recorded.
+ */
+import type { Builder } from "../ir/builder.ts";
+import { WebpeftError } from "../ir/diagnostics.ts";
+import type { Node } from "../ir/graph.ts";
+import { operatorRecord } from "../ir/operators/index.ts";
+import {
+  type Choosing,
+  type ColumnEntry,
+  foldedFlops,
+  type OperatorLowering,
+  type OperatorRecord,
+  vectorsOf,
+} from "../ir/operators/record.ts";
+import { isDense } from "../ir/operators/view.ts";
+import { varies } from "./operator-view.ts";
+import { remembered } from "./remembered.ts";
+
+/** A decision and what it was made from; shown by the inspector. */
+export interface CostNote {
+  readonly scope: string;
+  readonly decision: string;
+  /** Flops of every candidate; of values in chunks, bytes of the largest one. */
+  readonly candidates: Readonly<Record<string, number>>;
+}
+
+export interface LowerOptions {
+  /** With gradients, a product counts once forward and twice backward where parameters are involved. */
+  readonly train: boolean;
+  /** True for nodes that depend on a parameter. */
+  readonly trained: (id: number) => boolean;
+  readonly fold: boolean;
+  readonly note: (note: CostNote) => void;
+}
+
+/** Operators that a program may apply, each place counted. */
+const mostApplied = 250_000;
+
+const tooMany = (scope: string | undefined): WebpeftError =>
+  new WebpeftError("COMPILE-LIMIT", {
+    message: "the formula of the method applies too many operators",
+    ...(scope === undefined ? {} : { where: scope }),
+    expected: `at most ${mostApplied}`,
+    help: "a product that repeats itself and varies with the batch, by dropout or gates, grows with every repetition",
+  });
+
+export class LoweredOperators implements OperatorLowering, Choosing {
+  readonly fold: boolean;
+  private readonly applied = new Map<string, number>();
+  private readonly matrices = new Map<number, number>();
+  private readonly turned = new Map<number, number>();
+  private readonly costs = new Map<string, number>();
+  private readonly matrixCosts = new Map<number, number>();
+
+  constructor(
+    readonly builder: Builder,
+    private readonly options: LowerOptions,
+  ) {
+    this.fold = options.fold;
+  }
+
+  private of(id: number): { readonly node: Node; readonly record: OperatorRecord } {
+    const node = this.builder.node(id);
+    return { node, record: operatorRecord(node.op) };
+  }
+
+  apply(id: number, x: number): number {
+    return remembered(this.applied, `${id} ${x}`, () => {
+      const { node, record } = this.of(id);
+      if (this.applied.size >= mostApplied) throw tooMany(node.scope);
+      return record.apply(this, node, x);
+    });
+  }
+
+  applyTransposed(id: number, x: number): number {
+    const { node, record } = this.of(id);
+    return record.applyTransposed?.(this, node, x) ?? this.apply(this.transposed(id), x);
+  }
+
+  transposed(id: number): number {
+    return remembered(this.turned, id, () => {
+      const { transpose, applyTransposed } = this.of(id).record;
+      return transpose === undefined || applyTransposed !== undefined
+        ? this.builder.add("op.transpose", [id])
+        : transpose.rewrite(this.builder, id, (inner) => this.transposed(inner));
+    });
+  }
+
+  dense(id: number): number {
+    const { node, record } = this.of(id);
+    return remembered(this.matrices, id, () => record.dense(this, node));
+  }
+
+  columns(id: number, ids: number): number {
+    const { node, record } = this.of(id);
+    if (record.columns !== undefined) return record.columns(this, node, ids);
+    return this.builder.add("gather", [this.builder.transpose(this.dense(id), [1, 0]), ids]);
+  }
+
+  columnEntry(id: number, ids: number): ColumnEntry | undefined {
+    const { node, record } = this.of(id);
+    return record.columnEntry?.(this, node, ids);
+  }
+
+  varies(id: number): boolean {
+    return varies(this.builder, id);
+  }
+
+  flops(id: number, vectors: number): number {
+    const { node, record } = this.of(id);
+    return remembered(this.costs, `${id} ${vectors}`, () => record.flops(this, node, vectors));
+  }
+
+  denseFlops(id: number): number {
+    const { node, record } = this.of(id);
+    return remembered(this.matrixCosts, id, () => record.denseFlops(this, node));
+  }
+
+  weight(ids: readonly number[]): number {
+    if (!this.options.train) return 1;
+    return ids.some((id) => this.options.trained(id)) ? 3 : 2;
+  }
+
+  applyCheapest(id: number, x: number, scope: string): number {
+    if (isDense(this.builder, id)) return this.apply(id, x);
+    const vectors = vectorsOf(this.builder, x);
+    const activation = this.flops(id, vectors);
+    const weight = foldedFlops(this, this.builder.node(id), vectors, this.denseFlops(id));
+    const folds = this.fold && weight < activation;
+    this.options.note({
+      scope,
+      decision: folds ? "weight" : "activation",
+      candidates: { activation, weight: Number.isFinite(weight) ? weight : Number.MAX_VALUE },
+    });
+    return folds ? this.apply(this.builder.dense(this.dense(id)), x) : this.apply(id, x);
+  }
+}
