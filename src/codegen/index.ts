@@ -13,6 +13,7 @@ export { interpret } from "./kernel/interpret.ts";
 export type { KernelIR } from "./kernel/kernel.ts";
 export { KernelTable } from "./kernel/kernel-table.ts";
 export { printKernel } from "./kernel/print.ts";
+export { verifyKernel } from "./kernel/verify.ts";
 export { isOnDemand } from "./layout/results.ts";
 export { arrange, generate } from "./pipeline.ts";
 export type * from "./plan.ts";

@@ -22,6 +22,7 @@ const rooms: Readonly<Record<Room, string>> = {
   CONVERT: "Adapters that become LoRAs",
   PASS: "Passes of the compiler",
   IR: "Graphs: their text, their types, and what the verifier finds",
+  KERNEL: "Kernels: what the verifier finds",
 };
 
 const head = `# Codes of errors and warnings

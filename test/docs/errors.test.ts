@@ -20,16 +20,18 @@ it("docs/errors.md is what the table says", async () => {
 });
 
 it("no code is without use", () => {
-  /** Reports of the verifier and of the text's reader name what follows their prefix. */
-  const isReported = (code: Code): boolean =>
-    new RegExp(`\\breport\\(\\s*"${code.replace(/^IR-(VERIFY|TEXT)-/, "")}"`).test(sources);
+  /** Reports of the verifiers and of the text's reader name what follows their prefix. */
+  const isReported = (code: Code): boolean => {
+    const rest = code.replace(/^(IR-VERIFY|IR-TEXT|KERNEL-VERIFY)-/, "");
+    return new RegExp(`\\b(?:report\\(|require\\([^;]*,)\\s*"${rest}"`).test(sources);
+  };
   expect(all.filter((code) => !sources.includes(`"${code}"`) && !isReported(code))).toEqual([]);
 });
 
 it("codes that comments and pages name exist", () => {
   const rooms = [...new Set(all.map((code) => code.split("-")[0]))].join("|");
   const pattern = new RegExp(`(?<![\\w-])(?:${rooms})(?:-[A-Z0-9]+)+(?![\\w-]|\\*)`, "g");
-  const prefixes = ["IR-VERIFY", "IR-TEXT"];
+  const prefixes = ["IR-VERIFY", "IR-TEXT", "KERNEL-VERIFY"];
   const named = [sources, ...texts("docs", ".md")].flatMap((text) => text.match(pattern) ?? []);
   expect([...new Set(named)].filter((code) => ![...all, ...prefixes].includes(code))).toEqual([]);
 });

@@ -1,13 +1,6 @@
 /** What statements do with bindings and words: what the printer must know before it writes, and what ways of reading are compared by. */
-import {
-  type Expr,
-  type KernelIR,
-  type KernelTensor,
-  lanesOf,
-  type Statement,
-  u32,
-  visitExpressions,
-} from "./kernel.ts";
+import { type Expr, type KernelIR, type KernelTensor, lanesOf, type Statement, u32 } from "./kernel.ts";
+import { visitExpressions, visitStatements } from "./walk.ts";
 
 export interface BindingType {
   readonly element: "f32" | "i32" | "u32";
@@ -56,18 +49,15 @@ interface Accesses {
 /** Numbers of elements that the accesses to some tensors cover. */
 function accesses(body: readonly Statement[], slots: ReadonlySet<number>): Accesses {
   const loads: number[] = [];
+  const stores: number[] = [];
   visitExpressions(body, (e) => {
     if (e.kind === "load" && slots.has(e.tensor)) loads.push(e.lanes);
   });
-  return { loads, stores: storesOf(body, slots) };
-}
-
-const storesOf = (body: readonly Statement[], slots: ReadonlySet<number>): number[] =>
-  body.flatMap((s) => {
-    if (s.kind === "store") return slots.has(s.tensor) ? [lanesOf(s.value)] : [];
-    if (s.kind === "for") return storesOf(s.body, slots);
-    return s.kind === "if" ? [...storesOf(s.body, slots), ...storesOf(s.otherwise ?? [], slots)] : [];
+  visitStatements(body, (s) => {
+    if (s.kind === "store" && slots.has(s.tensor)) stores.push(lanesOf(s.value));
   });
+  return { loads, stores };
+}
 
 /** Load instructions of the text. */
 export function countLoads(body: readonly Statement[]): number {

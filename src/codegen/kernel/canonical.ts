@@ -5,7 +5,9 @@
  */
 
 import type { Body } from "../schedule/body.ts";
-import { type Expr, mapExpr, mapStatements, type Statement } from "./kernel.ts";
+import type { Expr, Statement } from "./kernel.ts";
+import { statementRecordOf } from "./statements.ts";
+import { mapExpr, mapStatements } from "./walk.ts";
 
 /** What a word of the uniform block holds: a number, or the place of a tensor of the body. */
 export type Word =
@@ -34,7 +36,10 @@ class Canonicalizer {
   private readonly counts = new Map<string, number>();
 
   run(body: readonly Statement[]): Canonical {
-    const statements = this.statements(body);
+    const statements = mapStatements(body, {
+      expr: (e) => this.expr(e),
+      name: (name, s) => (statementRecordOf(s).declares === true ? this.rename(name) : this.names.get(name)!),
+    });
     return { statements, words: [...this.words.values()] };
   }
 
@@ -58,37 +63,6 @@ class Canonicalizer {
       this.literals.set(x, word);
       return word;
     });
-  }
-
-  private statements(body: readonly Statement[]): Statement[] {
-    return body.map((s) => this.statement(s));
-  }
-
-  private statement(s: Statement): Statement {
-    switch (s.kind) {
-      case "let":
-      case "var": {
-        const value = this.expr(s.value);
-        return { kind: s.kind, name: this.rename(s.name), value };
-      }
-      case "array": {
-        const values = s.values.map((value) => this.expr(value));
-        return { kind: "array", name: this.rename(s.name), values };
-      }
-      case "assign":
-        return { kind: "assign", name: this.names.get(s.name)!, value: this.expr(s.value) };
-      case "for": {
-        const [from, to, step] = [this.expr(s.from), this.expr(s.to), this.expr(s.step)];
-        const name = this.rename(s.name);
-        return { kind: "for", name, from, to, step, body: this.statements(s.body) };
-      }
-      case "if": {
-        const made = { kind: "if" as const, condition: this.expr(s.condition), body: this.statements(s.body) };
-        return s.otherwise === undefined ? made : { ...made, otherwise: this.statements(s.otherwise) };
-      }
-      default:
-        return mapStatements([s], (e) => this.expr(e))[0]!;
-    }
   }
 
   private rename(from: string): string {

@@ -1,43 +1,20 @@
 /**
  * Runs kernel IR in JavaScript, invocation by invocation, in f32 and 32-bit integers: the check of lowering without a device. Invocations of
- * a workgroup run as generators that stop at barriers. Reads outside a tensor give 0.
+ * a workgroup run as generators that stop where they have to wait for others. Reads outside a tensor give 0.
  */
-import { erf } from "../../ir/erf.ts";
-import { openUniform, streamKey, threefry } from "../../ir/threefry.ts";
-import { type Expr, type KernelIR, partWords, type Scalar, type Statement } from "./kernel.ts";
+import type { Machine, Pause, Run, Value } from "./contexts.ts";
+import { recordOf } from "./expressions.ts";
+import { type Expr, type KernelIR, partWords, type Scalar, type Statement, type SubgroupOperation } from "./kernel.ts";
+import { arithmetic, expandHalf, fromBits, toBits } from "./numbers.ts";
+import { statementRecordOf } from "./statements.ts";
 
 /** The memory of one binding, as 32-bit words. */
 export type BindingMemory = Uint32Array;
 
-type Value = number | readonly number[];
-
-interface Environment {
-  readonly names: Map<string, Value>;
-  readonly arrays: Map<string, readonly Value[]>;
-  readonly shared: ReadonlyMap<string, Value[]>;
-  readonly memory: readonly BindingMemory[];
-  readonly sizes: readonly number[];
-  readonly block: number;
-  readonly local: number;
-}
-
-const words = new Uint32Array(1);
-const floats = new Float32Array(words.buffer);
-
-const toBits = (value: number): number => {
-  floats[0] = value;
-  return words[0]!;
-};
-const fromBits = (bits: number): number => {
-  words[0] = bits;
-  return floats[0]!;
-};
-
-function expandHalf(bits: number): number {
-  const [sign, exponent, fraction] = [bits >> 15 ? -1 : 1, (bits >> 10) & 31, bits & 1023];
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+/** What a device is free to choose. */
+export interface DeviceChoices {
+  /** The subgroup of every invocation of a workgroup; one for all unless told. */
+  readonly subgroupOf?: (local: number) => number;
 }
 
 /** Runs a dispatch of `workgroups` workgroups. `memory` is by binding and is written in place; `uniformBlock` is what the dispatch gives. */
@@ -46,6 +23,7 @@ export function interpret(
   memory: readonly BindingMemory[],
   uniformBlock: readonly number[],
   workgroups: number,
+  { subgroupOf = () => 0 }: DeviceChoices = {},
 ): void {
   const record = partWords(kernel.sizes);
   for (let workgroup = 0; workgroup < workgroups; workgroup++) {
@@ -54,205 +32,91 @@ export function interpret(
     const sizes = uniformBlock.slice(part * record + 2, (part + 1) * record);
     const block = workgroup - uniformBlock[part * record + 1]!;
     const shared = new Map(kernel.shared.map((s) => [s.name, new Array<Value>(s.length).fill(0)]));
-    let running = Array.from({ length: kernel.workgroup }, (_unused, local) =>
-      run(kernel, kernel.body, { names: new Map(), arrays: new Map(), shared, memory, sizes, block, local }),
+    const invocations = Array.from({ length: kernel.workgroup }, (_unused, local) =>
+      new Invocation(kernel, memory, shared, sizes, block, local).run(kernel.body),
     );
-    while (running.length > 0) {
-      const before = running.length;
-      running = running.filter((invocation) => invocation.next().done !== true);
-      if (running.length !== 0 && running.length !== before)
-        throw new Error("a barrier that not all invocations reach");
-    }
+    runTogether(invocations, subgroupOf);
   }
 }
 
-function* run(kernel: KernelIR, body: readonly Statement[], env: Environment): Generator<void, void, void> {
-  for (const s of body) {
-    switch (s.kind) {
-      case "let":
-      case "var":
-      case "assign":
-        env.names.set(s.name, evaluate(kernel, s.value, env));
-        break;
-      case "array":
-        env.arrays.set(
-          s.name,
-          s.values.map((value) => evaluate(kernel, value, env)),
-        );
-        break;
-      case "for": {
-        const step = evaluate(kernel, s.step, env) as number;
-        for (let i = evaluate(kernel, s.from, env) as number; i < (evaluate(kernel, s.to, env) as number); i += step) {
-          env.names.set(s.name, i);
-          yield* run(kernel, s.body, env);
-        }
-        break;
-      }
-      case "if":
-        yield* run(kernel, evaluate(kernel, s.condition, env) ? s.body : (s.otherwise ?? []), env);
-        break;
-      case "store":
-        store(kernel, s.tensor, evaluate(kernel, s.index, env) as number, evaluate(kernel, s.value, env), env);
-        break;
-      case "store-shared":
-        env.shared.get(s.array)![evaluate(kernel, s.index, env) as number] = evaluate(kernel, s.value, env);
-        break;
-      case "barrier":
-        yield;
-        break;
-      case "comment":
-        break;
-    }
+/** Runs the invocations of a workgroup from one place where all of them wait to the next. */
+function runTogether(invocations: readonly Run[], subgroupOf: (local: number) => number): void {
+  let answers = invocations.map((): number | undefined => undefined);
+  for (;;) {
+    const states = invocations.map((invocation, local) => invocation.next(answers[local]));
+    const waiting = states.flatMap((state) => (state.done === true ? [] : [state.value]));
+    if (waiting.length === 0) return;
+    if (waiting.length !== states.length || waiting.some((w) => w?.combine !== waiting[0]?.combine))
+      throw new Error("a barrier that not all invocations reach");
+    answers = combined(waiting, subgroupOf);
   }
 }
 
-function store(kernel: KernelIR, tensor: number, index: number, value: Value, env: Environment): void {
-  const { binding, dtype } = kernel.tensors[tensor]!;
-  const memory = env.memory[binding]!;
-  const first = index;
-  (typeof value === "number" ? [value] : value).forEach((v, lane) => {
-    if (first + lane >= memory.length)
-      throw new Error(`a store at ${first + lane}, outside ${kernel.tensors[tensor]!.name}`);
-    memory[first + lane] = dtype === "f32" ? toBits(v) : v >>> 0;
+/** What subgroups make of the numbers of their invocations; nothing at a barrier. */
+function combined(waiting: readonly Pause[], subgroupOf: (local: number) => number): (number | undefined)[] {
+  const sums = new Map<number, number>();
+  const before = waiting.map((pause, local) => {
+    if (pause === undefined) return undefined;
+    const group = subgroupOf(local);
+    const known = sums.get(group);
+    sums.set(group, known === undefined ? pause.value : joined[pause.combine](known, pause.value, pause.type));
+    return known ?? 0;
   });
+  return waiting.map((pause, local) =>
+    pause?.combine === "exclusive sum" ? before[local] : sums.get(subgroupOf(local)),
+  );
 }
 
-function load(kernel: KernelIR, tensor: number, index: number, env: Environment): number {
-  const { binding, dtype } = kernel.tensors[tensor]!;
-  const memory = env.memory[binding]!;
-  const at = index >>> 0;
-  if (dtype === "bf16" || dtype === "f16") {
-    const half = ((memory[at >>> 1] ?? 0) >>> (16 * (at & 1))) & 0xffff;
-    return dtype === "bf16" ? fromBits((half << 16) >>> 0) : expandHalf(half);
-  }
-  const word = memory[at] ?? 0;
-  return dtype === "f32" ? fromBits(word) : dtype === "i32" ? word | 0 : dtype === "bool" ? Number(word !== 0) : word;
-}
+const sum = (a: number, b: number, type: Scalar): number => arithmetic("+", type, a, b);
 
-function evaluate(kernel: KernelIR, e: Expr, env: Environment): Value {
-  switch (e.kind) {
-    case "literal":
-      return rounded(e.type, e.value);
-    case "base":
-      throw new Error("the kernel is not in canonical form");
-    case "size":
-      return e.type === "f32" ? fromBits(env.sizes[e.index]!) : rounded(e.type, env.sizes[e.index]!);
-    case "variable":
-      return env.names.get(e.name)!;
-    case "builtin":
-      return env[e.name];
-    case "binary":
-      return lanewise([evaluate(kernel, e.a, env), evaluate(kernel, e.b, env)], ([a, b]) =>
-        arithmetic(e.operator, e.a.type, a!, b!),
-      );
-    case "op":
-      return lanewise(
-        e.args.map((a) => evaluate(kernel, a, env)),
-        (args) => rounded(e.type, pointwise(e.op, args, e.type, e.args[0]!.type)),
-      );
-    case "random": {
-      const [seed, step, site, tensor, counter] = [e.seed, e.step, e.site, e.tensor, e.counter].map(
-        (x) => evaluate(kernel, x, env) as number,
-      );
-      const [k0, k1] = streamKey(seed!, step!, site!, tensor!);
-      return Math.fround(openUniform(threefry(k0, k1, counter!, 0)[0]));
-    }
-    case "load": {
-      const index = evaluate(kernel, e.index, env) as number;
-      return e.lanes === 1
-        ? load(kernel, e.tensor, index, env)
-        : [0, 1, 2, 3].map((lane) => load(kernel, e.tensor, index + lane, env));
-    }
-    case "shared":
-      return env.shared.get(e.array)![evaluate(kernel, e.index, env) as number]!;
-    case "item":
-      return env.arrays.get(e.array)![evaluate(kernel, e.index, env) as number]!;
-    case "vector":
-      return e.parts.map((p) => evaluate(kernel, p, env) as number);
-    case "component":
-      return (evaluate(kernel, e.of, env) as readonly number[])[e.at]!;
-  }
-}
-
-function lanewise(args: readonly Value[], f: (args: readonly number[]) => number): Value {
-  if (args.every((a) => typeof a === "number")) return f(args as number[]);
-  return [0, 1, 2, 3].map((lane) => f(args.map((a) => (typeof a === "number" ? a : a[lane]!))));
-}
-
-function rounded(type: Scalar, value: number): number {
-  if (type === "f32") return Math.fround(value);
-  return type === "u32" ? value >>> 0 : type === "i32" ? value | 0 : Number(value !== 0);
-}
-
-function arithmetic(operator: string, type: Scalar, a: number, b: number): number {
-  switch (operator) {
-    case "+":
-      return rounded(type, a + b);
-    case "-":
-      return rounded(type, a - b);
-    case "*":
-      return type === "f32" ? Math.fround(a * b) : rounded(type, Math.imul(a, b));
-    case "/":
-      return type === "f32" ? Math.fround(a / b) : rounded(type, Math.trunc(a / b));
-    case "%":
-      return rounded(type, a % b);
-    case "<":
-      return Number(a < b);
-    default:
-      return Number(a !== 0 && b !== 0);
-  }
-}
-
-const unary: Readonly<Record<string, (x: number) => number>> = {
-  neg: (x) => -x,
-  exp: Math.exp,
-  log: Math.log,
-  sqrt: Math.sqrt,
-  rsqrt: (x) => 1 / Math.sqrt(x),
-  reciprocal: (x) => 1 / x,
-  sin: Math.sin,
-  cos: Math.cos,
-  tanh: Math.tanh,
-  erf,
-  sigmoid: (x) => 1 / (1 + Math.exp(-x)),
-  abs: Math.abs,
-  sign: Math.sign,
-  floor: Math.floor,
-  not: (x) => Number(x === 0),
+const joined: Readonly<Record<SubgroupOperation, (a: number, b: number, type: Scalar) => number>> = {
+  sum,
+  "exclusive sum": sum,
+  maximum: (a, b) => Math.max(a, b),
 };
 
-function pointwise(op: string, args: readonly number[], to: Scalar, from: Scalar): number {
-  const [a, b, c] = args as [number, number, number];
-  const simple = unary[op];
-  if (simple !== undefined) return simple(a);
-  switch (op) {
-    case "add":
-      return arithmetic("+", from, a, b);
-    case "sub":
-      return arithmetic("-", from, a, b);
-    case "mul":
-      return arithmetic("*", from, a, b);
-    case "div":
-      return arithmetic("/", from, a, b);
-    case "mod":
-      return a % b;
-    case "maximum":
-      return Math.max(a, b);
-    case "minimum":
-      return Math.min(a, b);
-    case "lt":
-      return Number(a < b);
-    case "le":
-      return Number(a <= b);
-    case "eq":
-      return Number(a === b);
-    case "and":
-      return Number(a !== 0 && b !== 0);
-    case "select":
-      return a !== 0 ? b : c;
-    case "cast":
-      return to === "i32" || to === "u32" ? Math.trunc(a) : a;
-    default:
-      throw new Error(`${op} cannot be interpreted`);
+class Invocation implements Machine {
+  readonly names = new Map<string, Value>();
+  readonly arrays = new Map<string, readonly Value[]>();
+
+  constructor(
+    private readonly kernel: KernelIR,
+    private readonly memory: readonly BindingMemory[],
+    readonly shared: ReadonlyMap<string, Value[]>,
+    readonly sizes: readonly number[],
+    readonly block: number,
+    readonly local: number,
+  ) {}
+
+  *run(body: readonly Statement[]): Run {
+    for (const s of body) {
+      const rest = statementRecordOf(s).run(s, this);
+      if (rest !== undefined) yield* rest;
+    }
+  }
+
+  evaluate(e: Expr): Value {
+    return recordOf(e).value(e, this);
+  }
+
+  store(tensor: number, index: number, value: Value): void {
+    const { binding, dtype, name } = this.kernel.tensors[tensor]!;
+    const memory = this.memory[binding]!;
+    (typeof value === "number" ? [value] : value).forEach((v, lane) => {
+      if (index + lane >= memory.length) throw new Error(`a store at ${index + lane}, outside ${name}`);
+      memory[index + lane] = dtype === "f32" ? toBits(v) : v >>> 0;
+    });
+  }
+
+  load(tensor: number, index: number): number {
+    const { binding, dtype } = this.kernel.tensors[tensor]!;
+    const memory = this.memory[binding]!;
+    const at = index >>> 0;
+    if (dtype === "bf16" || dtype === "f16") {
+      const half = ((memory[at >>> 1] ?? 0) >>> (16 * (at & 1))) & 0xffff;
+      return dtype === "bf16" ? fromBits((half << 16) >>> 0) : expandHalf(half);
+    }
+    const word = memory[at] ?? 0;
+    return dtype === "f32" ? fromBits(word) : dtype === "i32" ? word | 0 : dtype === "bool" ? Number(word !== 0) : word;
   }
 }

@@ -16,7 +16,8 @@ import type { DType } from "../../ir/types.ts";
 export type Scalar = "f32" | "i32" | "u32" | "bool";
 export type Lanes = 1 | 4;
 
-export type BinaryOperator = "+" | "-" | "*" | "/" | "%" | "<" | "&&";
+/** Bits are those of u32; shifts are by the last five bits of what they shift by. */
+export type BinaryOperator = "+" | "-" | "*" | "/" | "%" | "<" | "&&" | "&" | "|" | "^" | "<<" | ">>";
 
 export type Expr =
   | {
@@ -108,7 +109,14 @@ export type Statement =
   | { readonly kind: "store"; readonly tensor: number; readonly index: Expr; readonly value: Expr }
   | { readonly kind: "store-shared"; readonly array: string; readonly index: Expr; readonly value: Expr }
   | { readonly kind: "barrier" }
+  /**
+   * Names what the invocations of a subgroup make of their numbers together, as all of them get it, or (`exclusive sum`) each the sum of those
+   * before it. Which invocations are one, and in which order, is the device's affair.
+   */
+  | { readonly kind: "subgroup"; readonly name: string; readonly combine: SubgroupOperation; readonly value: Expr }
   | { readonly kind: "comment"; readonly text: string };
+
+export type SubgroupOperation = "sum" | "maximum" | "exclusive sum";
 
 /** A tensor that a kernel reads or writes; `binding` is the index of the storage binding that holds it. */
 export interface KernelTensor {
@@ -133,6 +141,8 @@ export interface SharedArray {
 export interface KernelIR {
   readonly doc: readonly string[];
   readonly workgroup: number;
+  /** WGSL features that it enables. */
+  readonly features: readonly string[];
   readonly bindings: readonly KernelBinding[];
   readonly tensors: readonly KernelTensor[];
   readonly shared: readonly SharedArray[];
@@ -162,91 +172,4 @@ export function binary(operator: BinaryOperator, a: Expr, b: Expr): Expr {
   const lanes: Lanes = lanesOf(a) === 4 || lanesOf(b) === 4 ? 4 : 1;
   const type = operator === "<" || operator === "&&" ? "bool" : a.type;
   return { kind: "binary", operator, a, b, type, lanes };
-}
-
-/** The children of an expression, in printing order. */
-export function childrenOf(e: Expr): readonly Expr[] {
-  switch (e.kind) {
-    case "binary":
-      return [e.a, e.b];
-    case "op":
-      return e.args;
-    case "random":
-      return [e.seed, e.step, e.counter, e.site, e.tensor];
-    case "load":
-    case "shared":
-    case "item":
-      return [e.index];
-    case "vector":
-      return e.parts;
-    case "component":
-      return [e.of];
-    default:
-      return [];
-  }
-}
-
-/** Rebuilds an expression, children first; `visit` gets the node with its new children. */
-export function mapExpr(e: Expr, visit: (e: Expr) => Expr): Expr {
-  const go = (child: Expr): Expr => mapExpr(child, visit);
-  switch (e.kind) {
-    case "binary":
-      return visit({ ...e, a: go(e.a), b: go(e.b) });
-    case "op":
-      return visit({ ...e, args: e.args.map(go) });
-    case "random":
-      return visit({
-        ...e,
-        seed: go(e.seed),
-        step: go(e.step),
-        counter: go(e.counter),
-        site: go(e.site),
-        tensor: go(e.tensor),
-      });
-    case "load":
-    case "shared":
-    case "item":
-      return visit({ ...e, index: go(e.index) });
-    case "vector":
-      return visit({ ...e, parts: e.parts.map(go) });
-    case "component":
-      return visit({ ...e, of: go(e.of) });
-    default:
-      return visit(e);
-  }
-}
-
-/** Rebuilds statements with every expression replaced by `visit` of it, in order of the text. */
-export function mapStatements(body: readonly Statement[], visit: (e: Expr) => Expr): Statement[] {
-  return body.map((s): Statement => {
-    switch (s.kind) {
-      case "let":
-      case "var":
-      case "assign":
-        return { ...s, value: visit(s.value) };
-      case "array":
-        return { ...s, values: s.values.map(visit) };
-      case "for":
-        return { ...s, from: visit(s.from), to: visit(s.to), step: visit(s.step), body: mapStatements(s.body, visit) };
-      case "if": {
-        const made = { ...s, condition: visit(s.condition), body: mapStatements(s.body, visit) };
-        return s.otherwise === undefined ? made : { ...made, otherwise: mapStatements(s.otherwise, visit) };
-      }
-      case "store":
-      case "store-shared":
-        return { ...s, index: visit(s.index), value: visit(s.value) };
-      default:
-        return s;
-    }
-  });
-}
-
-/** Calls `visit` with every expression of the statements, the parts of expressions included. */
-export function visitExpressions(body: readonly Statement[], visit: (e: Expr) => void): void {
-  const go = (e: Expr): Expr => {
-    visit(e);
-    childrenOf(e).forEach(go);
-    return e;
-  };
-  mapStatements(body, go);
 }

@@ -1,17 +1,17 @@
 /** Prints kernel IR as WGSL. */
 import { opRecord } from "../../ir/registry.ts";
-
 import { type BindingType, bindingType, wordsInLoops } from "./accesses.ts";
+import type { WgslWriter } from "./contexts.ts";
+import { recordOf } from "./expressions.ts";
 import { type Expr, type KernelIR, lanesOf, mostParts, partWords, type Scalar, type Statement } from "./kernel.ts";
+import { statementRecordOf, typeName } from "./statements.ts";
 import { erfText, fourPackedText, oneOfFourText, onePackedText, sineText, threefryText } from "./wgsl-helpers.ts";
-
-const typeName = (type: Scalar, lanes: number): string => (lanes === 4 ? `vec4<${type}>` : type);
 
 export function printWgsl(kernel: KernelIR): string {
   return new Printer(kernel).print();
 }
 
-class Printer {
+class Printer implements WgslWriter {
   private readonly types: readonly BindingType[];
   private readonly helpers = new Set<string>();
   /** Words that loops use: read once, as a driver may not know that they stay the same. */
@@ -24,8 +24,9 @@ class Printer {
 
   print(): string {
     const { kernel } = this;
-    const body = this.statements(kernel.body, "  ");
+    const body = this.block(kernel.body);
     const lines = kernel.doc.map((line) => `// ${line}`);
+    for (const feature of kernel.features) lines.push(`enable ${feature};`);
     kernel.bindings.forEach(({ name, access }, i) => {
       const { element, width } = this.types[i]!;
       const array = width === 1 ? element : `vec${width}<${element}>`;
@@ -55,48 +56,8 @@ class Printer {
     return lines.join("\n");
   }
 
-  private statements(body: readonly Statement[], indent: string): string[] {
-    return body.flatMap((s) => this.statement(s, indent));
-  }
-
-  private statement(s: Statement, indent: string): string[] {
-    switch (s.kind) {
-      case "let":
-        return [`${indent}let ${s.name} = ${this.bare(s.value)};`];
-      case "var":
-        return [`${indent}var ${s.name} = ${this.bare(s.value)};`];
-      case "array": {
-        const item = typeName(s.values[0]!.type, lanesOf(s.values[0]!));
-        const values = s.values.map((value) => this.bare(value)).join(", ");
-        return [`${indent}var ${s.name} = array<${item}, ${s.values.length}>(${values});`];
-      }
-      case "assign":
-        return [`${indent}${this.assignment(s.name, s.value)};`];
-      case "for": {
-        const { name } = s;
-        const head = `for (var ${name} = ${this.bare(s.from)}; ${name} < ${this.expr(s.to)}; ${name} += ${this.expr(s.step)})`;
-        return [`${indent}${head} {`, ...this.statements(s.body, `${indent}  `), `${indent}}`];
-      }
-      case "if": {
-        const lines = [`${indent}if (${this.bare(s.condition)}) {`, ...this.statements(s.body, `${indent}  `)];
-        if (s.otherwise !== undefined) lines.push(`${indent}} else {`, ...this.statements(s.otherwise, `${indent}  `));
-        return [...lines, `${indent}}`];
-      }
-      case "store":
-        return this.store(s.tensor, s.index, s.value, indent);
-      case "store-shared":
-        return [`${indent}${s.array}[${this.bare(s.index)}] = ${this.bare(s.value)};`];
-      case "barrier":
-        return [`${indent}workgroupBarrier();`];
-      case "comment":
-        return [`${indent}// ${s.text}`];
-    }
-  }
-
-  private assignment(name: string, value: Expr): string {
-    const isSum =
-      value.kind === "binary" && value.operator === "+" && value.a.kind === "variable" && value.a.name === name;
-    return isSum ? `${name} += ${this.bare(value.b)}` : `${name} = ${this.bare(value)}`;
+  block(body: readonly Statement[]): string[] {
+    return body.flatMap((s) => statementRecordOf(s).wgsl(s, this)).map((line) => `  ${line}`);
   }
 
   /** Index of an element, counted in units of `divisor`, plus `more`. */
@@ -105,7 +66,7 @@ class Printer {
     return more === 0 ? divided : `${divisor === 1 ? this.expr(index) : divided} + ${more}u`;
   }
 
-  private store(tensor: number, index: Expr, value: Expr, indent: string): string[] {
+  store(tensor: number, index: Expr, value: Expr): string[] {
     const { binding, dtype } = this.kernel.tensors[tensor]!;
     const { name } = this.kernel.bindings[binding]!;
     const { element, width } = this.types[binding]!;
@@ -114,59 +75,36 @@ class Printer {
       if (dtype === "bool") return n === 4 ? `select(vec4u(0u), vec4u(1u), ${text})` : `select(0u, 1u, ${text})`;
       return element === dtype ? text : `bitcast<${typeName(element, n)}>(${text})`;
     };
-    if (width === lanes)
-      return [`${indent}${name}[${this.element(index, width)}] = ${convert(this.bare(value), lanes)};`];
+    if (width === lanes) return [`${name}[${this.element(index, width)}] = ${convert(this.bare(value), lanes)};`];
     const text = this.expr(value);
-    return [0, 1, 2, 3].map(
-      (at) => `${indent}${name}[${this.element(index, 1, at)}] = ${convert(`${text}[${at}]`, 1)};`,
-    );
+    return [0, 1, 2, 3].map((at) => `${name}[${this.element(index, 1, at)}] = ${convert(`${text}[${at}]`, 1)};`);
   }
 
-  private bare(e: Expr): string {
+  bare(e: Expr): string {
     const text = this.expr(e);
     return e.kind === "binary" ? text.slice(1, -1) : text;
   }
 
-  private expr(e: Expr): string {
-    switch (e.kind) {
-      case "literal":
-        return literal(e.type, e.value);
-      case "base":
-        throw new Error("the kernel is not in canonical form");
-      case "size": {
-        const word = this.inLoops.has(e.index) ? `s${e.index}` : `sizes.s${e.index}`;
-        return e.type === "u32" ? word : `bitcast<${e.type}>(${word})`;
-      }
-      case "variable":
-        return e.name;
-      case "builtin":
-        return e.name;
-      case "binary":
-        return `(${this.expr(e.a)} ${e.operator} ${this.expr(e.b)})`;
-      case "op":
-        return this.op(e.op, e.args, e.type, e.lanes);
-      case "random":
-        this.helpers.add(threefryText);
-        return `uniform_number(${[e.seed, e.step, e.site, e.tensor, e.counter].map((x) => this.bare(x)).join(", ")})`;
-      case "load":
-        return this.load(e.tensor, e.index, e.lanes);
-      case "shared":
-      case "item":
-        return `${e.array}[${this.bare(e.index)}]`;
-      case "vector":
-        return this.vector(e);
-      case "component":
-        return `${this.expr(e.of)}.${"xyzw"[e.at]}`;
-    }
+  expr(e: Expr): string {
+    return recordOf(e).wgsl(e, this);
   }
 
-  private vector(e: Extract<Expr, { kind: "vector" }>): string {
-    const parts = e.parts.map((p) => this.bare(p));
+  word(index: number): string {
+    return this.inLoops.has(index) ? `s${index}` : `sizes.s${index}`;
+  }
+
+  random(args: readonly string[]): string {
+    this.helpers.add(threefryText);
+    return `uniform_number(${args.join(", ")})`;
+  }
+
+  vector(values: readonly Expr[], type: Scalar): string {
+    const parts = values.map((p) => this.bare(p));
     const same = parts.every((p) => p === parts[0]);
-    return `${typeName(e.type, 4)}(${same ? parts[0]! : parts.join(", ")})`;
+    return `${typeName(type, 4)}(${same ? parts[0]! : parts.join(", ")})`;
   }
 
-  private op(op: string, args: readonly Expr[], type: Scalar, lanes: number): string {
+  op(op: string, args: readonly Expr[], type: Scalar, lanes: number): string {
     const texts = args.map((a) => this.expr(a));
     if (op === "cast") {
       const from = args[0]!.type;
@@ -190,7 +128,7 @@ class Printer {
     return record.wgsl(texts, {});
   }
 
-  private load(tensor: number, index: Expr, lanes: number): string {
+  load(tensor: number, index: Expr, lanes: number): string {
     const { binding, dtype } = this.kernel.tensors[tensor]!;
     const { name } = this.kernel.bindings[binding]!;
     const { element, width } = this.types[binding]!;
@@ -211,6 +149,10 @@ class Printer {
   private packed(index: Expr, lanes: number, name: string, width: 1 | 2 | 4, dtype: "bf16" | "f16"): string {
     this.helpers.add(lanes === 4 ? fourPackedText(name, width, dtype) : onePackedText(name, width, dtype));
     return `${name}_${dtype}${lanes === 4 ? "x4" : ""}(${this.bare(index)})`;
+  }
+
+  literal(type: Scalar, value: number): string {
+    return literal(type, value);
   }
 }
 

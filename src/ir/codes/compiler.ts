@@ -28,5 +28,13 @@ export const compilerCodes = {
   "IR-VERIFY-PORT": "A port has no name of its own, or a trained one is not f32.",
   "IR-VERIFY-SHAPE": "An extent is no positive whole number.",
   "IR-VERIFY-TYPE": "A node has another type than its op makes of its inputs.",
+  "KERNEL-VERIFY-BARRIER": "A kernel has a barrier that not all invocations of a workgroup may reach.",
+  "KERNEL-VERIFY-BINDING":
+    "A kernel uses a tensor, a word or an array that it does not have, or writes what it may only read.",
+  "KERNEL-VERIFY-FORM": "A kernel has a construct that cannot stand where it does.",
+  "KERNEL-VERIFY-LANES": "A kernel has four numbers where one belongs, or the other way round.",
+  "KERNEL-VERIFY-MEMORY": "A workgroup of a kernel is larger than the device allows.",
+  "KERNEL-VERIFY-NAME": "A kernel has a name twice, or one that stands for nothing where it is used.",
+  "KERNEL-VERIFY-TYPE": "A kernel has a value of another type than belongs there.",
   "PASS-LOSS": "A graph without an output `loss` was to be differentiated.",
 } as const;
