@@ -11,7 +11,7 @@ import { writeFileAtomically } from "../runtime/files/output.ts";
 import { encodeSafetensors } from "../runtime/files/safetensors.ts";
 import { type HostTensor, hostTensor, toFloat32 } from "../runtime/files/tensor.ts";
 import type { Session } from "../runtime/session/session.ts";
-import { keysInFile, shapeInFile, turnedTensor } from "../runtime/values/file-shape.ts";
+import { underKeys } from "../runtime/values/codecs/plain.ts";
 import { optionsOf } from "../runtime/values/merge.ts";
 import { compileSources, readSources, type SourceOptions, startProgram } from "./common.ts";
 import { emit, say } from "./output.ts";
@@ -105,9 +105,7 @@ async function results(session: Session, batch: SessionBatch, grad: boolean): Pr
     // A tensor of no numbers has a gradient of none.
     if (tensor.role !== "param" && sizeOf(tensor.shape) > 0) continue;
     const numbers = gradients[tensor.key] ?? new Float32Array(0);
-    const gradient = hostTensor("F32", shapeInFile(tensor.shape, tensor.patchForm), numbers);
-    for (const { key, turned } of keysInFile(tensor))
-      tensors.set(`grad.${key}`, turned ? turnedTensor(gradient) : gradient);
+    for (const [key, gradient] of underKeys(tensor, numbers)) tensors.set(`grad.${key}`, gradient);
   }
   return tensors;
 }

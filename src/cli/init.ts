@@ -1,9 +1,9 @@
 /** `webpeft init`: a fresh adapter in PEFT's format. Needs no device. */
 import { DiagnosticSink } from "../ir/diagnostics.ts";
 import { saveAdapter } from "../runtime/files/adapter.ts";
-import { freshValues } from "../runtime/values/initial.ts";
+import { freshValues } from "../runtime/values/fresh.ts";
 import { withExperts } from "../runtime/values/mixed.ts";
-import { writtenContent } from "../runtime/values/saving.ts";
+import { writtenContent } from "../runtime/values/saved.ts";
 import { compileSources, readSources, type SourceOptions, warnOfFile } from "./common.ts";
 import { emit, say } from "./output.ts";
 import { claimOutput } from "./output-lock.ts";
@@ -23,7 +23,7 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   const fresh = await freshValues(program, sources.model, options.seed ?? 0);
   const experts = Object.fromEntries(sources.experts ?? []);
   const values = await withExperts(program, sources.model, fresh, experts, new DiagnosticSink(options.strict ?? false));
-  const content = writtenContent(program, values.params, values);
+  const content = await writtenContent(program, values.params, values);
   const count = content.tensors.size + (content.encoder?.size ?? 0);
   await saveAdapter(options.out, content, { overwrite });
   warnOfFile(program);

@@ -20,11 +20,11 @@ import { hasStage, type RunContext } from "../runs/inputs.ts";
 import { copiedStep, optimizerStep, type PlannedStep, type StepOptions, type StepResult } from "../runs/step.ts";
 import { type TrainEvent, train } from "../training/loop.ts";
 import { copiedState, type OptimizerState, restoreState, stateOf } from "../training/optimizer-state.ts";
+import { requireAllLogits } from "../values/codecs/top-k.ts";
 import { copiedMerge, type MergeOptions, mergedModel, withFixed } from "../values/merge.ts";
 import { requireTrainable } from "../values/prompt-encoder.ts";
 import { currentValues, parametersOf, type Report, readReport } from "../values/running.ts";
-import { adapterContent, adapterFolder } from "../values/saving.ts";
-import { requireAllLogits } from "../values/top-k.ts";
+import { adapterContent, adapterFolder } from "../values/saved.ts";
 import type { AdapterChoice, AdapterEntry, SessionAdapters } from "./adapters.ts";
 import {
   checkCombine,

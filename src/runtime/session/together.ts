@@ -16,7 +16,7 @@ export function joinedValues(parts: readonly AdapterValues[]): AdapterValues {
   const renamed = <T>(pick: (part: AdapterValues) => ReadonlyMap<string, T>): Map<string, T> =>
     new Map(parts.flatMap((part, place) => [...pick(part)].map(([key, data]) => [`${place}:${key}`, data] as const)));
   const [params, buffers] = [renamed((part) => part.params), renamed((part) => part.buffers)];
-  return { params, buffers, asRead: new Map(), forms: new Map(), base: joinedBase(parts) };
+  return { params, buffers, asRead: new Map(), codecs: new Map(), base: joinedBase(parts) };
 }
 
 export class TogetherAdapters<Entry extends RunningAdapter> {

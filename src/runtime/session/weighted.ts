@@ -6,7 +6,7 @@ import { methods } from "../../methods/index.ts";
 import { encodeAdapter } from "../files/adapter.ts";
 import type { JsonObject } from "../files/json.ts";
 import { fromFloat32 } from "../files/tensor.ts";
-import { shapeInFile } from "../values/file-shape.ts";
+import { shapeInFile } from "../values/codecs/patch-form.ts";
 import { parametersOf, trainedTensors } from "../values/running.ts";
 import type { AdapterEntry, SessionAdapters } from "./adapters.ts";
 

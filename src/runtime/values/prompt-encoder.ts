@@ -1,8 +1,8 @@
 /** Encoders of prompts: networks that train, in a file beside the adapter's, which holds what they give. */
 import { type DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
+import { evaluate } from "../../ir/evaluate.ts";
 import type { AdapterPlan, CompiledProgram } from "../../program/index.ts";
 import { type HostTensor, toFloat32 } from "../files/tensor.ts";
-import { computedValues } from "./saved.ts";
 import type { AdapterTensors } from "./values.ts";
 
 const encoderFile = "encoder.safetensors";
@@ -34,6 +34,15 @@ export function requireTrainable(plan: AdapterPlan | undefined): void {
     where: encoderFile,
     help: "PEFT does not save the encoder: train in the folder that webpeft wrote, or begin a fresh adapter",
   });
+}
+
+/** Tensors that are computed of parameters for the file, by key; empty where there are none. Evaluated in f64 and rounded once. */
+export function computedValues(
+  { computed }: Pick<CompiledProgram, "computed">,
+  params: ReadonlyMap<string, Float32Array>,
+): Map<string, Float32Array> {
+  const made = computed === undefined ? {} : evaluate(computed, Object.fromEntries(params));
+  return new Map(Object.entries(made).map(([key, { data }]) => [key, Float32Array.from(data)]));
 }
 
 /** How far the stored output of an encoder may be from what it gives, as a part of the largest number. */

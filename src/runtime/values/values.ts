@@ -3,6 +3,7 @@ import type { CompiledProgram } from "../../program/index.ts";
 import type { AdapterContent } from "../files/adapter.ts";
 import type { FileTree } from "../files/folder.ts";
 import type { HostTensor } from "../files/tensor.ts";
+import type { Numbers, TensorCodec } from "./codecs/codec.ts";
 
 /** Tensors of an adapter by the keys of its file. */
 export interface AdapterTensors {
@@ -15,7 +16,7 @@ export interface AdapterTensors {
 /** Values by port name, and what a file held that must be written back unchanged. */
 export interface AdapterValues {
   readonly params: ReadonlyMap<string, Float32Array>;
-  readonly buffers: ReadonlyMap<string, Float32Array | Int32Array>;
+  readonly buffers: ReadonlyMap<string, Numbers>;
   /** Adapters that it mixes, as they were read; their numbers are among the others. */
   readonly mixed?: ReadonlyMap<string, MixedAdapter>;
   /** Tensors of the base model that its file holds and that differ from the base's own, by the base's keys. */
@@ -24,8 +25,8 @@ export interface AdapterValues {
   readonly asRead: ReadonlyMap<string, HostTensor>;
   /** The adapter's folder, which may hold a tokenizer and a chat template. */
   readonly tree?: FileTree;
-  /** How the file holds a parameter, by key, where that is not as it is. */
-  readonly forms: ReadonlyMap<string, (data: Float32Array) => HostTensor>;
+  /** How its files hold each of its tensors, by key. */
+  readonly codecs: ReadonlyMap<string, TensorCodec>;
 }
 
 /** An adapter that another one mixes, as it was read. */

@@ -1,31 +1,16 @@
 /** Logits of which a file keeps the largest only, as VB-LoRA's small files do. Source: `get_peft_model_state_dict` of PEFT. */
-import { WebpeftError } from "../../ir/diagnostics.ts";
-import type { AdapterPlan, AdapterTensor, TopKCoding } from "../../program/index.ts";
-import { type HostTensor, hostTensor, type TensorDtype, toInt32 } from "../files/tensor.ts";
-import { floatNumbers } from "./numbers.ts";
+import { WebpeftError } from "../../../ir/diagnostics.ts";
+import type { AdapterPlan, AdapterTensor, TopKCoding } from "../../../program/index.ts";
+import { type HostTensor, hostTensor, type TensorDtype, toInt32 } from "../../files/tensor.ts";
+import { floatNumbers } from "../numbers.ts";
+import type { CodecOf } from "./codec.ts";
 
 /** Stands for minus infinity: its weight in a softmax is 0, and no kernel meets an infinity. */
 const never = -1e30;
 
-/** A tensor of which the file keeps the largest entries. */
-export interface TopKTensor extends AdapterTensor {
-  readonly coding: TopKCoding;
-}
-
-export const isTopK = (tensor: AdapterTensor): tensor is TopKTensor => tensor.coding?.name === "top_k";
-
-/** Keys and shapes of the two tensors that the file holds in place of one. */
-export function topKSpecs({ key, shape, coding }: TopKTensor): { key: string; shape: readonly number[] }[] {
-  const [rows, count] = [shape.slice(0, -1), coding.count];
-  return [
-    { key: `${key}_topk_indices`, shape: [...rows, count] },
-    { key: `${key}_topk_weights`, shape: [...rows, count - 1] },
-  ];
-}
-
 /** Logits whose softmax has the file's weights; the last weight is what the others leave of 1. */
-export function decodeTopK(tensor: TopKTensor, indices: HostTensor, weights: HostTensor): Float32Array {
-  const [width, count] = [tensor.shape.at(-1)!, tensor.coding.count];
+function decodeTopK(tensor: AdapterTensor, count: number, indices: HostTensor, weights: HostTensor): Float32Array {
+  const width = tensor.shape.at(-1)!;
   const [places, parts] = [toInt32(indices, tensor.key), floatNumbers(weights, `${tensor.key}_topk_weights`)];
   const logits = new Float32Array(tensor.shape.reduce((p, n) => p * n, 1)).fill(never);
   for (let row = 0; row < places.length / count; row++) {
@@ -48,14 +33,9 @@ const outside = ({ key }: AdapterTensor, width: number, place: number): WebpeftE
     got: String(place),
   });
 
-/** Places and weights of the largest logits, the largest first; of equal ones the first. */
-export function encodeTopK(tensor: TopKTensor, logits: ArrayLike<number>): Map<string, HostTensor> {
-  const [width, count] = [tensor.shape.at(-1)!, tensor.coding.count];
+/** Places and weights of the `count` largest logits of each row, the largest first; of equal ones the first. */
+function largest(logits: ArrayLike<number>, width: number, count: number) {
   const rows = logits.length / width;
-  const [indices, weights] = topKSpecs(tensor) as [
-    { key: string; shape: readonly number[] },
-    { key: string; shape: readonly number[] },
-  ];
   const places = new Array<number>(rows * count);
   const parts = new Float32Array(rows * (count - 1));
   for (let row = 0; row < rows; row++) {
@@ -69,10 +49,7 @@ export function encodeTopK(tensor: TopKTensor, logits: ArrayLike<number>): Map<s
       if (j < count - 1) parts[row * (count - 1) + j] = powers[j]! / total;
     });
   }
-  return new Map([
-    [indices.key, integers(indices.shape, places, width)],
-    [weights.key, hostTensor("F32", weights.shape, parts)],
-  ]);
+  return { places, parts };
 }
 
 /** The narrowest type that PEFT takes for numbers below `limit`. */
@@ -86,9 +63,31 @@ function integers(shape: readonly number[], values: readonly number[], limit: nu
   return hostTensor(dtype, shape, data);
 }
 
+export const topKCodec: CodecOf<TopKCoding> = ({ count }, tensor) => {
+  const { key, shape } = tensor;
+  const rows = shape.slice(0, -1);
+  const width = shape.at(-1)!;
+  const indices = { key: `${key}_topk_indices`, shape: [...rows, count] };
+  const weights = { key: `${key}_topk_weights`, shape: [...rows, count - 1] };
+  return {
+    specs: [indices, weights],
+    async decode(read) {
+      const [places, parts] = await Promise.all([read(indices.key), read(weights.key)]);
+      return decodeTopK(tensor, count, places!.tensor, parts!.tensor);
+    },
+    async encode(logits) {
+      const { places, parts } = largest(logits, width, count);
+      return new Map([
+        [indices.key, integers(indices.shape, places, width)],
+        [weights.key, hostTensor("F32", weights.shape, parts)],
+      ]);
+    },
+  };
+};
+
 /** A file that holds the largest logits only says nothing about the others, which training would need. Throws `TRAIN-TOP-K`. */
 export function requireAllLogits(plan: AdapterPlan | undefined): void {
-  const cut = plan?.tensors.find((tensor) => isTopK(tensor) && tensor.role === "buffer");
+  const cut = plan?.tensors.find(({ coding, role }) => coding?.name === "top_k" && role === "buffer");
   if (cut === undefined) return;
   throw new WebpeftError("TRAIN-TOP-K", {
     message: "the adapter's file holds only the largest weights of its logits, so it can be used but not trained",
