@@ -6,6 +6,7 @@ import { Builder } from "../src/ir/builder.ts";
 import { DiagnosticSink } from "../src/ir/diagnostics.ts";
 import type { Graph } from "../src/ir/graph.ts";
 import { sizeOf } from "../src/ir/types.ts";
+import { unknownBase } from "../src/methods/index.ts";
 import { registry } from "../src/methods/registry.ts";
 import type { ModuleInfo } from "../src/models/model.ts";
 import { PassManager } from "../src/passes/manager.ts";
@@ -96,13 +97,13 @@ async function layerWorkload(open: OpenDevice, layer: Layer): Promise<Workload> 
     modules: layer.modules,
     methods: registry(),
     modelConfig: {},
-    loaded: true,
-    baseElements: 0,
+    origin: { loaded: true },
+    base: unknownBase,
     weightType: () => "f32",
     weightShape: () => [],
     sink,
   });
-  const elaboration = planned.elaborate({ train: true, sampling: false });
+  const elaboration = planned.elaborate({ purpose: "train", sampling: false });
   const manager = new PassManager({ verify: () => undefined, now: () => 0, timeline: false });
   const lowered = lowerModelStage(manager, "micro", baseGraph(layer), planned.attachment(elaboration), {
     gradients: true,

@@ -55,7 +55,7 @@ export function refuseCopies(experts: readonly (readonly [string, PlannedAdapter
 
 /** The modules that any of the experts changes, in the model's order. */
 export function expertModules(experts: readonly PlannedAdapter[], modules: readonly ModuleInfo[]): ModuleInfo[] {
-  const paths = new Set(experts.flatMap(({ resolved }) => resolved.sites.map(({ module }) => module.path)));
+  const paths = new Set(experts.flatMap(({ resolved }) => resolved.sites.map(({ path }) => path)));
   return modules.filter(({ path }) => paths.has(path));
 }
 

@@ -3,14 +3,22 @@
 import type { DiagnosticSink } from "../ir/diagnostics.ts";
 import type { DType } from "../ir/types.ts";
 import { namedExperts, type ResolvedAdapter, resolveAdapter, withoutPrefix } from "../methods/config/index.ts";
-import { type Elaboration, elaborateModel, type Method, type MethodSite } from "../methods/index.ts";
+import {
+  type BaseFacts,
+  type Elaboration,
+  elaborateModel,
+  type Method,
+  type Origin,
+  type Site,
+  type Situation,
+} from "../methods/index.ts";
 import { type Methods, savedText, told, withoutText } from "../methods/registry.ts";
 import { type ModelConfig, type ModuleInfo, noVirtualTokens, type VirtualTokens } from "../models/model.ts";
 import type { Attachment, SiteAdapter } from "../passes/attach.ts";
 import type { SiteAdditions } from "../passes/site-operands.ts";
 import type { AdapterConfigs, AdapterPlan, AdapterTensor, ExpertConfigs } from "../program/index.ts";
 import { ElaboratedExpert, expertModules, expertPlan, refuseCopies, tensorsInside } from "./mixing.ts";
-import { changedAlike, inTurn, type TiedSite, tiedSites, transposed } from "./ties.ts";
+import { changedAlike, inTurn, tiedSites, transposed } from "./ties.ts";
 
 export interface AdapterRequest {
   readonly config: unknown;
@@ -19,37 +27,17 @@ export interface AdapterRequest {
   /** The method that the config is for; without, it is found among the methods by the config's type. */
   readonly method?: Method | undefined;
   readonly methods: Methods;
-  readonly loaded: boolean;
   /** Configs of the adapters that it mixes. */
   readonly experts?: ExpertConfigs | undefined;
   /** The tensors of the adapter's file by key. */
   readonly held?: AdapterConfigs["held"];
-  /** Width of the base's hidden states. */
-  readonly hiddenWidth?: number;
-  /** Samples of a batch and tokens of a row. */
-  readonly samples?: number;
-  readonly length?: number;
-  /** Elements of the base model. */
-  readonly baseElements: number;
-  readonly encoder?: boolean | undefined;
-  readonly initialTokens?: readonly number[] | undefined;
+  readonly base: Omit<BaseFacts, "bfloat16">;
+  readonly origin: Origin;
+  /** Number of the first site's random streams. */
+  readonly firstStream?: number;
   readonly weightType: (key: string) => DType;
   readonly weightShape: (key: string) => readonly number[];
   readonly sink: DiagnosticSink;
-}
-
-/** How an elaboration behaves: training projects in a stage of its own, sampling draws dropout. */
-export interface ElaborationMode {
-  readonly train: boolean;
-  readonly sampling: boolean;
-  /** Weights are drawn from a posterior; the other two are then false. */
-  readonly predicting?: boolean;
-  /** The program never trains. */
-  readonly fixed?: boolean;
-  /** Least extent of padded fields in the program's ports. */
-  readonly padding?: number | undefined;
-  /** See `ModelScope`. */
-  readonly firstStream?: number | undefined;
 }
 
 /** Random streams of one adapter's sites; those of the adapters that it mixes lie behind. */
@@ -58,7 +46,7 @@ const streamsOfAdapter = 0x100000;
 export class PlannedAdapter {
   readonly method: Method;
   readonly resolved: ResolvedAdapter;
-  private readonly sites: readonly TiedSite[];
+  private readonly sites: readonly Site[];
   private readonly experts: readonly (readonly [string, PlannedAdapter])[];
   private readonly mixed = new WeakMap<Elaboration, readonly ElaboratedExpert[]>();
 
@@ -70,7 +58,11 @@ export class PlannedAdapter {
     const config = withoutText(request.config);
     const from = this.method.expertsFrom;
     const named = from === undefined ? [] : namedExperts(config, from, given);
-    this.experts = named.map(([name, own]) => [name, new PlannedAdapter({ ...shared, config: own, loaded: true })]);
+    this.experts = named.map(([name, own], place) => {
+      const origin = { ...shared.origin, loaded: true };
+      const firstStream = (place + 1) * streamsOfAdapter;
+      return [name, new PlannedAdapter({ ...shared, config: own, origin, firstStream })];
+    });
     const all = this.experts.map(([, adapter]) => adapter);
     refuseCopies(this.experts);
     const ofExperts = from === undefined ? [] : expertModules(all, modules).map((module) => ({ module, from }));
@@ -85,51 +77,23 @@ export class PlannedAdapter {
     return [...(this.request.held?.keys() ?? [])].flatMap((key) => names.get(withoutPrefix(key)) ?? []);
   }
 
-  elaborate(mode: ElaborationMode): Elaboration {
-    const { loaded, encoder = true, initialTokens, weightType, hiddenWidth, samples, length, sink } = this.request;
-    const experts = this.experts.map(([name, adapter], place) => {
-      const firstStream = (place + 1) * streamsOfAdapter;
-      return new ElaboratedExpert(name, adapter, adapter.elaborate({ ...mode, firstStream }));
-    });
+  elaborate(situation: Situation): Elaboration {
+    const { base, origin, weightType, firstStream, sink } = this.request;
+    const experts = this.experts.map(
+      ([name, adapter]) => new ElaboratedExpert(name, adapter, adapter.elaborate(situation)),
+    );
+    const { fields, present, ties } = this.resolved;
     const elaboration = elaborateModel(this.method, {
-      ...mode,
-      experts,
-      baseElements: this.request.baseElements,
-      samples,
-      length,
-      ...(hiddenWidth === undefined ? {} : { hiddenWidth }),
-      sites: this.sites.map((site) => this.methodSite(site)),
-      fields: this.resolved.fields,
-      tied: new Map(this.resolved.ties.map(({ key, of }) => [key, of])),
-      modelType: String(this.request.modelConfig.model_type ?? ""),
-      present: this.resolved.present,
-      loaded,
-      encoder,
-      initialTokens,
-      bfloat16: this.resolved.sites.some(
-        ({ module }) => module.weight !== undefined && weightType(module.weight) === "bf16",
-      ),
-      sink,
+      ...{ experts, sites: this.sites, fields, present, firstStream, sink },
+      situation: { ...situation, ...origin },
+      base: {
+        ...base,
+        bfloat16: this.sites.some(({ weight }) => weight !== undefined && weightType(weight) === "bf16"),
+      },
+      tied: new Map(ties.map(({ key, of }) => [key, of])),
     });
     this.mixed.set(elaboration, experts);
     return elaboration;
-  }
-
-  private methodSite({ module, index, fields, from, follower }: TiedSite): MethodSite {
-    return {
-      path: module.path,
-      kind: module.kind,
-      in: module.in!,
-      out: module.out!,
-      fields,
-      index,
-      hasBias: module.bias !== undefined,
-      ...(from === undefined ? {} : { from }),
-      ...(follower === undefined ? {} : { tiedTo: follower.path }),
-      ...(module.keyHeads === undefined ? {} : { keyHeads: module.keyHeads }),
-      ...(module.patch === undefined ? {} : { patch: module.patch }),
-      ...(module.weight === undefined ? {} : { weight: module.weight }),
-    };
   }
 
   /** How many virtual tokens the method puts in front: the rows of what it assigns. */
@@ -147,17 +111,17 @@ export class PlannedAdapter {
       sites.set(path, before === undefined ? adapter : inTurn(before, adapter));
     };
     const additions = new Map<string, SiteAdditions>();
-    for (const { module, index, follower } of this.sites) {
-      if (isAddition(module)) {
-        additions.set(module.path, (builder, operands) => elaboration.additions(index, builder, operands));
+    for (const { path, kind, index, follower } of this.sites) {
+      if (isAddition(kind)) {
+        additions.set(path, (builder, operands) => elaboration.additions(index, builder, operands));
         continue;
       }
       const adapter: SiteAdapter = (builder, operands) => elaboration.site(index, builder, operands);
-      put(module.path, adapter);
-      if (follower === undefined) own.add(module.path);
+      put(path, adapter);
+      if (follower === undefined) own.add(path);
       else {
         put(follower.path, transposed(adapter));
-        follows.set(follower.path, module.path);
+        follows.set(follower.path, path);
       }
     }
     for (const ends of [...follows]) if (ends.some((path) => own.has(path))) follows.delete(ends[0]);
@@ -175,7 +139,7 @@ export class PlannedAdapter {
     const rows = new Map<string, number[]>();
     for (const { site: index, replaces } of elaboration.tensors) {
       const site = replaces === undefined ? undefined : this.sites.find((one) => one.index === index)!;
-      for (const layer of site === undefined ? [] : [site.module, site.follower])
+      for (const layer of site === undefined ? [] : [site, site.follower])
         if (layer !== undefined) rows.set(layer.path, [...(rows.get(layer.path) ?? []), ...replaces!]);
     }
     return rows;
@@ -192,14 +156,14 @@ export class PlannedAdapter {
   /** What draws weights for predictions; undefined where the method has no posterior. */
   predictive(padding: number | undefined): Attachment | undefined {
     if (!this.method.predicts) return undefined;
-    return this.attachment(this.elaborate({ train: false, sampling: false, predicting: true, padding }));
+    return this.attachment(this.elaborate({ purpose: "predict", sampling: false, padding }));
   }
 
   /** The plan. `elaboration` has the sizes of the file, `running` those of the program. */
   plan(elaboration: Elaboration, running: readonly Elaboration[], projects: boolean): AdapterPlan {
     const { resolved, method } = this;
     const own = elaboration.tensors.map(({ project: _project, replaces: _rows, storedAsBase, site, ...tensor }) => {
-      const module = storedAsBase ? this.sites.find(({ index }) => index === site)!.module : undefined;
+      const module = storedAsBase ? this.sites.find(({ index }) => index === site) : undefined;
       const fileDtype = module === undefined ? undefined : this.request.weightType(this.weightOf(module));
       const pinned = [elaboration, ...running].some((one) => one.notes.pinned.has(tensor.key));
       return {
@@ -242,7 +206,7 @@ export class PlannedAdapter {
       frozen: resolved.frozenBase,
       baseKeys: resolved.baseKeys,
       held: this.request.held,
-      sites: this.sites.map(({ module }) => module.path),
+      sites: this.sites.map(({ path }) => path),
       projects,
       experts: experts[0]!,
       expertsFrom: method.expertsFrom,
@@ -254,4 +218,4 @@ export class PlannedAdapter {
 }
 
 /** Sites where something is put in front or added, and no weight replaced. */
-const isAddition = ({ kind }: ModuleInfo): boolean => kind === "prompt" || kind === "attention";
+const isAddition = (kind: string): boolean => kind === "prompt" || kind === "attention";

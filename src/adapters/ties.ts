@@ -1,7 +1,7 @@
 /** Layers that share a weight with an embedding: which of them change with it, and which are sites of their own. */
 import { WebpeftError } from "../ir/diagnostics.ts";
-import { type AdapterSite, type ResolvedAdapter, siteKey } from "../methods/config/index.ts";
-import type { Elaboration, Method } from "../methods/index.ts";
+import { type ResolvedAdapter, siteKey } from "../methods/config/index.ts";
+import type { Elaboration, Method, Site } from "../methods/index.ts";
 import type { ModuleInfo } from "../models/model.ts";
 import type { SiteAdapter } from "../passes/attach.ts";
 
@@ -11,55 +11,42 @@ export function tiedTo(module: ModuleInfo, modules: readonly ModuleInfo[]): Modu
   return modules.find(({ kind, weight }) => kind === "linear" && weight === module.weight);
 }
 
-/** A site, and the layer that changes with it. */
-export interface TiedSite extends AdapterSite {
-  readonly follower?: ModuleInfo;
-}
-
-const valueAt = ({ from, fields }: AdapterSite): string => JSON.stringify(from === undefined ? null : fields[from]);
+const valueAt = ({ from, fields }: Site): string => JSON.stringify(from === undefined ? null : fields[from]);
 
 /**
  * The sites of an adapter. Of a method whose embeddings take the tied layer along, the layer is no site of its own when it would train the
  * same; when it would train something else (LoRA's token indices by name), the ends part. Throws CONFIG-TIES where the config forbids that.
  */
-export function tiedSites(
-  { sites, fields }: ResolvedAdapter,
-  method: Method,
-  modules: readonly ModuleInfo[],
-): TiedSite[] {
-  const ends = sites.map((site): TiedSite => {
-    const other = tiedTo(site.module, modules);
-    if (other === undefined || !method.followsTie(site.module.kind, site.from)) return site;
-    const own = sites.find(({ module, from }) => module === other && from === site.from);
+export function tiedSites({ sites, fields }: ResolvedAdapter, method: Method, modules: readonly ModuleInfo[]): Site[] {
+  const ends = sites.map((site): Site => {
+    const other = tiedTo(site, modules);
+    if (other === undefined || !method.followsTie(site.kind, site.from)) return site;
+    const own = sites.find(({ path, from }) => path === other.path && from === site.from);
     return own === undefined || valueAt(own) === valueAt(site) ? { ...site, follower: other } : site;
   });
-  for (const { module, from } of sites) {
-    const twin = modules.find(
-      (other) => other !== module && other.kind === "embedding" && other.weight === module.weight,
-    );
-    if (module.kind === "embedding" && twin !== undefined && method.followsTie("embedding", from))
-      throw sharedTables(module, twin);
+  for (const { path, kind, weight, from } of sites) {
+    const twin = modules.find((other) => other.path !== path && other.kind === "embedding" && other.weight === weight);
+    if (kind === "embedding" && twin !== undefined && method.followsTie("embedding", from))
+      throw sharedTables(path, twin.path);
   }
   if (fields.ensure_weight_tying === true) checkEnsured(ends, modules);
-  const followers = new Map(ends.flatMap(({ follower, from }) => (follower ? [[follower, from] as const] : [])));
-  return ends.filter(({ module, from }) => !followers.has(module) || followers.get(module) !== from);
+  const followers = new Map(ends.flatMap(({ follower, from }) => (follower ? [[follower.path, from] as const] : [])));
+  return ends.filter(({ path, from }) => !followers.has(path) || followers.get(path) !== from);
 }
 
-const sharedTables = (module: ModuleInfo, twin: ModuleInfo): WebpeftError =>
+const sharedTables = (path: string, twin: string): WebpeftError =>
   new WebpeftError("CONFIG-TIES", {
     message: "tokens of a table that several embeddings share cannot be trained",
-    where: module.path,
-    got: `${module.path} and ${twin.path} share a table`,
+    where: path,
+    got: `${path} and ${twin} share a table`,
   });
 
 /** `ensure_weight_tying`: tokens that train at one end alone are refused. */
-function checkEnsured(sites: readonly TiedSite[], modules: readonly ModuleInfo[]): void {
+function checkEnsured(sites: readonly Site[], modules: readonly ModuleInfo[]): void {
   const broken = modules.find((module) => {
-    const ends = [module, tiedTo(module, modules)];
-    const alone = sites.some(
-      (site) => site.from !== undefined && site.follower === undefined && ends.includes(site.module),
-    );
-    return ends[1] !== undefined && alone;
+    const tied = tiedTo(module, modules);
+    const isEnd = ({ path }: Site): boolean => path === module.path || path === tied?.path;
+    return tied !== undefined && sites.some((site) => site.from !== undefined && !site.follower && isEnd(site));
   });
   if (broken === undefined) return;
   throw new WebpeftError("CONFIG-TIES", {
@@ -79,14 +66,13 @@ export function changedAlike(
   { tensors }: Pick<Elaboration, "tensors">,
 ): [string, string][] {
   const tied = new Set(ties.flatMap(({ key, of }) => [key, of]));
-  const siteOf = (key: string): AdapterSite =>
-    sites.find(({ module, from }) => from === undefined && isOf(module, key))!;
+  const siteOf = (key: string): Site => sites.find((site) => site.from === undefined && isOf(site, key))!;
   const pairs = ties.map(({ key, of }) => [siteOf(key), siteOf(of)] as const);
   const alike = pairs.filter(([source, end]) => {
-    const own = tensors.filter(({ key }) => [source, end].some(({ module }) => isOf(module, key)));
+    const own = tensors.filter(({ key }) => [source, end].some((site) => isOf(site, key)));
     return own.every(({ key }) => tied.has(key)) && JSON.stringify(source.fields) === JSON.stringify(end.fields);
   });
-  return alike.map(([source, end]) => [end.module.path, source.module.path]);
+  return alike.map(([source, end]) => [end.path, source.path]);
 }
 
 /** The adapter of an embedding as the layer that shares its table sees it. */

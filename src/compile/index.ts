@@ -11,6 +11,7 @@ import { DiagnosticSink } from "../ir/diagnostics.ts";
 import { type Graph, ports } from "../ir/graph.ts";
 import { sizeOf, type TensorType } from "../ir/types.ts";
 import { verify } from "../ir/verify.ts";
+import { evaluation, type Situation } from "../methods/index.ts";
 import { ownMethods } from "../methods/registry.ts";
 import { buildModel } from "../models/index.ts";
 import { type BuiltModel, type ModuleInfo, noVirtualTokens, type VirtualTokens } from "../models/model.ts";
@@ -110,16 +111,23 @@ class Compilation {
     const request = {
       modules: this.built.modules,
       modelConfig: { ...this.source.config, _name_or_path: this.source.name === "memory" ? "" : this.source.name },
-      ...{ ...this.own, loaded, encoder, initialTokens },
-      hiddenWidth: this.built.defaults.hidden,
-      samples: this.batch,
-      length: this.length,
-      baseElements: elementsOf(this.built.graph),
+      ...this.own,
+      base: {
+        modelType: String(this.source.config.model_type ?? ""),
+        hiddenWidth: this.built.defaults.hidden,
+        elements: elementsOf(this.built.graph),
+        samples: this.batch,
+        length: this.length,
+      },
+      origin: { loaded, encoder: encoder ?? true, initialTokens },
       weightType: (key: string) => weights.type(key),
       weightShape: (key: string) => weights.info(key).shape,
       sink: this.sink,
     };
-    const planned = this.adapters.map((adapter) => new PlannedAdapter({ ...request, ...adapter }));
+    const planned = this.adapters.map(
+      ({ encoder: own = request.origin.encoder, ...adapter }) =>
+        new PlannedAdapter({ ...request, ...adapter, origin: { ...request.origin, encoder: own } }),
+    );
     this.replace(planned.flatMap(({ replaced }) => replaced));
     if (planned.length > 1) return this.active(planned);
     if (planned.length === 1) return this.adapted(planned[0]!);
@@ -137,21 +145,21 @@ class Compilation {
 
   private adapted(planned: PlannedAdapter): Promise<Program> {
     const padding = this.options.maximumRank;
-    const mode = { train: false, sampling: false, fixed: this.mode !== "train" };
-    const evaluation = planned.elaborate(mode);
-    const running = padding === undefined ? evaluation : planned.elaborate({ ...mode, padding });
-    const virtual = planned.virtual(evaluation);
+    const situation: Situation = { ...evaluation, fixed: this.mode !== "train" };
+    const own = planned.elaborate(situation);
+    const running = padding === undefined ? own : planned.elaborate({ ...situation, padding });
+    const virtual = planned.virtual(own);
     // Built again with room for what the adapter puts in front; what there is to warn of has been said.
     if (virtual !== noVirtualTokens) this.built = this.build(virtual, new DiagnosticSink());
-    const trains = this.mode === "train" && evaluation.trains(planned.resolved.trainedBase.length);
+    const trains = this.mode === "train" && own.trains(planned.resolved.trainedBase.length);
     const training = trains
-      ? planned.elaborate({ train: true, sampling: this.options.sampling ?? true, padding })
+      ? planned.elaborate({ purpose: "train", sampling: this.options.sampling ?? true, padding })
       : undefined;
     const projection = training?.projectionGraph();
-    const labels = evaluation.labelsGraph({ samples: this.batch, length: this.length });
-    const computed = evaluation.computedGraph();
-    const init = this.initial(planned, evaluation.initialGraph.bind(evaluation));
-    const merge = once(() => this.lowerMerge(planned.attachment(evaluation)));
+    const labels = own.labelsGraph({ samples: this.batch, length: this.length });
+    const computed = own.computedGraph();
+    const init = this.initial(planned, own.initialGraph.bind(own));
+    const merge = once(() => this.lowerMerge(planned.attachment(own)));
     // Tables are complete once the sites are built; without a forward stage the merge stage is what builds them.
     if (this.mode === "merge") merge();
     return this.program({
@@ -166,14 +174,14 @@ class Compilation {
       // read last: an elaboration's tables are complete once its sites are built
       planOf: () => {
         const used = training === undefined ? [running] : [running, training];
-        const plan = planned.plan(evaluation, used, projection !== undefined);
+        const plan = planned.plan(own, used, projection !== undefined);
         return labels === undefined ? plan : { ...plan, labels };
       },
     });
   }
 
   private active(planned: readonly PlannedAdapter[]): Promise<Program> {
-    const elaborations = planned.map((adapter) => adapter.elaborate({ train: false, sampling: false }));
+    const elaborations = planned.map((adapter) => adapter.elaborate(evaluation));
     const forward = activeAttachment(planned, elaborations, this.built.modules);
     const merge = once(() => this.lowerMerge(forward));
     if (this.mode === "merge") merge();
@@ -183,7 +191,7 @@ class Compilation {
 
   /** Built at once, because that completes the elaboration's tables; lowered when it is asked for. */
   private initial(planned: PlannedAdapter, make: ReturnType<PlannedAdapter["elaborate"]>["initialGraph"]): () => Graph {
-    const modules = new Map(planned.resolved.sites.map(({ module }) => [module.path, module]));
+    const modules = new Map(planned.resolved.sites.map((site) => [site.path, site]));
     const graph = make((builder, site) => {
       const module = modules.get(site.path) as ModuleInfo;
       const { weight, bias } = storedTensors(builder, module, (key) => this.weights.type(key));

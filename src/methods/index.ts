@@ -101,8 +101,9 @@ export function methodFor(peftType: string, config: object): Method | undefined 
 
 export { fileNote } from "./dsl/constraints.ts";
 export type { Elaboration } from "./dsl/elaborate.ts";
-export type { ElaboratedTensor, ElaborationInput } from "./dsl/elaboration-types.ts";
+export { type BaseFacts, type ElaboratedTensor, type ElaborationInput, unknownBase } from "./dsl/elaboration-types.ts";
 export { elaborateModel, type Method, parseMethod } from "./dsl/method.ts";
 export type { AdditionOperands, Expert, SiteOperands, SiteResult } from "./dsl/operands.ts";
-export type { MethodSite } from "./dsl/scope.ts";
 export { absent, operatorValue, tensorValue } from "./dsl/value.ts";
+export type { Site } from "./site.ts";
+export { evaluation, type Origin, type Situation } from "./situation.ts";

@@ -116,9 +116,7 @@ describe("compression", () => {
 
 describe("patterns", () => {
   const ranks = (config: Record<string, unknown>) =>
-    Object.fromEntries(
-      resolve(config, { method: lora }).sites.map(({ module, fields }) => [module.path.slice(13), fields.r]),
-    );
+    Object.fromEntries(resolve(config, { method: lora }).sites.map(({ path, fields }) => [path.slice(13), fields.r]));
 
   test("the first entry that matches wins; a leading ^ ties it to the whole name", () => {
     const pattern = { "layers.0.self_attn.q_proj": 2, q_proj: 3, "^v_proj": 4, "^model.layers.1.self_attn.v.*": 5 };

@@ -175,7 +175,7 @@ describe("IA3", () => {
   test("defaults by model type, feedforward by the plain end of the path", () => {
     const resolved = resolve(ia3, {});
     expect(resolved.savedConfig.feedforward_modules).toEqual(["down_proj"]);
-    const flags = resolved.sites.map(({ module, fields }) => [module.path.split(".").at(-1), fields.is_feedforward]);
+    const flags = resolved.sites.map(({ path, fields }) => [path.split(".").at(-1), fields.is_feedforward]);
     expect(flags.slice(0, 3)).toEqual([
       ["k_proj", false],
       ["v_proj", false],

@@ -22,7 +22,7 @@ export function resolve(config: Record<string, unknown>, options: Options = {}) 
 }
 
 export const hits = (config: Record<string, unknown>, options?: Options): string[] =>
-  resolve(config, options).sites.map((site) => site.module.path);
+  resolve(config, options).sites.map((site) => site.path);
 
 export function messageOf(config: Record<string, unknown>, options?: Options): string {
   try {

@@ -30,7 +30,7 @@ describe("all-linear", () => {
     const modules = [...bert().slice(0, -1), ...net(task_type === "TOKEN_CLS" ? "classifier" : "qa_outputs")];
     const resolved = resolve({ target_modules: "all-linear", task_type }, { modules, modelType: "bert" });
     expect(resolved.modulesToSave).toHaveLength(1);
-    expect(resolved.sites.map((site) => site.module.path)).not.toContain(resolved.modulesToSave[0]);
+    expect(resolved.sites.map((site) => site.path)).not.toContain(resolved.modulesToSave[0]);
   });
 
   test("twenty targets and more are compressed, so that the layer filter works on them again", () => {
@@ -83,8 +83,8 @@ describe("default targets", () => {
     const last = (count: number) =>
       resolve({ adapter_layers: count }, { method: adaption, modules: gpt2(), modelType: "gpt2" });
     expect(last(2).savedConfig.target_modules).toBe("attn");
-    expect(last(2).sites.map((site) => site.module.path)).toEqual(["transformer.h.0.attn", "transformer.h.1.attn"]);
-    expect(last(1).sites.map((site) => site.module.path)).toEqual(["transformer.h.1.attn"]);
+    expect(last(2).sites.map((site) => site.path)).toEqual(["transformer.h.0.attn", "transformer.h.1.attn"]);
+    expect(last(1).sites.map((site) => site.path)).toEqual(["transformer.h.1.attn"]);
     expect(other("XLORA", [], llama(), "llama").sites).toEqual([]);
   });
 

@@ -5,7 +5,7 @@ import { DiagnosticSink } from "../../src/ir/diagnostics.ts";
 import { evaluate } from "../../src/ir/evaluate.ts";
 import { compact } from "../../src/ir/graph.ts";
 import type { FieldValue } from "../../src/methods/fields.ts";
-import { type Elaboration, elaborateModel, tensorValue } from "../../src/methods/index.ts";
+import { type Elaboration, elaborateModel, evaluation, tensorValue } from "../../src/methods/index.ts";
 import { cpt } from "../../src/methods/peft/cpt.ts";
 import { causalLoss } from "../../src/models/loss.ts";
 import { associate } from "../../src/passes/associate.ts";
@@ -24,9 +24,18 @@ function toy(width: number, given: Fields): Elaboration {
   const ofModel = { token_dim: width, num_transformer_submodules: 1, task_type: "CAUSAL_LM" };
   const started: Fields = { ...defaults, ...ofModel, ...given };
   const fields: Fields = { ...started, ...cpt.settle(started, new Set(Object.keys(given))) };
-  const site = { path: "", kind: "prompt", in: 5, out: width, fields, index: 0, hasBias: false, weight: "table" };
+  const site = {
+    path: "",
+    kind: "prompt",
+    in: 5,
+    out: width,
+    fields,
+    index: 0,
+    layout: "linear",
+    weight: "table",
+  } as const;
   expect(fields.num_virtual_tokens).toBe(ids.length);
-  return elaborateModel(cpt, { sites: [site], train: false, fields, sink: new DiagnosticSink() });
+  return elaborateModel(cpt, { sites: [site], situation: evaluation, fields, sink: new DiagnosticSink() });
 }
 
 /** What the method puts in place, beside inputs of 2 rows. */

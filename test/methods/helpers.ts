@@ -4,7 +4,7 @@ import { DiagnosticSink } from "../../src/ir/diagnostics.ts";
 import { evaluate } from "../../src/ir/evaluate.ts";
 import type { Graph } from "../../src/ir/graph.ts";
 import type { FieldValue } from "../../src/methods/fields.ts";
-import { type Elaboration, elaborateModel, type Method, type MethodSite } from "../../src/methods/index.ts";
+import { type Elaboration, elaborateModel, evaluation, type Method, type Site } from "../../src/methods/index.ts";
 import { algebraRules } from "../../src/passes/algebra.ts";
 import { associate } from "../../src/passes/associate.ts";
 import { rewrite } from "../../src/passes/rewrite.ts";
@@ -75,7 +75,7 @@ export interface ToyOptions {
   readonly path?: string;
   readonly strict?: boolean;
   readonly present?: readonly string[];
-  readonly others?: readonly Partial<MethodSite>[];
+  readonly others?: readonly Partial<Site>[];
 }
 
 /** Every field of the method at its default, with some changed. */
@@ -86,7 +86,7 @@ export function fieldsOf(method: Method, changed: Readonly<Record<string, FieldV
 export interface Toy {
   readonly elaboration: Elaboration;
   readonly sink: DiagnosticSink;
-  readonly site: MethodSite;
+  readonly site: Site;
   readonly graph: Graph;
   readonly ports: Record<string, ArrayLike<number>>;
   readonly W: Matrix;
@@ -100,30 +100,33 @@ export interface Toy {
 /** One site of 12 inputs and 8 outputs whose tensors hold noise, with W' and b' built. */
 export function toy(method: Method, changed: Readonly<Record<string, FieldValue>> = {}, options: ToyOptions = {}): Toy {
   const fields = fieldsOf(method, changed);
-  const site: MethodSite = {
+  const site: Site = {
     path: options.path ?? "model.layers.0.self_attn.q_proj",
     kind: "linear",
     in: options.in ?? 12,
     out: options.out ?? 8,
     fields,
     index: 0,
-    hasBias: options.hasBias ?? true,
+    layout: "linear",
+    ...(options.hasBias === false ? {} : { bias: "b" }),
   };
   const others = (options.others ?? []).map((other, i) => ({ ...site, path: `other.${i}`, ...other, index: i + 1 }));
   const sink = new DiagnosticSink(options.strict ?? false);
   const elaboration = elaborateModel(method, {
     sites: [site, ...others],
-    train: options.train ?? false,
+    situation: {
+      ...(options.train === true ? { purpose: "train", sampling: true } : evaluation),
+      ...(options.loaded === undefined ? {} : { loaded: options.loaded }),
+    },
     fields,
     sink,
     ...(options.present === undefined ? {} : { present: new Set(options.present) }),
-    ...(options.loaded === undefined ? {} : { loaded: options.loaded }),
   });
   const builder = new Builder("toy");
   const W = noise(site.out * site.in, 7);
   const b = noise(site.out, 8);
   const operator = builder.dense(builder.port("W", "weight", "f32", [site.out, site.in]));
-  const bias = site.hasBias ? { bias: builder.port("b", "weight", "f32", [site.out]) } : {};
+  const bias = site.bias !== undefined ? { bias: builder.port("b", "weight", "f32", [site.out]) } : {};
   const scalars = {
     seed: builder.port("seed", "input", "u32", []),
     step: builder.port("step", "input", "u32", []),

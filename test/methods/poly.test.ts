@@ -19,11 +19,10 @@ const routed = parseMethod(`method routed on linear {
 
 /** The entries of the diagonal for samples of lanes 2, 0, 2, ... whose logits are 0.1, 0.2 ... in steps. */
 function gates({ sampling = true, samples = 4, offset = 0, step = 3, width = 6 }): number[] {
-  const site = { path: "q", kind: "linear", in: width, out: 2, fields: {}, index: 0, hasBias: false };
+  const site = { path: "q", kind: "linear", in: width, out: 2, fields: {}, index: 0, layout: "linear" } as const;
   const elaboration = elaborateModel(routed, {
     sites: [site],
-    train: true,
-    sampling,
+    situation: { purpose: "train", sampling },
     fields: {},
     sink: new DiagnosticSink(),
   });

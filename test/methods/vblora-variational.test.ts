@@ -6,7 +6,7 @@ import { Builder } from "../../src/ir/builder.ts";
 import { DiagnosticSink } from "../../src/ir/diagnostics.ts";
 import { evaluate } from "../../src/ir/evaluate.ts";
 import { compact, type Graph } from "../../src/ir/graph.ts";
-import { elaborateModel } from "../../src/methods/index.ts";
+import { elaborateModel, type Situation } from "../../src/methods/index.ts";
 import { vbloraVariational } from "../../src/methods/peft/vblora-variational.ts";
 import { associate } from "../../src/passes/associate.ts";
 import { differentiate } from "../../src/passes/differentiate.ts";
@@ -25,15 +25,13 @@ const root = "base_model.model.q.vblora_";
 type Values = Readonly<Record<string, ArrayLike<number>>>;
 
 /** Loss of one layer: its divergence, and the sum of all entries of W' with weights. */
-function lossGraph(fields: Record<string, number>, mode: { train?: boolean; predicting?: boolean }): Graph {
-  const { train = false, predicting = false } = mode;
+function lossGraph(fields: Record<string, number>, purpose: Situation["purpose"]): Graph {
   const all = fieldsOf(vbloraVariational, { vb_r: rank, ...fields });
-  const site = { path: "q", kind: "linear", in: width, out, fields: all, index: 0, hasBias: false };
+  const site = { path: "q", kind: "linear", in: width, out, fields: all, index: 0, layout: "linear" } as const;
   const sites = [site];
   const elaboration = elaborateModel(vbloraVariational, {
     sites,
-    train,
-    predicting,
+    situation: { purpose, sampling: purpose === "train" },
     fields: all,
     sink: new DiagnosticSink(),
   });
@@ -57,7 +55,7 @@ function lossGraph(fields: Record<string, number>, mode: { train?: boolean; pred
     { name: "loss", node: loss },
     { name: "matrix", node: matrix },
   ];
-  return compact(associate(compact(b.finish(outputs)), { train }).graph);
+  return compact(associate(compact(b.finish(outputs)), { train: purpose === "train" }).graph);
 }
 
 const tensors: Values = {
@@ -95,13 +93,13 @@ const lossOf = (graph: Graph, values: Values = tensors): number =>
 
 describe("the divergence from the prior", () => {
   it.each([0.3, 1])("is the sum that is written out, with vb_pi %d", (pi) => {
-    const added = (beta: number): number => lossOf(lossGraph({ vb_pi: pi, vb_beta: beta }, { train: true }));
+    const added = (beta: number): number => lossOf(lossGraph({ vb_pi: pi, vb_beta: beta }, "train"));
     const latent = rank * (width + out + (pi === 1 ? 0 : 1));
     expect((added(2) - added(0)) * (latent / 2)).toBeCloseTo(divergence(tensors, pi), 4);
   });
 
   it("is divided by vb_num_data, and is 0 where the posterior is the prior", () => {
-    const graph = (beta: number) => lossGraph({ vb_pi: 0.3, vb_beta: beta, vb_num_data: 10 }, { train: true });
+    const graph = (beta: number) => lossGraph({ vb_pi: 0.3, vb_beta: beta, vb_num_data: 10 }, "train");
     expect((lossOf(graph(1)) - lossOf(graph(0))) * 10).toBeCloseTo(divergence(tensors, 0.3), 4);
     const prior: Values = {
       [`${root}A_mean`]: new Float64Array(rank * width),
@@ -114,12 +112,12 @@ describe("the divergence from the prior", () => {
   });
 
   it("is no part of evaluation", () => {
-    expect(lossOf(lossGraph({ vb_beta: 5 }, {}))).toBe(lossOf(lossGraph({ vb_beta: 0 }, {})));
+    expect(lossOf(lossGraph({ vb_beta: 5 }, "evaluate"))).toBe(lossOf(lossGraph({ vb_beta: 0 }, "evaluate")));
   });
 });
 
 it("has the gradients of difference quotients, through the draws and the divergence", () => {
-  const graph = lossGraph({ vb_pi: 0.3, lora_alpha: 3 }, { train: true });
+  const graph = lossGraph({ vb_pi: 0.3, lora_alpha: 3 }, "train");
   const gradients = evaluate(compact(differentiate(graph)), { ...inputs, ...tensors });
   for (const [key, value] of Object.entries(tensors)) {
     const got = gradients[`grad.${key}`]!.data;
@@ -132,8 +130,8 @@ it("has the gradients of difference quotients, through the draws and the diverge
 });
 
 it("has draws around the posterior mean, whose bits are 0 or 1 for predictions", () => {
-  const graph = lossGraph({ vb_pi: 0.3 }, { predicting: true });
-  const wanted = evaluate(lossGraph({ vb_pi: 0.3 }, {}), { ...inputs, ...tensors }).matrix!.data;
+  const graph = lossGraph({ vb_pi: 0.3 }, "predict");
+  const wanted = evaluate(lossGraph({ vb_pi: 0.3 }, "evaluate"), { ...inputs, ...tensors }).matrix!.data;
   const count = 4000;
   const draws = Array.from({ length: count }, (_unused, q) => [
     ...evaluate(graph, { ...inputs, ...tensors, pass: [2 ** 31 + q] }).matrix!.data,

@@ -4,14 +4,14 @@ import { Builder } from "../../src/ir/builder.ts";
 import { DiagnosticSink, WebpeftError } from "../../src/ir/diagnostics.ts";
 import { evaluate } from "../../src/ir/evaluate.ts";
 import { compact } from "../../src/ir/graph.ts";
-import { type Elaboration, elaborateModel, parseMethod, tensorValue } from "../../src/methods/index.ts";
+import { type Elaboration, elaborateModel, evaluation, parseMethod, tensorValue } from "../../src/methods/index.ts";
 
 const [samples, length, width] = [2, 4, 3];
 
 function elaborated(text: string): Elaboration {
   const method = parseMethod(`method m on prompt { ${text} }`);
-  const site = { path: "", kind: "prompt", in: 9, out: width, fields: {}, index: 0, hasBias: false };
-  return elaborateModel(method, { sites: [site], train: false, fields: {}, sink: new DiagnosticSink() });
+  const site = { path: "", kind: "prompt", in: 9, out: width, fields: {}, index: 0, layout: "linear" } as const;
+  return elaborateModel(method, { sites: [site], situation: evaluation, fields: {}, sink: new DiagnosticSink() });
 }
 
 /** What `rows'` gets, with roles of two rows of four tokens. */
@@ -99,8 +99,13 @@ describe("is refused", () => {
 
   it("the tokens of a row at a layer", () => {
     const method = parseMethod("method m on linear { input a[length] below 3; W' = sum(real(a), [0, 1]) * W; }");
-    const site = { path: "q", kind: "linear", in: 2, out: 2, fields: {}, index: 0, hasBias: false };
-    const elaboration = elaborateModel(method, { sites: [site], train: false, fields: {}, sink: new DiagnosticSink() });
+    const site = { path: "q", kind: "linear", in: 2, out: 2, fields: {}, index: 0, layout: "linear" } as const;
+    const elaboration = elaborateModel(method, {
+      sites: [site],
+      situation: evaluation,
+      fields: {},
+      sink: new DiagnosticSink(),
+    });
     const b = new Builder("layer");
     const weight = b.dense(b.port("W", "weight", "f32", [2, 2]));
     const scalars = { seed: 0, step: 0, sampleOffset: 0, pass: 0, training: weight };

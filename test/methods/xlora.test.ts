@@ -8,7 +8,7 @@ import { Builder } from "../../src/ir/builder.ts";
 import { DiagnosticSink } from "../../src/ir/diagnostics.ts";
 import { evaluate } from "../../src/ir/evaluate.ts";
 import type { FieldValue } from "../../src/methods/fields.ts";
-import { type Expert, elaborateModel, methods } from "../../src/methods/index.ts";
+import { type Expert, elaborateModel, evaluation, methods, unknownBase } from "../../src/methods/index.ts";
 import { algebraRules } from "../../src/passes/algebra.ts";
 import { associate } from "../../src/passes/associate.ts";
 import { rewrite } from "../../src/passes/rewrite.ts";
@@ -51,11 +51,18 @@ function layer(changed: Fields): { y: number[]; gates: number[]; tensors: string
     out: outputs,
     fields,
     index: 0,
-    hasBias: true,
+    bias: "b",
+    layout: "linear",
     from: "adapters",
-  };
+  } as const;
   const elaboration = elaborateModel(method, {
-    ...{ sites: [site], train: false, fields, sink: new DiagnosticSink(), hiddenWidth: inputs },
+    ...{
+      sites: [site],
+      situation: evaluation,
+      fields,
+      sink: new DiagnosticSink(),
+      base: { ...unknownBase, hiddenWidth: inputs },
+    },
     ...{ present: new Set(Object.keys(changed)), experts: [0, 1, 2].map(expert) },
   });
   const b = new Builder("layer");

@@ -112,7 +112,7 @@ const factorNames: Readonly<Record<string, readonly [string, string]>> = {
 function modulesOf(sources: Parameters<Combine>[0]): { path: string; kind: string; parts: Part[] }[] {
   requireOnly(sources, Object.values(factorNames).flat());
   return byModule(sources).map(({ path, parts }) => {
-    const { kind } = parts[0]!.site.module;
+    const { kind } = parts[0]!.site;
     const [nameA, nameB] = factorNames[kind]!;
     return {
       path,

@@ -1,6 +1,7 @@
 /** What a combination of adapters takes and gives. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
-import { type AdapterSite, siteKey } from "../config/index.ts";
+import { siteKey } from "../config/index.ts";
+import type { Site } from "../site.ts";
 import type { EntryOptions, EntryRule } from "./operators.ts";
 
 /** Rules on the entries, of the factors or (`_svd`) of the deltas; `cat` puts factors side by side. */
@@ -34,7 +35,7 @@ export interface CombineSource {
   readonly name: string;
   readonly weight: number;
   readonly config: Readonly<Record<string, unknown>>;
-  readonly sites: readonly AdapterSite[];
+  readonly sites: readonly Site[];
   /** By checkpoint key, with the shapes of the file. */
   readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[]; readonly data: Float32Array }>;
 }
@@ -56,11 +57,11 @@ export const combineError = (
 /** The part of every source at one module, for the modules that any source adapts, in the model's order. */
 export function byModule(
   sources: readonly CombineSource[],
-): { path: string; parts: { source: CombineSource; site: AdapterSite }[] }[] {
-  const found = new Map<string, { source: CombineSource; site: AdapterSite }[]>();
+): { path: string; parts: { source: CombineSource; site: Site }[] }[] {
+  const found = new Map<string, { source: CombineSource; site: Site }[]>();
   for (const source of sources) {
     for (const site of source.sites) {
-      const { path } = site.module;
+      const { path } = site;
       found.set(path, [...(found.get(path) ?? []), { source, site }]);
     }
   }
@@ -70,7 +71,7 @@ export function byModule(
 /** Throws when a source trains more than the tensors of these names at its sites: they would be lost. */
 export function requireOnly(sources: readonly CombineSource[], names: readonly string[]): void {
   for (const { name, sites, tensors } of sources) {
-    const known = new Set(sites.flatMap(({ module }) => names.map((end) => siteKey(module.path, end))));
+    const known = new Set(sites.flatMap(({ path }) => names.map((end) => siteKey(path, end))));
     const other = [...tensors.keys()].find((key) => !known.has(key));
     if (other === undefined) continue;
     throw combineError("SESSION-COMBINE", `the adapter ${name} trains a tensor that cannot be combined`, other);

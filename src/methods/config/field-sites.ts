@@ -10,11 +10,15 @@ export interface FieldSites {
   readonly siteKinds: readonly string[];
 }
 
-export interface NamedSite {
+/** A module that a field names. */
+export interface NamedModule {
   readonly module: ModuleInfo;
-  /** The field holds the value for this module alone. */
-  readonly fields: Readonly<Record<string, FieldValue>>;
   readonly from: string;
+}
+
+/** The same with the fields as they hold there: the field has the value of this module alone. */
+export interface NamedSite extends NamedModule {
+  readonly fields: Readonly<Record<string, FieldValue>>;
 }
 
 const isMap = (value: FieldValue): value is { readonly [key: string]: FieldValue } =>

@@ -5,5 +5,5 @@ export { checkExpertName, namedExperts } from "./experts.ts";
 export { checkAdapterName, keyParser, modulePrefix, sharedKey, siteKey, withoutPrefix } from "./keys.ts";
 export { nameMatcher, plainEndMatcher } from "./match.ts";
 export { type Fields, peftTypeOf } from "./read.ts";
-export { type AdapterSite, type MethodConfig, type ResolvedAdapter, resolveAdapter } from "./resolve.ts";
+export { type MethodConfig, type ResolvedAdapter, resolveAdapter } from "./resolve.ts";
 export type { TrainedBaseTensor } from "./trained-base.ts";

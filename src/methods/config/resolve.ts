@@ -2,9 +2,10 @@
 import { type DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
 import type { ModuleInfo } from "../../models/model.ts";
 import type { FieldDeclaration, FieldValue } from "../fields.ts";
+import { type Site, siteAt } from "../site.ts";
 import { baseKeys } from "./base-keys.ts";
 import { defaultFeedforward } from "./defaults.ts";
-import { checkFieldSites, type FieldSites, findFieldSites, type NamedSite } from "./field-sites.ts";
+import { checkFieldSites, type FieldSites, findFieldSites, type NamedModule } from "./field-sites.ts";
 import { withoutPrefix } from "./keys.ts";
 import { type MatchRules, plainEndMatcher } from "./match.ts";
 import { withHiddenSize, withModelFacts } from "./model-facts.ts";
@@ -43,23 +44,13 @@ export interface MethodConfig {
   settle?(fields: Fields, present: ReadonlySet<string>, sink: DiagnosticSink): Fields;
 }
 
-export interface AdapterSite {
-  readonly module: ModuleInfo;
-  /** Number of the site in the model's order; sites that another field names come last. */
-  readonly index: number;
-  /** The field that names the site, when it is not `target_modules`. */
-  readonly from?: string;
-  /** The fields that hold for this module: patterns applied. For IA3 with `is_feedforward`. */
-  readonly fields: Fields;
-}
-
 export interface ResolvedAdapter {
   readonly peftType: string;
   /** Every field with its value, `peft_type` excluded. */
   readonly fields: Fields;
   /** Names of the fields that the config held. */
   readonly present: ReadonlySet<string>;
-  readonly sites: readonly AdapterSite[];
+  readonly sites: readonly Site[];
   /** Tensors of sites that are the transposes of other sites' tensors. */
   readonly ties: readonly TensorTie[];
   /** Paths of the modules that train in full. */
@@ -79,7 +70,7 @@ export interface ResolvedAdapter {
 
 export interface ResolveOptions {
   /** Sites of other adapters that the method mixes. */
-  readonly ofExperts?: readonly Omit<NamedSite, "fields">[];
+  readonly ofExperts?: readonly NamedModule[];
   /** Keys of the adapter's file, where there is one. */
   readonly held?: Iterable<string> | undefined;
 }
@@ -112,7 +103,7 @@ export function resolveAdapter(
   const patterns = compilePatterns(fields, read.declarations, method.patterns ?? new Map(), profile.dottedPatterns);
   const sites = adaptedSites(hits, patterns, fields, profile, sink);
   const ownNamed = (method.fieldSites ?? []).flatMap((declared) => findFieldSites(declared, fields, modules));
-  const named = [...ownNamed, ...ofExperts.map((site) => ({ ...site, fields }))];
+  const named = [...ownNamed, ...ofExperts.map((hit) => ({ ...hit, fields }))];
   const bias = biasMode(typeof fields.bias === "string" ? fields.bias : "none");
   const targets = new Set(hits.map((module) => module.path));
   const modulesToSave = findModulesToSave(
@@ -132,7 +123,7 @@ export function resolveAdapter(
     peftType: method.peftType,
     fields,
     present: read.present,
-    sites: [...sites, ...named.map((site, i) => ({ ...site, index: sites.length + i }))],
+    sites: [...sites, ...named.map(({ module, ...more }, i) => siteAt(module, { ...more, index: sites.length + i }))],
     ties: ties.adapted.flatMap(({ path }) => tiedTensors(path, ties.source!.path, profile.tied ?? {})),
     modulesToSave,
     bias,
@@ -161,12 +152,12 @@ function adaptedSites(
   fields: Fields,
   profile: MethodProfile,
   sink: DiagnosticSink,
-): AdapterSite[] {
+): Site[] {
   const feedforward = plainEndMatcher(names(fields.feedforward_modules), "feedforward_modules");
-  const sites = hits.map((module, index): AdapterSite => {
+  const sites = hits.map((module, index): Site => {
     const own = patterns.fieldsOf(module.path);
     const is_feedforward = feedforward(module.path);
-    return { module, index, fields: profile.table === "ia3" ? { ...own, is_feedforward } : own };
+    return siteAt(module, { index, fields: profile.table === "ia3" ? { ...own, is_feedforward } : own });
   });
   patterns.finish(sink);
   return sites;

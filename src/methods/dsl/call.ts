@@ -184,9 +184,7 @@ function contextOf(scope: Scope, builtin: Builtin, call: CallExpression): CallCo
     builder: () => scope.builderOrFail(call.at),
     scalars: () => scope.buildOrFail(call.at).scalars,
     samples: () => scope.buildOrFail(call.at).samples,
-    train: scope.model.sampling,
-    predicting: scope.model.predicting,
-    learning: scope.model.train,
+    situation: scope.model.situation,
     get in() {
       return scope.siteOrFail(call.at).in;
     },
@@ -197,14 +195,14 @@ function contextOf(scope: Scope, builtin: Builtin, call: CallExpression): CallCo
     site: (scope.site?.index ?? 0) + (scope.model.firstStream ?? 0),
     ordinal: call.ordinal + scope.turn * streamsOfTurn,
     experts: () => scope.buildOrFail(call.at).experts?.() ?? [],
-    bfloat16: scope.model.bfloat16,
+    bfloat16: scope.model.base.bfloat16,
     table: (name, data, shape) => {
       const port = scope.model.notes.table(name, data, shape);
       return scope.builderOrFail(call.at).port(port, "buffer", data instanceof Int32Array ? "i32" : "f32", shape);
     },
     setting: (value) => {
-      const { padding, notes } = scope.model;
-      if (padding === undefined) return undefined;
+      const { situation, notes } = scope.model;
+      if (situation.padding === undefined) return undefined;
       const port = notes.setting(scope.siteOrFail(), `setting.${call.ordinal}`, value);
       return scope.builderOrFail(call.at).port(port, "input", "f32", []);
     },

@@ -2,6 +2,7 @@
 import { Builder } from "../../ir/builder.ts";
 import type { Graph } from "../../ir/graph.ts";
 import { sameShape } from "../../ir/types.ts";
+import { evaluation } from "../situation.ts";
 import type { Item, TensorItem } from "./ast.ts";
 import type { ElaboratedTensor } from "./elaboration-types.ts";
 import { evaluate, shapeOf } from "./evaluate.ts";
@@ -52,7 +53,7 @@ export function computedGraph(
     scalars: { seed: zero, step: zero, sampleOffset: zero, pass: zero, training: none },
     tensor: (item) => (item.role === "computed" ? computedNode(scope, item) : portOf(scope, item, builder)),
   };
-  const still = { ...model, train: false, sampling: false, predicting: false };
+  const still = { ...model, situation: { ...model.situation, ...evaluation } };
   const scope: Scope = new Scope(still, undefined, undefined, build);
   const items = computedItems(scope);
   return items.length === 0
@@ -62,7 +63,7 @@ export function computedGraph(
 
 /** Whether tensors of an encoder's file would exist if it were there, and it is not. */
 export function lacksEncoder(model: ModelScope): boolean {
-  const scope = new Scope({ ...model, encoder: true }, undefined, undefined);
+  const scope = new Scope({ ...model, situation: { ...model.situation, encoder: true } }, undefined, undefined);
   const isOfEncoder = (item: Item): boolean => item.kind === "tensor" && item.file !== undefined && exists(scope, item);
-  return !model.encoder && scope.items.some(isOfEncoder);
+  return model.situation.encoder === false && scope.items.some(isOfEncoder);
 }

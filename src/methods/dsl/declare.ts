@@ -4,9 +4,10 @@
  */
 import type { Builder } from "../../ir/builder.ts";
 import { WebpeftError } from "../../ir/diagnostics.ts";
+import type { Site } from "../site.ts";
 import type { MethodAst } from "./ast.ts";
 import { type BatchSize, placeholderOperands } from "./placeholders.ts";
-import type { BuildScope, MethodSite } from "./scope.ts";
+import type { BuildScope } from "./scope.ts";
 import { usedPaths } from "./walk.ts";
 
 /** What tells sites of one size apart. */
@@ -15,13 +16,13 @@ const ofSite = ["site.index", "site.path", "site.matches", "site.ends_with"];
 const ofBatch = ["samples", "merging"];
 
 /** Sites of which a method makes the same: the first of them stands for all. */
-export function alikeSites(method: MethodAst, sites: readonly MethodSite[]): (readonly MethodSite[])[] {
+export function alikeSites(method: MethodAst, sites: readonly Site[]): (readonly Site[])[] {
   const used = usedPaths(method);
   const differ = ofSite.some((path) => used.has(path));
-  const groups = new Map<string, MethodSite[]>();
+  const groups = new Map<string, Site[]>();
   for (const site of sites) {
-    const { kind, from, fields, hasBias, keyHeads, patch, tiedTo, index } = site;
-    const parts = [kind, from, site.in, site.out, fields, hasBias, keyHeads, patch, tiedTo === undefined];
+    const { kind, from, fields, bias, keyHeads, patch, follower, index } = site;
+    const parts = [kind, from, site.in, site.out, fields, bias === undefined, keyHeads, patch, follower === undefined];
     const key = differ ? String(index) : JSON.stringify(parts);
     const group = groups.get(key) ?? [];
     groups.set(key, group);
@@ -34,7 +35,7 @@ export function alikeSites(method: MethodAst, sites: readonly MethodSite[]): (re
 export function passes(
   builder: Builder,
   method: MethodAst,
-  site: MethodSite,
+  site: Site,
   experts: number,
   batch: BatchSize,
 ): Omit<BuildScope, "tensor">[] {

@@ -2,12 +2,13 @@
 import { Builder } from "../../ir/builder.ts";
 import { compact, type Graph } from "../../ir/graph.ts";
 import type { AdapterInput } from "../../program/index.ts";
+import type { Site } from "../site.ts";
 import type { MethodAst, SiteBlock, TensorItem } from "./ast.ts";
 import { batchInputs } from "./batch-inputs.ts";
 import { computedEntries, computedGraph, computedNode, lacksEncoder } from "./computed.ts";
 import { checkConstraints } from "./constraints.ts";
 import { alikeSites, lastPass, passes, tried } from "./declare.ts";
-import type { ElaboratedTensor, ElaborationInput } from "./elaboration-types.ts";
+import { type ElaboratedTensor, type ElaborationInput, unknownBase } from "./elaboration-types.ts";
 import { condition, evaluate, extentFault, optionSize, shapeOf } from "./evaluate.ts";
 import { withFamilies } from "./families.ts";
 import { type BaseOf, initialGraph, projectionGraph } from "./host-graphs.ts";
@@ -17,7 +18,7 @@ import { paddedScope, paddedShapes } from "./padding.ts";
 import { type BatchSize, placeholderBase, placeholderOperands, placeholderScalars } from "./placeholders.ts";
 import { addedLoss, newBias, newWeight } from "./results.ts";
 import { Room } from "./room.ts";
-import { type BuildScope, type MethodSite, type ModelScope, Scope, siteKey } from "./scope.ts";
+import { type BuildScope, type ModelScope, Scope, siteKey } from "./scope.ts";
 import { sharedEntries, siteEntries } from "./site-entries.ts";
 import { coding, exists, isEmpty, projected, projects } from "./site-tensors.ts";
 import { hint } from "./suggest.ts";
@@ -33,43 +34,33 @@ export class Elaboration {
   /** Shapes of tensors that targets get, by kind of site and target. */
   private readonly made = new Map<string, readonly number[]>();
   private readonly model: ModelScope;
-  private readonly fixed: boolean;
   /** Whether the adapters that it mixes train too. */
   readonly expertsTrain: boolean;
   /** The scope of the whole model, where nothing is built. */
   private readonly whole: Scope;
-  private readonly bySite: ReadonlyMap<number, MethodSite>;
+  private readonly bySite: ReadonlyMap<number, Site>;
   private readonly method: MethodAst;
   private readonly experts: readonly Expert[];
   private readonly tied: ReadonlyMap<string, string>;
 
   constructor(written: MethodAst, input: ElaborationInput) {
-    const { sink, present, loaded, encoder, initialTokens, bfloat16, sampling, predicting, ...more } = input;
-    const { modelType = "", experts = [], fixed = false, tied = new Map(), baseElements = 0, ...rest } = more;
+    const { sites, fields, situation, base = unknownBase, firstStream, experts = [], tied = new Map(), sink } = input;
     this.experts = experts;
     this.tied = tied;
-    this.fixed = fixed;
-    const groups = alikeSites(written, input.sites);
+    const groups = alikeSites(written, sites);
     const stills = new Map<number, Scope>();
     const model: ModelScope = {
-      ...rest,
+      ...{ sites, fields, situation, base, firstStream },
       method: written,
       experts: experts.map(({ fields }) => fields),
-      modelType,
-      present: present ?? new Set(Object.keys(input.fields)),
-      sampling: sampling ?? input.train,
-      predicting: predicting ?? false,
-      loaded: loaded ?? false,
-      encoder: encoder ?? true,
-      initialTokens: initialTokens ?? null,
-      bfloat16: bfloat16 ?? false,
-      room: new Room(baseElements),
+      present: input.present ?? new Set(Object.keys(fields)),
+      room: new Room(base.elements),
       notes: this.notes,
       still: ({ index }) => stills.get(index),
     };
     this.method = withFamilies(written, new Scope(model, undefined, undefined));
     this.model = { ...model, method: this.method };
-    this.bySite = new Map(input.sites.map((site) => [site.index, site]));
+    this.bySite = new Map(sites.map((site) => [site.index, site]));
     this.lacksEncoder = lacksEncoder(this.model);
     const whole = new Scope(this.model, undefined, undefined);
     const mixes = this.method.items.find((item) => item.kind === "mixes");
@@ -80,22 +71,21 @@ export class Elaboration {
       for (const { index } of group) stills.set(index, still);
     }
     checkConstraints(whole, sink);
-    for (const site of input.sites) checkConstraints(this.scope(site), sink);
+    for (const site of sites) checkConstraints(this.scope(site), sink);
     this.tensors = [
       ...sharedEntries(whole, this.notes),
       ...computedEntries(whole),
-      ...input.sites.flatMap((site) => siteEntries(this.scope(site), site, this.notes, tied)),
+      ...sites.flatMap((site) => siteEntries(this.scope(site), site, this.notes, tied)),
     ];
-    const { samples = 1, length = 1, hiddenWidth = 0 } = input;
-    this.declare(groups, { samples, length, width: hiddenWidth });
+    this.declare(groups, { samples: base.samples, length: base.length, width: base.hiddenWidth });
     this.notes.close();
   }
 
   /** Builds sites that are alike once, to find what their graphs take from outside. */
-  private declare(groups: readonly (readonly MethodSite[])[], batch: BatchSize): void {
+  private declare(groups: readonly (readonly Site[])[], batch: BatchSize): void {
     const builder = new Builder("declared");
     for (const group of groups) {
-      const [site] = group as readonly [MethodSite];
+      const [site] = group as readonly [Site];
       this.notes.at(group, () => {
         tried(() => initialGraph({ ...this.model, sites: [site] }, this.scope, placeholderBase));
         tried(() => projectionGraph({ ...this.model, sites: [site] }, this.scope, this.port));
@@ -153,7 +143,7 @@ export class Elaboration {
     return new Map(made);
   }
 
-  private block(site: MethodSite): SiteBlock {
+  private block(site: Site): SiteBlock {
     const block = this.method.blocks.find((b) => b.siteKind === site.kind && b.from === site.from);
     if (block !== undefined) return block;
     const kinds = this.method.blocks.filter((b) => b.from === site.from).map((b) => b.siteKind);
@@ -165,7 +155,7 @@ export class Elaboration {
     });
   }
 
-  private readonly scope = (site: MethodSite, build?: BuildScope, model = this.model): Scope =>
+  private readonly scope = (site: Site, build?: BuildScope, model = this.model): Scope =>
     new Scope(model, this.block(site), site, build);
 
   private readonly port = (scope: Scope, item: TensorItem, builder: Builder): number => {
@@ -190,7 +180,7 @@ export class Elaboration {
     return new Map(this.model.sites.flatMap((site) => paddedShapes(this.scope(site))));
   }
 
-  private siteOf(index: number): MethodSite {
+  private siteOf(index: number): Site {
     const site = this.bySite.get(index);
     if (site === undefined) throw new Error(`there is no site ${index}`);
     return site;
@@ -240,14 +230,15 @@ export class Elaboration {
 
   /** The values of the targets at a site. */
   private assigned(
-    site: MethodSite,
+    site: Site,
     build: Omit<BuildScope, "tensor">,
   ): { scope: Scope; assigned: ReadonlyMap<string, Value> } {
     const tensor = (item: TensorItem): number => {
       if (item.role === "computed") return computedNode(scope, item);
       const port = this.port(scope, item, build.builder);
-      const isProjected = this.fixed && coding(scope, item)?.name === "on_rows";
-      return !this.model.train && !isProjected && projects(scope, item) ? projected(scope, item, port) : port;
+      const { purpose, fixed = false } = this.model.situation;
+      const isProjected = purpose === "train" || (fixed && coding(scope, item)?.name === "on_rows");
+      return !isProjected && projects(scope, item) ? projected(scope, item, port) : port;
     };
     const scope: Scope = this.scope(site, { ...build, tensor });
     const assigned = new Map<string, Value>();

@@ -2,41 +2,43 @@
 import type { DiagnosticSink } from "../../ir/diagnostics.ts";
 import type { AdapterTensor } from "../../program/index.ts";
 import type { FieldValue } from "../fields.ts";
+import type { Site } from "../site.ts";
+import type { Situation } from "../situation.ts";
 import type { Expert } from "./operands.ts";
-import type { MethodSite } from "./scope.ts";
+
+/** What is known of the base model, and of the batches that it is given. */
+export interface BaseFacts {
+  readonly modelType: string;
+  /** Width of its hidden states; 0 where it is not known. */
+  readonly hiddenWidth: number;
+  /** Elements of all of its tensors; 0 where that is not known. */
+  readonly elements: number;
+  /** Samples of a batch and tokens of a row. */
+  readonly samples: number;
+  readonly length: number;
+  /** Weights are bfloat16: regenerated projections are rounded as PEFT's are. */
+  readonly bfloat16: boolean;
+}
+
+export const unknownBase: BaseFacts = {
+  modelType: "",
+  hiddenWidth: 0,
+  elements: 0,
+  samples: 1,
+  length: 1,
+  bfloat16: false,
+};
 
 export interface ElaborationInput {
-  readonly sites: readonly MethodSite[];
-  /** Whether the program trains: projections happen in a stage of their own instead of on a copy. */
-  readonly train: boolean;
-  /** Whether dropout and relaxed gates are drawn; default: as `train`. */
-  readonly sampling?: boolean;
-  /** Whether weights are drawn from a posterior, as predictions want them; no unless given. */
-  readonly predicting?: boolean;
-  /** The program never trains: what its file holds projected is projected. */
-  readonly fixed?: boolean;
+  readonly sites: readonly Site[];
+  readonly situation: Situation;
   /** Resolved config fields of the whole adapter. */
   readonly fields: Readonly<Record<string, FieldValue>>;
   readonly sink: DiagnosticSink;
-  /** `model_type` of the base's config. */
-  readonly modelType?: string;
+  readonly base?: BaseFacts;
   /** Names of the fields that the config held itself; default: all of them. */
   readonly present?: ReadonlySet<string>;
-  /** The adapter's tensors come from a file. */
-  readonly loaded?: boolean;
-  /** See `ModelScope`; yes unless given. */
-  readonly encoder?: boolean;
-  readonly initialTokens?: readonly number[] | undefined;
-  /** The base weights are bfloat16: regenerated projections are rounded as PEFT's are. */
-  readonly bfloat16?: boolean;
-  /** See `ModelScope`. */
-  readonly padding?: number | undefined;
-  readonly hiddenWidth?: number | undefined;
-  /** Elements of the base model. */
-  readonly baseElements?: number | undefined;
-  /** Samples of a batch and tokens of a row; 1 unless given. */
-  readonly samples?: number | undefined;
-  readonly length?: number | undefined;
+  /** Number of the first site's random streams: those of an expert lie apart from those of the others. */
   readonly firstStream?: number | undefined;
   /** Tensors of sites that are transposes of other sites' tensors: keys by their keys. */
   readonly tied?: ReadonlyMap<string, string>;

@@ -1,6 +1,9 @@
 /** Config fields of a fragment as declarations for the reader of adapter configs. */
+
 import type { FieldDeclaration, FieldType, FieldValue } from "../fields.ts";
+import { evaluation } from "../situation.ts";
 import type { FieldItem, MethodAst } from "./ast.ts";
+import { unknownBase } from "./elaboration-types.ts";
 import { evaluateKnown } from "./evaluate.ts";
 import { Notes } from "./notes.ts";
 import { Room } from "./room.ts";
@@ -50,14 +53,8 @@ export function fieldScope(
     fields,
     present,
     sites: [],
-    train: false,
-    sampling: false,
-    predicting: false,
-    loaded: false,
-    encoder: true,
-    initialTokens: null,
-    bfloat16: false,
-    modelType: "",
+    situation: evaluation,
+    base: unknownBase,
     notes: new Notes(),
     still: () => undefined,
   };

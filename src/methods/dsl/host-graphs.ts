@@ -2,16 +2,18 @@
 import { Builder } from "../../ir/builder.ts";
 import type { Graph, Output } from "../../ir/graph.ts";
 import { runInput } from "../../ir/run-inputs.ts";
+import type { Site } from "../site.ts";
+import { evaluation } from "../situation.ts";
 import type { TensorItem } from "./ast.ts";
 import type { SiteOperands } from "./operands.ts";
-import { type BuildScope, type MethodSite, type ModelScope, Scope, siteKey } from "./scope.ts";
+import { type BuildScope, type ModelScope, Scope, siteKey } from "./scope.ts";
 import { initialValue, isEmpty, ownTensors, projected, projects, sharedTensors } from "./site-tensors.ts";
 import { tensorValue } from "./value.ts";
 
 /** The base's weight and bias at a site. */
-export type BaseOf = (builder: Builder, site: MethodSite) => Pick<SiteOperands, "weight" | "bias">;
+export type BaseOf = (builder: Builder, site: Site) => Pick<SiteOperands, "weight" | "bias">;
 
-type ScopeOf = (site: MethodSite, build: BuildScope, model?: ModelScope) => Scope;
+type ScopeOf = (site: Site, build: BuildScope, model?: ModelScope) => Scope;
 
 /**
  * The program that makes a fresh adapter: outputs are the initial values of trained and frozen tensors, named by key. Random ones depend
@@ -39,7 +41,7 @@ export function initialGraph(model: ModelScope, scopeOf: ScopeOf, baseOf: BaseOf
       scalars: { seed, step: zero, sampleOffset: zero, pass: zero, training: none },
       tensor: (item) => firstValue(scope, item, seed, builder),
     };
-    const scope: Scope = scopeOf(site, build, { ...model, train: false, sampling: false, predicting: false });
+    const scope: Scope = scopeOf(site, build, { ...model, situation: { ...model.situation, ...evaluation } });
     for (const item of ownTensors(scope).filter((one) => !isEmpty(scope, one)))
       outputs.push({ name: siteKey(site, item.key!), node: build.tensor(item) });
   }

@@ -1,5 +1,7 @@
 /** What graphs of an adapter take from outside: host tables, numbers that are inputs of a padded program, and constants that a file must agree with. */
-import { type MethodSite, siteKey } from "./scope.ts";
+
+import type { Site } from "../site.ts";
+import { siteKey } from "./scope.ts";
 
 type HostTable = Float32Array | Int32Array;
 
@@ -15,11 +17,11 @@ export class Notes {
   /** Keys of the saved constants whose numbers the program is made of: a file must hold the same. */
   readonly pinned = new Set<string>();
   private readonly byName = new Map<string, { readonly port: string; readonly shape: string }[]>();
-  private alike: readonly MethodSite[] = [];
+  private alike: readonly Site[] = [];
   private complete = false;
 
   /** Runs `work` at a site that stands for others: what is noted there holds for all of them. */
-  at(alike: readonly MethodSite[], work: () => void): void {
+  at(alike: readonly Site[], work: () => void): void {
     this.alike = alike;
     work();
     this.alike = [];
@@ -47,14 +49,14 @@ export class Notes {
   }
 
   /** The port of a number of a site. */
-  setting(site: MethodSite, end: string, value: number): string {
+  setting(site: Site, end: string, value: number): string {
     const port = siteKey(site, end);
     this.check(this.settings.get(port) === value, port);
     for (const one of this.alike) this.settings.set(siteKey(one, end), value);
     return port;
   }
 
-  pin(site: MethodSite, end: string): void {
+  pin(site: Site, end: string): void {
     this.check(this.pinned.has(siteKey(site, end)), end);
     for (const one of this.alike) this.pinned.add(siteKey(one, end));
   }

@@ -9,7 +9,7 @@ import { ownTensors } from "./site-tensors.ts";
 /** The scope in which shapes are those of the program's ports. */
 export function paddedScope(scope: Scope): Scope {
   const { model, block, site } = scope;
-  const { padding } = model;
+  const { padding } = model.situation;
   if (padding === undefined || site === undefined) return scope;
   const rounded = paddedFields(model.method).map((name): [string, FieldValue] => {
     const value = scope.field(name);
@@ -20,7 +20,7 @@ export function paddedScope(scope: Scope): Scope {
 
 /** The tensors of a site that the program holds larger than the file does: key and the program's shape. */
 export function paddedShapes(scope: Scope): [string, readonly number[]][] {
-  if (scope.model.padding === undefined) return [];
+  if (scope.model.situation.padding === undefined) return [];
   const padded = paddedScope(scope);
   return ownTensors(scope).flatMap((item): [string, readonly number[]][] => {
     const shape = shapeOf(padded, item);

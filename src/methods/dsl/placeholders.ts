@@ -1,7 +1,8 @@
 /** Operands of the right types for graphs that are thrown away: they tell what a site would need, and how large what it makes is. */
 import type { Builder } from "../../ir/builder.ts";
 import type { ScalarIds } from "../lib/builtin.ts";
-import type { BuildScope, MethodSite } from "./scope.ts";
+import type { Site } from "../site.ts";
+import type { BuildScope } from "./scope.ts";
 import { absent, operatorValue, tensorValue } from "./value.ts";
 
 /** Samples of a batch, tokens of a row, and width of the base's hidden states. */
@@ -17,16 +18,16 @@ export function placeholderScalars(builder: Builder): ScalarIds {
 }
 
 /** The base's weight, an operator [out, in] or the gains of a norm, and its bias. */
-export function placeholderBase(builder: Builder, site: MethodSite): { weight: number; bias?: number } {
+export function placeholderBase(builder: Builder, site: Site): { weight: number; bias?: number } {
   const port = (name: string, ...shape: number[]): number => builder.port(name, "weight", "f32", shape);
   const weight = site.kind === "norm" ? port("weight", site.out) : builder.dense(port("weight", site.out, site.in));
-  return site.hasBias ? { weight, bias: port("bias", site.out) } : { weight };
+  return site.bias !== undefined ? { weight, bias: port("bias", site.out) } : { weight };
 }
 
 /** What a site gives to a method. Of a batch it says nothing where one W' for all samples is wanted. */
 export function placeholderOperands(
   builder: Builder,
-  site: MethodSite,
+  site: Site,
   { samples, length }: Omit<BatchSize, "width">,
 ): Omit<BuildScope, "tensor"> {
   const [scalars, { weight, bias }] = [placeholderScalars(builder), placeholderBase(builder, site)];

@@ -5,75 +5,35 @@ import type { Code } from "../../ir/codes/index.ts";
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import type { FieldValue } from "../fields.ts";
 import type { ScalarIds } from "../lib/builtin.ts";
+import type { Site } from "../site.ts";
+import type { Situation } from "../situation.ts";
 import type { InputItem, Item, MethodAst, Place, SiteBlock, TensorItem } from "./ast.ts";
+import type { BaseFacts } from "./elaboration-types.ts";
 import { limitError, limits } from "./limits.ts";
 import type { Notes } from "./notes.ts";
 import type { Room } from "./room.ts";
 import { absent, operatorValue, tensorValue, type Value } from "./value.ts";
 import { siteNames } from "./words.ts";
 
-/** One place of the base model that the adapter changes. */
-export interface MethodSite {
-  /** Path of the module, e.g. `model.layers.0.self_attn.q_proj`. */
-  readonly path: string;
-  readonly kind: string;
-  readonly in: number;
-  readonly out: number;
-  /** Config fields as they hold here (patterns applied). */
-  readonly fields: Readonly<Record<string, FieldValue>>;
-  readonly index: number;
-  readonly hasBias: boolean;
-  /** The config field that names this site, when it is not `target_modules`. */
-  readonly from?: string;
-  /** Path of a linear layer that shares the weight. */
-  readonly tiedTo?: string;
-  /** Heads of the keys of an attention. */
-  readonly keyHeads?: number;
-  /** Of a layer on patches of an image: [channels, height, width] of a patch. */
-  readonly patch?: readonly number[];
-  /** Key of its weight in the base model's file. */
-  readonly weight?: string;
-}
-
 /** Key in the adapter's file of a tensor of the module at a path; a prompt belongs to no module, and its tensors have their key alone. */
-export const siteKey = ({ path }: Pick<MethodSite, "path">, key: string): string =>
+export const siteKey = ({ path }: Pick<Site, "path">, key: string): string =>
   path === "" ? key : `base_model.model.${path}.${key}`;
 
 /** What holds for the whole model. */
 export interface ModelScope {
   readonly method: MethodAst;
   readonly fields: Readonly<Record<string, FieldValue>>;
-  /** `model_type` of the base's config. */
-  readonly modelType: string;
+  readonly base: BaseFacts;
   /** Names of the fields that the config held itself. */
   readonly present: ReadonlySet<string>;
-  readonly sites: readonly MethodSite[];
-  /** In a training program projections are a stage of their own. */
-  readonly train: boolean;
-  /** Dropout and relaxed gates are drawn. */
-  readonly sampling: boolean;
-  /** Weights are drawn from a posterior, as predictions want them. */
-  readonly predicting: boolean;
-  /** The adapter's tensors come from a file. */
-  readonly loaded: boolean;
-  /** Token ids that a fresh prompt begins as; null where none are given. */
-  readonly initialTokens: readonly number[] | null;
-  /** The file of its encoder is there, or the adapter is fresh. */
-  readonly encoder: boolean;
-  readonly bfloat16: boolean;
-  /**
-   * Extents that padded fields have at least in the program's ports; undefined when the program is made for the sizes of one adapter.
-   * Numbers that `per_adapter` marks are then inputs.
-   */
-  readonly padding?: number | undefined;
+  readonly sites: readonly Site[];
+  readonly situation: Situation;
   /** What graphs of the adapter take from outside. */
   readonly notes: Notes;
   /** By site that is like another one: that one's scope, where the numbers of its constants are worked out for both. */
-  readonly still: (site: MethodSite) => Scope | undefined;
+  readonly still: (site: Site) => Scope | undefined;
   /** What the adapter's tensors may take, and do. */
   readonly room: Room;
-  /** Width of the base's hidden states; 0 where it is not known. */
-  readonly hiddenWidth?: number | undefined;
   /** Configs of the other adapters that it mixes. */
   readonly experts?: readonly Readonly<Record<string, FieldValue>>[] | undefined;
   /** Number of the first site's random streams: those of an expert lie apart from those of the others. */
@@ -125,7 +85,7 @@ export class Scope {
   constructor(
     readonly model: ModelScope,
     readonly block: SiteBlock | undefined,
-    readonly site: MethodSite | undefined,
+    readonly site: Site | undefined,
     readonly build?: BuildScope,
   ) {
     this.declared = declarations(model.method, block);
@@ -186,7 +146,7 @@ export class Scope {
     return new WebpeftError(code, { ...fields, where: `${this.model.method.file}:${at.line}:${at.column}${site}` });
   }
 
-  siteOrFail(at: Place = this.model.method.at): MethodSite {
+  siteOrFail(at: Place = this.model.method.at): Site {
     if (this.site !== undefined) return this.site;
     throw this.error("METHOD-STATIC", at, {
       message: "This is worked out once per model, and no site is known there.",

@@ -1,10 +1,11 @@
 /** The tensors of the whole model, and of one site, as the adapter's file knows them. */
 import { hostValues } from "../lib/initial.ts";
+import type { Site } from "../site.ts";
 import type { TensorItem } from "./ast.ts";
 import type { ElaboratedTensor } from "./elaboration-types.ts";
 import { constant, evaluate, shapeOf } from "./evaluate.ts";
 import type { Notes } from "./notes.ts";
-import { type MethodSite, type Scope, siteKey } from "./scope.ts";
+import { type Scope, siteKey } from "./scope.ts";
 import {
   arrayOf,
   checkPlaces,
@@ -26,7 +27,7 @@ import { describe } from "./value.ts";
  */
 export function siteEntries(
   scope: Scope,
-  site: MethodSite,
+  site: Site,
   notes: Notes,
   tied: ReadonlyMap<string, string>,
 ): ElaboratedTensor[] {
@@ -42,7 +43,7 @@ function withTurned(entry: ElaboratedTensor, tied: ReadonlyMap<string, string>):
   return turned.length === 0 ? entry : { ...entry, turned };
 }
 
-function constantEntry(scope: Scope, item: TensorItem, site: MethodSite, notes: Notes): ElaboratedTensor {
+function constantEntry(scope: Scope, item: TensorItem, site: Site, notes: Notes): ElaboratedTensor {
   const { data, whole } = constant(scope, item);
   const key = siteKey(site, item.key!);
   notes.put(key, whole ? Int32Array.from(data) : Float32Array.from(data));
@@ -56,7 +57,7 @@ function constantEntry(scope: Scope, item: TensorItem, site: MethodSite, notes: 
 }
 
 /** A tensor of no numbers is in the file and nowhere else: no port has its name, and nothing of it trains. */
-function ownEntry(scope: Scope, item: TensorItem, site: MethodSite, notes: Notes): ElaboratedTensor {
+function ownEntry(scope: Scope, item: TensorItem, site: Site, notes: Notes): ElaboratedTensor {
   const [form, inPatches, rows] = [coding(scope, item), patchForm(scope, item), replacedRows(scope, item)];
   const [key, empty] = [siteKey(site, item.key!), isEmpty(scope, item)];
   if (empty) notes.put(key, new Float32Array(0));
@@ -65,7 +66,7 @@ function ownEntry(scope: Scope, item: TensorItem, site: MethodSite, notes: Notes
     shape: shapeOf(scope, item),
     role: item.role === "param" && !empty ? "param" : "buffer",
     dtype: "f32",
-    aliases: item.tied && site.tiedTo !== undefined ? [siteKey({ path: site.tiedTo }, item.key!)] : [],
+    aliases: item.tied && site.follower !== undefined ? [siteKey(site.follower, item.key!)] : [],
     saved: saved(scope, item),
     site: site.index,
     storedAsBase: item.storedAs === "base",
@@ -97,7 +98,7 @@ export const sharedEntries = (scope: Scope, notes: Notes): ElaboratedTensor[] =>
 function frozenValues(scope: Scope, item: TensorItem, shape: readonly number[]): Float32Array {
   const value = evaluate(scope, item.value);
   const values =
-    value.kind === "distribution" ? hostValues(value.distribution, shape, scope.model.bfloat16) : undefined;
+    value.kind === "distribution" ? hostValues(value.distribution, shape, scope.model.base.bfloat16) : undefined;
   if (values !== undefined) return values;
   throw scope.error("METHOD-TYPE", item.value.at, {
     message: `The shared tensor ${item.name} must be drawn from a stream or filled.`,

@@ -1,5 +1,7 @@
 /** The words of the fragment language with a meaning of their own: what kinds of sites call their tensors, and what holds at a site. */
-import type { MethodSite, Scope } from "./scope.ts";
+
+import type { Site } from "../site.ts";
+import type { Scope } from "./scope.ts";
 import { absent, type Known, known, tensorValue, type Value } from "./value.ts";
 
 /** What a kind of site calls its tensors. */
@@ -41,14 +43,14 @@ const total = (...xs: number[]): number => xs.reduce((sum, x) => sum + x, 0);
 const extent = (side: "in" | "out", reduce: (...xs: number[]) => number) => (scope: Scope) =>
   known(reduce(...scope.model.sites.map((site) => site[side])));
 
-const ofSite = (read: (site: MethodSite) => Known) => (scope: Scope) => known(read(scope.siteOrFail()));
+const ofSite = (read: (site: Site) => Known) => (scope: Scope) => known(read(scope.siteOrFail()));
 
 /** Words with a fixed meaning, by their dotted path. */
 export const predefined: Readonly<Record<string, { doc: string; value: (scope: Scope) => Value }>> = {
   in: { doc: "width of the site's input; of an embedding: its tokens", value: ofSite((site) => site.in) },
   out: { doc: "width of the site's output", value: ofSite((site) => site.out) },
   key_heads: { doc: "heads of the keys of an attention", value: ofSite((site) => site.keyHeads ?? 0) },
-  model_type: { doc: "model_type of the base model", value: (scope) => known(scope.model.modelType) },
+  model_type: { doc: "model_type of the base model", value: (scope) => known(scope.model.base.modelType) },
   "site.index": { doc: "number of the site, from 0", value: ofSite((site) => site.index) },
   "site.path": { doc: "module path of the site", value: ofSite((site) => site.path) },
   "site.kind": { doc: "linear, embedding, norm, prompt or attention", value: ofSite((site) => site.kind) },
@@ -60,7 +62,7 @@ export const predefined: Readonly<Record<string, { doc: string; value: (scope: S
     doc: "true where the layer is applied to patches of an image",
     value: ofSite((site) => site.patch !== undefined),
   },
-  "site.has_bias": { doc: "true where the layer has a bias", value: ofSite((site) => site.hasBias) },
+  "site.has_bias": { doc: "true where the layer has a bias", value: ofSite((site) => site.bias !== undefined) },
   "sites.count": { doc: "number of adapted sites", value: (scope) => known(scope.model.sites.length) },
   "sites.max.in": { doc: "widest input of all sites", value: extent("in", Math.max) },
   "sites.max.out": { doc: "widest output of all sites", value: extent("out", Math.max) },
@@ -91,28 +93,31 @@ export const predefined: Readonly<Record<string, { doc: string; value: (scope: S
     doc: "last hidden states f32[samples, tokens, hidden_width] of a first pass over the model, as a constant; there in the second pass",
     value: (scope) => tensorValue(scope.hiddenOrFail()),
   },
-  hidden_width: { doc: "width of the base's hidden states", value: (scope) => known(scope.model.hiddenWidth ?? 0) },
+  hidden_width: { doc: "width of the base's hidden states", value: (scope) => known(scope.model.base.hiddenWidth) },
   "experts.count": { doc: "adapters that are mixed", value: (scope) => known(scope.model.experts?.length ?? 0) },
   "experts.configs": { doc: "their configs, peft_type included", value: (scope) => known(scope.model.experts ?? []) },
   loss: { doc: "the model's loss; loss' = loss + x adds x at every site", value: () => absent },
-  train: { doc: "true where a training program draws", value: (scope) => known(scope.model.sampling) },
+  train: { doc: "true where a training program draws", value: (scope) => known(scope.model.situation.sampling) },
   training: {
     doc: "true in a program that trains, whether it draws or not",
-    value: (scope) => known(scope.model.train),
+    value: (scope) => known(scope.model.situation.purpose === "train"),
   },
   predicting: {
     doc: "true where weights are drawn from a posterior for predictions: the method then has a stage predict",
-    value: (scope) => known(scope.model.predicting),
+    value: (scope) => known(scope.model.situation.purpose === "predict"),
   },
   encoder: {
     doc: "true when the adapter is fresh, or encoder.safetensors lies beside its file",
-    value: (scope) => known(scope.model.encoder),
+    value: (scope) => known(scope.model.situation.encoder ?? true),
   },
   initial_tokens: {
     doc: "token ids that a fresh prompt begins as, or null",
-    value: (scope) => known(scope.model.initialTokens),
+    value: (scope) => known(scope.model.situation.initialTokens ?? null),
   },
-  loaded: { doc: "true when the adapter comes from a file", value: (scope) => known(scope.model.loaded) },
+  loaded: {
+    doc: "true when the adapter comes from a file",
+    value: (scope) => known(scope.model.situation.loaded ?? false),
+  },
   peft_version: {
     doc: "version of PEFT that wrote the config, or null",
     value: (scope) => known(scope.model.fields.peft_version ?? null),

@@ -2,9 +2,11 @@
  * What a builtin of the fragment language is: a name, a signature that is checked before the call, a line of documentation, and a function
  * that builds graph nodes or computes a known value. Builtins never see the text of a fragment.
  */
+
 import type { Builder } from "../../ir/builder.ts";
 import type { Distribution, HostArray, Known, Value } from "../dsl/value.ts";
 import type { TorchGenerator } from "../random/torch.ts";
+import type { Situation } from "../situation.ts";
 
 export type ParameterKind =
   | "number"
@@ -46,11 +48,7 @@ export interface CallContext {
   readonly scalars: () => ScalarIds;
   /** Samples of the batch; undefined where weights are merged. */
   readonly samples: () => number | undefined;
-  readonly train: boolean;
-  /** Weights are drawn from a posterior, as predictions want them. */
-  readonly predicting: boolean;
-  /** The program trains, whether it draws or not. */
-  readonly learning: boolean;
+  readonly situation: Situation;
   /** Widths of the site's input and output. */
   readonly in: number;
   readonly out: number;

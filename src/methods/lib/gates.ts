@@ -17,7 +17,7 @@ function kept(context: CallContext, p: number, size: number): number {
 /** 1 / (1 + e^-x) of the logits; with noise of the logistic distribution on them, drawn for every sample, a relaxed draw of bits. */
 function relaxedBits(context: CallContext, logits: number, temperature: number): number {
   const b = context.builder();
-  if (!context.train) return b.add("sigmoid", [logits]);
+  if (!context.situation.sampling) return b.add("sigmoid", [logits]);
   const u = uniformNode(b, context.scalars(), b.shape(logits), context.site, gateStreams + context.ordinal);
   const noise = b.sub(b.add("log", [u]), b.add("log", [b.sub(b.constantLike(u, 1), u)]));
   return b.add("sigmoid", [b.scale(b.plus(logits, noise), 1 / temperature)]);
@@ -60,7 +60,7 @@ export const gateBuiltins: readonly Builtin[] = [
     doc: "In training: a number that is 0 with probability p, else 1. Otherwise 1.",
     call: (context, args) => {
       const p = args.number("p");
-      return context.train && p > 0 ? tensorValue(kept(context, p, 1)) : known(1);
+      return context.situation.sampling && p > 0 ? tensorValue(kept(context, p, 1)) : known(1);
     },
   },
   {
@@ -72,7 +72,7 @@ export const gateBuiltins: readonly Builtin[] = [
     doc: "In training: a diagonal, as large as the site's output, that is 0 with probability p, else 1; scaled: divided by its mean.",
     call: (context, args) => {
       const [b, p, size] = [context.builder(), args.number("p"), context.out];
-      if (!context.train || p === 0) return operatorValue(b.add("op.identity", [], { size }));
+      if (!context.situation.sampling || p === 0) return operatorValue(b.add("op.identity", [], { size }));
       const mask = kept(context, p, size);
       if (!args.condition("scaled")) return operatorValue(b.add("op.diag", [mask]));
       // Where every row is dropped nothing is left to scale.

@@ -67,7 +67,7 @@ export const operatorBuiltins: readonly Builtin[] = [
       if (p < 0 || p >= 1) throw context.fail("A dropout probability lies in [0, 1).", "0 <= p < 1", String(p));
       const size = given ?? context.in;
       const b = context.builder();
-      if (!context.train || p === 0) return operatorValue(b.add("op.identity", [], { size }));
+      if (!context.situation.sampling || p === 0) return operatorValue(b.add("op.identity", [], { size }));
       const { seed, step, sampleOffset } = context.scalars();
       const attributes = { size, p, site: context.site, tensor: dropoutStreams + context.ordinal };
       return operatorValue(b.add("op.dropout", [seed, step, sampleOffset], attributes));

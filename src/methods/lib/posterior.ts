@@ -17,9 +17,9 @@ function passScalars(
 /** Bits drawn from their probabilities: relaxed in training, 0 or 1 for predictions. */
 function drawnBits(context: CallContext, logits: number, temperature: number, seed: number, stream: number): number {
   const b = context.builder();
-  if (!context.train && !context.predicting) return b.add("sigmoid", [logits]);
+  if (!context.situation.sampling && context.situation.purpose !== "predict") return b.add("sigmoid", [logits]);
   const u = uniformNode(b, passScalars(b, context, seed), b.shape(logits), context.site, stream);
-  if (context.predicting) return b.cast(b.compare("lt", u, b.add("sigmoid", [logits])), "f32");
+  if (context.situation.purpose === "predict") return b.cast(b.compare("lt", u, b.add("sigmoid", [logits])), "f32");
   const noise = b.sub(b.add("log", [u]), b.add("log", [b.sub(b.constantLike(u, 1), u)]));
   return b.add("sigmoid", [b.scale(b.plus(logits, noise), 1 / temperature)]);
 }
@@ -36,7 +36,7 @@ export const posteriorBuiltins: readonly Builtin[] = [
     doc: "In training and for predictions: normal numbers, drawn anew in every pass; otherwise their mean. stream keeps the draws of a site apart.",
     call: (context, args) => {
       const [mean, deviation] = [args.node("mean"), args.node("deviation")];
-      if (!context.train && !context.predicting) return tensorValue(mean);
+      if (!context.situation.sampling && context.situation.purpose !== "predict") return tensorValue(mean);
       const b = context.builder();
       const scalars = passScalars(b, context, args.number("seed"));
       const normal = normalNode(b, scalars, b.shape(mean), context.site, args.number("stream"));
@@ -62,6 +62,8 @@ export const posteriorBuiltins: readonly Builtin[] = [
     parameters: [{ name: "x", kind: "tensor" }],
     doc: "What is added to the loss of training steps only: not in evaluation, and not where gradients are looked at outside of a step.",
     call: (context, args) =>
-      context.learning ? tensorValue(context.builder().mul(args.node("x"), context.scalars().training)) : absent,
+      context.situation.purpose === "train"
+        ? tensorValue(context.builder().mul(args.node("x"), context.scalars().training))
+        : absent,
   },
 ];

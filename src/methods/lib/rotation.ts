@@ -95,7 +95,7 @@ function blockDropout(context: CallContext, blocks: number, p: number): number {
   const shape = b.shape(blocks);
   const [f, g, k] = shape as [number, number, number];
   const dropped = Math.floor(p * g);
-  if (!context.train || dropped === 0) return blocks;
+  if (!context.situation.sampling || dropped === 0) return blocks;
   // Drawn once per optimizer step: the offset of the micro-batch is left out.
   const scalars = { ...context.scalars(), sampleOffset: b.constant(0, [], "u32") };
   const draw = (size: number, stream: number) =>

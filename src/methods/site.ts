@@ -1,0 +1,25 @@
+/** Where an adapter changes a base model. */
+import type { ModuleInfo } from "../models/model.ts";
+import type { FieldValue } from "./fields.ts";
+
+/** A module of the base model with what an adapter's config says of it. A prompt has the sizes of the table of tokens, and the path "". */
+export interface Site extends ModuleInfo {
+  readonly in: number;
+  readonly out: number;
+  /** The config fields that hold here: patterns applied, and for IA3 with `is_feedforward`. */
+  readonly fields: Readonly<Record<string, FieldValue>>;
+  /** Number of the site in the model's order; sites that another field names come last. */
+  readonly index: number;
+  /** The field that names the site, when it is not `target_modules`. */
+  readonly from?: string;
+  /** The layer that shares the weight of an embedding and changes with it. */
+  readonly follower?: ModuleInfo;
+}
+
+/** A module as a site. The modules that adapters change have weights, or an attention's widths, so their extents are known. */
+export const siteAt = (module: ModuleInfo, more: Omit<Site, keyof ModuleInfo>): Site => ({
+  ...module,
+  in: module.in!,
+  out: module.out!,
+  ...more,
+});
