@@ -79,11 +79,13 @@ export async function compileSources(
   const tokens = sources.adapter === undefined ? await initialTokens(sources.model, sources.config) : undefined;
   const program = await compile(sources.model, sources.adapter ?? sources.config, {
     ...compileOptions,
+    ...options.debug.passes(compileOptions.onPass),
     ...(tokens === undefined ? {} : { initialTokens: tokens }),
     ...method,
     strict: options.strict ?? false,
     experts: configsByName(sources.experts),
   });
+  options.debug.kernels(program);
   warn(program.diagnostics.filter((diagnostic) => diagnostic.severity === "warning"));
   return program;
 }
@@ -107,6 +109,7 @@ export async function startProgram(
     seed: options.seed ?? 0,
     sink,
     experts: Object.fromEntries(sources.experts ?? []),
+    ...options.debug.kernels(program),
     ...(fixed === undefined ? {} : { fixed }),
     ...(sources.adapter === undefined ? {} : { adapter: sources.adapter }),
   });

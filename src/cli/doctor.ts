@@ -1,9 +1,9 @@
 /** `webpeft doctor`: devices found, what `auto` takes and why. */
 import { listDevices } from "../runtime/device/index.ts";
-import { emit, type GlobalOptions, say } from "./output.ts";
+import { emit, type PrintOptions, say } from "./output.ts";
 
 export async function run(raw: Record<string, unknown>): Promise<number | undefined> {
-  const options = raw as GlobalOptions;
+  const options = raw as PrintOptions;
   const report = await listDevices();
   for (const { source, outcome, reason, adapter, milliseconds } of report.attempts) {
     const what =

@@ -78,8 +78,13 @@ async function mergedSession(
   shape: { batch: number; length: number; mask: boolean },
 ): Promise<Session> {
   const model = await session.merge(undefined, optionsOf(session.program, batch));
-  const plain = await compile(model, null, { ...shape, mode: "infer", strict: options.strict ?? false });
-  const merged = await plain.start({ device: options.device });
+  const plain = await compile(model, null, {
+    ...shape,
+    mode: "infer",
+    strict: options.strict ?? false,
+    ...options.debug.passes(),
+  });
+  const merged = await plain.start({ device: options.device, ...options.debug.kernels(plain) });
   session.dispose();
   return merged;
 }

@@ -3,6 +3,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { amount } from "../runtime/options.ts";
 import type { CommandModule } from "./common.ts";
+import { DebugOutput } from "./debug.ts";
 import { exitCodes, report } from "./output.ts";
 
 const number = (check: (x: number) => boolean, wanted: string) => (text: string) => {
@@ -12,6 +13,7 @@ const number = (check: (x: number) => boolean, wanted: string) => (text: string)
 };
 const count = number((x) => Number.isInteger(x) && x > 0, "a whole number above 0");
 const whole = number((x) => Number.isInteger(x) && x >= 0, "a whole number, 0 or above");
+const level = number((x) => [0, 1, 2, 3, 4].includes(x), "0 to 4");
 const numbers = (text: string) => text.split(",").map(number(Number.isFinite, "numbers with commas between them"));
 const positive = number((x) => amount(x) === undefined, "a finite number, 0 or above, that f32 can hold");
 
@@ -27,11 +29,15 @@ type Loader = () => Promise<CommandModule>;
 /** Runs a command; what it throws becomes a message on stderr and an exit code. */
 function runs(command: Command, load: Loader): void {
   command.action(async (options: Record<string, unknown>) => {
-    const all = { ...command.parent!.opts(), ...options };
+    const globals = command.parent!.opts();
+    const debug = new DebugOutput(globals.debug as number);
+    const all = { ...globals, ...options, debug };
     try {
       process.exitCode = (await (await load()).run(all)) ?? exitCodes.done;
+      debug.finish(false);
     } catch (error) {
       process.exitCode = report(error, all);
+      debug.finish(true);
     }
   });
 }
@@ -46,7 +52,12 @@ function build(): Command {
     .addOption(new Option("--device <name>", "what runs it").choices(["auto", "webgpu", "cpu"]).default("auto"))
     .option("--json", "machine-readable lines on stdout, all else on stderr")
     .option("--strict", "warnings fail")
-    .option("--debug <level>", "stacks of defects on stderr", whole, 0);
+    .option(
+      "--debug <level>",
+      "on stderr: 1 passes, 2 also kernels with their times, 3 also costs compared, 4 also kernel texts; stacks of defects",
+      level,
+      0,
+    );
   const add = (name: string, description: string, load: Loader): Command => {
     const command = program.command(name).description(description).exitOverride();
     runs(command, load);

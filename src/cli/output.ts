@@ -1,13 +1,17 @@
 /** What commands print: results on stdout, everything else on stderr. */
 import { type Diagnostic, formatDiagnostic, printable, WebpeftError } from "../ir/diagnostics.ts";
+import type { DebugOutput } from "./debug.ts";
 
-export interface GlobalOptions {
+export interface PrintOptions {
   readonly json?: boolean;
-  readonly debug?: number;
+}
+
+export interface GlobalOptions extends PrintOptions {
+  readonly debug: DebugOutput;
 }
 
 /** A line for people: stdout, or stderr when stdout is for machines. */
-export function say(options: GlobalOptions, text: string): void {
+export function say(options: PrintOptions, text: string): void {
   (options.json ? process.stderr : process.stdout).write(`${printable(text)}\n`);
 }
 
@@ -15,7 +19,7 @@ export function say(options: GlobalOptions, text: string): void {
 const json = (record: Readonly<Record<string, unknown>>): string => printable(JSON.stringify(record));
 
 /** A line for machines; only with `--json`. */
-export function emit(options: GlobalOptions, record: Readonly<Record<string, unknown>>): void {
+export function emit(options: PrintOptions, record: Readonly<Record<string, unknown>>): void {
   if (options.json) process.stdout.write(`${json(record)}\n`);
 }
 
@@ -39,6 +43,6 @@ export function report(error: unknown, options: GlobalOptions): number {
   process.stderr.write(
     `error DEFECT: ${printable(text)}\n  help:     this is a defect of webpeft; --debug 1 shows where\n`,
   );
-  if ((options.debug ?? 0) > 0 && error instanceof Error) process.stderr.write(`${printable(error.stack ?? "")}\n`);
+  if (options.debug.level > 0 && error instanceof Error) process.stderr.write(`${printable(error.stack ?? "")}\n`);
   return exitCodes.failed;
 }

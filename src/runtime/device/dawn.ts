@@ -47,7 +47,8 @@ export async function swiftShaderDawn(): Promise<GPU> {
  * from it: Dawn aborts the process when an instance is collected before them, and what of them is still alive after `destroy` cannot be known.
  */
 function instanceOf(dawn: DawnModule): GPU {
-  dawn.globals[instanceKey] ??= dawn.create([]);
+  // Timestamps are rounded to 65 us for the sake of pages, which is longer than most kernels take.
+  dawn.globals[instanceKey] ??= dawn.create(["disable-dawn-features=timestamp_quantization"]);
   return dawn.globals[instanceKey];
 }
 

@@ -6,7 +6,7 @@
  * For the WebGPU executor `run` is: write the scalars and inputs, re-encode the dispatches of the stages into one pass, copy what is wanted
  * into one staging buffer, submit, map. `write` is a `writeBuffer`, `read` a copy out. Calls take effect in the order they are made.
  */
-import type { Generated, Target } from "../../codegen/index.ts";
+import type { Dispatch, Generated, GeneratedKernel, Target } from "../../codegen/index.ts";
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { type PortRole, portName, portRole } from "../../ir/graph.ts";
 import { sizeOf, type TensorType } from "../../ir/types.ts";
@@ -22,12 +22,25 @@ export type PortSource = PortTensor | (() => Promise<PortTensor>);
 /** Input data of one run by port name; integers and booleans as numbers. */
 export type RunInputs = Readonly<Record<string, ArrayLike<number>>>;
 
+/** What one dispatch of a run took on the device. */
+export interface KernelTime {
+  readonly stage: string;
+  readonly kernel: GeneratedKernel;
+  readonly dispatch: Dispatch;
+  readonly nanoseconds: number;
+}
+
 export interface InstantiateOptions {
   readonly signal?: AbortSignal;
   /** Called after each tensor that was uploaded. */
   readonly onProgress?: (loaded: number, total: number, name: string) => void;
   /** Kernels and plan that were made of the program before, if they are for this target; for executors that need kernels. */
   readonly generated?: (target: Target) => Generated | undefined;
+  /**
+   * Told after every run what each of its dispatches took, where the device has timestamps (`timestamp-query`); never called elsewhere.
+   * Runs are slower for it: every dispatch stands in a pass of its own.
+   */
+  readonly onKernels?: (times: readonly KernelTime[]) => void;
 }
 
 export interface Executor {

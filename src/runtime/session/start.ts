@@ -62,6 +62,7 @@ const checks: Checks<StartOptions> = {
   signal,
   onProgress: callable,
   generated: callable,
+  onKernels: callable,
 };
 
 /** `model`: the program's. Throws `SESSION-OPTION`. */
@@ -158,6 +159,7 @@ export async function startSession(
   checkStart(options, model);
   const first = { program, values: await values(program, model, options) };
   const { executor, release } = await choose(options);
+  const { onKernels } = options;
   const instantiate = async (loaded: LoadedProgram, how: InstantiateOptions): Promise<Instance> => {
     const instance = await executor.instantiate(loaded.program, portData(loaded, model), how);
     if (loaded.program.stages.some((stage) => stage.name === "prepare")) await instance.run(["prepare"], {});
@@ -173,7 +175,7 @@ export async function startSession(
         return { program: other, values: await values(other, model, { ...given, sink: options.sink }) };
       },
       together: compile,
-      instantiate: (loaded) => instantiate(loaded, {}),
+      instantiate: (loaded) => instantiate(loaded, onKernels === undefined ? {} : { onKernels }),
     });
     const mergeExecutor = () => tfjsExecutor();
     return new Session({ adapters, model, executor, mergeExecutor, seed: options.seed ?? 0, release });

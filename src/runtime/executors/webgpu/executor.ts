@@ -12,6 +12,7 @@ import {
   checkBindings,
   type Executor,
   type Instance,
+  type InstantiateOptions,
   initialStorage,
   inputData,
   type PortTensor,
@@ -53,7 +54,7 @@ export function webgpuExecutor(open: OpenDevice, options: WebgpuOptions = {}): W
       instantiateOptions.signal?.throwIfAborted();
       const instance = await open.scoped(
         "buffers of the plan",
-        () => new WebgpuInstance(open, program, generated, pipelines),
+        () => new WebgpuInstance(open, program, generated, pipelines, instantiateOptions.onKernels),
       );
       try {
         for await (const { port, tensor } of portUploads(program, data, instantiateOptions))
@@ -92,6 +93,7 @@ class WebgpuInstance implements Instance {
     private readonly program: ExecutableProgram,
     private readonly generated: Generated,
     pipelines: PipelineCache,
+    private readonly onKernels: InstantiateOptions["onKernels"],
   ) {
     this.ports = programPorts(program);
     for (const { name, within } of generated.plan.buffers) {
@@ -200,16 +202,20 @@ class WebgpuInstance implements Instance {
     this.checkAlive();
     if (words.length > 0) this.writeAt("inputs", 0, words);
     const encoder = this.open.device.createCommandEncoder();
-    this.recorder.record(encoder, recipe.stages, recipe.want);
+    const timings = this.recorder.timings(this.onKernels);
+    this.recorder.record(encoder, recipe.stages, recipe.want, timings);
+    timings?.resolve(encoder);
     const stagings = recipe.stagings.map((bytes) => this.takeStaging(bytes));
     for (const { staging, at, shape, ...result } of recipe.results) {
       const { buffer, offset } = this.locate(result.buffer, result.offset);
       encoder.copyBufferToBuffer(buffer, offset, stagings[staging]!, at, 4 * sizeOf(shape));
     }
     this.open.device.queue.submit([encoder.finish()]);
-    if (stagings.length > 0)
-      return { results: Promise.all(stagings.map((staging, i) => this.readStaging(staging, recipe.stagings[i]!))) };
-    return { results: this.open.wait(this.open.device.queue.onSubmittedWorkDone()).then(() => []) };
+    const results =
+      stagings.length > 0
+        ? Promise.all(stagings.map((staging, i) => this.readStaging(staging, recipe.stagings[i]!)))
+        : this.open.wait(this.open.device.queue.onSubmittedWorkDone()).then(() => []);
+    return { results: timings?.tell(results) ?? results };
   }
 
   private recipeOf(names: readonly StageName[], want: readonly string[]): Recipe {

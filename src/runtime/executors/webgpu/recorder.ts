@@ -2,6 +2,7 @@
 import type { Dispatch, GeneratedKernel, Plan, PlannedStage } from "../../../codegen/plan.ts";
 import { bufferUsage, type OpenDevice } from "../../device/index.ts";
 import type { PipelineCache } from "./pipelines.ts";
+import { hasTimestamps, type KernelListener, Timings } from "./timings.ts";
 
 /** A dispatch, what it needs to run, and where its sizes stand. */
 interface Step {
@@ -85,12 +86,24 @@ export class Recorder {
     return this.parts.open.device.createBindGroup({ label: dispatch.kernel, layout, entries });
   }
 
-  /** Encodes stages that are prepared, one after the other: one pass, unless results have to be copied between them. */
-  record(encoder: GPUCommandEncoder, stages: readonly PlannedStage[], want: ReadonlySet<string>): void {
+  /**
+   * Encodes stages that are prepared, one after the other: one pass, unless results have to be copied between them or dispatches are
+   * measured.
+   */
+  record(
+    encoder: GPUCommandEncoder,
+    stages: readonly PlannedStage[],
+    want: ReadonlySet<string>,
+    timings?: Timings,
+  ): void {
     let pass: GPUComputePassEncoder | undefined;
     for (const stage of stages) {
       for (const { dispatch, ready } of this.wanted([stage], want)) {
         const { pipeline, group } = ready!;
+        if (timings !== undefined) {
+          pass?.end();
+          pass = encoder.beginComputePass(timings.pass(stage.name, dispatch));
+        }
         pass ??= encoder.beginComputePass();
         pass.setPipeline(pipeline);
         pass.setBindGroup(0, group);
@@ -105,6 +118,12 @@ export class Recorder {
       }
     }
     pass?.end();
+  }
+
+  /** For a run that is to be measured, where the device can. */
+  timings(listener: KernelListener | undefined): Timings | undefined {
+    if (listener === undefined || !hasTimestamps(this.parts.open)) return undefined;
+    return new Timings(this.parts.open, this.kernels, listener);
   }
 
   dispose(): void {
