@@ -1,4 +1,4 @@
-/** What the configs of bert and roberta say, in one form, and their modules as `named_modules()` of transformers 5 lists them. */
+/** What the configs of bert and roberta say, in one form. */
 import type { DiagnosticSink } from "../ir/diagnostics.ts";
 import { type Activation, readActivation } from "./activation.ts";
 import {
@@ -13,8 +13,7 @@ import {
   warnOfDropout,
 } from "./config.ts";
 import { classes, classifierKind } from "./head.ts";
-import type { ModelConfig, ModelDefaults, ModuleInfo } from "./model.ts";
-import { attentionModule, container, embedding, linear, norm } from "./modules.ts";
+import type { ModelConfig, ModelDefaults } from "./model.ts";
 import { headWidth } from "./shapes.ts";
 
 export interface BertSettings {
@@ -71,74 +70,4 @@ export function readBertConfig(config: ModelConfig, sink: DiagnosticSink): BertS
       ...(present(config, "pad_token_id") === undefined && padding !== undefined ? { padToken: padding } : {}),
     },
   };
-}
-
-export const layerPath = ({ name }: BertSettings, layer: number): string => `${name}.encoder.layer.${layer}`;
-
-function embeddingModules({ name, hidden, positions, tokenTypes, defaults }: BertSettings): ModuleInfo[] {
-  const path = `${name}.embeddings`;
-  const words = embedding(`${path}.word_embeddings`, defaults.vocabulary, hidden);
-  const types = embedding(`${path}.token_type_embeddings`, tokenTypes, hidden);
-  const places = embedding(`${path}.position_embeddings`, positions, hidden);
-  const end = [norm(`${path}.LayerNorm`, hidden, true), container(`${path}.dropout`)];
-  return [container(path), words, ...(name === "bert" ? [places, types, ...end] : [types, ...end, places])];
-}
-
-function layerModules(settings: BertSettings, layer: number): ModuleInfo[] {
-  const path = layerPath(settings, layer);
-  const { hidden, intermediate } = settings;
-  const self = `${path}.attention.self`;
-  return [
-    container(path),
-    container(`${path}.attention`),
-    attentionModule(self),
-    linear(`${self}.query`, hidden, hidden, true),
-    linear(`${self}.key`, hidden, hidden, true),
-    linear(`${self}.value`, hidden, hidden, true),
-    container(`${self}.dropout`),
-    container(`${path}.attention.output`),
-    linear(`${path}.attention.output.dense`, hidden, hidden, true),
-    norm(`${path}.attention.output.LayerNorm`, hidden, true),
-    container(`${path}.attention.output.dropout`),
-    container(`${path}.intermediate`),
-    linear(`${path}.intermediate.dense`, hidden, intermediate, true),
-    container(`${path}.intermediate.intermediate_act_fn`),
-    container(`${path}.output`),
-    linear(`${path}.output.dense`, intermediate, hidden, true),
-    norm(`${path}.output.LayerNorm`, hidden, true),
-    container(`${path}.output.dropout`),
-  ];
-}
-
-function headModules({ name, hidden, defaults }: BertSettings): ModuleInfo[] {
-  const { kind, classes: count } = defaults.head;
-  const classifier = linear("classifier", hidden, count, true);
-  if (kind === "token") return [container("dropout"), classifier];
-  if (name === "bert") {
-    const pooler = "bert.pooler";
-    const pooling = [
-      container(pooler),
-      linear(`${pooler}.dense`, hidden, hidden, true),
-      container(`${pooler}.activation`),
-    ];
-    return [...pooling, container("dropout"), classifier];
-  }
-  return [
-    container("classifier"),
-    linear("classifier.dense", hidden, hidden, true),
-    container("classifier.dropout"),
-    linear("classifier.out_proj", hidden, count, true),
-  ];
-}
-
-export function bertModules(settings: BertSettings): ModuleInfo[] {
-  const { name, layers } = settings;
-  return [
-    container(name),
-    ...embeddingModules(settings),
-    container(`${name}.encoder`),
-    container(`${name}.encoder.layer`),
-    ...Array.from({ length: layers }, (_unused, layer) => layerModules(settings, layer)).flat(),
-    ...headModules(settings),
-  ];
 }

@@ -2,10 +2,8 @@
  * GPT-2: embeddings of tokens and positions; per layer LayerNorm, attention, LayerNorm, MLP, each half added to the residual stream;
  * LayerNorm; head, tied to the token embedding. Its linear layers are stored as [in, out] (`Conv1D`).
  */
-import { DiagnosticSink } from "../ir/diagnostics.ts";
-import type { Graph } from "../ir/graph.ts";
-import { type Activation, activate, readActivation } from "./activation.ts";
-import { visibility, withOnes } from "./attention.ts";
+import type { DiagnosticSink } from "../ir/diagnostics.ts";
+import { type Activation, readActivation } from "./activation.ts";
 import {
   flag,
   layerCount,
@@ -16,19 +14,13 @@ import {
   specialTokens,
   warnOfDropout,
 } from "./config.ts";
-import { finishModel } from "./head.ts";
-import {
-  type BuildOptions,
-  type ModelConfig,
-  type ModelDefaults,
-  type ModelFamily,
-  type ModuleInfo,
-  noVirtualTokens,
-  tokenInput,
-} from "./model.ts";
-import { attentionModule, container, conv1d, embedding, linear, norm } from "./modules.ts";
+import { attended, causal, type DecoderLayer, mlp } from "./decoder.ts";
+import { attentionEntry, conv1d, embedding, layerNorm, linear } from "./layers.ts";
+import { type ModelConfig, type ModelDefaults, type ModelFamily, tokenInput } from "./model.ts";
+import { block, layers, type Module, type Place, silent } from "./module.ts";
 import { headWidth } from "./shapes.ts";
-import { type Layer, SiteBuilder } from "./sites.ts";
+import type { Layer } from "./sites.ts";
+import type { Text } from "./text.ts";
 
 interface Gpt2Settings {
   readonly hidden: number;
@@ -46,18 +38,15 @@ interface Gpt2Settings {
 export const gpt2Family: ModelFamily = {
   modelTypes: ["gpt2"],
   layerFields: ["n_layer"],
-  describe: (config, sink) => {
+  read: (config, sink) => {
     const settings = readGpt2Config(config, sink);
-    return {
-      modules: gpt2Modules(settings),
-      inputs: [tokenInput(settings.defaults.vocabulary)],
-      defaults: settings.defaults,
-    };
+    const { hidden, tied, defaults } = settings;
+    const weight = tied ? "transformer.wte.weight" : undefined;
+    const root = causal("transformer", decoder(settings), linear(hidden, defaults.vocabulary, false, { weight }));
+    return { root, inputs: [tokenInput(defaults.vocabulary)], defaults };
   },
   /** The files of the first releases lack the prefix. */
   otherKeys: (key) => [key.replace(/^transformer\./, "")],
-  build: (config, modules, options) =>
-    new Gpt2Builder(readGpt2Config(config, new DiagnosticSink()), modules, options).build(),
 };
 
 function readGpt2Config(config: ModelConfig, sink: DiagnosticSink): Gpt2Settings {
@@ -66,7 +55,7 @@ function readGpt2Config(config: ModelConfig, sink: DiagnosticSink): Gpt2Settings
   requireValue(config, "add_cross_attention", false);
   const hidden = positiveInteger(config, "n_embd", 768);
   const heads = positiveInteger(config, "n_head", 12);
-  const layers = layerCount(config, "n_layer", 12);
+  const count = layerCount(config, "n_layer", 12);
   const vocabulary = positiveInteger(config, "vocab_size", 50257);
   const scale = flag(config, "scale_attn_weights", true)
     ? 1 / Math.sqrt(headWidth(hidden, heads, "n_embd, n_head"))
@@ -75,18 +64,18 @@ function readGpt2Config(config: ModelConfig, sink: DiagnosticSink): Gpt2Settings
   return {
     hidden,
     inner: positiveInteger(config, "n_inner", 4 * hidden),
-    layers,
+    layers: count,
     heads,
     epsilon: positiveNumber(config, "layer_norm_epsilon", 1e-5),
     activation: readActivation(config, "activation_function", "gelu_new"),
     tied: flag(config, "tie_word_embeddings", true),
-    scales: Array.from({ length: layers }, (_unused, layer) => (byLayer ? scale / (layer + 1) : scale)),
+    scales: Array.from({ length: count }, (_unused, layer) => (byLayer ? scale / (layer + 1) : scale)),
     defaults: {
       modelType: "gpt2",
       head: { kind: "causal", classes: vocabulary },
       vocabulary,
       hidden,
-      layers,
+      layers: count,
       maximumLength: positiveInteger(config, "n_positions", 1024),
       limitsLength: true,
       ...specialTokens(config),
@@ -94,122 +83,80 @@ function readGpt2Config(config: ModelConfig, sink: DiagnosticSink): Gpt2Settings
   };
 }
 
-const layerPath = (layer: number): string => `transformer.h.${layer}`;
+const decoder = (settings: Gpt2Settings): Module<(text: Text) => number> => {
+  const { hidden, epsilon, scales, defaults } = settings;
+  return block(
+    {
+      wte: embedding(defaults.vocabulary, hidden),
+      wpe: embedding(defaults.maximumLength, hidden),
+      drop: silent,
+      h: layers(settings.layers, (index) => layer(settings, scales[index]!)),
+      ln_f: layerNorm(hidden, epsilon),
+    },
+    (modules, { builder }) =>
+      (text) => {
+        const places = builder.iota([text.positions], 0);
+        const numbers = text.keys === 0 ? places : builder.plus(places, builder.constantLike(places, text.keys));
+        const positions = modules.wpe(numbers);
+        const stream = builder.plus(text.embedded(modules.wte), positions);
+        const input = { text, seen: text.seen() };
+        return modules.ln_f(modules.h.reduce((x, one) => one(x, input), stream));
+      },
+  );
+};
 
-function layerModules({ hidden, inner, heads }: Gpt2Settings, layer: number): ModuleInfo[] {
-  const path = layerPath(layer);
-  return [
-    container(path),
-    norm(`${path}.ln_1`, hidden, true),
-    attentionModule(`${path}.attn`, { in: hidden, out: hidden, keyHeads: heads }),
-    conv1d(`${path}.attn.c_attn`, hidden, 3 * hidden),
-    conv1d(`${path}.attn.c_proj`, hidden, hidden),
-    container(`${path}.attn.attn_dropout`),
-    container(`${path}.attn.resid_dropout`),
-    norm(`${path}.ln_2`, hidden, true),
-    container(`${path}.mlp`),
-    conv1d(`${path}.mlp.c_fc`, hidden, inner),
-    conv1d(`${path}.mlp.c_proj`, inner, hidden),
-    container(`${path}.mlp.act`),
-    container(`${path}.mlp.dropout`),
-  ];
-}
+const layer = (settings: Gpt2Settings, scale: number): Module<DecoderLayer> => {
+  const { hidden, inner, epsilon, activation } = settings;
+  return block(
+    {
+      ln_1: layerNorm(hidden, epsilon),
+      attn: attention(settings, scale),
+      ln_2: layerNorm(hidden, epsilon),
+      mlp: mlp(
+        { c_fc: conv1d(hidden, inner), c_proj: conv1d(inner, hidden), act: silent, dropout: silent },
+        ["c_fc", "c_proj"],
+        activation,
+      ),
+    },
+    (modules, { builder }) =>
+      (x, input) => {
+        const sum = builder.plus(x, modules.attn(modules.ln_1(x), input));
+        return builder.plus(sum, modules.mlp(modules.ln_2(sum)));
+      },
+  );
+};
 
-function gpt2Modules(settings: Gpt2Settings): ModuleInfo[] {
-  const { hidden, layers, tied, defaults } = settings;
-  const head = linear("lm_head", hidden, defaults.vocabulary, false);
-  return [
-    container("transformer"),
-    embedding("transformer.wte", defaults.vocabulary, hidden),
-    embedding("transformer.wpe", defaults.maximumLength, hidden),
-    container("transformer.drop"),
-    container("transformer.h"),
-    ...Array.from({ length: layers }, (_unused, layer) => layerModules(settings, layer)).flat(),
-    norm("transformer.ln_f", hidden, true),
-    tied ? { ...head, weight: "transformer.wte.weight" } : head,
-  ];
-}
+/** Queries, keys and values come from one layer. */
+const attention = ({ hidden, heads }: Gpt2Settings, scale: number): Module<DecoderLayer> =>
+  block(
+    {
+      c_attn: conv1d(hidden, 3 * hidden),
+      c_proj: conv1d(hidden, hidden),
+      attn_dropout: silent,
+      resid_dropout: silent,
+    },
+    (modules, place) => (x, input) => {
+      const { builder, sites, path } = place;
+      const { batch, positions } = input.text;
+      const all = modules.c_attn(x);
+      const part = (i: number, ...groups: number[]): number =>
+        builder.reshape(builder.slice(all, [0, 0, i * hidden], [batch, positions, (i + 1) * hidden]), [
+          ...[batch, positions, heads, ...groups, hidden / heads],
+        ]);
+      const [queries, keys, values] = [part(0, 1), part(1), part(2)];
+      const [keyLayer, valueLayer] = [1, 2].map((index) => partOf(place, modules.c_attn.path, hidden, index)) as [
+        Layer,
+        Layer,
+      ];
+      const context = attended(place, { queries, keys, values, keyLayer, valueLayer }, scale, input);
+      return sites.attended(path, modules.c_proj(context));
+    },
+    attentionEntry({ in: hidden, out: hidden, keyHeads: heads }),
+  );
 
-class Gpt2Builder {
-  private readonly sites: SiteBuilder;
-  /** Positions of the graph: virtual tokens, then the text. */
-  private readonly positions: number;
-
-  constructor(
-    private readonly settings: Gpt2Settings,
-    modules: readonly ModuleInfo[],
-    private readonly options: BuildOptions,
-  ) {
-    this.sites = new SiteBuilder("gpt2", modules, options.weightTypes);
-    this.positions = (options.virtual ?? noVirtualTokens).tokens + options.length;
-  }
-
-  build(): Graph {
-    const { settings, sites, options } = this;
-    const { builder } = sites;
-    const { batch, length, virtual: { tokens, keys } = noVirtualTokens } = options;
-    const ids = builder.port("input_ids", "input", "i32", [batch, length]);
-    const given = options.mask ? builder.port("attention_mask", "input", "i32", [batch, length]) : undefined;
-    const mask = given === undefined ? undefined : withOnes(builder, given, tokens);
-    const places = builder.iota([this.positions], 0);
-    const numbers = keys === 0 ? places : builder.plus(places, builder.constantLike(places, keys));
-    const positions = sites.embedding("transformer.wpe", numbers);
-    const words = sites.prompt("transformer.wte", sites.embedding("transformer.wte", ids), tokens);
-    let stream = sites.within("transformer", () => builder.plus(words, positions));
-    const seen = sites.within("transformer", () => visibility(builder, this.positions, mask, undefined, keys));
-    for (let layer = 0; layer < settings.layers; layer++) stream = this.layer(layer, stream, seen);
-    const logits = sites.linear("lm_head", this.norm("transformer.ln_f", stream));
-    return finishModel(builder, settings.defaults.head, logits, options, tokens);
-  }
-
-  private norm(path: string, x: number): number {
-    return this.sites.norm(path, x, "layer", this.settings.epsilon);
-  }
-
-  private layer(layer: number, x: number, seen: number): number {
-    const { sites } = this;
-    const path = layerPath(layer);
-    const add = (a: number, b: number): number => sites.within(path, (builder) => builder.plus(a, b));
-    const attended = add(x, this.attention(layer, this.norm(`${path}.ln_1`, x), seen));
-    const inner = sites.linear(`${path}.mlp.c_fc`, this.norm(`${path}.ln_2`, attended));
-    const active = sites.within(`${path}.mlp`, (builder) => activate(builder, this.settings.activation, inner));
-    return add(attended, sites.linear(`${path}.mlp.c_proj`, active));
-  }
-
-  private attention(layer: number, x: number, seen: number): number {
-    const { batch, virtual = noVirtualTokens } = this.options;
-    const { heads, hidden, scales } = this.settings;
-    const length = this.positions;
-    const path = `${layerPath(layer)}.attn`;
-    const all = this.sites.linear(`${path}.c_attn`, x);
-    const context = this.sites.within(path, (builder) => {
-      const part = (i: number): number => builder.slice(all, [0, 0, i * hidden], [batch, length, (i + 1) * hidden]);
-      const split = (y: number, ...groups: number[]): number =>
-        builder.reshape(y, [batch, length, heads, ...groups, hidden / heads]);
-      const attended = this.sites.attention(path, {
-        queries: split(part(0), 1),
-        keys: split(part(1)),
-        values: split(part(2)),
-        seen,
-        scale: scales[layer]!,
-        keyLayer: this.part(path, 1),
-        valueLayer: this.part(path, 2),
-        before: virtual.keys,
-      });
-      return builder.reshape(attended, [batch, length, hidden]);
-    });
-    return this.sites.attended(path, this.sites.linear(`${path}.c_proj`, context));
-  }
-
-  /** The layer of queries, keys or values (0, 1, 2) in the joint one. */
-  private part(path: string, index: number): Layer {
-    const { hidden } = this.settings;
-    const { weight, bias } = this.sites.layer(`${path}.c_attn`);
-    const { builder } = this.sites;
-    const [from, to] = [index * hidden, (index + 1) * hidden];
-    return {
-      weight: builder.slice(weight, [from, 0], [to, hidden]),
-      bias: builder.slice(bias!, [from], [to]),
-    };
-  }
+/** The layer of queries, keys or values (0, 1, 2) in the joint one. */
+function partOf({ builder, sites }: Place, joint: string, hidden: number, index: number): Layer {
+  const { weight, bias } = sites.layer(joint);
+  const [from, to] = [index * hidden, (index + 1) * hidden];
+  return { weight: builder.slice(weight, [from, 0], [to, hidden]), bias: builder.slice(bias!, [from], [to]) };
 }

@@ -3,6 +3,7 @@ import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { bertFamily } from "./bert.ts";
 import { tooManyLayers } from "./config.ts";
 import { gpt2Family } from "./gpt2.ts";
+import { finishModel } from "./head.ts";
 import { llamaFamily } from "./llama.ts";
 import {
   type BuildOptions,
@@ -13,7 +14,9 @@ import {
   type ModuleParameter,
   noVirtualTokens,
 } from "./model.ts";
+import { bind, namedModules } from "./module.ts";
 import { phiFamily } from "./phi.ts";
+import { SiteBuilder } from "./sites.ts";
 import { t5Family } from "./t5.ts";
 import { vitFamily } from "./vit.ts";
 
@@ -45,7 +48,8 @@ export function describeModel(
   stored: (key: string) => boolean = () => true,
 ): ModelDescription {
   const family = familyOf(config);
-  const description = family.describe(config, sink);
+  const { root, ...tree } = family.read(config, sink);
+  const description = { ...tree, modules: namedModules(root) };
   // A tied weight may stand in the file under the name of either end.
   const ends = new Map<string, string[]>();
   for (const { path, weight = "" } of description.modules)
@@ -73,7 +77,13 @@ export function buildModel(config: ModelConfig, options: BuildOptions): BuiltMod
   checkLayers(config, options.keys ?? []);
   const description = describeModel(config, sink, options.stored);
   checkLength(description, options, sink);
-  return { graph: familyOf(config).build(config, description.modules, options), ...description };
+  const { root } = familyOf(config).read(config, new DiagnosticSink());
+  const sites = new SiteBuilder(description.defaults.modelType, description.modules, options.weightTypes);
+  const { builder } = sites;
+  const logits = bind(root, { path: "", sites, builder })(options);
+  const { head } = description.defaults;
+  const tokens = head.kind === "causal" ? (options.virtual?.tokens ?? 0) : 0;
+  return { graph: finishModel(builder, head, logits, options, tokens), ...description };
 }
 
 /** Every layer has a tensor of its own. Throws `MODEL-LAYERS` before anything is made for layers that the files do not have. */

@@ -22,7 +22,7 @@ export interface LlamaSettings {
   readonly intermediate: number;
   readonly layers: number;
   readonly heads: number;
-  readonly keyValueHeads: number;
+  readonly keyHeads: number;
   readonly headWidth: number;
   readonly epsilon: number;
   readonly activation: Activation;
@@ -95,14 +95,14 @@ function readHeads(
   hidden: number,
   heads: number,
   defaultKeyValue: number,
-): Pick<LlamaSettings, "keyValueHeads" | "headWidth"> {
-  const keyValueHeads = positiveInteger(config, "num_key_value_heads", defaultKeyValue);
-  if (heads % keyValueHeads !== 0) {
+): Pick<LlamaSettings, "keyHeads" | "headWidth"> {
+  const keyHeads = positiveInteger(config, "num_key_value_heads", defaultKeyValue);
+  if (heads % keyHeads !== 0) {
     throw new WebpeftError("MODEL-HEADS", {
       message: "the query heads cannot be shared out among the key heads",
       where: "config.json: num_key_value_heads",
       expected: `a divisor of num_attention_heads ${heads}`,
-      got: String(keyValueHeads),
+      got: String(keyHeads),
     });
   }
   const headWidth = positiveInteger(config, "head_dim", Math.floor(hidden / heads));
@@ -115,7 +115,7 @@ function readHeads(
       got: named ? String(headWidth) : `${hidden} / ${heads}`,
     });
   }
-  return { keyValueHeads, headWidth };
+  return { keyHeads, headWidth };
 }
 
 /** Mistral slides in every layer; qwen2 in those that `layer_types` or `max_window_layers` name, if at all; llama never. */

@@ -3,6 +3,7 @@ import type { DiagnosticSink } from "../ir/diagnostics.ts";
 import type { Graph } from "../ir/graph.ts";
 import type { DType } from "../ir/types.ts";
 import type { ModelHead } from "./head.ts";
+import type { Module } from "./module.ts";
 
 /** `prompt`: the place where virtual tokens come before the embeddings; no module of transformers. */
 export type ModuleKind = "linear" | "embedding" | "norm" | "attention" | "container" | "prompt";
@@ -121,14 +122,18 @@ export interface BuiltModel extends ModelDescription {
   readonly graph: Graph;
 }
 
-/** One family of base models. Both functions throw a `MODEL-` error for configs that they cannot honour. */
+/** A base model as a tree of modules, with what is said of it as a whole. */
+export interface ModelTree extends Omit<ModelDescription, "modules"> {
+  /** Gives the logits; its children are the modules at the top. */
+  readonly root: Module<(options: BuildOptions) => number>;
+}
+
+/** One family of base models: what a config describes. Throws a `MODEL-` error for configs that it cannot honour. */
 export interface ModelFamily {
   readonly modelTypes: readonly string[];
   /** Fields of the config that say how many layers there are. */
   readonly layerFields: readonly string[];
-  describe(config: ModelConfig, sink: DiagnosticSink): ModelDescription;
+  read(config: ModelConfig, sink: DiagnosticSink): ModelTree;
   /** Other keys under which files hold a tensor, the likeliest first. */
   otherKeys?(key: string): readonly string[];
-  /** `modules` are those of the description, with the keys that the file has. */
-  build(config: ModelConfig, modules: readonly ModuleInfo[], options: BuildOptions): Graph;
 }

@@ -3,6 +3,7 @@ import type { Builder } from "../ir/builder.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { positiveInteger, positiveNumber, present, section, text } from "./config.ts";
 import type { ModelConfig } from "./model.ts";
+import { type Module, silent } from "./module.ts";
 
 export type RopeScaling =
   | { readonly kind: "default" }
@@ -109,13 +110,19 @@ export interface RopeTables {
   readonly sines: number;
 }
 
-export function ropeTables(
-  builder: Builder,
-  length: number,
+/** The module that transformers lists for it. */
+export const rotary = (
   width: number,
   settings: RopeSettings,
-  first = 0,
-): RopeTables {
+): Module<(length: number, first?: number) => RopeTables> => ({
+  ...silent,
+  call:
+    ({ builder }) =>
+    (length, first = 0) =>
+      ropeTables(builder, length, width, settings, first),
+});
+
+function ropeTables(builder: Builder, length: number, width: number, settings: RopeSettings, first = 0): RopeTables {
   const shape = [length, width];
   const half = frequencies(builder, width, settings);
   const rows = builder.iota(shape, 0);
@@ -143,4 +150,18 @@ export function rotate(builder: Builder, x: number, tables: RopeTables): number 
     );
   const swapped = builder.concat([part(half), part(0)], last);
   return builder.plus(builder.mul(x, spread(tables.cosines)), builder.mul(swapped, spread(tables.sines)));
+}
+
+/** The same of the first part of every head, which the tables are as wide as; the rest stays as it is. */
+export function rotatePart(builder: Builder, x: number, tables: RopeTables): number {
+  const shape = builder.shape(x);
+  const [last, width] = [shape.length - 1, builder.shape(tables.cosines)[1]!];
+  if (width === shape[last]) return rotate(builder, x, tables);
+  const part = (from: number, to: number): number =>
+    builder.slice(
+      x,
+      shape.map((_n, axis) => (axis === last ? from : 0)),
+      shape.map((n, axis) => (axis === last ? to : n)),
+    );
+  return builder.concat([rotate(builder, part(0, width), tables), part(width, shape[last]!)], last);
 }

@@ -1,4 +1,4 @@
-/** What the config of T5 says, and its modules as `named_modules()` of transformers 5 lists them. */
+/** What the config of T5 says. */
 import type { DiagnosticSink } from "../ir/diagnostics.ts";
 import { type Activation, activationNamed } from "./activation.ts";
 import {
@@ -12,8 +12,7 @@ import {
   warnOfDropout,
 } from "./config.ts";
 import { requireArchitecture } from "./head.ts";
-import type { ModelConfig, ModelDefaults, ModuleInfo } from "./model.ts";
-import { attentionModule, container, embedding, linear, norm } from "./modules.ts";
+import type { ModelConfig, ModelDefaults } from "./model.ts";
 import { wholeParts } from "./shapes.ts";
 
 export interface T5Settings {
@@ -77,73 +76,4 @@ export function readT5Config(config: ModelConfig, sink: DiagnosticSink): T5Setti
       padToken,
     },
   };
-}
-
-export type StackName = "encoder" | "decoder";
-
-export const blockPath = (stack: StackName, layer: number): string => `${stack}.block.${layer}.layer`;
-
-function attentionModules(settings: T5Settings, path: string, name: string, relative: boolean): ModuleInfo[] {
-  const { hidden, heads, headWidth, buckets } = settings;
-  const attention = `${path}.${name}`;
-  const width = heads * headWidth;
-  const project = ["q", "k", "v"].map((part) => linear(`${attention}.${part}`, hidden, width, false));
-  return [
-    container(path),
-    attentionModule(attention),
-    ...project,
-    linear(`${attention}.o`, width, hidden, false),
-    ...(relative ? [embedding(`${attention}.relative_attention_bias`, buckets, heads)] : []),
-    norm(`${path}.layer_norm`, hidden, false),
-    container(`${path}.dropout`),
-  ];
-}
-
-function feedForwardModules({ hidden, inner, gated }: T5Settings, path: string): ModuleInfo[] {
-  const dense = `${path}.DenseReluDense`;
-  const first = gated ? ["wi_0", "wi_1"] : ["wi"];
-  return [
-    container(path),
-    container(dense),
-    ...first.map((name) => linear(`${dense}.${name}`, hidden, inner, false)),
-    linear(`${dense}.wo`, inner, hidden, false),
-    container(`${dense}.dropout`),
-    container(`${dense}.act`),
-    norm(`${path}.layer_norm`, hidden, false),
-    container(`${path}.dropout`),
-  ];
-}
-
-function blockModules(settings: T5Settings, stack: StackName, layer: number): ModuleInfo[] {
-  const path = blockPath(stack, layer);
-  const crosses = stack === "decoder";
-  return [
-    container(`${stack}.block.${layer}`),
-    container(path),
-    ...attentionModules(settings, `${path}.0`, "SelfAttention", layer === 0),
-    ...(crosses ? attentionModules(settings, `${path}.1`, "EncDecAttention", false) : []),
-    ...feedForwardModules(settings, `${path}.${crosses ? 2 : 1}`),
-  ];
-}
-
-function stackModules(settings: T5Settings, stack: StackName): ModuleInfo[] {
-  const { hidden, layers, defaults } = settings;
-  return [
-    container(stack),
-    embedding(`${stack}.embed_tokens`, defaults.vocabulary, hidden),
-    container(`${stack}.block`),
-    ...Array.from({ length: layers[stack] }, (_unused, layer) => blockModules(settings, stack, layer)).flat(),
-    norm(`${stack}.final_layer_norm`, hidden, false),
-    container(`${stack}.dropout`),
-  ];
-}
-
-export function t5Modules(settings: T5Settings): ModuleInfo[] {
-  const { hidden, defaults } = settings;
-  return [
-    embedding("shared", defaults.vocabulary, hidden),
-    ...stackModules(settings, "encoder"),
-    ...stackModules(settings, "decoder"),
-    linear("lm_head", hidden, defaults.vocabulary, false),
-  ];
 }

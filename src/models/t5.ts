@@ -2,146 +2,166 @@
  * T5: an encoder over the input and a decoder over the labels, shifted right, that also attends to the encoder's result. RMSNorm before every
  * part; attention without scaling, with a bias by relative position that the first layer of a stack holds for all of them.
  */
-import { DiagnosticSink } from "../ir/diagnostics.ts";
-import type { Graph } from "../ir/graph.ts";
+import type { Builder } from "../ir/builder.ts";
 import { activate } from "./activation.ts";
 import { attend, unpadded, visibility } from "./attention.ts";
-import { finishModel } from "./head.ts";
+import { attentionEntry, embedding, linear, rmsNorm, type Unary } from "./layers.ts";
 import { ignoredLabel } from "./loss.ts";
-import { type BuildOptions, type ModelFamily, type ModuleInfo, tokenInput } from "./model.ts";
+import { type BuildOptions, type ModelFamily, tokenInput } from "./model.ts";
+import { block, layers, list, type Module, named, silent } from "./module.ts";
 import { relativeBuckets } from "./relative.ts";
-import { SiteBuilder } from "./sites.ts";
-import { blockPath, readT5Config, type StackName, type T5Settings, t5Modules } from "./t5-config.ts";
+import { readT5Config, type T5Settings } from "./t5-config.ts";
 
 export const t5Family: ModelFamily = {
   modelTypes: ["t5"],
   layerFields: ["num_layers", "num_decoder_layers"],
-  describe: (config, sink) => {
+  read: (config, sink) => {
     const settings = readT5Config(config, sink);
-    const { defaults } = settings;
-    return { modules: t5Modules(settings), inputs: [tokenInput(defaults.vocabulary)], defaults };
+    const { hidden, defaults } = settings;
+    const root = block(
+      {
+        shared: embedding(defaults.vocabulary, hidden),
+        encoder: stack(settings, "encoder"),
+        decoder: stack(settings, "decoder"),
+        lm_head: linear(hidden, defaults.vocabulary, false),
+      },
+      ({ encoder, decoder, lm_head }, { builder }) =>
+        ({ batch, length, mask }: BuildOptions) => {
+          const port = (name: string): number => builder.port(name, "input", "i32", [batch, length]);
+          const padding = mask ? port("attention_mask") : undefined;
+          const encoded = encoder(port("input_ids"), padding);
+          return lm_head(decoder(port("labels"), padding, encoded));
+        },
+    );
+    return { root, inputs: [tokenInput(defaults.vocabulary)], defaults };
   },
   /** The tables of both stacks, and the head unless it has one of its own, are one tensor of the file. */
   otherKeys: (key) => (/^(lm_head|(en|de)coder\.embed_tokens)\.weight$/.test(key) ? ["shared.weight"] : []),
-  build: (config, modules, options) =>
-    new T5Builder(readT5Config(config, new DiagnosticSink()), modules, options).build(),
 };
 
-/** What attention reads beside the queries' stream. */
-interface Attended {
-  /** Stream of keys and values; the queries' own unless given. */
-  readonly memory?: number;
-  readonly seen: number | undefined;
+/** What goes from layer to layer: the stream, and the bias of the scores f32[heads, length, length], which the first one makes for all. */
+interface State {
+  readonly x: number;
   readonly bias?: number;
 }
 
-class T5Builder {
-  private readonly sites: SiteBuilder;
+/** What attention reads beside the state. `memory`: stream of keys and values; the queries' own unless given. */
+interface Attended {
+  readonly memory?: number;
+  readonly seen: number | undefined;
+}
+type Attention = (state: State, read: Attended) => State;
 
-  constructor(
-    private readonly settings: T5Settings,
-    modules: readonly ModuleInfo[],
-    private readonly options: BuildOptions,
-  ) {
-    this.sites = new SiteBuilder("t5", modules, options.weightTypes);
-  }
+type StackName = "encoder" | "decoder";
 
-  build(): Graph {
-    const { settings, sites, options } = this;
-    const { builder } = sites;
-    const { batch, length } = options;
-    const shape = [batch, length];
-    const mask = options.mask ? builder.port("attention_mask", "input", "i32", shape) : undefined;
-    const seen = mask === undefined ? undefined : sites.within("encoder", () => unpadded(builder, mask));
-    const encoded = this.stack("encoder", builder.port("input_ids", "input", "i32", shape), seen, undefined);
-    const labels = builder.port("labels", "input", "i32", shape);
-    const causal = sites.within("decoder", () => visibility(builder, length, undefined, undefined));
-    const targets = sites.within("decoder", () => this.shifted(labels));
-    const decoded = this.stack("decoder", targets, causal, { memory: encoded, seen });
-    const scaled = sites.within("decoder", () => builder.scale(decoded, settings.outputScale));
-    const logits = sites.linear("lm_head", scaled);
-    return finishModel(builder, settings.defaults.head, logits, options);
-  }
+/** `ids`: tokens, or the labels of which the decoder reads all but the last; `mask` is that of the encoder's input, `memory` its result. */
+function stack(settings: T5Settings, name: StackName): Module<(ids: number, mask?: number, memory?: number) => number> {
+  const { hidden, epsilon, outputScale, defaults } = settings;
+  return block(
+    {
+      embed_tokens: embedding(defaults.vocabulary, hidden),
+      block: layers(settings.layers[name], (index) => layer(settings, name, index === 0)),
+      final_layer_norm: rmsNorm(hidden, epsilon),
+      dropout: silent,
+    },
+    (modules, { builder }) =>
+      (ids, mask, memory) => {
+        const shown = mask === undefined ? undefined : unpadded(builder, mask);
+        const encodes = memory === undefined;
+        const seen = encodes ? shown : visibility(builder, builder.shape(ids)[1]!, undefined, undefined);
+        const x = modules.embed_tokens(encodes ? ids : shifted(builder, ids, settings));
+        const cross = encodes ? undefined : { memory, seen: shown };
+        const last = modules.block.reduce<State>((state, one) => one(state, { seen }, cross), { x });
+        const normed = modules.final_layer_norm(last.x);
+        return encodes ? normed : builder.scale(normed, outputScale);
+      },
+  );
+}
 
-  /** What the decoder reads: the start token, then the labels but the last, padding where they do not count. */
-  private shifted(labels: number): number {
-    const { builder } = this.sites;
-    const { batch, length } = this.options;
-    const { startToken, padToken } = this.settings;
-    const ignored = builder.compare("eq", labels, builder.constantLike(labels, ignoredLabel));
-    const tokens = builder.select(ignored, builder.constantLike(labels, padToken), labels);
-    const start = builder.constant(startToken, [batch, 1], "i32");
-    return length === 1 ? start : builder.concat([start, builder.slice(tokens, [0, 0], [batch, length - 1])], 1);
-  }
+/** What the decoder reads: the start token, then the labels but the last, padding where they do not count. */
+function shifted(builder: Builder, labels: number, { startToken, padToken }: T5Settings): number {
+  const [batch, length] = builder.shape(labels) as [number, number];
+  const ignored = builder.compare("eq", labels, builder.constantLike(labels, ignoredLabel));
+  const tokens = builder.select(ignored, builder.constantLike(labels, padToken), labels);
+  const start = builder.constant(startToken, [batch, 1], "i32");
+  return length === 1 ? start : builder.concat([start, builder.slice(tokens, [0, 0], [batch, length - 1])], 1);
+}
 
-  private stack(name: StackName, ids: number, seen: number | undefined, cross: Attended | undefined): number {
-    const { sites, settings, options } = this;
-    let stream = sites.embedding(`${name}.embed_tokens`, ids);
-    const bias = this.bias(name, options.length);
-    for (let layer = 0; layer < settings.layers[name]; layer++) {
-      const path = blockPath(name, layer);
-      stream = this.attention(`${path}.0`, "SelfAttention", stream, { seen, bias });
-      if (cross !== undefined) stream = this.attention(`${path}.1`, "EncDecAttention", stream, cross);
-      stream = this.feedForward(`${path}.${cross === undefined ? 1 : 2}`, stream);
-    }
-    return this.norm(`${name}.final_layer_norm`, stream);
-  }
+function layer(
+  settings: T5Settings,
+  name: StackName,
+  isFirst: boolean,
+): Module<(state: State, own: Attended, cross: Attended | undefined) => State> {
+  const self = attentionPart(settings, "SelfAttention", isFirst ? name : undefined);
+  const cross = name === "encoder" ? [] : [attentionPart(settings, "EncDecAttention")];
+  return block({ layer: list([self, ...cross, feedForward(settings)]) }, (modules) => (state, own, other) => {
+    const [first, ...rest] = modules.layer;
+    return rest.reduce((before, part) => part(before, other ?? own), first!(state, own));
+  });
+}
 
-  /** f32[heads, length, length]. */
-  private bias(name: StackName, length: number): number {
-    const { buckets, distance } = this.settings;
-    const path = `${blockPath(name, 0)}.0.SelfAttention`;
-    const ids = this.sites.within(path, (builder) =>
-      relativeBuckets(builder, length, { buckets, distance, bothWays: name === "encoder" }),
-    );
-    const rows = this.sites.embedding(`${path}.relative_attention_bias`, ids);
-    return this.sites.within(path, (builder) => builder.transpose(rows, [2, 0, 1]));
-  }
+/** `relativeTo`: the stack whose bias of the scores it makes. */
+function attentionPart(settings: T5Settings, name: string, relativeTo?: StackName): Module<Attention> {
+  const { hidden, epsilon } = settings;
+  return block(
+    { [name]: attention(settings, relativeTo), layer_norm: rmsNorm(hidden, epsilon), dropout: silent },
+    (modules, { builder }) =>
+      ({ x, bias }, read) => {
+        const normed = { x: named<Unary>(modules, "layer_norm")(x), ...(bias === undefined ? {} : { bias }) };
+        const made = named<Attention>(modules, name)(normed, read);
+        return { ...made, x: builder.plus(x, made.x) };
+      },
+  );
+}
 
-  private norm(path: string, x: number): number {
-    return this.sites.norm(path, x, "rms", this.settings.epsilon);
-  }
+function attention(settings: T5Settings, relativeTo: StackName | undefined): Module<Attention> {
+  const { hidden, heads, headWidth, buckets, distance } = settings;
+  const part = (): Module<Unary> => linear(hidden, heads * headWidth, false);
+  const table = relativeTo === undefined ? undefined : embedding(buckets, heads);
+  return block(
+    { q: part(), k: part(), v: part(), o: linear(heads * headWidth, hidden, false), relative_attention_bias: table },
+    (modules, { builder }) =>
+      (state, { memory = state.x, seen }) => {
+        const [batch, length] = builder.shape(state.x) as [number, number];
+        const split = (y: number, ...groups: number[]): number =>
+          builder.reshape(y, [batch, length, heads, ...groups, headWidth]);
+        const [queries, keys, values] = [
+          split(modules.q(state.x), 1),
+          split(modules.k(memory)),
+          split(modules.v(memory)),
+        ];
+        const rows = modules.relative_attention_bias?.(
+          relativeBuckets(builder, length, { buckets, distance, bothWays: relativeTo === "encoder" }),
+        );
+        const bias = rows === undefined ? state.bias : builder.transpose(rows, [2, 0, 1]);
+        const biased = memory === state.x && bias !== undefined ? { bias } : {};
+        const context = attend(builder, { queries, keys, values, seen, scale: 1, ...biased });
+        return { ...state, ...biased, x: modules.o(builder.reshape(context, [batch, length, heads * headWidth])) };
+      },
+    attentionEntry(),
+  );
+}
 
-  private attention(path: string, name: string, x: number, { memory, seen, bias }: Attended): number {
-    const { sites } = this;
-    const { heads, headWidth } = this.settings;
-    const { batch, length } = this.options;
-    const normalised = this.norm(`${path}.layer_norm`, x);
-    const project = (part: string, from: number, ...groups: number[]): number => {
-      const y = sites.linear(`${path}.${name}.${part}`, from);
-      return sites.within(`${path}.${name}`, (builder) =>
-        builder.reshape(y, [batch, length, heads, ...groups, headWidth]),
+function feedForward({ hidden, inner, gated, activation, epsilon }: T5Settings): Module<Attention> {
+  const first = (): Module<Unary> => linear(hidden, inner, false);
+  const end = { wo: linear(inner, hidden, false), dropout: silent, act: silent };
+  const active = (builder: Builder, x: number): number => activate(builder, activation, x);
+  const dense = gated
+    ? block(
+        { wi_0: first(), wi_1: first(), ...end },
+        ({ wi_0, wi_1, wo }, { builder }) =>
+          (x: number) =>
+            wo(builder.mul(active(builder, wi_0(x)), wi_1(x))),
+      )
+    : block(
+        { wi: first(), ...end },
+        ({ wi, wo }, { builder }) =>
+          (x: number) =>
+            wo(active(builder, wi(x))),
       );
-    };
-    const queries = project("q", normalised, 1);
-    const [keys, values] = ["k", "v"].map((part) => project(part, memory ?? normalised)) as [number, number];
-    const context = sites.within(`${path}.${name}`, (builder) => {
-      const attended = attend(builder, {
-        queries,
-        keys,
-        values,
-        seen,
-        scale: 1,
-        ...(bias === undefined ? {} : { bias }),
-      });
-      return builder.reshape(attended, [batch, length, heads * headWidth]);
-    });
-    const made = sites.linear(`${path}.${name}.o`, context);
-    return sites.within(path, (builder) => builder.plus(x, made));
-  }
-
-  private feedForward(path: string, x: number): number {
-    const { sites, settings } = this;
-    const dense = `${path}.DenseReluDense`;
-    const normalised = this.norm(`${path}.layer_norm`, x);
-    const first = sites.linear(`${dense}.${settings.gated ? "wi_0" : "wi"}`, normalised);
-    const active = sites.within(dense, (builder) => activate(builder, settings.activation, first));
-    const inner = settings.gated ? this.gated(dense, active, sites.linear(`${dense}.wi_1`, normalised)) : active;
-    const made = sites.linear(`${dense}.wo`, inner);
-    return sites.within(path, (builder) => builder.plus(x, made));
-  }
-
-  private gated(path: string, gate: number, value: number): number {
-    return this.sites.within(path, (builder) => builder.mul(gate, value));
-  }
+  return block(
+    { DenseReluDense: dense, layer_norm: rmsNorm(hidden, epsilon), dropout: silent },
+    (modules, { builder }) =>
+      (state) => ({ ...state, x: builder.plus(state.x, modules.DenseReluDense(modules.layer_norm(state.x))) }),
+  );
 }

@@ -2,16 +2,16 @@
  * ViT for image classification: patches of the image through a linear layer, behind a class token, plus positions; per layer LayerNorm,
  * attention in all directions, LayerNorm, MLP, each half added to the residual stream; LayerNorm; a classifier on the class token.
  */
-import { DiagnosticSink } from "../ir/diagnostics.ts";
-import type { Graph } from "../ir/graph.ts";
-import { type Activation, activate, readActivation } from "./activation.ts";
-import { attend } from "./attention.ts";
+import type { DiagnosticSink } from "../ir/diagnostics.ts";
+import { type Activation, readActivation } from "./activation.ts";
 import { flag, layerCount, positiveInteger, positiveNumber, requirePlainWeights, warnOfDropout } from "./config.ts";
-import { classes, finishModel, requireArchitecture } from "./head.ts";
-import type { BuildOptions, ModelConfig, ModelDefaults, ModelFamily, ModuleInfo } from "./model.ts";
-import { attentionModule, container, linear, norm, patches } from "./modules.ts";
+import { mlp } from "./decoder.ts";
+import { attendAll, firstToken } from "./encoder.ts";
+import { classes, requireArchitecture } from "./head.ts";
+import { attentionEntry, layerNorm, linear, patches, type Unary } from "./layers.ts";
+import type { BuildOptions, ModelConfig, ModelDefaults, ModelFamily } from "./model.ts";
+import { block, layers, type Module, type Place, silent } from "./module.ts";
 import { headWidth, wholeParts } from "./shapes.ts";
-import { SiteBuilder } from "./sites.ts";
 
 interface VitSettings {
   readonly hidden: number;
@@ -31,18 +31,19 @@ interface VitSettings {
 export const vitFamily: ModelFamily = {
   modelTypes: ["vit"],
   layerFields: ["num_hidden_layers"],
-  describe: (config, sink) => {
+  read: (config, sink) => {
     const settings = readVitConfig(config, sink);
-    const size = settings.side * settings.patch;
-    return {
-      modules: vitModules(settings),
-      inputs: [{ name: "pixel_values", dtype: "f32", rowShape: [settings.channels, size, size] }],
-      defaults: settings.defaults,
-    };
+    const { hidden, channels, side, patch, defaults } = settings;
+    const shape = [channels, side * patch, side * patch];
+    const root = block(
+      { vit: encoder(settings), classifier: linear(hidden, defaults.head.classes, true) },
+      ({ vit, classifier }, { builder }) =>
+        ({ batch }: BuildOptions) =>
+          classifier(vit(builder.port("pixel_values", "input", "f32", [batch, ...shape]))),
+    );
+    return { root, inputs: [{ name: "pixel_values", dtype: "f32", rowShape: shape }], defaults };
   },
   otherKeys: (key) => [fileKey(key)],
-  build: (config, modules, options) =>
-    new VitBuilder(readVitConfig(config, new DiagnosticSink()), modules, options).build(),
 };
 
 /** Names in files, which transformers 5 translates on loading. */
@@ -64,14 +65,14 @@ function readVitConfig(config: ModelConfig, sink: DiagnosticSink): VitSettings {
   warnOfDropout(config, ["hidden_dropout_prob", "attention_probs_dropout_prob"], sink);
   const hidden = positiveInteger(config, "hidden_size", 768);
   const heads = positiveInteger(config, "num_attention_heads", 12);
-  const layers = layerCount(config, "num_hidden_layers", 12);
+  const count = layerCount(config, "num_hidden_layers", 12);
   const patch = positiveInteger(config, "patch_size", 16);
   const side = wholeParts(positiveInteger(config, "image_size", 224), patch, "image_size, patch_size");
   headWidth(hidden, heads, "hidden_size, num_attention_heads");
   return {
     hidden,
     intermediate: positiveInteger(config, "intermediate_size", 3072),
-    layers,
+    layers: count,
     heads,
     epsilon: positiveNumber(config, "layer_norm_eps", 1e-12),
     activation: readActivation(config, "hidden_act", "gelu"),
@@ -84,126 +85,80 @@ function readVitConfig(config: ModelConfig, sink: DiagnosticSink): VitSettings {
       head: { kind: "sequence", classes: classes(config) },
       vocabulary: 0,
       hidden,
-      layers,
+      layers: count,
       maximumLength: side * side + 1,
       endTokens: [],
     },
   };
 }
 
-const layerPath = (layer: number): string => `vit.layers.${layer}`;
+const encoder = (settings: VitSettings): Module<Unary> =>
+  block(
+    {
+      embeddings: embeddings(settings),
+      layers: layers(settings.layers, () => layer(settings)),
+      layernorm: layerNorm(settings.hidden, settings.epsilon),
+    },
+    (modules, place) => (pixels) => {
+      const stream = modules.layers.reduce((x, one) => one(x), modules.embeddings(pixels));
+      return firstToken(place, modules.layernorm(stream));
+    },
+  );
 
-function layerModules({ hidden, intermediate, projectionBias }: VitSettings, layer: number): ModuleInfo[] {
-  const path = layerPath(layer);
-  const project = (name: string): ModuleInfo =>
-    linear(`${path}.attention.${name}`, hidden, hidden, projectionBias, "qkv_bias");
-  return [
-    container(path),
-    attentionModule(`${path}.attention`),
-    project("q_proj"),
-    project("k_proj"),
-    project("v_proj"),
-    linear(`${path}.attention.o_proj`, hidden, hidden, true),
-    norm(`${path}.layernorm_before`, hidden, true),
-    norm(`${path}.layernorm_after`, hidden, true),
-    container(`${path}.mlp`),
-    container(`${path}.mlp.activation_fn`),
-    linear(`${path}.mlp.fc1`, hidden, intermediate, true),
-    linear(`${path}.mlp.fc2`, intermediate, hidden, true),
-    container(`${path}.dropout`),
-  ];
+function embeddings({ hidden, channels, patch, side, defaults }: VitSettings): Module<Unary> {
+  const patchEmbeddings = block(
+    { projection: patches(channels, patch, hidden) },
+    ({ projection }, { builder }) =>
+      (pixels: number) => {
+        const batch = builder.shape(pixels)[0]!;
+        const split = builder.reshape(pixels, [batch, channels, side, patch, side, patch]);
+        const gathered = builder.transpose(split, [0, 2, 4, 1, 3, 5]);
+        return projection(builder.reshape(gathered, [batch, side * side, channels * patch * patch]));
+      },
+  );
+  const parameters = (path: string) => ({
+    cls_token: { key: `${path}.cls_token`, shape: [1, 1, hidden] },
+    position_embeddings: { key: `${path}.position_embeddings`, shape: [1, defaults.maximumLength, hidden] },
+  });
+  return block(
+    { patch_embeddings: patchEmbeddings, dropout: silent },
+    (modules, { builder, sites, path }) =>
+      (pixels) => {
+        const embedded = modules.patch_embeddings(pixels);
+        const [token, positions] = [sites.parameter(path, "cls_token"), sites.parameter(path, "position_embeddings")];
+        const tokens = builder.broadcastTo(token, [builder.shape(pixels)[0]!, 1, hidden]);
+        return builder.plus(builder.concat([tokens, embedded], 1), positions);
+      },
+    (path) => ({ path, kind: "container", layout: "linear", parameters: parameters(path) }),
+  );
 }
 
-function vitModules(settings: VitSettings): ModuleInfo[] {
-  const { hidden, layers, channels, patch, defaults } = settings;
-  const embeddings = "vit.embeddings";
-  const parameters = {
-    cls_token: { key: `${embeddings}.cls_token`, shape: [1, 1, hidden] },
-    position_embeddings: { key: `${embeddings}.position_embeddings`, shape: [1, defaults.maximumLength, hidden] },
-  };
-  return [
-    container("vit"),
-    { ...container(embeddings), parameters },
-    container(`${embeddings}.patch_embeddings`),
-    patches(`${embeddings}.patch_embeddings.projection`, channels, patch, hidden),
-    container(`${embeddings}.dropout`),
-    container("vit.layers"),
-    ...Array.from({ length: layers }, (_unused, layer) => layerModules(settings, layer)).flat(),
-    norm("vit.layernorm", hidden, true),
-    linear("classifier", hidden, defaults.head.classes, true),
-  ];
-}
+const layer = (settings: VitSettings): Module<Unary> => {
+  const { hidden, intermediate, epsilon, activation } = settings;
+  const inner = { fc1: linear(hidden, intermediate, true), fc2: linear(intermediate, hidden, true) };
+  return block(
+    {
+      attention: attention(settings),
+      layernorm_before: layerNorm(hidden, epsilon),
+      layernorm_after: layerNorm(hidden, epsilon),
+      mlp: mlp({ activation_fn: silent, ...inner }, ["fc1", "fc2"], activation),
+      dropout: silent,
+    },
+    (modules, { builder }) =>
+      (x) => {
+        const attended = builder.plus(modules.attention(modules.layernorm_before(x)), x);
+        return builder.plus(modules.mlp(modules.layernorm_after(attended)), attended);
+      },
+  );
+};
 
-class VitBuilder {
-  private readonly sites: SiteBuilder;
-
-  constructor(
-    private readonly settings: VitSettings,
-    modules: readonly ModuleInfo[],
-    private readonly options: BuildOptions,
-  ) {
-    this.sites = new SiteBuilder("vit", modules, options.weightTypes);
-  }
-
-  build(): Graph {
-    const { settings, sites, options } = this;
-    const { builder } = sites;
-    const { batch } = options;
-    let stream = this.embeddings();
-    for (let layer = 0; layer < settings.layers; layer++) stream = this.layer(layerPath(layer), stream);
-    const normalised = this.norm("vit.layernorm", stream);
-    const first = sites.within("vit", () =>
-      builder.reshape(builder.slice(normalised, [0, 0, 0], [batch, 1, settings.hidden]), [batch, settings.hidden]),
-    );
-    const logits = sites.linear("classifier", first);
-    return finishModel(builder, settings.defaults.head, logits, options);
-  }
-
-  private embeddings(): number {
-    const { sites, settings, options } = this;
-    const { builder } = sites;
-    const { batch } = options;
-    const { channels, patch, side, hidden } = settings;
-    const path = "vit.embeddings";
-    const pixels = builder.port("pixel_values", "input", "f32", [batch, channels, side * patch, side * patch]);
-    const flat = sites.within(`${path}.patch_embeddings`, () => {
-      const split = builder.reshape(pixels, [batch, channels, side, patch, side, patch]);
-      const gathered = builder.transpose(split, [0, 2, 4, 1, 3, 5]);
-      return builder.reshape(gathered, [batch, side * side, channels * patch * patch]);
-    });
-    const embedded = sites.linear(`${path}.patch_embeddings.projection`, flat);
-    const token = sites.parameter(path, "cls_token");
-    const positions = sites.parameter(path, "position_embeddings");
-    return sites.within(path, () => {
-      const tokens = builder.broadcastTo(token, [batch, 1, hidden]);
-      return builder.plus(builder.concat([tokens, embedded], 1), positions);
-    });
-  }
-
-  private norm(path: string, x: number): number {
-    return this.sites.norm(path, x, "layer", this.settings.epsilon);
-  }
-
-  private layer(path: string, x: number): number {
-    const { sites } = this;
-    const add = (a: number, b: number): number => sites.within(path, (builder) => builder.plus(a, b));
-    const attended = add(this.attention(`${path}.attention`, this.norm(`${path}.layernorm_before`, x)), x);
-    const inner = sites.linear(`${path}.mlp.fc1`, this.norm(`${path}.layernorm_after`, attended));
-    const active = sites.within(`${path}.mlp`, (builder) => activate(builder, this.settings.activation, inner));
-    return add(sites.linear(`${path}.mlp.fc2`, active), attended);
-  }
-
-  private attention(path: string, x: number): number {
-    const { heads, hidden } = this.settings;
-    const project = (name: string): number => this.sites.linear(`${path}.${name}`, x);
-    const [q, k, v] = [project("q_proj"), project("k_proj"), project("v_proj")];
-    const context = this.sites.within(path, (builder) => {
-      const [batch, length] = builder.shape(x) as [number, number];
-      const split = (y: number, ...groups: number[]): number =>
-        builder.reshape(y, [batch, length, heads, ...groups, hidden / heads]);
-      const attended = attend(builder, { queries: split(q, 1), keys: split(k), values: split(v) });
-      return builder.reshape(attended, [batch, length, hidden]);
-    });
-    return this.sites.linear(`${path}.o_proj`, context);
-  }
-}
+const attention = ({ hidden, heads, projectionBias }: VitSettings): Module<Unary> => {
+  const part = (): Module<Unary> => linear(hidden, hidden, projectionBias, { biasField: "qkv_bias" });
+  return block(
+    { q_proj: part(), k_proj: part(), v_proj: part(), o_proj: linear(hidden, hidden, true) },
+    ({ q_proj, k_proj, v_proj, o_proj }, place: Place) =>
+      (x) =>
+        o_proj(attendAll(place, [q_proj(x), k_proj(x), v_proj(x)], heads)),
+    attentionEntry(),
+  );
+};

@@ -6,8 +6,8 @@ import { Builder } from "../ir/builder.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import type { Graph, Output } from "../ir/graph.ts";
 import type { DType } from "../ir/types.ts";
+import { switchedBias } from "../models/layers.ts";
 import type { ModuleInfo } from "../models/model.ts";
-import { switchedBias } from "../models/modules.ts";
 import { type Attachment, adaptedSite, type SiteTensors } from "./attach.ts";
 import type { SiteKind } from "./site-operands.ts";
 

@@ -56,6 +56,7 @@ describe("prompt tuning", () => {
   it.each([
     ["llama", "model.embed_tokens.weight"],
     ["gpt2", "transformer.wte.weight"],
+    ["phi", "model.embed_tokens.weight"],
   ])("%s: rows that are the embeddings of tokens are these tokens", async (name, key) => {
     const attention_mask = [1, 1, 1, 1, 0, 1, 1, 1];
     const session = await started(name, promptTuning);
@@ -116,7 +117,7 @@ describe("refused with a code", () => {
     ["a prompt for two models", "llama", { ...promptTuning, task_type: "SEQ_2_SEQ_LM" }, "METHOD-CONSTRAINT"],
     ["more positions than the model has", "gpt2", { ...promptTuning, num_virtual_tokens: 4000 }, "MODEL-LENGTH"],
     ["a prompt of images", "vit-cls", { ...promptTuning, token_dim: 32 }, "CONFIG-SITE-NOT-FOUND"],
-    ["a prompt where no place is built", "phi", promptTuning, "METHOD-SITE"],
+    ["a prompt where no place is built", "bert-cls", promptTuning, "METHOD-SITE"],
     ["prefixes where no place is built", "bert-cls", prefixTuning, "CONFIG-SITE-NOT-FOUND"],
     ["another number of layers", "llama", { ...promptTuning, num_layers: 9 }, "CONFIG-MODEL-FACT"],
     ["another number of heads", "llama", { ...promptTuning, num_attention_heads: 9 }, "CONFIG-MODEL-FACT"],

@@ -1,7 +1,7 @@
 /** Where a merged model has another form than its base: ties that are given up, and biases of layers that had none. */
 import type { DiagnosticSink } from "../../ir/diagnostics.ts";
+import { switchedBias } from "../../models/layers.ts";
 import type { ModuleInfo } from "../../models/model.ts";
-import { switchedBias } from "../../models/modules.ts";
 import type { CompiledProgram } from "../../program/index.ts";
 import type { WeightInfo, Weights } from "../files/weights.ts";
 

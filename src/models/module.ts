@@ -1,0 +1,97 @@
+/**
+ * A base model as modules that contain modules, as in PyTorch: each says once under which name it stands, how transformers lists it and what
+ * it computes. The list of modules and the graph are two walks over one tree, so they cannot disagree.
+ */
+import type { Builder } from "../ir/builder.ts";
+import type { ModuleInfo } from "./model.ts";
+import type { SiteBuilder } from "./sites.ts";
+
+type Call = (...given: never) => unknown;
+
+/** Where a module stands in a model that is built. */
+export interface Place {
+  readonly path: string;
+  readonly sites: SiteBuilder;
+  readonly builder: Builder;
+}
+
+/** `C`: what it is called with, and what it gives. */
+export interface Module<C extends Call = Call> {
+  readonly entry: (path: string) => ModuleInfo;
+  /** In the order of `named_modules()`. */
+  readonly children: Children;
+  readonly call: (place: Place) => C;
+}
+
+/** Modules whose names are their numbers. */
+export interface ModuleList<C extends Call = Call> extends Module {
+  readonly each: readonly Module<C>[];
+}
+
+/** One that a model lacks is undefined. */
+type Children = Readonly<Record<string, Module | undefined>>;
+
+/** A module in its place: nodes of what it computes stand in its scope. */
+export type Bound<C extends Call> = C & { readonly path: string };
+
+type BoundOf<M> =
+  M extends ModuleList<infer C> ? readonly Bound<C>[] : M extends Module<infer C> ? Bound<C> : undefined;
+
+type BoundChildren<K extends Children> = { readonly [N in keyof K]: BoundOf<K[N]> };
+
+const containerEntry = (path: string): ModuleInfo => ({ path, kind: "container", layout: "linear" });
+
+/** A module of its own kind, made of others. `call` gets them in their places. */
+export function block<K extends Children, C extends Call>(
+  children: K,
+  call: (modules: BoundChildren<K>, place: Place) => C,
+  entry: Module["entry"] = containerEntry,
+): Module<C> {
+  return { entry, children, call: (place) => call(bindAll(children, place), place) };
+}
+
+export function list<C extends Call>(each: readonly Module<C>[]): ModuleList<C> {
+  return { entry: containerEntry, children: Object.fromEntries(each.entries()), each, call: () => () => undefined };
+}
+
+/** As many modules as there are layers. */
+export const layers = <C extends Call>(count: number, layer: (index: number) => Module<C>): ModuleList<C> =>
+  list(Array.from({ length: count }, (_unused, index) => layer(index)));
+
+/** Something that is listed and computes nothing here: a dropout, an activation. */
+export const silent: Module<() => void> = { entry: containerEntry, children: {}, call: () => () => undefined };
+
+/** One of the modules whose name is known only when the model is. */
+export const named = <C extends Call>(modules: Readonly<Record<string, unknown>>, name: string): Bound<C> =>
+  modules[name] as Bound<C>;
+
+const isList = (module: Module): module is ModuleList => "each" in module;
+
+/** Those that the model has. */
+const present = (children: Children): [string, Module][] =>
+  Object.entries(children).flatMap(([name, module]) => (module === undefined ? [] : [[name, module]]));
+
+const inside = (path: string, name: string): string => (path === "" ? name : `${path}.${name}`);
+
+function bindAll<K extends Children>(children: K, place: Place): BoundChildren<K> {
+  const bound = present(children).map(([name, module]) => {
+    const at = { ...place, path: inside(place.path, name) };
+    return [name, isList(module) ? Object.values(bindAll(module.children, at)) : bind(module, at)];
+  });
+  return Object.fromEntries(bound) as BoundChildren<K>;
+}
+
+/** The module in its place; the root, whose path is empty, has no scope. */
+export function bind<C extends Call>(module: Module<C>, place: Place): Bound<C> {
+  const call = module.call(place) as unknown as (...given: readonly unknown[]) => unknown;
+  const { path, sites } = place;
+  const scoped = path === "" ? call : (...given: readonly unknown[]) => sites.within(path, () => call(...given));
+  return Object.assign(scoped, { path }) as unknown as Bound<C>;
+}
+
+/** All modules below one, as `named_modules()` lists them. */
+export const namedModules = ({ children }: Module, path = ""): ModuleInfo[] =>
+  present(children).flatMap(([name, module]) => [
+    module.entry(inside(path, name)),
+    ...namedModules(module, inside(path, name)),
+  ]);
