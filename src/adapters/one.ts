@@ -198,6 +198,7 @@ export class PlannedAdapter {
       savedConfig: { ...resolved.savedConfig, ...savedText(method) },
       floatFields: resolved.floatFields,
       fields: resolved.fields,
+      fileRules: method.files,
       tensors: [...own, ...copies, ...experts[0]!.flatMap(tensorsInside)],
       inputs: elaboration.inputs,
       data: new Map([...[elaboration, ...running].flatMap(({ data }) => [...data]), ...dataOfExperts]),

@@ -1,6 +1,6 @@
 /** The methods that webpeft brings, by `peft_type`; a method of one's own comes from `parseMethod`. */
 import { WebpeftError } from "../ir/diagnostics.ts";
-import type { Method } from "./dsl/method.ts";
+import { builtIn, type Method } from "./dsl/method.ts";
 import { adalora } from "./peft/adalora.ts";
 import { adaptionPrompt } from "./peft/adaption-prompt.ts";
 import { boft } from "./peft/boft.ts";
@@ -28,7 +28,6 @@ import { road } from "./peft/road.ts";
 import { shira } from "./peft/shira.ts";
 import { trainableTokens } from "./peft/trainable-tokens.ts";
 import { vblora } from "./peft/vblora.ts";
-import { vbloraVariational } from "./peft/vblora-variational.ts";
 import { vera } from "./peft/vera.ts";
 import { waveft } from "./peft/waveft.ts";
 import { xlora } from "./peft/xlora.ts";
@@ -65,18 +64,15 @@ export const methods: ReadonlyMap<string, Method> = new Map(
     adaptionPrompt,
     cpt,
     xlora,
-  ].map((method) => [method.peftType, method]),
+  ]
+    .map(builtIn)
+    .map((method) => [method.peftType, method]),
 );
-
-/** Methods that share a `peft_type` with another one: a config is for them when a field begins so. */
-const variants: ReadonlyMap<string, { readonly prefix: string; readonly method: Method }> = new Map([
-  ["VBLORA", { prefix: "vb_", method: vbloraVariational }],
-]);
 
 /** The methods of the registry and their variants. */
 export const everyMethod: readonly Method[] = [
   ...methods.values(),
-  ...[...variants.values()].map(({ method }) => method),
+  ...[...methods.values()].flatMap(({ variant }) => (variant === undefined ? [] : [variant.method])),
 ];
 
 /**
@@ -85,7 +81,7 @@ export const everyMethod: readonly Method[] = [
  */
 export function methodFor(peftType: string, config: object): Method | undefined {
   const usual = methods.get(peftType);
-  const variant = variants.get(peftType);
+  const variant = usual?.variant;
   const names = Object.keys(config);
   if (usual === undefined || variant === undefined || !names.some((name) => name.startsWith(variant.prefix)))
     return usual;
@@ -102,7 +98,7 @@ export function methodFor(peftType: string, config: object): Method | undefined 
 export { fileNote } from "./dsl/constraints.ts";
 export type { Elaboration } from "./dsl/elaborate.ts";
 export { type BaseFacts, type ElaboratedTensor, type ElaborationInput, unknownBase } from "./dsl/elaboration-types.ts";
-export { elaborateModel, type Method, parseMethod } from "./dsl/method.ts";
+export { elaborateModel, type Method, ownMethod, parseMethod } from "./dsl/method.ts";
 export type { AdditionOperands, Expert, SiteOperands, SiteResult } from "./dsl/operands.ts";
 export { absent, operatorValue, tensorValue } from "./dsl/value.ts";
 export type { Site } from "./site.ts";

@@ -1,13 +1,11 @@
 /** Which method a config is for: one of the caller's own, one whose text the config carries, or a built-in one. */
 import { type DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { peftTypeOf } from "./config/index.ts";
-import { everyMethod, type Method, methodFor, methods, parseMethod } from "./index.ts";
+import { everyMethod, type Method, methodFor, methods, ownMethod, parseMethod } from "./index.ts";
+import type { MethodRecord } from "./record.ts";
 
-/** A method of one's own: the text of its fragment, and what messages call it. */
-export interface OwnMethod {
-  readonly text: string;
-  readonly file?: string;
-}
+/** A method of one's own: the text of its fragment, what messages call it, and what else a record may say. */
+export type OwnMethod = MethodRecord;
 
 /** The field of a saved config that holds the text of a method that webpeft does not bring. */
 export const methodField = "webpeft_method";
@@ -58,12 +56,7 @@ export class Methods {
 
 /** Methods of one's own, beside the built-in ones. Throws METHOD-... for texts with faults. */
 export const registry = (...own: readonly (string | OwnMethod)[]): Methods =>
-  new Methods(
-    own.map((one) => {
-      const { text, file } = typeof one === "string" ? { text: one } : one;
-      return parseMethod(text, file);
-    }),
-  );
+  new Methods(own.map((one) => ownMethod(typeof one === "string" ? { text: one } : one)));
 
 /** The method that a program's config must be for, if one was given, and all that the configs of its sessions may be for. */
 export function ownMethods(options: {

@@ -6,7 +6,7 @@ import type { FieldValue } from "./fields.ts";
 export interface Site extends ModuleInfo {
   readonly in: number;
   readonly out: number;
-  /** The config fields that hold here: patterns applied, and for IA3 with `is_feedforward`. */
+  /** The config fields that hold here: patterns applied. */
   readonly fields: Readonly<Record<string, FieldValue>>;
   /** Number of the site in the model's order; sites that another field names come last. */
   readonly index: number;

@@ -37,6 +37,20 @@ export interface ExpertPlan {
   readonly plan: AdapterPlan;
 }
 
+/** What is special about the files of a method. Tensors are named by the last parts of their keys. */
+export interface FileRules {
+  /** Tensors that are rebuilt from the config where a file lacks them. */
+  readonly rebuilt?: readonly string[];
+  /** The config field that says whether files hold these. A file that lacks them although it says so is told with a warning. */
+  readonly heldIf?: string;
+  /** PEFT's error for such a file, where it refuses it. */
+  readonly missing?: string;
+  /** Tensors that mean nothing here and are written back as they were read. */
+  readonly carried?: readonly string[];
+  /** A part of keys that files of an older PEFT have, which are refused with this message. */
+  readonly old?: { readonly part: string; readonly message: string; readonly expected: string };
+}
+
 /** Everything about the adapter of a program that is not in its graphs. */
 export interface AdapterPlan {
   readonly peftType: string;
@@ -47,6 +61,8 @@ export interface AdapterPlan {
   readonly savedConfig: Readonly<Record<string, unknown>>;
   readonly floatFields: ReadonlySet<string>;
   readonly fields: Readonly<Record<string, unknown>>;
+  /** What is special about the method's files. */
+  readonly fileRules?: FileRules | undefined;
   readonly tensors: readonly AdapterTensor[];
   readonly inputs: readonly AdapterInput[];
   /** Tensors of the base that the file of a fresh adapter holds unchanged: key in that file, and in the base's. */

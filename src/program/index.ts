@@ -17,7 +17,15 @@ import type { ModelDescription, VirtualTokens } from "../models/model.ts";
 import type { AdapterPlan } from "./adapter.ts";
 import type { ExecutableProgram } from "./stages.ts";
 
-export type { AdapterConfigs, AdapterInput, AdapterPlan, ExpertConfigs, ExpertPlan, TensorHeader } from "./adapter.ts";
+export type {
+  AdapterConfigs,
+  AdapterInput,
+  AdapterPlan,
+  ExpertConfigs,
+  ExpertPlan,
+  FileRules,
+  TensorHeader,
+} from "./adapter.ts";
 export type { ExecutableProgram, ProgramStorage, Stage, StageName, StorageBuffer, StorageSlice } from "./stages.ts";
 export type { AdapterTensor, PatchForm, RowsCoding, TensorCoding, TopKCoding } from "./tensors.ts";
 

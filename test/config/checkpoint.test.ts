@@ -10,6 +10,7 @@ import {
   type TensorSpec,
   withoutPrefix,
 } from "../../src/methods/config/index.ts";
+import { methods } from "../../src/methods/index.ts";
 import { goldenTensors } from "./golden.ts";
 import { llama } from "./models.ts";
 
@@ -21,8 +22,10 @@ const A = q("lora_A.weight");
 const B = q("lora_B.weight");
 const expected = tensors({ [A]: [4, 32], [B]: [32, 4] });
 
+const rulesOf = (peftType: string) => methods.get(peftType)!.files;
+
 function plan(request: Partial<LoadRequest>, sink = new DiagnosticSink()) {
-  return planLoading({ peftType: "LORA", expected, file: expected, fields: {}, ...request }, sink);
+  return planLoading({ expected, file: expected, fields: {}, ...request }, sink);
 }
 
 function errorOf(request: Partial<LoadRequest>, sink?: DiagnosticSink): WebpeftError {
@@ -116,30 +119,36 @@ describe("loading", () => {
 
   test("OFT of before PEFT 0.14 is refused", () => {
     const file = tensors({ [q("oft_r.default")]: [4, 8, 8] });
-    expect(errorOf({ peftType: "OFT", file })).toMatchObject({ code: "FILE-ADAPTER-OLD", where: q("oft_r.default") });
+    expect(errorOf({ rules: rulesOf("OFT"), file })).toMatchObject({
+      code: "FILE-ADAPTER-OLD",
+      where: q("oft_r.default"),
+    });
   });
 
   test("old BOFT permutations are carried", () => {
     const file = [...expected, ...tensors({ [q("boft_P")]: [1, 32, 32] })];
-    expect(plan({ file }, new DiagnosticSink(true)).carried).toEqual([q("boft_P")]);
+    expect(plan({ rules: rulesOf("BOFT"), file }, new DiagnosticSink(true)).carried).toEqual([q("boft_P")]);
   });
 
   test("what can be rebuilt may be absent", () => {
     const shira = [...expected, ...tensors({ [q("shira_indices")]: [2, 8] })];
     const sink = new DiagnosticSink(true);
-    expect(plan({ expected: shira }, sink).absent).toEqual([q("shira_indices")]);
+    expect(plan({ rules: rulesOf("SHIRA"), expected: shira }, sink).absent).toEqual([q("shira_indices")]);
     expect(sink.diagnostics).toMatchObject([{ severity: "note" }]);
     const randlora = [...expected, ...tensors({ "base_model.randlora_A": [2, 1, 8] })];
-    expect(errorOf({ expected: randlora, fields: { save_projection: true } }, new DiagnosticSink(true)).code).toBe(
-      "FILE-ADAPTER-REBUILT",
-    );
+    expect(
+      errorOf(
+        { rules: rulesOf("RANDLORA"), expected: randlora, fields: { save_projection: true } },
+        new DiagnosticSink(true),
+      ).code,
+    ).toBe("FILE-ADAPTER-REBUILT");
   });
 });
 
 describe("VeRA's projections", () => {
   const saved = specsOf("cases/llama-vera/adapter_model.safetensors");
   const bare = saved.filter(({ key }) => !/vera_[AB]$/.test(key));
-  const request = { peftType: "VERA", expected: saved };
+  const request = { rules: rulesOf("VERA"), expected: saved };
   test("must be there when the config says so", () => {
     const error = errorOf({ ...request, file: bare, fields: { save_projection: true } });
     expect(error.message).toBe(
@@ -152,7 +161,7 @@ describe("VeRA's projections", () => {
   });
   test("are ignored with a warning when the config says they are not there", () => {
     const sink = new DiagnosticSink();
-    plan({ peftType: "VERA", expected: bare, file: saved, fields: { save_projection: false } }, sink);
+    plan({ rules: rulesOf("VERA"), expected: bare, file: saved, fields: { save_projection: false } }, sink);
     expect(sink.diagnostics.map((d) => d.code)).toEqual(["FILE-ADAPTER-PROJECTIONS"]);
   });
 });

@@ -1,6 +1,13 @@
 /** Field declarations of some methods, written by hand; the fragments declare their own. */
 import type { Fields, MethodConfig } from "../../src/methods/config/index.ts";
 import type { FieldDeclaration } from "../../src/methods/fields.ts";
+import { methods } from "../../src/methods/index.ts";
+
+/** What surrounds the fields of a method, as the built-in one has it. */
+export function like(peftType: string): Pick<MethodConfig, "peftType" | "profile" | "targets"> {
+  const { profile, targets } = methods.get(peftType)!;
+  return { peftType, profile, targets };
+}
 
 const field = (
   name: string,
@@ -10,7 +17,7 @@ const field = (
 ): FieldDeclaration => ({ name, type, nullable: false, default: value, ...more });
 
 export const lora: MethodConfig = {
-  peftType: "LORA",
+  ...like("LORA"),
   siteKinds: ["linear", "embedding"],
   patterns: new Map([
     ["r", "rank_pattern"],
@@ -29,7 +36,7 @@ export const lora: MethodConfig = {
 };
 
 export const oft: MethodConfig = {
-  peftType: "OFT",
+  ...like("OFT"),
   siteKinds: ["linear"],
   fields: [
     field("r", "int", 0, { seedDefault: 8 }),
@@ -45,7 +52,7 @@ export const oft: MethodConfig = {
 };
 
 const boft: MethodConfig = {
-  peftType: "BOFT",
+  ...like("BOFT"),
   siteKinds: ["linear"],
   fields: [
     field("boft_block_size", "int", 4),
@@ -56,16 +63,13 @@ const boft: MethodConfig = {
 };
 
 export const ia3: MethodConfig = {
-  peftType: "IA3",
+  ...like("IA3"),
   siteKinds: ["linear"],
-  fields: [
-    field("feedforward_modules", "string_list", null, { nullable: true }),
-    field("init_ia3_weights", "bool", true),
-  ],
+  fields: [field("feedforward_modules", "any", null, { nullable: true }), field("init_ia3_weights", "bool", true)],
 };
 
 export const vera: MethodConfig = {
-  peftType: "VERA",
+  ...like("VERA"),
   siteKinds: ["linear"],
   fields: [
     field("r", "int", 256, { exclusiveMinimum: 0 }),
@@ -77,7 +81,7 @@ export const vera: MethodConfig = {
 };
 
 export const fourierft: MethodConfig = {
-  peftType: "FOURIERFT",
+  ...like("FOURIERFT"),
   patterns: new Map([["n_frequency", "n_frequency_pattern"]]),
   siteKinds: ["linear"],
   fields: [

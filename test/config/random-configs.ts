@@ -1,7 +1,6 @@
 /** Random adapter configs from the methods' own declarations: mostly legal, some out of range, some of another type. */
 import fc from "fast-check";
 import { commonFields, sharedFields } from "../../src/methods/config/common.ts";
-import { profileOf } from "../../src/methods/config/profiles.ts";
 import type { FieldDeclaration, FieldValue } from "../../src/methods/fields.ts";
 import { type Method, methods } from "../../src/methods/index.ts";
 import type { ModuleInfo } from "../../src/models/model.ts";
@@ -9,8 +8,7 @@ import type { ModuleInfo } from "../../src/models/model.ts";
 type Values = fc.Arbitrary<FieldValue>;
 
 /** Every field that a method's configs have in PEFT: its own, the shared ones, and those that are only kept. */
-export function declaredFields({ peftType, fields }: Method): FieldDeclaration[] {
-  const profile = profileOf(peftType);
+export function declaredFields({ profile, fields }: Method): FieldDeclaration[] {
   const beside = Object.entries({ ...profile.passive, ...profile.inert }).map(
     ([name, value]): FieldDeclaration => ({ name, type: "any", nullable: true, default: value }),
   );

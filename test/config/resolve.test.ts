@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { DiagnosticSink, WebpeftError } from "../../src/ir/diagnostics.ts";
-import { type MethodConfig, peftTypeOf, resolveAdapter } from "../../src/methods/config/index.ts";
-import { methods } from "../../src/methods/index.ts";
+import { type MethodConfig, peftTypeOf, type ResolvedAdapter, resolveAdapter } from "../../src/methods/config/index.ts";
+import { elaborateModel, evaluation, methods, parseMethod } from "../../src/methods/index.ts";
 import { describeModel } from "../../src/models/index.ts";
 import { goldenBases, goldenCases, goldenJson } from "./golden.ts";
 import { fourierft, ia3, lora, oft } from "./methods.ts";
@@ -126,7 +126,7 @@ describe("unknown fields and types", () => {
       expected: "LORA",
       got: '"OFT"',
     });
-    const scale = { peftType: "SCALE", siteKinds: ["linear"], fields: [] };
+    const scale = parseMethod("method scale on linear { W' = W; }");
     const saved = resolveAdapter(
       { target_modules: ["q_proj"] },
       scale,
@@ -172,10 +172,18 @@ describe("fan_in_fan_out is what the base stores", () => {
 });
 
 describe("IA3", () => {
+  /** Of every site, whether its input is scaled, by the shape of its vector. */
+  function feedforward({ sites, fields }: ResolvedAdapter): boolean[] {
+    const ia3OfPeft = methods.get("IA3")!;
+    const { tensors } = elaborateModel(ia3OfPeft, { sites, situation: evaluation, fields, sink: new DiagnosticSink() });
+    return tensors.map(({ shape }) => shape[0] === 1);
+  }
+
   test("defaults by model type, feedforward by the plain end of the path", () => {
     const resolved = resolve(ia3, {});
     expect(resolved.savedConfig.feedforward_modules).toEqual(["down_proj"]);
-    const flags = resolved.sites.map(({ path, fields }) => [path.split(".").at(-1), fields.is_feedforward]);
+    const names = resolved.sites.map(({ path }) => path.split(".").at(-1));
+    const flags = feedforward(resolved).map((flag, i) => [names[i], flag]);
     expect(flags.slice(0, 3)).toEqual([
       ["k_proj", false],
       ["v_proj", false],
@@ -185,12 +193,10 @@ describe("IA3", () => {
       target_modules: ["v_proj", "wn_proj", "down_proj"],
       feedforward_modules: ["wn_proj"],
     });
-    expect(plain.sites.map((site) => site.fields.is_feedforward)).toEqual([false, true, false, true]);
+    expect(feedforward(plain)).toEqual([false, true, false, true]);
     const regex = resolve(ia3, { target_modules: ["v_proj"], feedforward_modules: ".*\\.1\\..*" });
-    expect(regex.sites.map((site) => site.fields.is_feedforward)).toEqual([false, true]);
-    expect(resolve(ia3, { feedforward_modules: [] }).sites.every((site) => site.fields.is_feedforward === false)).toBe(
-      true,
-    );
+    expect(feedforward(regex)).toEqual([false, true]);
+    expect(feedforward(resolve(ia3, { feedforward_modules: [] }))).not.toContain(true);
   });
 
   test("its errors", () => {

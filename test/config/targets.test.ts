@@ -3,7 +3,7 @@ import { DiagnosticSink } from "../../src/ir/diagnostics.ts";
 import type { MethodConfig } from "../../src/methods/config/index.ts";
 import type { ModuleInfo } from "../../src/models/model.ts";
 import { goldenJson } from "./golden.ts";
-import { fourierft, ia3, lora, oft, vera } from "./methods.ts";
+import { fourierft, ia3, like, lora, oft, vera } from "./methods.ts";
 import { bert, gpt2, llama, net } from "./models.ts";
 import { hits, messageOf, resolve } from "./resolving.ts";
 
@@ -73,13 +73,13 @@ describe("default targets", () => {
 
   test("other tables", () => {
     const other = (peftType: string, kinds: string[], modules: ModuleInfo[], modelType: string) =>
-      resolve({}, { method: { peftType, siteKinds: kinds, fields: [] }, modules, modelType });
+      resolve({}, { method: { ...like(peftType), siteKinds: kinds, fields: [] }, modules, modelType });
     expect(other("LN_TUNING", [], llama(), "llama").sites).toHaveLength(5);
     expect(other("LN_TUNING", [], llama(), "qwen2").sites).toHaveLength(2);
     expect(other("VBLORA", ["linear"], gpt2(), "gpt2").sites).toHaveLength(2);
     expect(other("TRAINABLE_TOKENS", ["embedding"], gpt2(), "gpt2").savedConfig.target_modules).toBe("transformer.wte");
     const layers = { name: "adapter_layers", type: "int", nullable: true, default: null } as const;
-    const adaption = { peftType: "ADAPTION_PROMPT", siteKinds: ["attention"], fields: [layers] };
+    const adaption = { ...like("ADAPTION_PROMPT"), siteKinds: ["attention"], fields: [layers] };
     const last = (count: number) =>
       resolve({ adapter_layers: count }, { method: adaption, modules: gpt2(), modelType: "gpt2" });
     expect(last(2).savedConfig.target_modules).toBe("attn");
@@ -94,7 +94,7 @@ describe("default targets", () => {
     expect(messageOf({}, { modelType: "constructor" })).toBe(none);
     const text = "Please specify `target_modules` or `target_parameters`in `peft_config`";
     expect(messageOf({}, { method: lora, modelType: "vit" })).toBe(text);
-    const adaption = { peftType: "ADAPTION_PROMPT", siteKinds: ["attention"], fields: [] };
+    const adaption = { ...like("ADAPTION_PROMPT"), siteKinds: ["attention"], fields: [] };
     expect(messageOf({}, { method: adaption, modelType: "bert" })).toBe(
       "Unsupported model type for adaption prompt: 'bert'.",
     );

@@ -1,6 +1,5 @@
 /** The sources `src/methods/typed/*.ts`: typed configs, made from the methods' declarations. */
 import { commonFields, sharedFields } from "../../src/methods/config/common.ts";
-import { profileOf } from "../../src/methods/config/profiles.ts";
 import type { FieldDeclaration } from "../../src/methods/fields.ts";
 import { type Method, methods } from "../../src/methods/index.ts";
 
@@ -57,7 +56,7 @@ const helper = (head: string, body: string): string[] =>
 /** The config of one method, and the function that makes one. */
 export function typedConfig(method: Method): string {
   const own = new Set(method.fields.map(({ name }) => name));
-  const shared = profileOf(method.peftType).shared.flatMap((name) => (own.has(name) ? [] : [sharedFields[name]]));
+  const shared = method.profile.shared.flatMap((name) => (own.has(name) ? [] : [sharedFields[name]]));
   const fields = [...method.fields, ...shared].flatMap(fieldLines);
   const [name, type] = [camel(method.name), `${pascal(method.name)}Config`];
   return [

@@ -5,12 +5,12 @@ import { DiagnosticSink } from "../../src/ir/diagnostics.ts";
 import { evaluate } from "../../src/ir/evaluate.ts";
 import { compact } from "../../src/ir/graph.ts";
 import type { FieldValue } from "../../src/methods/fields.ts";
-import { type Elaboration, elaborateModel, evaluation, tensorValue } from "../../src/methods/index.ts";
-import { cpt } from "../../src/methods/peft/cpt.ts";
+import { type Elaboration, elaborateModel, evaluation, methods, tensorValue } from "../../src/methods/index.ts";
 import { causalLoss } from "../../src/models/loss.ts";
 import { associate } from "../../src/passes/associate.ts";
 
 type Fields = Readonly<Record<string, FieldValue>>;
+const cpt = methods.get("CPT")!;
 
 const numbers = (count: number, f: (k: number) => number): Float32Array =>
   Float32Array.from({ length: count }, (_unused, k) => f(k));

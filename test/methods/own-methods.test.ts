@@ -258,7 +258,7 @@ describe("lines", () => {
       const name = "name" in item ? item.name : "";
       expect(lines[line - 1]!.slice(line === ast.firstLine ? 0 : column - 1)).toContain(name);
     }
-    expect(lines[ast.firstLine - 1]).toBe(`  \`${source.split("\n")[0]}`);
+    expect(lines[ast.firstLine - 1]).toBe(`  text: \`${source.split("\n")[0]}`);
   });
   it("of a formula are told in a printed graph and in errors", async () => {
     const program = await compile(

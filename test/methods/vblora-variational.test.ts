@@ -6,8 +6,7 @@ import { Builder } from "../../src/ir/builder.ts";
 import { DiagnosticSink } from "../../src/ir/diagnostics.ts";
 import { evaluate } from "../../src/ir/evaluate.ts";
 import { compact, type Graph } from "../../src/ir/graph.ts";
-import { elaborateModel, type Situation } from "../../src/methods/index.ts";
-import { vbloraVariational } from "../../src/methods/peft/vblora-variational.ts";
+import { elaborateModel, methods, type Situation } from "../../src/methods/index.ts";
 import { associate } from "../../src/passes/associate.ts";
 import { differentiate } from "../../src/passes/differentiate.ts";
 import { openDevice } from "../../src/runtime/device/index.ts";
@@ -21,6 +20,7 @@ import { difference } from "../runtime/executor-samples.ts";
 import { fieldsOf, noise } from "./helpers.ts";
 
 const [width, out, rank] = [6, 4, 2];
+const vbloraVariational = methods.get("VBLORA")!.variant!.method;
 const root = "base_model.model.q.vblora_";
 type Values = Readonly<Record<string, ArrayLike<number>>>;
 

@@ -1,6 +1,7 @@
 /** Which tensor of a file is which tensor of an adapter. */
 import { type Diagnostic, type DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
 import { sameShape } from "../../ir/types.ts";
+import type { FileRules } from "../../program/index.ts";
 import { lastPart, modulePrefix, withoutPrefix } from "./keys.ts";
 
 export interface TensorSpec {
@@ -11,7 +12,7 @@ export interface TensorSpec {
 }
 
 export interface LoadRequest {
-  readonly peftType: string;
+  readonly rules?: FileRules | undefined;
   /** What the adapter has: everything that trains or is saved. */
   readonly expected: readonly TensorSpec[];
   /** What the file may hold of the base model, with the base's shapes. */
@@ -34,9 +35,7 @@ export interface LoadPlan {
   readonly unexpected: readonly string[];
 }
 
-/** The last part of tensors that can be rebuilt when a file lacks them. */
-const rebuildable = new Set(["shira_indices", "randlora_A", "randlora_B", "boft_P"]);
-const veraProjections = new Set(["vera_A", "vera_B"]);
+const isNamed = (names: readonly string[] | undefined, key: string): boolean => names?.includes(lastPart(key)) === true;
 
 /**
  * Plans the loading of a file. Keys are equal with and without `base_model.model.`. Throws FILE-ADAPTER-OLD (OFT before
@@ -44,8 +43,9 @@ const veraProjections = new Set(["vera_A", "vera_B"]);
  * that nothing takes and of projections that are rebuilt.
  */
 export function planLoading(request: LoadRequest, sink: DiagnosticSink): LoadPlan {
-  const { expected, base = [], file, fields } = request;
-  refuseOldFiles(request);
+  const { expected, base = [], file, fields, rules = {} } = request;
+  refuseOldFiles(file, rules.old);
+  const promised = rules.heldIf !== undefined && fields[rules.heldIf] !== false;
   const taken = new Map<string, string>();
   const absent: string[] = [];
   const problems: Diagnostic[] = [];
@@ -68,28 +68,36 @@ export function planLoading(request: LoadRequest, sink: DiagnosticSink): LoadPla
     expected.flatMap(({ key, tensor }) => (tensor !== undefined && taken.has(key) ? [tensor] : [])),
   );
   const held = new Set(expected.flatMap(({ key, tensor }) => (tensor !== undefined && found.has(tensor) ? [key] : [])));
-  const missing = absent.filter((key) => !held.has(key) && !mayBeAbsent(key, fields));
-  if (missing.length > 0) problems.unshift(missingKeys(missing, file, fields));
+  const refused = promised ? rules.missing : undefined;
+  const isOptional = (key: string): boolean => isNamed(rules.rebuilt, key) && refused === undefined;
+  const missing = absent.filter((key) => !held.has(key) && !isOptional(key));
+  const text = missing.some((key) => isNamed(rules.rebuilt, key)) ? refused : undefined;
+  if (missing.length > 0) problems.unshift(missingKeys(missing, file, text));
   throwAll(problems);
   const rebuilt = absent.filter((key) => !held.has(key));
-  if (rebuilt.length > 0) tellAbsent(rebuilt, fields, sink);
+  if (rebuilt.length > 0) tellAbsent(rebuilt, promised, sink);
   warnPrefix(taken, sink);
   const used = new Set([...taken.values(), ...ofBase.map(([, inFile]) => inFile)]);
   const left = file.map((tensor) => tensor.key).filter((key) => !used.has(key));
-  const carried = left.filter(isCarried);
+  // Originals of modules that train in full are read by no forward pass.
+  const carried = left.filter((key) => key.includes(".original_module.") || isNamed(rules.carried, key));
   const unexpected = left.filter((key) => !carried.includes(key));
-  if (unexpected.length > 0) warnUnexpected(unexpected, fields, sink);
+  const isIgnored = (key: string): boolean => rules.missing !== undefined && !promised && isNamed(rules.rebuilt, key);
+  warnIgnored(unexpected.filter(isIgnored), rules.heldIf!, sink);
+  warnUnexpected(
+    unexpected.filter((key) => !isIgnored(key)),
+    sink,
+  );
   return { mapping: taken, base: new Map(ofBase), absent, carried, unexpected };
 }
 
-function refuseOldFiles({ peftType, file }: LoadRequest): void {
-  const old = peftType === "OFT" ? file.find((tensor) => `${tensor.key}.`.includes(".oft_r.")) : undefined;
+function refuseOldFiles(file: readonly TensorSpec[], rule: FileRules["old"]): void {
+  const old = rule && file.find((tensor) => `${tensor.key}.`.includes(rule.part));
   if (old === undefined) return;
   throw new WebpeftError("FILE-ADAPTER-OLD", {
-    message:
-      "OFT has been updated since PEFT 0.14.0. Your trained adapter weights are incompatible with the latest version of OFT.",
+    message: rule!.message,
     where: old.key,
-    expected: "keys that end with oft_R.weight",
+    expected: rule!.expected,
     got: old.key,
     help: "Train the adapter again, or use the version of PEFT that made it.",
   });
@@ -118,11 +126,6 @@ const ambiguous = (name: string, first: string, second: string): WebpeftError =>
     message: `Two tensors of the file mean ${name}: ${first} and ${second}.`,
     where: second,
   });
-
-function mayBeAbsent(key: string, fields: LoadRequest["fields"]): boolean {
-  const name = lastPart(key);
-  return rebuildable.has(name) || (veraProjections.has(name) && fields.save_projection === false);
-}
 
 const torchSize = (shape: readonly number[]): string => `torch.Size([${shape.join(", ")}])`;
 
@@ -165,13 +168,9 @@ function likest(missing: string, file: readonly TensorSpec[]): string | undefine
 function missingKeys(
   missing: readonly string[],
   file: readonly TensorSpec[],
-  fields: LoadRequest["fields"],
+  message = `Found missing adapter keys while loading the checkpoint: ${shownKeys(missing)}.`,
 ): Diagnostic {
   const alike = likest(missing[0]!, file);
-  const isVera = missing.some((key) => veraProjections.has(lastPart(key))) && fields.save_projection !== false;
-  const message = isVera
-    ? "Specified to load vera_A and vera_B from state dictionary however they were not present!"
-    : `Found missing adapter keys while loading the checkpoint: ${shownKeys(missing)}.`;
   return {
     code: "FILE-ADAPTER-MISSING",
     severity: "error",
@@ -208,30 +207,26 @@ function shownKeys(keys: readonly string[]): string {
   return keys.length > 10 ? `${first} and ${keys.length - 10} more` : first;
 }
 
-/** Indices are functions of the config alone; RandLoRA's projections also depend on the machine that drew them. */
-function tellAbsent(absent: readonly string[], fields: LoadRequest["fields"], sink: DiagnosticSink): void {
-  const promised = absent.some((key) => lastPart(key).startsWith("randlora_")) && fields.save_projection !== false;
+/** What is rebuilt may be a function of the config alone; where files are to hold it, it also depends on the machine that drew it. */
+function tellAbsent(absent: readonly string[], promised: boolean, sink: DiagnosticSink): void {
   const message = `The file lacks ${shownKeys(absent)}; they are rebuilt from the config.`;
   if (promised) sink.warn("FILE-ADAPTER-REBUILT", { message, where: absent[0]! });
   else sink.note("FILE-ADAPTER-REBUILT", { message, where: absent[0]! });
 }
 
-/** Originals of modules that train in full, which no forward pass reads, and permutations of old BOFT files. */
-const isCarried = (key: string): boolean => key.includes(".original_module.") || lastPart(key) === "boft_P";
+function warnIgnored(keys: readonly string[], field: string, sink: DiagnosticSink): void {
+  if (keys.length === 0) return;
+  sink.warn("FILE-ADAPTER-PROJECTIONS", {
+    message: `${field} is false, so ${shownKeys(keys)} of the file are ignored.`,
+    where: keys[0]!,
+  });
+}
 
-function warnUnexpected(unexpected: readonly string[], fields: LoadRequest["fields"], sink: DiagnosticSink): void {
-  const projections = unexpected.filter((key) => veraProjections.has(lastPart(key)));
-  if (projections.length > 0 && fields.save_projection === false) {
-    sink.warn("FILE-ADAPTER-PROJECTIONS", {
-      message: `save_projection is false, so ${shownKeys(projections)} of the file are ignored.`,
-      where: projections[0]!,
-    });
-  }
-  const others = unexpected.filter((key) => !projections.includes(key) || fields.save_projection !== false);
-  if (others.length === 0) return;
+function warnUnexpected(keys: readonly string[], sink: DiagnosticSink): void {
+  if (keys.length === 0) return;
   sink.warn("FILE-ADAPTER-UNEXPECTED", {
-    message: `The file holds tensors that the adapter does not have: ${shownKeys(others)}.`,
-    where: others[0]!,
+    message: `The file holds tensors that the adapter does not have: ${shownKeys(keys)}.`,
+    where: keys[0]!,
     help: "They are ignored. The config may belong to another file.",
   });
 }

@@ -81,14 +81,6 @@ function layerPatterns(names: Names): Regex[] | undefined {
   return list.map((name) => compilePattern(`(?:^|.*?\\.)${name}\\.(\\d+)\\.`, "layers_pattern"));
 }
 
-/** IA3's rule for feedforward modules: the plain end of the path without a dot, or a regex for the whole path. */
-export function plainEndMatcher(names: Names, field: string): (path: string) => boolean {
-  if (names === null) return () => false;
-  if (typeof names !== "string") return (path) => names.some((name) => path.endsWith(name));
-  const pattern = compilePattern(names, field);
-  return (path) => pattern.fullMatch(path);
-}
-
 /** From this many targets on a list is replaced by the shortest suffixes that hit the same modules. */
 export const compressionLength = 20;
 

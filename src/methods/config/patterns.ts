@@ -27,7 +27,7 @@ export function compilePatterns(
   fields: Fields,
   declarations: readonly FieldDeclaration[],
   overrides: ReadonlyMap<string, string>,
-  dotted: boolean,
+  dotted = false,
 ): { fieldsOf(path: string): Fields; finish(sink: DiagnosticSink): void } {
   const patterns = declarations.flatMap((changed) => compileOne(changed, overrides.get(changed.name), fields, dotted));
   return {

@@ -2,6 +2,7 @@
 import { type DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
 import type { FieldDeclaration, FieldValue } from "../fields.ts";
 import { commonFields, peftTypes, sharedFields, taskTypes } from "./common.ts";
+import { targetsIn } from "./defaults.ts";
 import type { MethodProfile } from "./profiles.ts";
 import { pythonRepr, shown } from "./python-text.ts";
 import { checkField, checkUnionField, isJson, sameJson } from "./values.ts";
@@ -89,7 +90,7 @@ export function readFields(
 /** Fields that are read here for every method, whatever its fragment says of them. */
 const reserved: ReadonlySet<string> = new Set([
   ...["target_modules", "exclude_modules", "modules_to_save", "layers_to_transform", "layers_pattern"],
-  ...["feedforward_modules", "peft_type", ...commonFields.map((field) => field.name)],
+  ...["peft_type", ...commonFields.map((field) => field.name)],
 ]);
 
 const anyField = (name: string, value: FieldValue): FieldDeclaration => ({
@@ -107,7 +108,6 @@ function declarationsOf(methodFields: readonly FieldDeclaration[], profile: Meth
     ...profile.shared.map((name) => sharedFields[name]),
     ...methodFields.filter((field) => !reserved.has(field.name)),
     ...commonFields,
-    ...(profile.table === "ia3" ? [anyField("feedforward_modules", null)] : []),
   ];
   return [...new Map(fields.map((field) => [field.name, field])).values()];
 }
@@ -189,15 +189,34 @@ export function checkTogether(fields: Fields, profile: MethodProfile): void {
   }
 }
 
-/** IA3's check that feedforward modules are targets too. */
-export function checkFeedforward(targets: FieldValue | undefined, feedforward: FieldValue | undefined): void {
-  if (!Array.isArray(targets) || !Array.isArray(feedforward)) return;
-  const extra = feedforward.filter((name) => !targets.includes(name));
+/**
+ * Fields that name some of the targets (IA3's `feedforward_modules`), with their defaults. Throws CONFIG-FEEDFORWARD for names that are no
+ * targets, and for a field that is left open where the base has no default.
+ */
+export function settleSubsets(fields: Fields, { subsets = {} }: MethodProfile, modelType: string): Fields {
+  const settled = Object.entries(subsets).map(([name, table]): [string, FieldValue] => {
+    const value = fields[name] ?? null;
+    checkSubset(name, fields.target_modules, value);
+    const preset = targetsIn(table, modelType);
+    if (value !== null || preset !== undefined) return [name, value ?? preset!];
+    throw new WebpeftError("CONFIG-FEEDFORWARD", {
+      message: `Please specify \`${name}\` in \`peft_config\``,
+      where: name,
+      expected: "names of targets; [] for none",
+      got: "null",
+    });
+  });
+  return { ...fields, ...Object.fromEntries(settled) };
+}
+
+function checkSubset(name: string, targets: FieldValue | undefined, value: FieldValue): void {
+  if (!Array.isArray(targets) || !Array.isArray(value)) return;
+  const extra = value.filter((target) => !targets.includes(target));
   if (extra.length === 0) return;
   throw new WebpeftError("CONFIG-FEEDFORWARD", {
-    message: "`feedforward_modules` should be a subset of `target_modules`",
-    where: "feedforward_modules",
+    message: `\`${name}\` should be a subset of \`target_modules\``,
+    where: name,
     expected: `some of ${shown(targets)}`,
-    got: shown(feedforward),
+    got: shown(value),
   });
 }

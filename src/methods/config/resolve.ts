@@ -4,15 +4,15 @@ import type { ModuleInfo } from "../../models/model.ts";
 import type { FieldDeclaration, FieldValue } from "../fields.ts";
 import { type Site, siteAt } from "../site.ts";
 import { baseKeys } from "./base-keys.ts";
-import { defaultFeedforward } from "./defaults.ts";
+import type { DefaultTargets } from "./defaults.ts";
 import { checkFieldSites, type FieldSites, findFieldSites, type NamedModule } from "./field-sites.ts";
 import { withoutPrefix } from "./keys.ts";
-import { type MatchRules, plainEndMatcher } from "./match.ts";
+import type { MatchRules } from "./match.ts";
 import { withHiddenSize, withModelFacts } from "./model-facts.ts";
 import { compilePatterns } from "./patterns.ts";
-import { type MethodProfile, profileOf } from "./profiles.ts";
+import type { MethodProfile } from "./profiles.ts";
 import { shown } from "./python-text.ts";
-import { checkFeedforward, checkTogether, configObject, type Fields, list, readFields, text } from "./read.ts";
+import { checkTogether, configObject, type Fields, list, readFields, settleSubsets, text } from "./read.ts";
 import { peftFields, savedFields } from "./saved-config.ts";
 import { savedEmbeddings } from "./saved-embeddings.ts";
 import { findTargets } from "./targets.ts";
@@ -30,6 +30,9 @@ import { ensureTies, type TensorTie, tiedTensors, withTiedHits } from "./weight-
 /** What the config reader needs to know of a method. */
 export interface MethodConfig {
   readonly peftType: string;
+  readonly profile: MethodProfile;
+  /** What is adapted where a config names no targets. */
+  readonly targets: DefaultTargets;
   readonly fields: readonly FieldDeclaration[];
   /** Kinds of modules it adapts: linear, embedding, norm, attention. */
   readonly siteKinds: readonly string[];
@@ -89,7 +92,7 @@ export function resolveAdapter(
 ): ResolvedAdapter {
   const given = configObject(config);
   checkType(given, method.peftType);
-  const profile = profileOf(method.peftType);
+  const { profile } = method;
   const read = readFields(given, method.fields, profile, sink);
   const changed = { ...read.fields, ...method.settle?.(read.fields, read.present, sink) };
   const withFacts =
@@ -97,11 +100,12 @@ export function resolveAdapter(
   const ties = ensureTies(withHeads(withHiddenSize(withFacts, modelConfig)), modules, sink);
   checkTogether(ties.fields, profile);
   const modelType = typeof modelConfig.model_type === "string" ? modelConfig.model_type : "custom";
-  const located = locate(ties.fields, method, profile, modelType, modules, sink);
+  const located = locate(ties.fields, method, modelType, modules, sink);
   const hits = withTiedHits(located.hits, ties, modules);
   const fields = correctLayout(located.fields, read.present, hits, profile, sink);
   const patterns = compilePatterns(fields, read.declarations, method.patterns ?? new Map(), profile.dottedPatterns);
-  const sites = adaptedSites(hits, patterns, fields, profile, sink);
+  const sites = hits.map((module, index) => siteAt(module, { index, fields: patterns.fieldsOf(module.path) }));
+  patterns.finish(sink);
   const ownNamed = (method.fieldSites ?? []).flatMap((declared) => findFieldSites(declared, fields, modules));
   const named = [...ownNamed, ...ofExperts.map((hit) => ({ ...hit, fields }))];
   const bias = biasMode(typeof fields.bias === "string" ? fields.bias : "none");
@@ -118,7 +122,7 @@ export function resolveAdapter(
   );
   checkFieldSites(ownNamed, targets, modulesToSave);
   const trainedBase = trainedBaseTensors(modules, targets, { paths: modulesToSave, tied: ties.saved }, bias);
-  const embeddings = savedEmbeddings(method.peftType, fields, modules, targets);
+  const embeddings = savedEmbeddings(profile, fields, modules, targets);
   return {
     peftType: method.peftType,
     fields,
@@ -143,24 +147,6 @@ export function resolveAdapter(
     },
     floatFields: new Set(read.declarations.filter((d) => d.type.startsWith("float")).map((d) => d.name)),
   };
-}
-
-/** The adapted modules with the fields that hold for each. */
-function adaptedSites(
-  hits: readonly ModuleInfo[],
-  patterns: ReturnType<typeof compilePatterns>,
-  fields: Fields,
-  profile: MethodProfile,
-  sink: DiagnosticSink,
-): Site[] {
-  const feedforward = plainEndMatcher(names(fields.feedforward_modules), "feedforward_modules");
-  const sites = hits.map((module, index): Site => {
-    const own = patterns.fieldsOf(module.path);
-    const is_feedforward = feedforward(module.path);
-    return siteAt(module, { index, fields: profile.table === "ia3" ? { ...own, is_feedforward } : own });
-  });
-  patterns.finish(sink);
-  return sites;
 }
 
 /** A config for a method given beside it may leave its type out. */
@@ -199,14 +185,14 @@ const isAttention = (kinds: readonly string[]): boolean =>
 function locate(
   fields: Fields,
   method: MethodConfig,
-  profile: MethodProfile,
   modelType: string,
   modules: readonly ModuleInfo[],
   sink: DiagnosticSink,
 ): { fields: Fields; hits: readonly ModuleInfo[] } {
+  const { peftType, siteKinds, profile, targets: defaults } = method;
   const prompts = method.siteKinds.includes("prompt") ? [promptSite(modules)] : [];
   const others = method.siteKinds.filter((kind) => kind !== "prompt");
-  const everywhere = (fields.target_modules ?? null) === null && profile.table !== "attention";
+  const everywhere = (fields.target_modules ?? null) === null && profile.lastHits === undefined;
   if (
     (prompts.length > 0 && others.length === 0) ||
     !Object.hasOwn(fields, "target_modules") ||
@@ -224,28 +210,14 @@ function locate(
     layers: typeof layers === "number" || layers === null ? layers : (layers as readonly number[]),
     layersPattern: names(fields.layers_pattern),
   };
-  const { peftType, siteKinds } = method;
   const taskType = text(fields.task_type);
-  const settled = profile.table === "ia3" ? settleFeedforward(fields, modelType) : fields;
-  const found = findTargets({ peftType, profile, siteKinds, rules, taskType, modelType, modules }, sink);
+  const settled = settleSubsets(fields, profile, modelType);
+  const found = findTargets({ peftType, profile, defaults, siteKinds, rules, taskType, modelType, modules }, sink);
   const kept = profile.targetIsName ? (fields.target_modules ?? found.targets?.[0] ?? null) : found.targets;
   const last = profile.lastHits;
   const hits = last === undefined ? found.hits : lastHits(found.hits, last, fields[last]);
   checkAttentions(hits);
   return { fields: { ...settled, target_modules: kept }, hits: [...prompts, ...hits] };
-}
-
-function settleFeedforward(fields: Fields, modelType: string): Fields {
-  checkFeedforward(fields.target_modules, fields.feedforward_modules);
-  if ((fields.feedforward_modules ?? null) !== null) return fields;
-  const value = defaultFeedforward(modelType);
-  if (value !== undefined) return { ...fields, feedforward_modules: value };
-  throw new WebpeftError("CONFIG-FEEDFORWARD", {
-    message: "Please specify `feedforward_modules` in `peft_config`",
-    where: "feedforward_modules",
-    expected: "names of targets; [] for none",
-    got: "null",
-  });
 }
 
 /** `fan_in_fan_out` is what the base stores: the value of the last adapted layer, corrected with a warning. */

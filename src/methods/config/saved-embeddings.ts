@@ -3,6 +3,7 @@ import type { ModuleInfo } from "../../models/model.ts";
 import type { FieldValue } from "../fields.ts";
 import { compilePattern } from "../regex/index.ts";
 import { embeddingNames, untargetedHead } from "./defaults.ts";
+import type { MethodProfile } from "./profiles.ts";
 
 function namesEmbedding(targets: FieldValue | undefined, modules: readonly ModuleInfo[]): boolean {
   if (Array.isArray(targets)) return embeddingNames.some((name) => targets.includes(name));
@@ -13,13 +14,17 @@ function namesEmbedding(targets: FieldValue | undefined, modules: readonly Modul
 
 /** Input and output embedding where they are adapted and a target names them as PEFT expects; nothing where only tokens train. */
 export function savedEmbeddings(
-  peftType: string,
+  { trainsTokens = false }: MethodProfile,
   fields: Readonly<Record<string, FieldValue>>,
   modules: readonly ModuleInfo[],
   targets: ReadonlySet<string>,
 ): { key: string; weight: string }[] {
-  const trainsTokens = peftType === "TRAINABLE_TOKENS" || (fields.trainable_token_indices ?? null) !== null;
-  if (trainsTokens || !namesEmbedding(fields.target_modules, modules)) return [];
+  if (
+    trainsTokens ||
+    (fields.trainable_token_indices ?? null) !== null ||
+    !namesEmbedding(fields.target_modules, modules)
+  )
+    return [];
   const ends = [modules.find(({ kind }) => kind === "embedding")?.path, untargetedHead(modules, null)];
   return modules.flatMap((module) => {
     if (!ends.includes(module.path) || !targets.has(module.path)) return [];

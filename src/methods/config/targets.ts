@@ -2,7 +2,7 @@
 import type { Code } from "../../ir/codes/index.ts";
 import { type DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
 import type { ModuleInfo } from "../../models/model.ts";
-import { defaultTargets, untargetedHead } from "./defaults.ts";
+import { type DefaultTargets, targetsIn, untargetedHead } from "./defaults.ts";
 import {
   compileMatcher,
   compressionLength,
@@ -18,6 +18,7 @@ import { pythonRepr, pythonStr, pythonTargets } from "./python-text.ts";
 export interface TargetRequest {
   readonly peftType: string;
   readonly profile: MethodProfile;
+  readonly defaults: DefaultTargets;
   /** Kinds of modules that the method can adapt. */
   readonly siteKinds: readonly string[];
   readonly rules: MatchRules;
@@ -58,9 +59,10 @@ export function findTargets(request: TargetRequest, sink: DiagnosticSink): Targe
 
 /** A regular expression that PEFT would apply to one name is that name here. */
 function settleTargets(request: TargetRequest): MatchRules["targets"] {
-  const { profile, modules } = request;
-  let targets = request.rules.targets ?? defaultTargets(profile.table, request.modelType, modules) ?? null;
-  if (targets === null) throw noDefault(request);
+  const { profile, modules, defaults } = request;
+  const preset = typeof defaults === "function" ? defaults(modules) : targetsIn(defaults, request.modelType);
+  let targets = request.rules.targets ?? preset;
+  if (targets === undefined) throw noDefault(request);
   if (typeof targets === "string" && targets.toLowerCase() === "all-linear") targets = allLinear(request);
   if (typeof targets === "string") return profile.targetIsName ? [targets] : targets;
   if (targets.length < compressionLength || !profile.compresses) return targets;
@@ -96,18 +98,16 @@ function matchEither(matcher: (path: string) => Match, path: string, alias: stri
   return other === "excluded" || match === "unmatched" ? other : match;
 }
 
-function noDefault({ peftType, modelType }: TargetRequest): WebpeftError {
-  const texts: Readonly<Record<string, string>> = {
-    LORA: "Please specify `target_modules` or `target_parameters`in `peft_config`",
-    ADAPTION_PROMPT: `Unsupported model type for adaption prompt: '${modelType}'.`,
-  };
-  return new WebpeftError("CONFIG-TARGETS-NO-DEFAULT", {
-    message: texts[peftType] ?? "Please specify `target_modules` in `peft_config`",
+const noDefault = ({ profile, modelType }: TargetRequest): WebpeftError =>
+  new WebpeftError("CONFIG-TARGETS-NO-DEFAULT", {
+    message: (profile.noTargets ?? "Please specify `target_modules` in `peft_config`").replace(
+      "{model_type}",
+      modelType,
+    ),
     where: "target_modules",
     expected: `names of modules: there is no default for model type ${modelType}`,
     got: "null",
   });
-}
 
 function nothingHit(
   { profile, rules }: TargetRequest,

@@ -1,6 +1,10 @@
 /** A method as the rest of webpeft sees it. */
 import type { Diagnostic } from "../../ir/diagnostics.ts";
+import type { DefaultTargets } from "../config/defaults.ts";
+import { usualTargets } from "../config/defaults.ts";
+import { type MethodProfile, profileOf } from "../config/profiles.ts";
 import type { FieldDeclaration, FieldValue } from "../fields.ts";
+import type { MethodRecord } from "../record.ts";
 import { advice } from "./advice.ts";
 import type { MethodAst } from "./ast.ts";
 import { checkMethod } from "./check.ts";
@@ -16,6 +20,12 @@ export interface Method {
   readonly peftType: string;
   readonly source: string;
   readonly file: string;
+  readonly profile: MethodProfile;
+  readonly targets: DefaultTargets;
+  readonly files: MethodRecord["files"];
+  readonly combine: MethodRecord["combine"];
+  /** The method that configs with a field that begins so are for. */
+  readonly variant?: { readonly prefix: string; readonly method: Method };
   readonly ast: MethodAst;
   /** The method's own config fields, in the order of the text. */
   readonly fields: readonly FieldDeclaration[];
@@ -56,19 +66,23 @@ function formulaLines(ast: MethodAst): string[] {
   return [...numbers].sort((a, b) => a - b).map((line) => lines[line - ast.firstLine]!.trim());
 }
 
-/** The line where the text begins in the file of a built-in method: behind a line about the method, an import, and the names. */
-export const builtInLine = 6;
+/** The line where the text of a built-in method begins unless its record says another. */
+const usualLine = 5;
 
-/**
- * A method from its fragment. Parsing waits until something is asked of it, and happens once.
- * `name` is what the fragment calls itself; `ready` is its tree where it has been parsed already. Errors (METHOD-SYNTAX, METHOD-NAME ...) come from the first use.
- */
-export function lazyMethod(name: string, source: string, file: string, ready?: MethodAst): Method {
+/** A method that webpeft brings. Its text is parsed when something is asked of it, and once. */
+export function builtIn(record: MethodRecord): Method {
+  const [, name = ""] = /^method (\w+)/.exec(record.text) ?? [];
+  return lazyMethod(name, { file: `${name.replaceAll("_", "-")}.ts`, line: usualLine, ...record });
+}
+
+/** `ready` is the tree of the text where it has been parsed already. Errors (METHOD-SYNTAX, METHOD-NAME ...) come from the first use. */
+function lazyMethod(name: string, record: MethodRecord, ready?: MethodAst): Method {
+  const { text: source, file = "method", line, targets = usualTargets, files, combine, variant } = record;
   let parsed = ready;
   let declared: readonly FieldDeclaration[] | undefined;
   const ast = (): MethodAst => {
     if (parsed === undefined) {
-      const fresh = parseFragment(source, file, builtInLine);
+      const fresh = parseFragment(source, file, line);
       checkMethod(fresh);
       parsed = fresh;
     }
@@ -79,6 +93,11 @@ export function lazyMethod(name: string, source: string, file: string, ready?: M
     peftType: name.toUpperCase(),
     source,
     file,
+    profile: profileOf(record.profile),
+    targets,
+    files,
+    combine,
+    ...(variant === undefined ? {} : { variant: { prefix: variant.prefix, method: builtIn(variant.record) } }),
     get ast() {
       return ast();
     },
@@ -129,12 +148,15 @@ export function lazyMethod(name: string, source: string, file: string, ready?: M
   };
 }
 
-/** Reads a fragment given as text; throws WebpeftError with every fault of the text. */
-export function parseMethod(source: string, file = "method"): Method {
-  const ast = parseFragment(source, file);
+/** A method of one's own. Throws WebpeftError with every fault of the text. */
+export function ownMethod(record: MethodRecord): Method {
+  const ast = parseFragment(record.text, record.file ?? "method", record.line);
   checkMethod(ast);
-  return lazyMethod(ast.name, source, file, ast);
+  return lazyMethod(ast.name, record, ast);
 }
+
+/** Reads a fragment given as text; throws WebpeftError with every fault of the text. */
+export const parseMethod = (text: string, file = "method"): Method => ownMethod({ text, file });
 
 /** The adapter of a method on the sites of a model. */
 export function elaborateModel(method: Method, input: ElaborationInput): Elaboration {

@@ -1,9 +1,11 @@
 /** AdaLoRA: an update in the form of a singular value decomposition, kept near orthogonal by a term of the loss. arXiv 2303.10512. */
-import { lazyMethod } from "../dsl/method.ts";
+import type { MethodRecord } from "../record.ts";
+import { lora } from "./lora.ts";
+import { vblora } from "./vblora.ts";
 
-export const adalora = lazyMethod(
-  "adalora",
-  `method adalora on linear {
+export const adalora = {
+  line: 8,
+  text: `method adalora on linear {
   config init_r: int = 12 (minimum: 1) "rank of the update", target_r: int = 8 (minimum: 1) "mean rank in the end; ranks are not reduced here",
          total_step: int? = null "steps of the whole training", tinit: int = 0 (minimum: 0) "steps before ranks are reduced",
          tfinal: int = 0 (minimum: 0) "steps after that", deltaT: int = 1 (minimum: 1) "steps between two reductions",
@@ -32,5 +34,12 @@ export const adalora = lazyMethod(
   W' = k > 0 ? W + scale / (init_r + 1e-5) * B @ diag(E) @ A @ dropout(lora_dropout) : W;
   loss' = k > 0 ? loss + orth_reg_weight / (2 * sites.count) * (root(sum(P .* P, [0, 1])) + root(sum(Q .* Q, [0, 1]))) : loss;
 }`,
-  "adalora.ts",
-);
+  profile: {
+    className: "AdaLoraConfig",
+    shared: lora.profile.shared,
+    checks: "ab",
+    passive: lora.profile.passive,
+    inert: { ...lora.profile.inert, use_rslora: false, alpha_pattern: {} },
+  },
+  targets: { ...vblora.targets, roberta: ["query", "key", "value", "dense"] },
+} satisfies MethodRecord;

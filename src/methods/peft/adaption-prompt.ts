@@ -1,9 +1,8 @@
 /** LLaMA-Adapter: the last attentions look at a trained prompt too, through a gate that begins at 0. arXiv 2303.16199. */
-import { lazyMethod } from "../dsl/method.ts";
+import type { MethodRecord } from "../record.ts";
 
-export const adaptionPrompt = lazyMethod(
-  "adaption_prompt",
-  `method adaption_prompt on attention {
+export const adaptionPrompt = {
+  text: `method adaption_prompt on attention {
   config adapter_len: int? = null (minimum: 1) "tokens of the prompt", adapter_layers: int? = null (minimum: 1) "how many of the last layers have one";
   require adapter_len != null else "adapter_len must be given.";
   param prompt[1, adapter_len, in] = normal at "adaption_prompt" as base;
@@ -15,5 +14,12 @@ export const adaptionPrompt = lazyMethod(
   context' = model_type == "gpt2" ? context : context + seen;
   output' = model_type == "gpt2" ? output + seen : output;
 }`,
-  "adaption-prompt.ts",
-);
+  profile: {
+    className: "AdaptionPromptConfig",
+    shared: ["target_modules"],
+    targetIsName: true,
+    lastHits: "adapter_layers",
+    noTargets: "Unsupported model type for adaption prompt: '{model_type}'.",
+  },
+  targets: { llama: "self_attn", mistral: "self_attn", gpt2: "attn" },
+} satisfies MethodRecord;

@@ -1,9 +1,8 @@
 /** BOFT: the rotation is a product of butterfly factors, and the output gets a scale. arXiv 2311.06243. */
-import { lazyMethod } from "../dsl/method.ts";
+import type { MethodRecord } from "../record.ts";
 
-export const boft = lazyMethod(
-  "boft",
-  `method boft on linear {
+export const boft = {
+  text: `method boft on linear {
   config boft_block_size: int = 4 (minimum: 0) "width of a block",
          boft_block_num: int = 0 (minimum: 0) "number of blocks",
          boft_n_butterfly_factor: int = 1 (minimum: 1) "number of factors; 1 is plain blocks",
@@ -30,5 +29,6 @@ export const boft = lazyMethod(
   let G = prod(i: 0..f, P: butterfly(i, H), P @ blockdiag(Q[i].T) @ P.T);   // (B_{f-1} ... B_0).T
   W' = diag(s) @ W @ G;
 }`,
-  "boft.ts",
-);
+  profile: { className: "BOFTConfig", checks: "a", linearOnly: true, patches: true },
+  files: { carried: ["boft_P"] },
+} satisfies MethodRecord;

@@ -1,9 +1,10 @@
 /** Bone: what MiSS was called before PEFT 0.19, which reads its files no more. arXiv 2409.15371. */
-import { lazyMethod } from "../dsl/method.ts";
+import { usual } from "../config/profiles.ts";
+import type { MethodRecord } from "../record.ts";
 
-export const bone = lazyMethod(
-  "bone",
-  `method bone on linear {
+export const bone = {
+  line: 7,
+  text: `method bone on linear {
   config r: int = 64 (above: 0, seed: 8) "rows of the matrix that is repeated",
          init_weights: any = true "true or false: a whole row of blocks, zero or random; \\"bat\\": blocks that multiply those of the weight";
   let bat = init_weights == "bat";
@@ -19,5 +20,5 @@ export const bone = lazyMethod(
   let changed = blocks + einsum("oaib,obc->oaic", blocks, D) + reshape(D, [out / r, r, 1, r]);
   W' = bat ? matrix(reshape(changed, [out, in])) : W + M.T @ fold(in, r);
 }`,
-  "bone.ts",
-);
+  profile: { className: "BoneConfig", shared: usual, checks: "bc", linearOnly: true },
+} satisfies MethodRecord;

@@ -1,9 +1,11 @@
 /** C3A: the update is a grid of circulant blocks, circular convolutions of parts of the input. arXiv 2407.19342. */
-import { lazyMethod } from "../dsl/method.ts";
+import { usual, without } from "../config/profiles.ts";
+import type { MethodRecord } from "../record.ts";
+import { fourierft } from "./fourierft.ts";
 
-export const c3a = lazyMethod(
-  "c3a",
-  `method c3a on linear {
+export const c3a = {
+  line: 8,
+  text: `method c3a on linear {
   config block_size: int = 256 (above: 0, pattern: block_size_pattern) "width of a block; divides both widths of the layer",
          init_weights: any? = "xavier_uniform" "\\"xavier_uniform\\" or false, \\"kaiming_uniform\\", \\"gaussian\\"; true: zeros",
          block_size_pattern: int_map = {};
@@ -18,5 +20,12 @@ export const c3a = lazyMethod(
   param w[out / k, in / k, k] = init_weights == true ? zeros : normals ? normal(0, 1) : uniform(-bound, bound) at "c3a_kernel";
   W' = W + 1 / in * circulant(w);
 }`,
-  "c3a.ts",
-);
+  profile: {
+    className: "C3AConfig",
+    shared: without(usual, "exclude_modules"),
+    checks: "bc",
+    linearOnly: true,
+    dottedPatterns: true,
+  },
+  targets: fourierft.targets,
+} satisfies MethodRecord;

@@ -1,9 +1,8 @@
 /** Context-aware prompt tuning: the prompt is a context of examples, and what trains is a bounded offset to its embeddings. arXiv 2410.17222. */
-import { lazyMethod } from "../dsl/method.ts";
+import type { MethodRecord } from "../record.ts";
 
-export const cpt = lazyMethod(
-  "cpt",
-  `method cpt on prompt {
+export const cpt = {
+  text: `method cpt on prompt {
   config cpt_token_ids: int_list? = null (minimum: 0, filled: [0]) "tokens of the context",
          cpt_mask: int_list? = null (filled: repeated(1, count(cpt_token_ids))) "kept, and read by nothing, as in PEFT",
          cpt_tokens_type_mask: int_list? = null (minimum: 0, maximum: 1048575, filled: repeated(1, count(cpt_token_ids)))
@@ -43,5 +42,5 @@ export const cpt = lazyMethod(
   let rank = distinct_larger(label_codes[:, 1 : p + length]);
   weights' = powers(factor, concat(1, 0 * real(label_codes[:, 0 : 1]), rank));
 }`,
-  "cpt.ts",
-);
+  profile: { className: "CPTConfig", shared: ["modules_to_save"], modelFacts: "embeddings" },
+} satisfies MethodRecord;

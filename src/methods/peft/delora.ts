@@ -1,9 +1,10 @@
 /** DeLoRA: a low-rank update of unit components, whose strength is trained apart. arXiv 2503.18225. */
-import { lazyMethod } from "../dsl/method.ts";
+import { usual } from "../config/profiles.ts";
+import type { MethodRecord } from "../record.ts";
 
-export const delora = lazyMethod(
-  "delora",
-  `method delora on linear {
+export const delora = {
+  line: 7,
+  text: `method delora on linear {
   config r: int = 8 (above: 0, pattern: rank_pattern) "rank of the update",
          delora_lambda: float = 15 (pattern: lambda_pattern) "first value of the strength",
          module_dropout: float = 0 (minimum: 0, maximum: 1) "dropout on the input of the update",
@@ -17,5 +18,5 @@ export const delora = lazyMethod(
   let a = root(at_least(sum(A .* A, [1]), 1e-8)), c = root(at_least(sum(B .* B, [0]), 1e-8));
   W' = W + B @ diag(lambda / r / (a .* c)) @ A @ diag(widths) @ dropout(module_dropout);
 }`,
-  "delora.ts",
-);
+  profile: { className: "DeloraConfig", shared: usual, checks: "ab", linearOnly: true },
+} satisfies MethodRecord;

@@ -1,9 +1,10 @@
 /** FourierFT: trained entries of a sparse spectrum; the update is the real part of its inverse DFT. arXiv 2405.03003. */
-import { lazyMethod } from "../dsl/method.ts";
+import { usualTargets } from "../config/defaults.ts";
+import type { MethodRecord } from "../record.ts";
 
-export const fourierft = lazyMethod(
-  "fourierft",
-  `method fourierft on linear {
+export const fourierft = {
+  line: 7,
+  text: `method fourierft on linear {
   config n_frequency: int = 1000 (above: 0, pattern: n_frequency_pattern) "trained entries of the spectrum",
          scaling: float = 150 (seed: 300) "scale of the update",
          random_loc_seed: int = 777 "seed of their places",
@@ -18,5 +19,6 @@ export const fourierft = lazyMethod(
   let entries = in * out, u = angles(rows, out), v = angles(columns, in);   // u[p, k] = 2 pi u_k p / out
   W' = W + scaling / entries * (cos(u) @ diag(c) @ cos(v).T - sin(u) @ diag(c) @ sin(v).T);
 }`,
-  "fourierft.ts",
-);
+  profile: { className: "FourierFTConfig", checks: "abc", dottedPatterns: true },
+  targets: { ...usualTargets, gpt2: ["mlp.c_proj"] },
+} satisfies MethodRecord;

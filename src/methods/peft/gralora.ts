@@ -1,9 +1,10 @@
 /** GraLoRA: a grid of small low-rank blocks, every input block connected with every output block. arXiv 2505.20355. */
-import { lazyMethod } from "../dsl/method.ts";
+import { everything, without } from "../config/profiles.ts";
+import type { MethodRecord } from "../record.ts";
 
-export const gralora = lazyMethod(
-  "gralora",
-  `method gralora on linear {
+export const gralora = {
+  line: 7,
+  text: `method gralora on linear {
   config r: int = 32 (above: 0) "rank of a row of blocks",
          alpha: float = 64 "scale of the update, divided by r + hybrid_r",
          gralora_k: int = 2 (above: 0) "blocks along either side",
@@ -22,5 +23,5 @@ export const gralora = lazyMethod(
   let grid = blockdiag(B.T) @ shuffle([k, k, r / k], [1, 0, 2]) @ blockdiag(A.T);
   W' = W + alpha / (r + hybrid_r) * (hybrid_r > 0 ? grid + D @ C : grid) @ dropout(gralora_dropout);
 }`,
-  "gralora.ts",
-);
+  profile: { className: "GraloraConfig", shared: without(everything, "exclude_modules") },
+} satisfies MethodRecord;

@@ -1,9 +1,10 @@
 /** HiRA: the weight itself, entry by entry times a matrix of low rank, is the update. arXiv 2408.15792. */
-import { lazyMethod } from "../dsl/method.ts";
+import { everything, without } from "../config/profiles.ts";
+import type { MethodRecord } from "../record.ts";
 
-export const hira = lazyMethod(
-  "hira",
-  `method hira on linear {
+export const hira = {
+  line: 7,
+  text: `method hira on linear {
   config r: int = 32 (above: 0, pattern: rank_pattern) "rank of the factor",
          hira_dropout: float = 0 (minimum: 0, maximum: 1) "dropout on the input of the update",
          init_weights: any? = true "true: B is zero; \\"gaussian\\": and A normal; false or null: both normal",
@@ -16,5 +17,5 @@ export const hira = lazyMethod(
   param B[out, r] = fresh ? zeros : normal(0, 1) at "hira_B" as pointwise;
   W' = W + hadamard(W0, B @ A) @ dropout(hira_dropout);
 }`,
-  "hira.ts",
-);
+  profile: { className: "HiraConfig", shared: without(everything, "bias"), checks: "bc", patches: true },
+} satisfies MethodRecord;

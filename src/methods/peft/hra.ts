@@ -1,9 +1,10 @@
 /** HRA: the weight after a chain of Householder reflections of its input. arXiv 2405.17484. */
-import { lazyMethod } from "../dsl/method.ts";
+import { usual } from "../config/profiles.ts";
+import type { MethodRecord } from "../record.ts";
 
-export const hra = lazyMethod(
-  "hra",
-  `method hra on linear {
+export const hra = {
+  line: 7,
+  text: `method hra on linear {
   config r: int = 8 (above: 0) "number of reflections",
          apply_GS: bool = false "make the columns orthonormal first (Gram-Schmidt)",
          init_weights: bool = true "columns in equal pairs whose reflections cancel, where r is even; false: independent columns";
@@ -20,5 +21,5 @@ export const hra = lazyMethod(
   let T = inverse(one / 2 + strictly_upper(G));
   W' = W @ (identity(in) - (apply_GS ? 2 * V @ M @ U.T : U @ T @ U.T));
 }`,
-  "hra.ts",
-);
+  profile: { className: "HRAConfig", shared: usual, checks: "abc", linearOnly: true, patches: true },
+} satisfies MethodRecord;

@@ -1,9 +1,11 @@
 /** IA3: a learned vector scales the output of a layer, or its input where the layer is a feedforward one. arXiv 2205.05638. */
-import { lazyMethod } from "../dsl/method.ts";
+import { combineScales } from "../combine/ia3.ts";
+import { withTargets } from "../config/profiles.ts";
+import type { MethodRecord } from "../record.ts";
 
-export const ia3 = lazyMethod(
-  "ia3",
-  `method ia3 on linear {
+export const ia3 = {
+  line: 8,
+  text: `method ia3 on linear {
   config feedforward_modules: any? = null "modules whose input is scaled; a list of endings or a regular expression",
          init_ia3_weights: bool = true "false: normal instead of ones";
   require feedforward_modules != null else "Please specify \`feedforward_modules\` in \`peft_config\`";
@@ -13,5 +15,34 @@ export const ia3 = lazyMethod(
   W' = feedforward ? W @ scaled : diag(l) @ W;
   b' = feedforward ? b : flatten(l) .* b;
 }`,
-  "ia3.ts",
-);
+  profile: {
+    className: "IA3Config",
+    shared: [...withTargets, "exclude_modules", "fan_in_fan_out"],
+    patches: true,
+    sets: ["target_modules", "exclude_modules", "feedforward_modules"],
+    subsets: {
+      feedforward_modules: {
+        llama: ["down_proj"],
+        mistral: ["down_proj"],
+        qwen2: ["down_proj"],
+        gpt2: ["mlp.c_proj"],
+        bert: ["output.dense"],
+        roberta: ["output.dense"],
+        t5: ["wo"],
+        phi: ["fc2"],
+      },
+    },
+    compresses: false,
+  },
+  targets: {
+    llama: ["k_proj", "v_proj", "down_proj"],
+    mistral: ["k_proj", "v_proj", "down_proj"],
+    qwen2: ["q_proj", "v_proj", "down_proj"],
+    gpt2: ["c_attn", "mlp.c_proj"],
+    bert: ["key", "value", "output.dense"],
+    roberta: ["key", "value", "output.dense"],
+    t5: ["k", "v", "wo"],
+    phi: ["q_proj", "v_proj", "fc2"],
+  },
+  combine: combineScales,
+} satisfies MethodRecord;

@@ -1,13 +1,22 @@
 /** LN tuning: norms get gains and biases of their own. arXiv 2312.11420. */
-import { lazyMethod } from "../dsl/method.ts";
+import { withTargets } from "../config/profiles.ts";
+import type { MethodRecord } from "../record.ts";
 
-export const lnTuning = lazyMethod(
-  "ln_tuning",
-  `method ln_tuning on norm {
+export const lnTuning = {
+  line: 7,
+  text: `method ln_tuning on norm {
   param scale[out] = gain at "ln_tuning_layers.weight" as base;
   param shift[out] = b at "ln_tuning_layers.bias" as base when site.has_bias;
   gain' = scale;
   b' = site.has_bias ? shift : b;
 }`,
-  "ln-tuning.ts",
-);
+  profile: { className: "LNTuningConfig", shared: [...withTargets, "exclude_modules"], anyModule: true },
+  targets: {
+    llama: ["input_layernorm", "post_attention_layernorm", "norm"],
+    mistral: ["input_layernorm", "post_attention_layernorm", "norm"],
+    qwen2: ["post_attention_layernorm"],
+    gpt2: ["ln_1", "ln_2", "ln_f"],
+    t5: ["layer_norm", "final_layer_norm"],
+    phi: ["input_layernorm", "final_layernorm"],
+  },
+} satisfies MethodRecord;

@@ -1,9 +1,10 @@
 /** LoHa: the update is the entrywise product of two matrices of low rank. arXiv 2108.06098. */
-import { lazyMethod } from "../dsl/method.ts";
+import { usual, without } from "../config/profiles.ts";
+import type { MethodRecord } from "../record.ts";
 
-export const loha = lazyMethod(
-  "loha",
-  `method loha on linear {
+export const loha = {
+  line: 7,
+  text: `method loha on linear {
   config r: int = 8 (above: 0, pattern: rank_pattern) "rank of both factors; the update has rank r^2",
          alpha: float = 8 (pattern: alpha_pattern) "scale of the update, divided by r",
          rank_dropout: float = 0 (minimum: 0, maximum: 1) "part of the update's rows that is left out in a training step",
@@ -20,5 +21,5 @@ export const loha = lazyMethod(
   let drop = alpha / r * gate(module_dropout) * row_dropout(rank_dropout);
   W' = W + drop @ hadamard(w1_a @ w1_b, w2_a @ w2_b);
 }`,
-  "loha.ts",
-);
+  profile: { className: "LoHaConfig", shared: without(usual, "bias"), checks: "a", linearOnly: true, patches: true },
+} satisfies MethodRecord;

@@ -1,9 +1,10 @@
 /** LoKr: the update is a Kronecker product, its factors whole or of low rank. arXiv 2309.14859. */
-import { lazyMethod } from "../dsl/method.ts";
+import { usual, without } from "../config/profiles.ts";
+import type { MethodRecord } from "../record.ts";
 
-export const lokr = lazyMethod(
-  "lokr",
-  `method lokr on linear {
+export const lokr = {
+  line: 7,
+  text: `method lokr on linear {
   config r: int = 8 (above: 0, pattern: rank_pattern) "rank of a factor that is cut; large factors are cut",
          alpha: float = 8 (pattern: alpha_pattern) "scale of the update, divided by r",
          rank_dropout: float = 0 (minimum: 0, maximum: 1) "part of the update's rows that is left out in a training step",
@@ -29,5 +30,5 @@ export const lokr = lazyMethod(
   let drop = alpha / r * gate(module_dropout) * row_dropout(rank_dropout, rank_dropout_scale);
   W' = W + drop @ kron(cut1 ? w1_a @ w1_b : matrix(w1), cut2 ? w2_a @ w2_b : matrix(w2));
 }`,
-  "lokr.ts",
-);
+  profile: { className: "LoKrConfig", shared: without(usual, "bias"), checks: "a", linearOnly: true },
+} satisfies MethodRecord;

@@ -1,9 +1,11 @@
 /** LoRA with rsLoRA and DoRA. arXiv 2106.09685, 2312.03732, 2402.09353. */
-import { lazyMethod } from "../dsl/method.ts";
+import { combineLowRank } from "../combine/lora.ts";
+import { everything, without } from "../config/profiles.ts";
+import type { MethodRecord } from "../record.ts";
 
-export const lora = lazyMethod(
-  "lora",
-  `method lora {
+export const lora = {
+  line: 8,
+  text: `method lora {
   config r: int = 8 (above: 0, pattern: rank_pattern, padded: true) "rank of the update",
          lora_alpha: float = 8 (pattern: alpha_pattern) "scale of the update, divided by r",
          lora_dropout: float = 0 (minimum: 0, maximum: 1) "dropout on the input of the update",
@@ -43,5 +45,35 @@ export const lora = lazyMethod(
     W' = head ? changed.T : changed;
   }
 }`,
-  "lora.ts",
-);
+  profile: {
+    className: "LoraConfig",
+    shared: [...without(everything, "init_weights"), "ensure_weight_tying"],
+    tied: { "lora_A.weight": "lora_embedding_B", "lora_B.weight": "lora_embedding_A" },
+    checks: "abc",
+    patches: true,
+    noTargets: "Please specify `target_modules` or `target_parameters`in `peft_config`",
+    passive: {
+      alora_invocation_tokens: null,
+      arrow_config: null,
+      kasa_config: null,
+      layer_replication: null,
+      lora_bias: false,
+      megatron_config: null,
+      monteclora_config: null,
+      target_parameters: null,
+      trainable_token_indices: null,
+      use_bdlora: null,
+      use_qalora: false,
+      velora_config: null,
+    },
+    inert: {
+      corda_config: null,
+      eva_config: null,
+      lora_ga_config: null,
+      loftq_config: {},
+      megatron_core: "megatron.core",
+      qalora_group_size: 16,
+    },
+  },
+  combine: combineLowRank,
+} satisfies MethodRecord;

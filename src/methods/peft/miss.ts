@@ -1,9 +1,10 @@
 /** MiSS: one small matrix, repeated along the input. arXiv 2409.15371. */
-import { lazyMethod } from "../dsl/method.ts";
+import { usual } from "../config/profiles.ts";
+import type { MethodRecord } from "../record.ts";
 
-export const miss = lazyMethod(
-  "miss",
-  `method miss on linear {
+export const miss = {
+  line: 7,
+  text: `method miss on linear {
   config r: int = 64 (above: 0) "rows of the matrix that is repeated",
          miss_dropout: float = 0 (minimum: 0, maximum: 1) "dropout on the input of the update; none with \\"bat\\"",
          mini_r: int = 1 (above: 0) "columns of the matrix with \\"mini\\", repeated along the output",
@@ -22,5 +23,5 @@ export const miss = lazyMethod(
   let changed = blocks + einsum("oaib,obc->oaic", blocks, D) + reshape(D, [out / r, r, 1, r]);
   W' = bat ? matrix(reshape(changed, [out, in])) : W + rows @ fold(in, r) @ dropout(miss_dropout);
 }`,
-  "miss.ts",
-);
+  profile: { className: "MissConfig", shared: usual, checks: "bc", linearOnly: true },
+} satisfies MethodRecord;

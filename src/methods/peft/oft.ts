@@ -1,9 +1,8 @@
 /** OFT: the input of a layer is rotated by orthogonal blocks. arXiv 2306.07280, 2506.19847. */
-import { lazyMethod } from "../dsl/method.ts";
+import type { MethodRecord } from "../record.ts";
 
-export const oft = lazyMethod(
-  "oft",
-  `method oft {
+export const oft = {
+  text: `method oft {
   config r: int = 0 (minimum: 0, seed: present(oft_block_size) ? 0 : 8) "number of blocks",
          oft_block_size: int = 32 (minimum: 0, seed: 0) "width of a block",
          module_dropout: float = 0 (minimum: 0, maximum: 1) "has no effect, as in PEFT",
@@ -38,5 +37,13 @@ export const oft = lazyMethod(
     W' = D.T @ W;
   }
 }`,
-  "oft.ts",
-);
+  profile: { className: "OFTConfig", checks: "a", linearOnly: true, patches: true },
+  files: {
+    old: {
+      part: ".oft_r.",
+      message:
+        "OFT has been updated since PEFT 0.14.0. Your trained adapter weights are incompatible with the latest version of OFT.",
+      expected: "keys that end with oft_R.weight",
+    },
+  },
+} satisfies MethodRecord;

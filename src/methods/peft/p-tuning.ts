@@ -1,9 +1,8 @@
 /** P-tuning: trained embeddings behind a small network, in front of those of the text. arXiv 2103.10385. */
-import { lazyMethod } from "../dsl/method.ts";
+import type { MethodRecord } from "../record.ts";
 
-export const pTuning = lazyMethod(
-  "p_tuning",
-  `method p_tuning {
+export const pTuning = {
+  text: `method p_tuning {
   config num_virtual_tokens: int? = null (minimum: 1) "virtual tokens in front of the text",
          encoder_reparameterization_type: string = "MLP" (one_of: ["MLP", "LSTM"]) "MLP: three layers; LSTM: layers in both directions and two more",
          encoder_hidden_size: int? = null (minimum: 1) "width of the network; token_dim unless given",
@@ -38,5 +37,5 @@ export const pTuning = lazyMethod(
   shared stored[p, d] = zeros at "prompt_embeddings" when not encoder;
   on prompt { rows' = encoder ? prompts : stored; }
 }`,
-  "p-tuning.ts",
-);
+  profile: { className: "PromptEncoderConfig", shared: ["modules_to_save"], modelFacts: "embeddings" },
+} satisfies MethodRecord;

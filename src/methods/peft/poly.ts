@@ -1,9 +1,10 @@
 /** Polytropon: skills of low rank, mixed for every sample by the task that it belongs to. arXiv 2202.13914, 2211.03831. */
-import { lazyMethod } from "../dsl/method.ts";
+import { withTargets } from "../config/profiles.ts";
+import type { MethodRecord } from "../record.ts";
 
-export const poly = lazyMethod(
-  "poly",
-  `method poly on linear {
+export const poly = {
+  line: 7,
+  text: `method poly on linear {
   config r: int = 8 "rank of every skill",
          poly_type: string = "poly" "the kind of mixture; there is one",
          n_tasks: int = 1 (minimum: 1) "tasks: rows of the routing table",
@@ -26,5 +27,5 @@ export const poly = lazyMethod(
   let outward = blockdiag(reshape(transpose(B, [0, 3, 1, 2]), [S, out / S, K * r])) @ mixture @ fold(width, r).T;
   W' = W + 1 / r * outward @ inward;
 }`,
-  "poly.ts",
-);
+  profile: { className: "PolyConfig", shared: [...withTargets, "exclude_modules", "init_weights"], linearOnly: true },
+} satisfies MethodRecord;

@@ -1,9 +1,8 @@
 /** Prefix tuning: trained keys and values in front of those of every attention. arXiv 2101.00190. */
-import { lazyMethod } from "../dsl/method.ts";
+import type { MethodRecord } from "../record.ts";
 
-export const prefixTuning = lazyMethod(
-  "prefix_tuning",
-  `method prefix_tuning {
+export const prefixTuning = {
+  text: `method prefix_tuning {
   config num_virtual_tokens: int? = null (minimum: 1) "keys and values in front of those of the text",
          prefix_projection: bool = false "keys and values come from a small network", encoder_hidden_size: int? = null "width of that network",
          init_weights: any? = null "zero: zeros instead of normal", token_dim: int? = null "width of the keys of a layer",
@@ -36,5 +35,5 @@ export const prefixTuning = lazyMethod(
     values' = prefixes[:, own + out : own + 2 * out];
   }
 }`,
-  "prefix-tuning.ts",
-);
+  profile: { className: "PrefixTuningConfig", shared: ["modules_to_save"], modelFacts: "keys" },
+} satisfies MethodRecord;

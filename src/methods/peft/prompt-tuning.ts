@@ -1,9 +1,8 @@
 /** Prompt tuning: trained embeddings in front of those of the text. arXiv 2104.08691. */
-import { lazyMethod } from "../dsl/method.ts";
+import type { MethodRecord } from "../record.ts";
 
-export const promptTuning = lazyMethod(
-  "prompt_tuning",
-  `method prompt_tuning on prompt {
+export const promptTuning = {
+  text: `method prompt_tuning on prompt {
   config num_virtual_tokens: int? = null (minimum: 1) "virtual tokens in front of the text",
          prompt_tuning_init: any = "RANDOM" "RANDOM: normal; SAMPLE_VOCAB: embeddings of random tokens; TEXT: those of a text",
          prompt_tuning_init_text: string? = null "with TEXT: what the virtual tokens begin as", tokenizer_name_or_path: string? = null "with TEXT: its tokenizer",
@@ -30,5 +29,5 @@ export const promptTuning = lazyMethod(
     : text ? embeddings_of(W0, initial_tokens, num_virtual_tokens) : drawn_embeddings(W0, num_virtual_tokens) at "prompt_embeddings";
   rows' = P;
 }`,
-  "prompt-tuning.ts",
-);
+  profile: { className: "PromptTuningConfig", shared: ["modules_to_save"], modelFacts: "embeddings" },
+} satisfies MethodRecord;

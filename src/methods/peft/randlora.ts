@@ -1,9 +1,10 @@
 /** RandLoRA: a sum of many frozen random bases of low rank, each scaled by trained diagonals. arXiv 2502.00987. */
-import { lazyMethod } from "../dsl/method.ts";
+import { everything, without } from "../config/profiles.ts";
+import type { MethodRecord } from "../record.ts";
 
-export const randlora = lazyMethod(
-  "randlora",
-  `method randlora on linear {
+export const randlora = {
+  line: 7,
+  text: `method randlora on linear {
   config r: int = 32 (above: 0) "rank of a basis; a smaller one means more bases and more parameters",
          randlora_alpha: float = 640 "scale of the update, divided by r",
          projection_prng_key: int = 0 "seed of the bases",
@@ -27,5 +28,6 @@ export const randlora = lazyMethod(
   let V = matrix(reshape(B[:high, :n, :], [high, n * r]));
   W' = W + randlora_alpha / r * (out >= in ? V @ U : U.T @ V.T) @ dropout(randlora_dropout);
 }`,
-  "randlora.ts",
-);
+  profile: { className: "RandLoraConfig", shared: without(everything, "exclude_modules"), compatibleName: "RandLora" },
+  files: { rebuilt: ["randlora_A", "randlora_B"], heldIf: "save_projection" },
+} satisfies MethodRecord;

@@ -1,9 +1,10 @@
 /** RoAd: pairs of outputs are rotated and scaled. arXiv 2409.00119. */
-import { lazyMethod } from "../dsl/method.ts";
+import { withTargets } from "../config/profiles.ts";
+import type { MethodRecord } from "../record.ts";
 
-export const road = lazyMethod(
-  "road",
-  `method road on linear {
+export const road = {
+  line: 7,
+  text: `method road on linear {
   config variant: string = "road_1" (one_of: ["road_1", "road_2", "road_4"]) "one angle and scale for a pair, one for each output, or two",
          group_size: int = 64 (above: 0) "outputs in a group; entry i of its first half is paired with entry i of its second",
          init_weights: bool = true "false: normal instead of no rotation";
@@ -20,5 +21,5 @@ export const road = lazyMethod(
   W' = R @ W;
   b' = R @ b;
 }`,
-  "road.ts",
-);
+  profile: { className: "RoadConfig", shared: [...withTargets, "init_weights"], linearOnly: true },
+} satisfies MethodRecord;

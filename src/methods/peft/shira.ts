@@ -1,9 +1,11 @@
 /** SHiRA: a fixed sparse set of a weight's entries trains. arXiv 2406.13175. */
-import { lazyMethod } from "../dsl/method.ts";
+import { withTargets } from "../config/profiles.ts";
+import type { MethodRecord } from "../record.ts";
+import { vera } from "./vera.ts";
 
-export const shira = lazyMethod(
-  "shira",
-  `method shira on linear {
+export const shira = {
+  line: 8,
+  text: `method shira on linear {
   config r: int = 32 (above: 0) "r (in + out) entries train",
          mask_type: string = "random" "how they are chosen; another mask than a random one comes with the tensor shira_indices",
          random_seed: int? = null "seed of their places; null: PyTorch's own",
@@ -19,5 +21,7 @@ export const shira = lazyMethod(
   param w[count] = init_weights ? zeros : normal(0, 1) at "shira_weight";
   W' = W + sparse(indices, w);
 }`,
-  "shira.ts",
-);
+  profile: { className: "ShiraConfig", shared: [...withTargets, "fan_in_fan_out", "init_weights"], linearOnly: true },
+  targets: vera.targets,
+  files: { rebuilt: ["shira_indices"] },
+} satisfies MethodRecord;

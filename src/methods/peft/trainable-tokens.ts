@@ -1,9 +1,8 @@
 /** Trainable tokens: chosen rows of an embedding, or of an output layer, are replaced by trained ones. */
-import { lazyMethod } from "../dsl/method.ts";
+import type { MethodRecord } from "../record.ts";
 
-export const trainableTokens = lazyMethod(
-  "trainable_tokens",
-  `method trainable_tokens {
+export const trainableTokens = {
+  text: `method trainable_tokens {
   config token_indices: int_list = [] (minimum: 0) "tokens whose rows train",
          init_weights: bool = true "false: normal instead of the rows of the base";
   let tokens = token_indices, k = count(tokens), head = site.kind == "linear", known = head ? out : in;
@@ -16,5 +15,6 @@ export const trainableTokens = lazyMethod(
     W' = head ? changed.T : changed;
   }
 }`,
-  "trainable-tokens.ts",
-);
+  profile: { className: "TrainableTokensConfig", shared: ["target_modules", "init_weights"], trainsTokens: true },
+  targets: (modules) => modules.find(({ kind }) => kind === "embedding")?.path ?? "embed_tokens",
+} satisfies MethodRecord;

@@ -1,9 +1,11 @@
 /** LoRA with an approximate posterior, for VBLORA configs with `vb_*` fields: Gaussian factors (arXiv 1505.05424), components in or out (1611.00712). */
-import { lazyMethod } from "../dsl/method.ts";
+import { everything, without } from "../config/profiles.ts";
+import type { MethodRecord } from "../record.ts";
 
-export const vbloraVariational = lazyMethod(
-  "vblora",
-  `method vblora on linear {
+export const vbloraVariational = {
+  file: "vblora-variational.ts",
+  line: 8,
+  text: `method vblora on linear {
   config vb_r: int = 8 (minimum: 1) "rank of the update",
          vb_pi: float = 0.5 (above: 0, maximum: 1) "prior probability that a component is in; 1: all are",
          vb_beta: float = 1 (minimum: 0) "weight of the divergence from the prior in the loss",
@@ -43,5 +45,13 @@ export const vbloraVariational = lazyMethod(
   let latent = k * (sites.total.in + sites.total.out + (bits ? sites.count : 0));
   loss' = loss + in_training(vb_beta / (vb_num_data == null ? latent : vb_num_data) * sum(KL, [0]));
 }`,
-  "vblora-variational.ts",
-);
+  profile: { className: "VBLoRAConfig", shared: without(everything, "init_weights"), checks: "a" },
+  targets: {
+    llama: ["q_proj", "v_proj"],
+    qwen2: ["q_proj", "v_proj"],
+    gpt2: ["c_attn"],
+    bert: ["query", "value"],
+    roberta: ["query", "value"],
+    t5: ["q", "k", "v", "o", "wi", "wo"],
+  },
+} satisfies MethodRecord;

@@ -1,9 +1,11 @@
 /** VB-LoRA: low-rank factors put together from a bank of vectors that all layers share. arXiv 2405.15179. */
-import { lazyMethod } from "../dsl/method.ts";
+import { everything, without } from "../config/profiles.ts";
+import type { MethodRecord } from "../record.ts";
+import { vbloraVariational } from "./vblora-variational.ts";
 
-export const vblora = lazyMethod(
-  "vblora",
-  `method vblora on linear {
+export const vblora = {
+  line: 8,
+  text: `method vblora on linear {
   config r: int = 4 (above: 0) "rank of the update",
          num_vectors: int = 256 (above: 0) "vectors in the bank",
          vector_length: int = 256 (above: 0) "their length; divides the widths of every layer",
@@ -26,5 +28,7 @@ export const vblora = lazyMethod(
   let B = reshape(einsum("mrv,vl->mlr", top_k_softmax(stored ? b0 : b_, topk), bank), [out, r]);
   W' = W + B @ A @ dropout(vblora_dropout);
 }`,
-  "vblora.ts",
-);
+  profile: { className: "VBLoRAConfig", shared: without(everything, "init_weights"), checks: "a" },
+  targets: vbloraVariational.targets,
+  variant: { prefix: "vb_", record: vbloraVariational },
+} satisfies MethodRecord;

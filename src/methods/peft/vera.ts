@@ -1,9 +1,11 @@
 /** VeRA: frozen random matrices that all layers share, and two trained vectors per layer. arXiv 2310.11454. */
-import { lazyMethod } from "../dsl/method.ts";
+import { usualTargets } from "../config/defaults.ts";
+import { everything, without } from "../config/profiles.ts";
+import type { MethodRecord } from "../record.ts";
 
-export const vera = lazyMethod(
-  "vera",
-  `method vera on linear {
+export const vera = {
+  line: 8,
+  text: `method vera on linear {
   config r: int = 256 (above: 0) "width of the shared matrices",
          projection_prng_key: int = 0 "seed of the shared matrices",
          save_projection: bool = true "write the shared matrices to the file",
@@ -19,5 +21,16 @@ export const vera = lazyMethod(
   param d[r] = init_weights ? fill(d_initial) : normal(0, 1) at "vera_lambda_d";
   W' = W + diag(c) @ B[:out, :] @ diag(d) @ A[:, :in] @ dropout(vera_dropout);
 }`,
-  "vera.ts",
-);
+  profile: {
+    className: "VeraConfig",
+    shared: without(everything, "exclude_modules"),
+    checks: "a",
+    compatibleName: "VeRA",
+  },
+  targets: { ...usualTargets, phi: ["q_proj", "v_proj"] },
+  files: {
+    rebuilt: ["vera_A", "vera_B"],
+    heldIf: "save_projection",
+    missing: "Specified to load vera_A and vera_B from state dictionary however they were not present!",
+  },
+} satisfies MethodRecord;

@@ -1,9 +1,10 @@
 /** WaveFT: trained wavelet coefficients at random places; the update is their inverse transform. arXiv 2505.12532. */
-import { lazyMethod } from "../dsl/method.ts";
+import type { MethodRecord } from "../record.ts";
+import { fourierft } from "./fourierft.ts";
 
-export const waveft = lazyMethod(
-  "waveft",
-  `method waveft on linear {
+export const waveft = {
+  line: 7,
+  text: `method waveft on linear {
   config n_frequency: int = 2592 (above: 0, pattern: n_frequency_pattern) "trained coefficients",
          scaling: float = 25 "scale of the update",
          wavelet_family: string = "db1" "only db1 (Haar) is built",
@@ -24,5 +25,6 @@ export const waveft = lazyMethod(
   let spread = use_idwt ? inverse_haar(grid(rows, columns, c, 2 * ceil(out / 2), 2 * ceil(in / 2))) : grid(rows, columns, c, out, in);
   W' = W + scaling * matrix(spread[:out, :in]);
 }`,
-  "waveft.ts",
-);
+  profile: { className: "WaveFTConfig", checks: "abc", dottedPatterns: true },
+  targets: fourierft.targets,
+} satisfies MethodRecord;

@@ -1,9 +1,8 @@
 /** X-LoRA: a classifier of the hidden states weighs trained LoRAs, token by token. arXiv 2402.07148. */
-import { lazyMethod } from "../dsl/method.ts";
+import type { MethodRecord } from "../record.ts";
 
-export const xlora = lazyMethod(
-  "xlora",
-  `method xlora {
+export const xlora = {
+  text: `method xlora {
   config hidden_size: int? = null (minimum: 1) "width of the hidden states: that of the model",
          adapters: any = null "name of an expert -> folder of its LoRA, from the adapter's own; their order counts",
          xlora_depth: int = 1 (minimum: 1, maximum: 64) "layers of the classifier", xlora_size: int = 2048 (minimum: 1) "width between them",
@@ -42,5 +41,5 @@ export const xlora = lazyMethod(
     W' = first_pass and scaling_pass_value == 0 ? W : W + global_scaling_weight * mixture(weights);
   }
 }`,
-  "xlora.ts",
-);
+  profile: { className: "XLoraConfig", shared: [] },
+} satisfies MethodRecord;

@@ -37,7 +37,7 @@ export async function loadedValues(
     tensors,
     plan: planLoading(
       {
-        peftType: plan.peftType,
+        rules: plan.fileRules,
         expected: inFiles.flatMap(({ key, file }) => (file === name ? codecs.get(key)!.specs : [])),
         file: [...tensors.tensors].map(([key, { shape }]) => ({ key, shape })),
         fields: plan.fields,
