@@ -4,15 +4,14 @@ import type { Program } from "../compile/program.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { sizeOf } from "../ir/types.ts";
 import { logitShape } from "../models/head.ts";
-import type { SessionBatch } from "../runtime/data/batch.ts";
+import { forAllSamples, type SessionBatch } from "../runtime/data/batch.ts";
 import { readBatch } from "../runtime/data/dataset.ts";
-import { fixedInputs } from "../runtime/data/fixed-inputs.ts";
 import { writeFileAtomically } from "../runtime/files/output.ts";
 import { encodeSafetensors } from "../runtime/files/safetensors.ts";
 import { type HostTensor, hostTensor, toFloat32 } from "../runtime/files/tensor.ts";
 import type { Session } from "../runtime/session/session.ts";
 import { underKeys } from "../runtime/values/codecs/plain.ts";
-import { optionsOf } from "../runtime/values/merge.ts";
+import { optionsOf } from "../runtime/values/merge-options.ts";
 import { compileSources, readSources, type SourceOptions, startProgram } from "./common.ts";
 import { emit, say } from "./output.ts";
 
@@ -46,7 +45,7 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
     mode: options.grad ? "train" : "infer",
     sampling: false,
   });
-  const batch = { ...fixedInputs(program, { task: options.task }), ...read };
+  const batch = { ...forAllSamples(program, { task: options.task }), ...read };
   let session = await startProgram(program, sources, options);
   try {
     const isMerged = options.merged === true && sources.adapter !== undefined;

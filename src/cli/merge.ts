@@ -4,8 +4,7 @@ import type { Program } from "../compile/program.ts";
 import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { sizeOf } from "../ir/types.ts";
 import type { ModelInput } from "../models/model.ts";
-import type { SessionBatch } from "../runtime/data/batch.ts";
-import { fixedInputs } from "../runtime/data/fixed-inputs.ts";
+import { forAllSamples, type SessionBatch } from "../runtime/data/batch.ts";
 import { loadModel, type Model } from "../runtime/files/model.ts";
 import { saveModel } from "../runtime/files/save-model.ts";
 import type { DeviceName } from "../runtime/session/start.ts";
@@ -86,7 +85,7 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   const session = await startProgram(program, sources, options, asMerged ? { task, gates } : undefined);
   const sink = new DiagnosticSink(options.strict ?? false);
   const model = await session.merge(sink, { task, gates });
-  const { logits } = await session.forward({ ...fixedBatch(program), ...fixedInputs(program, { task }) });
+  const { logits } = await session.forward({ ...fixedBatch(program), ...forAllSamples(program, { task }) });
   warn(sink.diagnostics);
   let proof: LogitGap = { gap: Number.NaN, scale: 0 };
   const check = async (staged: string): Promise<void> => {

@@ -8,7 +8,7 @@ import type { Executor } from "../../src/runtime/executors/executor.ts";
 import type { Model } from "../../src/runtime/files/model.ts";
 import { toFloat32 } from "../../src/runtime/files/tensor.ts";
 import type { Session, SessionBatch } from "../../src/runtime/session/session.ts";
-import { fixable } from "../../src/runtime/values/merge.ts";
+import { mergeInputs } from "../../src/runtime/values/merge-options.ts";
 import { deviation, type GoldenCase } from "./helpers.ts";
 
 /** Deviations by tensor, as multiples of what is allowed; and the adapter's files as they are saved from the loaded state. */
@@ -50,7 +50,7 @@ async function logitsByTask(
   executor: Executor,
   target?: Target,
 ): Promise<Float32Array | undefined> {
-  const [input] = fixable(session.program.adapter);
+  const [input] = mergeInputs(session.program.adapter);
   if (input === undefined) return undefined;
   const tasks = Array.from((batch as Readonly<Record<string, ArrayLike<number>>>)[input.name]!);
   const rows = tasks.map(async (task, row) => {

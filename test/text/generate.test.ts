@@ -2,10 +2,9 @@
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { compile, generateText, loadModel, type Model, type Session, type TextTokenizer } from "../../src/index.ts";
-import { endTokens } from "../../src/runtime/data/end-tokens.ts";
 import { TextStream } from "../../src/runtime/data/text-stream.ts";
 import { recordTree } from "../../src/runtime/files/folder.ts";
-import { promptTokens } from "../../src/runtime/session/generate.ts";
+import { endTokens, promptTokens } from "../../src/runtime/session/generate.ts";
 import { golden, webpeft } from "../cli/helpers.ts";
 import { failure } from "../files/helpers.ts";
 import {

@@ -7,7 +7,6 @@ import type { ModelInput } from "../../models/model.ts";
 import type { AdapterInput, CompiledProgram } from "../../program/index.ts";
 import { shown, unknownName } from "../options.ts";
 import { labelRole, paddingRole } from "./batches.ts";
-import { checkTokens } from "./tokens.ts";
 
 /** One batch. Arrays are row-major [batch, length]. */
 export interface SessionBatch {
@@ -70,6 +69,26 @@ function wrongSize(name: string, shape: readonly number[], got: number): Webpeft
     expected: `[${shape.join(", ")}]`,
     got: `${got} numbers`,
   });
+}
+
+/** What is wrong with a number that is no token. */
+const outOfRange: Readonly<Record<string, string>> = {
+  task_ids: "the adapter has no such task",
+  input_type_mask: "the role of a token is no whole number from 0 (-1 is padding)",
+};
+
+/** A device would read out of bounds: throws `DATA-TOKEN-RANGE` for an id that the model, or the adapter's table of tasks, does not have. */
+function checkTokens(ids: ArrayLike<number>, vocabulary: number, where: string, also?: number): void {
+  for (let i = 0; i < ids.length; i++) {
+    const id = ids[i]!;
+    if (id === also || (Number.isInteger(id) && id >= 0 && id < vocabulary)) continue;
+    throw new WebpeftError("DATA-TOKEN-RANGE", {
+      message: outOfRange[where] ?? "a token id is not in the model's vocabulary",
+      where: `${where}[${i}]`,
+      expected: `0 to ${vocabulary - 1}${also === undefined ? "" : `, or ${also}`}`,
+      got: String(id),
+    });
+  }
 }
 
 function modelInput(
@@ -165,4 +184,26 @@ export function batchInputs(
   if (labels.length !== sizeOf(wanted)) throw wrongSize("labels", wanted, labels.length);
   if (!mask) return { ...inputs, labels };
   return { ...inputs, labels, attention_mask: attentionMask(given.attention_mask, [batch, length]) };
+}
+
+/** By the option's name (`task`), the one value that what an adapter reads of a sample has in all of them. */
+export type SampleOptions = Readonly<Record<string, number | undefined>>;
+
+/** The inputs of a batch, by name, that all samples share. Throws `DATA-OPTION` for a value that the adapter does not read. */
+export function forAllSamples({ adapter, batch }: CompiledProgram, options: SampleOptions): Record<string, Int32Array> {
+  const inputs = adapter?.inputs ?? [];
+  const given = Object.entries(options).flatMap(([option, value]): [string, number][] =>
+    value === undefined ? [] : [[option, value]],
+  );
+  const made = given.map(([option, value]): [string, Int32Array] => {
+    const input = inputs.find((one) => one.option === option);
+    if (input !== undefined) return [input.name, new Int32Array(batch).fill(value)];
+    throw new WebpeftError("DATA-OPTION", {
+      message: `the adapter does not read a ${option} of the samples`,
+      where: option,
+      got: String(value),
+      help: `leave ${option} out`,
+    });
+  });
+  return Object.fromEntries(made);
 }

@@ -87,19 +87,10 @@ function exampleStream(examples: readonly Example[], options: DatasetOptions): B
 }
 
 /** The tensors of one batch: whole numbers, and images. */
-export interface ReadyBatch {
+export interface ReadyBatch extends Partial<Omit<StreamBatch, "tokens">> {
   readonly batch: number;
   /** Tokens of a row; 1 for images. */
   readonly length: number;
-  readonly input_ids?: Int32Array;
-  readonly pixel_values?: Float32Array;
-  /** [batch, length], or [batch] for a classifier of rows. */
-  readonly labels?: Int32Array;
-  readonly attention_mask?: Int32Array;
-  readonly token_type_ids?: Int32Array;
-  /** [batch] */
-  readonly task_ids?: Int32Array;
-  readonly input_type_mask?: Int32Array;
 }
 
 /** Reads a ready batch; all but `input_ids` or `pixel_values` may be absent. Throws `DATA-BATCH` for tensors that nothing reads. */
@@ -133,7 +124,7 @@ export async function readBatch(path: string): Promise<ReadyBatch> {
     return Int32Array.from(toInt32(await file.read(name), name));
   };
   const optional: Record<string, Int32Array> = {};
-  for (const name of ["labels", "attention_mask", "token_type_ids", "task_ids", "input_type_mask"]) {
+  for (const name of batchTensors.filter((one) => one !== "input_ids" && one !== "pixel_values")) {
     const tensor = await read(name);
     if (tensor !== undefined) optional[name] = tensor;
   }

@@ -14,7 +14,7 @@ import type { HostTensor } from "./tensor.ts";
 const configFile = "adapter_config.json";
 const tensorFile = "adapter_model.safetensors";
 const pickleFile = "adapter_model.bin";
-const encoderFile = "encoder.safetensors";
+export const encoderFile = "encoder.safetensors";
 /** Names of the files of an adapter's folder. */
 export const adapterFiles: readonly string[] = [configFile, tensorFile, pickleFile, encoderFile];
 /** Files that a checkpoint has beside its adapter: the record of the run, and the state of its optimizer. */

@@ -1,4 +1,4 @@
-/** The runs of one optimizer step on an instance. */
+/** Runs that make gradients: one optimizer step, or the gradients alone. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { type Fed, feed } from "../../ir/run-inputs.ts";
 import { biasCorrections, statusFields } from "../../passes/optimizer.ts";
@@ -7,9 +7,10 @@ import { batchInputs, copiedBatch, type SessionBatch } from "../data/batch.ts";
 import { requireLabels } from "../data/labels.ts";
 import type { RunInputs } from "../executors/executor.ts";
 import { amount, type Checks, checkOptions } from "../options.ts";
-import type { RunningAdapter } from "../values/running.ts";
+import { fromProgram } from "../values/rank-padding.ts";
+import { type RunningAdapter, trainedTensors } from "../values/running.ts";
 import { hasStage, modelScalars, type RunContext } from "./inputs.ts";
-import { firstNonFinite, updateOverflow } from "./non-finite.ts";
+import { checkResults, firstNonFinite, updateOverflow } from "./non-finite.ts";
 
 export interface StepOptions {
   readonly lr?: number;
@@ -36,7 +37,7 @@ export interface PlannedStep {
 const checks: Checks<StepOptions> = { lr: amount, weightDecay: amount, maxNorm: amount };
 
 /** The stages that make gradients of a batch with the parameters as they are, which projections are made of first. */
-export const gradientStages = (program: CompiledProgram): readonly StageName[] =>
+const gradientStages = (program: CompiledProgram): readonly StageName[] =>
   hasStage(program, "project") ? ["project", "micro"] : ["micro"];
 
 /** A step with its options checked and its batches copied. Throws `SESSION-OPTION` and `DATA-BATCH`. */
@@ -112,3 +113,25 @@ const notAccumulating = (): WebpeftError =>
     message: "the program was not compiled for gradient accumulation",
     help: "compile with { accumulate: true }",
   });
+
+/** The mean loss of a batch and its gradients by checkpoint key; parameters are left as they are. Throws `RESULT-NOT-FINITE`. */
+export async function gradientsOf(
+  { seed, programs, model }: RunContext,
+  entry: RunningAdapter,
+  batch: SessionBatch,
+): Promise<{ loss: number; gradients: Record<string, Float32Array> }> {
+  const { program, instance } = entry;
+  const tensors = batchInputs(program, batch, programs);
+  const { all: counted } = requireLabels(program, [batch], [tensors]);
+  const inputs = { ...tensors, ...modelScalars(entry, seed, { label_scale: 1 / counted }) };
+  const keys = trainedTensors(program).map((tensor) => tensor.key);
+  const before = hasStage(program, "project") ? await instance.read("params") : undefined;
+  const results = await instance
+    .run(gradientStages(program), inputs, ["loss", ...keys.map((key) => `grad.${key}`)])
+    .finally(() => before !== undefined && instance.write("params", before));
+  await checkResults({ ...entry, model }, "micro", inputs, results);
+  return {
+    loss: results.loss![0]!,
+    gradients: Object.fromEntries(keys.map((key) => [key, fromProgram(program.adapter, key, results[`grad.${key}`]!)])),
+  };
+}

@@ -1,11 +1,13 @@
 /** Text from a session, token by token. The window of the last tokens that the program holds is computed anew for every token. */
 import { type Diagnostic, formatDiagnostic, WebpeftError } from "../../ir/diagnostics.ts";
 import { openUniform, threefry } from "../../ir/threefry.ts";
-import { endTokens } from "../data/end-tokens.ts";
+import { forAllSamples, type SampleOptions } from "../data/batch.ts";
 import { frontOf } from "../data/examples.ts";
-import { type FixedInputs, fixedInputs } from "../data/fixed-inputs.ts";
 import { TextStream } from "../data/text-stream.ts";
 import type { TextTokenizer } from "../data/tokenizer.ts";
+import { pathIn, readText } from "../files/folder.ts";
+import { parseJsonObject } from "../files/json.ts";
+import type { Model } from "../files/model.ts";
 import { amount, type Checks, callable, checkOptions, record, seed, signal, whole } from "../options.ts";
 import type { Session } from "./session.ts";
 
@@ -16,7 +18,7 @@ export interface GenerateOptions {
   readonly seed?: number;
   readonly signal?: AbortSignal;
   /** What the adapter reads of a sample, such as `{ task: 1 }` where it routes by tasks. */
-  readonly fixed?: FixedInputs;
+  readonly fixed?: SampleOptions;
   /** Told of new text as it comes; a character comes when all of its bytes are there. */
   readonly onText?: (text: string) => void;
   /** Told `GENERATE-WINDOW` when the text outgrows the program, which then looks back on its end only; the console, unless given. */
@@ -51,12 +53,12 @@ function choose(logits: Float32Array, temperature: number, seed: number, positio
 }
 
 /** Logits behind the last token of `ids`. */
-async function nextLogits(session: Session, ids: readonly number[], fixed: FixedInputs): Promise<Float32Array> {
+async function nextLogits(session: Session, ids: readonly number[], fixed: SampleOptions): Promise<Float32Array> {
   const { batch, length, model, virtual } = session.program;
   const window = ids.slice(-length);
   const input_ids = new Int32Array(batch * length);
   for (let row = 0; row < batch; row++) input_ids.set(window, row * length);
-  const { logits } = await session.forward({ input_ids, ...fixedInputs(session.program, fixed) });
+  const { logits } = await session.forward({ input_ids, ...forAllSamples(session.program, fixed) });
   const { vocabulary, head } = model.defaults;
   if (head.kind !== "causal")
     throw new WebpeftError("SESSION-MODE", {
@@ -80,6 +82,27 @@ export function promptTokens(tokenizer: TextTokenizer, prompt: string): number[]
     message: "the prompt holds no token",
     where: "--prompt",
     got: JSON.stringify(prompt),
+  });
+}
+
+const configFile = "generation_config.json";
+
+/**
+ * The tokens that end a text, as transformers finds them: those that the model's `generation_config.json` names, one or a list;
+ * `fallback`, those of `config.json`, where it names none or is not there. Throws `FILE-JSON`, and `MODEL-FIELD` for what is no token.
+ */
+export async function endTokens({ tree }: Model, fallback: readonly number[]): Promise<readonly number[]> {
+  const text = tree === undefined ? undefined : await readText(tree, configFile);
+  if (tree === undefined || text === undefined) return fallback;
+  const { eos_token_id: given } = parseJsonObject(text, pathIn(tree, configFile));
+  if (given === null || given === undefined) return fallback;
+  const ids: readonly unknown[] = Array.isArray(given) ? given : [given];
+  if (ids.every((id) => Number.isSafeInteger(id))) return ids as readonly number[];
+  throw new WebpeftError("MODEL-FIELD", {
+    message: "the end tokens of the generation config are not usable",
+    where: `${pathIn(tree, configFile)}: eos_token_id`,
+    expected: "a token id or a list of them",
+    got: JSON.stringify(given).slice(0, 80),
   });
 }
 

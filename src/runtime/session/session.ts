@@ -15,13 +15,20 @@ import type { OutputOptions } from "../files/output.ts";
 import type { PageFolder } from "../files/page-folder.ts";
 import type { HostTensor } from "../files/tensor.ts";
 import { type ForwardResult, forward, type Prediction, predictive } from "../runs/forward.ts";
-import { gradientsOf } from "../runs/gradients.ts";
 import { hasStage, type RunContext } from "../runs/inputs.ts";
-import { copiedStep, optimizerStep, type PlannedStep, type StepOptions, type StepResult } from "../runs/step.ts";
+import {
+  copiedStep,
+  gradientsOf,
+  optimizerStep,
+  type PlannedStep,
+  type StepOptions,
+  type StepResult,
+} from "../runs/step.ts";
 import { type TrainEvent, train } from "../training/loop.ts";
 import { copiedState, type OptimizerState, restoreState, stateOf } from "../training/optimizer-state.ts";
 import { requireAllLogits } from "../values/codecs/top-k.ts";
-import { copiedMerge, type MergeOptions, mergedModel, withFixed } from "../values/merge.ts";
+import { mergedModel } from "../values/merge.ts";
+import { copiedMerge, type MergeOptions, withMergeOptions } from "../values/merge-options.ts";
 import { requireTrainable } from "../values/prompt-encoder.ts";
 import { currentValues, parametersOf, type Report, readReport } from "../values/running.ts";
 import { adapterContent, adapterFolder } from "../values/saved.ts";
@@ -232,7 +239,7 @@ export class Session {
     const { adapters, model, mergeExecutor } = this.parts;
     const options = copiedMerge(sink, fixed);
     const work = async (entry: AdapterEntry): Promise<Model> => {
-      const values = withFixed(entry.program, await currentValues(entry), options, adapters.programs);
+      const values = withMergeOptions(entry.program, await currentValues(entry), options, adapters.programs);
       return mergedModel(entry.program, model, await mergeExecutor(), values, sink);
     };
     return choice === undefined ? adapters.run(work) : (await adapters.visit([choice], work))[0]!;

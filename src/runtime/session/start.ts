@@ -13,10 +13,9 @@ import type { Model } from "../files/model.ts";
 import { checkFinite } from "../files/tensor.ts";
 import { anything, type Checks, callable, checkOptions, record, seed, signal } from "../options.ts";
 import { withBaseOf } from "../values/base-tensors.ts";
-import { freshValues } from "../values/fresh.ts";
-import { type GivenValues, withGiven } from "../values/given.ts";
+import { freshValues, type GivenValues, withGiven } from "../values/fresh.ts";
 import { loadedValues } from "../values/loaded.ts";
-import { type MergeOptions, withFixed } from "../values/merge.ts";
+import { type MergeOptions, withMergeOptions } from "../values/merge-options.ts";
 import { withExperts } from "../values/mixed.ts";
 import { toProgram } from "../values/rank-padding.ts";
 import type { AdapterValues, LoadedProgram } from "../values/values.ts";
@@ -110,7 +109,7 @@ async function choose(options: StartOptions): Promise<Chosen> {
 async function values(program: CompiledProgram, model: Model, options: StartOptions): Promise<AdapterValues> {
   const { fixed } = options;
   const made = await adapterValues(program, model, options);
-  return fixed === undefined ? made : withFixed(program, made, fixed);
+  return fixed === undefined ? made : withMergeOptions(program, made, fixed);
 }
 
 async function adapterValues(program: CompiledProgram, model: Model, options: StartOptions): Promise<AdapterValues> {

@@ -2,10 +2,9 @@
 import { type DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
 import { evaluate } from "../../ir/evaluate.ts";
 import type { AdapterPlan, CompiledProgram } from "../../program/index.ts";
+import { encoderFile } from "../files/adapter.ts";
 import { type HostTensor, toFloat32 } from "../files/tensor.ts";
 import type { AdapterTensors } from "./values.ts";
-
-const encoderFile = "encoder.safetensors";
 
 /** The encoder's file where the program reads one. Throws `FILE-ENCODER-MISSING`. */
 export function requireEncoder(plan: AdapterPlan, encoder: AdapterTensors | undefined): AdapterTensors | undefined {
