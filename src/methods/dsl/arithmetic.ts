@@ -1,45 +1,19 @@
 /** Operators of the language on values of every kind. */
-import type { Builder } from "../../ir/builder.ts";
+import { type Builder, commonShape } from "../../ir/builder.ts";
 import type { BinaryOperator } from "./ast.ts";
+import { entrywise } from "./entrywise.ts";
 import { absent, type Known, known, operatorValue, tensorValue, type Value } from "./value.ts";
 
 /** Answers undefined when the operator does not go with these values; the caller says so at the right place. */
 type Rule = (left: Value, right: Value, builder: () => Builder) => Value | undefined;
 
-function knownResult(operator: BinaryOperator, a: Known, b: Known): Known | undefined {
-  if (operator === "==") return JSON.stringify(a) === JSON.stringify(b);
-  if (operator === "!=") return JSON.stringify(a) !== JSON.stringify(b);
-  if (typeof a === "string" && typeof b === "string" && operator === "+") return a + b;
-  if (typeof a !== "number" || typeof b !== "number") return undefined;
-  switch (operator) {
-    case "+":
-      return a + b;
-    case "-":
-      return a - b;
-    case "*":
-    case ".*":
-      return a * b;
-    case "/":
-      return b === 0 ? undefined : a / b;
-    case "<":
-      return a < b;
-    case "<=":
-      return a <= b;
-    case ">":
-      return a > b;
-    case ">=":
-      return a >= b;
-    default:
-      return undefined;
-  }
-}
-
 const isNumber = (value: Value): value is { kind: "known"; value: number } =>
   value.kind === "known" && typeof value.value === "number";
 
-/** A tensor from a tensor or a number; undefined for anything else. Beside a tensor of whole numbers a number is one too. */
-function asTensor(value: Value, builder: () => Builder, beside?: Value): number | undefined {
+/** A tensor from a tensor, a number or an operator; undefined for anything else. Beside a tensor of whole numbers a number is one too. */
+export function asTensor(value: Value, builder: () => Builder, beside?: Value): number | undefined {
   if (value.kind === "tensor") return value.id;
+  if (value.kind === "operator") return builder().add("op.to_dense", [value.id]);
   if (!isNumber(value)) return undefined;
   const dtype = beside?.kind === "tensor" ? builder().tensorType(beside.id).dtype : "f32";
   return builder().constant(value.value, [], dtype === "i32" && Number.isInteger(value.value) ? "i32" : "f32");
@@ -125,50 +99,102 @@ const product: Rule = (left, right, builder) => {
   return a === undefined || b === undefined ? undefined : operatorValue(builder().add("op.compose", [a, b]));
 };
 
-const rules: Partial<Record<BinaryOperator, Rule>> = {
-  "+": sum(1),
-  "-": sum(-1),
-  "*": times,
-  ".*": elementwise,
-  "/": quotient,
-  "@": product,
+const comparison =
+  (op: "lt" | "le" | "eq", turned = false, not = false): Rule =>
+  (left, right, builder) => {
+    const sides = tensors(left, right, builder);
+    const [a, b] = turned ? sides.reverse() : sides;
+    if (a === undefined || b === undefined) return undefined;
+    const made = builder().compare(op, a, b);
+    return tensorValue(not ? builder().add("not", [made]) : made);
+  };
+
+interface BinaryRecord {
+  /** What it wants, for messages. */
+  readonly wanted: string;
+  /** Of known numbers, and of lists of them entry by entry. */
+  readonly numbers?: (x: number, y: number) => number;
+  /** Of values of any kind that are all known. */
+  readonly known?: (x: Known, y: Known) => Known | undefined;
+  readonly build?: Rule;
+}
+
+const equal = (x: Known, y: Known): boolean => JSON.stringify(x) === JSON.stringify(y);
+const ordered =
+  (f: (x: number, y: number) => boolean) =>
+  (x: Known, y: Known): Known | undefined =>
+    typeof x === "number" && typeof y === "number" ? f(x, y) : undefined;
+const twoNumbers = "two numbers, or tensors of shapes that go together";
+const twoValues = "two known values, or tensors of shapes that go together";
+
+const binaryOperators: Readonly<Record<BinaryOperator, BinaryRecord>> = {
+  "+": {
+    wanted: "two numbers, texts, tensors of shapes that go together, or operators of one size",
+    numbers: (x, y) => x + y,
+    known: (x, y) => (typeof x === "string" && typeof y === "string" ? x + y : undefined),
+    build: sum(1),
+  },
+  "-": {
+    wanted: "two numbers, tensors of shapes that go together, or operators of one size",
+    numbers: (x, y) => x - y,
+    build: sum(-1),
+  },
+  "*": {
+    wanted: "a number or scalar on one side; write .* for entry by entry and @ for products of matrices",
+    numbers: (x, y) => x * y,
+    build: times,
+  },
+  ".*": { wanted: "two tensors of shapes that go together", numbers: (x, y) => x * y, build: elementwise },
+  "/": {
+    wanted: "numbers (not by 0), tensors of shapes that go together, or an operator by a number",
+    numbers: (x, y) => x / y,
+    build: quotient,
+  },
+  "@": { wanted: "operators or matrices whose sizes chain, or an operator and a vector", build: product },
+  "==": { wanted: twoValues, known: equal, build: comparison("eq") },
+  "!=": { wanted: twoValues, known: (x, y) => !equal(x, y), build: comparison("eq", false, true) },
+  "<": { wanted: twoNumbers, known: ordered((x, y) => x < y), build: comparison("lt") },
+  "<=": { wanted: twoNumbers, known: ordered((x, y) => x <= y), build: comparison("le") },
+  ">": { wanted: twoNumbers, known: ordered((x, y) => x > y), build: comparison("lt", true) },
+  ">=": { wanted: twoNumbers, known: ordered((x, y) => x >= y), build: comparison("le", true) },
+  and: { wanted: "two conditions" },
+  or: { wanted: "two conditions" },
 };
 
-/** `left operator right`, or undefined when they do not go together. */
-export function applyBinary(
+export const wanted = (operator: BinaryOperator): string => binaryOperators[operator].wanted;
+
+/** `left operator right` before a graph is built, or undefined when they do not go together there. */
+export function applyKnown(operator: BinaryOperator, left: Value, right: Value): Value | undefined {
+  const { numbers, known: compute } = binaryOperators[operator];
+  const result = left.kind === "known" && right.kind === "known" ? compute?.(left.value, right.value) : undefined;
+  if (result !== undefined) return known(result);
+  const byZero = operator === "/" && isNumber(right) && right.value === 0;
+  return numbers === undefined || byZero ? undefined : entrywise(numbers, left, right);
+}
+
+/** `left operator right` in a graph, or undefined when they do not go together. */
+export const applyBinary = (
   operator: BinaryOperator,
   left: Value,
   right: Value,
   builder: () => Builder,
-): Value | undefined {
-  if (left.kind === "known" && right.kind === "known") {
-    const result = knownResult(operator, left.value, right.value);
-    return result === undefined ? undefined : known(result);
-  }
-  return rules[operator]?.(left, right, builder);
+): Value | undefined =>
+  left.kind === "known" && right.kind === "known" ? undefined : binaryOperators[operator].build?.(left, right, builder);
+
+/** `condition ? yes : no`, entry by entry; the shapes go together as those of a sum do. */
+export function chosen(condition: number, yes: Value, no: Value, builder: () => Builder): Value | undefined {
+  const [x, y] = tensors(yes, no, builder);
+  if (x === undefined || y === undefined) return undefined;
+  const b = builder();
+  const shape = commonShape("where", commonShape("where", b.shape(x), b.shape(y)), b.shape(condition));
+  const wide = (id: number): number => b.broadcastTo(id, shape);
+  return tensorValue(b.select(wide(condition), wide(x), wide(y)));
 }
 
 export function negated(value: Value, builder: () => Builder): Value | undefined {
-  if (isNumber(value)) return known(-value.value);
+  const computed = entrywise((x) => -x, value);
+  if (computed !== undefined) return computed;
   if (value.kind === "tensor") return tensorValue(builder().neg(value.id));
   if (value.kind === "operator") return scaled(value.id, builder().constant(-1), builder);
   return value.kind === "absent" ? absent : undefined;
 }
-
-/** What an operator wants, for messages. */
-export const wanted: Readonly<Record<BinaryOperator, string>> = {
-  "+": "two numbers, texts, tensors of shapes that go together, or operators of one size",
-  "-": "two numbers, tensors of shapes that go together, or operators of one size",
-  "*": "a number or scalar on one side; write .* for entry by entry and @ for products of matrices",
-  ".*": "two tensors of shapes that go together",
-  "/": "numbers (not by 0), tensors of shapes that go together, or an operator by a number",
-  "@": "operators or matrices whose sizes chain, or an operator and a vector",
-  "==": "two known values",
-  "!=": "two known values",
-  "<": "two known numbers",
-  "<=": "two known numbers",
-  ">": "two known numbers",
-  ">=": "two known numbers",
-  and: "two conditions",
-  or: "two conditions",
-};

@@ -1,12 +1,12 @@
 /** Calls of builtins: arguments are matched to the signature, checked and converted before the builtin sees them. */
 
-import { type Arguments, type Builtin, type CallContext, type Parameter, signature } from "../lib/builtin.ts";
+import { type Builtin, type CallContext, type Kind, type Parameter, signature } from "../lib/builtin.ts";
 import { compilePattern } from "../regex/index.ts";
-import { asOperator } from "./arithmetic.ts";
+import { asOperator, asTensor } from "./arithmetic.ts";
 import type { CallExpression, Place } from "./ast.ts";
-import { madeOf } from "./constants.ts";
+import { graphValue, madeOf } from "./constants.ts";
 import type { Scope } from "./scope.ts";
-import { type Distribution, describe, type HostArray, type Known, known, type Value } from "./value.ts";
+import { describe, type Known, known, type Value } from "./value.ts";
 
 export interface EvaluatedArgument {
   readonly name?: string;
@@ -14,100 +14,46 @@ export interface EvaluatedArgument {
   readonly at: Place;
 }
 
-const expectations: Readonly<Record<Parameter["kind"], string>> = {
-  number: "a known number",
-  count: "a known whole number above 0",
-  condition: "a condition",
-  text: "a text",
-  counts: "a list of known whole numbers",
-  known: "a known value",
-  tensor: "a tensor or number",
-  operator: "an operator or a matrix",
-  stream: "a stream",
-  distribution: "a distribution, such as kaiming_uniform",
-  host: "host numbers, such as those of torch_randperm",
-};
-
 const isCount = (value: Known): value is number => typeof value === "number" && Number.isSafeInteger(value);
 
-/** Whether a known value is what the parameter wants. */
-function fits(kind: Parameter["kind"], value: Known): boolean {
-  switch (kind) {
-    case "number":
-      return typeof value === "number";
-    case "count":
-      return isCount(value) && value > 0;
-    case "condition":
-      return typeof value === "boolean";
-    case "text":
-      return typeof value === "string";
-    case "counts":
-      return Array.isArray(value) && value.every((n) => isCount(n) && n >= 0);
-    default:
-      return kind === "known";
-  }
-}
+/** What is known, where it passes the test; undefined otherwise. */
+const knownThat =
+  (test: (value: Known) => boolean) =>
+  (value: Value): Known | undefined =>
+    value.kind === "known" && test(value.value) ? value.value : undefined;
 
-/** The value as the parameter wants it: a known value, a node id, a stream or host numbers; undefined when it does not fit. */
-function converted(scope: Scope, kind: Parameter["kind"], value: Value, at: Place): unknown {
-  const builder = () => scope.builderOrFail(at);
-  switch (kind) {
-    case "tensor":
-      if (value.kind === "tensor") return value.id;
-      return value.kind === "known" && typeof value.value === "number" ? builder().constant(value.value) : undefined;
-    case "operator":
-      return asOperator(value, builder);
-    case "stream":
-      return value.kind === "stream" ? value.generator : undefined;
-    case "distribution":
-      return value.kind === "distribution" ? value.distribution : undefined;
-    case "host":
-      return value.kind === "host" ? value.array : undefined;
-    default:
-      return value.kind === "known" && fits(kind, value.value) ? value : undefined;
-  }
-}
-
-class CheckedArguments implements Arguments {
-  constructor(private readonly values: ReadonlyMap<string, readonly unknown[]>) {}
-
-  private one(name: string): unknown {
-    return this.values.get(name)?.[0];
-  }
-  known(name: string): Known {
-    return (this.one(name) as { value: Known }).value;
-  }
-  number(name: string): number {
-    return this.known(name) as number;
-  }
-  condition(name: string): boolean {
-    return this.known(name) as boolean;
-  }
-  text(name: string): string {
-    return this.known(name) as string;
-  }
-  counts(name: string): readonly number[] {
-    return this.known(name) as readonly number[];
-  }
-  numbers(name: string): readonly number[] {
-    return (this.values.get(name) as { value: number }[]).map(({ value }) => value);
-  }
-  node(name: string): number {
-    return this.one(name) as number;
-  }
-  nodes(name: string): readonly number[] {
-    return this.values.get(name) as number[];
-  }
-  stream(name: string): ReturnType<Arguments["stream"]> {
-    return this.one(name) as ReturnType<Arguments["stream"]>;
-  }
-  distribution(name: string): Distribution {
-    return this.one(name) as Distribution;
-  }
-  host(name: string): HostArray {
-    return this.one(name) as HostArray;
-  }
-}
+/** By kind of parameter: what messages expect, and the value as a builtin gets it, undefined when it does not fit. */
+const kinds: Readonly<
+  Record<Kind, { readonly expected: string; readonly take: (value: Value, scope: Scope, at: Place) => unknown }>
+> = {
+  number: { expected: "a known number", take: knownThat((value) => typeof value === "number") },
+  count: { expected: "a known whole number above 0", take: knownThat((value) => isCount(value) && value > 0) },
+  condition: { expected: "a condition", take: knownThat((value) => typeof value === "boolean") },
+  text: { expected: "a text", take: knownThat((value) => typeof value === "string") },
+  counts: {
+    expected: "a list of known whole numbers",
+    take: knownThat((value) => Array.isArray(value) && value.every((n) => isCount(n) && n >= 0)),
+  },
+  known: { expected: "a known value", take: knownThat(() => true) },
+  tensor: {
+    expected: "a tensor or number",
+    take: (value, scope, at) => asTensor(graphValue(scope, value, at), () => scope.builderOrFail(at)),
+  },
+  operator: {
+    expected: "an operator or a matrix",
+    take: (value, scope, at) => asOperator(graphValue(scope, value, at), () => scope.builderOrFail(at)),
+  },
+  stream: { expected: "a stream", take: (value) => (value.kind === "stream" ? value.generator : undefined) },
+  distribution: {
+    expected: "a distribution, such as kaiming_uniform",
+    take: (value) => (value.kind === "distribution" ? value.distribution : undefined),
+  },
+  host: {
+    expected: "host numbers, such as those of torch_randperm",
+    take: (value) => (value.kind === "host" ? value.array : undefined),
+  },
+  value: { expected: "a value", take: (value) => value },
+};
 
 function argumentError(
   scope: Scope,
@@ -125,13 +71,20 @@ function argumentError(
   });
 }
 
-/** Arguments by parameter: positional ones in order, then named ones, then defaults. */
+function taken(scope: Scope, builtin: Builtin, { name, kind }: Parameter, value: Value, at: Place): unknown {
+  const made = kinds[kind].take(value, scope, at);
+  if (made !== undefined) return made;
+  const got = describe(value, scope.build?.builder);
+  throw argumentError(scope, builtin, at, `argument ${name} does not fit.`, kinds[kind].expected, got);
+}
+
+/** Arguments by parameter: positional ones in order, then named ones, then presets. */
 function matched(
   scope: Scope,
   builtin: Builtin,
   call: CallExpression,
   given: readonly EvaluatedArgument[],
-): Map<string, unknown[]> {
+): Record<string, unknown> {
   const values = new Map<string, unknown[]>();
   const { parameters } = builtin;
   given.forEach((argument, i) => {
@@ -143,37 +96,17 @@ function matched(
       throw argumentError(scope, builtin, argument.at, `${what}.`, signature(builtin));
     }
     const before = values.get(parameter.name) ?? [];
-    if (before.length > 0 && parameter.rest !== true) {
+    if (before.length > 0 && parameter.rest !== true)
       throw argumentError(scope, builtin, argument.at, `argument ${parameter.name} is given twice.`);
-    }
-    const value = converted(scope, parameter.kind, argument.value, argument.at);
-    if (value === undefined) {
-      const got = describe(argument.value, scope.build?.builder);
-      throw argumentError(
-        scope,
-        builtin,
-        argument.at,
-        `argument ${parameter.name} does not fit.`,
-        expectations[parameter.kind],
-        got,
-      );
-    }
-    values.set(parameter.name, [...before, value]);
+    values.set(parameter.name, [...before, taken(scope, builtin, parameter, argument.value, argument.at)]);
   });
-  for (const parameter of parameters) {
-    if (values.has(parameter.name)) continue;
-    if (parameter.default === undefined) {
-      throw argumentError(
-        scope,
-        builtin,
-        call.at,
-        `argument ${parameter.name} is missing.`,
-        expectations[parameter.kind],
-      );
-    }
-    values.set(parameter.name, [{ value: parameter.default }]);
-  }
-  return values;
+  const named = parameters.map(({ name, kind, preset, rest }): [string, unknown] => {
+    const own = values.get(name);
+    if (own !== undefined) return [name, rest === true ? own : own[0]];
+    if (preset !== undefined) return [name, preset];
+    throw argumentError(scope, builtin, call.at, `argument ${name} is missing.`, kinds[kind].expected);
+  });
+  return Object.fromEntries(named);
 }
 
 /** Random streams of the calls in one turn of a loop; a fragment has fewer calls. */
@@ -182,6 +115,7 @@ const streamsOfTurn = 0x10000;
 function contextOf(scope: Scope, builtin: Builtin, call: CallExpression): CallContext {
   return {
     builder: () => scope.builderOrFail(call.at),
+    tensor: (value) => taken(scope, builtin, { name: "x", kind: "tensor" }, value, call.at) as number,
     scalars: () => scope.buildOrFail(call.at).scalars,
     samples: () => scope.buildOrFail(call.at).samples,
     situation: scope.model.situation,
@@ -191,11 +125,9 @@ function contextOf(scope: Scope, builtin: Builtin, call: CallExpression): CallCo
     get out() {
       return scope.siteOrFail(call.at).out;
     },
-    path: scope.site?.path ?? "",
     site: (scope.site?.index ?? 0) + (scope.model.firstStream ?? 0),
     ordinal: call.ordinal + scope.turn * streamsOfTurn,
     experts: () => scope.buildOrFail(call.at).experts?.() ?? [],
-    bfloat16: scope.model.base.bfloat16,
     table: (name, data, shape) => {
       const port = scope.model.notes.table(name, data, shape);
       return scope.builderOrFail(call.at).port(port, "buffer", data instanceof Int32Array ? "i32" : "f32", shape);
@@ -216,8 +148,7 @@ export function callBuiltin(
   call: CallExpression,
   given: readonly EvaluatedArgument[],
 ): Value {
-  const values = matched(scope, builtin, call, given);
-  const made = builtin.call(contextOf(scope, builtin, call), new CheckedArguments(values));
+  const made = builtin.call(matched(scope, builtin, call, given), contextOf(scope, builtin, call));
   return madeOf(
     scope,
     made,

@@ -149,7 +149,7 @@ class Checker {
     const weights = namesOf(siteNames[block?.siteKind ?? "linear"] ?? siteNames.linear!);
     const declared = declarations(this.method, block);
     const bare = [...builtins.values()]
-      .filter((b) => b.parameters.every((p) => p.default !== undefined))
+      .filter((b) => b.parameters.every((p) => p.preset !== undefined))
       .map((b) => b.name);
     const words = new Set([...declared.keys(), ...Object.keys(predefined), ...weights, ...bare]);
     const check = (use: NameUse): void => {

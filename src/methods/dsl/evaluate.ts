@@ -4,15 +4,14 @@
  */
 import type { WebpeftError } from "../../ir/diagnostics.ts";
 import { sizeOf } from "../../ir/types.ts";
-import type { Builtin } from "../lib/builtin.ts";
 import { builtins } from "../lib/index.ts";
 import type { CallExpression, Expression, OptionItem, Place, TensorItem } from "./ast.ts";
 import { callBuiltin, siteMatches } from "./call.ts";
-import { constantPort, namedConstant } from "./constants.ts";
+import { graphValue, namedConstant } from "./constants.ts";
 import { indexed, transposed } from "./indexing.ts";
 import { limitError, limits, sizeFault } from "./limits.ts";
 import { checkValue } from "./nesting.ts";
-import { atPlace, combined, negative } from "./operations.ts";
+import { atPlace, both, chosenEntries, combined, negative } from "./operations.ts";
 import { iterated, repeatedProduct } from "./repetition.ts";
 import { takeRoom } from "./room.ts";
 import { memberName, type Scope } from "./scope.ts";
@@ -62,8 +61,12 @@ function evaluateKind(scope: Scope, expression: Expression, locals: Locals): Val
       return unary(scope, expression.operator, expression.operand, locals);
     case "binary":
       return binary(scope, expression, locals);
-    case "choice":
-      return evaluate(scope, condition(scope, expression.condition, locals) ? expression.yes : expression.no, locals);
+    case "choice": {
+      const chosen = truth(scope, expression.condition, locals);
+      if (typeof chosen === "boolean") return evaluate(scope, chosen ? expression.yes : expression.no, locals);
+      const [yes, no] = [expression.yes, expression.no].map((side) => evaluate(scope, side, locals));
+      return chosenEntries(scope, chosen, yes!, no!, expression.at);
+    }
     case "member":
       return member(scope, expression, locals);
     case "index":
@@ -99,13 +102,24 @@ export function evaluateKnown(scope: Scope, expression: Expression, locals: Loca
 export function condition(scope: Scope, expression: Expression, locals: Locals = noLocals): boolean {
   const value = evaluateKnown(scope, expression, locals);
   if (typeof value === "boolean") return value;
-  throw scope.error("METHOD-TYPE", expression.at, {
+  throw noCondition(scope, expression.at, known(value));
+}
+
+/** A condition that is known, or the node of one that differs from entry to entry: the result of a comparison of tensors. */
+function truth(scope: Scope, expression: Expression, locals: Locals): boolean | number {
+  const value = evaluate(scope, expression, locals);
+  if (value.kind === "tensor") return scope.builderOrFail(expression.at).cast(value.id, "bool");
+  if (value.kind === "known" && typeof value.value === "boolean") return value.value;
+  throw noCondition(scope, expression.at, value);
+}
+
+const noCondition = (scope: Scope, at: Place, value: Value): WebpeftError =>
+  scope.error("METHOD-TYPE", at, {
     message: "This is no condition.",
     expected: "true or false",
-    got: describe(known(value)),
+    got: describe(value, scope.build?.builder),
     help: "Compare it: x != 0, x != null.",
   });
-}
 
 function extentOf(scope: Scope, name: string, expression: Expression, least: number): number {
   const extent = evaluateKnown(scope, expression);
@@ -158,7 +172,7 @@ function lookup(scope: Scope, name: string, at: Place, locals: Locals): Value {
   const site = scope.siteWeight(name, at) ?? predefined[name]?.value(scope);
   if (site !== undefined) return site;
   const builtin = builtins.get(name);
-  if (builtin?.parameters.every((p) => p.default !== undefined)) {
+  if (builtin?.parameters.every((p) => p.preset !== undefined)) {
     const bare: CallExpression = { kind: "call", callee: { kind: "name", name, at }, arguments: [], ordinal: 0, at };
     return callBuiltin(scope, builtin, bare, []);
   }
@@ -186,7 +200,7 @@ function hostNumbers(scope: Scope, item: TensorItem): Value {
     });
   }
   const shape = shapeOf(scope, item);
-  if (sizeOf(shape) === value.array.data.length) return namedConstant(item, value.array);
+  if (sizeOf(shape) === value.array.data.length) return namedConstant(item, value.array, shape);
   throw scope.error("METHOD-SHAPE", item.at, {
     message: `The const ${item.name} has another number of entries than its shape.`,
     expected: `${sizeOf(shape)} for [${shape.join(", ")}]`,
@@ -195,14 +209,25 @@ function hostNumbers(scope: Scope, item: TensorItem): Value {
 }
 
 function unary(scope: Scope, operator: "-" | "not", operand: Expression, locals: Locals): Value {
-  if (operator === "not") return known(!condition(scope, operand, locals));
+  if (operator === "not") {
+    const value = truth(scope, operand, locals);
+    return typeof value === "boolean"
+      ? known(!value)
+      : tensorValue(scope.builderOrFail(operand.at).add("not", [value]));
+  }
   return negative(scope, evaluate(scope, operand, locals), operand.at);
 }
 
 function binary(scope: Scope, expression: Extract<Expression, { kind: "binary" }>, locals: Locals): Value {
   const { operator, left, right, at } = expression;
-  if (operator === "and") return known(condition(scope, left, locals) && condition(scope, right, locals));
-  if (operator === "or") return known(condition(scope, left, locals) || condition(scope, right, locals));
+  if (operator === "and" || operator === "or") {
+    const first = truth(scope, left, locals);
+    // What decides already leaves the other side alone.
+    if (first === (operator === "or")) return known(first);
+    const second = truth(scope, right, locals);
+    if (typeof second === "boolean" && typeof first === "boolean") return known(second);
+    return both(scope, operator, first, second, at);
+  }
   return combined(scope, operator, evaluate(scope, left, locals), evaluate(scope, right, locals), at);
 }
 
@@ -246,23 +271,21 @@ function call(scope: Scope, expression: CallExpression, locals: Locals): Value {
   const builtin = builtins.get(name);
   if (builtin === undefined)
     throw scope.error("METHOD-NAME", at, { message: `No function is called ${name || "that"}.` });
+  const wantsNumbers = builtin.parameters.some(({ kind }) => kind === "host" || kind === "value");
   const values = given.map(({ name: parameter, value, to, at: place }) => {
     if (to !== undefined) throw scope.error("METHOD-ARGUMENT", place, { message: `${name} takes no range.` });
-    const evaluated = asArgument(scope, builtin, evaluate(scope, value, locals), place);
+    const made = evaluate(scope, value, locals);
+    const evaluated = wantsNumbers ? made : constantsOf(scope, made, place);
     return { value: evaluated, at: place, ...(parameter === undefined ? {} : { name: parameter }) };
   });
   return callBuiltin(scope, builtin, expression, values);
 }
 
+/** A const is its table where a function of tensors gets it. */
+const constantsOf = (scope: Scope, value: Value, at: Place): Value =>
+  value.kind === "host" ? graphValue(scope, value, at) : value;
+
 const evaluatorOf = (scope: Scope) => ({
   evaluate: (expression: Expression, locals: Locals) => evaluate(scope, expression, locals),
   known: (expression: Expression, locals: Locals) => evaluateKnown(scope, expression, locals),
 });
-
-/** A const given to a function of tensors becomes its table. */
-function asArgument(scope: Scope, builtin: Builtin, value: Value, at: Place): Value {
-  const item = value.kind === "host" ? value.array.item : undefined;
-  if (value.kind !== "host" || item === undefined || builtin.parameters.some(({ kind }) => kind === "host"))
-    return value;
-  return constantPort(scope, item, value.array, shapeOf(scope, item), at);
-}

@@ -1,9 +1,10 @@
 /** Operators of the language at their places in a fragment: what does not go together is an error there. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
-import { applyBinary, negated, wanted } from "./arithmetic.ts";
+import { applyBinary, applyKnown, chosen, negated, wanted } from "./arithmetic.ts";
 import type { BinaryOperator, Place } from "./ast.ts";
+import { graphValue } from "./constants.ts";
 import type { Scope } from "./scope.ts";
-import { describe, type Value } from "./value.ts";
+import { describe, known, tensorValue, type Value } from "./value.ts";
 
 /** A type error of the graph as METHOD-TYPE at a place in the fragment; another error as it is. */
 export function atPlace(scope: Scope, at: Place, error: unknown): unknown {
@@ -16,16 +17,43 @@ export function atPlace(scope: Scope, at: Place, error: unknown): unknown {
   });
 }
 
+function notTogether(scope: Scope, what: string, expected: string, sides: readonly Value[], at: Place): WebpeftError {
+  const got = sides.map((side) => describe(side, scope.build?.builder)).join(` ${what} `);
+  return scope.error("METHOD-TYPE", at, { message: `${what} does not go with these.`, expected, got });
+}
+
 /** Throws METHOD-TYPE. */
 export function combined(scope: Scope, operator: BinaryOperator, left: Value, right: Value, at: Place): Value {
-  const result = applyBinary(operator, left, right, () => scope.builderOrFail(at));
+  const computed = applyKnown(operator, left, right);
+  if (computed !== undefined) return computed;
+  const [a, b] = left.kind === right.kind ? [left, right] : [left, right].map((side) => graphValue(scope, side, at));
+  const result = applyBinary(operator, a!, b!, () => scope.builderOrFail(at));
   if (result !== undefined) return result;
-  const builder = scope.build?.builder;
-  throw scope.error("METHOD-TYPE", at, {
-    message: `${operator} does not go with these.`,
-    expected: wanted[operator],
-    got: `${describe(left, builder)} ${operator} ${describe(right, builder)}`,
-  });
+  throw notTogether(scope, operator, wanted(operator), [left, right], at);
+}
+
+/** `and` and `or` of conditions of which one is a tensor. */
+export function both(
+  scope: Scope,
+  operator: "and" | "or",
+  left: boolean | number,
+  right: boolean | number,
+  at: Place,
+): Value {
+  const b = scope.builderOrFail(at);
+  // What is known has not decided.
+  if (typeof left === "boolean") return tensorValue(right as number);
+  if (typeof right === "boolean") return right === (operator === "or") ? known(right) : tensorValue(left);
+  if (operator === "and") return tensorValue(b.compare("and", left, right));
+  return tensorValue(b.add("not", [b.compare("and", b.add("not", [left]), b.add("not", [right]))]));
+}
+
+/** `condition ? yes : no` where the condition differs from entry to entry. Throws METHOD-TYPE. */
+export function chosenEntries(scope: Scope, condition: number, yes: Value, no: Value, at: Place): Value {
+  const [x, y] = [yes, no].map((side) => graphValue(scope, side, at));
+  const result = chosen(condition, x!, y!, () => scope.builderOrFail(at));
+  if (result !== undefined) return result;
+  throw notTogether(scope, "? :", "two numbers or tensors", [yes, no], at);
 }
 
 /** Throws METHOD-TYPE. */

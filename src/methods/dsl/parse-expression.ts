@@ -8,6 +8,7 @@
  */
 import { EmbeddedActionsParser, type IParserErrorMessageProvider, type IToken, type ParserMethod } from "chevrotain";
 import type { Argument, BinaryOperator, CallExpression, Expression, IndexItem, Place } from "./ast.ts";
+import { todaysWord } from "./old-words.ts";
 import type { Tokens } from "./tokens.ts";
 
 export type Rule<T> = ParserMethod<[], T>;
@@ -154,7 +155,7 @@ export abstract class ExpressionParser extends EmbeddedActionsParser {
         {
           ALT: () => {
             const values = this.SUBRULE(this.argumentsInParentheses);
-            return this.ACTION(() => this.call(result, values));
+            return this.ACTION(() => this.inTodaysWords(this.call(result, values)));
           },
         },
         { ALT: () => ({ kind: "index", object: result, items: this.SUBRULE(this.indices), at: result.at }) },
@@ -165,6 +166,15 @@ export abstract class ExpressionParser extends EmbeddedActionsParser {
 
   protected call(callee: Expression, values: readonly Argument[]): CallExpression {
     return { kind: "call", callee, arguments: values, ordinal: this.calls++, at: callee.at };
+  }
+
+  private inTodaysWords(call: CallExpression): Expression {
+    const { callee, arguments: given, at } = call;
+    if (callee.kind !== "name") return call;
+    const made = todaysWord(callee.name, given, at);
+    if (typeof made === "string") return { ...call, callee: { ...callee, name: made } };
+    if (callee.name !== "quotient") return made;
+    return { ...call, callee: { ...callee, name: "floor" }, arguments: [{ value: made, at }] };
   }
 
   private readonly indices: Rule<IndexItem[]> = this.listRule("indices", (): IndexItem[] => {

@@ -2,7 +2,6 @@
 import type { Builder } from "../../ir/builder.ts";
 import { typeText } from "../../ir/types.ts";
 import type { TorchGenerator } from "../random/torch.ts";
-import type { TensorItem } from "./ast.ts";
 
 /** Known before the program is built: numbers, truth values, texts, null, lists and maps of them. */
 export type Known = null | boolean | number | string | readonly Known[] | { readonly [key: string]: Known };
@@ -25,7 +24,7 @@ export interface HostArray {
   readonly data: Float64Array;
   readonly whole: boolean;
   /** The `const` whose numbers these are. */
-  readonly item?: TensorItem;
+  readonly named?: { readonly name: string; readonly shape: readonly number[]; readonly key: string | undefined };
   /** Ends of the keys of the saved constants that these numbers are, or were worked out from: the formula's numbers, which a file may replace. */
   readonly held?: readonly string[];
 }

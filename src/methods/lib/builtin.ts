@@ -1,32 +1,74 @@
 /**
- * What a builtin of the fragment language is: a name, a signature that is checked before the call, a line of documentation, and a function
- * that builds graph nodes or computes a known value. Builtins never see the text of a fragment.
+ * What a builtin of the method language is: a name, what it takes, a sentence, and a function that builds graph nodes or computes a known
+ * value. Arguments are checked and converted before the call, so that it gets numbers and node ids. Builtins never see the text of a method.
  */
 
 import type { Builder } from "../../ir/builder.ts";
-import type { Distribution, HostArray, Known, Value } from "../dsl/value.ts";
+import {
+  type Distribution,
+  type HostArray,
+  type Known,
+  known,
+  operatorValue,
+  tensorValue,
+  type Value,
+} from "../dsl/value.ts";
 import type { TorchGenerator } from "../random/torch.ts";
 import type { Situation } from "../situation.ts";
 
-export type ParameterKind =
-  | "number"
-  | "count"
-  | "condition"
-  | "text"
-  | "counts"
-  | "known"
-  | "tensor"
-  | "operator"
-  | "stream"
-  | "distribution"
-  | "host";
+/** What the function of a builtin gets for an argument of a kind. */
+export interface Taken {
+  readonly number: number;
+  /** A whole number above 0. */
+  readonly count: number;
+  readonly condition: boolean;
+  readonly text: string;
+  readonly counts: readonly number[];
+  readonly known: Known;
+  /** Node of a tensor; numbers, lists, constants and operators become one. */
+  readonly tensor: number;
+  readonly operator: number;
+  readonly stream: TorchGenerator;
+  readonly distribution: Distribution;
+  readonly host: HostArray;
+  /** Anything, as it is. */
+  readonly value: Value;
+}
+
+export type Kind = keyof Taken;
+
+interface Optional<K extends Kind> {
+  readonly kind: K;
+  readonly preset: Known;
+}
+
+interface Rest<K extends Kind> {
+  readonly kind: K;
+  readonly rest: true;
+}
+
+/** A parameter that may be left out. */
+export const optional = <K extends Kind>(kind: K, preset: Known): Optional<K> => ({ kind, preset });
+/** The last parameter, which takes any number of arguments. */
+export const rest = <K extends Kind>(kind: K): Rest<K> => ({ kind, rest: true });
+
+type Parameters = Readonly<Record<string, Kind | Optional<Kind> | Rest<Kind>>>;
+
+type Given<P extends Parameters> = {
+  readonly [N in keyof P]: P[N] extends Kind
+    ? Taken[P[N]]
+    : P[N] extends Rest<infer K>
+      ? readonly Taken[K][]
+      : P[N] extends Optional<infer K>
+        ? Taken[K]
+        : never;
+};
 
 export interface Parameter {
   readonly name: string;
-  readonly kind: ParameterKind;
+  readonly kind: Kind;
   /** Value when the argument is left out. */
-  readonly default?: Known;
-  /** The last parameter may take any number of arguments. */
+  readonly preset?: Known;
   readonly rest?: boolean;
 }
 
@@ -45,6 +87,8 @@ export interface ScalarIds {
 export interface CallContext {
   /** The graph under construction; throws METHOD-STATIC where only known values make sense (shapes, conditions). */
   readonly builder: () => Builder;
+  /** Node of a tensor from a value that can be one. Throws METHOD-ARGUMENT. */
+  readonly tensor: (value: Value) => number;
   readonly scalars: () => ScalarIds;
   /** Samples of the batch; undefined where weights are merged. */
   readonly samples: () => number | undefined;
@@ -52,15 +96,11 @@ export interface CallContext {
   /** Widths of the site's input and output. */
   readonly in: number;
   readonly out: number;
-  /** Path of the site's module. */
-  readonly path: string;
   /** Number of the site and of the call: the stream of the random draws made here. */
   readonly site: number;
   readonly ordinal: number;
   /** What every expert adds to the site's weight, as an operator; undefined for those that leave it. */
   readonly experts: () => readonly (number | undefined)[];
-  /** The adapter tensor's values are rounded to bfloat16 where PEFT's are. */
-  readonly bfloat16: boolean;
   /** Registers a host table and answers with the node of its port. */
   readonly table: (name: string, data: Int32Array | Float32Array, shape: readonly number[]) => number;
   /** The node of a number that is an input of a padded program; undefined in other programs, where the number is known. */
@@ -69,36 +109,65 @@ export interface CallContext {
   readonly fail: (message: string, expected?: string, got?: string) => Error;
 }
 
-/** Arguments after checking, by parameter name. */
-export interface Arguments {
-  number(name: string): number;
-  condition(name: string): boolean;
-  text(name: string): string;
-  counts(name: string): readonly number[];
-  known(name: string): Known;
-  /** Node of a tensor or operator. */
-  node(name: string): number;
-  nodes(name: string): readonly number[];
-  numbers(name: string): readonly number[];
-  stream(name: string): TorchGenerator;
-  distribution(name: string): Distribution;
-  host(name: string): HostArray;
-}
-
 export interface Builtin {
   readonly name: string;
   readonly parameters: readonly Parameter[];
   readonly doc: string;
-  call(context: CallContext, args: Arguments): Value;
+  readonly call: (given: Readonly<Record<string, unknown>>, context: CallContext) => Value;
 }
 
-export const distribution = (made: Distribution): Value => ({ kind: "distribution", distribution: made });
+/** A builtin that makes a value of any kind. */
+export function makesValue<const P extends Parameters>(
+  name: string,
+  parameters: P,
+  doc: string,
+  call: (given: Given<P>, context: CallContext) => Value,
+): Builtin {
+  const named = Object.entries(parameters).map(([name, parameter]) =>
+    typeof parameter === "string" ? { name, kind: parameter } : { name, ...parameter },
+  );
+  return { name, parameters: named, doc, call: call as Builtin["call"] };
+}
+
+/** A builtin that computes what is known before anything is built. */
+export const makesKnown = <const P extends Parameters>(
+  name: string,
+  parameters: P,
+  doc: string,
+  call: (given: Given<P>, context: CallContext) => Known,
+): Builtin => makesValue(name, parameters, doc, (given, context) => known(call(given, context)));
+
+/** A builtin that builds a tensor. */
+export const makesTensor = <const P extends Parameters>(
+  name: string,
+  parameters: P,
+  doc: string,
+  call: (given: Given<P>, builder: Builder, context: CallContext) => number,
+): Builtin =>
+  makesValue(name, parameters, doc, (given, context) => tensorValue(call(given, context.builder(), context)));
+
+/** A builtin that builds an operator. */
+export const makesOperator = <const P extends Parameters>(
+  name: string,
+  parameters: P,
+  doc: string,
+  call: (given: Given<P>, builder: Builder, context: CallContext) => number,
+): Builtin =>
+  makesValue(name, parameters, doc, (given, context) => operatorValue(call(given, context.builder(), context)));
+
+/** A builtin that says how a tensor begins. */
+export const makesDistribution = <const P extends Parameters>(
+  name: string,
+  parameters: P,
+  doc: string,
+  call: (given: Given<P>) => Distribution,
+): Builtin => makesValue(name, parameters, doc, (given) => ({ kind: "distribution", distribution: call(given) }));
 
 /** `name(a, b = 1, ...rest)`, as messages and documentation show it. */
-export function signature(builtin: Builtin): string {
-  const parameters = builtin.parameters.map(({ name, default: preset, rest }) => {
+export function signature({ name, parameters }: Pick<Builtin, "name" | "parameters">): string {
+  const shown = parameters.map(({ name, preset, rest }) => {
     if (rest === true) return `...${name}`;
     return preset === undefined ? name : `${name} = ${JSON.stringify(preset)}`;
   });
-  return parameters.length === 0 ? builtin.name : `${builtin.name}(${parameters.join(", ")})`;
+  return shown.length === 0 ? name : `${name}(${shown.join(", ")})`;
 }

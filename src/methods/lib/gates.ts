@@ -1,7 +1,7 @@
 /** Builtins that switch parts of an update off in training. Drawn once per optimizer step, whatever the micro-batch. */
-import { known, operatorValue, tensorValue } from "../dsl/value.ts";
-import type { Builtin, CallContext } from "./builtin.ts";
-import { uniformNode } from "./initial.ts";
+import { known, tensorValue } from "../dsl/value.ts";
+import { type Builtin, type CallContext, makesOperator, makesTensor, makesValue, optional } from "./builtin.ts";
+import { logisticNoise, uniformNode } from "./initial.ts";
 
 /** Random streams of these builtins begin here; those of `dropout` and `block_dropout` lie below. */
 const gateStreams = 0x3000;
@@ -14,34 +14,22 @@ function kept(context: CallContext, p: number, size: number): number {
   return b.cast(b.add("lt", [b.constantLike(draw, p), draw]), "f32");
 }
 
-/** 1 / (1 + e^-x) of the logits; with noise of the logistic distribution on them, drawn for every sample, a relaxed draw of bits. */
-function relaxedBits(context: CallContext, logits: number, temperature: number): number {
-  const b = context.builder();
-  if (!context.situation.sampling) return b.add("sigmoid", [logits]);
-  const u = uniformNode(b, context.scalars(), b.shape(logits), context.site, gateStreams + context.ordinal);
-  const noise = b.sub(b.add("log", [u]), b.add("log", [b.sub(b.constantLike(u, 1), u)]));
-  return b.add("sigmoid", [b.scale(b.plus(logits, noise), 1 / temperature)]);
-}
-
 export const gateBuiltins: readonly Builtin[] = [
-  {
-    name: "relaxed_bits",
-    parameters: [
-      { name: "logits", kind: "tensor" },
-      { name: "temperature", kind: "number", default: 1 },
-    ],
-    doc: "Probabilities of bits from their logits [samples, ...]. In training relaxed draws of the bits instead, for every sample its own.",
-    call: (context, args) => tensorValue(relaxedBits(context, args.node("logits"), args.number("temperature"))),
-  },
-  {
-    name: "per_sample",
-    parameters: [
-      { name: "entries", kind: "tensor" },
-      { name: "repeat", kind: "count", default: 1 },
-    ],
-    doc: "Diagonal that differs from sample to sample, from entries [samples, n], each of them repeat times. Where weights are merged, a diagonal.",
-    call: (context, args) => {
-      const [b, entries, repeat] = [context.builder(), args.node("entries"), args.number("repeat")];
+  makesTensor(
+    "relaxed_bits",
+    { logits: "tensor", temperature: optional("number", 1) },
+    "Probabilities of bits from their logits [samples, ...]. In training relaxed draws of the bits instead, for every sample its own.",
+    ({ logits, temperature }, b, context) => {
+      if (!context.situation.sampling) return b.add("sigmoid", [logits]);
+      const u = uniformNode(b, context.scalars(), b.shape(logits), context.site, gateStreams + context.ordinal);
+      return b.add("sigmoid", [b.scale(b.plus(logits, logisticNoise(b, u)), 1 / temperature)]);
+    },
+  ),
+  makesOperator(
+    "per_sample",
+    { entries: "tensor", repeat: optional("count", 1) },
+    "Diagonal that differs from sample to sample, from entries [samples, n], each of them repeat times. Where weights are merged, a diagonal.",
+    ({ entries, repeat }, b, context) => {
       const [samples, n, more] = b.shape(entries);
       if (samples === undefined || n === undefined || more !== undefined)
         throw context.fail(
@@ -50,34 +38,28 @@ export const gateBuiltins: readonly Builtin[] = [
           `[${b.shape(entries).join(", ")}]`,
         );
       const repeated = b.reshape(b.broadcast(entries, [samples, n, repeat], [0, 1]), [samples, n * repeat]);
-      if (context.samples() !== undefined) return operatorValue(b.add("op.gate", [repeated]));
-      return operatorValue(b.add("op.diag", [b.reshape(repeated, [n * repeat])]));
+      if (context.samples() !== undefined) return b.add("op.gate", [repeated]);
+      return b.add("op.diag", [b.reshape(repeated, [n * repeat])]);
     },
-  },
-  {
-    name: "gate",
-    parameters: [{ name: "p", kind: "number" }],
-    doc: "In training: a number that is 0 with probability p, else 1. Otherwise 1.",
-    call: (context, args) => {
-      const p = args.number("p");
-      return context.situation.sampling && p > 0 ? tensorValue(kept(context, p, 1)) : known(1);
-    },
-  },
-  {
-    name: "row_dropout",
-    parameters: [
-      { name: "p", kind: "number" },
-      { name: "scaled", kind: "condition", default: true },
-    ],
-    doc: "In training: a diagonal, as large as the site's output, that is 0 with probability p, else 1; scaled: divided by its mean.",
-    call: (context, args) => {
-      const [b, p, size] = [context.builder(), args.number("p"), context.out];
-      if (!context.situation.sampling || p === 0) return operatorValue(b.add("op.identity", [], { size }));
+  ),
+  makesValue(
+    "gate",
+    { p: "number" },
+    "In training: a number that is 0 with probability p, else 1. Otherwise 1.",
+    ({ p }, context) => (context.situation.sampling && p > 0 ? tensorValue(kept(context, p, 1)) : known(1)),
+  ),
+  makesOperator(
+    "row_dropout",
+    { p: "number", scaled: optional("condition", true) },
+    "In training: a diagonal, as large as the site's output, that is 0 with probability p, else 1; scaled: divided by its mean.",
+    ({ p, scaled }, b, context) => {
+      const size = context.out;
+      if (!context.situation.sampling || p === 0) return b.add("op.identity", [], { size });
       const mask = kept(context, p, size);
-      if (!args.condition("scaled")) return operatorValue(b.add("op.diag", [mask]));
+      if (!scaled) return b.add("op.diag", [mask]);
       // Where every row is dropped nothing is left to scale.
       const count = b.add("maximum", [b.sum(mask, [0]), b.constant(1)]);
-      return operatorValue(b.add("op.diag", [b.div(b.scale(mask, size), count)]));
+      return b.add("op.diag", [b.div(b.scale(mask, size), count)]);
     },
-  },
+  ),
 ];

@@ -1,6 +1,7 @@
 /** All builtins of the fragment language, by name. */
 import type { Builtin } from "./builtin.ts";
 import { expertBuiltins } from "./experts.ts";
+import { functionBuiltins } from "./functions.ts";
 import { gateBuiltins } from "./gates.ts";
 import { hostBuiltins } from "./host.ts";
 import { initialBuiltins } from "./initial.ts";
@@ -11,14 +12,16 @@ import { productBuiltins } from "./products.ts";
 import { recurrentBuiltins } from "./recurrent.ts";
 import { rotationBuiltins } from "./rotation.ts";
 import { selectionBuiltins } from "./selection.ts";
+import { softmaxBuiltins } from "./softmax.ts";
 import { sparseBuiltins } from "./sparse.ts";
 import { tableRowBuiltins } from "./table-rows.ts";
 import { tensorBuiltins } from "./tensors.ts";
-import { wholeNumberBuiltins } from "./whole-numbers.ts";
 
 export const builtins: ReadonlyMap<string, Builtin> = new Map(
   [
     numberBuiltins,
+    functionBuiltins,
+    softmaxBuiltins,
     initialBuiltins,
     hostBuiltins,
     tableRowBuiltins,
@@ -32,7 +35,6 @@ export const builtins: ReadonlyMap<string, Builtin> = new Map(
     recurrentBuiltins,
     rotationBuiltins,
     selectionBuiltins,
-    wholeNumberBuiltins,
   ]
     .flat()
     .map((builtin) => [builtin.name, builtin]),

@@ -3,80 +3,50 @@ import type { Builder } from "../../ir/builder.ts";
 import { sizeOf } from "../../ir/types.ts";
 import type { Distribution } from "../dsl/value.ts";
 import { kaimingBound, torchBases } from "../random/projections.ts";
-import { roundedToBfloat16, torchGenerator, uniform } from "../random/torch.ts";
-import { type Builtin, distribution, type ScalarIds } from "./builtin.ts";
+import { roundedToBfloat16, uniform } from "../random/torch.ts";
+import { type Builtin, makesDistribution, optional, type ScalarIds } from "./builtin.ts";
 
 export const initialBuiltins: readonly Builtin[] = [
-  { name: "zeros", parameters: [], doc: "All 0.", call: () => distribution({ kind: "fill", value: 0 }) },
-  { name: "ones", parameters: [], doc: "All 1.", call: () => distribution({ kind: "fill", value: 1 }) },
-  {
-    name: "fill",
-    parameters: [{ name: "value", kind: "number" }],
-    doc: "The same number everywhere.",
-    call: (_context, args) => distribution({ kind: "fill", value: args.number("value") }),
-  },
-  {
-    name: "uniform",
-    parameters: [
-      { name: "low", kind: "number" },
-      { name: "high", kind: "number" },
-    ],
-    doc: "Uniform between low and high.",
-    call: (_context, args) => distribution({ kind: "uniform", low: args.number("low"), high: args.number("high") }),
-  },
-  {
-    name: "normal",
-    parameters: [
-      { name: "mean", kind: "number", default: 0 },
-      { name: "deviation", kind: "number", default: 1 },
-    ],
-    doc: "Normal with a mean and a standard deviation.",
-    call: (_context, args) =>
-      distribution({ kind: "normal", mean: args.number("mean"), deviation: args.number("deviation") }),
-  },
-  {
-    name: "kaiming_uniform",
-    parameters: [{ name: "a", kind: "number", default: Math.sqrt(5) }],
-    doc: "Uniform within sqrt(6 / ((1 + a^2) fan_in)); fan_in is the product of all axes but the first.",
-    call: (_context, args) => distribution({ kind: "kaiming_uniform", a: args.number("a") }),
-  },
-  {
-    name: "paired",
-    parameters: [{ name: "of", kind: "distribution" }],
-    doc: "A matrix whose columns come in equal pairs, side by side; drawn for half of the columns.",
-    call: (_context, args) => distribution({ kind: "paired", of: args.distribution("of") }),
-  },
-  {
-    name: "torch_kaiming_uniform",
-    parameters: [
-      { name: "stream", kind: "stream" },
-      { name: "a", kind: "number", default: 0 },
-    ],
-    doc: "kaiming_uniform drawn from a torch-compatible stream, bit for bit; rounded to bfloat16 when the base model is.",
-    call: (_context, args) =>
-      distribution({ kind: "torch_kaiming_uniform", stream: args.stream("stream"), a: args.number("a") }),
-  },
-  {
-    name: "torch_bases",
-    parameters: [
-      { name: "stream", kind: "stream" },
-      { name: "sparsity", kind: "number", default: 0 },
-    ],
-    doc: "RandLoRA's frozen bases [outer, count, inner], bit for bit: dense, or -1, 0 and 1 with one in sparsity not 0; divided by their deviation.",
-    call: (_context, args) =>
-      distribution({ kind: "torch_bases", stream: args.stream("stream"), sparsity: args.number("sparsity") }),
-  },
-  {
-    name: "torch_generator",
-    parameters: [{ name: "seed", kind: "known" }],
-    doc: "PyTorch's CPU generator with a seed; null is a generator that was never seeded.",
-    call: (context, args) => {
-      const seed = args.known("seed");
-      if (seed !== null && !Number.isSafeInteger(seed))
-        throw context.fail("The seed is no whole number.", "a whole number or null");
-      return { kind: "stream", generator: torchGenerator(seed === null ? undefined : (seed as number)) };
-    },
-  },
+  makesDistribution("zeros", {}, "All 0.", () => ({ kind: "fill", value: 0 })),
+  makesDistribution("ones", {}, "All 1.", () => ({ kind: "fill", value: 1 })),
+  makesDistribution("fill", { value: "number" }, "The same number everywhere.", ({ value }) => ({
+    kind: "fill",
+    value,
+  })),
+  makesDistribution("uniform", { low: "number", high: "number" }, "Uniform between low and high.", (given) => ({
+    kind: "uniform",
+    ...given,
+  })),
+  makesDistribution(
+    "normal",
+    { mean: optional("number", 0), deviation: optional("number", 1) },
+    "Normal with a mean and a standard deviation.",
+    (given) => ({ kind: "normal", ...given }),
+  ),
+  makesDistribution(
+    "kaiming_uniform",
+    { a: optional("number", Math.sqrt(5)) },
+    "Uniform within sqrt(6 / ((1 + a^2) fan_in)); fan_in is the product of all axes but the first.",
+    (given) => ({ kind: "kaiming_uniform", ...given }),
+  ),
+  makesDistribution(
+    "paired",
+    { of: "distribution" },
+    "A matrix whose columns come in equal pairs, side by side; drawn for half of the columns.",
+    (given) => ({ kind: "paired", ...given }),
+  ),
+  makesDistribution(
+    "torch_kaiming_uniform",
+    { stream: "stream", a: optional("number", 0) },
+    "kaiming_uniform drawn from a torch-compatible stream, bit for bit; rounded to bfloat16 when the base model is.",
+    (given) => ({ kind: "torch_kaiming_uniform", ...given }),
+  ),
+  makesDistribution(
+    "torch_bases",
+    { stream: "stream", sparsity: optional("number", 0) },
+    "RandLoRA's frozen bases [outer, count, inner], bit for bit: dense, or -1, 0 and 1 with one in sparsity not 0; divided by their deviation.",
+    (given) => ({ kind: "torch_bases", ...given }),
+  ),
 ];
 
 const fanIn = (shape: readonly number[]): number => sizeOf(shape.slice(1));
@@ -161,3 +131,7 @@ export function uniformNode(
 function between(builder: Builder, u: number, low: number, high: number): number {
   return builder.plus(builder.scale(u, high - low), builder.constantLike(u, low));
 }
+
+/** Logistic noise from uniform numbers; added to logits before a sigmoid it makes relaxed draws of bits. */
+export const logisticNoise = (b: Builder, u: number): number =>
+  b.sub(b.add("log", [u]), b.add("log", [b.sub(b.constantLike(u, 1), u)]));

@@ -1,7 +1,6 @@
 /** Recurrent networks over a few known steps, written out: the backward pass follows from the steps. */
 import type { Builder } from "../../ir/builder.ts";
-import { tensorValue } from "../dsl/value.ts";
-import type { Builtin } from "./builtin.ts";
+import { type Builtin, makesTensor, optional } from "./builtin.ts";
 
 interface LstmWeights {
   /** [4 h, in] and [4 h, h]: rows of the gates input, forget, cell and output, as PyTorch has them. */
@@ -37,32 +36,23 @@ function lstm(b: Builder, x: number, { ofInput, ofState, bias }: LstmWeights, re
 }
 
 export const recurrentBuiltins: readonly Builtin[] = [
-  {
-    name: "lstm",
-    parameters: [
-      { name: "x", kind: "tensor" },
-      { name: "of_input", kind: "tensor" },
-      { name: "of_state", kind: "tensor" },
-      { name: "bias", kind: "tensor" },
-      { name: "reverse", kind: "condition", default: false },
-    ],
-    doc: "States [steps, h] of an LSTM over x [steps, in], begun with zeros; weights [4 h, in], [4 h, h] and [4 h] in PyTorch's order of gates. reverse: from the last step to the first.",
-    call: (context, args) => {
-      const b = context.builder();
-      const [x, ofInput, ofState, bias] = ["x", "of_input", "of_state", "bias"].map((name) => args.node(name));
-      const shapes = [x!, ofInput!, ofState!, bias!].map((id) => b.shape(id));
-      const width = shapes[2]![1] ?? 0;
-      const wanted = [[shapes[0]![0], shapes[1]![1]], [4 * width, shapes[0]![1]], [4 * width, width], [4 * width]];
+  makesTensor(
+    "lstm",
+    { x: "tensor", of_input: "tensor", of_state: "tensor", bias: "tensor", reverse: optional("condition", false) },
+    "States [steps, h] of an LSTM over x [steps, in], begun with zeros; weights [4 h, in], [4 h, h] and [4 h] in PyTorch's order of gates. reverse: from the last step to the first.",
+    ({ x, of_input: ofInput, of_state: ofState, bias, reverse }, b, context) => {
+      const shapes = [x, ofInput, ofState, bias].map((id) => b.shape(id));
+      const [[steps, n], , [, width = 0]] = shapes as [number[], number[], number[]];
+      const wanted = [[steps, n], [4 * width, n], [4 * width, width], [4 * width]];
       if (JSON.stringify(shapes) !== JSON.stringify(wanted))
         throw context.fail(
           "The sizes of an LSTM do not fit.",
           "[t, n], [4 h, n], [4 h, h], [4 h]",
           JSON.stringify(shapes),
         );
-      const steps = shapes[0]![0]!;
-      if (steps > mostSteps)
+      if (steps! > mostSteps)
         throw context.fail("The LSTM has too many steps to be written out.", `at most ${mostSteps}`, String(steps));
-      return tensorValue(lstm(b, x!, { ofInput: ofInput!, ofState: ofState!, bias: bias! }, args.condition("reverse")));
+      return lstm(b, x, { ofInput, ofState, bias }, reverse);
     },
-  },
+  ),
 ];

@@ -1,8 +1,7 @@
 /** Builtins for orthogonal methods: skew matrices, Cayley's map and its series, blocks. */
 import type { Builder } from "../../ir/builder.ts";
 import { sizeOf } from "../../ir/types.ts";
-import { operatorValue, tensorValue } from "../dsl/value.ts";
-import type { Builtin, CallContext } from "./builtin.ts";
+import { type Builtin, type CallContext, makesTensor } from "./builtin.ts";
 import { uniformNode } from "./initial.ts";
 
 /** Place, in the row-major k x k matrix, of every entry of the packed upper triangle. */
@@ -120,70 +119,54 @@ function blocksBall(b: Builder, packed: number, radius: number): number {
   return b.mul(packed, b.broadcast(factor, b.shape(packed), [0]));
 }
 
+/** Rows of a matrix scaled so that none is longer than its radius. */
+function rowsBall(b: Builder, x: number, radii: number): number {
+  const norms = b.add("sqrt", [b.sum(b.mul(x, x), [1])]);
+  // A radius of 0 leaves zeros of a row of zeros too.
+  const most = b.add("maximum", [b.add("maximum", [norms, radii]), b.constantLike(norms, 1e-30)]);
+  return b.mul(x, b.broadcast(b.div(radii, most), b.shape(x), [0]));
+}
+
 export const rotationBuiltins: readonly Builtin[] = [
-  {
-    name: "skew",
-    parameters: [
-      { name: "packed", kind: "tensor" },
-      { name: "k", kind: "count" },
-    ],
-    doc: "Skew matrices [g, k, k] from the rows [g, k (k - 1) / 2] of their upper triangles.",
-    call: (context, args) => tensorValue(skew(context, args.node("packed"), args.number("k"))),
-  },
-  {
-    name: "cayley",
-    parameters: [{ name: "S", kind: "tensor" }],
-    doc: "(I - S)(I + S)^-1 of every block [..., k, k]: exact.",
-    call: (context, args) => tensorValue(perBlock(context, args.node("S"), cayley)),
-  },
-  {
-    name: "neumann",
-    parameters: [
-      { name: "S", kind: "tensor" },
-      { name: "terms", kind: "count" },
-    ],
-    doc: "I + 2 S + ... + 2 S^(terms-2) + S^(terms-1): the series of (I + S)(I - S)^-1, as PEFT cuts it (4 terms are 3).",
-    call: (context, args) => {
-      const terms = args.number("terms");
+  makesTensor(
+    "skew",
+    { packed: "tensor", k: "count" },
+    "Skew matrices [g, k, k] from the rows [g, k (k - 1) / 2] of their upper triangles.",
+    ({ packed, k }, _b, context) => skew(context, packed, k),
+  ),
+  makesTensor("cayley", { S: "tensor" }, "(I - S)(I + S)^-1 of every block [..., k, k]: exact.", ({ S }, _b, context) =>
+    perBlock(context, S, cayley),
+  ),
+  makesTensor(
+    "neumann",
+    { S: "tensor", terms: "count" },
+    "I + 2 S + ... + 2 S^(terms-2) + S^(terms-1): the series of (I + S)(I - S)^-1, as PEFT cuts it (4 terms are 3).",
+    ({ S, terms }, _b, context) => {
       if (terms > 64) throw context.fail("The series is too long.", "at most 64 terms", String(terms));
-      return tensorValue(perBlock(context, args.node("S"), (b, s) => neumann(b, s, terms)));
+      return perBlock(context, S, (b, s) => neumann(b, s, terms));
     },
-  },
-  {
-    name: "block_dropout",
-    parameters: [
-      { name: "blocks", kind: "tensor" },
-      { name: "p", kind: "number" },
-    ],
-    doc: "In training: of the factors [F, g, k, k] one, drawn uniformly, gets int(p g) of its blocks replaced by the identity.",
-    call: (context, args) => tensorValue(blockDropout(context, args.node("blocks"), args.number("p"))),
-  },
-  {
-    name: "blocks_ball",
-    parameters: [
-      { name: "packed", kind: "tensor" },
-      { name: "eps", kind: "number" },
-    ],
-    doc: "A projection: rows scaled so that their skew matrices have a Frobenius norm of at most eps / sqrt(rows).",
-    call: (context, args) => tensorValue(blocksBall(context.builder(), args.node("packed"), args.number("eps"))),
-  },
-  {
-    name: "blockdiag",
-    parameters: [
-      { name: "blocks", kind: "tensor" },
-      { name: "count", kind: "known", default: null },
-    ],
-    doc: "Block-diagonal operator from blocks [g, o, i]; one block is repeated count times.",
-    call: (context, args) => {
-      const b = context.builder();
-      const [blocks, count] = [args.node("blocks"), args.known("count")];
-      const shape = b.shape(blocks);
-      if (shape.length !== 3) throw context.fail("blockdiag wants blocks.", "[g, o, i]", `[${shape.join(", ")}]`);
-      if (count === null || count === shape[0]) return operatorValue(b.add("op.blockdiag", [blocks]));
-      if (shape[0] !== 1 || typeof count !== "number") {
-        throw context.fail("blockdiag cannot repeat these blocks.", `one block, or ${count} of them`, String(shape[0]));
-      }
-      return operatorValue(b.add("op.blockdiag", [b.broadcastTo(blocks, [count, shape[1]!, shape[2]!])]));
+  ),
+  makesTensor(
+    "block_dropout",
+    { blocks: "tensor", p: "number" },
+    "In training: of the factors [F, g, k, k] one, drawn uniformly, gets int(p g) of its blocks replaced by the identity.",
+    ({ blocks, p }, _b, context) => blockDropout(context, blocks, p),
+  ),
+  makesTensor(
+    "blocks_ball",
+    { packed: "tensor", eps: "number" },
+    "A projection: rows scaled so that their skew matrices have a Frobenius norm of at most eps / sqrt(rows).",
+    ({ packed, eps }, b) => blocksBall(b, packed, eps),
+  ),
+  makesTensor(
+    "rows_ball",
+    { x: "tensor", radii: "tensor" },
+    "A projection: every row of a matrix scaled so that its norm is at most its radius.",
+    ({ x, radii }, b, context) => {
+      const [rows, ...more] = b.shape(x);
+      if (more.length !== 1 || b.shape(radii).join() !== String(rows))
+        throw context.fail("rows_ball wants a radius for every row of a matrix.", `[${rows}]`, `[${b.shape(radii)}]`);
+      return rowsBall(b, x, radii);
     },
-  },
+  ),
 ];

@@ -1,7 +1,6 @@
 /** A matrix of few entries, by their places. */
 import type { Builder } from "../../ir/builder.ts";
-import { operatorValue, tensorValue } from "../dsl/value.ts";
-import type { Builtin, CallContext } from "./builtin.ts";
+import { type Builtin, type CallContext, makesOperator, makesTensor } from "./builtin.ts";
 
 /**
  * For every number 0 .. count - 1 its place in `keys` i32[K] (increasing, all different), or K where it is not there. A binary search
@@ -69,54 +68,41 @@ function inverseHaar(b: Builder, grid: number): number {
 }
 
 export const sparseBuiltins: readonly Builtin[] = [
-  {
-    name: "grid",
-    parameters: [
-      { name: "rows", kind: "host" },
-      { name: "columns", kind: "host" },
-      { name: "values", kind: "tensor" },
-      { name: "height", kind: "count" },
-      { name: "width", kind: "count" },
-    ],
-    doc: "The matrix [height, width] with values[k] in row rows[k] and column columns[k], places all different; zeros elsewhere.",
-    call: (context, args) => {
-      const [rows, columns] = [args.host("rows").data, args.host("columns").data];
-      const [height, width] = [args.number("height"), args.number("width")];
+  makesTensor(
+    "grid",
+    { rows: "host", columns: "host", values: "tensor", height: "count", width: "count" },
+    "The matrix [height, width] with values[k] in row rows[k] and column columns[k], places all different; zeros elsewhere.",
+    ({ rows: { data: rows }, columns: { data: columns }, values, height, width }, b, context) => {
       const isInside = (n: number, extent: number): boolean => Number.isInteger(n) && n >= 0 && n < extent;
       const keys = Array.from(rows, (row, k) => row * width + columns[k]!);
       if (!rows.every((row, k) => isInside(row, height) && isInside(columns[k] ?? -1, width)))
         throw context.fail("A place lies outside of the matrix.", `rows below ${height}, columns below ${width}`);
-      const [sorted, values] = sortedEntries(context, keys, args.node("values"));
-      return tensorValue(sparseMatrix(context.builder(), sorted, values, height, width));
+      const [sorted, moved] = sortedEntries(context, keys, values);
+      return sparseMatrix(b, sorted, moved, height, width);
     },
-  },
-  {
-    name: "inverse_haar",
-    parameters: [{ name: "grid", kind: "tensor" }],
-    doc: "A step of the inverse Haar (db1) wavelet transform of a matrix of even extents, as PEFT lays out its quarters.",
-    call: (context, args) => {
-      const shape = context.builder().shape(args.node("grid"));
+  ),
+  makesTensor(
+    "inverse_haar",
+    { grid: "tensor" },
+    "A step of the inverse Haar (db1) wavelet transform of a matrix of even extents, as PEFT lays out its quarters.",
+    ({ grid }, b, context) => {
+      const shape = b.shape(grid);
       if (shape.length !== 2 || shape.some((n) => n % 2 !== 0))
         throw context.fail("The grid has odd extents.", "a matrix of even extents", `[${shape.join(", ")}]`);
-      return tensorValue(inverseHaar(context.builder(), args.node("grid")));
+      return inverseHaar(b, grid);
     },
-  },
-  {
-    name: "sparse",
-    parameters: [
-      { name: "indices", kind: "tensor" },
-      { name: "values", kind: "tensor" },
-    ],
-    doc: "The operator of the site's size with values[k] in row indices[0, k] and column indices[1, k]; the entries in row-major order, all different.",
-    call: (context, args) => {
-      const b = context.builder();
-      const [indices, values] = [args.node("indices"), args.node("values")];
+  ),
+  makesOperator(
+    "sparse",
+    { indices: "tensor", values: "tensor" },
+    "The operator of the site's size with values[k] in row indices[0, k] and column indices[1, k]; the entries in row-major order, all different.",
+    ({ indices, values }, b, context) => {
       checkedKeys(context, indices, values);
       const count = b.shape(values)[0]!;
       const row = (at: number): number => b.reshape(b.slice(indices, [at, 0], [at + 1, count]), [count]);
       const starts = b.add("mul", [row(0), b.constant(context.in, [count], "i32")]);
       const keys = b.add("add", [starts, row(1)]);
-      return operatorValue(b.dense(sparseMatrix(b, keys, values, context.out, context.in)));
+      return b.dense(sparseMatrix(b, keys, values, context.out, context.in));
     },
-  },
+  ),
 ];
