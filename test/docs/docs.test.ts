@@ -8,6 +8,7 @@ import { methods, parseMethod } from "../../src/methods/index.ts";
 import { oft } from "../../src/methods/typed/index.ts";
 import { methodsPage } from "./methods-page.ts";
 import { typedCommon, typedConfig, typedFile, typedIndex } from "./typed-configs.ts";
+import { workedSite } from "./worked-site.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const pages = readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md"));
@@ -15,6 +16,12 @@ const text = (page: string): string => readFileSync(join(root, "docs", page), "u
 
 it("docs/methods.md is what the registry says", async () => {
   await expect(methodsPage()).toMatchFileSnapshot(join(root, "docs", "methods.md"));
+});
+
+it("docs/architecture.md shows a site as the compiler lowers it", async () => {
+  const section = `<!-- site -->\n\n${await workedSite()}\n\n<!-- /site -->`;
+  const page = text("architecture.md").replace(/<!-- site -->.*<!-- \/site -->/s, () => section);
+  await expect(page).toMatchFileSnapshot(join(root, "docs", "architecture.md"));
 });
 
 describe("typed configs are what the registry says", () => {
