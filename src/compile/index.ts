@@ -9,6 +9,7 @@ import { activeAttachment, activePlan } from "../adapters/together.ts";
 import { defaultTarget } from "../codegen/index.ts";
 import { DiagnosticSink } from "../ir/diagnostics.ts";
 import { type Graph, ports } from "../ir/graph.ts";
+import { once } from "../ir/remember.ts";
 import { sizeOf, type TensorType } from "../ir/types.ts";
 import { verify } from "../ir/verify.ts";
 import { evaluation, type Situation } from "../methods/index.ts";
@@ -25,7 +26,6 @@ import type { AdapterConfigs, AdapterPlan, ProgramMode, StageName } from "../pro
 import { configsOf, isRead } from "../runtime/files/adapter.ts";
 import type { Model } from "../runtime/files/model.ts";
 import { BaseWeights } from "./base-weights.ts";
-import { once } from "./once.ts";
 import { type CompileOptions, checkCompile } from "./options.ts";
 import { createProgram, type Program } from "./program.ts";
 import { programStages, programStorage } from "./stages.ts";

@@ -5,9 +5,8 @@
 import { operatorRecord, operators } from "../ir/operators/index.ts";
 import { undoing } from "../ir/operators/places.ts";
 import { fitsF32, sameShape } from "../ir/types.ts";
-import { list } from "./candidate.ts";
 import { constantMultiple, differentOperators, leavesOf, scalarConstant, varies } from "./operator-view.ts";
-import type { Candidate, Rewriter, Rule } from "./rewrite.ts";
+import { type Candidate, list, type Rewriter, type Rule } from "./rewrite.ts";
 
 const inputOf = (rewriter: Rewriter, candidate: Candidate) => rewriter.node(candidate.inputs[0]!);
 

@@ -9,7 +9,7 @@ import { opRecord } from "../ir/registry.ts";
 import { rebuild } from "./rewrite.ts";
 
 /** True for every node that depends on a param port by differentiable steps. */
-export function dependsOnParams(graph: Graph): boolean[] {
+function dependsOnParams(graph: Graph): boolean[] {
   const depends: boolean[] = [];
   graph.nodes.forEach((node) => {
     if (node.op === "port") depends.push(portRole(node) === "param");

@@ -15,8 +15,8 @@ import {
   vectorsOf,
 } from "../ir/operators/record.ts";
 import { isDense } from "../ir/operators/view.ts";
+import { remembered } from "../ir/remember.ts";
 import { varies } from "./operator-view.ts";
-import { remembered } from "./remembered.ts";
 
 /** A decision and what it was made from; shown by the inspector. */
 export interface CostNote {

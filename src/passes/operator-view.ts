@@ -2,7 +2,7 @@
 import type { Builder } from "../ir/builder.ts";
 import { operatorRecord } from "../ir/operators/index.ts";
 import { multipleOf } from "../ir/operators/view.ts";
-import { remembered } from "./remembered.ts";
+import { remembered } from "../ir/remember.ts";
 
 /** The number behind a scalar constant, or undefined. */
 export function scalarConstant(builder: Builder, id: number): number | undefined {

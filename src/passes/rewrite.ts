@@ -5,6 +5,8 @@
  */
 import { Builder, type NodeContext, nodeKey } from "../ir/builder.ts";
 import { type Attributes, compact, type Graph, type Node } from "../ir/graph.ts";
+import { opRecord } from "../ir/registry.ts";
+import type { TensorType } from "../ir/types.ts";
 
 /** What a rule sees: the node about to be made, its inputs already in the builder. */
 export interface Candidate {
@@ -12,6 +14,16 @@ export interface Candidate {
   readonly inputs: readonly number[];
   readonly attributes: Attributes;
 }
+
+/** A list attribute. */
+export const list = (value: unknown): readonly number[] => value as readonly number[];
+
+/** The type that the candidate would have. */
+export const typeOf = (c: Candidate, r: Rewriter): TensorType =>
+  opRecord(c.op).infer(
+    c.inputs.map((i) => r.type(i)),
+    c.attributes,
+  ) as TensorType;
 
 /** The rewriting builder: `add` and all sugar of `Builder` apply the rules to what they make. */
 export class Rewriter extends Builder {

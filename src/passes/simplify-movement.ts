@@ -1,8 +1,7 @@
 /** Simplification of movement ops: views that meet, views of constants, and sums of pads that are concatenations. */
 import { sameShape } from "../ir/types.ts";
-import { list, typeOf } from "./candidate.ts";
 import { scalarConstant } from "./operator-view.ts";
-import type { Rewriter, Rule } from "./rewrite.ts";
+import { list, type Rewriter, type Rule, typeOf } from "./rewrite.ts";
 
 /** The concatenation that pad(a) + pad(b) is when b begins where a ends and both fill all other axes; the gradient of slices makes such sums. */
 function joined(first: number, second: number, r: Rewriter): number | undefined {

@@ -4,9 +4,8 @@
  */
 import { opRecord } from "../ir/registry.ts";
 import { fitsF32, sizeOf } from "../ir/types.ts";
-import { list, typeOf } from "./candidate.ts";
 import { scalarConstant } from "./operator-view.ts";
-import type { Rewriter, Rule } from "./rewrite.ts";
+import { list, type Rewriter, type Rule, typeOf } from "./rewrite.ts";
 import { movementRules } from "./simplify-movement.ts";
 
 const foldable = [

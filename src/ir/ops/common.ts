@@ -4,7 +4,7 @@ import type { Attributes } from "../graph.ts";
 import type { Cost, Value } from "../op-record.ts";
 import { byteWidth, sizeOf, stridesOf, type TensorType, type Type, typeText } from "../types.ts";
 
-export function typeError(op: string, expected: string, got: string): WebpeftError {
+function typeError(op: string, expected: string, got: string): WebpeftError {
   return new WebpeftError("IR-TYPE", { message: `${op} cannot take these inputs`, where: op, expected, got });
 }
 

@@ -2,23 +2,15 @@
 import { type IRecognitionException, type IToken, Lexer } from "chevrotain";
 import { type Diagnostic, WebpeftError } from "../diagnostics.ts";
 import type { Graph } from "../graph.ts";
+import { once } from "../remember.ts";
 import { GraphParser } from "./grammar.ts";
 import { lex, tokens } from "./lexer.ts";
 import { resolve } from "./resolve.ts";
 import type { GraphSyntax, Place } from "./syntax.ts";
 
-/** A value that is made when it is first asked for. */
-function lazy<T>(make: () => T): () => T {
-  let made: { value: T } | undefined;
-  return () => {
-    made ??= { value: make() };
-    return made.value;
-  };
-}
-
 // Both are constants that cost milliseconds to build, so only who parses pays.
-const lexer = lazy(() => new Lexer([...tokens]));
-const parser = lazy(() => new GraphParser());
+const lexer = once(() => new Lexer([...tokens]));
+const parser = once(() => new GraphParser());
 
 /**
  * The graph of a text. Throws a `WebpeftError` whose `diagnostics` hold every error: `IR-TEXT-SYNTAX` (one for a line), or, when
