@@ -1,9 +1,17 @@
 /** `--target`: a preset by name, or a JSON file that says what differs from the default one. */
 import { readFile } from "node:fs/promises";
-import { cpuTarget, defaultLimits, defaultTarget, type Target, type TargetLimits } from "../codegen/index.ts";
+import {
+  cpuTarget,
+  defaultLimits,
+  defaultTarget,
+  type Target,
+  type TargetLimits,
+  type Tuning,
+  tunings,
+} from "../codegen/index.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { isJsonObject, type JsonObject, parseJsonObject } from "../runtime/files/json.ts";
-import { type Check, type Checks, checkOptions, count, list, oneOf, record } from "../runtime/options.ts";
+import { amount, type Check, type Checks, checkOptions, count, list, oneOf, record } from "../runtime/options.ts";
 
 /** `default` (also when nothing is said), `cpu`, or a file. Throws `CLI-TARGET` for what is none, and for unknown and wrong fields. */
 export async function readTarget(name: string | undefined): Promise<Target> {
@@ -31,12 +39,16 @@ const checks: Checks<Target> = {
   layout: oneOf(["row-major", "inner-major"]),
   tiles: oneOf(["registers", "workgroups"]),
   memory: oneOf(["one", "many"]),
+  tuning: record,
 };
+
+const tuningChecks = Object.fromEntries(Object.keys(tunings.gpu).map((name): [string, Check] => [name, amount]));
 
 /** The target with what the fields do not say taken from the preset of its kind. Throws `CLI-TARGET`. */
 function targetFrom(fields: JsonObject): Target {
   checkOptions(fields as Partial<Target> as Target, checks, "CLI-TARGET");
-  const { limits = {} } = fields;
+  const { limits = {}, tuning = {} } = fields;
+  checkOptions(tuning as unknown as Tuning, tuningChecks as Checks<Tuning>, "CLI-TARGET");
   checkOptions(limits as unknown as TargetLimits, limitChecks as Checks<TargetLimits>, "CLI-TARGET");
   const { maxStorageBufferBindingSize: binding = leastBinding } = limits as Partial<TargetLimits>;
   if (binding < leastBinding)

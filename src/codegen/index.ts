@@ -19,4 +19,13 @@ export { arrange, generate } from "./pipeline.ts";
 export type * from "./plan.ts";
 export { printDispatches, printStep, printSteps } from "./print-steps.ts";
 export { longSum } from "./schedule/long-sums.ts";
-export { cpuTarget, defaultLimits, defaultTarget, type Target, type TargetLimits, targetOf } from "./target.ts";
+export {
+  cpuTarget,
+  defaultLimits,
+  defaultTarget,
+  type Target,
+  type TargetLimits,
+  type Tuning,
+  targetOf,
+  tunings,
+} from "./target.ts";

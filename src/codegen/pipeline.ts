@@ -21,7 +21,7 @@ import { displace, placeOutputs, prepareOutputs } from "./layout/results.ts";
 import { isStoredPort, type Memory, placeOf, type StageInput, type StageSteps } from "./layout/stage.ts";
 import type { BufferSpec, Generated } from "./plan.ts";
 import { lowerUnits } from "./schedule/lower.ts";
-import type { Target } from "./target.ts";
+import { type Target, tuningOf } from "./target.ts";
 
 /** `table` gets the kernels one by one, and has those that were made before an error. */
 export function generate(
@@ -83,6 +83,7 @@ function arrangeUnits(input: StageInput, before: Memory, apart: boolean): StageS
 
   const fusion = fuse(graph, {
     buffers: limits.maxStorageBuffersPerShaderStage,
+    tuning: tuningOf(target),
     bufferOf: (port) => bufferOfPort(storage, graph.nodes[port]!),
     apart,
   });

@@ -32,7 +32,7 @@ function printUnits({ fusion }: StageSteps): string[] {
 }
 
 function printBodies(steps: StageSteps): string[] {
-  return steps.bodies.map(({ name, workgroups, tensors, shared }, unit) => {
+  return steps.bodies.map(({ name, workgroup, workgroups, tensors, shared, choice }, unit) => {
     const uses = (writes: boolean): string =>
       tensors
         .filter((use) => use.writes === writes)
@@ -40,7 +40,9 @@ function printBodies(steps: StageSteps): string[] {
         .join(" ");
     const arrays = shared.map((array) => `${array.name}[${array.length}]`).join(" ");
     const more = words(["reads", uses(false)], ["writes", uses(true)], ["shares", arrays]);
-    return `u${unit} ${name}, workgroups ${workgroups},${more}`;
+    const costs = Object.entries(choice.candidates).map(([schedule, cost]) => `${schedule} ${cost}`);
+    const compared = costs.length < 2 ? "" : ` (${costs.join(", ")})`;
+    return `u${unit} ${name} by ${choice.chosen}${compared}: ${workgroups} x ${workgroup},${more}`;
   });
 }
 

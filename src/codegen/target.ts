@@ -39,7 +39,79 @@ export interface Target {
   readonly tiles: "registers" | "workgroups";
   /** `one`: all values of a program that fits are in one buffer (see `layout/regions.ts`). */
   readonly memory: "one" | "many";
+  /** What differs from the measurements of its kind. */
+  readonly tuning?: Partial<Tuning>;
 }
+
+/** Thresholds and prices, measured on devices of a kind. */
+export interface Tuning {
+  /** Elements below which nothing counts but that as many kernels as possible are the same: they are read one by one, and extents are words. */
+  readonly tinyElements: number;
+  /** Products (multiply-adds of scalars) below which the same holds for contractions: one element per invocation. */
+  readonly tinyContraction: number;
+  /** Products below which a short text, quick to compile, is worth more than a fast kernel. Drivers of GPUs compile quickly. */
+  readonly smallContraction: number;
+  /** Elements of the tile of such a contraction. */
+  readonly smallTile: number;
+  /** Elements of a register tile: more would spill registers. */
+  readonly largestTile: number;
+  /** Elements of a tile whose loop takes four contracted elements a turn: its text is four times as long. */
+  readonly unrolledTile: number;
+  /** How much slower an unrolled loop is than its loads say. */
+  readonly unrollPrice: number;
+  /** Ops per element from which the text of an epilogue is longer than that of the loop, so that the tile is halved. */
+  readonly longEpilogue: number;
+  /** Elements of a tile from which results are written in a loop: as one text per element they take long to compile. */
+  readonly loopedResults: number;
+  /** Rows from which an invocation for each keeps the device busy: sharing rows would only add barriers. */
+  readonly busyRows: number;
+  /** What it costs that a workgroup adds up its numbers in a tree, in turns of a loop over columns: each barrier is paid by everybody. */
+  readonly treePrice: number;
+  /** Rows below which elementwise work behind a reduction is spread better in a kernel of its own. */
+  readonly leastRows: number;
+  /** Sums that one register tile holds for every element: more would spill. */
+  readonly mostAccumulators: number;
+}
+
+const never = Number.MAX_SAFE_INTEGER;
+
+export const tunings: Readonly<Record<Target["kind"], Tuning>> = {
+  cpu: {
+    tinyElements: 2_048,
+    tinyContraction: 100_000,
+    smallContraction: 500_000,
+    smallTile: 16,
+    largestTile: 64,
+    unrolledTile: 16,
+    unrollPrice: 1.5,
+    longEpilogue: 5,
+    loopedResults: 4,
+    busyRows: 8,
+    treePrice: 960,
+    leastRows: 4,
+    mostAccumulators: 2,
+  },
+  gpu: {
+    tinyElements: 2_048,
+    tinyContraction: 100_000,
+    smallContraction: 0,
+    smallTile: 16,
+    largestTile: 64,
+    unrolledTile: 16,
+    unrollPrice: 1.5,
+    longEpilogue: 5,
+    loopedResults: never,
+    busyRows: never,
+    treePrice: 15.5,
+    leastRows: 4,
+    mostAccumulators: 2,
+  },
+};
+
+export const tuningOf = ({ kind, tuning = {} }: Pick<Target, "kind" | "tuning">): Tuning => ({
+  ...tunings[kind],
+  ...tuning,
+});
 
 /** The limits that every WebGPU device has. */
 export const defaultLimits: TargetLimits = {

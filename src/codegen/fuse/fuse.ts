@@ -13,6 +13,7 @@
  */
 import type { Graph } from "../../ir/graph.ts";
 import { sameShape, sizeOf, type TensorType } from "../../ir/types.ts";
+import type { Tuning } from "../target.ts";
 import { accumulatorsOf, contractionForm, sameForm } from "./contraction-form.ts";
 import { isHeavy, keptValues, type Liveness, livenessOf } from "./kept.ts";
 import { type Source, sourcesOf } from "./sources.ts";
@@ -56,17 +57,12 @@ const shapeOf = (graph: Graph, id: number): readonly number[] => (graph.nodes[id
 export const keptAxes = (rank: number, axes: readonly number[]): number[] =>
   Array.from({ length: rank }, (_unused, i) => i).filter((i) => !axes.includes(i));
 
-/** With fewer rows, elementwise work is spread better in a kernel of its own. */
-const leastRows = 4;
-
-/** Accumulators of one register tile: more would spill. */
-const mostAccumulators = 2;
-
 export interface FusionLimits {
   /** Storage bindings of one kernel. */
   readonly buffers: number;
   /** The buffer that a port is read from. */
   readonly bufferOf: (port: number) => string;
+  readonly tuning: Pick<Tuning, "leastRows" | "mostAccumulators">;
   /** Values between kernels may all be in other buffers; otherwise they are in one. */
   readonly apart?: boolean;
 }
@@ -168,7 +164,8 @@ class Fuser {
     const node = this.graph.nodes[id]!;
     const domain = isReduction ? shapeOf(this.graph, node.inputs[0]!) : shapeOf(this.graph, id);
     if (isReduction && (node.attributes.axes as number[]).join() !== draft.axes.join()) return false;
-    if (!isReduction && sizeOf(rowShape) < leastRows && sizeOf(domain) > sizeOf(rowShape)) return false;
+    if (!isReduction && sizeOf(rowShape) < this.limits.tuning.leastRows && sizeOf(domain) > sizeOf(rowShape))
+      return false;
     const isRowLevel = (member: number): boolean => this.isRowLevel(member, draft);
     if (sameShape(domain, draft.shape)) {
       return modes.every((s) => (isRowLevel(s.member) ? s.mode === `row ${rows.join()}` : s.mode === "same"));
@@ -205,7 +202,7 @@ class Fuser {
     const forms = einsums.map((id) => contractionForm(this.graph, id));
     const alike = forms.every((f) => sameForm(forms[0]!, f));
     const groups = accumulatorsOf(this.graph, this.liveness.uses, einsums);
-    return alike && groups.length <= mostAccumulators;
+    return alike && groups.length <= this.limits.tuning.mostAccumulators;
   }
 
   /** Buffers that one kernel for both would bind: those of the ports it reads, the arena, and one for results in storage. */

@@ -45,8 +45,8 @@ export function assemble(parts: readonly Part[], target: Target): Assembled {
   });
   const kernel: KernelIR = {
     doc: body.doc,
-    workgroup: target.workgroup,
-    features: [],
+    workgroup: body.workgroup,
+    features: body.features,
     bindings: bindings.map((b, i): KernelBinding => ({ name: `b${i}`, access: b.access })),
     tensors: slots.map(
       (slot, i): KernelTensor => ({ name: `t${i}`, dtype: parts[0]!.places[i]!.dtype, binding: holder(slot) }),

@@ -3,6 +3,7 @@
  * ready and are the same kernel over the same buffers, as parts of one dispatch. Units that can wait are taken when nothing else is ready,
  * those first that most others hang on: by the time that the others are taken their likes in other layers are ready too.
  */
+import type { Canonical } from "../kernel/canonical.ts";
 import { mostParts } from "../kernel/kernel.ts";
 import { placeOfPort, tensorBytes } from "./ports.ts";
 import { arenaName } from "./regions.ts";
@@ -69,18 +70,24 @@ type Units = Pick<StageSteps, "input" | "fusion" | "bodies" | "canonicals" | "ha
 export function schedulables(units: Units): Schedulable[] {
   const { input, fusion, hazards } = units;
   const patient = patientUnits(units);
+  const texts = new Map<Canonical, string>();
+  const textOf = (canonical: Canonical): string => {
+    const text = texts.get(canonical) ?? JSON.stringify(canonical.statements);
+    texts.set(canonical, text);
+    return text;
+  };
   const pieces = new Set(input.outputs.filter((o) => o.from !== undefined).map((o) => o.node));
   return fusion.units.map(({ id, dependencies, stored, chunk }) => ({
     dependencies: new Set([...dependencies, ...(hazards.after.get(id) ?? [])]),
-    key: keyOf(units, id),
+    key: keyOf(units, id, textOf(units.canonicals[id]!)),
     canWait: chunk === undefined && patient.has(id),
     isUrgent: stored.every((node) => pieces.has(node)),
   }));
 }
 
 /** Units with the same key can be parts of one dispatch: the same text, every tensor in the same buffer. */
-function keyOf({ input, fusion, bodies, canonicals, ports, results }: Units, unit: number): string {
-  const { shared, tensors } = bodies[unit]!;
+function keyOf({ input, fusion, bodies, ports, results }: Units, unit: number, text: string): string {
+  const { shared, tensors, workgroup, features } = bodies[unit]!;
   const buffers = tensors.map(({ node, order, writes }) => {
     const port = input.graph.nodes[node]!;
     const buffer = isPort(input, node)
@@ -88,7 +95,7 @@ function keyOf({ input, fusion, bodies, canonicals, ports, results }: Units, uni
       : bufferOf(input, results, node);
     return `${input.target.memory === "one" ? "" : buffer} ${typeOf(input, node).dtype} ${writes}`;
   });
-  return JSON.stringify([canonicals[unit]!.statements, shared, buffers, fusion.units[unit]!.chunk ?? ""]);
+  return JSON.stringify([text, workgroup, features, shared, buffers, fusion.units[unit]!.chunk ?? ""]);
 }
 
 /** Units that read so little that all of them together may hold it while they wait: no more than the stage's largest value. */

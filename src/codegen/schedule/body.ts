@@ -1,15 +1,12 @@
-/** What a schedule makes of a unit: the statements of one body, the tensors it uses, how many workgroups it wants. */
+/** What schedules are, and what they make of a unit: the statements of one body, the tensors it uses, how many workgroups it wants. */
 import type { Graph } from "../../ir/graph.ts";
 import type { TensorType } from "../../ir/types.ts";
 import type { Affine } from "../emit/affine.ts";
 import { Emitter, type TensorUse } from "../emit/emitter.ts";
 import type { AxisOrder } from "../emit/index-maps.ts";
-import type { Unit } from "../fuse/fuse.ts";
+import type { Unit, UnitForm } from "../fuse/fuse.ts";
 import { binary, type Expr, type SharedArray, type Statement, sizeLiteral, u32 } from "../kernel/kernel.ts";
-import type { Target } from "../target.ts";
-
-/** Elements below which nothing counts but that as many kernels as possible are the same: they are read one by one, and extents are words. */
-export const tinyElements = 2_048;
+import type { Target, Tuning } from "../target.ts";
 
 export interface Body {
   /** One word, for the kernel's name. */
@@ -18,12 +15,17 @@ export interface Body {
   readonly statements: readonly Statement[];
   readonly tensors: readonly TensorUse[];
   readonly workgroups: number;
+  /** Invocations of a workgroup. */
+  readonly workgroup: number;
+  /** WGSL features that it needs. */
+  readonly features: readonly string[];
   readonly shared: readonly SharedArray[];
 }
 
 export interface ScheduleContext {
   readonly graph: Graph;
   readonly target: Target;
+  readonly tuning: Tuning;
   readonly unit: Unit;
   readonly uses: readonly number[];
   readonly emitter: Emitter;
@@ -32,6 +34,39 @@ export interface ScheduleContext {
   /** That of the values of the unit's own domain. */
   readonly order: AxisOrder;
 }
+
+/** What a schedule expects to cost. Costs of the schedules of one form are in one unit, which the form's file names. */
+export interface Estimate {
+  readonly cost: number;
+}
+
+/** A way of running units of a form. `estimate` decides without writing anything, `emit` writes with the emitter of the context. */
+export interface Schedule<E extends Estimate = Estimate> {
+  readonly name: string;
+  readonly form: UnitForm;
+  /** What the target must have: WGSL features, invocations of a workgroup, bytes of its memory. */
+  readonly needs?: {
+    readonly features?: readonly string[];
+    readonly workgroup?: number;
+    readonly workgroupBytes?: number;
+  };
+  /** Undefined where it cannot do the unit, or never should. */
+  estimate(c: ScheduleContext): E | undefined;
+  emit(c: ScheduleContext, estimate: E): Body;
+}
+
+/** For the only schedule of a form. */
+export const anyway = (): Estimate => ({ cost: 0 });
+
+/** A body that is like most: workgroups of the target's size, without memory of their own. */
+export const bodyOf = (c: ScheduleContext, own: Pick<Body, "name" | "doc" | "workgroups"> & Partial<Body>): Body => ({
+  statements: c.emitter.body,
+  tensors: c.emitter.tensors,
+  workgroup: c.target.workgroup,
+  features: [],
+  shared: [],
+  ...own,
+});
 
 /** An emitter for trying out how something would be read. */
 export const probeOf = (c: ScheduleContext): Emitter => new Emitter(c.graph, c.emitter.isInMemory, c.orderOf);

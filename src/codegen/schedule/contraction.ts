@@ -7,13 +7,22 @@
  * kept in vectors of four when their number allows. Ragged tiles are clamped: what lies outside repeats the last row or column and stores
  * the same number at the same place.
  */
+
 import { opRecord } from "../../ir/registry.ts";
-import { sizeOf } from "../../ir/types.ts";
 import { type Affine, add, divide, element, remainder, scale } from "../emit/affine.ts";
 import { lane } from "../emit/emitter.ts";
-import { accumulatorsOf, contractionForm } from "../fuse/contraction-form.ts";
 import { binary, type Expr, f32, u32 } from "../kernel/kernel.ts";
-import { type Body, blockIndex, opNames, perInvocation, probeOf, type ScheduleContext } from "./body.ts";
+import {
+  type Body,
+  blockIndex,
+  bodyOf,
+  type Estimate,
+  opNames,
+  perInvocation,
+  probeOf,
+  type Schedule,
+  type ScheduleContext,
+} from "./body.ts";
 import { longSum, loopOfSums } from "./long-sums.ts";
 import { emitResults, run } from "./results.ts";
 import {
@@ -22,83 +31,65 @@ import {
   clamped,
   columnReader,
   describe,
-  insideAxis,
-  type Parts,
-  type Place,
+  lengthsOf,
+  partsOf,
   rowReader,
   rowsGroup,
   segmentOf,
+  type TilePlace,
   tileAt,
   vectorsOf,
 } from "./segment.ts";
-import { chooseTile } from "./tile.ts";
-import { fitsWorkgroups, scheduleWorkgroupTiles } from "./workgroup-tiles.ts";
+import { chooseTile, type Tile } from "./tile.ts";
 
-/** Elements of a tile: more would spill registers. */
-const largestTile = 64;
-const unrolledTile = 16;
-/** Products (multiply-adds of scalars) below which a short text, quick to compile, is worth more than a fast kernel, and the tile for it. */
-const smallContraction = 500_000;
-const smallTile = 16;
-/** Products below which nothing counts but that as many contractions as possible are the same kernel: one element per invocation. */
-const tinyContraction = 100_000;
-/** Ops per element from which the text of an epilogue is longer than that of the loop. */
-const longEpilogue = 5;
-/** How much slower an unrolled loop is than its loads say: measured on software drivers. */
-const unrollCost = 1.5;
+interface TileEstimate extends Estimate {
+  readonly tile: Tile;
+  readonly wide: boolean;
+  readonly unrolled: boolean;
+}
 
-export function scheduleContraction(c: ScheduleContext): Body {
-  const { graph, unit, emitter, uses } = c;
+/** Costs of contractions are loads per element of the result, of one number or of four in a row. */
+export const registerTiles: Schedule<TileEstimate> = { name: "register tiles", form: "contraction", estimate, emit };
+
+function emit(c: ScheduleContext, { tile, wide, unrolled }: TileEstimate): Body {
+  const { emitter } = c;
   emitter.divides = "by words";
-  const einsums = unit.members.filter((id) => graph.nodes[id]!.op === "einsum");
-  const accumulators = accumulatorsOf(graph, uses, einsums);
-  const form = contractionForm(graph, einsums[0]!, insideAxis(c));
-  const size = (axes: readonly number[]): number => sizeOf(axes.map((axis) => unit.shape[axis]!));
-  const extents = [size(form.batch), size(form.rows), size(form.columns)] as const;
-  const parts = { c, form, accumulators, extents, wide: extents[2] % 4 === 0 };
-  if (fitsWorkgroups(parts)) return scheduleWorkgroupTiles(parts);
-  const k = withTile(parts);
-  const { tile } = k;
+  const k: Contraction = { ...partsOf(c), tile, wide, unrolled };
   const tiles = tilesOf(k);
   const workgroups = perInvocation(c, tiles[0] * tiles[1] * tiles[2], (at) => emitTile(k, tiles, at));
-  const doc = [
-    `contraction, ${tile.rows} x ${tile.columns} elements per invocation, ${describe(parts)}: ${opNames(c)}`,
-  ];
-  const name = `contract_${tile.rows}x${tile.columns}`;
-  return { name, doc, statements: emitter.body, tensors: emitter.tensors, workgroups, shared: [] };
+  const doc = [`contraction, ${tile.rows} x ${tile.columns} elements per invocation, ${describe(k)}: ${opNames(c)}`];
+  return bodyOf(c, { name: `contract_${tile.rows}x${tile.columns}`, doc, workgroups });
 }
 
 /**
  * Chooses the tile, and whether a turn of the loop takes four contracted elements: that lets operands be read along the contracted axis,
  * but the text is four times as long, so that the tile is smaller. The fewer loads per product win.
  */
-function withTile(parts: Parts): Contraction {
-  const { c, extents, accumulators, wide } = parts;
+function estimate(c: ScheduleContext): TileEstimate {
+  const parts = partsOf(c);
+  const { extents, accumulators, wide } = parts;
+  const { tinyContraction, smallContraction, smallTile, largestTile, unrolledTile, unrollPrice, longEpilogue } =
+    c.tuning;
   const elements = extents[0] * extents[1] * extents[2];
-  const variant = (unrolled: boolean, mostElements: number): { k: Contraction; cost: number; products: number } => {
+  const variant = (unrolled: boolean, mostElements: number): TileEstimate & { readonly products: number } => {
     const tile = chooseTile(c.target, extents, accumulators.length, wide, unrolled ? unrolledTile : mostElements);
-    const k: Contraction = { ...parts, tile, unrolled };
     const probe = probeOf(c);
-    const trial: Contraction = { ...k, c: { ...c, emitter: probe } };
+    const trial: Contraction = { ...parts, tile, unrolled, c: { ...c, emitter: probe } };
     const place = placeOf(trial, tilesOf(trial), probe.index(blockIndex, Number.MAX_SAFE_INTEGER));
     const segments = accumulators.flatMap((a) => a.einsums).map((einsum) => segmentOf(trial, einsum, place));
     const loads = segments.reduce((sum, s) => sum + s.length * s.loads, 0);
     const products = elements * segments.reduce((sum, s) => sum + s.length, 0);
-    return { k, cost: (loads * (unrolled ? unrollCost : 1)) / (tile.rows * tile.columns), products };
+    const cost = (loads * (unrolled ? unrollPrice : 1)) / (tile.rows * tile.columns);
+    return { tile, wide, unrolled, cost, products };
   };
   // Every sum of a block is another register.
   const isLong = lengthsOf(parts).some((length) => length > longSum);
   const plain = variant(false, isLong || epilogueOps(c) > longEpilogue ? largestTile / 2 : largestTile);
-  if (plain.products < tinyContraction) return { ...plain.k, wide: false, tile: { rows: 1, columns: 1 } };
-  if (plain.products < smallContraction && c.target.kind === "cpu")
-    return variant(false, smallTile * accumulators.length).k;
+  if (plain.products < tinyContraction) return { ...plain, wide: false, tile: { rows: 1, columns: 1 } };
+  if (plain.products < smallContraction) return variant(false, smallTile * accumulators.length);
   const unrolled = variant(true, unrolledTile);
-  return unrolled.cost < plain.cost ? unrolled.k : plain.k;
+  return unrolled.cost < plain.cost ? unrolled : plain;
 }
-
-/** Contracted elements of every product. */
-const lengthsOf = ({ c, accumulators }: Parts): number[] =>
-  accumulators.flatMap((a) => a.einsums).map((einsum) => sizeOf(contractionForm(c.graph, einsum, insideAxis(c)).inner));
 
 /** Pointwise ops that are done for every element of the tile. */
 function epilogueOps(c: ScheduleContext): number {
@@ -129,7 +120,7 @@ function emitTile(k: Contraction, tiles: readonly [number, number, number], at: 
   emitResults(k, place, names);
 }
 
-function placeOf(k: Contraction, tiles: readonly [number, number, number], at: Affine): Place {
+function placeOf(k: Contraction, tiles: readonly [number, number, number], at: Affine): TilePlace {
   const { emitter } = k.c;
   const { tile, extents } = k;
   const { batch, row: rowTile, column: columnTile } = tileAt(k, emitter.address(at).expr, tiles);
@@ -160,7 +151,7 @@ function placeOf(k: Contraction, tiles: readonly [number, number, number], at: A
 }
 
 /** Adds one einsum to the accumulators. */
-function emitSegment(k: Contraction, einsum: number, place: Place, names: readonly (readonly string[])[]): void {
+function emitSegment(k: Contraction, einsum: number, place: TilePlace, names: readonly (readonly string[])[]): void {
   const { emitter } = k.c;
   const segment = segmentOf(k, einsum, place);
   const { step } = segment;

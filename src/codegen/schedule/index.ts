@@ -1,18 +1,53 @@
-/** Chooses the schedule of a unit by its form. */
-import type { Unit } from "../fuse/fuse.ts";
-import type { Body, ScheduleContext } from "./body.ts";
-import { scheduleContraction } from "./contraction.ts";
-import { scheduleInverse } from "./inverse.ts";
-import { scheduleMap } from "./map.ts";
-import { scheduleRows } from "./rows.ts";
-import { scheduleScatter } from "./scatter.ts";
+/** All schedules, and the choice among those of a unit's form: the cheapest by their own estimates, the first of those that are equal. */
+import type { Target } from "../target.ts";
+import type { Body, Estimate, Schedule, ScheduleContext } from "./body.ts";
+import { registerTiles } from "./contraction.ts";
+import { gaussJordan } from "./inverse.ts";
+import { elementwise } from "./map.ts";
+import { rowsAlone, rowsInTrees } from "./rows.ts";
+import { scatterInOrder } from "./scatter.ts";
+import { workgroupTiles } from "./workgroup-tiles.ts";
 
-const schedules: Readonly<Record<Unit["form"], (c: ScheduleContext) => Body>> = {
-  map: scheduleMap,
-  rows: scheduleRows,
-  contraction: scheduleContraction,
-  inverse: scheduleInverse,
-  scatter: scheduleScatter,
-};
+export const schedules: readonly Schedule[] = [
+  elementwise,
+  rowsAlone,
+  rowsInTrees,
+  registerTiles,
+  workgroupTiles,
+  gaussJordan,
+  scatterInOrder,
+];
 
-export const scheduleUnit = (c: ScheduleContext): Body => schedules[c.unit.form](c);
+/** Who was compared for a unit. */
+export interface Choice {
+  readonly chosen: string;
+  /** Costs by name. */
+  readonly candidates: Readonly<Record<string, number>>;
+}
+
+export interface ScheduledBody extends Body {
+  readonly choice: Choice;
+}
+
+function meets({ features, limits }: Target, { needs = {} }: Schedule): boolean {
+  const { features: wanted = [], workgroup = 0, workgroupBytes = 0 } = needs;
+  return (
+    wanted.every((feature) => features.includes(feature)) &&
+    workgroup <= limits.maxComputeInvocationsPerWorkgroup &&
+    workgroupBytes <= limits.maxComputeWorkgroupStorageSize
+  );
+}
+
+export function scheduleUnit(c: ScheduleContext): ScheduledBody {
+  const candidates: Record<string, number> = {};
+  let best: { readonly schedule: Schedule; readonly estimate: Estimate } | undefined;
+  for (const schedule of schedules) {
+    if (schedule.form !== c.unit.form || !meets(c.target, schedule)) continue;
+    const estimate = schedule.estimate(c);
+    if (estimate === undefined) continue;
+    candidates[schedule.name] = estimate.cost;
+    if (best === undefined || estimate.cost < best.estimate.cost) best = { schedule, estimate };
+  }
+  if (best === undefined) throw new Error(`no schedule takes ${c.unit.form} of ${c.unit.shape.join(" x ")}`);
+  return { ...best.schedule.emit(c, best.estimate), choice: { chosen: best.schedule.name, candidates } };
+}

@@ -5,24 +5,40 @@
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { type Affine, variable } from "../emit/affine.ts";
 import { binary, type Expr, f32, u32 } from "../kernel/kernel.ts";
-import { type Body, blockIndex, localIndex, type ScheduleContext } from "./body.ts";
+import {
+  type Body,
+  blockIndex,
+  bodyOf,
+  type Estimate,
+  localIndex,
+  type Schedule,
+  type ScheduleContext,
+} from "./body.ts";
 
 const array = "matrix";
 const pivots = "pivots";
 
-export function scheduleInverse(c: ScheduleContext): Body {
+export const gaussJordan: Schedule = { name: "Gauss-Jordan", form: "inverse", estimate, emit };
+
+const bytesOf = (n: number): number => 4 * (n * n + n);
+
+/** Throws `CODEGEN-INVERSE-SIZE` for matrices that do not fit into workgroup memory: there is no other way to invert them. */
+function estimate({ unit, target }: ScheduleContext): Estimate {
+  const n = unit.shape.at(-1)!;
+  const most = target.limits.maxComputeWorkgroupStorageSize;
+  if (bytesOf(n) <= most) return { cost: 0 };
+  throw new WebpeftError("CODEGEN-INVERSE-SIZE", {
+    message: "a matrix to be inverted does not fit into workgroup memory",
+    expected: `at most ${most} bytes`,
+    got: `${n} x ${n}, ${bytesOf(n)} bytes`,
+    help: "use smaller blocks, or the Neumann series instead of the exact Cayley transform",
+  });
+}
+
+function emit(c: ScheduleContext): Body {
   const { emitter, unit, graph, target } = c;
   const id = unit.members[0]!;
   const [batch, n] = unit.shape as readonly [number, number, number];
-  const bytes = 4 * (n * n + n);
-  if (bytes > target.limits.maxComputeWorkgroupStorageSize) {
-    throw new WebpeftError("CODEGEN-INVERSE-SIZE", {
-      message: "a matrix to be inverted does not fit into workgroup memory",
-      expected: `at most ${target.limits.maxComputeWorkgroupStorageSize} bytes`,
-      got: `${n} x ${n}, ${bytes} bytes`,
-      help: "use smaller blocks, or the Neumann series instead of the exact Cayley transform",
-    });
-  }
   const matrix = variable("block", batch, blockIndex, 0);
   const overRows = (make: (row: Affine) => void): void =>
     emitter.loop(localIndex, u32(n), u32(target.workgroup), n, make);
@@ -99,17 +115,15 @@ export function scheduleInverse(c: ScheduleContext): Body {
   overRows((row) =>
     overColumns((column) => emitter.store(id, [matrix, row, column], read(address(row), address(column)))),
   );
-  return {
+  return bodyOf(c, {
     name: "inverse",
     doc: ["inverse of every matrix, by Gauss-Jordan elimination with partial pivoting"],
-    statements: emitter.body,
-    tensors: emitter.tensors,
     workgroups: batch,
     shared: [
       { name: array, type: "f32", lanes: 1, length: n * n },
       { name: pivots, type: "u32", lanes: 1, length: n },
     ],
-  };
+  });
 }
 
 /** Row of the largest entry of column k at or below row k; every invocation finds it. */

@@ -4,12 +4,10 @@ import { sizeOf } from "../../ir/types.ts";
 import { Emitter } from "../emit/emitter.ts";
 import { type AxisOrder, rowMajor } from "../emit/index-maps.ts";
 import type { Fusion, Unit } from "../fuse/fuse.ts";
-import type { Target } from "../target.ts";
+import { type Target, tuningOf } from "../target.ts";
 import { likenessOf } from "./alike.ts";
-import type { Body } from "./body.ts";
-import { tinyElements } from "./body.ts";
 import { unitOrder, weightOrders } from "./choose-order.ts";
-import { scheduleUnit } from "./index.ts";
+import { type ScheduledBody, scheduleUnit } from "./index.ts";
 
 export interface LowerOptions {
   readonly target: Target;
@@ -20,8 +18,9 @@ export interface LowerOptions {
   readonly isStored: (port: number) => boolean;
 }
 
-export function lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions): Body[] {
+export function lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions): ScheduledBody[] {
   const { target, uses } = options;
+  const tuning = tuningOf(target);
   const chosen = new Map<number, AxisOrder>();
   const rankOf = (node: number): number => {
     const { type } = graph.nodes[node]!;
@@ -29,7 +28,7 @@ export function lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions):
   };
   const frozen = (port: number): boolean => isFrozenPort(graph.nodes[port]!) && !options.isStored(port);
   const lower = (unit: Unit): Lowered => {
-    const isInner = target.layout === "inner-major" && sizeOf(unit.shape) >= tinyElements;
+    const isInner = target.layout === "inner-major" && sizeOf(unit.shape) >= tuning.tinyElements;
     const weights = isInner ? weightOrders(graph, unit, frozen) : new Map<number, AxisOrder>();
     const orderOf = (node: number): AxisOrder => weights.get(node) ?? chosen.get(node) ?? rowMajor(rankOf(node));
     const inMemory = inMemoryFor(unit);
@@ -37,7 +36,7 @@ export function lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions):
     const order = fixed ? rowMajor(unit.shape.length) : unitOrder(graph, unit, inMemory, orderOf);
     choose(unit, order);
     const emitter = new Emitter(graph, inMemory, orderOf);
-    return { order, body: scheduleUnit({ graph, target, unit, uses, order, orderOf, emitter }) };
+    return { order, body: scheduleUnit({ graph, target, tuning, unit, uses, order, orderOf, emitter }) };
   };
   const inMemoryFor = (unit: Unit) => (id: number) =>
     graph.nodes[id]!.op === "port" || (fusion.home.get(id) ?? unit.id) !== unit.id;
@@ -65,5 +64,5 @@ export function lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions):
 
 interface Lowered {
   readonly order: AxisOrder;
-  readonly body: Body;
+  readonly body: ScheduledBody;
 }

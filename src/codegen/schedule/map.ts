@@ -3,13 +3,15 @@
 import { sizeOf } from "../../ir/types.ts";
 import { add, delinearize, scale } from "../emit/affine.ts";
 import { lane } from "../emit/emitter.ts";
-import { type Body, opNames, perInvocation, type ScheduleContext, tinyElements } from "./body.ts";
+import { anyway, type Body, bodyOf, opNames, perInvocation, type Schedule, type ScheduleContext } from "./body.ts";
 
-export function scheduleMap(c: ScheduleContext): Body {
+export const elementwise: Schedule = { name: "elementwise", form: "map", estimate: anyway, emit };
+
+function emit(c: ScheduleContext): Body {
   const { emitter, unit } = c;
   const total = sizeOf(unit.shape);
   const inMemory = c.order.map((axis) => unit.shape[axis]!);
-  const tiny = total < tinyElements;
+  const tiny = total < c.tuning.tinyElements;
   if (tiny) emitter.divides = "by words";
   const wide = !tiny && (inMemory.at(-1) ?? 1) % 4 === 0;
   const workgroups = perInvocation(c, wide ? total / 4 : total, (at) => {
@@ -20,12 +22,5 @@ export function scheduleMap(c: ScheduleContext): Body {
     const values = unit.stored.map((id) => ({ id, value: emitter.bind(emitter.value(id, index)).expr }));
     for (const { id, value } of values) emitter.store(id, index, value);
   });
-  return {
-    name: "map",
-    doc: [`elementwise: ${opNames(c)}`],
-    statements: emitter.body,
-    tensors: emitter.tensors,
-    workgroups,
-    shared: [],
-  };
+  return bodyOf(c, { name: "map", doc: [`elementwise: ${opNames(c)}`], workgroups });
 }

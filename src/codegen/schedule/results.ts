@@ -1,20 +1,21 @@
 /** The end of a contraction: what the unit stores, at every element of a tile whose sums are known. */
 import { type Affine, element } from "../emit/affine.ts";
 import { binary, type Expr, sizeLiteral, u32 } from "../kernel/kernel.ts";
-import { type Contraction, domainIndexOf, type Place } from "./segment.ts";
-
-/** Elements of a tile from which their results are written in a loop on software drivers, where a kernel takes long to compile. */
-const loopedResults = 4;
+import { type Contraction, domainIndexOf, type TilePlace } from "./segment.ts";
 
 export const run = (count: number): number[] => Array.from({ length: count }, (_unused, i) => i);
 
 /** The stored members at every element of the tile: one text per element, or a loop over them where texts should be short. */
-export function emitResults(k: Contraction, place: Place, names: readonly (readonly (readonly string[])[])[]): void {
+export function emitResults(
+  k: Contraction,
+  place: TilePlace,
+  names: readonly (readonly (readonly string[])[])[],
+): void {
   const { emitter } = k.c;
   const [rows, columns] = [place.rows.length, place.columns.length];
   const lanes = k.wide ? 4 : 1;
   const accumulator = (name: string): Expr => ({ kind: "variable", name, type: "f32", lanes });
-  if (k.c.target.kind !== "cpu" || rows * columns < loopedResults) {
+  if (rows * columns < k.c.tuning.loopedResults) {
     for (const i of run(rows)) {
       for (const j of run(columns)) {
         const values = names.map((tile) => accumulator(tile[i]![j]!));
@@ -41,7 +42,7 @@ export function emitResults(k: Contraction, place: Place, names: readonly (reado
   });
 }
 
-function emitResult(k: Contraction, place: Place, index: readonly Affine[], values: readonly Expr[]): void {
+function emitResult(k: Contraction, place: TilePlace, index: readonly Affine[], values: readonly Expr[]): void {
   const { emitter, unit } = k.c;
   k.accumulators.forEach((accumulator, a) => {
     emitter.preset(accumulator.root, index, emitter.bind({ expr: values[a]!, depth: emitter.depth }));

@@ -1,26 +1,35 @@
 /**
  * Row units: reductions over the same axes with the pointwise work between and after them. The columns of a row are gone through once per
  * *phase*: a phase reduces everything whose operands are known, the last one writes results as large as the operand.
- *
- * On software drivers an invocation owns a row. On GPUs a workgroup owns a row: its invocations stride over the columns and meet in a tree
- * in workgroup memory, always in the same order, so that sums are reproducible.
  */
+
 import { largestFloat32, sizeOf } from "../../ir/types.ts";
 import { type Affine, add, delinearize, scale, variable } from "../emit/affine.ts";
-import { lane, type Val } from "../emit/emitter.ts";
+import { lane } from "../emit/emitter.ts";
 import { keptAxes } from "../fuse/fuse.ts";
 import { countLoads } from "../kernel/accesses.ts";
-import { binary, type Expr, f32, type SharedArray, sizeLiteral, u32 } from "../kernel/kernel.ts";
+import {
+  binary,
+  type Expr,
+  f32,
+  lanesOf,
+  type SharedArray,
+  type Statement,
+  sizeLiteral,
+  u32,
+} from "../kernel/kernel.ts";
 import {
   type Body,
   blockIndex,
+  bodyOf,
+  type Estimate,
   localIndex,
   opNames,
   perInvocation,
   probeOf,
+  type Schedule,
   type ScheduleContext,
   shapeOf,
-  tinyElements,
 } from "./body.ts";
 import { loopOfSums } from "./long-sums.ts";
 
@@ -30,53 +39,116 @@ interface Rows {
   readonly columnShape: readonly number[];
   /** Columns are read four at a time. */
   readonly wide: boolean;
-  /** Invocations that share a row. */
-  readonly team: number;
+  /** Who shares a row; nobody where an invocation has a row of its own. */
+  readonly team: Team | undefined;
 }
 
-const lowest = -largestFloat32;
+/** The invocations of a workgroup that share a row. */
+export interface Team {
+  readonly size: number;
+  /** Combines the numbers of all, each its own; all get the result. */
+  meet(own: Expr, reduction: Reduction): Expr;
+}
 
-export function scheduleRows(c: ScheduleContext): Body {
-  const { unit, target, emitter } = c;
+/** How numbers of a row become one. */
+export interface Reduction {
+  readonly kind: "sum" | "maximum";
+  /** What changes nothing. */
+  readonly neutral: Expr;
+  combine(a: Expr, b: Expr): Expr;
+}
+
+const sum: Reduction = { kind: "sum", neutral: f32(0), combine: (a, b) => binary("+", a, b) };
+const maximum: Reduction = {
+  kind: "maximum",
+  neutral: f32(-largestFloat32),
+  combine: (a, b) => ({ kind: "op", op: "maximum", args: [a, b], type: "f32", lanes: lanesOf(a) }),
+};
+
+/** Rows and columns of a unit. */
+export function rowsOf({ unit }: ScheduleContext): { readonly rows: number; readonly columns: number } {
+  const columns = sizeOf(unit.axes.map((axis) => unit.shape[axis]!));
+  return { rows: sizeOf(unit.shape) / columns, columns };
+}
+
+/** An invocation owns a row. Costs of row units are turns of a loop over columns that an invocation does or waits for. */
+export const rowsAlone: Schedule = {
+  name: "rows alone",
+  form: "rows",
+  estimate: (c) => ({ cost: rowsOf(c).columns }),
+  emit: (c) => emitRows(c),
+};
+
+/** What a row costs that a team shares; undefined where rows alone keep the device busy. */
+export function teamEstimate(c: ScheduleContext, price: number): Estimate | undefined {
+  const { rows, columns } = rowsOf(c);
+  return rows >= c.tuning.busyRows ? undefined : { cost: columns / c.target.workgroup + price };
+}
+
+/** A workgroup owns a row: its invocations stride over the columns and meet in a tree in workgroup memory, always in the same order. */
+export const rowsInTrees: Schedule = {
+  name: "rows in trees",
+  form: "rows",
+  estimate: (c) => teamEstimate(c, c.tuning.treePrice),
+  emit: (c) => emitRows(c, { size: c.target.workgroup, meet: (own, reduction) => meetInTree(c, own, reduction) }),
+};
+
+/** The numbers of a team. */
+export const partial = (size: number): SharedArray => ({ name: "partial", type: "f32", lanes: 1, length: size });
+export const partialAt = (index: Expr): Expr => ({ kind: "shared", array: "partial", index, type: "f32", lanes: 1 });
+export const storePartial = (index: Expr, value: Expr): Statement => ({
+  kind: "store-shared",
+  array: "partial",
+  index,
+  value,
+});
+
+export function emitRows(c: ScheduleContext, team?: Team, features: readonly string[] = []): Body {
+  const { unit, emitter } = c;
   emitter.divides = "by words";
   const kept = keptAxes(unit.shape.length, unit.axes);
   const columnShape = unit.axes.map((axis) => unit.shape[axis]!);
-  const columns = sizeOf(columnShape);
   const rowShape = kept.map((axis) => unit.shape[axis]!);
-  const rowCount = sizeOf(rowShape);
-  const tiny = sizeOf(unit.shape) < tinyElements;
+  const { rows: rowCount, columns } = rowsOf(c);
+  const tiny = sizeOf(unit.shape) < c.tuning.tinyElements;
   const wide = !tiny && columnShape.at(-1)! % 4 === 0 && readsWide(c, unit.axes.at(-1)!);
-  const alone = target.kind === "cpu" ? rowCount >= 8 || columns <= 1024 : columns < 16;
-  const rows: Rows = { kept, columns, columnShape, wide, team: alone ? 1 : target.workgroup };
-  const shared: SharedArray[] = [];
-  let workgroups = rowCount;
-  if (rows.team === 1)
-    workgroups = perInvocation(c, rowCount, (row) => emitRow(c, rows, delinearize(row, rowShape), shared));
-  else emitRow(c, rows, delinearize(variable("block", rowCount, blockIndex, 0), rowShape), shared);
-  const doc = [`reductions over ${unit.axes.length === 1 ? "an axis" : "axes"}: ${opNames(c)}`];
-  return { name: "rows", doc, statements: emitter.body, tensors: emitter.tensors, workgroups, shared };
+  const rows: Rows = { kept, columns, columnShape, wide, team };
+  const finish = (workgroups: number, shared: readonly SharedArray[]): Body => {
+    const doc = [`reductions over ${unit.axes.length === 1 ? "an axis" : "axes"}: ${opNames(c)}`];
+    return bodyOf(c, { name: "rows", doc, workgroups, shared, features });
+  };
+  if (team === undefined)
+    return finish(
+      perInvocation(c, rowCount, (row) => emitRow(c, rows, delinearize(row, rowShape))),
+      [],
+    );
+  const phases = emitRow(c, rows, delinearize(variable("block", rowCount, blockIndex, 0), rowShape));
+  return finish(rowCount, phases > 0 ? [partial(team.size)] : []);
 }
 
-function emitRow(c: ScheduleContext, rows: Rows, row: readonly Affine[], shared: SharedArray[]): void {
+/** Answers the number of phases. */
+function emitRow(c: ScheduleContext, rows: Rows, row: readonly Affine[]): number {
   const { unit, emitter } = c;
-  for (const phase of phasesOf(c)) reducePhase(c, rows, row, phase, shared);
+  const phases = phasesOf(c);
+  for (const phase of phases) reducePhase(c, rows, row, phase);
   const isFull = (id: number): boolean => shapeOf(c, id).length === unit.shape.length;
   const rowResults = unit.stored.filter((id) => !isFull(id));
   if (rowResults.length > 0) {
     const store = (): void => {
       for (const id of rowResults) emitter.store(id, row, emitter.value(id, row).expr);
     };
-    if (rows.team === 1) store();
+    if (rows.team === undefined) store();
     else emitter.when(binary("<", localIndex, u32(1)), store);
   }
   const full = unit.stored.filter(isFull);
-  if (full.length === 0) return;
+  if (full.length === 0) return phases.length;
   const { from, turns, step } = columnLoop(rows);
   emitter.loop(from, sizeLiteral(turns), u32(step), turns, (at) => {
     const index = indexAt(c, rows, row, at);
     const values = full.map((id) => ({ id, value: emitter.value(id, index).expr }));
     for (const { id, value } of values) emitter.store(id, index, value);
   });
+  return phases.length;
 }
 
 /** Whether four columns take fewer loads together than one by one, or fewer turns for as many. */
@@ -103,8 +175,9 @@ function readsWide(c: ScheduleContext, axis: number): boolean {
 const isReduction = (c: ScheduleContext, id: number): boolean => ["sum", "reduce_max"].includes(c.graph.nodes[id]!.op);
 
 /** Where an invocation begins among the columns, and how many turns all of them take. */
-function columnLoop(rows: Rows): { from: Expr; turns: number; step: number } {
-  return { from: rows.team === 1 ? u32(0) : localIndex, turns: rows.columns / (rows.wide ? 4 : 1), step: rows.team };
+function columnLoop({ team, columns, wide }: Rows): { from: Expr; turns: number; step: number } {
+  const turns = columns / (wide ? 4 : 1);
+  return team === undefined ? { from: u32(0), turns, step: 1 } : { from: localIndex, turns, step: team.size };
 }
 
 /** The index in the domain of the unit at a turn of the loop over columns. */
@@ -116,27 +189,20 @@ function indexAt(c: ScheduleContext, rows: Rows, row: readonly Affine[], at: Aff
   });
 }
 
-function reducePhase(
-  c: ScheduleContext,
-  rows: Rows,
-  row: readonly Affine[],
-  phase: readonly number[],
-  shared: SharedArray[],
-): void {
+function reducePhase(c: ScheduleContext, rows: Rows, row: readonly Affine[], phase: readonly number[]): void {
   const { emitter, graph } = c;
-  const isMax = (id: number): boolean => graph.nodes[id]!.op === "reduce_max";
-  const combine = (id: number, a: Expr, b: Expr): Expr =>
-    isMax(id)
-      ? { kind: "op", op: "maximum", args: [a, b], type: "f32", lanes: "lanes" in a ? a.lanes : 1 }
-      : binary("+", a, b);
+  const reductionOf = (id: number): Reduction => (graph.nodes[id]!.op === "reduce_max" ? maximum : sum);
   const spread = (e: Expr): Expr => (rows.wide ? emitter.spread(e) : e);
   const sumOf = (name: string): Expr => ({ kind: "variable", name, type: "f32", lanes: rows.wide ? 4 : 1 });
   const names = new Map(phase.map((id) => [id, emitter.fresh("sum")]));
-  for (const [id, name] of names) emitter.push({ kind: "var", name, value: spread(f32(isMax(id) ? lowest : 0)) });
-  const [largest, sums] = [phase.filter(isMax), phase.filter((id) => !isMax(id))];
+  for (const [id, name] of names) emitter.push({ kind: "var", name, value: spread(reductionOf(id).neutral) });
+  const [largest, sums] = [maximum, sum].map((kind) => phase.filter((id) => reductionOf(id) === kind)) as [
+    number[],
+    number[],
+  ];
   const loop = { ...columnLoop(rows), sums: sums.map((id) => names.get(id)!), zero: spread(f32(0)), sumOf };
   // The lanes and invocations that share a row share its terms.
-  const terms = sums.length === 0 ? 0 : rows.columns / rows.team;
+  const terms = sums.length === 0 ? 0 : rows.columns / (rows.team?.size ?? 1);
   loopOfSums(emitter, loop, terms, (at, own) => {
     const index = indexAt(c, rows, row, at);
     const into = new Map([
@@ -146,40 +212,31 @@ function reducePhase(
     for (const id of phase) {
       const name = into.get(id)!;
       const value = emitter.value(graph.nodes[id]!.inputs[0]!, index).expr;
-      emitter.push({ kind: "assign", name, value: combine(id, sumOf(name), spread(value)) });
+      emitter.push({ kind: "assign", name, value: reductionOf(id).combine(sumOf(name), spread(value)) });
     }
   });
   for (const [id, name] of names) {
     const v = sumOf(name);
-    const parts = [0, 1, 2, 3].map((at): Expr => ({ kind: "component", of: v, at, type: "f32" }));
-    const own = rows.wide ? combine(id, combine(id, parts[0]!, parts[1]!), combine(id, parts[2]!, parts[3]!)) : v;
-    const result = rows.team === 1 ? own : meet(c, rows, own, (a, b) => combine(id, a, b), shared);
+    const reduction = reductionOf(id);
+    const { combine } = reduction;
+    const [x, y, z, w] = [0, 1, 2, 3].map((at): Expr => ({ kind: "component", of: v, at, type: "f32" }));
+    const own = rows.wide ? combine(combine(x!, y!), combine(z!, w!)) : v;
+    const result = rows.team?.meet(own, reduction) ?? own;
     emitter.preset(id, row, emitter.bind({ expr: result, depth: emitter.depth }));
   }
 }
 
-/** The invocations of a workgroup combine their numbers in a tree; all get the result. */
-function meet(
-  c: ScheduleContext,
-  rows: Rows,
-  own: Expr,
-  combine: (a: Expr, b: Expr) => Expr,
-  shared: SharedArray[],
-): Expr {
-  const { emitter } = c;
-  const array = "partial";
-  if (shared.length === 0) shared.push({ name: array, type: "f32", lanes: 1, length: rows.team });
-  const at = (index: Expr): Expr => ({ kind: "shared", array, index, type: "f32", lanes: 1 });
-  emitter.push({ kind: "store-shared", array, index: localIndex, value: own });
+function meetInTree({ emitter, target }: ScheduleContext, own: Expr, { combine }: Reduction): Expr {
+  emitter.push(storePartial(localIndex, own));
   emitter.push({ kind: "barrier" });
-  for (let half = rows.team / 2; half >= 1; half /= 2) {
+  for (let half = target.workgroup / 2; half >= 1; half /= 2) {
     emitter.when(binary("<", localIndex, u32(half)), () => {
-      const value = combine(at(localIndex), at(binary("+", localIndex, u32(half))));
-      emitter.push({ kind: "store-shared", array, index: localIndex, value });
+      const value = combine(partialAt(localIndex), partialAt(binary("+", localIndex, u32(half))));
+      emitter.push(storePartial(localIndex, value));
     });
     emitter.push({ kind: "barrier" });
   }
-  const result: Val = emitter.bind({ expr: at(u32(0)), depth: emitter.depth });
+  const result = emitter.bind({ expr: partialAt(u32(0)), depth: emitter.depth });
   emitter.push({ kind: "barrier" });
   return result.expr;
 }

@@ -3,9 +3,11 @@ import { sizeOf } from "../../ir/types.ts";
 import { delinearize } from "../emit/affine.ts";
 import { zeroOf } from "../emit/emitter.ts";
 import { binary, type Expr, sizeLiteral, u32 } from "../kernel/kernel.ts";
-import { type Body, perInvocation, type ScheduleContext, shapeOf } from "./body.ts";
+import { anyway, type Body, bodyOf, perInvocation, type Schedule, type ScheduleContext, shapeOf } from "./body.ts";
 
-export function scheduleScatter(c: ScheduleContext): Body {
+export const scatterInOrder: Schedule = { name: "scatter in order", form: "scatter", estimate: anyway, emit };
+
+function emit(c: ScheduleContext): Body {
   const { emitter, unit, graph } = c;
   const id = unit.members[0]!;
   const [indices, updates] = graph.nodes[id]!.inputs as [number, number];
@@ -32,5 +34,5 @@ export function scheduleScatter(c: ScheduleContext): Body {
     emitter.store(id, index, sum);
   });
   const doc = ["table[row, ...] = sum of the updates whose index is row, in order"];
-  return { name: "scatter", doc, statements: emitter.body, tensors: emitter.tensors, workgroups, shared: [] };
+  return bodyOf(c, { name: "scatter", doc, workgroups });
 }

@@ -2,8 +2,7 @@
 import { sizeOf } from "../../ir/types.ts";
 import { type Affine, add, atLane, constant, delinearize, element, hasLane, scale } from "../emit/affine.ts";
 import { lane } from "../emit/emitter.ts";
-import type { Accumulator } from "../fuse/contraction-form.ts";
-import { type ContractionForm, contractionForm } from "../fuse/contraction-form.ts";
+import { type Accumulator, accumulatorsOf, type ContractionForm, contractionForm } from "../fuse/contraction-form.ts";
 import { countLoads } from "../kernel/accesses.ts";
 import { binary, type Expr, lanesOf, sizeLiteral, u32 } from "../kernel/kernel.ts";
 import { probeOf, type ScheduleContext } from "./body.ts";
@@ -24,6 +23,26 @@ export interface Contraction {
 
 /** A contraction before its tile is chosen. */
 export type Parts = Omit<Contraction, "tile" | "unrolled">;
+
+const known = new WeakMap<ScheduleContext, Parts>();
+
+/** What there is to contract in the unit of a context; all schedules of contractions begin with it. */
+export function partsOf(c: ScheduleContext): Parts {
+  const before = known.get(c);
+  if (before !== undefined) return before;
+  const { graph, unit, uses } = c;
+  const einsums = unit.members.filter((id) => graph.nodes[id]!.op === "einsum");
+  const form = contractionForm(graph, einsums[0]!, insideAxis(c));
+  const size = (axes: readonly number[]): number => sizeOf(axes.map((axis) => unit.shape[axis]!));
+  const extents = [size(form.batch), size(form.rows), size(form.columns)] as const;
+  const parts = { c, form, accumulators: accumulatorsOf(graph, uses, einsums), extents, wide: extents[2] % 4 === 0 };
+  known.set(c, parts);
+  return parts;
+}
+
+/** Contracted elements of every product. */
+export const lengthsOf = ({ c, accumulators }: Parts): number[] =>
+  accumulators.flatMap((a) => a.einsums).map((einsum) => sizeOf(contractionForm(c.graph, einsum, insideAxis(c)).inner));
 
 /** The accumulators in words. */
 export function describe({ accumulators }: Parts): string {
@@ -62,7 +81,7 @@ export function clamped(k: Parts, position: Affine, extent: number, family: stri
 }
 
 /** Where a tile is: indices of the batch axes, of every row and of every column (or vector of columns, by the lane). */
-export interface Place {
+export interface TilePlace {
   readonly batch: readonly Affine[];
   readonly rows: readonly (readonly Affine[])[];
   /** Four rows each, by the lane; used where `rowsGroup`. */
@@ -92,7 +111,7 @@ export const vectorsOf = ({ tile, wide }: Contraction): number => (wide ? tile.c
 /** Index in the domain of the unit, from that of a row and a column. */
 export function domainIndexOf(
   k: Parts,
-  place: Pick<Place, "batch">,
+  place: Pick<TilePlace, "batch">,
   row: readonly Affine[],
   column: readonly Affine[],
 ): Affine[] {
@@ -137,7 +156,7 @@ export function operandIndex(
   return axes.map((axis) => (axis >= 0 ? domain[axis]! : contracted[-1 - axis]!));
 }
 
-export function segmentOf(k: Contraction, einsum: number, place: Place): Segment {
+export function segmentOf(k: Contraction, einsum: number, place: TilePlace): Segment {
   const form = contractionForm(k.c.graph, einsum, insideAxis(k.c));
   const length = sizeOf(form.inner);
   const domainOf = (row: readonly Affine[], column: readonly Affine[]): Affine[] =>

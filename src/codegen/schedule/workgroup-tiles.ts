@@ -6,13 +6,24 @@
  * Neighbouring invocations read neighbouring numbers: along the operand's own axis where its numbers are in a row there, else along what is
  * contracted. Tiles that reach over the edge read the last rows again and store nothing there.
  */
+
 import { sizeOf } from "../../ir/types.ts";
 import { type Affine, add, delinearize, element, scale, variable } from "../emit/affine.ts";
 import { lane } from "../emit/emitter.ts";
 import { type ContractionForm, contractionForm } from "../fuse/contraction-form.ts";
 import { countLoads } from "../kernel/accesses.ts";
 import { binary, type Expr, f32, type SharedArray, sizeLiteral, u32 } from "../kernel/kernel.ts";
-import { type Body, blockIndex, localIndex, opNames, probeOf } from "./body.ts";
+import {
+  type Body,
+  blockIndex,
+  bodyOf,
+  type Estimate,
+  localIndex,
+  opNames,
+  probeOf,
+  type Schedule,
+  type ScheduleContext,
+} from "./body.ts";
 import { loopOfSums } from "./long-sums.ts";
 import { emitResults, run } from "./results.ts";
 import {
@@ -22,9 +33,11 @@ import {
   describe,
   domainIndexOf,
   insideAxis,
+  lengthsOf,
   operandIndex,
   type Parts,
-  type Place,
+  partsOf,
+  type TilePlace,
   tileAt,
 } from "./segment.ts";
 
@@ -42,25 +55,37 @@ const depthOf = (length: number): number | undefined => depths.find((depth) => l
 const formOf = (parts: Parts, einsum: number): ContractionForm =>
   contractionForm(parts.c.graph, einsum, insideAxis(parts.c));
 
-/** Whether the result is cut into enough whole tiles, and every product into whole strips. */
-export function fitsWorkgroups(parts: Parts): boolean {
-  const { c, extents, accumulators } = parts;
-  const { target } = c;
-  const [batch, rows, columns] = extents;
-  if (target.tiles !== "workgroups" || target.workgroup !== workgroup) return false;
-  if (rows < side || columns < side || rows % own !== 0 || columns % own !== 0) return false;
+const strip = depths[0]! * team;
+
+export const workgroupTiles: Schedule = {
+  name: "workgroup tiles",
+  form: "contraction",
+  // Two strips of vectors of four.
+  needs: { workgroup, workgroupBytes: 2 * strip * 16 },
+  estimate,
+  emit,
+};
+
+/** Where the result is cut into enough whole tiles, and every product into whole strips: every number of a strip is loaded once for the tile. */
+function estimate(c: ScheduleContext): Estimate | undefined {
+  const parts = partsOf(c);
+  const [batch, rows, columns] = parts.extents;
+  if (c.target.tiles !== "workgroups" || rows < side || columns < side || rows % own !== 0 || columns % own !== 0)
+    return undefined;
   const tiles = batch * Math.ceil(rows / side) * Math.ceil(columns / side);
-  const lengths = accumulators.flatMap((a) => a.einsums).map((einsum) => sizeOf(formOf(parts, einsum).inner));
-  return tiles * workgroup * own >= target.parallelism && lengths.every((length) => depthOf(length) !== undefined);
+  const lengths = lengthsOf(parts);
+  if (tiles * workgroup * own < c.target.parallelism || lengths.some((n) => depthOf(n) === undefined)) return undefined;
+  return { cost: lengths.reduce((sum, n) => sum + (2 * team * n) / (side * side), 0) };
 }
 
-export function scheduleWorkgroupTiles(parts: Parts): Body {
-  const { c, accumulators } = parts;
+function emit(c: ScheduleContext): Body {
+  const { accumulators, ...parts } = partsOf(c);
+  c.emitter.divides = "by words";
   const { emitter } = c;
-  const k: Contraction = { ...parts, wide: true, unrolled: false, tile: { rows: own, columns: own } };
+  const k: Contraction = { ...parts, accumulators, wide: true, unrolled: false, tile: { rows: own, columns: own } };
   const tile = tileOf(k);
   const shared = Object.values(arrays).map((name): SharedArray => {
-    return { name, type: "f32", lanes: 4, length: depths[0]! * team };
+    return { name, type: "f32", lanes: 4, length: strip };
   });
   const names = accumulators.map(() => run(own).map(() => [emitter.fresh("c")]));
   for (const name of names.flat(2)) emitter.push({ kind: "var", name, value: emitter.spread(f32(0)) });
@@ -68,9 +93,8 @@ export function scheduleWorkgroupTiles(parts: Parts): Body {
     for (const einsum of accumulator.einsums) emitProduct(k, einsum, tile, names[a]!.flat());
   });
   emitter.when(tile.inside, () => emitResults(k, tile.place, names));
-  const doc = [`contraction, ${side} x ${side} elements per workgroup, ${describe(parts)}: ${opNames(c)}`];
-  const name = `contract_${side}x${side}`;
-  return { name, doc, statements: emitter.body, tensors: emitter.tensors, workgroups: tile.workgroups, shared };
+  const doc = [`contraction, ${side} x ${side} elements per workgroup, ${describe(k)}: ${opNames(c)}`];
+  return bodyOf(c, { name: `contract_${side}x${side}`, doc, workgroup, workgroups: tile.workgroups, shared });
 }
 
 /** Strips of the operands in workgroup memory: vectors of four rows (columns), contracted element by contracted element. */
@@ -78,7 +102,7 @@ const arrays = { rows: "tile_rows", columns: "tile_columns" } as const;
 
 interface WorkgroupTile {
   /** Where the elements of an invocation are. */
-  readonly place: Place;
+  readonly place: TilePlace;
   /** Index of four rows (columns) of the workgroup's tile, by the lane; what lies outside repeats the last four. */
   readonly fours: Readonly<Record<keyof typeof arrays, (group: Affine) => readonly Affine[]>>;
   /** Which four of them are the invocation's. */
