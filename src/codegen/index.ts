@@ -4,12 +4,12 @@
  *   pipeline.ts   the steps from the stages of a program to kernels and plan; print-steps.ts: each as text
  *   target.ts     what is known of a device; plan.ts: what it shall do
  *   fuse/         which values are kept, and which kernel computes what: units
- *   schedule/     from a unit to a body of kernel IR: memory layouts, one file per way of running a form
+ *   schedule/     from a unit to a body of kernel IR: memory layouts, a list of ways of running each form
  *   emit/         the value of a graph node at an index as kernel IR: index arithmetic, names, nested blocks
  *   layout/       where values live and in which order bodies run: ports, results, arenas, hazards, groups, bindings
- *   kernel/       kernel IR: canonical form, WGSL, text, interpretation
+ *   kernel/       kernel IR: a record per construct, canonical form, WGSL, text, interpretation, verifier
  */
-export { interpret } from "./kernel/interpret.ts";
+export { type DeviceChoices, interpret } from "./kernel/interpret.ts";
 export type { KernelIR } from "./kernel/kernel.ts";
 export { KernelTable } from "./kernel/kernel-table.ts";
 export { printKernel } from "./kernel/print.ts";

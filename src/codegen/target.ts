@@ -67,6 +67,8 @@ export interface Tuning {
   readonly busyRows: number;
   /** What it costs that a workgroup adds up its numbers in a tree, in turns of a loop over columns: each barrier is paid by everybody. */
   readonly treePrice: number;
+  /** The same by subgroups, with two barriers instead of one per level. A GPU's has not been measured: just below that of a tree. */
+  readonly subgroupPrice: number;
   /** Rows below which elementwise work behind a reduction is spread better in a kernel of its own. */
   readonly leastRows: number;
   /** Sums that one register tile holds for every element: more would spill. */
@@ -88,6 +90,7 @@ export const tunings: Readonly<Record<Target["kind"], Tuning>> = {
     loopedResults: 4,
     busyRows: 8,
     treePrice: 960,
+    subgroupPrice: 960,
     leastRows: 4,
     mostAccumulators: 2,
   },
@@ -103,6 +106,7 @@ export const tunings: Readonly<Record<Target["kind"], Tuning>> = {
     loopedResults: never,
     busyRows: never,
     treePrice: 15.5,
+    subgroupPrice: 15.25,
     leastRows: 4,
     mostAccumulators: 2,
   },

@@ -1,6 +1,6 @@
 /** Runs a generated plan on the JavaScript interpreter of kernel IR. */
 import type { Generated } from "../../src/codegen/index.ts";
-import { interpret } from "../../src/codegen/index.ts";
+import { type DeviceChoices, interpret } from "../../src/codegen/index.ts";
 import type { PlannedValue } from "../../src/codegen/plan.ts";
 import { forEachIndex } from "../../src/ir/ops/common.ts";
 import { type DType, sizeOf, stridesOf } from "../../src/ir/types.ts";
@@ -44,7 +44,10 @@ const rowsOf = (data: ArrayLike<number>, shape: readonly number[], [from, to]: r
 export class Simulation {
   readonly memory: Map<string, Uint32Array>;
 
-  constructor(private readonly generated: Generated) {
+  constructor(
+    private readonly generated: Generated,
+    private readonly choices: DeviceChoices = {},
+  ) {
     const memory = new Map<string, Uint32Array>();
     for (const { name, bytes, within } of generated.plan.buffers) {
       const from = (within?.offset ?? 0) / 4;
@@ -80,7 +83,7 @@ export class Simulation {
         const all = this.memory.get(b.buffer)!;
         return all.subarray(b.offset / 4, (b.offset + b.size) / 4);
       });
-      interpret(kernel, memory, dispatch.sizes, dispatch.grid[0] * dispatch.grid[1]);
+      interpret(kernel, memory, dispatch.sizes, dispatch.grid[0] * dispatch.grid[1], this.choices);
     }
     for (const { from, to, size } of stage.copies) {
       this.write(to, this.memory.get(from.buffer)!.slice(from.offset / 4, (from.offset + size) / 4));

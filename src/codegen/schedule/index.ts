@@ -5,6 +5,7 @@ import { registerTiles } from "./contraction.ts";
 import { gaussJordan } from "./inverse.ts";
 import { elementwise } from "./map.ts";
 import { rowsAlone, rowsInTrees } from "./rows.ts";
+import { rowsBySubgroups } from "./rows-by-subgroups.ts";
 import { scatterInOrder } from "./scatter.ts";
 import { workgroupTiles } from "./workgroup-tiles.ts";
 
@@ -12,6 +13,7 @@ export const schedules: readonly Schedule[] = [
   elementwise,
   rowsAlone,
   rowsInTrees,
+  rowsBySubgroups,
   registerTiles,
   workgroupTiles,
   gaussJordan,
