@@ -1,5 +1,5 @@
 /** webpeft as one of the peers: the workloads through its own compiler, with its own fragments; no kernel is written for them. */
-import { PlannedAdapter } from "../src/adapters/one.ts";
+import { oneAdapter } from "../src/adapters/one.ts";
 import { targetOf } from "../src/codegen/index.ts";
 import { compile } from "../src/compile/index.ts";
 import { Builder } from "../src/ir/builder.ts";
@@ -92,7 +92,7 @@ function withResults(storage: ProgramStorage, size: number): ProgramStorage {
 
 async function layerWorkload(open: OpenDevice, layer: Layer): Promise<Workload> {
   const sink = new DiagnosticSink();
-  const planned = new PlannedAdapter({
+  const adapter = oneAdapter({
     config: layer.config,
     modules: layer.modules,
     methods: registry(),
@@ -103,14 +103,15 @@ async function layerWorkload(open: OpenDevice, layer: Layer): Promise<Workload> 
     weightShape: () => [],
     sink,
   });
-  const elaboration = planned.elaborate({ purpose: "train", sampling: false });
+  const situation = { purpose: "train", sampling: false } as const;
   const manager = new PassManager({ verify: () => undefined, now: () => 0, timeline: false });
-  const lowered = lowerModelStage(manager, "micro", baseGraph(layer), planned.attachment(elaboration), {
+  const lowered = lowerModelStage(manager, "micro", baseGraph(layer), adapter.attach(situation), {
     gradients: true,
   });
   const graph = { ...lowered, outputs: lowered.outputs.filter((output) => output.name !== "loss") };
   const { prepare, main, derived } = splitPrepare(graph);
-  const keys = elaboration.tensors.filter((tensor) => tensor.role === "param");
+  const planned = adapter.plan([situation]);
+  const keys = planned.tensors.filter((tensor) => tensor.role === "param");
   const params = [
     { key: "x", size: sizeOf(layer.x.shape) },
     ...keys.map(({ key, shape }) => ({ key, size: sizeOf(shape) })),
@@ -127,7 +128,7 @@ async function layerWorkload(open: OpenDevice, layer: Layer): Promise<Workload> 
     ...(derived.length > 0 ? [{ name: "prepare" as const, graph: prepare }] : []),
     { name: "micro" as const, graph: main },
   ];
-  const data = new Map<string, Float32Array | Int32Array>([...elaboration.data, ["x", layer.x.data]]);
+  const data = new Map<string, Float32Array | Int32Array>([...planned.data, ["x", layer.x.data]]);
   for (const [path, { data: values }] of Object.entries(layer.weights)) data.set(`${path}.weight`, values);
   const keyOf = (end: string): string => keys.find(({ key }) => key.endsWith(end))!.key;
   for (const [end, values] of Object.entries(layer.params)) data.set(keyOf(end), values);

@@ -49,7 +49,7 @@ const runtimeRooms: Readonly<Record<string, readonly string[]>> = {
   session: ["options", "device", "files", "executors", "data", "values", "runs", "training"],
 };
 /** Rooms in which files still name each other's types in circles. */
-const circleOfTypes = /^(ir|methods|models|passes|adapters)\//;
+const circleOfTypes = /^(ir|methods|models|passes)\//;
 const roomOf = (name: string): string => (name.includes("/") ? name.split("/")[0]! : "");
 
 /** The names that lie on circles or lead only to and from them; none when the edges make no circle. */

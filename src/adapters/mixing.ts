@@ -1,77 +1,72 @@
-/** Adapters that another adapter mixes (X-LoRA's LoRAs): what each adds to a site, and their plans. */
-
-import type { Builder } from "../ir/builder.ts";
+/** Adapters that another adapter mixes (X-LoRA's LoRAs): what each adds to a site, and what the plan of the one that mixes says of them. */
 import { WebpeftError } from "../ir/diagnostics.ts";
-import type { Elaboration, Expert, SiteOperands } from "../methods/index.ts";
+import type { ResolvedAdapter } from "../methods/config/index.ts";
+import type { Expert, Situation } from "../methods/index.ts";
 import type { ModuleInfo } from "../models/model.ts";
-import type { Attachment } from "../passes/attach.ts";
-import type { AdapterTensor, ExpertPlan } from "../program/index.ts";
-import type { PlannedAdapter } from "./one.ts";
+import type { AdapterPlan, ExpertPlan } from "../program/index.ts";
+import type { Adapter } from "./adapter.ts";
+import { joinedPorts, prefixedPlan } from "./plan.ts";
+import { delta, prefixed } from "./site-adapter.ts";
+
+/** An adapter that can be mixed. */
+export interface MixedAdapter extends Adapter {
+  readonly resolved: ResolvedAdapter;
+  plan(situations: readonly Situation[]): AdapterPlan;
+}
 
 /** Before the names of an expert's ports. */
 const expertPrefix = (name: string): string => `expert.${name}:`;
 
-/** One expert in one program. */
-export class ElaboratedExpert implements Expert {
-  private readonly attachment: Attachment;
-
-  constructor(
-    readonly name: string,
-    readonly adapter: PlannedAdapter,
-    readonly elaboration: Elaboration,
-  ) {
-    this.attachment = adapter.attachment(elaboration);
+/** The experts of one adapter, in the order of its config. */
+export class Mixture {
+  /** Throws CONFIG-EXPERTS for one that also trains tensors of the base itself: there is one base for all of them. */
+  constructor(private readonly experts: readonly (readonly [string, MixedAdapter])[]) {
+    for (const [name, { resolved }] of experts) {
+      const [copy] = resolved.trainedBase;
+      if (copy !== undefined) throw trainsBase(name, copy.names[0]!);
+    }
   }
 
-  get fields(): Expert["fields"] {
-    const { peftType, fields } = this.adapter.resolved;
-    return { ...fields, peft_type: peftType };
+  /** The modules that any of them changes, in the model's order. */
+  modules(all: readonly ModuleInfo[]): ModuleInfo[] {
+    const paths = new Set(this.experts.flatMap(([, { resolved }]) => resolved.sites.map(({ path }) => path)));
+    return all.filter(({ path }) => paths.has(path));
   }
 
-  /** W' - W0: what is left of it when terms that cancel are gone. */
-  delta(path: string, builder: Builder, operands: SiteOperands): number | undefined {
-    const adapted = this.attachment.sites.get(path);
-    if (adapted === undefined) return undefined;
-    const { base, scalars, samples } = operands;
-    const given = { base, weight: base, scalars, ...(samples === undefined ? {} : { samples }) };
-    const { weight } = builder.prefixed(expertPrefix(this.name), () => adapted(builder, given));
-    return builder.add("op.add", [weight, builder.add("op.scale", [base, builder.constant(-1)])]);
-  }
-}
-
-/** Throws CONFIG-EXPERTS for an adapter that also trains tensors of the base itself: there is one base for all of them. */
-export function refuseCopies(experts: readonly (readonly [string, PlannedAdapter])[]): void {
-  for (const [name, { resolved }] of experts) {
-    const [copy] = resolved.trainedBase;
-    if (copy === undefined) continue;
-    throw new WebpeftError("CONFIG-EXPERTS", {
-      message: "an adapter that is mixed trains tensors of the base itself",
-      where: `${name}: ${copy.names[0]}`,
-      expected: "adapters without modules_to_save and biases",
-      help: "merge that adapter into the base, or leave it out",
+  /** What each adds to the weight of a site. */
+  attach(situation: Situation): Expert[] {
+    return this.experts.map(([name, adapter]): Expert => {
+      const { sites } = adapter.attach(situation);
+      const { fields, peftType } = adapter.resolved;
+      return {
+        fields: { ...fields, peft_type: peftType },
+        delta(path, builder, operands) {
+          const adapted = sites.get(path);
+          return adapted && delta(prefixed(expertPrefix(name), adapted))(builder, operands);
+        },
+      };
     });
   }
+
+  /** The plan of the adapter that mixes them, with theirs. Without training their tensors are buffers. */
+  within(plan: AdapterPlan, situations: readonly Situation[], trained: boolean): AdapterPlan {
+    const experts = this.experts.map(([name, adapter]): ExpertPlan => {
+      return { name, prefix: expertPrefix(name), trained, plan: adapter.plan([]) };
+    });
+    const inside = this.experts.map(([name, adapter]) => prefixedPlan(expertPrefix(name), adapter.plan(situations)));
+    const ports = joinedPorts([plan, ...inside]);
+    const isOwn = new Set(plan.tensors);
+    const tensors = ports.tensors.map((tensor) =>
+      trained || isOwn.has(tensor) ? tensor : { ...tensor, role: "buffer" as const },
+    );
+    return { ...plan, ...ports, tensors, experts };
+  }
 }
 
-/** The modules that any of the experts changes, in the model's order. */
-export function expertModules(experts: readonly PlannedAdapter[], modules: readonly ModuleInfo[]): ModuleInfo[] {
-  const paths = new Set(experts.flatMap(({ resolved }) => resolved.sites.map(({ path }) => path)));
-  return modules.filter(({ path }) => paths.has(path));
-}
-
-export const expertPlan = ({ name, adapter, elaboration }: ElaboratedExpert, trained: boolean): ExpertPlan => ({
-  name,
-  prefix: expertPrefix(name),
-  trained,
-  plan: adapter.plan(elaboration, [], false),
-});
-
-/** An expert's tensors as the program that mixes it knows them; its own folder holds them. */
-export const tensorsInside = ({ prefix, trained, plan }: ExpertPlan): AdapterTensor[] =>
-  plan.tensors.map((tensor) => ({
-    ...tensor,
-    key: `${prefix}${tensor.key}`,
-    role: trained ? tensor.role : "buffer",
-    aliases: [],
-    saved: false,
-  }));
+const trainsBase = (name: string, tensor: string): WebpeftError =>
+  new WebpeftError("CONFIG-EXPERTS", {
+    message: "an adapter that is mixed trains tensors of the base itself",
+    where: `${name}: ${tensor}`,
+    expected: "adapters without modules_to_save and biases",
+    help: "merge that adapter into the base, or leave it out",
+  });

@@ -1,12 +1,14 @@
-/** From an adapter config to what is attached to a model: the method's elaborations, trained copies of base tensors, and the adapter's tensors. */
-
+/** One adapter: its config resolved on a model, its method elaborated for a situation, and the base's tensors that train beside it. */
 import type { DiagnosticSink } from "../ir/diagnostics.ts";
+import type { Graph } from "../ir/graph.ts";
 import type { DType } from "../ir/types.ts";
 import { namedExperts, type ResolvedAdapter, resolveAdapter, withoutPrefix } from "../methods/config/index.ts";
 import {
   type BaseFacts,
+  type BaseOf,
   type Elaboration,
   elaborateModel,
+  evaluation,
   type Method,
   type Origin,
   type Site,
@@ -16,21 +18,19 @@ import { type Methods, savedText, told, withoutText } from "../methods/registry.
 import { type ModelConfig, type ModuleInfo, noVirtualTokens, type VirtualTokens } from "../models/model.ts";
 import type { Attachment, SiteAdapter } from "../passes/attach.ts";
 import type { SiteAdditions } from "../passes/site-operands.ts";
-import type { AdapterConfigs, AdapterPlan, AdapterTensor, ExpertConfigs } from "../program/index.ts";
-import { ElaboratedExpert, expertModules, expertPlan, refuseCopies, tensorsInside } from "./mixing.ts";
-import { changedAlike, inTurn, tiedSites, transposed } from "./ties.ts";
+import type { AdapterConfigs, AdapterPlan, AdapterTensor } from "../program/index.ts";
+import { type MixedAdapter, Mixture } from "./mixing.ts";
+import { joinedPorts } from "./plan.ts";
+import { inTurn, transposed } from "./site-adapter.ts";
+import { changedAlike, tiedSites } from "./ties.ts";
+import type { Part } from "./together.ts";
 
-export interface AdapterRequest {
-  readonly config: unknown;
+export interface AdapterRequest extends AdapterConfigs {
   readonly modules: readonly ModuleInfo[];
   readonly modelConfig: ModelConfig;
   /** The method that the config is for; without, it is found among the methods by the config's type. */
   readonly method?: Method | undefined;
   readonly methods: Methods;
-  /** Configs of the adapters that it mixes. */
-  readonly experts?: ExpertConfigs | undefined;
-  /** The tensors of the adapter's file by key. */
-  readonly held?: AdapterConfigs["held"];
   readonly base: Omit<BaseFacts, "bfloat16">;
   readonly origin: Origin;
   /** Number of the first site's random streams. */
@@ -43,79 +43,97 @@ export interface AdapterRequest {
 /** Random streams of one adapter's sites; those of the adapters that it mixes lie behind. */
 const streamsOfAdapter = 0x100000;
 
-export class PlannedAdapter {
-  readonly method: Method;
+/** Sites where something is put in front or added, and no weight replaced. */
+const isAddition = ({ kind }: Site): boolean => kind === "prompt" || kind === "attention";
+
+/** Throws `CONFIG-...` for a config that is not for the model, `METHOD-...` for what a method cannot do there. */
+export const oneAdapter = (request: AdapterRequest): OneAdapter => new OneAdapter(request);
+
+class OneAdapter implements MixedAdapter, Part {
   readonly resolved: ResolvedAdapter;
+  private readonly method: Method;
   private readonly sites: readonly Site[];
-  private readonly experts: readonly (readonly [string, PlannedAdapter])[];
-  private readonly mixed = new WeakMap<Elaboration, readonly ElaboratedExpert[]>();
+  private readonly mixture: Mixture;
+  private readonly elaborations = new Map<string, Elaboration>();
 
   constructor(private readonly request: AdapterRequest) {
-    const { modules, modelConfig, sink, held, experts: given = {} } = request;
-    const { method: ownMethod, experts: _experts, held: _held, ...shared } = request;
-    this.method =
-      ownMethod === undefined ? request.methods.methodOf(request.config, sink) : told(ownMethod, request.config, sink);
+    const { modules, modelConfig, methods, sink } = request;
+    const { method: given, experts = {}, held, ...shared } = request;
+    this.method = given === undefined ? methods.methodOf(request.config, sink) : told(given, request.config, sink);
     const config = withoutText(request.config);
     const from = this.method.expertsFrom;
-    const named = from === undefined ? [] : namedExperts(config, from, given);
-    this.experts = named.map(([name, own], place) => {
-      const origin = { ...shared.origin, loaded: true };
-      const firstStream = (place + 1) * streamsOfAdapter;
-      return [name, new PlannedAdapter({ ...shared, config: own, origin, firstStream })];
-    });
-    const all = this.experts.map(([, adapter]) => adapter);
-    refuseCopies(this.experts);
-    const ofExperts = from === undefined ? [] : expertModules(all, modules).map((module) => ({ module, from }));
+    const named = from === undefined ? [] : namedExperts(config, from, experts);
+    this.mixture = new Mixture(
+      named.map(([name, own], place) => {
+        const origin = { ...shared.origin, loaded: true };
+        const firstStream = (place + 1) * streamsOfAdapter;
+        return [name, oneAdapter({ ...shared, config: own, origin, firstStream })];
+      }),
+    );
+    const ofExperts = from === undefined ? [] : this.mixture.modules(modules).map((module) => ({ module, from }));
     const more = { ofExperts, held: held?.keys() };
     this.resolved = resolveAdapter(config, this.method, modules, modelConfig, sink, more);
     this.sites = tiedSites(this.resolved, this.method, modules);
   }
 
-  /** Keys of the base's tensors whose place tensors of the adapter's file take. */
+  get name(): string {
+    return this.method.name;
+  }
+
   get replaced(): string[] {
     const names = new Map([...this.resolved.baseKeys].map(([key, weight]) => [withoutPrefix(key), weight]));
     return [...(this.request.held?.keys() ?? [])].flatMap((key) => names.get(withoutPrefix(key)) ?? []);
   }
 
-  elaborate(situation: Situation): Elaboration {
-    const { base, origin, weightType, firstStream, sink } = this.request;
-    const experts = this.experts.map(
-      ([name, adapter]) => new ElaboratedExpert(name, adapter, adapter.elaborate(situation)),
-    );
-    const { fields, present, ties } = this.resolved;
-    const elaboration = elaborateModel(this.method, {
-      ...{ experts, sites: this.sites, fields, present, firstStream, sink },
-      situation: { ...situation, ...origin },
-      base: {
-        ...base,
-        bfloat16: this.sites.some(({ weight }) => weight !== undefined && weightType(weight) === "bf16"),
-      },
-      tied: new Map(ties.map(({ key, of }) => [key, of])),
-    });
-    this.mixed.set(elaboration, experts);
-    return elaboration;
-  }
-
-  /** How many virtual tokens the method puts in front: the rows of what it assigns. */
-  virtual(elaboration: Elaboration): VirtualTokens {
-    const [tokens, keys] = [elaboration.rows("prompt", "rows"), elaboration.rows("attention", "keys")];
+  get virtual(): VirtualTokens {
+    const [tokens, keys] = [this.own.rows("prompt", "rows"), this.own.rows("attention", "keys")];
     return tokens + keys === 0 ? noVirtualTokens : { tokens, keys };
   }
 
+  get trains(): boolean {
+    return this.own.trains(this.resolved.trainedBase.length);
+  }
+
+  get predicts(): boolean {
+    return this.method.predicts;
+  }
+
+  readonly merges = true;
+
+  /** As the file has it. */
+  private get own(): Elaboration {
+    return this.in(evaluation);
+  }
+
+  /** The method here; merging differs from evaluating in what is known of the batch, and in nothing else. */
+  private in({ purpose, sampling, padding }: Situation): Elaboration {
+    const situation: Situation = { purpose: purpose === "merge" ? "evaluate" : purpose, sampling, padding };
+    const key = JSON.stringify(situation);
+    const elaboration = this.elaborations.get(key) ?? this.elaborated(situation);
+    this.elaborations.set(key, elaboration);
+    return elaboration;
+  }
+
+  private elaborated(situation: Situation): Elaboration {
+    const { base, origin, weightType, firstStream, sink } = this.request;
+    const { fields, present, ties } = this.resolved;
+    const isBfloat16 = ({ weight }: Site): boolean => weight !== undefined && weightType(weight) === "bf16";
+    return elaborateModel(this.method, {
+      ...{ sites: this.sites, fields, present, firstStream, sink },
+      situation: { ...situation, ...origin },
+      base: { ...base, bfloat16: this.sites.some(isBfloat16) },
+      tied: new Map(ties.map(({ key, of }) => [key, of])),
+      experts: this.mixture.attach(situation),
+    });
+  }
+
   /** Sites of one module are applied one after the other, each to the running weight. */
-  attachment(elaboration: Elaboration): Attachment {
-    const sites = new Map<string, SiteAdapter>();
+  attach(situation: Situation): Attachment {
+    const elaboration = this.in(situation);
+    const sites = new Map<string, SiteAdapter[]>();
     const [own, follows] = [new Set<string>(), new Map<string, string>()];
-    const put = (path: string, adapter: SiteAdapter): void => {
-      const before = sites.get(path);
-      sites.set(path, before === undefined ? adapter : inTurn(before, adapter));
-    };
-    const additions = new Map<string, SiteAdditions>();
-    for (const { path, kind, index, follower } of this.sites) {
-      if (isAddition(kind)) {
-        additions.set(path, (builder, operands) => elaboration.additions(index, builder, operands));
-        continue;
-      }
+    const put = (path: string, adapter: SiteAdapter) => sites.set(path, [...(sites.get(path) ?? []), adapter]);
+    for (const { path, index, follower } of this.sites.filter((site) => !isAddition(site))) {
       const adapter: SiteAdapter = (builder, operands) => elaboration.site(index, builder, operands);
       put(path, adapter);
       if (follower === undefined) own.add(path);
@@ -126,72 +144,81 @@ export class PlannedAdapter {
     }
     for (const ends of [...follows]) if (ends.some((path) => own.has(path))) follows.delete(ends[0]);
     for (const [path, other] of changedAlike(this.resolved, elaboration)) follows.set(path, other);
-    const trained = this.resolved.trainedBase.flatMap(({ names, keys }) =>
-      names.map((name): [string, string] => [name, keys[0]!]),
+    const addition = ({ path, index }: Site): [string, SiteAdditions] => [
+      path,
+      (builder, operands) => elaboration.additions(index, builder, operands),
+    ];
+    const copies = this.resolved.trainedBase.flatMap(({ names, keys }) =>
+      names.map((name) => [name, keys[0]!] as const),
     );
-    const { readsHidden } = this.method;
-    const reports: Attachment["reports"] = (builder, operands) => elaboration.reports(builder, operands);
-    return { sites, trained: new Map(trained), follows, additions, readsHidden, reports };
+    return {
+      sites: new Map([...sites].map(([path, adapters]) => [path, inTurn(adapters)])),
+      additions: new Map(this.sites.filter(isAddition).map(addition)),
+      trained: new Map(copies),
+      follows,
+      readsHidden: this.method.readsHidden,
+      reports: (builder, operands) => elaboration.reports(builder, operands),
+      asMerged: situation.purpose === "merge",
+    };
   }
 
-  /** Rows of tables that the adapter replaces, by the path of every layer where it does. */
-  replacedRows(elaboration: Elaboration): ReadonlyMap<string, readonly number[]> {
+  initial(baseOf: BaseOf): Graph {
+    return this.own.initialGraph(baseOf);
+  }
+
+  projection(situation: Situation): Graph | undefined {
+    return this.in(situation).projectionGraph();
+  }
+
+  computed(): Graph | undefined {
+    return this.own.computedGraph();
+  }
+
+  isBackwards(path: string): boolean {
+    const module = this.request.modules.find((one) => one.path === path);
+    return module !== undefined && this.method.isBackwards(module.kind);
+  }
+
+  get replacedRows(): ReadonlyMap<string, readonly number[]> {
     const rows = new Map<string, number[]>();
-    for (const { site: index, replaces } of elaboration.tensors) {
-      const site = replaces === undefined ? undefined : this.sites.find((one) => one.index === index)!;
-      for (const layer of site === undefined ? [] : [site, site.follower])
-        if (layer !== undefined) rows.set(layer.path, [...(rows.get(layer.path) ?? []), ...replaces!]);
+    for (const { site: index, replaces = [] } of this.own.tensors) {
+      const site = this.sites.find((one) => one.index === index);
+      for (const layer of [site, site?.follower])
+        if (layer !== undefined) rows.set(layer.path, [...(rows.get(layer.path) ?? []), ...replaces]);
     }
     return rows;
   }
 
-  /** The weight that tells a module's dtype: its own, or of an attention its first layer's. */
-  private weightOf({ path, weight }: ModuleInfo): string {
-    const inner = this.request.modules.find(
-      (module) => module.weight !== undefined && module.path.startsWith(`${path}.`),
-    );
-    return weight ?? inner!.weight!;
+  /** The weight that tells a site's dtype: its own, or of an attention its first layer's. */
+  private weightAt(index: number | undefined): string {
+    const { path, weight } = this.sites.find((site) => site.index === index)!;
+    const inside = this.request.modules.filter((module) => module.path.startsWith(`${path}.`));
+    return weight ?? inside.find((module) => module.weight !== undefined)!.weight!;
   }
 
-  /** What draws weights for predictions; undefined where the method has no posterior. */
-  predictive(padding: number | undefined): Attachment | undefined {
-    if (!this.method.predicts) return undefined;
-    return this.attachment(this.elaborate({ purpose: "predict", sampling: false, padding }));
+  /** The adapter's tensors as its file holds them, then those of the base that train. */
+  private tensors(elaborations: readonly Elaboration[]): AdapterTensor[] {
+    const { weightType, weightShape } = this.request;
+    const own = this.own.tensors.map(({ project: _project, replaces: _rows, storedAsBase, site, ...tensor }) => ({
+      ...tensor,
+      ...(storedAsBase ? { fileDtype: weightType(this.weightAt(site)) } : {}),
+      ...(elaborations.some(({ notes }) => notes.pinned.has(tensor.key)) ? { pinned: true } : {}),
+    }));
+    const copies = this.resolved.trainedBase.map(({ weight, keys: [key, ...aliases] }) => ({
+      ...({ key: key!, shape: weightShape(weight), role: "param", dtype: "f32" } as const),
+      ...{ aliases, saved: true, copyOf: weight },
+    }));
+    return [...own, ...copies];
   }
 
-  /** The plan. `elaboration` has the sizes of the file, `running` those of the program. */
-  plan(elaboration: Elaboration, running: readonly Elaboration[], projects: boolean): AdapterPlan {
-    const { resolved, method } = this;
-    const own = elaboration.tensors.map(({ project: _project, replaces: _rows, storedAsBase, site, ...tensor }) => {
-      const module = storedAsBase ? this.sites.find(({ index }) => index === site) : undefined;
-      const fileDtype = module === undefined ? undefined : this.request.weightType(this.weightOf(module));
-      const pinned = [elaboration, ...running].some((one) => one.notes.pinned.has(tensor.key));
-      return {
-        ...tensor,
-        ...(fileDtype === undefined ? {} : { fileDtype }),
-        ...(pinned ? { pinned } : {}),
-      } satisfies AdapterTensor;
-    });
-    const copies = resolved.trainedBase.map(
-      ({ weight, keys }): AdapterTensor => ({
-        key: keys[0]!,
-        shape: this.request.weightShape(weight),
-        role: "param",
-        dtype: "f32",
-        aliases: keys.slice(1),
-        saved: true,
-        copyOf: weight,
-      }),
-    );
-    const experts = [elaboration, ...running].map((one) =>
-      this.mixed.get(one)!.map((expert) => expertPlan(expert, elaboration.expertsTrain)),
-    );
-    const dataOfExperts = experts
-      .flat()
-      .flatMap(({ prefix, plan }) =>
-        [...plan.data].map(([name, data]): [string, Float32Array | Int32Array] => [`${prefix}${name}`, data]),
-      );
-    return {
+  plan(situations: readonly Situation[]): AdapterPlan {
+    const { resolved, method, own } = this;
+    const running = situations.map((situation) => this.in(situation));
+    const { samples, length } = this.request.base;
+    const labels = own.labelsGraph({ samples, length });
+    const ports = joinedPorts([own, ...running].map(portsOf));
+    const training = running[situations.findIndex(({ purpose }) => purpose === "train")];
+    const plan: AdapterPlan = {
       peftType: resolved.peftType,
       method: method.name,
       source: method.source,
@@ -199,24 +226,26 @@ export class PlannedAdapter {
       floatFields: resolved.floatFields,
       fields: resolved.fields,
       fileRules: method.files,
-      tensors: [...own, ...copies, ...experts[0]!.flatMap(tensorsInside)],
-      inputs: elaboration.inputs,
-      data: new Map([...[elaboration, ...running].flatMap(({ data }) => [...data]), ...dataOfExperts]),
-      settings: new Map(running.flatMap(({ notes }) => [...notes.settings])),
-      padded: new Map(running.flatMap(({ paddedShapes }) => [...paddedShapes])),
+      ...ports,
+      tensors: this.tensors([own, ...running]),
+      inputs: own.inputs,
       frozen: resolved.frozenBase,
       baseKeys: resolved.baseKeys,
       held: this.request.held,
       sites: this.sites.map(({ path }) => path),
-      projects,
-      experts: experts[0]!,
+      projects: training?.projectionGraph() !== undefined,
+      ...(labels === undefined ? {} : { labels }),
       expertsFrom: method.expertsFrom,
-      options: elaboration.options,
+      options: own.options,
       reports: method.reports,
-      lacksEncoder: elaboration.lacksEncoder,
+      lacksEncoder: own.lacksEncoder,
     };
+    return this.mixture.within(plan, situations, own.expertsTrain);
   }
 }
 
-/** Sites where something is put in front or added, and no weight replaced. */
-const isAddition = (kind: string): boolean => kind === "prompt" || kind === "attention";
+/** What an elaboration takes from outside of its graphs. */
+const portsOf = ({ notes, paddedShapes }: Elaboration) => ({
+  ...{ tensors: [], experts: [] },
+  ...{ data: notes.data, settings: notes.settings, padded: paddedShapes },
+});

@@ -3,7 +3,6 @@ import { WebpeftError } from "../ir/diagnostics.ts";
 import { type ResolvedAdapter, siteKey } from "../methods/config/index.ts";
 import type { Elaboration, Method, Site } from "../methods/index.ts";
 import type { ModuleInfo } from "../models/model.ts";
-import type { SiteAdapter } from "../passes/attach.ts";
 
 /** The linear layer that shares an embedding's table. */
 export function tiedTo(module: ModuleInfo, modules: readonly ModuleInfo[]): ModuleInfo | undefined {
@@ -74,23 +73,3 @@ export function changedAlike(
   });
   return alike.map(([source, end]) => [end.path, source.path]);
 }
-
-/** The adapter of an embedding as the layer that shares its table sees it. */
-export const transposed =
-  (adapter: SiteAdapter): SiteAdapter =>
-  (builder, { weight, base, bias, ...rest }) => {
-    const turned = (id: number): number => builder.add("op.transpose", [id]);
-    const result = adapter(builder, { ...rest, weight: turned(weight), base: turned(base) });
-    return { weight: turned(result.weight), ...(bias === undefined ? {} : { bias }) };
-  };
-
-/** Two adapters of one layer, each given what the one before made; what they add to the loss adds up. */
-export const inTurn =
-  (first: SiteAdapter, second: SiteAdapter): SiteAdapter =>
-  (builder, operands) => {
-    const { bias: _bias, ...rest } = operands;
-    const { loss: before, ...made } = first(builder, operands);
-    const { loss = before, ...result } = second(builder, { ...rest, ...made });
-    if (loss === undefined) return result;
-    return { ...result, loss: before === undefined || loss === before ? loss : builder.plus(before, loss) };
-  };

@@ -1,59 +1,63 @@
 /**
  * Several adapters that are in use together. Every site gets the adapters that change it, one behind the other, each on the weight that those
- * before left: deltas add up, rotations and scales multiply. Ports of the adapter at place i carry the prefix `i:`.
+ * before left: deltas add up, rotations and scales multiply. Ports of the adapter at place i carry its prefix.
  */
-
-import type { Builder } from "../ir/builder.ts";
-import { WebpeftError } from "../ir/diagnostics.ts";
-import type { Elaboration, SiteResult } from "../methods/index.ts";
-import type { ModuleInfo } from "../models/model.ts";
+import type { Situation } from "../methods/index.ts";
 import type { Attachment, SiteAdapter } from "../passes/attach.ts";
-import type { AdapterInput, AdapterPlan } from "../program/index.ts";
-import type { PlannedAdapter } from "./one.ts";
+import { type AdapterInput, type AdapterPlan, placePrefix } from "../program/index.ts";
+import { type Adapter, noAdapter } from "./adapter.ts";
+import { blankPlan, joinedPorts, prefixedPlan } from "./plan.ts";
+import { building, conflict, inTurn, prefixed } from "./site-adapter.ts";
 
-/** Before the names of the ports of the adapter at a place. */
-export const activePrefix = (place: number): string => `${place}:`;
-
-const conflict = (message: string, where: string): WebpeftError =>
-  new WebpeftError("COMPILE-ACTIVE", { message, where, help: "use one of the adapters alone" });
-
-/** Whether a node is made of another. */
-function reaches(builder: Builder, from: number, to: number): boolean {
-  const seen = new Set<number>();
-  const open = [from];
-  for (let id = open.pop(); id !== undefined; id = open.pop()) {
-    if (id === to) return true;
-    // Nodes stand behind their inputs.
-    if (id < to || seen.has(id)) continue;
-    seen.add(id);
-    open.push(...builder.node(id).inputs);
-  }
-  return false;
+/** An adapter that can be used together with others. */
+export interface Part extends Adapter {
+  /** Whether of several adapters the last is the first to change the weight of the module at a path. */
+  isBackwards(path: string): boolean;
+  /** Rows of tables that it replaces, by the path of every layer where it does. */
+  readonly replacedRows: ReadonlyMap<string, readonly number[]>;
+  plan(situations: readonly Situation[]): AdapterPlan;
 }
 
-/** Adapters of one site in turn. Throws `COMPILE-ACTIVE` when one replaces what those before made (LN tuning's gains). */
-const inTurn =
-  (path: string, adapters: readonly SiteAdapter[]): SiteAdapter =>
-  (builder, operands) => {
-    let made: SiteResult = operands;
-    const losses: number[] = [];
-    for (const adapter of adapters) {
-      const { bias, weight } = made;
-      const { bias: _before, ...batch } = operands;
-      const given = { ...batch, weight, ...(bias === undefined ? {} : { bias }) };
-      const { loss, ...next } = adapter(builder, given);
-      if (weight !== operands.weight && !reaches(builder, next.weight, weight))
-        throw conflict("an adapter replaces what another one makes of this module", path);
-      if (loss !== undefined) losses.push(loss);
-      made = next;
-    }
-    return losses.length === 0 ? made : { ...made, loss: losses.reduce((a, b) => builder.plus(a, b)) };
+/** One adapter of all, for inference and merging; it has no file and no beginning of its own. Throws `COMPILE-ACTIVE` where that cannot be. */
+export function together(parts: readonly Part[]): Adapter {
+  // Each has the sizes of its own file: what is padded is what adapters share that stand in for each other.
+  const sized = (situation: Situation): Situation => ({ ...situation, padding: undefined });
+  return {
+    ...noAdapter,
+    name: parts.map(({ name }) => name).join("+"),
+    replaced: parts.flatMap(({ replaced }) => replaced),
+    merges: true,
+    attach: (situation) => attached(parts, sized(situation)),
+    plan: (situations) => planned(parts.map((part) => part.plan(situations.map(sized)))),
   };
+}
 
-const prefixed =
-  (place: number, adapter: SiteAdapter): SiteAdapter =>
-  (builder, operands) =>
-    builder.prefixed(activePrefix(place), () => adapter(builder, operands));
+function attached(parts: readonly Part[], situation: Situation): Attachment {
+  const attachments = parts.map((part) => part.attach(situation));
+  const refuse = (is: (attachment: Attachment) => boolean | undefined, message: string): void => {
+    const found = attachments.findIndex(is);
+    if (found >= 0) throw conflict(message, parts[found]!.name);
+  };
+  refuse(({ additions }) => (additions?.size ?? 0) > 0, "virtual tokens cannot be used together with another adapter");
+  refuseOverlaps(parts);
+  refuse(
+    ({ readsHidden }) => readsHidden,
+    "a method that reads hidden states cannot be used together with another adapter",
+  );
+  const paths = new Set(attachments.flatMap(({ sites }) => [...sites.keys()]));
+  const adapterAt = (path: string): SiteAdapter => {
+    const here = [...attachments.keys()].filter((place) => attachments[place]!.sites.has(path));
+    const order = here.every((place) => parts[place]!.isBackwards(path)) ? here.reverse() : here;
+    const own = (place: number): SiteAdapter => building(path, attachments[place]!.sites.get(path)!);
+    return inTurn(order.map((place) => prefixed(placePrefix(place), own(place))));
+  };
+  return {
+    sites: new Map([...paths].map((path) => [path, adapterAt(path)])),
+    trained: copies(attachments),
+    follows: followers(attachments),
+    asMerged: situation.purpose === "merge",
+  };
+}
 
 /** The tensors that train as a whole; no two adapters may have a copy of one. */
 function copies(attachments: readonly Attachment[]): Map<string, string> {
@@ -61,7 +65,7 @@ function copies(attachments: readonly Attachment[]): Map<string, string> {
   for (const [place, { trained }] of attachments.entries()) {
     for (const [name, key] of trained) {
       if (found.has(name)) throw conflict("two adapters have a copy of this tensor", name);
-      found.set(name, `${activePrefix(place)}${key}`);
+      found.set(name, `${placePrefix(place)}${key}`);
     }
   }
   return found;
@@ -76,9 +80,9 @@ function followers(attachments: readonly Attachment[]): Map<string, string> {
 }
 
 /** Two adapters with values of their own for a row leave open which of them holds. Throws `COMPILE-ACTIVE`. */
-function refuseOverlaps(replaced: readonly ReadonlyMap<string, readonly number[]>[]): void {
+function refuseOverlaps(parts: readonly Part[]): void {
   const taken = new Map<string, Set<number>>();
-  for (const [path, rows] of replaced.flatMap((adapter) => [...adapter])) {
+  for (const [path, rows] of parts.flatMap(({ replacedRows }) => [...replacedRows])) {
     const before = taken.get(path) ?? new Set();
     const twice = [...new Set(rows)].filter((row) => before.has(row));
     if (twice.length > 0)
@@ -88,39 +92,6 @@ function refuseOverlaps(replaced: readonly ReadonlyMap<string, readonly number[]
       );
     taken.set(path, new Set([...before, ...rows]));
   }
-}
-
-/** What is attached for adapters that are in use together, in their order. `elaborations` are theirs. */
-export function activeAttachment(
-  planned: readonly PlannedAdapter[],
-  elaborations: readonly Elaboration[],
-  modules: readonly ModuleInfo[],
-): Attachment {
-  const attachments = planned.map((adapter, place) => adapter.attachment(elaborations[place]!));
-  const virtual = attachments.findIndex(({ additions }) => (additions?.size ?? 0) > 0);
-  if (virtual >= 0)
-    throw conflict("virtual tokens cannot be used together with another adapter", planned[virtual]!.method.name);
-  refuseOverlaps(planned.map((adapter, place) => adapter.replacedRows(elaborations[place]!)));
-  const hidden = attachments.findIndex(({ readsHidden }) => readsHidden);
-  if (hidden >= 0)
-    throw conflict(
-      "a method that reads hidden states cannot be used together with another adapter",
-      planned[hidden]!.method.name,
-    );
-  const sites = new Map<string, SiteAdapter>();
-  for (const { path, kind } of modules) {
-    const here = [...attachments.keys()].filter((place) => attachments[place]!.sites.has(path));
-    if (here.length === 0) continue;
-    const order = here.every((place) => planned[place]!.method.isBackwards(kind)) ? here.reverse() : here;
-    sites.set(
-      path,
-      inTurn(
-        path,
-        order.map((place) => prefixed(place, attachments[place]!.sites.get(path)!)),
-      ),
-    );
-  }
-  return { sites, trained: copies(attachments), follows: followers(attachments) };
 }
 
 /** What all of them read of a batch: one input of a name serves all, so its numbers lie below every limit. */
@@ -134,25 +105,17 @@ function commonInputs(plans: readonly AdapterPlan[]): AdapterInput[] {
   return [...found.values()];
 }
 
-/** One plan for all; its tensors and data carry the prefixes. It has no file. */
-export function activePlan(plans: readonly AdapterPlan[]): AdapterPlan {
-  const renamed = <T>(entries: Iterable<readonly [string, T]>, place: number): [string, T][] =>
-    [...entries].map(([key, value]) => [`${activePrefix(place)}${key}`, value]);
-  return {
-    ...plans[0]!,
-    peftType: plans.map(({ peftType }) => peftType).join("+"),
-    method: plans.map(({ method }) => method).join("+"),
-    source: plans.map(({ source }) => source).join("\n"),
-    savedConfig: {},
-    fields: {},
-    tensors: plans.flatMap(({ tensors }, place) =>
-      tensors.map((tensor) => ({ ...tensor, key: `${activePrefix(place)}${tensor.key}`, aliases: [], saved: false })),
-    ),
-    data: new Map(plans.flatMap(({ data }, place) => renamed(data, place))),
-    inputs: commonInputs(plans),
-    frozen: [],
-    baseKeys: new Map(),
-    sites: [...new Set(plans.flatMap(({ sites }) => sites))],
-    projects: plans.some(({ projects }) => projects),
-  };
-}
+/** One plan for all. */
+const planned = (plans: readonly AdapterPlan[]): AdapterPlan => ({
+  ...blankPlan,
+  ...joinedPorts(plans.map((plan, place) => prefixedPlan(placePrefix(place), plan))),
+  peftType: plans.map(({ peftType }) => peftType).join("+"),
+  method: plans.map(({ method }) => method).join("+"),
+  source: plans.map(({ source }) => source).join("\n"),
+  inputs: commonInputs(plans),
+  // One number for all, as the batch's is.
+  options: [...new Map(plans.flatMap(({ options }) => options.map((option) => [option.name, option]))).values()],
+  sites: [...new Set(plans.flatMap(({ sites }) => sites))],
+  projects: plans.some(({ projects }) => projects),
+  lacksEncoder: plans.some(({ lacksEncoder }) => lacksEncoder),
+});

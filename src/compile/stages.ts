@@ -6,12 +6,13 @@ import type { joinPrepared } from "../passes/prepare.ts";
 import { layoutStorage } from "../passes/storage.ts";
 import type { AdapterPlan, ProgramStorage, Stage, StageName } from "../program/index.ts";
 
-type Joined = ReturnType<typeof joinPrepared>;
+/** The stages that hold the model, by name, and what they take from frozen data. */
+export type ModelStages = ReturnType<typeof joinPrepared> & { readonly names: readonly StageName[] };
 
 export function programStorage(
   adapter: AdapterPlan | undefined,
-  { derived, mains }: Joined,
-  { train, accumulate }: { readonly train: boolean; readonly accumulate: boolean },
+  { derived, mains, names }: ModelStages,
+  accumulate: boolean,
 ): ProgramStorage {
   const reports = new Set(adapter?.reports);
   const reported = mains.flatMap(({ nodes, outputs }) =>
@@ -23,20 +24,19 @@ export function programStorage(
   return layoutStorage(
     params.map(({ key, shape }) => ({ key, size: sizeOf(adapter?.padded.get(key) ?? shape) })),
     derived.map(({ name, shape }) => ({ key: name, size: sizeOf(shape) })),
-    { train, accumulate, reports: reported },
+    { train: names.includes("micro"), accumulate, reports: reported },
   );
 }
 
 export function programStages(
-  joined: Joined,
-  names: readonly StageName[],
+  { derived, prepare, mains, names }: ModelStages,
   { projection, accumulate }: { readonly projection: Graph | undefined; readonly accumulate: boolean },
   storage: ProgramStorage,
 ): Stage[] {
   const stages: Stage[] = [];
-  if (joined.derived.length > 0) stages.push({ name: "prepare", graph: joined.prepare });
+  if (derived.length > 0) stages.push({ name: "prepare", graph: prepare });
   if (projection !== undefined && names.includes("micro")) stages.push({ name: "project", graph: compact(projection) });
-  stages.push(...names.map((name, i) => ({ name, graph: joined.mains[i]! })));
+  stages.push(...names.map((name, i) => ({ name, graph: mains[i]! })));
   if (!names.includes("micro")) return stages;
   const size = storage.buffers.find((buffer) => buffer.name === "params")!.size;
   if (accumulate) stages.push({ name: "accumulate", graph: accumulateGraph(size) });

@@ -3,11 +3,13 @@
 /** Where the numbers of an adapter come from. */
 export interface Origin {
   /** Its tensors come from a file; they are fresh otherwise. */
-  readonly loaded?: boolean;
+  readonly loaded?: boolean | undefined;
   /** The file of its encoder is there, or the adapter is fresh; true unless given. */
   readonly encoder?: boolean;
   /** Token ids of the text that a fresh prompt begins as. */
   readonly initialTokens?: readonly number[] | undefined;
+  /** The program never trains: what a file holds projected stays so. */
+  readonly fixed?: boolean;
 }
 
 export interface Situation extends Origin {
@@ -25,8 +27,6 @@ export interface Situation extends Origin {
    * `per_adapter` marks are inputs of a padded program.
    */
   readonly padding?: number | undefined;
-  /** The program never trains: what a file holds projected stays so. */
-  readonly fixed?: boolean;
 }
 
 /** Graphs for an adapter as its file has it. */

@@ -6,10 +6,11 @@ import { Builder } from "../ir/builder.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import type { Graph, Output } from "../ir/graph.ts";
 import type { DType } from "../ir/types.ts";
+import type { BaseOf } from "../methods/index.ts";
 import { switchedBias } from "../models/layers.ts";
 import type { ModuleInfo } from "../models/model.ts";
 import { type Attachment, adaptedSite, type SiteTensors } from "./attach.ts";
-import type { SiteKind } from "./site-operands.ts";
+import { type SiteKind, siteWeight } from "./site-operands.ts";
 
 /** Shape of a module's weight as the file stores it. */
 function storedShape({ kind, layout, patch, in: width, out }: ModuleInfo): readonly number[] {
@@ -52,9 +53,14 @@ class Stored {
   }
 }
 
-/** The tensors of a module as it computes with them, from the ports of its file. */
-export const storedTensors = (builder: Builder, module: ModuleInfo, weightType: (key: string) => DType): SiteTensors =>
-  new Stored(builder, weightType, new Map()).tensors(module);
+/** The operands of a module as it computes with them, from the ports of its file. */
+export const storedOperands =
+  (weightType: (key: string) => DType): BaseOf =>
+  (builder, module) => {
+    const { weight, bias } = new Stored(builder, weightType, new Map()).tensors(module);
+    const operator = siteWeight(builder, module.kind as SiteKind, weight);
+    return bias === undefined ? { weight: operator } : { weight: operator, bias };
+  };
 
 /** A site's weight as the file stores it. */
 function fileWeight(builder: Builder, module: ModuleInfo, weight: number): number {

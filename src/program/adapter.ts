@@ -92,3 +92,6 @@ export interface AdapterPlan {
   /** What would train lies in `encoder.safetensors`, which was not there: the adapter can be used, not trained. */
   readonly lacksEncoder: boolean;
 }
+
+/** Before the names of the ports of one of several adapters that are in use together, by its place. */
+export const placePrefix = (place: number): string => `${place}:`;

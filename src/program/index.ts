@@ -17,14 +17,15 @@ import type { ModelDescription, VirtualTokens } from "../models/model.ts";
 import type { AdapterPlan } from "./adapter.ts";
 import type { ExecutableProgram } from "./stages.ts";
 
-export type {
-  AdapterConfigs,
-  AdapterInput,
-  AdapterPlan,
-  ExpertConfigs,
-  ExpertPlan,
-  FileRules,
-  TensorHeader,
+export {
+  type AdapterConfigs,
+  type AdapterInput,
+  type AdapterPlan,
+  type ExpertConfigs,
+  type ExpertPlan,
+  type FileRules,
+  placePrefix,
+  type TensorHeader,
 } from "./adapter.ts";
 export type { ExecutableProgram, ProgramStorage, Stage, StageName, StorageBuffer, StorageSlice } from "./stages.ts";
 export type { AdapterTensor, PatchForm, RowsCoding, TensorCoding, TopKCoding } from "./tensors.ts";

@@ -1,5 +1,5 @@
 /** Adapters of a session that are in use together: programs by their names, and instances that sets of equal configs share. */
-import type { AdapterConfigs, CompiledProgram } from "../../program/index.ts";
+import { type AdapterConfigs, type CompiledProgram, placePrefix } from "../../program/index.ts";
 import { joinedBase } from "../values/base-tensors.ts";
 import type { RunningAdapter } from "../values/running.ts";
 import type { AdapterValues, LoadedProgram } from "../values/values.ts";
@@ -14,7 +14,11 @@ interface Together<Entry> {
 /** The numbers of several adapters as the ports of their common program are called: the place of the adapter, a colon, the port. */
 export function joinedValues(parts: readonly AdapterValues[]): AdapterValues {
   const renamed = <T>(pick: (part: AdapterValues) => ReadonlyMap<string, T>): Map<string, T> =>
-    new Map(parts.flatMap((part, place) => [...pick(part)].map(([key, data]) => [`${place}:${key}`, data] as const)));
+    new Map(
+      parts.flatMap((part, place) =>
+        [...pick(part)].map(([key, data]) => [`${placePrefix(place)}${key}`, data] as const),
+      ),
+    );
   const [params, buffers] = [renamed((part) => part.params), renamed((part) => part.buffers)];
   return { params, buffers, asRead: new Map(), codecs: new Map(), base: joinedBase(parts) };
 }

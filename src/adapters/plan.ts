@@ -1,0 +1,52 @@
+/** What a program says of its adapter beside its graphs. */
+import type { AdapterPlan, AdapterTensor } from "../program/index.ts";
+
+/** Of something without tensors, fields and a file. */
+export const blankPlan: AdapterPlan = {
+  peftType: "",
+  method: "",
+  source: "",
+  savedConfig: {},
+  floatFields: new Set(),
+  fields: {},
+  tensors: [],
+  inputs: [],
+  data: new Map(),
+  settings: new Map(),
+  padded: new Map(),
+  frozen: [],
+  baseKeys: new Map(),
+  sites: [],
+  projects: false,
+  lacksEncoder: false,
+  experts: [],
+  options: [],
+  reports: [],
+};
+
+/** What of a plan is known by the names of ports. */
+export type PortPlan = Pick<AdapterPlan, "tensors" | "data" | "settings" | "padded" | "experts">;
+
+/** Of an adapter whose ports begin with a prefix inside of another program; its own folder holds its tensors. */
+export function prefixedPlan(prefix: string, plan: AdapterPlan): PortPlan {
+  const renamed = <T>(entries: ReadonlyMap<string, T>): Map<string, T> =>
+    new Map([...entries].map(([name, value]) => [`${prefix}${name}`, value]));
+  return {
+    tensors: plan.tensors.map(
+      (tensor): AdapterTensor => ({ ...tensor, key: `${prefix}${tensor.key}`, aliases: [], saved: false }),
+    ),
+    data: renamed(plan.data),
+    settings: renamed(plan.settings),
+    padded: renamed(plan.padded),
+    experts: plan.experts.map((expert) => ({ ...expert, prefix: `${prefix}${expert.prefix}` })),
+  };
+}
+
+/** What the plans say of ports, one behind the other. */
+export const joinedPorts = (plans: readonly PortPlan[]): PortPlan => ({
+  tensors: plans.flatMap(({ tensors }) => tensors),
+  data: new Map(plans.flatMap(({ data }) => [...data])),
+  settings: new Map(plans.flatMap(({ settings }) => [...settings])),
+  padded: new Map(plans.flatMap(({ padded }) => [...padded])),
+  experts: plans.flatMap(({ experts }) => experts),
+});
