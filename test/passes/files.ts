@@ -30,10 +30,11 @@ export function passFiles(folder: string): PassFile[] {
     });
 }
 
-/** The checks that a graph fails; its header, which only names ports, is not looked at. */
-export function failedChecks({ holds, lacks }: PassFile, graph: Graph): string[] {
-  const text = printGraph(graph);
-  const body = text.slice(text.indexOf(") {"));
+const bodyOf = (text: string): string => text.slice(text.indexOf(") {"));
+
+/** The checks that graphs fail, one behind the other; their headers, which only name ports, are not looked at. */
+export function failedChecks({ holds, lacks }: PassFile, ...graphs: readonly Graph[]): string[] {
+  const body = graphs.map((graph) => bodyOf(printGraph(graph))).join("");
   const failed: string[] = [];
   let at = 0;
   for (const wanted of holds) {
