@@ -34,10 +34,6 @@ describe("syntax", () => {
         expected: ";"
         got:      "parm"
         help:     every statement ends with a semicolon; did you mean param?
-      error METHOD-SYNTAX: The fragment does not read as a config field (name: type = default).
-        where:    m.ts:3:15
-        expected: ":"
-        got:      "]"
       error METHOD-SYNTAX: The fragment does not read as an expression.
         where:    m.ts:4:11
         expected: an expression

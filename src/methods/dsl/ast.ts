@@ -98,7 +98,12 @@ export interface TensorItem {
   /** Which rows of the weight's table it replaces: whole numbers. No two adapters that are in use together may replace the same. */
   readonly replaces?: Expression;
   /** The file holds the tensor in another form: `coded top_k(k) if condition`. */
-  readonly coded?: { readonly condition?: Expression; readonly call: CallExpression };
+  readonly coded?: {
+    readonly form: string;
+    readonly at: Place;
+    readonly arguments: readonly Argument[];
+    readonly condition?: Expression;
+  };
   readonly project?: { readonly condition?: Expression; readonly call: CallExpression };
   readonly when?: Expression;
   /** Place in the order of declarations; the number of the tensor's random stream. */

@@ -4,8 +4,8 @@ import { type Diagnostic, WebpeftError } from "../../ir/diagnostics.ts";
 import { checkField } from "../config/values.ts";
 import { builtins } from "../lib/index.ts";
 import type { Argument, FieldItem, InputItem, Item, MethodAst, Place, SiteBlock, TensorItem } from "./ast.ts";
+import { collected } from "./collected.ts";
 import { fieldDeclaration, fieldItems, fieldOptions, fieldTypes } from "./field.ts";
-import { collected } from "./messages.ts";
 import { declarations } from "./scope.ts";
 import { patchForms } from "./site-tensors.ts";
 import { hint } from "./suggest.ts";
@@ -115,8 +115,7 @@ class Checker {
     if (item.family !== undefined && (item.role !== "shared" || item.trained !== true))
       this.fault("METHOD-DECLARATION", item.at, `Only a shared param can be a family; ${item.name} is none.`);
     if (item.file !== undefined) this.oneOf("file", item.file, ["encoder"], item.at);
-    const coding = item.coded?.call.callee;
-    if (coding?.kind === "name") this.oneOf("form in files", coding.name, codings, item.at);
+    if (item.coded !== undefined) this.oneOf("form in files", item.coded.form, codings, item.at);
     if (item.project !== undefined && item.role !== "param") {
       this.fault("METHOD-DECLARATION", item.at, `Only a param is projected, and ${item.name} is a ${item.role}.`);
     }

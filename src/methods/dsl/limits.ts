@@ -2,9 +2,9 @@
  * Limits that keep a hostile fragment from costing more than milliseconds. They are checked on the text and its tokens, before anything
  * recursive looks at them. A fragment has no loops but counted ones, so evaluation is bounded by `steps`.
  */
-import type { IToken } from "chevrotain";
 import { type DiagnosticFields, WebpeftError } from "../../ir/diagnostics.ts";
 import type { Place } from "./ast.ts";
+import type { Token } from "./tokens.ts";
 
 export const limits = {
   /** Characters of a fragment. */
@@ -60,11 +60,10 @@ const closing = new Set(["}", ")", "]"]);
 const prefixes = new Set(["-", "not"]);
 
 /** Throws METHOD-LIMIT when parsing or evaluating these tokens could nest too deep. */
-export function checkTokens(file: string, tokens: readonly IToken[]): void {
+export function checkTokens(file: string, tokens: readonly Token[]): void {
   if (tokens.length > limits.tokens) throw limitError(file, `${tokens.length} words`, limits.tokens);
   let [depth, statement, prefix, choices] = [0, 0, 0, 0];
-  for (const { image, startLine, startColumn } of tokens) {
-    const at = { line: startLine ?? 1, column: startColumn ?? 1 };
+  for (const { image, at } of tokens) {
     if (opening.has(image)) depth++;
     if (closing.has(image)) depth--;
     statement = image === ";" ? 0 : statement + 1;

@@ -1,25 +1,67 @@
-/** Reads a method fragment: text to tree, with every error of the text at once. */
-import { Lexer } from "chevrotain";
-import type { MethodAst } from "./ast.ts";
+/** Reads the text of a method: text to tree, with every error of the text at once. */
+import type { Item, MethodAst, OnItem, Place, SiteBlock } from "./ast.ts";
+import { collected } from "./collected.ts";
 import { checkLength, checkTokens } from "./limits.ts";
-import { messageProvider, syntaxErrors } from "./messages.ts";
-import { FragmentParser } from "./parser.ts";
-import { makeTokens } from "./tokens.ts";
+import { Misread, Reader } from "./reader.ts";
+import { readItems, readKinds, statements } from "./statements.ts";
+import { tokensOf } from "./tokens.ts";
 
 /**
- * The tree of a fragment. `file` names it in messages (`lora.ts:6:3`): lines are those of the file, whose line `firstLine` begins the text.
+ * The tree of a method. `file` names it in messages (`lora.ts:6:3`): lines are those of the file, whose line `firstLine` begins the text.
  * Throws METHOD-SYNTAX with all errors of the text, METHOD-LIMIT when it is too large.
  */
 export function parseFragment(source: string, file: string, firstLine = 1): MethodAst {
   checkLength(file, source);
-  const text = "\n".repeat(firstLine - 1) + source;
-  const tokens = makeTokens();
-  const lexed = new Lexer([...tokens.all], { ensureOptimizations: false, positionTracking: "full" }).tokenize(text);
-  checkTokens(file, lexed.tokens);
-  const parser = new FragmentParser(tokens, messageProvider);
-  parser.input = lexed.tokens;
-  const header = parser.method();
-  const error = syntaxErrors(file, text, lexed.errors, parser.errors);
+  const { tokens, foreign } = tokensOf(source, firstLine);
+  checkTokens(file, tokens);
+  const reader = new Reader(tokens, foreign, file, Object.keys(statements));
+  const header = reader.statement(() => [method(reader)])[0];
+  if (header !== undefined && reader.faults.length === 0 && !reader.atEnd) reader.note("the end of the text");
+  const error = collected(reader.faults);
   if (error !== undefined) throw error;
-  return { ...header, file, source, firstLine };
+  return { ...header!, file, source, firstLine };
+}
+
+/** `method NAME (on KIND, ...)? { statements }` */
+function method(r: Reader): Pick<MethodAst, "name" | "items" | "blocks" | "at"> {
+  const { at } = r.next;
+  if (r.accept("method") === undefined) {
+    r.note('"method"');
+    if (r.next.kind !== "name") throw new Misread();
+  }
+  const name = r.name();
+  const kinds = r.behind("on", () => readKinds(r)) ?? [];
+  return { name, ...arranged(kinds, readItems(r), at), at };
+}
+
+/**
+ * Items of the whole method, and its blocks. Several `on` blocks may name one kind: their items add up in the order of the text, so that
+ * formulas that kinds share are written once. `method m on linear { ... }` is a method whose targets all stand in one block.
+ */
+function arranged(kinds: OnItem["siteKinds"], all: readonly Item[], at: Place): Pick<MethodAst, "items" | "blocks"> {
+  const written = all.filter((item) => item.kind === "on");
+  const rest = all.filter((item) => item.kind !== "on");
+  if (kinds.length === 0) return { items: rest, blocks: merged(written) };
+  const targets = rest.filter((item) => item.kind === "target");
+  const own: OnItem = { kind: "on", siteKinds: kinds, tied: false, backwards: false, items: targets, at };
+  return { items: rest.filter((item) => item.kind !== "target"), blocks: merged([own, ...written]) };
+}
+
+function merged(written: readonly OnItem[]): SiteBlock[] {
+  const blocks = new Map<string, SiteBlock>();
+  for (const { siteKinds, from, tied, backwards, items } of written) {
+    for (const { name, at } of siteKinds) {
+      const key = `${name} ${from ?? ""}`;
+      const before = blocks.get(key);
+      blocks.set(key, {
+        siteKind: name,
+        ...(from === undefined ? {} : { from }),
+        tied: tied || (before?.tied ?? false),
+        backwards: backwards || (before?.backwards ?? false),
+        items: [...(before?.items ?? []), ...items],
+        at: before?.at ?? at,
+      });
+    }
+  }
+  return [...blocks.values()];
 }

@@ -60,9 +60,9 @@ const isWholeNumbers = (value: Known): value is readonly number[] =>
 /** How the file holds the tensor, where that is not as it is. */
 export function coding(scope: Scope, { coded }: TensorItem): TensorCoding | undefined {
   if (coded === undefined || (coded.condition !== undefined && !condition(scope, coded.condition))) return undefined;
-  const { callee, arguments: given, at } = coded.call;
+  const { form, arguments: given, at } = coded;
   const [value, more] = given.map((argument) => evaluateKnown(scope, argument.value));
-  if (callee.kind === "name" && callee.name === "on_rows") {
+  if (form === "on_rows") {
     const { weight } = scope.siteOrFail(at);
     if (weight !== undefined && more === undefined && isCounts(value)) return { name: "on_rows", rows: value, weight };
     const message = "on_rows wants to know which rows of the site's table the file adds.";

@@ -1,113 +1,83 @@
-/** The words of the fragment language. Made anew for every parse, so that importing this file costs nothing. */
-import { createToken, Lexer, type TokenType } from "chevrotain";
+/** The words of the method language: a text cut into tokens with their places. */
+import type { Place } from "./ast.ts";
+import { limits } from "./limits.ts";
 
-const words = [
-  "method",
-  "on",
-  "from",
-  "tied",
-  "backwards",
-  "also",
-  "coded",
-  "within",
-  "replaces",
-  "config",
-  "param",
-  "shared",
-  "buffer",
-  "const",
-  "computed",
-  "stream",
-  "input",
-  "below",
-  "given",
-  "mixes",
-  "trained",
-  "report",
-  "for",
-  "by",
-  "let",
-  "require",
-  "else",
-  "warn",
-  "help",
-  "at",
-  "as",
-  "save",
-  "project",
-  "when",
-  "if",
-  "and",
-  "or",
-  "not",
-  "true",
-  "false",
-  "null",
-] as const;
+/** Words that are no names. */
+const words = new Set(
+  (
+    "method on from tied backwards also coded within replaces config param shared buffer const computed stream input below given mixes " +
+    "trained report for by let require else warn help at as save project when if and or not true false null"
+  ).split(" "),
+);
 
-/** Longer ones first where one begins another. */
-const signs = {
-  Range: "..",
-  Elementwise: ".*",
-  Dot: ".",
-  Equal: "==",
-  Unequal: "!=",
-  AtMost: "<=",
-  AtLeast: ">=",
-  Less: "<",
-  Greater: ">",
-  Assign: "=",
-  Plus: "+",
-  Minus: "-",
-  Times: "*",
-  Divide: "/",
-  Compose: "@",
-  Question: "?",
-  Colon: ":",
-  Semicolon: ";",
-  Comma: ",",
-  OpenBrace: "{",
-  CloseBrace: "}",
-  OpenParenthesis: "(",
-  CloseParenthesis: ")",
-  OpenBracket: "[",
-  CloseBracket: "]",
-} as const;
-
-export type Word = (typeof words)[number];
-export type Sign = keyof typeof signs;
-
-export interface Tokens {
-  readonly all: readonly TokenType[];
-  readonly name: TokenType;
-  readonly target: TokenType;
-  readonly number: TokenType;
-  readonly text: TokenType;
-  readonly word: Readonly<Record<Word, TokenType>>;
-  readonly sign: Readonly<Record<Sign, TokenType>>;
+export interface Token {
+  readonly kind: "word" | "name" | "target" | "number" | "text" | "sign" | "end";
+  readonly image: string;
+  readonly at: Place;
 }
 
-export function makeTokens(): Tokens {
-  const name = createToken({ name: "Name", label: "a name", pattern: /[A-Za-z_][A-Za-z0-9_]*/ });
-  const target = createToken({ name: "Target", label: "a target such as W'", pattern: /[A-Za-z_][A-Za-z0-9_]*'/ });
-  const number = createToken({ name: "Number", label: "a number", pattern: /\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/ });
-  const text = createToken({ name: "Text", label: "a text in double quotes", pattern: /"(?:[^"\\\n\r]|\\["\\n])*"/ });
-  const skipped = [
-    createToken({ name: "Blank", pattern: /\s+/, group: Lexer.SKIPPED, line_breaks: true }),
-    createToken({ name: "LineComment", pattern: /\/\/[^\n\r]*/, group: Lexer.SKIPPED }),
-    createToken({
-      name: "BlockComment",
-      pattern: /\/\*[^*]*\*+(?:[^/*][^*]*\*+)*\//,
-      group: Lexer.SKIPPED,
-      line_breaks: true,
-    }),
-  ];
-  const word = Object.fromEntries(
-    words.map((w) => [w, createToken({ name: `Word_${w}`, label: `"${w}"`, pattern: w, longer_alt: [target, name] })]),
-  ) as Record<Word, TokenType>;
-  const sign = Object.fromEntries(
-    Object.entries(signs).map(([key, image]) => [key, createToken({ name: key, label: `"${image}"`, pattern: image })]),
-  ) as Record<Sign, TokenType>;
-  const all = [...skipped, ...Object.values(word), target, name, number, text, ...Object.values(sign)];
-  return { all, name, target, number, text, word, sign };
+/** A character, or several, that begin no token. */
+export interface Foreign {
+  readonly text: string;
+  readonly at: Place;
+}
+
+const blank = /(?:\s+|\/\/[^\n\r]*|\/\*[^*]*\*+(?:[^/*][^*]*\*+)*\/)+/y;
+const token =
+  /(?<name>[A-Za-z_][A-Za-z0-9_]*)(?<target>')?|(?<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|(?<text>"(?:[^"\\\n\r]|\\["\\n])*")|(?<sign>\.\.|\.\*|==|!=|<=|>=|[-.<>=+*/@?:;,{}()[\]])/y;
+
+/** `\"`, `\\` and `\n` are the only escapes. */
+export const unquoted = (image: string): string =>
+  image.slice(1, -1).replace(/\\(.)/g, (_all, escaped: string) => (escaped === "n" ? "\n" : escaped));
+
+/** The tokens of a text, an end behind them, and what is none. `firstLine` is the number of its first line. */
+export function tokensOf(text: string, firstLine: number): { tokens: Token[]; foreign: Foreign[] } {
+  const [tokens, foreign]: [Token[], Foreign[]] = [[], []];
+  let [offset, line, lineStart, foreignEnd] = [0, firstLine, 0, -1];
+  const match = (pattern: RegExp): RegExpExecArray | null => {
+    pattern.lastIndex = offset;
+    return pattern.exec(text);
+  };
+  const skip = (passed: string): void => {
+    for (const found of passed.matchAll(/\r\n|\n|\r/g)) {
+      line++;
+      lineStart = offset + found.index + found[0].length;
+    }
+    offset += passed.length;
+  };
+  // What lies behind is too much to read.
+  while (offset < text.length && tokens.length <= limits.tokens) {
+    const space = match(blank);
+    if (space !== null) {
+      skip(space[0]);
+      continue;
+    }
+    const at = { line, column: offset - lineStart + 1 };
+    const found = match(token);
+    if (found === null) {
+      const before = foreignEnd === offset ? foreign.pop()! : { text: "", at };
+      foreign.push({ ...before, text: before.text + text[offset] });
+      foreignEnd = ++offset;
+      continue;
+    }
+    const [[image], { name, target, number, text: quoted }] = [
+      found,
+      found.groups as Record<string, string | undefined>,
+    ];
+    const isWord = target === undefined && words.has(image);
+    const kind =
+      target !== undefined
+        ? "target"
+        : name !== undefined
+          ? "name"
+          : number !== undefined
+            ? "number"
+            : quoted !== undefined
+              ? "text"
+              : "sign";
+    tokens.push({ kind: isWord ? "word" : kind, image, at });
+    offset += image.length;
+  }
+  tokens.push({ kind: "end", image: "", at: { line, column: offset - lineStart + 1 } });
+  return { tokens, foreign };
 }

@@ -105,39 +105,27 @@ export function visitBound(expression: Expression, visit: (name: string, at: Pla
   });
 }
 
-/** The expressions of an item. */
+const expressionKinds = new Set<unknown>([
+  "literal",
+  "name",
+  "list",
+  "map",
+  "unary",
+  "binary",
+  "choice",
+  "member",
+  "call",
+  "index",
+] satisfies Expression["kind"][]);
+
+/** The expressions of an item, wherever they stand in it; those of a family's range, which another name holds in, and of a block are left out. */
 export function expressionsOf(item: Item): readonly Expression[] {
-  switch (item.kind) {
-    case "field":
-      return [item.default, ...item.options.map((option) => option.value)];
-    case "tensor": {
-      const coding = item.coded?.call.arguments.map(({ value }) => value) ?? [];
-      const optional = [
-        ...coding,
-        item.coded?.condition,
-        item.saveIf,
-        item.within,
-        item.replaces,
-        item.project?.condition,
-        item.project?.call,
-        item.when,
-      ];
-      return [...item.shape, item.value, ...optional.filter((e) => e !== undefined)];
-    }
-    case "input":
-      return [item.below, ...(item.fill === undefined ? [] : [item.fill])];
-    case "option":
-      return [item.size];
-    case "mixes":
-      return item.trained === undefined ? [] : [item.trained];
-    case "stream":
-    case "report":
-    case "let":
-    case "target":
-      return [item.value];
-    case "require":
-      return [item.condition];
-    case "on":
-      return [];
-  }
+  const found: Expression[] = [];
+  const collect = (part: unknown): void => {
+    if (typeof part !== "object" || part === null) return;
+    if ("kind" in part && expressionKinds.has(part.kind)) found.push(part as Expression);
+    else for (const [name, inner] of Object.entries(part)) if (name !== "family" && name !== "items") collect(inner);
+  };
+  collect(item);
+  return found;
 }
