@@ -3,7 +3,7 @@ import { targetOf } from "../src/codegen/index.ts";
 import { compile } from "../src/compile/index.ts";
 import { methods } from "../src/methods/index.ts";
 import type { OpenDevice } from "../src/runtime/device/index.ts";
-import { webgpuExecutor } from "../src/runtime/executors/webgpu/index.ts";
+import { webgpuExecutor } from "../src/runtime/executors/webgpu/executor.ts";
 import type { FileRecord } from "../src/runtime/files/folder.ts";
 import type { Model } from "../src/runtime/files/model.ts";
 import type { SessionBatch } from "../src/runtime/session/session.ts";

@@ -17,7 +17,7 @@ import type { ProgramStorage } from "../src/program/index.ts";
 import { openAdapter } from "../src/runtime/device/device.ts";
 import { type OpenDevice, openDevice } from "../src/runtime/device/index.ts";
 import { searchIn } from "../src/runtime/device/search.ts";
-import { webgpuExecutor } from "../src/runtime/executors/webgpu/index.ts";
+import { webgpuExecutor } from "../src/runtime/executors/webgpu/executor.ts";
 import { loadModel } from "../src/runtime/files/model.ts";
 
 interface Tensor {

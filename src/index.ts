@@ -15,7 +15,7 @@ export { Batches, padBatch } from "./runtime/data/batches.ts";
 export { type Example, jsonLinesExamples, textExamples } from "./runtime/data/examples.ts";
 export { loadTokenizer, type TextTokenizer } from "./runtime/data/tokenizer.ts";
 export { openDevice } from "./runtime/device/index.ts";
-export { webgpuExecutor } from "./runtime/executors/webgpu/index.ts";
+export { webgpuExecutor } from "./runtime/executors/webgpu/executor.ts";
 export { type AdapterFiles, configsOf, readAdapter } from "./runtime/files/adapter.ts";
 export { loadModel, type Model } from "./runtime/files/model.ts";
 export type { PageFolder } from "./runtime/files/page-folder.ts";

@@ -10,7 +10,7 @@ import type { Graph } from "../../src/ir/graph.ts";
 import { portName } from "../../src/ir/graph.ts";
 import { sizeOf, type TensorType } from "../../src/ir/types.ts";
 import { type OpenDevice, openDevice } from "../../src/runtime/device/index.ts";
-import { webgpuExecutor } from "../../src/runtime/executors/webgpu/index.ts";
+import { webgpuExecutor } from "../../src/runtime/executors/webgpu/executor.ts";
 import { hostTensor } from "../../src/runtime/files/tensor.ts";
 import { difference, generator, noStorage, programOf } from "../runtime/executor-samples.ts";
 import { rmsNormGraph, softmaxGraph } from "./graphs.ts";

@@ -10,7 +10,7 @@ import { methods } from "../../src/methods/index.ts";
 import type { OpenDevice } from "../../src/runtime/device/index.ts";
 import { openDevice } from "../../src/runtime/device/index.ts";
 import { type TfjsExecutor, tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
-import { type WebgpuExecutor, webgpuExecutor } from "../../src/runtime/executors/webgpu/index.ts";
+import { type WebgpuExecutor, webgpuExecutor } from "../../src/runtime/executors/webgpu/executor.ts";
 import { part } from "../extent.ts";
 import { caseNames, type GoldenCase, golden, loadCase } from "./helpers.ts";
 import { type CaseResult, runCase } from "./run.ts";

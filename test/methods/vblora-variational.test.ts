@@ -13,7 +13,7 @@ import { openDevice } from "../../src/runtime/device/index.ts";
 import type { Executor } from "../../src/runtime/executors/executor.ts";
 import { referenceExecutor } from "../../src/runtime/executors/reference.ts";
 import { tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
-import { webgpuExecutor } from "../../src/runtime/executors/webgpu/index.ts";
+import { webgpuExecutor } from "../../src/runtime/executors/webgpu/executor.ts";
 import type { Session, SessionBatch } from "../../src/runtime/session/session.ts";
 import { baseModel, readNumbers } from "../golden/helpers.ts";
 import { difference } from "../runtime/executor-samples.ts";

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { Builder } from "../../src/ir/builder.ts";
 import { type OpenDevice, openDevice } from "../../src/runtime/device/index.ts";
 import type { InstantiateOptions, KernelTime } from "../../src/runtime/executors/executor.ts";
-import { webgpuExecutor } from "../../src/runtime/executors/webgpu/index.ts";
+import { webgpuExecutor } from "../../src/runtime/executors/webgpu/executor.ts";
 import { trainingData, trainingProgram } from "../codegen/training-program.ts";
 import { programOf } from "./executor-samples.ts";
 

@@ -12,7 +12,7 @@ import { type OpenDevice, openDevice } from "../../src/runtime/device/index.ts";
 import type { Executor } from "../../src/runtime/executors/executor.ts";
 import { referenceExecutor } from "../../src/runtime/executors/reference.ts";
 import { tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
-import { webgpuExecutor } from "../../src/runtime/executors/webgpu/index.ts";
+import { webgpuExecutor } from "../../src/runtime/executors/webgpu/executor.ts";
 import { loadModel, type Model } from "../../src/runtime/files/model.ts";
 import { smolLM2 } from "../budgets/real-shapes.ts";
 import { isAll } from "../extent.ts";

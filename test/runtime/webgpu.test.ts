@@ -7,7 +7,7 @@ import { opRecords } from "../../src/ir/registry.ts";
 import type { ProgramStorage } from "../../src/program/index.ts";
 import { type OpenDevice, openDevice } from "../../src/runtime/device/index.ts";
 import { referenceExecutor } from "../../src/runtime/executors/reference.ts";
-import { type WebgpuExecutor, webgpuExecutor } from "../../src/runtime/executors/webgpu/index.ts";
+import { type WebgpuExecutor, webgpuExecutor } from "../../src/runtime/executors/webgpu/executor.ts";
 import { hostTensor } from "../../src/runtime/files/tensor.ts";
 import { loraLinear } from "../codegen/graphs.ts";
 import { trainingData, trainingProgram } from "../codegen/training-program.ts";

@@ -23,7 +23,7 @@ export interface Batch {
 }
 
 /** Fisher-Yates with draws that depend on (seed, epoch) only. */
-export function permutation(size: number, seed: number, epoch: number): Uint32Array {
+function permutation(size: number, seed: number, epoch: number): Uint32Array {
   const order = Uint32Array.from({ length: size }, (_unused, i) => i);
   for (let i = size - 1; i > 0; i--) {
     const j = Math.floor(openUniform(threefry(seed, epoch, i, 0x5eed)[0]) * (i + 1));

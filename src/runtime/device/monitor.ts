@@ -96,7 +96,7 @@ function lossError(info: Pick<GPUDeviceLostInfo, "reason" | "message">, cause?: 
 }
 
 /** Constructor names, because Dawn in Node defines no global classes to compare with. */
-export function gpuError(error: GPUError, where: string | undefined): WebpeftError {
+function gpuError(error: GPUError, where: string | undefined): WebpeftError {
   const place = where === undefined ? {} : { where };
   if (error.constructor.name === "GPUOutOfMemoryError") {
     return new WebpeftError("DEVICE-MEMORY", {

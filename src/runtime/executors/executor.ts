@@ -231,6 +231,6 @@ async function resolveSource(data: ReadonlyMap<string, PortSource>, name: string
   return typeof source === "function" ? source() : source;
 }
 
-export function elementCount(tensor: PortTensor): number {
+function elementCount(tensor: PortTensor): number {
   return "bytes" in tensor ? sizeOf(tensor.shape) : tensor.length;
 }

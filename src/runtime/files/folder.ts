@@ -21,7 +21,7 @@ export interface FileTree {
   folder?(path: string): Promise<FileTree>;
 }
 
-export type FileData = Blob | Uint8Array | ArrayBuffer | string;
+type FileData = Blob | Uint8Array | ArrayBuffer | string;
 /** Files in memory by name; a string is text. */
 export type FileRecord = Readonly<Record<string, FileData>>;
 
@@ -63,7 +63,7 @@ async function nodeUrlTree(url: URL): Promise<FileTree> {
 }
 
 /** A folder on disk. Throws `FILE-NOT-FOUND` when there is none, `FILE-NOT-A-FOLDER` when the path is a file. */
-export async function nodeTree(folder: string): Promise<FileTree> {
+async function nodeTree(folder: string): Promise<FileTree> {
   const { readdir, stat } = await import("node:fs/promises");
   const { join } = await import("node:path");
   const known = await stat(folder).catch((error: unknown) => {
@@ -114,7 +114,7 @@ export function recordTree(files: FileRecord, name = "memory"): FileTree {
 }
 
 /** Files below a URL, which keeps its query (`?download=true`, tokens of signed addresses). */
-export function urlTree(prefix: string): FileTree {
+function urlTree(prefix: string): FileTree {
   const base = new URL(prefix);
   if (!base.pathname.endsWith("/")) base.pathname += "/";
   const pages = new Set<string>();

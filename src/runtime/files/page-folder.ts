@@ -26,7 +26,7 @@ export interface PageFolder {
   removeEntry(name: string): Promise<void>;
 }
 
-export const isPageFolder = (target: unknown): target is PageFolder =>
+const isPageFolder = (target: unknown): target is PageFolder =>
   typeof target === "object" && target !== null && typeof (target as Partial<PageFolder>).getFileHandle === "function";
 
 /** A file that is being written, and how to take it back. */

@@ -17,7 +17,7 @@ export function checkPath(folder: string, path: string): string {
 }
 
 /** `FILE-PATH`: a name, or a link that stands for it, leads out of its folder. */
-export const outside = (folder: string, path: string): WebpeftError =>
+const outside = (folder: string, path: string): WebpeftError =>
   new WebpeftError("FILE-PATH", {
     message: "a file name leads out of its folder",
     where: folder,

@@ -9,7 +9,7 @@ import type { ByteSource } from "./source.ts";
 import { isTensorDtype, type TensorDtype, tensorDtypes } from "./tensor.ts";
 
 /** The format's own limit. */
-export const largestHeader = 100_000_000;
+const largestHeader = 100_000_000;
 
 export interface TensorEntry {
   readonly dtype: TensorDtype;

@@ -20,7 +20,7 @@ export function checkRange(name: string, size: number, offset: number, length: n
   if (!inside || offset + length > size) throw truncated(name, `${offset} to ${offset + length}`, size);
 }
 
-export function truncated(name: string, wanted: string, size: number): WebpeftError {
+function truncated(name: string, wanted: string, size: number): WebpeftError {
   return new WebpeftError("FILE-TRUNCATED", {
     message: "the file ends before the bytes that were asked for",
     where: name,

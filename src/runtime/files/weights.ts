@@ -58,14 +58,14 @@ export function fileWeights(name: string, files: readonly SafetensorsFile[]): We
 }
 
 /** What tfjs tensors look like; read when their turn comes. */
-export interface TensorLike {
+interface TensorLike {
   readonly shape: readonly number[];
   readonly dtype: string;
   data(): Promise<ArrayLike<number>>;
 }
 
 /** Numbers with a shape; without `dtype` the array's own type. F16 and BF16 are bits in a `Uint16Array`. */
-export interface ShapedArray {
+interface ShapedArray {
   readonly shape: readonly number[];
   readonly data: TypedArray;
   readonly dtype?: TensorDtype;

@@ -35,7 +35,7 @@ export interface AdapterLoader {
 export type AdapterChoice = string | readonly string[] | null;
 
 /** The name of the adapter that a session starts with, as in PEFT. */
-export const defaultAdapter = "default";
+const defaultAdapter = "default";
 
 /** Storage that belongs to an adapter. */
 const ownBuffers = ["params", "moment1", "moment2"];

@@ -6,7 +6,7 @@ import { type OpenDevice, openDevice } from "../device/index.ts";
 import type { Executor, Instance, InstantiateOptions, PortSource } from "../executors/executor.ts";
 import { referenceExecutor } from "../executors/reference.ts";
 import { tfjsExecutor } from "../executors/tfjs/executor.ts";
-import { webgpuExecutor } from "../executors/webgpu/index.ts";
+import { webgpuExecutor } from "../executors/webgpu/executor.ts";
 import { type AdapterFiles, configsOf, type ExpertSources, isRead, readAdapter } from "../files/adapter.ts";
 import type { FolderSource } from "../files/folder.ts";
 import type { Model } from "../files/model.ts";

@@ -12,7 +12,7 @@ interface Together<Entry> {
 }
 
 /** The numbers of several adapters as the ports of their common program are called: the place of the adapter, a colon, the port. */
-export function joinedValues(parts: readonly AdapterValues[]): AdapterValues {
+function joinedValues(parts: readonly AdapterValues[]): AdapterValues {
   const renamed = <T>(pick: (part: AdapterValues) => ReadonlyMap<string, T>): Map<string, T> =>
     new Map(
       parts.flatMap((part, place) =>

@@ -35,19 +35,19 @@ export interface StepEvent {
   readonly ms: number;
 }
 
-export interface EvalEvent {
+interface EvalEvent {
   readonly type: "eval";
   /** Steps done. */
   readonly step: number;
   readonly loss: number;
 }
 
-export interface CheckpointEvent {
+interface CheckpointEvent {
   readonly type: "checkpoint";
   readonly step: number;
 }
 
-export interface DoneEvent {
+interface DoneEvent {
   readonly type: "done";
   readonly step: number;
   readonly status: "finished" | "stopped";

@@ -78,7 +78,7 @@ const storedInfo = (program: CompiledProgram, model: Model, key: string): Weight
   mergedForm(program, model.weights).added.get(key) ?? model.weights.info(key)!;
 
 /** The merged tensor under a key of `mergedKeys`, rounded to the base's dtype. */
-export async function mergedTensor(
+async function mergedTensor(
   program: CompiledProgram,
   model: Model,
   executor: Executor,

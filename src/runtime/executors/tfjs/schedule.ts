@@ -4,7 +4,7 @@
  */
 import { type Graph, type Node, portName, portRole } from "../../../ir/graph.ts";
 
-export interface Step {
+interface Step {
   readonly node: number;
   /** Nodes whose values nobody reads after this step. */
   readonly frees: readonly number[];

@@ -1,2 +1,0 @@
-export { type WebgpuExecutor, type WebgpuOptions, webgpuExecutor } from "./executor.ts";
-export { PipelineCache } from "./pipelines.ts";
