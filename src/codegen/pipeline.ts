@@ -19,7 +19,7 @@ import { bufferOfPort, placeInputs, placePorts, portBuffers, portUses, withPortP
 import { arenaName, Regions } from "./layout/regions.ts";
 import { displace, placeOutputs, prepareOutputs } from "./layout/results.ts";
 import { isStoredPort, type Memory, placeOf, type StageInput, type StageSteps } from "./layout/stage.ts";
-import type { BufferSpec, Generated } from "./plan.ts";
+import type { BufferSpec, Generated, ScheduleChoice } from "./plan.ts";
 import { lowerUnits } from "./schedule/lower.ts";
 import { type Target, tuningOf } from "./target.ts";
 
@@ -42,8 +42,16 @@ export function generate(
   return {
     kernels: table.kernels,
     plan: { buffers: regions.buffers, inputs, weights: frozen, stages: planned, peakBytes },
+    choices: steps.flatMap(choicesOf),
   };
 }
+
+const choicesOf = ({ input, fusion, bodies }: StageSteps): ScheduleChoice[] =>
+  bodies.flatMap(({ choice }, unit) =>
+    Object.keys(choice.candidates).length < 2
+      ? []
+      : [{ stage: input.name, nodes: fusion.units[unit]!.stored, ...choice }],
+  );
 
 /** The steps of every stage up to the arena, and where ports and results of all of them are. */
 export function arrange(

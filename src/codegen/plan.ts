@@ -91,9 +91,21 @@ export interface GeneratedKernel {
   readonly sizes: number;
 }
 
+/** A unit that several schedules could run. */
+export interface ScheduleChoice {
+  readonly stage: StageName;
+  /** Nodes whose values the unit stores. */
+  readonly nodes: readonly number[];
+  readonly chosen: string;
+  /** Costs by schedule, in the unit of the form. */
+  readonly candidates: Readonly<Record<string, number>>;
+}
+
 export interface Generated {
   readonly kernels: readonly GeneratedKernel[];
   readonly plan: Plan;
+  /** What schedules of a unit were compared, by their own estimates. */
+  readonly choices: readonly ScheduleChoice[];
 }
 
 export const alignUp = (n: number, to: number): number => Math.ceil(n / to) * to;

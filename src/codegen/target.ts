@@ -67,7 +67,10 @@ export interface Tuning {
   readonly busyRows: number;
   /** What it costs that a workgroup adds up its numbers in a tree, in turns of a loop over columns: each barrier is paid by everybody. */
   readonly treePrice: number;
-  /** The same by subgroups, with two barriers instead of one per level. A GPU's has not been measured: just below that of a tree. */
+  /**
+   * The same by subgroups, with two barriers instead of one per level. On software drivers (subgroups of 8) both took the same time; on GPUs it
+   * has not been measured: just below that of a tree.
+   */
   readonly subgroupPrice: number;
   /** Rows below which elementwise work behind a reduction is spread better in a kernel of its own. */
   readonly leastRows: number;

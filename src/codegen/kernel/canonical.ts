@@ -11,7 +11,12 @@ import { mapExpr, mapStatements } from "./walk.ts";
 
 /** What a word of the uniform block holds: a number, or the place of a tensor of the body. */
 export type Word =
-  | { readonly kind: "size"; readonly value: number }
+  | {
+      readonly kind: "size";
+      readonly value: number;
+      /** What the number is, where the body says it. */
+      readonly name?: string;
+    }
   | { readonly kind: "base"; readonly tensor: number };
 
 export interface Canonical {
@@ -59,10 +64,19 @@ class Canonicalizer {
       const type = x.type === "bool" ? "u32" : x.type;
       const value = type === "f32" ? bitsOf(x.value) : x.value >>> 0;
       const name = x.word === undefined ? `size ${this.words.size}` : `${x.word} = ${value}`;
-      const word = this.word(name, { kind: "size", value }, type);
+      const what = x.word === undefined ? {} : { name: this.readable(x.word) };
+      const word = this.word(name, { kind: "size", value, ...what }, type);
       this.literals.set(x, word);
       return word;
     });
+  }
+
+  /** The name of a word with the names of the text in it: `~base2 along k000003` is how far apart elements of %t2 are along k1. */
+  private readable(word: string): string {
+    return word
+      .replace(/^~base(\d+) along /, "%t$1 along ")
+      .replace(/~([a-z]+)(#?\d+)$/, "$1")
+      .replace(/\b([a-z]+)0*(\d+)$/, (key, prefix, digits) => this.names.get(`${prefix}${digits}`) ?? key);
   }
 
   private rename(from: string): string {

@@ -148,6 +148,8 @@ export interface KernelIR {
   readonly shared: readonly SharedArray[];
   /** Number of words of one part. */
   readonly sizes: number;
+  /** What the words are, or nothing; for people only. */
+  readonly words?: readonly string[];
   readonly body: readonly Statement[];
 }
 

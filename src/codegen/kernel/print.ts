@@ -10,6 +10,8 @@ export function printKernel(kernel: KernelIR, name = "kernel"): string {
   const tensors = kernel.tensors.map((t) => `%${t.name}: ${t.dtype} in b${t.binding}`);
   const access = kernel.bindings.map((b) => `${b.name}: ${b.access}`);
   const shared = kernel.shared.map((s) => `  workgroup ${s.name}: ${s.type}${s.lanes === 4 ? "x4" : ""}[${s.length}]`);
+  const known = (kernel.words ?? []).flatMap((word, i) => (word === "" ? [] : [`#${i}: ${word}`]));
+  const words = known.length === 0 ? [] : [`  // ${known.join(", ")}`];
   const enables = kernel.features.length === 0 ? [] : [`  enable ${kernel.features.join(", ")}`];
   return [
     ...kernel.doc.map((line) => `// ${line}`),
@@ -17,6 +19,7 @@ export function printKernel(kernel: KernelIR, name = "kernel"): string {
     ...enables,
     `  workgroup_size ${kernel.workgroup}, sizes ${kernel.sizes}, bindings ${access.join(", ")}`,
     ...shared,
+    ...words,
     ...printStatements(kernel.body),
     "}",
   ].join("\n");

@@ -53,6 +53,7 @@ export function assemble(parts: readonly Part[], target: Target): Assembled {
     ),
     shared: body.shared,
     sizes: canonical.words.length,
+    words: canonical.words.map((word) => (word.kind === "base" ? `base of %t${word.tensor}` : (word.name ?? ""))),
     body: canonical.statements,
   };
   const base = (part: Part, tensor: number): number => {
