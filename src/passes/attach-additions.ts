@@ -6,11 +6,28 @@
 import type { Builder } from "../ir/builder.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import type { Node } from "../ir/graph.ts";
+import { runInput } from "../ir/run-inputs.ts";
 import { sameType, sizeOf, type TensorType, typeText } from "../ir/types.ts";
 import { absent, operatorValue, tensorValue } from "../methods/index.ts";
 import { attend } from "../models/attention.ts";
-import type { AddedLosses } from "./added-losses.ts";
 import { type SiteAdditions, scalarPorts, siteWeight } from "./site-operands.ts";
+
+/** What the sites of a model add to its loss. */
+export class AddedLosses {
+  private readonly byPath = new Map<string, number>();
+
+  /** `loss`, f32[], of the site at a path; a module that the model applies more than once adds it once. */
+  put(path: string, loss: number | undefined): void {
+    if (loss !== undefined && !this.byPath.has(path)) this.byPath.set(path, loss);
+  }
+
+  /** The model's loss with what sites add, once in all: a micro-batch adds its share of the counted labels. */
+  withShare(builder: Builder, loss: number): number {
+    if (this.byPath.size === 0) return loss;
+    const sum = [...this.byPath.values()].reduce((a, b) => builder.plus(a, b));
+    return builder.plus(loss, builder.mul(sum, runInput(builder, "loss_share")));
+  }
+}
 
 type Made = ReadonlyMap<string, number>;
 

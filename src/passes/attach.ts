@@ -9,8 +9,7 @@ import { hashGraph } from "../ir/hash.ts";
 import { sameType, type TensorType, typeText } from "../ir/types.ts";
 import type { SiteOperands, SiteResult } from "../methods/index.ts";
 import { lowerNorm } from "../models/lowering.ts";
-import { AddedLosses } from "./added-losses.ts";
-import { AdditionSites } from "./attach-additions.ts";
+import { AddedLosses, AdditionSites } from "./attach-additions.ts";
 import { rebuild } from "./rewrite.ts";
 import { type SiteAdditions, type SiteKind, scalarPorts, siteWeight } from "./site-operands.ts";
 
