@@ -7,7 +7,7 @@ import { asOperator, at, matrixOf } from "./helpers.ts";
 import { denseProduct } from "./product.ts";
 import { productFlops } from "./product-cost.ts";
 import {
-  entriesOf,
+  entrywiseFlops,
   foldedFlops,
   inOf,
   type OperatorLowering,
@@ -54,11 +54,8 @@ function pairs(b: Builder, first: number, second: number, axis: 0 | 1): number {
   return b.reshape(product, axis === 0 ? [p * q, other] : [other, p * q]);
 }
 
-const denseFlops = (l: OperatorLowering, node: Node): number =>
-  node.inputs.reduce((sum, input) => sum + l.denseFlops(input), entriesOf(node) * node.inputs.length);
-
 const throughMatrix = (l: OperatorLowering, node: Node, vectors: number): number =>
-  foldedFlops(l, node, vectors, denseFlops(l, node));
+  foldedFlops(l, node, vectors, entrywiseFlops(l, node));
 
 const dense = (l: OperatorLowering, { inputs }: Node): number =>
   l.builder.mul(l.dense(inputs[0]!), l.dense(inputs[1]!));
@@ -95,6 +92,6 @@ export const hadamard: OperatorRecord = {
   dense,
   flops: (l, node, vectors) =>
     Math.min(throughMatrix(l, node, vectors), lowRank(l, node, vectors)?.flops ?? Number.POSITIVE_INFINITY),
-  denseFlops,
+  denseFlops: entrywiseFlops,
   examples: [{ inputs: [operatorType(3, 4), operatorType(3, 4)] }],
 };

@@ -5,7 +5,7 @@ import { operatorLevel } from "../ops/common.ts";
 import { operatorType } from "../types.ts";
 import { transposeOfPair } from "./entrywise.ts";
 import { asOperator, at, leadingOf, matrixOf } from "./helpers.ts";
-import { entriesOf, inOf, type OperatorLowering, type OperatorRecord, outOf, vectorsOf } from "./record.ts";
+import { entrywiseFlops, inOf, type OperatorLowering, type OperatorRecord, outOf, vectorsOf } from "./record.ts";
 
 /** Whether the second factor goes first, and what the cheaper order costs. */
 function cheaperOrder(l: OperatorLowering, { inputs }: Node, vectors: number): { secondFirst: boolean; flops: number } {
@@ -53,7 +53,6 @@ export const kronecker: OperatorRecord = {
   apply: applied,
   dense: (l, { inputs }) => denseOf(l.builder, l.dense(inputs[0]!), l.dense(inputs[1]!)),
   flops: (l, node, vectors) => cheaperOrder(l, node, vectors).flops,
-  denseFlops: (l, node) =>
-    node.inputs.reduce((sum, input) => sum + l.denseFlops(input), entriesOf(node) * node.inputs.length),
+  denseFlops: entrywiseFlops,
   examples: [{ inputs: [operatorType(2, 3), operatorType(3, 2)] }],
 };

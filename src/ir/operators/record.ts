@@ -128,3 +128,7 @@ export const foldedFlops = (l: OperatorLowering, node: Node, vectors: number, bu
 
 /** The number of vectors that x [..., n] holds. */
 export const vectorsOf = (builder: Builder, x: number): number => sizeOf(builder.shape(x).slice(0, -1));
+
+/** The cost of a matrix whose entries are made of entries of the operands' matrices. */
+export const entrywiseFlops = (l: OperatorLowering, node: Node): number =>
+  node.inputs.reduce((sum, input) => sum + l.denseFlops(input), entriesOf(node) * node.inputs.length);

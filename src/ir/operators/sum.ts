@@ -3,7 +3,7 @@ import { asTensor, isFloat, operatorLevel, requireThat } from "../ops/common.ts"
 import { f32, operatorType } from "../types.ts";
 import { asOperator, at, matrixOf } from "./helpers.ts";
 import { applyFactors } from "./product.ts";
-import { entriesOf, inOf, type OperatorRecord, outOf } from "./record.ts";
+import { entriesOf, entrywiseFlops, inOf, type OperatorRecord, outOf } from "./record.ts";
 import { factorsOf } from "./view.ts";
 
 export const add: OperatorRecord = {
@@ -28,8 +28,7 @@ export const add: OperatorRecord = {
   dense: (l, { inputs }) => inputs.map((term) => l.dense(term)).reduce((a, b) => l.builder.plus(a, b)),
   columns: (l, { inputs }, ids) => inputs.map((term) => l.columns(term, ids)).reduce((a, b) => l.builder.plus(a, b)),
   flops: (l, { inputs }, vectors) => inputs.reduce((sum, term) => sum + l.flops(term, vectors), 0),
-  denseFlops: (l, node) =>
-    node.inputs.reduce((sum, term) => sum + l.denseFlops(term), entriesOf(node) * node.inputs.length),
+  denseFlops: entrywiseFlops,
   examples: [{ inputs: [operatorType(3, 4), operatorType(3, 4), operatorType(3, 4)] }],
 };
 
