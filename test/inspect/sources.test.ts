@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { readTarget } from "../../src/cli/target.ts";
+import { tuningOf } from "../../src/codegen/target.ts";
 import { compile } from "../../src/compile/index.ts";
 import { inspectionFiles, inspectProgram, PassRecord } from "../../src/inspect/index.ts";
 import { parseGraph } from "../../src/ir/text/parse.ts";
@@ -87,6 +88,8 @@ describe("a target in a file", () => {
       limits: { ...preset.limits, maxStorageBufferBindingSize: 268435456 },
     });
     expect(await readTarget(write("two.json", '{"kind": "cpu"}'))).toEqual(await readTarget("cpu"));
+    const tuned = await readTarget(write("three.json", '{"kind": "cpu", "tuning": {"busyRows": 2}}'));
+    expect(tuningOf(tuned)).toEqual({ ...tuningOf(await readTarget("cpu")), busyRows: 2 });
   });
 
   it.each([
@@ -94,6 +97,8 @@ describe("a target in a file", () => {
     ['{"limits": {"maxStorageBuffers": 8}}', "there is no option maxStorageBuffers"],
     ['{"limits": {"maxStorageBufferBindingSize": "128 MiB"}}', "maxStorageBufferBindingSize has a value"],
     ['{"limits": 8}', "limits has a value"],
+    ['{"tuning": {"treePrize": 1}}', "there is no option treePrize"],
+    ['{"tuning": {"treePrice": "high"}}', "treePrice has a value"],
     ['{"kind": "tpu"}', "kind has a value"],
     ['{"workgroup": -1}', "workgroup has a value"],
     ['{"limits": {"maxStorageBufferBindingSize": 256}}', "no device binds so little"],

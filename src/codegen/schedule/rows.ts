@@ -66,7 +66,7 @@ const maximum: Reduction = {
 };
 
 /** Rows and columns of a unit. */
-export function rowsOf({ unit }: ScheduleContext): { readonly rows: number; readonly columns: number } {
+function rowsOf({ unit }: ScheduleContext): { readonly rows: number; readonly columns: number } {
   const columns = sizeOf(unit.axes.map((axis) => unit.shape[axis]!));
   return { rows: sizeOf(unit.shape) / columns, columns };
 }
@@ -94,7 +94,7 @@ export const rowsInTrees: Schedule = {
 };
 
 /** The numbers of a team. */
-export const partial = (size: number): SharedArray => ({ name: "partial", type: "f32", lanes: 1, length: size });
+const partial = (size: number): SharedArray => ({ name: "partial", type: "f32", lanes: 1, length: size });
 export const partialAt = (index: Expr): Expr => ({ kind: "shared", array: "partial", index, type: "f32", lanes: 1 });
 export const storePartial = (index: Expr, value: Expr): Statement => ({
   kind: "store-shared",
