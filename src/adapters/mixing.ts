@@ -5,7 +5,7 @@ import type { Expert, Situation } from "../methods/index.ts";
 import type { ModuleInfo } from "../models/model.ts";
 import type { AdapterPlan, ExpertPlan } from "../program/index.ts";
 import type { Adapter } from "./adapter.ts";
-import { joinedPorts, prefixedPlan } from "./plan.ts";
+import { commonInputs, joinedPorts, prefixedPlan } from "./plan.ts";
 import { delta, prefixed } from "./site-adapter.ts";
 
 /** An adapter that can be mixed. */
@@ -53,13 +53,14 @@ export class Mixture {
     const experts = this.experts.map(([name, adapter]): ExpertPlan => {
       return { name, prefix: expertPrefix(name), trained, plan: adapter.plan([]) };
     });
-    const inside = this.experts.map(([name, adapter]) => prefixedPlan(expertPrefix(name), adapter.plan(situations)));
+    const running = this.experts.map(([, adapter]) => adapter.plan(situations));
+    const inside = this.experts.map(([name], i) => prefixedPlan(expertPrefix(name), running[i]!));
     const ports = joinedPorts([plan, ...inside]);
     const isOwn = new Set(plan.tensors);
     const tensors = ports.tensors.map((tensor) =>
       trained || isOwn.has(tensor) ? tensor : { ...tensor, role: "buffer" as const },
     );
-    return { ...plan, ...ports, tensors, experts };
+    return { ...plan, ...ports, ...commonInputs([plan, ...running]), tensors, experts };
   }
 }
 

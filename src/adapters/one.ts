@@ -1,6 +1,7 @@
 /** One adapter: its config resolved on a model, its method elaborated for a situation, and the base's tensors that train beside it. */
 import type { DiagnosticSink } from "../ir/diagnostics.ts";
 import type { Graph } from "../ir/graph.ts";
+import { remembered } from "../ir/remember.ts";
 import type { DType } from "../ir/types.ts";
 import { namedExperts, type ResolvedAdapter, resolveAdapter, withoutPrefix } from "../methods/config/index.ts";
 import {
@@ -108,10 +109,7 @@ class OneAdapter implements MixedAdapter, Part {
   /** The method here; merging differs from evaluating in what is known of the batch, and in nothing else. */
   private in({ purpose, sampling, padding }: Situation): Elaboration {
     const situation: Situation = { purpose: purpose === "merge" ? "evaluate" : purpose, sampling, padding };
-    const key = JSON.stringify(situation);
-    const elaboration = this.elaborations.get(key) ?? this.elaborated(situation);
-    this.elaborations.set(key, elaboration);
-    return elaboration;
+    return remembered(this.elaborations, JSON.stringify(situation), () => this.elaborated(situation));
   }
 
   private elaborated(situation: Situation): Elaboration {

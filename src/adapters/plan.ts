@@ -1,5 +1,5 @@
 /** What a program says of its adapter beside its graphs. */
-import type { AdapterPlan, AdapterTensor } from "../program/index.ts";
+import type { AdapterInput, AdapterPlan, AdapterTensor } from "../program/index.ts";
 
 /** Of something without tensors, fields and a file. */
 export const blankPlan: AdapterPlan = {
@@ -50,3 +50,17 @@ export const joinedPorts = (plans: readonly PortPlan[]): PortPlan => ({
   padded: new Map(plans.flatMap(({ padded }) => [...padded])),
   experts: plans.flatMap(({ experts }) => experts),
 });
+
+/**
+ * What all of them read of a batch and are merged for: one input of a name serves all, so its numbers lie below every limit, and one option.
+ */
+export function commonInputs(plans: readonly AdapterPlan[]): Pick<AdapterPlan, "inputs" | "options"> {
+  const inputs = new Map<string, AdapterInput>();
+  for (const input of plans.flatMap((plan) => plan.inputs)) {
+    const before = inputs.get(input.name);
+    const limits = [before?.limit, input.limit].filter((limit) => limit !== undefined);
+    inputs.set(input.name, { ...before, ...input, ...(limits.length === 0 ? {} : { limit: Math.min(...limits) }) });
+  }
+  const options = new Map(plans.flatMap((plan) => plan.options.map((option) => [option.name, option])));
+  return { inputs: [...inputs.values()], options: [...options.values()] };
+}

@@ -4,9 +4,9 @@
  */
 import type { Situation } from "../methods/index.ts";
 import type { Attachment, SiteAdapter } from "../passes/attach.ts";
-import { type AdapterInput, type AdapterPlan, placePrefix } from "../program/index.ts";
+import { type AdapterPlan, placePrefix } from "../program/index.ts";
 import { type Adapter, noAdapter } from "./adapter.ts";
-import { blankPlan, joinedPorts, prefixedPlan } from "./plan.ts";
+import { blankPlan, commonInputs, joinedPorts, prefixedPlan } from "./plan.ts";
 import { building, conflict, inTurn, prefixed } from "./site-adapter.ts";
 
 /** An adapter that can be used together with others. */
@@ -94,17 +94,6 @@ function refuseOverlaps(parts: readonly Part[]): void {
   }
 }
 
-/** What all of them read of a batch: one input of a name serves all, so its numbers lie below every limit. */
-function commonInputs(plans: readonly AdapterPlan[]): AdapterInput[] {
-  const found = new Map<string, AdapterInput>();
-  for (const input of plans.flatMap(({ inputs }) => inputs)) {
-    const before = found.get(input.name);
-    const limit = Math.min(before?.limit ?? 2 ** 31, input.limit ?? 2 ** 31);
-    found.set(input.name, { ...before, ...input, limit });
-  }
-  return [...found.values()];
-}
-
 /** One plan for all. */
 const planned = (plans: readonly AdapterPlan[]): AdapterPlan => ({
   ...blankPlan,
@@ -112,9 +101,7 @@ const planned = (plans: readonly AdapterPlan[]): AdapterPlan => ({
   peftType: plans.map(({ peftType }) => peftType).join("+"),
   method: plans.map(({ method }) => method).join("+"),
   source: plans.map(({ source }) => source).join("\n"),
-  inputs: commonInputs(plans),
-  // One number for all, as the batch's is.
-  options: [...new Map(plans.flatMap(({ options }) => options.map((option) => [option.name, option]))).values()],
+  ...commonInputs(plans),
   sites: [...new Set(plans.flatMap(({ sites }) => sites))],
   projects: plans.some(({ projects }) => projects),
   lacksEncoder: plans.some(({ lacksEncoder }) => lacksEncoder),

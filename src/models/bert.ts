@@ -8,8 +8,8 @@ import { unpadded } from "./attention.ts";
 import { type BertSettings, readBertConfig } from "./bert-config.ts";
 import { attendAll, pooled } from "./encoder.ts";
 import { attentionEntry, embedding, layerNorm, linear, type Unary } from "./layers.ts";
-import { type BuildOptions, type ModelFamily, type ModelTree, tokenInput } from "./model.ts";
-import { block, layers, type Module, named, type Place, silent } from "./module.ts";
+import { type BuildOptions, tokenInput } from "./model.ts";
+import { block, layers, type ModelFamily, type ModelTree, type Module, named, type Place, silent } from "./module.ts";
 
 export const bertFamily: ModelFamily = {
   modelTypes: ["bert", "roberta"],

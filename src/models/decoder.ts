@@ -1,8 +1,7 @@
 /** What decoders have in common: an attention with grouped heads, an MLP, and the way from `config.json` to a causal model. */
 import { type Activation, activate } from "./activation.ts";
 import { attentionEntry, linear, type Unary } from "./layers.ts";
-import type { ModelTree } from "./model.ts";
-import { block, type Module, named, type Place, silent } from "./module.ts";
+import { block, type ModelTree, type Module, named, type Place, silent } from "./module.ts";
 import { type RopeTables, rotatePart } from "./rope.ts";
 import type { Layer } from "./sites.ts";
 import { Text } from "./text.ts";

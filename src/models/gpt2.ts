@@ -16,8 +16,8 @@ import {
 } from "./config.ts";
 import { attended, causal, type DecoderLayer, mlp } from "./decoder.ts";
 import { attentionEntry, conv1d, embedding, layerNorm, linear } from "./layers.ts";
-import { type ModelConfig, type ModelDefaults, type ModelFamily, tokenInput } from "./model.ts";
-import { block, layers, type Module, type Place, silent } from "./module.ts";
+import { type ModelConfig, type ModelDefaults, tokenInput } from "./model.ts";
+import { block, layers, type ModelFamily, type Module, type Place, silent } from "./module.ts";
 import { headWidth } from "./shapes.ts";
 import type { Layer } from "./sites.ts";
 import type { Text } from "./text.ts";

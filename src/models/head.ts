@@ -5,19 +5,7 @@ import type { Graph, Output } from "../ir/graph.ts";
 import { runInput } from "../ir/run-inputs.ts";
 import { positiveInteger, present, section, texts } from "./config.ts";
 import { causalLoss, crossEntropy, ignoredLabel } from "./loss.ts";
-import type { BuildOptions, ModelConfig } from "./model.ts";
-
-/**
- * - `causal`    logits [b, s, classes] of the next token; labels [b, s], unshifted
- * - `decoder`   logits [b, s, classes] of every label; labels [b, s], which a decoder reads shifted right
- * - `token`     logits [b, s, classes] of every token; labels [b, s]
- * - `sequence`  logits [b, classes] of a row; labels [b]
- */
-export interface ModelHead {
-  readonly kind: "causal" | "decoder" | "token" | "sequence";
-  /** Classes of a label; of a causal model its tokens. */
-  readonly classes: number;
-}
+import type { BuildOptions, ModelConfig, ModelHead } from "./model.ts";
 
 /** Shape of the labels of a batch. */
 export const labelShape = ({ kind }: ModelHead, batch: number, length: number): readonly number[] =>

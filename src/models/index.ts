@@ -10,11 +10,10 @@ import {
   type BuiltModel,
   type ModelConfig,
   type ModelDescription,
-  type ModelFamily,
   type ModuleParameter,
   noVirtualTokens,
 } from "./model.ts";
-import { bind, namedModules } from "./module.ts";
+import { bind, type ModelFamily, namedModules } from "./module.ts";
 import { phiFamily } from "./phi.ts";
 import { SiteBuilder } from "./sites.ts";
 import { t5Family } from "./t5.ts";

@@ -5,8 +5,8 @@
 import { attention, causal, type DecoderLayer, gatedMlp } from "./decoder.ts";
 import { embedding, linear, rmsNorm } from "./layers.ts";
 import { type LlamaSettings, readLlamaConfig } from "./llama-config.ts";
-import { type ModelFamily, tokenInput } from "./model.ts";
-import { block, layers, type Module } from "./module.ts";
+import { tokenInput } from "./model.ts";
+import { block, layers, type ModelFamily, type Module } from "./module.ts";
 import { rotary } from "./rope.ts";
 import type { Text } from "./text.ts";
 

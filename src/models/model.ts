@@ -2,8 +2,6 @@
 import type { DiagnosticSink } from "../ir/diagnostics.ts";
 import type { Graph } from "../ir/graph.ts";
 import type { DType } from "../ir/types.ts";
-import type { ModelHead } from "./head.ts";
-import type { Module } from "./module.ts";
 
 /** `prompt`: the place where virtual tokens come before the embeddings; no module of transformers. */
 export type ModuleKind = "linear" | "embedding" | "norm" | "attention" | "container" | "prompt";
@@ -72,6 +70,19 @@ export interface BuildOptions {
   readonly sink?: DiagnosticSink;
 }
 
+/**
+ * What the logits are of.
+ * - `causal`    logits [b, s, classes] of the next token; labels [b, s], unshifted
+ * - `decoder`   logits [b, s, classes] of every label; labels [b, s], which a decoder reads shifted right
+ * - `token`     logits [b, s, classes] of every token; labels [b, s]
+ * - `sequence`  logits [b, classes] of a row; labels [b]
+ */
+export interface ModelHead {
+  readonly kind: "causal" | "decoder" | "token" | "sequence";
+  /** Classes of a label; of a causal model its tokens. */
+  readonly classes: number;
+}
+
 /** What callers use when nothing else is said. */
 export interface ModelDefaults {
   readonly modelType: string;
@@ -120,20 +131,4 @@ export interface ModelDescription {
  */
 export interface BuiltModel extends ModelDescription {
   readonly graph: Graph;
-}
-
-/** A base model as a tree of modules, with what is said of it as a whole. */
-export interface ModelTree extends Omit<ModelDescription, "modules"> {
-  /** Gives the logits; its children are the modules at the top. */
-  readonly root: Module<(options: BuildOptions) => number>;
-}
-
-/** One family of base models: what a config describes. Throws a `MODEL-` error for configs that it cannot honour. */
-export interface ModelFamily {
-  readonly modelTypes: readonly string[];
-  /** Fields of the config that say how many layers there are. */
-  readonly layerFields: readonly string[];
-  read(config: ModelConfig, sink: DiagnosticSink): ModelTree;
-  /** Other keys under which files hold a tensor, the likeliest first. */
-  otherKeys?(key: string): readonly string[];
 }

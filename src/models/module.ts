@@ -3,7 +3,8 @@
  * it computes. The list of modules and the graph are two walks over one tree, so they cannot disagree.
  */
 import type { Builder } from "../ir/builder.ts";
-import type { ModuleInfo } from "./model.ts";
+import type { DiagnosticSink } from "../ir/diagnostics.ts";
+import type { BuildOptions, ModelConfig, ModelDescription, ModuleInfo } from "./model.ts";
 import type { SiteBuilder } from "./sites.ts";
 
 type Call = (...given: never) => unknown;
@@ -95,3 +96,19 @@ export const namedModules = ({ children }: Module, path = ""): ModuleInfo[] =>
     module.entry(inside(path, name)),
     ...namedModules(module, inside(path, name)),
   ]);
+
+/** A base model as a tree of modules, with what is said of it as a whole. */
+export interface ModelTree extends Omit<ModelDescription, "modules"> {
+  /** Gives the logits; its children are the modules at the top. */
+  readonly root: Module<(options: BuildOptions) => number>;
+}
+
+/** One family of base models: what a config describes. Throws a `MODEL-` error for configs that it cannot honour. */
+export interface ModelFamily {
+  readonly modelTypes: readonly string[];
+  /** Fields of the config that say how many layers there are. */
+  readonly layerFields: readonly string[];
+  read(config: ModelConfig, sink: DiagnosticSink): ModelTree;
+  /** Other keys under which files hold a tensor, the likeliest first. */
+  otherKeys?(key: string): readonly string[];
+}

@@ -16,8 +16,8 @@ import {
 } from "./config.ts";
 import { attention, causal, type DecoderLayer, mlp } from "./decoder.ts";
 import { embedding, layerNorm, linear } from "./layers.ts";
-import { type ModelConfig, type ModelDefaults, type ModelFamily, tokenInput } from "./model.ts";
-import { block, layers, type Module, silent } from "./module.ts";
+import { type ModelConfig, type ModelDefaults, tokenInput } from "./model.ts";
+import { block, layers, type ModelFamily, type Module, silent } from "./module.ts";
 import { type RopeSettings, readPartialRope, rotary } from "./rope.ts";
 import { headWidth, wholeParts } from "./shapes.ts";
 import type { Text } from "./text.ts";

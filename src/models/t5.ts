@@ -7,8 +7,8 @@ import { activate } from "./activation.ts";
 import { attend, unpadded, visibility } from "./attention.ts";
 import { attentionEntry, embedding, linear, rmsNorm, type Unary } from "./layers.ts";
 import { ignoredLabel } from "./loss.ts";
-import { type BuildOptions, type ModelFamily, tokenInput } from "./model.ts";
-import { block, layers, list, type Module, named, silent } from "./module.ts";
+import { type BuildOptions, tokenInput } from "./model.ts";
+import { block, layers, list, type ModelFamily, type Module, named, silent } from "./module.ts";
 import { relativeBuckets } from "./relative.ts";
 import { readT5Config, type T5Settings } from "./t5-config.ts";
 

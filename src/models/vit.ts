@@ -9,8 +9,8 @@ import { mlp } from "./decoder.ts";
 import { attendAll, firstToken } from "./encoder.ts";
 import { classes, requireArchitecture } from "./head.ts";
 import { attentionEntry, layerNorm, linear, patches, type Unary } from "./layers.ts";
-import type { BuildOptions, ModelConfig, ModelDefaults, ModelFamily } from "./model.ts";
-import { block, layers, type Module, type Place, silent } from "./module.ts";
+import type { BuildOptions, ModelConfig, ModelDefaults } from "./model.ts";
+import { block, layers, type ModelFamily, type Module, type Place, silent } from "./module.ts";
 import { headWidth, wholeParts } from "./shapes.ts";
 
 interface VitSettings {

@@ -1,7 +1,7 @@
 /** Several adapters in use together: deltas add up, rotations multiply, and some can be merged while others stay. */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { compile, loadModel, type Model, type Session } from "../../src/index.ts";
+import { compile, loadModel, type Model, registry, type Session } from "../../src/index.ts";
 import { toFloat32 } from "../../src/runtime/files/tensor.ts";
 import { largestDifference } from "./differences.ts";
 
@@ -96,6 +96,33 @@ describe("adapters in use together", () => {
     await expect(session.use(["a", "c"])).rejects.toMatchObject(overlap(9));
     await expect(session.merge(undefined, {}, ["c", "b"])).rejects.toMatchObject(overlap(7));
     session.dispose();
+  });
+
+  it("are merged for the numbers that each of them is given", async () => {
+    const text = (name: string): string => `method ${name} on linear {
+      given ${name}_strength[1];
+      param A[out, in] = normal(0, 1) at "${name}_A";
+      W' = W + (merging ? sum(${name}_strength, [0]) : 1) * matrix(A);
+    }`;
+    const base = await model();
+    const options = { methods: registry(text("first"), text("second")), batch: 1, length: 8, mode: "infer" } as const;
+    const one = async (peft_type: string, seed: number): Promise<Session> =>
+      (await compile(base, { peft_type, target_modules: ["q_proj"] }, options)).start({ device: "cpu", seed });
+    const [session, other] = [await one("FIRST", 1), await one("SECOND", 2)];
+    await session.load("second", Object.fromEntries(await other.files()));
+    const mergedFor = async (first: number, second: number): Promise<Float64Array> => {
+      const strengths = { first_strength: [first], second_strength: [second] };
+      return weight(await session.merge(undefined, strengths, ["default", "second"]));
+    };
+    const [plain, a, b] = [await mergedFor(0, 0), await mergedFor(1, 0), await mergedFor(0, 1)];
+    const sum = plain.map((x, i) => 2 * a[i]! + 3 * b[i]! - 4 * x);
+    expect(largestDifference(await mergedFor(2, 3), sum)).toBeLessThan(1e-5);
+    expect(largestDifference(a, plain)).toBeGreaterThan(0.1);
+    await expect(session.merge(undefined, { first_strength: [1] }, ["default", "second"])).rejects.toMatchObject({
+      code: "MERGE-OPTION",
+      where: "second_strength",
+    });
+    for (const used of [session, other]) used.dispose();
   });
 
   it("let some be merged while others stay", async () => {

@@ -1,8 +1,7 @@
 /** Notes: what stands in a comment behind a parameter or a statement. */
 import type { IToken } from "chevrotain";
 import type { SourceLocation } from "../graph.ts";
-import type { Report } from "./resolve.ts";
-import type { GraphSyntax, ParameterSyntax, StatementSyntax } from "./syntax.ts";
+import type { GraphSyntax, ParameterSyntax, Report, StatementSyntax } from "./syntax.ts";
 
 export interface Note {
   readonly scope?: string;

@@ -1,6 +1,5 @@
 /** Which place in the graph every value of a text has; the rule stands in `print.ts`. */
-import type { Report } from "./resolve.ts";
-import type { GraphSyntax, Spelled } from "./syntax.ts";
+import type { GraphSyntax, Report, Spelled } from "./syntax.ts";
 
 const isNumber = (value: Spelled): boolean => /^\d/.test(value.text);
 

@@ -1,8 +1,7 @@
 /** From syntax to graph: numbers, names, ops, attributes and types. Every check adds to one list of diagnostics. */
 
 import type { IToken } from "chevrotain";
-import type { CodeAfter } from "../codes/index.ts";
-import { type Diagnostic, type DiagnosticFields, WebpeftError } from "../diagnostics.ts";
+import { type Diagnostic, WebpeftError } from "../diagnostics.ts";
 import type { Attributes, Graph, Node, Output } from "../graph.ts";
 import { hasOp, opRecord, opRecords } from "../registry.ts";
 import { type DType, operatorType, sameType, type Type, tensor, typeText } from "../types.ts";
@@ -15,6 +14,7 @@ import type {
   GraphSyntax,
   ParameterSyntax,
   Place,
+  Report,
   Spelled,
   StatementSyntax,
   TypeSyntax,
@@ -39,8 +39,6 @@ export function resolve(
   const notes = readNotes(syntax, comments, report);
   return { graph: new Resolver(syntax, ids, notes, report).graph(), diagnostics };
 }
-
-export type Report = (code: CodeAfter<"IR-TEXT">, place: Place, fields: DiagnosticFields) => void;
 
 class Resolver {
   private readonly nodes: Node[] = [];

@@ -1,4 +1,6 @@
 /** What the parser makes of a text before names, ops and types are looked at. */
+import type { CodeAfter } from "../codes/index.ts";
+import type { DiagnosticFields } from "../diagnostics.ts";
 import type { Attribute } from "../graph.ts";
 
 /** Line and column count from 1. */
@@ -6,6 +8,9 @@ export interface Place {
   readonly line: number;
   readonly column: number;
 }
+
+/** Takes a fault of the text at its place. */
+export type Report = (code: CodeAfter<"IR-TEXT">, place: Place, fields: DiagnosticFields) => void;
 
 /** A word, string or value with its place. */
 export interface Spelled extends Place {

@@ -162,8 +162,11 @@ function lookup(scope: Scope, name: string, at: Place, locals: Locals): Value {
         : scope.once(name, at, () => evaluate(scope, item.value));
     case "input":
       return tensorValue(scope.batchInput(item, at));
-    case "option":
-      return tensorValue(scope.builderOrFail(at).port(name, "buffer", "f32", [optionSize(scope, item)]));
+    case "option": {
+      const builder = scope.builderOrFail(at);
+      // One for all adapters that are in use together, as its number is given once.
+      return tensorValue(builder.unprefixed(() => builder.port(name, "buffer", "f32", [optionSize(scope, item)])));
+    }
     case "tensor":
       return item.role === "const"
         ? { kind: "host", array: constant(scope, item) }

@@ -4,7 +4,6 @@
  */
 import { type DiagnosticFields, WebpeftError } from "../../ir/diagnostics.ts";
 import type { Place } from "./ast.ts";
-import type { Token } from "./tokens.ts";
 
 export const limits = {
   /** Characters of a fragment. */
@@ -60,7 +59,7 @@ const closing = new Set(["}", ")", "]"]);
 const prefixes = new Set(["-", "not"]);
 
 /** Throws METHOD-LIMIT when parsing or evaluating these tokens could nest too deep. */
-export function checkTokens(file: string, tokens: readonly Token[]): void {
+export function checkTokens(file: string, tokens: readonly { readonly image: string; readonly at: Place }[]): void {
   if (tokens.length > limits.tokens) throw limitError(file, `${tokens.length} words`, limits.tokens);
   let [depth, statement, prefix, choices] = [0, 0, 0, 0];
   for (const { image, at } of tokens) {

@@ -1,6 +1,6 @@
 /** Data files as streams of batches. Every stream is a function of the step, so that a resumed run goes on as an uninterrupted one. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
-import type { ModelHead } from "../../models/head.ts";
+import type { ModelHead } from "../../models/model.ts";
 import { openSafetensors } from "../files/safetensors.ts";
 import { fileSource } from "../files/source.ts";
 import { toFloat32, toInt32 } from "../files/tensor.ts";
