@@ -10,7 +10,10 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const json = (path) => JSON.parse(readFileSync(join(root, path), "utf8"));
-const hash = (value) => createHash("sha256").update(JSON.stringify(value)).digest("hex").slice(0, 16);
+// Where in a method's text a node or a warning comes from is no part of what is generated.
+const places = new Set(["location", "where"]);
+const placeless = (key, value) => (places.has(key) ? undefined : value);
+const hash = (value) => createHash("sha256").update(JSON.stringify(value, placeless)).digest("hex").slice(0, 16);
 const run = (command, given, cwd) => execFileSync(command, given, { cwd, stdio: ["ignore", "pipe", "inherit"], maxBuffer: 2 ** 30 }).toString();
 
 /** The budgets' llama; nothing here reads its numbers. */
@@ -58,7 +61,8 @@ async function generated(compile, model, config, options) {
         merge: has(() => program.merge?.()),
         init: has(() => program.init?.()),
         computed: has(() => program.computed),
-        adapter: has(() => [program.adapter?.tensors, program.adapter?.inputs, program.adapter?.savedConfig]),
+        tensors: has(() => [program.adapter?.tensors, program.adapter?.inputs]),
+        config: has(() => program.adapter?.savedConfig),
         diagnostics: has(() => program.diagnostics),
       },
     };
