@@ -1,5 +1,4 @@
 /** What several commands do: read the model, the config or adapter, and compile. */
-import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { type CompileOptions, compile } from "../compile/index.ts";
 import type { Program } from "../compile/program.ts";
@@ -11,6 +10,8 @@ import { type AdapterFiles, configsByName, readAdapter, readExperts } from "../r
 import { openFolder, readText } from "../runtime/files/folder.ts";
 import { type JsonObject, parseJsonObject } from "../runtime/files/json.ts";
 import { loadModel, type Model } from "../runtime/files/model.ts";
+import { fileSource } from "../runtime/files/source.ts";
+import { readWholeText } from "../runtime/files/text.ts";
 import type { Session } from "../runtime/session/session.ts";
 import type { DeviceName, StartOptions } from "../runtime/session/start.ts";
 import { withAdapterText } from "./adapter-text.ts";
@@ -43,12 +44,11 @@ export interface Sources {
   readonly experts?: ReadonlyMap<string, AdapterFiles>;
 }
 
-async function readConfig(path: string): Promise<JsonObject> {
-  const text = await readFile(path, "utf8").catch((cause: unknown) => {
-    throw new WebpeftError("FILE-NOT-FOUND", { message: "the adapter config cannot be read", where: path }, { cause });
-  });
-  return parseJsonObject(text, path);
-}
+/** A text that the user named. Throws `FILE-NOT-FOUND`, `FILE-NOT-A-FILE`, `FILE-NOT-UTF8` and what reading throws. */
+const readNamed = async (path: string): Promise<string> =>
+  readWholeText(await fileSource(path), (line) => `${path}:${line}`);
+
+const readConfig = async (path: string): Promise<JsonObject> => parseJsonObject(await readNamed(path), path);
 
 /** `headersOnly`: see `LoadOptions`. */
 export async function readSources(options: SourceOptions, headersOnly = false): Promise<Sources> {
@@ -75,7 +75,7 @@ export async function compileSources(
   compileOptions: CompileOptions,
 ): Promise<Program> {
   const method =
-    options.method === undefined ? {} : { method: await readMethod(options.method), methodFile: options.method };
+    options.method === undefined ? {} : { method: await readNamed(options.method), methodFile: options.method };
   const tokens = sources.adapter === undefined ? await initialTokens(sources.model, sources.config) : undefined;
   const program = await compile(sources.model, sources.adapter ?? sources.config, {
     ...compileOptions,
@@ -88,12 +88,6 @@ export async function compileSources(
   options.debug.kernels(program);
   warn(program.diagnostics.filter((diagnostic) => diagnostic.severity === "warning"));
   return program;
-}
-
-async function readMethod(path: string): Promise<string> {
-  return readFile(path, "utf8").catch((cause: unknown) => {
-    throw new WebpeftError("FILE-NOT-FOUND", { message: "the method file cannot be read", where: path }, { cause });
-  });
 }
 
 /** `fixed`: see `StartOptions`. */

@@ -95,7 +95,7 @@ const cases: readonly (readonly [string, () => string[], RegExp])[] = [
     /METHOD-CONSTRAINT/,
   ],
   ["an unknown method", () => train({ config: config({ peft_type: "LORAX" }) }), /LORAX.*LORA/s],
-  ["a config that is not JSON", () => train({ config: file("{oops") }), /FILE-JSON/],
+  ["a config that is not JSON", () => train({ config: file("{oops") }), /FILE-JSON.*:1:2\b/s],
   ["a missing model folder", () => train({ model: join(folder, "nowhere") }), /FILE-NOT-FOUND/],
   [
     "a truncated model file",
@@ -168,6 +168,11 @@ const cases: readonly (readonly [string, () => string[], RegExp])[] = [
         data: file('{"prompt":"a long prompt that fills it all","completion":"x"}\n', `masked${files++}.jsonl`),
       }),
     /DATA-LABELS-MASKED/,
+  ],
+  [
+    "a line that is not JSON",
+    () => train({ model: tinyLlama, data: file('{"text":"fine"}\n{"text": nothing}\n', `broken${files++}.jsonl`) }),
+    /DATA-LINE.*:2:10\b/s,
   ],
   [
     "a line of no known kind",

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { byCodePoint, duplicateKey, nestingOf, parseJsonObject, pythonJson } from "../../src/runtime/files/json.ts";
+import { jsonPlace } from "../../src/runtime/files/json-place.ts";
 import { failure, golden } from "./helpers.ts";
 
 describe("JSON as Python writes it", () => {
@@ -95,9 +96,38 @@ describe("reading JSON", () => {
     expect(nestingOf('{"never closed [')).toEqual({ depth: 1, count: 1 });
   });
 
+  it.each([
+    ['{"a":', "1:6"],
+    ['{\n  "a": 1,\n  "b": oops\n}', "3:8"],
+    ['{\r\n\r\n\t"a" 1}', "3:6"],
+    ["", "1:1"],
+    ["{}\n{}", "2:1"],
+    ["[1,\n2,]", "2:3"],
+    ['{"a": 01}', "1:7"],
+    ['{"a" : [1 2]}', "1:11"],
+    ['{"a": "b', "1:7"],
+    ['{"a": "\\q"}', "1:7"],
+    ["{1: 2}", "1:2"],
+  ])("says in which line and column of %j it stops being JSON", async (text, place) => {
+    expect(await failure(() => parseJsonObject(text, "c.json"))).toMatchObject({ where: `c.json:${place}` });
+  });
+
+  it("finds the place in any text that was cut off or changed", () => {
+    const text = readFileSync(join(golden, "cases/llama-lora/adapter_config.json"), "utf8");
+    for (let at = 0; at < text.length - 1; at++) {
+      const [line, column] = jsonPlace("f", text.slice(0, at)).split(":").slice(1).map(Number) as [number, number];
+      const before = text.slice(0, at).split("\n");
+      expect(line).toBeLessThanOrEqual(before.length);
+      expect(column).toBeLessThanOrEqual(before[line - 1]!.length + 1);
+      const wrong = `${text.slice(0, at)}\u0001${text.slice(at)}`;
+      expect(() => JSON.parse(wrong)).toThrow();
+      expect(Number(jsonPlace("f", wrong).split(":")[1])).toBe(before.length);
+    }
+  });
+
   it("names the file and what it holds", async () => {
     const broken = await failure(() => parseJsonObject('{"a":', "config.json"));
-    expect(broken).toMatchObject({ code: "FILE-JSON", where: "config.json" });
+    expect(broken).toMatchObject({ code: "FILE-JSON", where: "config.json:1:6" });
     for (const [text, got] of [
       ["[]", "an array"],
       ["null", "null"],

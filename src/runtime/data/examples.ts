@@ -5,6 +5,7 @@
  */
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { ignoredLabel } from "../../models/loss.ts";
+import { jsonPlace } from "../files/json-place.ts";
 import { hasLoneSurrogate } from "../files/text.ts";
 import type { ChatMessage, TextTokenizer } from "./tokenizer.ts";
 
@@ -148,10 +149,11 @@ function lineTask(record: unknown, where: string): number | undefined {
   });
 }
 
-function parseLine(line: string, where: string): unknown {
+function parseLine(line: string, file: string, number: number): unknown {
   try {
     return JSON.parse(line);
   } catch (cause) {
+    const where = jsonPlace(file, line, number);
     const fields = { message: "a line of the data is not valid JSON", where, got: line.slice(0, 80) };
     throw new WebpeftError("DATA-LINE", fields, { cause });
   }
@@ -162,7 +164,7 @@ export function lineExamples(text: string, tokenizer: TextTokenizer, file: strin
   return text.split("\n").flatMap((content, i) => {
     if (content.trim() === "") return [];
     const where = `${file}:${i + 1}`;
-    const record = parseLine(content, where);
+    const record = parseLine(content, file, i + 1);
     const example = lineExample(record, tokenizer, where);
     const task = lineTask(record, where);
     return [{ line: i + 1, example: task === undefined ? example : { ...example, task } }];

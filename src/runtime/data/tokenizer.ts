@@ -2,6 +2,7 @@
 import type { Tokenizer as LibraryTokenizer } from "@huggingface/tokenizers";
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { isJsonObject, type JsonObject } from "../files/json.ts";
+import { jsonPlace } from "../files/json-place.ts";
 import { chatRenderer, type RenderChat, templateSource } from "./chat-template.ts";
 import { specialTokens, withSpecialTokens } from "./special-tokens.ts";
 import { TimeUp, textBudget, timeBudget } from "./time-budget.ts";
@@ -42,7 +43,8 @@ function parse(name: string, text: string): JsonObject {
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new WebpeftError("DATA-TOKENIZER", { message: `${name} is not valid JSON`, ...fields }, { cause });
+    const where = jsonPlace(name, text);
+    throw new WebpeftError("DATA-TOKENIZER", { message: `${name} is not valid JSON`, ...fields, where }, { cause });
   }
   if (isJsonObject(value)) return value;
   throw new WebpeftError("DATA-TOKENIZER", { message: `${name} holds no JSON object`, ...fields });

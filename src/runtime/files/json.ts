@@ -1,5 +1,6 @@
 /** JSON as checkpoints hold it: read with coded errors and a look at keys that are there twice, written as Python writes it. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
+import { endOfString, jsonPlace } from "./json-place.ts";
 
 export type JsonObject = Record<string, unknown>;
 
@@ -22,7 +23,8 @@ export function parseJsonObject(text: string, file: string): JsonObject {
     value = JSON.parse(text);
   } catch (error) {
     const got = error instanceof Error ? error.message : String(error);
-    throw new WebpeftError("FILE-JSON", { message: "the file is not valid JSON", where: file, got }, { cause: error });
+    const where = jsonPlace(file, text);
+    throw new WebpeftError("FILE-JSON", { message: "the file is not valid JSON", where, got }, { cause: error });
   }
   if (isJsonObject(value)) return value;
   const got = Array.isArray(value) ? "an array" : value === null ? "null" : `a ${typeof value}`;
@@ -75,13 +77,6 @@ export function duplicateKey(text: string): readonly string[] | undefined {
     }
   }
   return undefined;
-}
-
-/** The position of the quote that ends the string which begins at `begin`. */
-function endOfString(text: string, begin: number): number {
-  let at = begin + 1;
-  while (at < text.length && text[at] !== '"') at += text[at] === "\\" ? 2 : 1;
-  return at;
 }
 
 function isFollowedByColon(text: string, from: number): boolean {
