@@ -5,7 +5,7 @@ import type { Elaboration, Method, Site } from "../methods/index.ts";
 import type { ModuleInfo } from "../models/model.ts";
 
 /** The linear layer that shares an embedding's table. */
-export function tiedTo(module: ModuleInfo, modules: readonly ModuleInfo[]): ModuleInfo | undefined {
+function tiedTo(module: ModuleInfo, modules: readonly ModuleInfo[]): ModuleInfo | undefined {
   if (module.kind !== "embedding") return undefined;
   return modules.find(({ kind, weight }) => kind === "linear" && weight === module.weight);
 }

@@ -17,7 +17,7 @@ export { verifyKernel } from "./kernel/verify.ts";
 export { isOnDemand } from "./layout/results.ts";
 export { arrange, generate } from "./pipeline.ts";
 export type * from "./plan.ts";
-export { printDispatches, printStep, printSteps } from "./print-steps.ts";
+export { printDispatches, printSteps } from "./print-steps.ts";
 export { longSum } from "./schedule/long-sums.ts";
 export {
   cpuTarget,

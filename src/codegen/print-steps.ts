@@ -88,8 +88,6 @@ const printers: Readonly<Record<Step, (steps: StageSteps) => string[]>> = {
   arena: printArena,
 };
 
-export const printStep = (step: Step, steps: StageSteps): string => printers[step](steps).join("\n");
-
 /** All steps of a stage, each under its name. */
 export const printSteps = (steps: StageSteps): string =>
   Object.entries(printers)

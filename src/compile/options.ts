@@ -69,7 +69,7 @@ export interface CompileOptions {
 }
 
 /** A whole number above 0; throws COMPILE-OPTION for anything else. */
-export function positive(name: string, value: number): number {
+function positive(name: string, value: number): number {
   if (Number.isInteger(value) && value > 0) return value;
   throw new WebpeftError("COMPILE-OPTION", {
     message: `${name} must be a positive whole number`,

@@ -22,7 +22,7 @@ interface PlannedTable {
 }
 
 /** The plan of codegen with what a replayer needs beside it. */
-export interface PlanFile {
+interface PlanFile {
   readonly kernels: readonly { readonly name: string; readonly file: string; readonly entry: "main" }[];
   /** Where parameters, gradients, moments and the status are: slices in f32 elements, as in `src/program/`. */
   readonly storage: ProgramStorage;

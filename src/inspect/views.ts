@@ -36,7 +36,7 @@ export interface ProgramKernel {
   readonly stages: Readonly<Partial<Record<StageName, StageCounts>>>;
 }
 
-export interface StageCounts {
+interface StageCounts {
   readonly dispatches: number;
   readonly flops: number;
   readonly bytes: number;

@@ -5,7 +5,7 @@
 
 import type { Code } from "./codes/index.ts";
 
-export type Severity = "error" | "warning" | "note";
+type Severity = "error" | "warning" | "note";
 
 /** What a diagnostic says. `where` is a file, key, field or `file:line:column`; `expected` and `got` are short texts. */
 export interface DiagnosticFields {

@@ -5,7 +5,7 @@ export * from "./evaluate.ts";
 export * from "./graph.ts";
 export { hashGraph, sha256 } from "./hash.ts";
 export * from "./op-record.ts";
-export { type EinsumSpec, einsumExtents, einsumOf, parseEinsum } from "./ops/contraction.ts";
+export { parseEinsum } from "./ops/contraction.ts";
 export * from "./registry.ts";
 export { printGraph } from "./text/print.ts";
 export * from "./threefry.ts";

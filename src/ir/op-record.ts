@@ -30,7 +30,7 @@ export interface Cost {
  * - `matrix`    small batched linear algebra (inverse)
  * - `operator`  operator level; gone after `associate`
  */
-export type OpClass =
+type OpClass =
   | "leaf"
   | "pointwise"
   | "movement"

@@ -97,7 +97,7 @@ export function methodFor(peftType: string, config: object): Method | undefined 
 
 export { fileNote } from "./dsl/constraints.ts";
 export type { Elaboration } from "./dsl/elaborate.ts";
-export { type BaseFacts, type ElaboratedTensor, type ElaborationInput, unknownBase } from "./dsl/elaboration-types.ts";
+export { type BaseFacts, unknownBase } from "./dsl/elaboration-types.ts";
 export type { BaseOf } from "./dsl/host-graphs.ts";
 export { elaborateModel, type Method, ownMethod, parseMethod } from "./dsl/method.ts";
 export type { AdditionOperands, Expert, SiteOperands, SiteResult } from "./dsl/operands.ts";

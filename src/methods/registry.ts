@@ -8,7 +8,7 @@ import type { MethodRecord } from "./record.ts";
 export type OwnMethod = MethodRecord;
 
 /** The field of a saved config that holds the text of a method that webpeft does not bring. */
-export const methodField = "webpeft_method";
+const methodField = "webpeft_method";
 
 const textIn = (config: unknown): string | undefined => {
   const text = (config as Readonly<Record<string, unknown>> | null)?.[methodField];

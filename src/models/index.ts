@@ -25,7 +25,7 @@ export * from "./model.ts";
 const families: readonly ModelFamily[] = [llamaFamily, gpt2Family, phiFamily, bertFamily, vitFamily, t5Family];
 
 /** By `model_type` of config.json. */
-export const modelFamilies: ReadonlyMap<string, ModelFamily> = new Map(
+const modelFamilies: ReadonlyMap<string, ModelFamily> = new Map(
   families.flatMap((family) => family.modelTypes.map((type) => [type, family] as const)),
 );
 

@@ -5,7 +5,7 @@ import { positiveInteger, positiveNumber, present, section, text } from "./confi
 import type { ModelConfig } from "./model.ts";
 import { type Module, silent } from "./module.ts";
 
-export type RopeScaling =
+type RopeScaling =
   | { readonly kind: "default" }
   | { readonly kind: "linear"; readonly factor: number }
   | {
@@ -137,7 +137,7 @@ function ropeTables(builder: Builder, length: number, width: number, settings: R
 }
 
 /** Rotates x f32[b, s, ..., width]: x * cos + (halves of x swapped) * signed sin, one pass over x. */
-export function rotate(builder: Builder, x: number, tables: RopeTables): number {
+function rotate(builder: Builder, x: number, tables: RopeTables): number {
   const shape = builder.shape(x);
   const last = shape.length - 1;
   const spread = (table: number): number => builder.broadcast(table, shape, [1, last]);

@@ -9,7 +9,7 @@ import { type TensorType, typeText } from "../ir/types.ts";
 import type { CostNote } from "./lower-operators.ts";
 import { partCount, rangesOf } from "./partition-parts.ts";
 
-export interface Member {
+interface Member {
   /** Values of a group have the same chunks. */
   readonly group: number;
   readonly cut: Cut;

@@ -8,7 +8,7 @@ import { opRecord } from "../ir/registry.ts";
 import { sizeOf, type TensorType } from "../ir/types.ts";
 import { rebuild } from "./rewrite.ts";
 
-export interface DerivedTensor {
+interface DerivedTensor {
   /** Port name in the main graph, output name in the prepare graph. */
   readonly name: string;
   readonly shape: readonly number[];

@@ -13,7 +13,7 @@ export interface AdapterInput extends ModelInput {
 export type ExpertConfigs = Readonly<Record<string, unknown>>;
 
 /** What a file says of a tensor before its numbers are read. */
-export interface TensorHeader {
+interface TensorHeader {
   readonly dtype: string;
   readonly shape: readonly number[];
 }

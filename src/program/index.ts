@@ -25,7 +25,6 @@ export {
   type ExpertPlan,
   type FileRules,
   placePrefix,
-  type TensorHeader,
 } from "./adapter.ts";
 export type { ExecutableProgram, ProgramStorage, Stage, StageName, StorageBuffer, StorageSlice } from "./stages.ts";
 export type { AdapterTensor, PatchForm, RowsCoding, TensorCoding, TopKCoding } from "./tensors.ts";

@@ -77,8 +77,6 @@ export function keyOf(a: Affine): string {
   return `${a.terms.map((t) => `${t.factor}*${t.atom.key}`).join("+")}+${a.constant}`;
 }
 
-export const isConstant = (a: Affine): boolean => a.terms.length === 0;
-
 /** Deepest block in which one of the variables lives. */
 export const depthOf = (a: Affine): number => a.terms.reduce((depth, t) => Math.max(depth, t.atom.depth), 0);
 

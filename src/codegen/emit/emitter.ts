@@ -22,8 +22,7 @@ export interface TensorUse {
   readonly order: AxisOrder;
 }
 
-export const scalarType = (type: TensorType): Scalar =>
-  type.dtype === "bf16" || type.dtype === "f16" ? "f32" : type.dtype;
+const scalarType = (type: TensorType): Scalar => (type.dtype === "bf16" || type.dtype === "f16" ? "f32" : type.dtype);
 
 export class Emitter extends BlockWriter {
   readonly tensors: TensorUse[] = [];

@@ -44,7 +44,7 @@ export interface Fusion {
   readonly home: ReadonlyMap<number, number>;
 }
 
-export interface Draft {
+interface Draft {
   form: UnitForm;
   shape: readonly number[];
   axes: readonly number[];

@@ -3,7 +3,7 @@ import type { Graph } from "../../ir/graph.ts";
 import { isHeavy, type Liveness } from "./kept.ts";
 
 /** How a value reads a member: at its own index, at the index of its row (the kept axes in the text), or anyhow. */
-export type Mode = "same" | "other" | `row ${string}`;
+type Mode = "same" | "other" | `row ${string}`;
 
 export interface Source {
   readonly member: number;

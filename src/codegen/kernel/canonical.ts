@@ -10,7 +10,7 @@ import { statementRecordOf } from "./statements.ts";
 import { mapExpr, mapStatements } from "./walk.ts";
 
 /** What a word of the uniform block holds: a number, or the place of a tensor of the body. */
-export type Word =
+type Word =
   | {
       readonly kind: "size";
       readonly value: number;

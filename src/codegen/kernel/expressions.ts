@@ -5,7 +5,7 @@ import type { Checker, Machine, Value, WgslWriter } from "./contexts.ts";
 import { type Expr, lanesOf, type Scalar } from "./kernel.ts";
 import { arithmetic, fromBits, operators, pointwise, rounded } from "./numbers.ts";
 
-export type ExprOf<K extends Expr["kind"]> = Extract<Expr, { readonly kind: K }>;
+type ExprOf<K extends Expr["kind"]> = Extract<Expr, { readonly kind: K }>;
 
 interface ExprRecord<E extends Expr> {
   /** Fields that hold expressions, one or several, in order. */
@@ -19,7 +19,7 @@ interface ExprRecord<E extends Expr> {
 
 const quad = [0, 1, 2, 3] as const;
 
-export function lanewise(args: readonly Value[], f: (args: readonly number[]) => number): Value {
+function lanewise(args: readonly Value[], f: (args: readonly number[]) => number): Value {
   if (args.every((a) => typeof a === "number")) return f(args as number[]);
   return quad.map((lane) => f(args.map((a) => (typeof a === "number" ? a : a[lane]!))));
 }
@@ -33,7 +33,7 @@ const signatures: Readonly<Record<string, (args: readonly Scalar[], type: Scalar
   eq: ([a, b], type) => a === b && type === "bool",
 };
 
-export const expressions: { readonly [K in Expr["kind"]]: ExprRecord<ExprOf<K>> } = {
+const expressions: { readonly [K in Expr["kind"]]: ExprRecord<ExprOf<K>> } = {
   literal: {
     operands: [],
     wgsl: ({ type, value }, writer) => writer.literal(type, value),

@@ -25,7 +25,7 @@ export function printKernel(kernel: KernelIR, name = "kernel"): string {
   ].join("\n");
 }
 
-export const printExpr = (e: Expr): string => recordOf(e).text(e, printExpr);
+const printExpr = (e: Expr): string => recordOf(e).text(e, printExpr);
 
 export const printStatements = (body: readonly Statement[]): string[] =>
   body

@@ -5,7 +5,7 @@ import { type Expr, lanesOf, type Statement } from "./kernel.ts";
 type StatementOf<K extends Statement["kind"]> = Extract<Statement, { readonly kind: K }>;
 
 /** Expressions and blocks as text. */
-export interface TextWriter {
+interface TextWriter {
   expr(e: Expr): string;
   block(body: readonly Statement[]): string[];
 }
@@ -63,7 +63,7 @@ function* wait(): Run {
 /** A statement that an invocation does by itself. */
 function done(_nothing: unknown): undefined {}
 
-export const statements: { readonly [K in Statement["kind"]]: StatementRecord<StatementOf<K>> } = {
+const statements: { readonly [K in Statement["kind"]]: StatementRecord<StatementOf<K>> } = {
   let: {
     operands: ["value"],
     blocks: [],

@@ -7,7 +7,7 @@ import { alignUp, type BufferSpec, type PlannedCopy } from "../plan.ts";
 import { inStorage, type Placement, sliceOf, tensorBytes } from "./ports.ts";
 import { displacedBuffer, slot } from "./regions.ts";
 
-export interface StageOutput {
+interface StageOutput {
   readonly name: string;
   readonly node: number;
   /** Where the value is too large for a binding: the node has its elements from this one on, in row-major order. */

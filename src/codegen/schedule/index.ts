@@ -21,7 +21,7 @@ export const schedules: readonly Schedule[] = [
 ];
 
 /** Who was compared for a unit. */
-export interface Choice {
+interface Choice {
   readonly chosen: string;
   /** Costs by name. */
   readonly candidates: Readonly<Record<string, number>>;

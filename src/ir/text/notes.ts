@@ -3,7 +3,7 @@ import type { IToken } from "chevrotain";
 import type { SourceLocation } from "../graph.ts";
 import type { GraphSyntax, ParameterSyntax, Report, StatementSyntax } from "./syntax.ts";
 
-export interface Note {
+interface Note {
   readonly scope?: string;
   readonly location?: SourceLocation;
   readonly chunk?: string;

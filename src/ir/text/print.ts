@@ -39,7 +39,7 @@ import { opRecord } from "../registry.ts";
 import { sameType, type TensorType, tensor, typeText } from "../types.ts";
 import { attributeProblems } from "../verify.ts";
 
-export const keywords: readonly string[] = ["func", "return", "true", "false", "null"];
+const keywords: readonly string[] = ["func", "return", "true", "false", "null"];
 
 const lineWidth = 120;
 /** The attributes of a port that a parameter states in its head. */

@@ -4,12 +4,10 @@ import { combineScales } from "./ia3.ts";
 import { combineLowRank } from "./lora.ts";
 import type { Combine } from "./sources.ts";
 
-export {
-  type Combination,
-  type CombinedAdapter,
-  type CombineOptions,
-  type CombineSource,
-  combinations,
+export type {
+  Combination,
+  CombineOptions,
+  CombineSource,
 } from "./sources.ts";
 
 const byType: ReadonlyMap<string, Combine> = new Map([

@@ -40,7 +40,7 @@ export interface CombineSource {
   readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[]; readonly data: Float32Array }>;
 }
 
-export interface CombinedAdapter {
+interface CombinedAdapter {
   readonly config: Readonly<Record<string, unknown>>;
   readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[]; readonly data: Float32Array }>;
 }

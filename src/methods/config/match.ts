@@ -1,7 +1,7 @@
 /** Which modules a config hits. Source: `check_target_module_exists` in PEFT's `tuners/tuners_utils.py`. */
 import { compilePattern, type Regex } from "../regex/index.ts";
 
-export type Names = string | readonly string[] | null;
+type Names = string | readonly string[] | null;
 
 export interface MatchRules {
   /** Names (exact, or a suffix after a dot), or one regular expression for the whole path. */

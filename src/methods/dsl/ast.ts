@@ -119,7 +119,7 @@ export interface Family {
   readonly by?: Expression;
 }
 
-export interface StreamItem {
+interface StreamItem {
   readonly kind: "stream";
   readonly name: string;
   readonly value: Expression;
@@ -161,7 +161,7 @@ export interface MixesItem {
 }
 
 /** What of the forward pass can be read afterwards, under its name. */
-export interface ReportItem {
+interface ReportItem {
   readonly kind: "report";
   readonly name: string;
   readonly value: Expression;
@@ -189,7 +189,7 @@ export interface RequireItem {
 }
 
 /** `W' = ...`: what the method puts at a site; `gain' = ...` at a norm. */
-export interface TargetItem {
+interface TargetItem {
   readonly kind: "target";
   readonly name: string;
   readonly value: Expression;

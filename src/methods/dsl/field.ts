@@ -42,7 +42,7 @@ export const fieldOptions = [
 export const fieldItems = (method: MethodAst): FieldItem[] => method.items.filter((item) => item.kind === "field");
 
 /** A scope in which only config fields mean something. */
-export function fieldScope(
+function fieldScope(
   method: MethodAst,
   fields: Readonly<Record<string, FieldValue>>,
   present: ReadonlySet<string>,

@@ -7,7 +7,7 @@ import type { Reader } from "./reader.ts";
 export const withGiven = <T extends object>(fields: { readonly [K in keyof T]: T[K] | undefined }): T =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as T;
 
-export interface Clause {
+interface Clause {
   readonly syntax: string;
   readonly doc: string;
   /** Reads what follows its word. */
@@ -17,7 +17,7 @@ export interface Clause {
 const flag = (r: Reader, word: string): true | undefined => (r.accept(word) === undefined ? undefined : true);
 const conditionIf = (r: Reader) => r.behind("if", () => readExpression(r));
 
-export const clauses: Readonly<Record<string, Clause>> = {
+const clauses: Readonly<Record<string, Clause>> = {
   at: {
     syntax: 'at "KEY" tied? (also "KEY")? (from encoder)?',
     doc: "The end of its key in the file. tied: under the path of the other end of a tie too; also: under the path of every site too; from encoder: in encoder.safetensors.",

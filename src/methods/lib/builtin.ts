@@ -17,7 +17,7 @@ import type { TorchGenerator } from "../random/torch.ts";
 import type { Situation } from "../situation.ts";
 
 /** What the function of a builtin gets for an argument of a kind. */
-export interface Taken {
+interface Taken {
   readonly number: number;
   /** A whole number above 0. */
   readonly count: number;

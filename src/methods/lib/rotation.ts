@@ -48,7 +48,7 @@ function identityBlocks(b: Builder, like: number): number {
 const times = (b: Builder, x: number, y: number): number => b.einsum("gij,gjk->gik", x, y);
 
 /** Coefficients of the truncated series, from power 0; PEFT gives 4 terms the polynomial of 3. */
-export function neumannCoefficients(terms: number): number[] {
+function neumannCoefficients(terms: number): number[] {
   if (terms === 1) return [1];
   if (terms === 2) return [1, 2];
   const degree = terms === 4 ? 3 : Math.max(terms, 4) - 1;

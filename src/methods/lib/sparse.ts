@@ -22,7 +22,7 @@ function placesOf(b: Builder, keys: number, count: number): number {
 }
 
 /** Matrix [rows, columns] with values[k] at the flat place keys[k], zeros elsewhere. Its gradient is read at these places. */
-export function sparseMatrix(b: Builder, keys: number, values: number, rows: number, columns: number): number {
+function sparseMatrix(b: Builder, keys: number, values: number, rows: number, columns: number): number {
   const end = (id: number): number => b.add("pad", [id], { low: [0], high: [1] });
   const places = placesOf(b, keys, rows * columns);
   // Row K of the table stands for all places without a value; nobody wants its gradient.

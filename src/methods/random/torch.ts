@@ -6,7 +6,7 @@
 const stateLength = 624;
 
 /** The constant from which a generator starts that was never seeded (its low 32 bits count). */
-export const unseeded = 67280421310721;
+const unseeded = 67280421310721;
 
 /** A stream of uint32 numbers; every draw below takes its numbers from one, in PyTorch's order. */
 export interface TorchGenerator {
