@@ -29,22 +29,17 @@ export interface Adapter {
   plan(situations: readonly Situation[]): AdapterPlan | undefined;
 }
 
-/** What reaches no site and has no file. */
-const nothing = {
+/** The base model alone. */
+export const noAdapter: Adapter = {
+  name: "base model",
   virtual: noVirtualTokens,
   replaced: [],
   trains: false,
   predicts: false,
   merges: false,
+  attach: () => ({ sites: new Map(), trained: new Map() }),
   initial: () => undefined,
   projection: () => undefined,
   computed: () => undefined,
   plan: () => undefined,
-} as const;
-
-/** The base model alone. */
-export const noAdapter: Adapter = {
-  ...nothing,
-  name: "base model",
-  attach: () => ({ sites: new Map(), trained: new Map() }),
 };
