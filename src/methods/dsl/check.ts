@@ -112,8 +112,11 @@ class Checker {
       const what = item.trained === true ? "declared as param" : "saved under the paths of its sites";
       this.fault("METHOD-DECLARATION", item.at, `Only what is shared can also be ${what}; ${item.name} is not.`);
     }
-    if (item.family !== undefined && (item.role !== "shared" || item.trained !== true))
-      this.fault("METHOD-DECLARATION", item.at, `Only a shared param can be a family; ${item.name} is none.`);
+    if (item.family !== undefined && item.role === "computed")
+      this.fault("METHOD-DECLARATION", item.at, `What is computed can be no family; ${item.name} is one.`);
+    const number = `{${item.family?.name}}`;
+    if (item.family !== undefined && item.key?.includes(number) === false)
+      this.fault("METHOD-DECLARATION", item.at, `All tensors of ${item.name} have one key.`, `write ${number} in it`);
     if (item.file !== undefined) this.oneOf("file", item.file, ["encoder"], item.at);
     if (item.coded !== undefined) this.oneOf("form in files", item.coded.form, codings, item.at);
     if (item.project !== undefined && item.role !== "param") {

@@ -13,10 +13,12 @@ export function namedConstant({ name, key }: TensorItem, array: HostArray, shape
   return { kind: "host", array: { ...array, held, named: { name, shape, key } } };
 }
 
-/** The value as something of the graph: a const is the port of its table, a list of numbers a table. */
-export function graphValue(scope: Scope, value: Value, at: Place): Value {
-  if (value.kind === "known" && isNumbers(value.value) && value.value.length > 0)
-    return table(scope, "list", value.value, value.value.every(Number.isSafeInteger), [value.value.length], at);
+/** The value as something of the graph: a const is the port of its table, a list of numbers a table; of `real` ones beside real numbers. */
+export function graphValue(scope: Scope, value: Value, at: Place, real = false): Value {
+  if (value.kind === "known" && isNumbers(value.value) && value.value.length > 0) {
+    const whole = !real && value.value.every(Number.isSafeInteger);
+    return table(scope, "list", value.value, whole, [value.value.length], at);
+  }
   if (value.kind !== "host") return value;
   const { data, whole, held = [], named } = value.array;
   const { name = "numbers", key, shape = [data.length] } = named ?? {};

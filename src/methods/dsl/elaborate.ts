@@ -155,7 +155,8 @@ export class Elaboration {
     });
   }
 
-  private readonly scope = (site: Site, build?: BuildScope, model = this.model): Scope =>
+  /** What names mean at a site. */
+  readonly scope = (site: Site, build?: BuildScope, model = this.model): Scope =>
     new Scope(model, this.block(site), site, build);
 
   private readonly port = (scope: Scope, item: TensorItem, builder: Builder): number => {

@@ -1,4 +1,4 @@
-/** Families of shared tensors: once the config is known, `weight[n] for k: 0 .. 4 by 2` is two tensors, `weight[0]` and `weight[2]`. */
+/** Families of tensors: once the config is known, `weight[n] for k: 0 .. 4 by 2` is two tensors, `weight[0]` and `weight[2]`. */
 import type { Family, Item, MethodAst, TensorItem } from "./ast.ts";
 import { evaluateKnown } from "./evaluate.ts";
 import { limitError } from "./limits.ts";
@@ -42,17 +42,21 @@ function numbersOf(scope: Scope, { name, at, family }: FamilyItem): number[] {
 
 /** The method with a declaration for every tensor of its families. `scope` is that of the whole method. */
 export function withFamilies(method: MethodAst, scope: Scope): MethodAst {
-  if (!method.items.some(isFamily)) return method;
-  let ordinal = Math.max(...method.items.map((item) => (item.kind === "tensor" ? item.ordinal : 0)));
-  const items = method.items.flatMap((item): Item[] => {
-    if (!isFamily(item)) return [item];
+  const all = [...method.items, ...method.blocks.flatMap(({ items }) => items)];
+  if (!all.some(isFamily)) return method;
+  let ordinal = Math.max(...all.map((item) => (item.kind === "tensor" ? item.ordinal : 0)));
+  const members = new Map<Item, readonly Item[]>();
+  for (const item of all.filter(isFamily)) {
     const { family, ...rest } = item;
-    return numbersOf(scope, item).map((number) => ({
+    const tensors = numbersOf(scope, item).map((number) => ({
       ...withNumber(rest, family.name, number),
       name: memberName(item.name, number),
-      key: item.key!.replaceAll(`{${family.name}}`, String(number)),
+      ...(item.key === undefined ? {} : { key: item.key.replaceAll(`{${family.name}}`, String(number)) }),
       ordinal: ++ordinal,
     }));
-  });
-  return { ...method, items };
+    members.set(item, tensors);
+  }
+  const expanded = (items: readonly Item[]): Item[] => items.flatMap((item) => members.get(item) ?? [item]);
+  const blocks = method.blocks.map((block) => ({ ...block, items: expanded(block.items) }));
+  return { ...method, items: expanded(method.items), blocks };
 }

@@ -24,8 +24,8 @@ export const limits = {
   waiting: 300,
   /** Operators in each other: factors of factors, terms of terms. */
   operators: 300,
-  /** Turns of a counted loop, and tensors of a family; or as many as there are sites, where that is more. */
-  turns: 64,
+  /** Turns of a counted loop, and tensors of a family; or as many as there are sites, where that is more. `steps` bounds what they cost. */
+  turns: 1024,
   /** Rank of a tensor. */
   rank: 8,
   /** Elements of a tensor: 4 GiB of f32. */

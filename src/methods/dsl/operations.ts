@@ -26,8 +26,12 @@ function notTogether(scope: Scope, what: string, expected: string, sides: readon
 export function combined(scope: Scope, operator: BinaryOperator, left: Value, right: Value, at: Place): Value {
   const computed = applyKnown(operator, left, right);
   if (computed !== undefined) return computed;
-  const [a, b] = left.kind === right.kind ? [left, right] : [left, right].map((side) => graphValue(scope, side, at));
-  const result = applyBinary(operator, a!, b!, () => scope.builderOrFail(at));
+  const isReal = (side: Value): boolean =>
+    side.kind === "operator" || (side.kind === "tensor" && scope.builderOrFail(at).tensorType(side.id).dtype === "f32");
+  const isAlike = left.kind === right.kind;
+  const a = isAlike ? left : graphValue(scope, left, at, isReal(right));
+  const b = isAlike ? right : graphValue(scope, right, at, isReal(left));
+  const result = applyBinary(operator, a, b, () => scope.builderOrFail(at));
   if (result !== undefined) return result;
   throw notTogether(scope, operator, wanted(operator), [left, right], at);
 }

@@ -9,7 +9,7 @@ import { callBuiltin } from "./call.ts";
 import { condition, evaluate, evaluateKnown, shapeOf } from "./evaluate.ts";
 import { atPlace } from "./operations.ts";
 import type { Scope } from "./scope.ts";
-import { describe, type Known } from "./value.ts";
+import { describe, type Known, tensorValue } from "./value.ts";
 
 export const exists = (scope: Scope, item: TensorItem): boolean =>
   item.when === undefined || condition(scope, item.when);
@@ -132,7 +132,8 @@ export function projected(scope: Scope, item: TensorItem, port: number): number 
 
 export function initialValue(scope: Scope, item: TensorItem, seed: number, builder: Builder): number {
   const shape = shapeOf(scope, item);
-  const value = evaluate(scope, item.value);
+  const made = evaluate(scope, item.value);
+  const value = made.kind === "operator" ? tensorValue(builder.add("op.to_dense", [made.id])) : made;
   // What is shared has no site; its number in the text keeps its stream apart.
   const site = scope.site ?? { path: "", index: 0 };
   if (value.kind === "distribution" && !isTorchDraw(value.distribution)) {

@@ -182,7 +182,7 @@ export const statements: Readonly<Record<string, Statement>> = {
   },
 };
 
-const target: Statement = {
+export const assignment: Statement = {
   what: "an assignment",
   syntax: "W' = VALUE;",
   doc: "What the method makes of a site.",
@@ -201,7 +201,7 @@ export function readItems(r: Reader): Item[] {
       items.push(
         ...r.statement(() => {
           const { kind, image } = r.next;
-          const row = kind === "target" ? target : kind === "word" ? statements[image] : undefined;
+          const row = kind === "target" ? assignment : kind === "word" ? statements[image] : undefined;
           if (row === undefined) return r.fail('"}"');
           return r.as(row.what, () => row.read(r));
         }),

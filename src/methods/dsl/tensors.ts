@@ -17,7 +17,7 @@ interface Clause {
 const flag = (r: Reader, word: string): true | undefined => (r.accept(word) === undefined ? undefined : true);
 const conditionIf = (r: Reader) => r.behind("if", () => readExpression(r));
 
-const clauses: Readonly<Record<string, Clause>> = {
+export const clauses: Readonly<Record<string, Clause>> = {
   at: {
     syntax: 'at "KEY" tied? (also "KEY")? (from encoder)?',
     doc: "The end of its key in the file. tied: under the path of the other end of a tie too; also: under the path of every site too; from encoder: in encoder.safetensors.",
