@@ -11,6 +11,8 @@ export interface MethodRecord {
   /** What messages call the file of the text, and the line of that file where the text begins. */
   readonly file?: string;
   readonly line?: number;
+  /** Number of the text's first call: random draws go by these numbers, so that they stay what they are when the order of the text changes. */
+  readonly calls?: number;
   /** What its config class has beside its own fields. Without one: every shared field of PEFT, and no special rule. */
   readonly profile?: Partial<MethodProfile>;
   /** `target_modules` by the base's model type, for configs that name none. */

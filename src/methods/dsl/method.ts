@@ -77,12 +77,12 @@ export function builtIn(record: MethodRecord): Method {
 
 /** `ready` is the tree of the text where it has been parsed already. Errors (METHOD-SYNTAX, METHOD-NAME ...) come from the first use. */
 function lazyMethod(name: string, record: MethodRecord, ready?: MethodAst): Method {
-  const { text: source, file = "method", line, targets = usualTargets, files, combine, variant } = record;
+  const { text: source, file = "method", line, calls, targets = usualTargets, files, combine, variant } = record;
   let parsed = ready;
   let declared: readonly FieldDeclaration[] | undefined;
   const ast = (): MethodAst => {
     if (parsed === undefined) {
-      const fresh = parseFragment(source, file, line);
+      const fresh = parseFragment(source, file, line, calls);
       checkMethod(fresh);
       parsed = fresh;
     }
@@ -150,7 +150,7 @@ function lazyMethod(name: string, record: MethodRecord, ready?: MethodAst): Meth
 
 /** A method of one's own. Throws WebpeftError with every fault of the text. */
 export function ownMethod(record: MethodRecord): Method {
-  const ast = parseFragment(record.text, record.file ?? "method", record.line);
+  const ast = parseFragment(record.text, record.file ?? "method", record.line, record.calls);
   checkMethod(ast);
   return lazyMethod(ast.name, record, ast);
 }

@@ -10,11 +10,12 @@ import { tokensOf } from "./tokens.ts";
  * The tree of a method. `file` names it in messages (`lora.ts:6:3`): lines are those of the file, whose line `firstLine` begins the text.
  * Throws METHOD-SYNTAX with all errors of the text, METHOD-LIMIT when it is too large.
  */
-export function parseFragment(source: string, file: string, firstLine = 1): MethodAst {
+export function parseFragment(source: string, file: string, firstLine = 1, firstCall = 0): MethodAst {
   checkLength(file, source);
   const { tokens, foreign } = tokensOf(source, firstLine);
   checkTokens(file, tokens);
   const reader = new Reader(tokens, foreign, file, Object.keys(statements));
+  reader.calls = firstCall;
   const header = reader.statement(() => [method(reader)])[0];
   if (header !== undefined && reader.faults.length === 0 && !reader.atEnd) reader.note("the end of the text");
   const error = collected(reader.faults);

@@ -4,8 +4,17 @@ import { lora } from "./lora.ts";
 import { vblora } from "./vblora.ts";
 
 export const adalora = {
-  line: 8,
+  line: 9,
+  calls: 10,
   text: `method adalora on linear {
+  // Of a module that kept no component the file has tensors of no numbers, and nothing is added.
+  W' = k > 0 ? W + scale / (init_r + 1e-5) * B @ diag(E) @ A @ dropout(lora_dropout) : W;
+  loss' = k > 0 ? loss + orth_reg_weight / (2 * sites.count) * (root(sum(P .* P, [0, 1])) + root(sum(Q .* Q, [0, 1]))) : loss;
+  let P = einsum("in,jn->ij", A, A) - dense(identity(k)), Q = einsum("oi,oj->ij", B, B) - dense(identity(k));
+  param A[k, in] = normal(0, fresh ? 0.02 : 1) at "lora_A";
+  param B[out, k] = normal(0, fresh ? 0.02 : 1) at "lora_B";
+  param E[k, 1] = fresh ? zeros : normal(0, 1) at "lora_E";
+  let k = kept_rank(rank_pattern, site.path, init_r), scale = lora_alpha > 0 ? lora_alpha : init_r, fresh = init_lora_weights != false;
   config init_r: int = 12 (minimum: 1) "rank of the update", target_r: int = 8 (minimum: 1) "mean rank in the end; ranks are not reduced here",
          total_step: int? = null "steps of the whole training", tinit: int = 0 (minimum: 0) "steps before ranks are reduced",
          tfinal: int = 0 (minimum: 0) "steps after that", deltaT: int = 1 (minimum: 1) "steps between two reductions",
@@ -25,14 +34,6 @@ export const adalora = {
     warn "Ranks are not reduced while training: every module keeps init_r = {init_r}; target_r, total_step, tinit, tfinal, deltaT, beta1 and beta2 have no effect."
     help "Reduce ranks with PEFT's update_and_allocate; a file with a rank_pattern loads, trains and saves here.";
   require lora_dropout < 1 else "lora_dropout must be below 1.";
-  let k = kept_rank(rank_pattern, site.path, init_r), scale = lora_alpha > 0 ? lora_alpha : init_r, fresh = init_lora_weights != false;
-  param A[k, in] = normal(0, fresh ? 0.02 : 1) at "lora_A";
-  param B[out, k] = normal(0, fresh ? 0.02 : 1) at "lora_B";
-  param E[k, 1] = fresh ? zeros : normal(0, 1) at "lora_E";
-  let P = einsum("in,jn->ij", A, A) - dense(identity(k)), Q = einsum("oi,oj->ij", B, B) - dense(identity(k));
-  // Of a module that kept no component the file has tensors of no numbers, and nothing is added.
-  W' = k > 0 ? W + scale / (init_r + 1e-5) * B @ diag(E) @ A @ dropout(lora_dropout) : W;
-  loss' = k > 0 ? loss + orth_reg_weight / (2 * sites.count) * (root(sum(P .* P, [0, 1])) + root(sum(Q .* Q, [0, 1]))) : loss;
 }`,
   profile: {
     className: "AdaLoraConfig",

@@ -3,6 +3,23 @@ import type { MethodRecord } from "../record.ts";
 
 export const cpt = {
   text: `method cpt on prompt {
+  rows' = columns(W0, cpt_token_ids) + where(stays, stop_gradient(offset), offset);
+  labels' = where(less(0, label_codes), concat(1, each_sample(integers(cpt_token_ids)), labels), -100);
+  weights' = powers(factor, concat(1, 0 * real(label_codes[:, 0 : 1]), rank));
+  // The first place predicts nothing before it, so its code is no example of the loss.
+  let rank = distinct_larger(label_codes[:, 1 : p + length]);
+  let label_codes = where(equal(mod(codes, 4), 0), codes, 0);
+  // Roles of the text go on where those of the context end. The context of a row that is padding (-1) alone has none.
+  let codes = concat(1, in_context, where(less(0, input_type_mask), input_type_mask + shift, 0));
+  let in_context = where(has_text, each_sample(roles), 0);
+  let has_text = reshape(less(0, sum(real(less(-1, input_type_mask)), [1])), [samples, 1]);
+  let stays = reshape(equal(mod(roles, 4), 0), [p, 1]);
+  param offset[p, out] = zeros at "prompt_embeddings" coded on_rows(cpt_token_ids) project rows_ball(where(equal(mod(roles, 4), 0), 1e-10, moves));
+  input input_type_mask[length] below 1048576 else 4;
+  let p = count(cpt_token_ids);
+  let moves = where(equal(mod(roles, 4), 2), opt_projection_epsilon * reach, opt_projection_format_epsilon * reach);
+  let roles = integers(cpt_tokens_type_mask), reach = sqrt(out / 2048);
+  let shift = 4 * ceil(largest(cpt_tokens_type_mask) / 4), factor = opt_weighted_loss_type == "decay" ? opt_loss_decay_factor : 1;
   config cpt_token_ids: int_list? = null (minimum: 0, filled: [0]) "tokens of the context",
          cpt_mask: int_list? = null (filled: repeated(1, count(cpt_token_ids))) "kept, and read by nothing, as in PEFT",
          cpt_tokens_type_mask: int_list? = null (minimum: 0, maximum: 1048575, filled: repeated(1, count(cpt_token_ids)))
@@ -15,7 +32,6 @@ export const cpt = {
          num_virtual_tokens: int? = null (minimum: 1, filled: count(cpt_token_ids)) "tokens of the context",
          token_dim: int? = null "hidden width of the model", num_transformer_submodules: int? = null "1, the number of models that take the prompt",
          num_layers: int? = null "layers of the model", num_attention_heads: int? = null "heads of the model";
-  let p = count(cpt_token_ids);
   require p > 0 else "cpt_token_ids holds no token.";
   require task_type == "CAUSAL_LM" else "CPTConfig only supports task_type = CAUSAL_LM.";
   require count(cpt_mask) == p and count(cpt_tokens_type_mask) == p
@@ -24,23 +40,6 @@ export const cpt = {
   require token_dim == out else "token_dim = {token_dim} is not the hidden width of the model, {out}.";
   require num_transformer_submodules == 1 else "num_transformer_submodules = {num_transformer_submodules} is not supported: virtual tokens go to one model.";
   require all_below(cpt_token_ids, in) else "cpt_token_ids names a token that the model does not have: it has {in}.";
-  let roles = integers(cpt_tokens_type_mask), reach = sqrt(out / 2048);
-  let moves = where(equal(mod(roles, 4), 2), opt_projection_epsilon * reach, opt_projection_format_epsilon * reach);
-  param offset[p, out] = zeros at "prompt_embeddings" coded on_rows(cpt_token_ids) project rows_ball(where(equal(mod(roles, 4), 0), 1e-10, moves));
-  let stays = reshape(equal(mod(roles, 4), 0), [p, 1]);
-  rows' = columns(W0, cpt_token_ids) + where(stays, stop_gradient(offset), offset);
-
-  // Roles of the text go on where those of the context end. The context of a row that is padding (-1) alone has none.
-  input input_type_mask[length] below 1048576 else 4;
-  let shift = 4 * ceil(largest(cpt_tokens_type_mask) / 4), factor = opt_weighted_loss_type == "decay" ? opt_loss_decay_factor : 1;
-  let has_text = reshape(less(0, sum(real(less(-1, input_type_mask)), [1])), [samples, 1]);
-  let in_context = where(has_text, each_sample(roles), 0);
-  let codes = concat(1, in_context, where(less(0, input_type_mask), input_type_mask + shift, 0));
-  let label_codes = where(equal(mod(codes, 4), 0), codes, 0);
-  labels' = where(less(0, label_codes), concat(1, each_sample(integers(cpt_token_ids)), labels), -100);
-  // The first place predicts nothing before it, so its code is no example of the loss.
-  let rank = distinct_larger(label_codes[:, 1 : p + length]);
-  weights' = powers(factor, concat(1, 0 * real(label_codes[:, 0 : 1]), rank));
 }`,
   profile: { className: "CPTConfig", shared: ["modules_to_save"], modelFacts: "embeddings" },
 } satisfies MethodRecord;

@@ -6,14 +6,14 @@ import type { MethodRecord } from "../record.ts";
 export const ia3 = {
   line: 8,
   text: `method ia3 on linear {
+  W' = feedforward ? W @ scaled : diag(l) @ W;
+  b' = feedforward ? b : flatten(l) .* b;
+  let scaled = site.patches ? kron(diag(l), identity(in / channels)) : diag(l);   // a whole channel of a patch
+  param l[feedforward ? 1 : out, feedforward ? channels : 1] = init_ia3_weights ? ones : normal(0, 1) at "ia3_l" as channels;
+  let feedforward = site.ends_with(feedforward_modules);
   config feedforward_modules: any? = null "modules whose input is scaled; a list of endings or a regular expression",
          init_ia3_weights: bool = true "false: normal instead of ones";
   require feedforward_modules != null else "Please specify \`feedforward_modules\` in \`peft_config\`";
-  let feedforward = site.ends_with(feedforward_modules);
-  param l[feedforward ? 1 : out, feedforward ? channels : 1] = init_ia3_weights ? ones : normal(0, 1) at "ia3_l" as channels;
-  let scaled = site.patches ? kron(diag(l), identity(in / channels)) : diag(l);   // a whole channel of a patch
-  W' = feedforward ? W @ scaled : diag(l) @ W;
-  b' = feedforward ? b : flatten(l) .* b;
 }`,
   profile: {
     className: "IA3Config",

@@ -5,10 +5,10 @@ import type { MethodRecord } from "../record.ts";
 export const lnTuning = {
   line: 7,
   text: `method ln_tuning on norm {
-  param scale[out] = gain at "ln_tuning_layers.weight" as base;
-  param shift[out] = b at "ln_tuning_layers.bias" as base when site.has_bias;
   gain' = scale;
   b' = site.has_bias ? shift : b;
+  param scale[out] = gain at "ln_tuning_layers.weight" as base;
+  param shift[out] = b at "ln_tuning_layers.bias" as base when site.has_bias;
 }`,
   profile: { className: "LNTuningConfig", shared: [...withTargets, "exclude_modules"], anyModule: true },
   targets: {

@@ -3,8 +3,19 @@ import { usual, without } from "../config/profiles.ts";
 import type { MethodRecord } from "../record.ts";
 
 export const lokr = {
-  line: 7,
+  line: 8,
+  calls: -3,
   text: `method lokr on linear {
+  W' = W + drop @ kron(cut1 ? w1_a @ w1_b : matrix(w1), cut2 ? w2_a @ w2_b : matrix(w2));
+  param w1[o1, i1] = init_weights == true ? zeros : kaiming_uniform at "lokr_w1" when not cut1;
+  param w1_a[o1, r] = init_weights == true ? zeros : kaiming_uniform at "lokr_w1_a" when cut1;
+  param w1_b[r, i1] = kaiming_uniform at "lokr_w1_b" when cut1;
+  param w2[o2, i2] = late ? zeros : kaiming_uniform at "lokr_w2" when not cut2;
+  param w2_a[o2, r] = kaiming_uniform at "lokr_w2_a" when cut2;
+  param w2_b[r, i2] = late ? zeros : kaiming_uniform at "lokr_w2_b" when cut2;
+  let o1 = kronecker_factor(out, decompose_factor), i1 = kronecker_factor(in, decompose_factor), o2 = out / o1, i2 = in / i1;
+  let cut1 = decompose_both and r < max(o1, i1) / 2, cut2 = r < max(o2, i2) / 2, late = init_weights == "lycoris";
+  let drop = alpha / r * gate(module_dropout) * row_dropout(rank_dropout, rank_dropout_scale);
   config r: int = 8 (above: 0, pattern: rank_pattern) "rank of a factor that is cut; large factors are cut",
          alpha: float = 8 (pattern: alpha_pattern) "scale of the update, divided by r",
          rank_dropout: float = 0 (minimum: 0, maximum: 1) "part of the update's rows that is left out in a training step",
@@ -19,16 +30,6 @@ export const lokr = {
   require init_weights == true or init_weights == false or init_weights == "lycoris"
     else "Unknown init_weights: {init_weights}" help "Use true, false or \\"lycoris\\".";
   require decompose_factor != 0 else "decompose_factor must be -1 or above 0.";
-  let o1 = kronecker_factor(out, decompose_factor), i1 = kronecker_factor(in, decompose_factor), o2 = out / o1, i2 = in / i1;
-  let cut1 = decompose_both and r < max(o1, i1) / 2, cut2 = r < max(o2, i2) / 2, late = init_weights == "lycoris";
-  param w1[o1, i1] = init_weights == true ? zeros : kaiming_uniform at "lokr_w1" when not cut1;
-  param w1_a[o1, r] = init_weights == true ? zeros : kaiming_uniform at "lokr_w1_a" when cut1;
-  param w1_b[r, i1] = kaiming_uniform at "lokr_w1_b" when cut1;
-  param w2[o2, i2] = late ? zeros : kaiming_uniform at "lokr_w2" when not cut2;
-  param w2_a[o2, r] = kaiming_uniform at "lokr_w2_a" when cut2;
-  param w2_b[r, i2] = late ? zeros : kaiming_uniform at "lokr_w2_b" when cut2;
-  let drop = alpha / r * gate(module_dropout) * row_dropout(rank_dropout, rank_dropout_scale);
-  W' = W + drop @ kron(cut1 ? w1_a @ w1_b : matrix(w1), cut2 ? w2_a @ w2_b : matrix(w2));
 }`,
   profile: { className: "LoKrConfig", shared: without(usual, "bias"), checks: "a", linearOnly: true },
 } satisfies MethodRecord;

@@ -3,6 +3,21 @@ import type { MethodRecord } from "../record.ts";
 
 export const oft = {
   text: `method oft {
+  on linear backwards {   // x @ D_1 @ D_2 of two adapters
+    W' = W @ D.T;
+    param Q[rows, free] = init_weights ? zeros : normal(0, 0.1) at "oft_R.weight" project if coft blocks_ball(eps);
+    let n = in;
+  }
+  on embedding {   // its output is rotated
+    W' = D.T @ W;
+    param Q[rows, free] = init_weights ? zeros : normal(0, 0.1) at "oft_embedding_R.weight" project if coft blocks_ball(eps);
+    let n = out;
+  }
+  let D = blockdiag(use_cayley_neumann ? neumann(S, num_cayley_neumann_terms) : cayley(S), g);
+  let S = skew(Q, k);
+  let wanted = r != 0 ? r : oft_block_size, near = divisor_near(n, wanted);
+  let name = r != 0 ? "\`r\`" : "\`oft_block_size\`", k = r != 0 ? n / near : near, g = n / k;
+  let around = divisors_around(n, wanted + 1), rows = block_share ? 1 : g, free = k * (k - 1) / 2;
   config r: int = 0 (minimum: 0, seed: present(oft_block_size) ? 0 : 8) "number of blocks",
          oft_block_size: int = 32 (minimum: 0, seed: 0) "width of a block",
          module_dropout: float = 0 (minimum: 0, maximum: 1) "has no effect, as in PEFT",
@@ -19,23 +34,8 @@ export const oft = {
   require module_dropout == 0 warn "module_dropout = {module_dropout} has no effect: PEFT makes the dropout and never calls it.";
   require not (loaded and use_cayley_neumann and version_before(peft_version, "0.18.0"))
     warn "The series of use_cayley_neumann changed in PEFT 0.18.0: an adapter trained before gives other numbers.";
-  let wanted = r != 0 ? r : oft_block_size, near = divisor_near(n, wanted);
   require near == wanted warn "Invalid {name} ({wanted})! Adjusted to {near}, the divisor of in_features ({n}) that is nearest.";
-  let name = r != 0 ? "\`r\`" : "\`oft_block_size\`", k = r != 0 ? n / near : near, g = n / k;
   require k > 1 else "Blocks of width 1 have nothing to train: in_features = {n}." help "Divisors near {wanted}: {around}.";
-  let around = divisors_around(n, wanted + 1), rows = block_share ? 1 : g, free = k * (k - 1) / 2;
-  let S = skew(Q, k);
-  let D = blockdiag(use_cayley_neumann ? neumann(S, num_cayley_neumann_terms) : cayley(S), g);
-  on linear backwards {   // x @ D_1 @ D_2 of two adapters
-    let n = in;
-    param Q[rows, free] = init_weights ? zeros : normal(0, 0.1) at "oft_R.weight" project if coft blocks_ball(eps);
-    W' = W @ D.T;
-  }
-  on embedding {   // its output is rotated
-    let n = out;
-    param Q[rows, free] = init_weights ? zeros : normal(0, 0.1) at "oft_embedding_R.weight" project if coft blocks_ball(eps);
-    W' = D.T @ W;
-  }
 }`,
   profile: { className: "OFTConfig", checks: "a", linearOnly: true, patches: true },
   files: {

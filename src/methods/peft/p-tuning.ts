@@ -2,22 +2,14 @@
 import type { MethodRecord } from "../record.ts";
 
 export const pTuning = {
+  line: 7,
+  calls: 23,
   text: `method p_tuning {
-  config num_virtual_tokens: int? = null (minimum: 1) "virtual tokens in front of the text",
-         encoder_reparameterization_type: string = "MLP" (one_of: ["MLP", "LSTM"]) "MLP: three layers; LSTM: layers in both directions and two more",
-         encoder_hidden_size: int? = null (minimum: 1) "width of the network; token_dim unless given",
-         encoder_num_layers: int = 2 (minimum: 1) "layers of the LSTM", encoder_dropout: float = 0 (minimum: 0) "dropout between the layers of the LSTM",
-         token_dim: int? = null "hidden width of the model",
-         num_transformer_submodules: int? = null "1; 2 for models with encoder and decoder", num_layers: int? = null "layers of the model",
-         num_attention_heads: int? = null "heads of the model";
-  let p = num_virtual_tokens, d = token_dim, h = encoder_hidden_size, is_lstm = encoder_reparameterization_type == "LSTM";
-  let deep = is_lstm ? encoder_num_layers : 0, head = is_lstm ? 2 * h : h, last = is_lstm ? 2 : 4;
-  require num_virtual_tokens != null else "num_virtual_tokens must be given.";
-  require token_dim == sites.max.out else "token_dim = {token_dim} is not the hidden width of the model.";
-  require num_transformer_submodules == 1 else "num_transformer_submodules = {num_transformer_submodules} is not supported: virtual tokens go to one model.";
-  require is_lstm or encoder_num_layers == 2 warn "for MLP, the argument \`encoder_num_layers\` is ignored. Exactly 2 MLP layers are used.";
-  require is_lstm or encoder_dropout == 0 warn "encoder_dropout = {encoder_dropout} has no effect on an MLP.";
-  require encoder_dropout < 1 else "encoder_dropout = {encoder_dropout} is no probability below 1.";
+  on prompt { rows' = encoder ? prompts : stored; }
+  let made = iterate(k: 0 .. last / 2 + 1, x: is_lstm ? seen : E, apply(matrix(weight[2 * k]), k == 0 ? x : at_least(x, 0)) + bias[2 * k]);
+  let seen = iterate(l: 0 .. deep, x: E, y: l == 0 ? x : apply(dropout(encoder_dropout, 2 * h), x),
+    concat(1, lstm(y, weight_ih[l], weight_hh[l], bias_ih[l] + bias_hh[l]),
+              lstm(y, weight_ih_reverse[l], weight_hh_reverse[l], bias_ih_reverse[l] + bias_hh_reverse[l], true)));
   shared param E[p, d] = normal at "prompt_encoder.default.embedding.weight" from encoder when encoder;
   shared param weight_ih[4 * h, l == 0 ? d : 2 * h] for l: 0 .. deep = uniform(-1 / sqrt(h), 1 / sqrt(h)) at "prompt_encoder.default.lstm_head.weight_ih_l{l}" from encoder when encoder;
   shared param weight_hh[4 * h, h] for l: 0 .. deep = uniform(-1 / sqrt(h), 1 / sqrt(h)) at "prompt_encoder.default.lstm_head.weight_hh_l{l}" from encoder when encoder;
@@ -29,13 +21,23 @@ export const pTuning = {
   shared param bias_hh_reverse[4 * h] for l: 0 .. deep = uniform(-1 / sqrt(h), 1 / sqrt(h)) at "prompt_encoder.default.lstm_head.bias_hh_l{l}_reverse" from encoder when encoder;
   shared param weight[k == last ? d : head, k == 0 ? (is_lstm ? head : d) : head] for k: 0 .. last + 1 by 2 = kaiming_uniform at "prompt_encoder.default.mlp_head.{k}.weight" from encoder when encoder;
   shared param bias[k == last ? d : head] for k: 0 .. last + 1 by 2 = uniform(-1 / sqrt(k == 0 and not is_lstm ? d : head), 1 / sqrt(k == 0 and not is_lstm ? d : head)) at "prompt_encoder.default.mlp_head.{k}.bias" from encoder when encoder;
-  let seen = iterate(l: 0 .. deep, x: E, y: l == 0 ? x : apply(dropout(encoder_dropout, 2 * h), x),
-    concat(1, lstm(y, weight_ih[l], weight_hh[l], bias_ih[l] + bias_hh[l]),
-              lstm(y, weight_ih_reverse[l], weight_hh_reverse[l], bias_ih_reverse[l] + bias_hh_reverse[l], true)));
-  let made = iterate(k: 0 .. last / 2 + 1, x: is_lstm ? seen : E, apply(matrix(weight[2 * k]), k == 0 ? x : at_least(x, 0)) + bias[2 * k]);
   computed prompts[p, d] = made at "prompt_embeddings" when encoder;
   shared stored[p, d] = zeros at "prompt_embeddings" when not encoder;
-  on prompt { rows' = encoder ? prompts : stored; }
+  let p = num_virtual_tokens, d = token_dim, h = encoder_hidden_size, is_lstm = encoder_reparameterization_type == "LSTM";
+  let deep = is_lstm ? encoder_num_layers : 0, head = is_lstm ? 2 * h : h, last = is_lstm ? 2 : 4;
+  config num_virtual_tokens: int? = null (minimum: 1) "virtual tokens in front of the text",
+         encoder_reparameterization_type: string = "MLP" (one_of: ["MLP", "LSTM"]) "MLP: three layers; LSTM: layers in both directions and two more",
+         encoder_hidden_size: int? = null (minimum: 1) "width of the network; token_dim unless given",
+         encoder_num_layers: int = 2 (minimum: 1) "layers of the LSTM", encoder_dropout: float = 0 (minimum: 0) "dropout between the layers of the LSTM",
+         token_dim: int? = null "hidden width of the model",
+         num_transformer_submodules: int? = null "1; 2 for models with encoder and decoder", num_layers: int? = null "layers of the model",
+         num_attention_heads: int? = null "heads of the model";
+  require num_virtual_tokens != null else "num_virtual_tokens must be given.";
+  require token_dim == sites.max.out else "token_dim = {token_dim} is not the hidden width of the model.";
+  require num_transformer_submodules == 1 else "num_transformer_submodules = {num_transformer_submodules} is not supported: virtual tokens go to one model.";
+  require is_lstm or encoder_num_layers == 2 warn "for MLP, the argument \`encoder_num_layers\` is ignored. Exactly 2 MLP layers are used.";
+  require is_lstm or encoder_dropout == 0 warn "encoder_dropout = {encoder_dropout} has no effect on an MLP.";
+  require encoder_dropout < 1 else "encoder_dropout = {encoder_dropout} is no probability below 1.";
 }`,
   profile: { className: "PromptEncoderConfig", shared: ["modules_to_save"], modelFacts: "embeddings" },
 } satisfies MethodRecord;

@@ -3,8 +3,21 @@ import { withTargets } from "../config/profiles.ts";
 import type { MethodRecord } from "../record.ts";
 
 export const poly = {
-  line: 7,
+  line: 8,
+  calls: -3,
   text: `method poly on linear {
+  W' = W + 1 / r * outward @ inward;
+  let outward = blockdiag(reshape(transpose(B, [0, 3, 1, 2]), [S, out / S, K * r])) @ mixture @ fold(width, r).T;
+  let inward = fold(width, r) @ mixture @ blockdiag(reshape(transpose(A, [0, 1, 3, 2]), [S, K * r, in / S]));
+  // Every skill of every block is applied; the mixture weighs what comes out and what goes in, and fold adds up what was mixed.
+  let mixture = per_sample(reshape(weights, [samples, S * K]), r);
+  let weights = Z / (reshape(sum(Z, [2]), [samples, S, 1]) + 1e-12);
+  let Z = reshape(relaxed_bits(gather(routes, task_ids)), [samples, S, K]);
+  input task_ids below n_tasks as task;
+  param A[S, K, in / S, r] = uniform(-1 / sqrt(in / S), 1 / sqrt(in / S)) at "poly_lora_A";
+  param B[S, K, r, out / S] = init_weights ? zeros : uniform(-1 / sqrt(r), 1 / sqrt(r)) at "poly_lora_B";
+  param routes[n_tasks, S * K] = uniform(-1e-3, 1e-3) at "poly_router.module_logits";
+  let S = n_splits, K = n_skills, width = S * K * r;
   config r: int = 8 "rank of every skill",
          poly_type: string = "poly" "the kind of mixture; there is one",
          n_tasks: int = 1 (minimum: 1) "tasks: rows of the routing table",
@@ -14,18 +27,6 @@ export const poly = {
   require r > 0 else "\`r\` should be a positive integer value but the value passed is {r} ";
   require poly_type == "poly" else "Unsupported poly_type: {poly_type}. Currently, only the following types are supported: \`poly\`.";
   require divides(S, in) and divides(S, out) else "n_splits ({S}) must divide in_features ({in}) and out_features ({out}).";
-  input task_ids below n_tasks as task;
-  let S = n_splits, K = n_skills, width = S * K * r;
-  param A[S, K, in / S, r] = uniform(-1 / sqrt(in / S), 1 / sqrt(in / S)) at "poly_lora_A";
-  param B[S, K, r, out / S] = init_weights ? zeros : uniform(-1 / sqrt(r), 1 / sqrt(r)) at "poly_lora_B";
-  param routes[n_tasks, S * K] = uniform(-1e-3, 1e-3) at "poly_router.module_logits";
-  let Z = reshape(relaxed_bits(gather(routes, task_ids)), [samples, S, K]);
-  let weights = Z / (reshape(sum(Z, [2]), [samples, S, 1]) + 1e-12);
-  // Every skill of every block is applied; the mixture weighs what comes out and what goes in, and fold adds up what was mixed.
-  let mixture = per_sample(reshape(weights, [samples, S * K]), r);
-  let inward = fold(width, r) @ mixture @ blockdiag(reshape(transpose(A, [0, 1, 3, 2]), [S, K * r, in / S]));
-  let outward = blockdiag(reshape(transpose(B, [0, 3, 1, 2]), [S, out / S, K * r])) @ mixture @ fold(width, r).T;
-  W' = W + 1 / r * outward @ inward;
 }`,
   profile: { className: "PolyConfig", shared: [...withTargets, "exclude_modules", "init_weights"], linearOnly: true },
 } satisfies MethodRecord;

@@ -3,6 +3,24 @@ import type { MethodRecord } from "../record.ts";
 
 export const prefixTuning = {
   text: `method prefix_tuning {
+  on attention {
+    keys' = prefixes[:, own : own + out];
+    values' = prefixes[:, own + out : own + 2 * out];
+    let own = 2 * site.index * out;
+  }
+  let prefixes = not prefix_projection ? rows : encoder ? projected : stored;
+  shared param rows[p, all] = begins_zero ? zeros : normal at "prompt_embeddings" when not prefix_projection;
+  shared param E[p, d] = normal at "prompt_encoder.default.embedding.weight" from encoder when projects;
+  shared param W_in[h, d] = kaiming_uniform at "prompt_encoder.default.transform.0.weight" from encoder when projects;
+  shared param b_in[h] = uniform(-1 / sqrt(d), 1 / sqrt(d)) at "prompt_encoder.default.transform.0.bias" from encoder when projects;
+  shared param W_out[all, h] = begins_zero ? zeros : kaiming_uniform
+    at "prompt_encoder.default.transform.2.weight" from encoder when projects;
+  shared param b_out[all] = begins_zero ? zeros : uniform(-1 / sqrt(h), 1 / sqrt(h))
+    at "prompt_encoder.default.transform.2.bias" from encoder when projects;
+  computed projected[p, all] = apply(matrix(W_out), tanh(apply(matrix(W_in), E) + b_in)) + b_out at "prompt_embeddings" when projects;
+  shared stored[p, all] = zeros at "prompt_embeddings" when prefix_projection and not encoder;
+  let p = num_virtual_tokens, d = token_dim, h = encoder_hidden_size, all = 2 * sites.count * sites.max.out;
+  let projects = prefix_projection and encoder, begins_zero = init_weights == "zero";
   config num_virtual_tokens: int? = null (minimum: 1) "keys and values in front of those of the text",
          prefix_projection: bool = false "keys and values come from a small network", encoder_hidden_size: int? = null "width of that network",
          init_weights: any? = null "zero: zeros instead of normal", token_dim: int? = null "width of the keys of a layer",
@@ -16,24 +34,6 @@ export const prefixTuning = {
   require prefix_projection or encoder_hidden_size == token_dim
     warn "encoder_hidden_size = {encoder_hidden_size} has no effect without prefix_projection.";
   require init_weights == null or init_weights == "zero" else "init_weights = {init_weights} is not supported." help "Use null or \\"zero\\".";
-  let p = num_virtual_tokens, d = token_dim, h = encoder_hidden_size, all = 2 * sites.count * sites.max.out;
-  let projects = prefix_projection and encoder, begins_zero = init_weights == "zero";
-  shared param rows[p, all] = begins_zero ? zeros : normal at "prompt_embeddings" when not prefix_projection;
-  shared param E[p, d] = normal at "prompt_encoder.default.embedding.weight" from encoder when projects;
-  shared param W_in[h, d] = kaiming_uniform at "prompt_encoder.default.transform.0.weight" from encoder when projects;
-  shared param b_in[h] = uniform(-1 / sqrt(d), 1 / sqrt(d)) at "prompt_encoder.default.transform.0.bias" from encoder when projects;
-  shared param W_out[all, h] = begins_zero ? zeros : kaiming_uniform
-    at "prompt_encoder.default.transform.2.weight" from encoder when projects;
-  shared param b_out[all] = begins_zero ? zeros : uniform(-1 / sqrt(h), 1 / sqrt(h))
-    at "prompt_encoder.default.transform.2.bias" from encoder when projects;
-  computed projected[p, all] = apply(matrix(W_out), tanh(apply(matrix(W_in), E) + b_in)) + b_out at "prompt_embeddings" when projects;
-  shared stored[p, all] = zeros at "prompt_embeddings" when prefix_projection and not encoder;
-  let prefixes = not prefix_projection ? rows : encoder ? projected : stored;
-  on attention {
-    let own = 2 * site.index * out;
-    keys' = prefixes[:, own : own + out];
-    values' = prefixes[:, own + out : own + 2 * out];
-  }
 }`,
   profile: { className: "PrefixTuningConfig", shared: ["modules_to_save"], modelFacts: "keys" },
 } satisfies MethodRecord;

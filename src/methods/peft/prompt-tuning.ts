@@ -3,6 +3,10 @@ import type { MethodRecord } from "../record.ts";
 
 export const promptTuning = {
   text: `method prompt_tuning on prompt {
+  rows' = P;
+  param P[num_virtual_tokens, out] = loaded or begins == "RANDOM" ? normal
+    : text ? embeddings_of(W0, initial_tokens, num_virtual_tokens) : drawn_embeddings(W0, num_virtual_tokens) at "prompt_embeddings";
+  let begins = prompt_tuning_init, text = begins == "TEXT";
   config num_virtual_tokens: int? = null (minimum: 1) "virtual tokens in front of the text",
          prompt_tuning_init: any = "RANDOM" "RANDOM: normal; SAMPLE_VOCAB: embeddings of random tokens; TEXT: those of a text",
          prompt_tuning_init_text: string? = null "with TEXT: what the virtual tokens begin as", tokenizer_name_or_path: string? = null "with TEXT: its tokenizer",
@@ -16,7 +20,6 @@ export const promptTuning = {
     else "When prompt_tuning_init='TEXT', prompt_tuning_init_text can't be None";
   require prompt_tuning_init != "TEXT" or tokenizer_name_or_path != null
     else "When prompt_tuning_init='TEXT', tokenizer_name_or_path can't be None";
-  let begins = prompt_tuning_init, text = begins == "TEXT";
   require text or begins == "RANDOM" or begins == "SAMPLE_VOCAB"
     else "prompt_tuning_init = {prompt_tuning_init} is none of RANDOM, SAMPLE_VOCAB and TEXT.";
   require text or tokenizer_kwargs == null else "tokenizer_kwargs only valid when using prompt_tuning_init='TEXT'.";
@@ -25,9 +28,6 @@ export const promptTuning = {
   require loaded or tokenizer_kwargs == null else "tokenizer_kwargs are not supported for a fresh prompt.";
   require loaded or not text or initial_tokens != null else "prompt_tuning_init = TEXT needs the tokens of the text."
     help "Give their ids as initialTokens; the commands find them with the tokenizer.";
-  param P[num_virtual_tokens, out] = loaded or begins == "RANDOM" ? normal
-    : text ? embeddings_of(W0, initial_tokens, num_virtual_tokens) : drawn_embeddings(W0, num_virtual_tokens) at "prompt_embeddings";
-  rows' = P;
 }`,
   profile: { className: "PromptTuningConfig", shared: ["modules_to_save"], modelFacts: "embeddings" },
 } satisfies MethodRecord;

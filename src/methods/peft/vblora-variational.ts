@@ -4,8 +4,27 @@ import type { MethodRecord } from "../record.ts";
 
 export const vbloraVariational = {
   file: "vblora-variational.ts",
-  line: 8,
+  line: 9,
+  calls: 15,
   text: `method vblora on linear {
+  W' = W + s * drawn_normal(B, exp(B_log), vb_seed, 1) @ z @ drawn_normal(A, exp(A_log), vb_seed, 0) @ dropout(lora_dropout);
+  loss' = loss + in_training(vb_beta / (vb_num_data == null ? latent : vb_num_data) * sum(KL, [0]));
+  // Divergence of the posterior from the prior, per component.
+  let KL = bits ? of_bits + gamma .* (of_A + of_B) : of_A + of_B;
+  let of_bits = ln_gamma - gamma * ln(vb_pi) - (1 - gamma) .* (logit + ln(1 - vb_pi));
+  // ln(1 - gamma) = ln(gamma) - logit
+  let gamma = sigmoid(logit), ln_gamma = log(at_least(gamma, 1e-37));
+  let of_B = sum((exp(2 * B_log) + B .* B) / (sB * sB) - 2 * B_log + (2 * ln(sB) - 1), [0]) / 2;
+  let of_A = sum((exp(2 * A_log) + A .* A) / (sA * sA) - 2 * A_log + (2 * ln(sA) - 1), [1]) / 2;
+  let z = bits ? diag(drawn_bits(logit, vb_temperature, vb_seed, 2)) : identity(k);
+  param A[k, in] = uniform(-1 / sqrt(in), 1 / sqrt(in)) at "vblora_A_mean";
+  param A_log[k, in] = fill(ln(vb_init_std * sA)) at "vblora_A_log_std";
+  param B[out, k] = zeros at "vblora_B_mean";
+  param B_log[out, k] = fill(ln(vb_init_std * sB)) at "vblora_B_log_std";
+  param logit[k] = fill(ln(vb_pi / (1 - vb_pi))) at "vblora_inclusion_logit" when bits;
+  let k = vb_r, s = lora_alpha / (use_rslora ? sqrt(k) : k), bits = vb_pi < 1;
+  let sA = vb_prior_std / sqrt(in), sB = vb_prior_std / sqrt(k);
+  let latent = k * (sites.total.in + sites.total.out + (bits ? sites.count : 0));
   config vb_r: int = 8 (minimum: 1) "rank of the update",
          vb_pi: float = 0.5 (above: 0, maximum: 1) "prior probability that a component is in; 1: all are",
          vb_beta: float = 1 (minimum: 0) "weight of the divergence from the prior in the loss",
@@ -26,24 +45,6 @@ export const vbloraVariational = {
   require false save "PEFT cannot use this file: it does not know the vb_* fields and would build a vector bank."
     help "webpeft convert --rank {vb_r} writes the posterior mean as a LoRA, which has the numbers of this adapter in evaluation.";
   require lora_dropout < 1 else "lora_dropout must be below 1.";
-  let k = vb_r, s = lora_alpha / (use_rslora ? sqrt(k) : k), bits = vb_pi < 1;
-  let sA = vb_prior_std / sqrt(in), sB = vb_prior_std / sqrt(k);
-  param A[k, in] = uniform(-1 / sqrt(in), 1 / sqrt(in)) at "vblora_A_mean";
-  param A_log[k, in] = fill(ln(vb_init_std * sA)) at "vblora_A_log_std";
-  param B[out, k] = zeros at "vblora_B_mean";
-  param B_log[out, k] = fill(ln(vb_init_std * sB)) at "vblora_B_log_std";
-  param logit[k] = fill(ln(vb_pi / (1 - vb_pi))) at "vblora_inclusion_logit" when bits;
-  let z = bits ? diag(drawn_bits(logit, vb_temperature, vb_seed, 2)) : identity(k);
-  W' = W + s * drawn_normal(B, exp(B_log), vb_seed, 1) @ z @ drawn_normal(A, exp(A_log), vb_seed, 0) @ dropout(lora_dropout);
-  // Divergence of the posterior from the prior, per component.
-  let of_A = sum((exp(2 * A_log) + A .* A) / (sA * sA) - 2 * A_log + (2 * ln(sA) - 1), [1]) / 2;
-  let of_B = sum((exp(2 * B_log) + B .* B) / (sB * sB) - 2 * B_log + (2 * ln(sB) - 1), [0]) / 2;
-  // ln(1 - gamma) = ln(gamma) - logit
-  let gamma = sigmoid(logit), ln_gamma = log(at_least(gamma, 1e-37));
-  let of_bits = ln_gamma - gamma * ln(vb_pi) - (1 - gamma) .* (logit + ln(1 - vb_pi));
-  let KL = bits ? of_bits + gamma .* (of_A + of_B) : of_A + of_B;
-  let latent = k * (sites.total.in + sites.total.out + (bits ? sites.count : 0));
-  loss' = loss + in_training(vb_beta / (vb_num_data == null ? latent : vb_num_data) * sum(KL, [0]));
 }`,
   profile: { className: "VBLoRAConfig", shared: without(everything, "init_weights"), checks: "a" },
   targets: {

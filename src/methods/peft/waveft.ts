@@ -5,6 +5,15 @@ import { fourierft } from "./fourierft.ts";
 export const waveft = {
   line: 7,
   text: `method waveft on linear {
+  W' = W + scaling * matrix(spread[:out, :in]);
+  let spread = use_idwt ? inverse_haar(grid(rows, columns, c, 2 * ceil(out / 2), 2 * ceil(in / 2))) : grid(rows, columns, c, out, in);
+  stream rng = torch_generator(random_loc_seed);
+  const places[count] = torch_randperm(rng, entries, count);
+  const rows[count] = quotient(places, in);
+  const columns[count] = remainder(places, in);
+  param c[count] = init_weights ? zeros : normal(0, 0.01) at "waveft_spectrum";
+  let share = rounded(in * out / sites.entries * n_frequency * sites.count);
+  let count = proportional_parameters ? max(1, share) : n_frequency, entries = in * out;
   config n_frequency: int = 2592 (above: 0, pattern: n_frequency_pattern) "trained coefficients",
          scaling: float = 25 "scale of the update",
          wavelet_family: string = "db1" "only db1 (Haar) is built",
@@ -13,17 +22,8 @@ export const waveft = {
          proportional_parameters: bool = false "n_frequency is the mean over the layers, larger ones get more",
          n_frequency_pattern: int_map = {}, init_weights: bool = true "false: small normal values instead of zeros";
   require wavelet_family == "db1" else "Wavelet family {wavelet_family} is not built. Supported wavelet families are: db1";
-  let share = rounded(in * out / sites.entries * n_frequency * sites.count);
-  let count = proportional_parameters ? max(1, share) : n_frequency, entries = in * out;
   require count <= entries
     else "\`n_frequency\` should be less than or equal to the product of the input and output dimensions but the value passed is {count} and the product is {entries}";
-  stream rng = torch_generator(random_loc_seed);
-  const places[count] = torch_randperm(rng, entries, count);
-  const rows[count] = quotient(places, in);
-  const columns[count] = remainder(places, in);
-  param c[count] = init_weights ? zeros : normal(0, 0.01) at "waveft_spectrum";
-  let spread = use_idwt ? inverse_haar(grid(rows, columns, c, 2 * ceil(out / 2), 2 * ceil(in / 2))) : grid(rows, columns, c, out, in);
-  W' = W + scaling * matrix(spread[:out, :in]);
 }`,
   profile: { className: "WaveFTConfig", checks: "abc", dottedPatterns: true },
   targets: fourierft.targets,

@@ -2,7 +2,26 @@
 import type { MethodRecord } from "../record.ts";
 
 export const xlora = {
+  line: 7,
+  calls: 5,
   text: `method xlora {
+  on linear, embedding from adapters {
+    W' = first_pass and scaling_pass_value == 0 ? W : W + global_scaling_weight * mixture(weights);
+    let own = first_pass ? equal : S[:, :, layerwise_scalings ? site.index : 0, :], kept = top_k_lora == null ? own : keep_largest(own, top_k_lora);
+    let weights = merging ? gates : enable_softmax_topk ? softmax_nonzero(kept) : kept;
+  }
+  report scalings = layerwise_scalings ? S : reshape(apply(fold(L * E, E).T, reshape(S, [samples, T, E])), [samples, T, L, E]);
+  shared let by_layer = reshape(logits, [samples, T, layerwise_scalings ? L : 1, E]), S = enable_softmax ? softmax(by_layer / softmax_temperature) : by_layer, equal = scaling_pass_value * real(integers(repeated(1, E)));
+  shared let logits = iterate(k: 0 .. xlora_depth, h: normal, apply(matrix(weight[k * step]),
+    k == 0 ? h : apply(dropout(xlora_dropout_p, xlora_size), at_least(h, 0))) + (use_bias ? bias[k * step] : 0));
+  shared let normal = layernorm_type == null ? x : x / root(power + (layernorm_type == "rms" ? 1e-6 : 1e-5));
+  shared let x = layernorm_type == "layer" ? hidden - mean : hidden, power = reshape(sum(x .* x, [2]), [samples, T, 1]) / hidden_width;
+  shared let T = size(hidden, 1), mean = reshape(sum(hidden, [2]), [samples, T, 1]) / hidden_width;
+  mixes adapters trained if use_trainable_adapters;
+  given gates[E];
+  shared param weight[k == last ? outs : xlora_size, k == 0 ? hidden_width : xlora_size] for k: 0 .. last + 1 by step = kaiming_uniform at "base_model.internal_xlora_classifier.layers.{k}.weight";
+  shared param bias[k == last ? outs : xlora_size] for k: 0 .. last + 1 by step = uniform(-1 / sqrt(k == 0 ? hidden_width : xlora_size), 1 / sqrt(k == 0 ? hidden_width : xlora_size)) at "base_model.internal_xlora_classifier.layers.{k}.bias" when use_bias;
+  let E = experts.count, L = sites.count, outs = layerwise_scalings ? L * E : E, step = xlora_dropout_p > 0 ? 3 : 2, last = (xlora_depth - 1) * step;
   config hidden_size: int? = null (minimum: 1) "width of the hidden states: that of the model",
          adapters: any = null "name of an expert -> folder of its LoRA, from the adapter's own; their order counts",
          xlora_depth: int = 1 (minimum: 1, maximum: 64) "layers of the classifier", xlora_size: int = 2048 (minimum: 1) "width between them",
@@ -23,23 +42,6 @@ export const xlora = {
   require all_hold(experts.configs, "use_dora", false) else "X-LoRA currently does not support LoRA layers with DoRA";
   let only_weights = all_hold(experts.configs, "bias", "none") and all_hold(experts.configs, "lora_bias", false) and all_hold(experts.configs, "modules_to_save", null);
   require only_weights and all_hold(experts.configs, "trainable_token_indices", null) else "An expert changes more than weights: its biases, modules_to_save or tokens cannot be mixed.";
-  mixes adapters trained if use_trainable_adapters;
-  given gates[E];
-  let E = experts.count, L = sites.count, outs = layerwise_scalings ? L * E : E, step = xlora_dropout_p > 0 ? 3 : 2, last = (xlora_depth - 1) * step;
-  shared param weight[k == last ? outs : xlora_size, k == 0 ? hidden_width : xlora_size] for k: 0 .. last + 1 by step = kaiming_uniform at "base_model.internal_xlora_classifier.layers.{k}.weight";
-  shared param bias[k == last ? outs : xlora_size] for k: 0 .. last + 1 by step = uniform(-1 / sqrt(k == 0 ? hidden_width : xlora_size), 1 / sqrt(k == 0 ? hidden_width : xlora_size)) at "base_model.internal_xlora_classifier.layers.{k}.bias" when use_bias;
-  shared let T = size(hidden, 1), mean = reshape(sum(hidden, [2]), [samples, T, 1]) / hidden_width;
-  shared let x = layernorm_type == "layer" ? hidden - mean : hidden, power = reshape(sum(x .* x, [2]), [samples, T, 1]) / hidden_width;
-  shared let normal = layernorm_type == null ? x : x / root(power + (layernorm_type == "rms" ? 1e-6 : 1e-5));
-  shared let logits = iterate(k: 0 .. xlora_depth, h: normal, apply(matrix(weight[k * step]),
-    k == 0 ? h : apply(dropout(xlora_dropout_p, xlora_size), at_least(h, 0))) + (use_bias ? bias[k * step] : 0));
-  shared let by_layer = reshape(logits, [samples, T, layerwise_scalings ? L : 1, E]), S = enable_softmax ? softmax(by_layer / softmax_temperature) : by_layer, equal = scaling_pass_value * real(integers(repeated(1, E)));
-  report scalings = layerwise_scalings ? S : reshape(apply(fold(L * E, E).T, reshape(S, [samples, T, E])), [samples, T, L, E]);
-  on linear, embedding from adapters {
-    let own = first_pass ? equal : S[:, :, layerwise_scalings ? site.index : 0, :], kept = top_k_lora == null ? own : keep_largest(own, top_k_lora);
-    let weights = merging ? gates : enable_softmax_topk ? softmax_nonzero(kept) : kept;
-    W' = first_pass and scaling_pass_value == 0 ? W : W + global_scaling_weight * mixture(weights);
-  }
 }`,
   profile: { className: "XLoraConfig", shared: [] },
 } satisfies MethodRecord;
