@@ -9,6 +9,8 @@ export { type Diagnostic, DiagnosticSink, formatDiagnostic, WebpeftError } from 
 export type { Graph, Node } from "./ir/graph.ts";
 export type { Combination, CombineOptions } from "./methods/combine/index.ts";
 export { type Method, methods, parseMethod } from "./methods/index.ts";
+export { type Builtin, makesKnown, makesOperator, makesTensor } from "./methods/lib/builtin.ts";
+export type { MethodRecord } from "./methods/record.ts";
 export { type Methods, type OwnMethod, registry } from "./methods/registry.ts";
 export * from "./methods/typed/index.ts";
 export { Batches, padBatch } from "./runtime/data/batches.ts";

@@ -1,6 +1,6 @@
 /** The methods that webpeft brings, by `peft_type`; a method of one's own comes from `parseMethod`. */
 import { WebpeftError } from "../ir/diagnostics.ts";
-import { builtIn, type Method } from "./dsl/method.ts";
+import { builtIn, type Method, readMethod } from "./dsl/method.ts";
 import { adalora } from "./peft/adalora.ts";
 import { adaptionPrompt } from "./peft/adaption-prompt.ts";
 import { boft } from "./peft/boft.ts";
@@ -31,6 +31,7 @@ import { vblora } from "./peft/vblora.ts";
 import { vera } from "./peft/vera.ts";
 import { waveft } from "./peft/waveft.ts";
 import { xlora } from "./peft/xlora.ts";
+import type { MethodRecord } from "./record.ts";
 
 export const methods: ReadonlyMap<string, Method> = new Map(
   [
@@ -76,6 +77,16 @@ export const everyMethod: readonly Method[] = [
 ];
 
 /**
+ * A method of one's own, whose text may also call what the methods above bring for themselves. Throws WebpeftError with every fault of the
+ * text.
+ */
+export const ownMethod = ({ builtins = [], ...record }: MethodRecord): Method =>
+  readMethod({ ...record, builtins: [...everyMethod.flatMap((method) => method.builtins), ...builtins] });
+
+/** Reads a fragment given as text; throws WebpeftError with every fault of the text. */
+export const parseMethod = (text: string, file = "method"): Method => ownMethod({ text, file });
+
+/**
  * The method of a type that a config is for; undefined for an unknown type. Throws `CONFIG-FIELDS-MIXED` when a config of a variant has
  * fields that only the other method knows.
  */
@@ -99,7 +110,7 @@ export { fileNote } from "./dsl/constraints.ts";
 export type { Elaboration } from "./dsl/elaborate.ts";
 export { type BaseFacts, unknownBase } from "./dsl/elaboration-types.ts";
 export type { BaseOf } from "./dsl/host-graphs.ts";
-export { elaborateModel, type Method, ownMethod, parseMethod } from "./dsl/method.ts";
+export { elaborateModel, type Method } from "./dsl/method.ts";
 export type { AdditionOperands, Expert, SiteOperands, SiteResult } from "./dsl/operands.ts";
 export { absent, operatorValue, tensorValue } from "./dsl/value.ts";
 export type { Site } from "./site.ts";

@@ -4,6 +4,7 @@ import type { FileRules } from "../program/index.ts";
 import type { Combine } from "./combine/sources.ts";
 import type { DefaultTargets } from "./config/defaults.ts";
 import type { MethodProfile } from "./config/profiles.ts";
+import type { Builtin } from "./lib/builtin.ts";
 
 export interface MethodRecord {
   /** The fragment. */
@@ -19,6 +20,8 @@ export interface MethodRecord {
   readonly targets?: DefaultTargets;
   /** What is special about its files. */
   readonly files?: FileRules;
+  /** Functions that its text calls beside those that every method may; one of the same name stands in front of theirs. */
+  readonly builtins?: readonly Builtin[];
   /** How adapters of it become one (`session.addWeighted`); those of a method without cannot. */
   readonly combine?: Combine;
   /** A method of the same `peft_type`, for configs with a field that begins so. */

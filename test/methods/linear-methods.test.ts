@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { WebpeftError } from "../../src/ir/diagnostics.ts";
 import { methods } from "../../src/methods/index.ts";
-import { kroneckerFactor } from "../../src/methods/lib/numbers.ts";
+import { kroneckerFactor } from "../../src/methods/peft/lokr.ts";
 import { difference, eye, loweredWeight, make, matrixOf, plus, scale, T, type Toy, times, toy } from "./helpers.ts";
 
 const method = (name: string) => methods.get(name)!;

@@ -4,6 +4,8 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { compile } from "../../src/compile/index.ts";
 import type { CompileOptions } from "../../src/compile/options.ts";
 import { everyMethod } from "../../src/methods/index.ts";
+import { makesKnown } from "../../src/methods/lib/builtin.ts";
+import type { MethodRecord } from "../../src/methods/record.ts";
 import { registry } from "../../src/methods/registry.ts";
 import { referenceExecutor } from "../../src/runtime/executors/reference.ts";
 import type { Model } from "../../src/runtime/files/model.ts";
@@ -341,5 +343,74 @@ describe("texts that were changed at random", () => {
     }
     expect(codes.get("none")).toBeGreaterThan(10);
     expect(codes.size).toBeGreaterThan(5);
+  });
+});
+
+describe("a record of one's own", () => {
+  const text = `method mine on linear {
+  W' = W + doubled(s) * B @ A;
+  param A[r, in] = normal(0, 1) at "m_A";
+  param B[out, r] = ones at "m_B";
+  let s = 0.5;
+  config r: int = 2 (above: 0, pattern: ranks), ranks: int_map = {};
+}`;
+  const doubled = makesKnown("doubled", { x: "number" }, "Twice a number.", ({ x }) => 2 * x);
+  const mine: MethodRecord = {
+    text,
+    file: "mine.ts",
+    line: 7,
+    profile: { className: "MineConfig", shared: ["target_modules"], noTargets: "Name targets of {model_type}." },
+    targets: { qwen2: ["v_proj"] },
+    files: { old: { part: ".m_old.", message: "This file is too old.", expected: "m_A" } },
+    builtins: [doubled],
+  };
+  const config = { peft_type: "MINE", r: 2 };
+  const program = (record: MethodRecord, more: Config = {}) =>
+    compile(qwen2, { ...config, ...more }, { ...size, mode: "infer", methods: registry(record) });
+
+  it("says what is adapted, what configs have, and what its text calls", async () => {
+    const { adapter, diagnostics } = await program(mine, { r: 3, bias: "all" });
+    expect(adapter!.sites).toEqual(["model.layers.0.self_attn.v_proj", "model.layers.1.self_attn.v_proj"]);
+    expect(adapter!.savedConfig).toMatchObject({ peft_type: "MINE", target_modules: ["v_proj"], r: 3 });
+    expect(adapter!.savedConfig).not.toHaveProperty("modules_to_save");
+    expect(diagnostics.find(({ code }) => code === "CONFIG-FIELD-UNKNOWN")?.message).toContain("class MineConfig");
+    const { targets: _targets, ...bare } = mine;
+    const elsewhere = program({ ...bare, targets: {} });
+    await expect(elsewhere).rejects.toMatchObject({ message: "Name targets of qwen2." });
+  });
+
+  it("computes with builtins of its own, and gets errors in the lines of its file", async () => {
+    const plain = (await started(text.replace("doubled(s)", "1"), { target_modules: ["v_proj"] })).forward(batch);
+    const own = (await program(mine)).start({ device: referenceExecutor(), seed: 3 });
+    expect((await (await own).forward(batch)).loss).toBe((await plain).loss);
+    const without = { ...mine, builtins: [] };
+    expect(() => registry(without)).toThrow("No function is called doubled");
+    expect(() => registry({ ...mine, text: text.replace("doubled(s)", "doubled(s, s)") })).not.toThrow();
+    const wrong = program({ ...mine, text: text.replace("doubled(s)", "doubled(s, s)") });
+    await expect(wrong).rejects.toMatchObject({
+      code: "METHOD-ARGUMENT",
+      where: expect.stringContaining("mine.ts:8:"),
+    });
+  });
+
+  it("refuses files that it says are too old", async () => {
+    const saved = await (await program(mine)).start({ device: referenceExecutor(), seed: 3 });
+    const files = Object.fromEntries(await saved.files());
+    expect(Object.keys(files)).toContain("adapter_config.json");
+    const renamed = { ...mine, files: { old: { ...mine.files!.old!, part: ".m_A." } } };
+    await expect((await program(renamed)).start({ device: referenceExecutor(), adapter: files })).rejects.toMatchObject(
+      {
+        code: "FILE-ADAPTER-OLD",
+        message: "This file is too old.",
+      },
+    );
+  });
+
+  it("may call what built-in methods have for themselves, each name of which is one function", async () => {
+    const names = everyMethod.flatMap(({ builtins }) => builtins.map(({ name }) => name));
+    expect(names.length).toBeGreaterThan(20);
+    expect(new Set(names).size).toBe(names.length);
+    const turned = `method turned on linear { param Q[out / 4, 6] = zeros at "q"; W' = blockdiag(cayley(skew(Q, 4))) @ W; }`;
+    expect((await compiled(turned)).adapter!.tensors).not.toEqual([]);
   });
 });

@@ -1,5 +1,7 @@
 /** The tree of a method fragment: plain data, every part with its place in the fragment. */
 
+import type { Builtin } from "../lib/builtin.ts";
+
 /** Line of the fragment's file, and column in the line; both from 1. */
 export interface Place {
   readonly line: number;
@@ -239,6 +241,8 @@ export interface MethodAst {
   readonly source: string;
   /** The line of the file where the text begins. */
   readonly firstLine: number;
+  /** The functions that it may call, by name. */
+  readonly builtins: ReadonlyMap<string, Builtin>;
   /** Items outside a block count for all blocks; `method m on linear { ... }` is one block with all targets. */
   readonly items: readonly Item[];
   readonly blocks: readonly SiteBlock[];

@@ -2,7 +2,6 @@
 import type { Code } from "../../ir/codes/index.ts";
 import { type Diagnostic, WebpeftError } from "../../ir/diagnostics.ts";
 import { checkField } from "../config/values.ts";
-import { builtins } from "../lib/index.ts";
 import type { Argument, FieldItem, InputItem, Item, MethodAst, Place, SiteBlock, TensorItem } from "./ast.ts";
 import { collected } from "./collected.ts";
 import { fieldDeclaration, fieldItems, fieldOptions, fieldTypes } from "./field.ts";
@@ -150,7 +149,7 @@ class Checker {
   names(items: readonly Item[], block: SiteBlock | undefined): void {
     const weights = namesOf(siteNames[block?.siteKind ?? "linear"] ?? siteNames.linear!);
     const declared = declarations(this.method, block);
-    const bare = [...builtins.values()]
+    const bare = [...this.method.builtins.values()]
       .filter((b) => b.parameters.every((p) => p.preset !== undefined))
       .map((b) => b.name);
     const words = new Set([...declared.keys(), ...Object.keys(predefined), ...weights, ...bare]);
@@ -169,7 +168,7 @@ class Checker {
   }
 
   private call(use: NameUse): void {
-    const known = [...builtins.keys(), ...specialCalls];
+    const known = [...this.method.builtins.keys(), ...specialCalls];
     if (!known.includes(use.path)) {
       this.fault("METHOD-NAME", use.at, `No function is called ${use.path || "that"}.`, hint(use.path, known));
     }

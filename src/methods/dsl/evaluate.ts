@@ -4,7 +4,6 @@
  */
 import type { WebpeftError } from "../../ir/diagnostics.ts";
 import { sizeOf } from "../../ir/types.ts";
-import { builtins } from "../lib/index.ts";
 import type { CallExpression, Expression, OptionItem, Place, TensorItem } from "./ast.ts";
 import { callBuiltin, siteMatches } from "./call.ts";
 import { graphValue, namedConstant } from "./constants.ts";
@@ -174,7 +173,7 @@ function lookup(scope: Scope, name: string, at: Place, locals: Locals): Value {
   }
   const site = scope.siteWeight(name, at) ?? predefined[name]?.value(scope);
   if (site !== undefined) return site;
-  const builtin = builtins.get(name);
+  const builtin = scope.model.method.builtins.get(name);
   if (builtin?.parameters.every((p) => p.preset !== undefined)) {
     const bare: CallExpression = { kind: "call", callee: { kind: "name", name, at }, arguments: [], ordinal: 0, at };
     return callBuiltin(scope, builtin, bare, []);
@@ -271,7 +270,7 @@ function call(scope: Scope, expression: CallExpression, locals: Locals): Value {
     case "iterate":
       return iterated(scope, given, at, locals, evaluatorOf(scope));
   }
-  const builtin = builtins.get(name);
+  const builtin = scope.model.method.builtins.get(name);
   if (builtin === undefined)
     throw scope.error("METHOD-NAME", at, { message: `No function is called ${name || "that"}.` });
   const wantsNumbers = builtin.parameters.some(({ kind }) => kind === "host" || kind === "value");

@@ -4,6 +4,7 @@ import type { DefaultTargets } from "../config/defaults.ts";
 import { usualTargets } from "../config/defaults.ts";
 import { type MethodProfile, profileOf } from "../config/profiles.ts";
 import type { FieldDeclaration, FieldValue } from "../fields.ts";
+import type { Builtin } from "../lib/builtin.ts";
 import type { MethodRecord } from "../record.ts";
 import { advice } from "./advice.ts";
 import type { MethodAst } from "./ast.ts";
@@ -24,6 +25,8 @@ export interface Method {
   readonly targets: DefaultTargets;
   readonly files: MethodRecord["files"];
   readonly combine: MethodRecord["combine"];
+  /** The builtins that serve it alone. */
+  readonly builtins: readonly Builtin[];
   /** The method that configs with a field that begins so are for. */
   readonly variant?: { readonly prefix: string; readonly method: Method };
   readonly ast: MethodAst;
@@ -77,12 +80,12 @@ export function builtIn(record: MethodRecord): Method {
 
 /** `ready` is the tree of the text where it has been parsed already. Errors (METHOD-SYNTAX, METHOD-NAME ...) come from the first use. */
 function lazyMethod(name: string, record: MethodRecord, ready?: MethodAst): Method {
-  const { text: source, file = "method", line, calls, targets = usualTargets, files, combine, variant } = record;
+  const { text: source, file = "method", targets = usualTargets, builtins = [], files, combine, variant } = record;
   let parsed = ready;
   let declared: readonly FieldDeclaration[] | undefined;
   const ast = (): MethodAst => {
     if (parsed === undefined) {
-      const fresh = parseFragment(source, file, line, calls);
+      const fresh = parseFragment(record);
       checkMethod(fresh);
       parsed = fresh;
     }
@@ -97,6 +100,7 @@ function lazyMethod(name: string, record: MethodRecord, ready?: MethodAst): Meth
     targets,
     files,
     combine,
+    builtins,
     ...(variant === undefined ? {} : { variant: { prefix: variant.prefix, method: builtIn(variant.record) } }),
     get ast() {
       return ast();
@@ -148,15 +152,12 @@ function lazyMethod(name: string, record: MethodRecord, ready?: MethodAst): Meth
   };
 }
 
-/** A method of one's own. Throws WebpeftError with every fault of the text. */
-export function ownMethod(record: MethodRecord): Method {
-  const ast = parseFragment(record.text, record.file ?? "method", record.line, record.calls);
+/** A method of a record whose text may have faults. Throws WebpeftError with all of them. */
+export function readMethod(record: MethodRecord): Method {
+  const ast = parseFragment(record);
   checkMethod(ast);
   return lazyMethod(ast.name, record, ast);
 }
-
-/** Reads a fragment given as text; throws WebpeftError with every fault of the text. */
-export const parseMethod = (text: string, file = "method"): Method => ownMethod({ text, file });
 
 /** The adapter of a method on the sites of a model. */
 export function elaborateModel(method: Method, input: ElaborationInput): Elaboration {

@@ -1,4 +1,6 @@
 /** Reads the text of a method: text to tree, with every error of the text at once. */
+import { builtins } from "../lib/index.ts";
+import type { MethodRecord } from "../record.ts";
 import type { Item, MethodAst, OnItem, Place, SiteBlock } from "./ast.ts";
 import { collected } from "./collected.ts";
 import { checkLength, checkTokens } from "./limits.ts";
@@ -7,20 +9,22 @@ import { readItems, readKinds, statements } from "./statements.ts";
 import { tokensOf } from "./tokens.ts";
 
 /**
- * The tree of a method. `file` names it in messages (`lora.ts:6:3`): lines are those of the file, whose line `firstLine` begins the text.
- * Throws METHOD-SYNTAX with all errors of the text, METHOD-LIMIT when it is too large.
+ * The tree of a method. Lines are those of its file (`lora.ts:6:3`). Throws METHOD-SYNTAX with all errors of the text, METHOD-LIMIT when it is
+ * too large.
  */
-export function parseFragment(source: string, file: string, firstLine = 1, firstCall = 0): MethodAst {
+export function parseFragment(record: MethodRecord): MethodAst {
+  const { text: source, file = "method", line: firstLine = 1, calls = 0, builtins: own = [] } = record;
   checkLength(file, source);
   const { tokens, foreign } = tokensOf(source, firstLine);
   checkTokens(file, tokens);
   const reader = new Reader(tokens, foreign, file, Object.keys(statements));
-  reader.calls = firstCall;
+  reader.calls = calls;
   const header = reader.statement(() => [method(reader)])[0];
   if (header !== undefined && reader.faults.length === 0 && !reader.atEnd) reader.note("the end of the text");
   const error = collected(reader.faults);
   if (error !== undefined) throw error;
-  return { ...header!, file, source, firstLine };
+  const known = new Map([...builtins, ...own.map((builtin) => [builtin.name, builtin] as const)]);
+  return { ...header!, file, source, firstLine, builtins: known };
 }
 
 /** `method NAME (on KIND, ...)? { statements }` */

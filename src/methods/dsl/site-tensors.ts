@@ -2,7 +2,6 @@
 import type { Builder } from "../../ir/builder.ts";
 import { sameShape } from "../../ir/types.ts";
 import type { PatchForm, TensorCoding } from "../../program/index.ts";
-import { builtins } from "../lib/index.ts";
 import { initialNode, isTorchDraw } from "../lib/initial.ts";
 import type { TensorItem } from "./ast.ts";
 import { callBuiltin } from "./call.ts";
@@ -123,7 +122,7 @@ export function projected(scope: Scope, item: TensorItem, port: number): number 
   const { call } = item.project!;
   const name = call.callee.kind === "name" ? call.callee.name : "";
   const rest = call.arguments.map(({ value, at }) => ({ value: evaluate(scope, value), at }));
-  const value = callBuiltin(scope, builtins.get(name)!, call, [
+  const value = callBuiltin(scope, scope.model.method.builtins.get(name)!, call, [
     { value: { kind: "tensor", id: port }, at: call.at },
     ...rest,
   ]);

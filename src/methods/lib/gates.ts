@@ -1,10 +1,10 @@
 /** Builtins that switch parts of an update off in training. Drawn once per optimizer step, whatever the micro-batch. */
 import { known, tensorValue } from "../dsl/value.ts";
-import { type Builtin, type CallContext, makesOperator, makesTensor, makesValue, optional } from "./builtin.ts";
-import { logisticNoise, uniformNode } from "./initial.ts";
+import { type Builtin, type CallContext, makesOperator, makesValue, optional } from "./builtin.ts";
+import { uniformNode } from "./initial.ts";
 
 /** Random streams of these builtins begin here; those of `dropout` and `block_dropout` lie below. */
-const gateStreams = 0x3000;
+export const gateStreams = 0x3000;
 
 /** 1 with probability 1 - p, else 0, for every entry of a vector. */
 function kept(context: CallContext, p: number, size: number): number {
@@ -15,33 +15,6 @@ function kept(context: CallContext, p: number, size: number): number {
 }
 
 export const gateBuiltins: readonly Builtin[] = [
-  makesTensor(
-    "relaxed_bits",
-    { logits: "tensor", temperature: optional("number", 1) },
-    "Probabilities of bits from their logits [samples, ...]. In training relaxed draws of the bits instead, for every sample its own.",
-    ({ logits, temperature }, b, context) => {
-      if (!context.situation.sampling) return b.add("sigmoid", [logits]);
-      const u = uniformNode(b, context.scalars(), b.shape(logits), context.site, gateStreams + context.ordinal);
-      return b.add("sigmoid", [b.scale(b.plus(logits, logisticNoise(b, u)), 1 / temperature)]);
-    },
-  ),
-  makesOperator(
-    "per_sample",
-    { entries: "tensor", repeat: optional("count", 1) },
-    "Diagonal that differs from sample to sample, from entries [samples, n], each of them repeat times. Where weights are merged, a diagonal.",
-    ({ entries, repeat }, b, context) => {
-      const [samples, n, more] = b.shape(entries);
-      if (samples === undefined || n === undefined || more !== undefined)
-        throw context.fail(
-          "per_sample wants a row for every sample.",
-          "[samples, n]",
-          `[${b.shape(entries).join(", ")}]`,
-        );
-      const repeated = b.reshape(b.broadcast(entries, [samples, n, repeat], [0, 1]), [samples, n * repeat]);
-      if (context.samples() !== undefined) return b.add("op.gate", [repeated]);
-      return b.add("op.diag", [b.reshape(repeated, [n * repeat])]);
-    },
-  ),
   makesValue(
     "gate",
     { p: "number" },

@@ -4,7 +4,7 @@ import { randomPermutation } from "../random/permutation.ts";
 import { torchGenerator } from "../random/torch.ts";
 import { type Builtin, makesValue } from "./builtin.ts";
 
-const whole = (data: Float64Array): Value => ({ kind: "host", array: { data, whole: true } });
+export const whole = (data: Float64Array): Value => ({ kind: "host", array: { data, whole: true } });
 
 export const hostBuiltins: readonly Builtin[] = [
   makesValue(
@@ -26,14 +26,5 @@ export const hostBuiltins: readonly Builtin[] = [
         throw context.fail("More numbers are wanted than there are.", `at most ${length}`, String(count));
       return whole(randomPermutation(stream, length, count));
     },
-  ),
-  makesValue("sorted", { values: "host" }, "Host numbers in increasing order.", ({ values }) =>
-    whole(values.data.slice().sort()),
-  ),
-  makesValue(
-    "stacked",
-    { first: "host", second: "host" },
-    "Host numbers one list after the other, as rows of a table.",
-    ({ first, second }) => whole(Float64Array.of(...first.data, ...second.data)),
   ),
 ];

@@ -33,19 +33,6 @@ export const operatorBuiltins: readonly Builtin[] = [
     },
   ),
   makesOperator(
-    "butterfly",
-    { factor: "number", width: "count" },
-    "BOFT's interleaving of factor i: in windows of width 2^i, cut in chunks of width / 2, the even chunks come first.",
-    ({ factor, width }, b, context) => {
-      const chunks = 2 ** factor;
-      if (chunks === 1) return b.add("op.identity", [], { size: context.in });
-      const shape = [context.in / (width * chunks), chunks, 2, width / 2];
-      if (!shape.every(Number.isInteger))
-        throw context.fail("The windows do not fill the input.", `a divisor of ${context.in}`, String(width * chunks));
-      return b.add("op.shuffle", [], { shape, permutation: [0, 2, 1, 3] });
-    },
-  ),
-  makesOperator(
     "dropout",
     { p: "number", size: optional("known", null) },
     "In training: a diagonal that is 0 with probability p, else 1 / (1 - p), drawn for every token; else the identity. Its size is the site's input unless given.",

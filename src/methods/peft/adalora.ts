@@ -1,10 +1,11 @@
 /** AdaLoRA: an update in the form of a singular value decomposition, kept near orthogonal by a term of the loss. arXiv 2303.10512. */
+import { makesKnown } from "../lib/builtin.ts";
 import type { MethodRecord } from "../record.ts";
 import { lora } from "./lora.ts";
 import { vblora } from "./vblora.ts";
 
 export const adalora = {
-  line: 9,
+  line: 10,
   calls: 10,
   text: `method adalora on linear {
   // Of a module that kept no component the file has tensors of no numbers, and nothing is added.
@@ -43,4 +44,18 @@ export const adalora = {
     inert: { ...lora.profile.inert, use_rslora: false, alpha_pattern: {} },
   },
   targets: { ...vblora.targets, roberta: ["query", "key", "value", "dense"] },
+  builtins: [
+    makesKnown(
+      "kept_rank",
+      { pattern: "known", path: "text", rank: "count" },
+      "How many components of a module AdaLoRA has kept, by the truth values that rank_pattern has for it; rank where it has none.",
+      ({ pattern, path, rank }, context) => {
+        const kept = typeof pattern === "object" && pattern !== null ? Object.entries(pattern) : [];
+        const found = kept.find(([name]) => name === `${path}.lora_E`)?.[1] as unknown;
+        if (found === undefined) return rank;
+        if (Array.isArray(found)) return found.filter((value) => value === true).length;
+        throw context.fail("The pattern holds no list.", "true or false for every component", JSON.stringify(found));
+      },
+    ),
+  ],
 } satisfies MethodRecord;

@@ -1,8 +1,11 @@
 /** BOFT: the rotation is a product of butterfly factors, and the output gets a scale. arXiv 2311.06243. */
+import { type CallContext, makesOperator, makesTensor } from "../lib/builtin.ts";
+import { uniformNode } from "../lib/initial.ts";
+import { identityBlocks } from "../lib/rotation.ts";
 import type { MethodRecord } from "../record.ts";
 
 export const boft = {
-  line: 7,
+  line: 10,
   calls: 6,
   text: `method boft on linear {
   W' = diag(s) @ W @ G;
@@ -33,4 +36,51 @@ export const boft = {
 }`,
   profile: { className: "BOFTConfig", checks: "a", linearOnly: true, patches: true },
   files: { carried: ["boft_P"] },
+  builtins: [
+    makesOperator(
+      "butterfly",
+      { factor: "number", width: "count" },
+      "BOFT's interleaving of factor i: in windows of width 2^i, cut in chunks of width / 2, the even chunks come first.",
+      ({ factor, width }, b, context) => {
+        const chunks = 2 ** factor;
+        if (chunks === 1) return b.add("op.identity", [], { size: context.in });
+        const shape = [context.in / (width * chunks), chunks, 2, width / 2];
+        if (!shape.every(Number.isInteger))
+          throw context.fail(
+            "The windows do not fill the input.",
+            `a divisor of ${context.in}`,
+            String(width * chunks),
+          );
+        return b.add("op.shuffle", [], { shape, permutation: [0, 2, 1, 3] });
+      },
+    ),
+    makesTensor(
+      "block_dropout",
+      { blocks: "tensor", p: "number" },
+      "In training: of the factors [F, g, k, k] one, drawn uniformly, gets int(p g) of its blocks replaced by the identity.",
+      ({ blocks, p }, _b, context) => blockDropout(context, blocks, p),
+    ),
+  ],
 } satisfies MethodRecord;
+
+/** Block dropout: in one factor, drawn uniformly, int(p g) blocks drawn without repetition become the identity. */
+function blockDropout(context: CallContext, blocks: number, p: number): number {
+  const b = context.builder();
+  const shape = b.shape(blocks);
+  const [f, g, k] = shape as [number, number, number];
+  const dropped = Math.floor(p * g);
+  if (!context.situation.sampling || dropped === 0) return blocks;
+  // Drawn once per optimizer step: the offset of the micro-batch is left out.
+  const scalars = { ...context.scalars(), sampleOffset: b.constant(0, [], "u32") };
+  const draw = (size: number, stream: number) =>
+    uniformNode(b, scalars, [size], context.site, 0x2000 + 2 * context.ordinal + stream);
+  const chosen = b.add("floor", [b.scale(draw(1, 0), f)]);
+  const isFactor = b.add("eq", [b.cast(b.iota([f], 0), "f32"), b.broadcast(b.reshape(chosen, []), [f], [])]);
+  const order = draw(g, 1);
+  const before = b.add("lt", [b.broadcast(order, [g, g], [1]), b.broadcast(order, [g, g], [0])]);
+  const rank = b.sum(b.cast(before, "f32"), [1]);
+  const isBlock = b.add("lt", [rank, b.constantLike(rank, dropped)]);
+  const replaced = b.add("and", [b.broadcast(isFactor, shape, [0]), b.broadcast(isBlock, shape, [1])]);
+  const identity = b.reshape(identityBlocks(b, b.reshape(blocks, [f * g, k, k])), shape);
+  return b.select(replaced, identity, blocks);
+}

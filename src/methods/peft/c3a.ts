@@ -1,10 +1,12 @@
 /** C3A: the update is a grid of circulant blocks, circular convolutions of parts of the input. arXiv 2407.19342. */
+
 import { usual, without } from "../config/profiles.ts";
+import { makesOperator } from "../lib/builtin.ts";
 import type { MethodRecord } from "../record.ts";
 import { fourierft } from "./fourierft.ts";
 
 export const c3a = {
-  line: 8,
+  line: 10,
   text: `method c3a on linear {
   W' = W + 1 / in * circulant(w);
   param w[out / k, in / k, k] = init_weights == true ? zeros : normals ? normal(0, 1) : uniform(-bound, bound) at "c3a_kernel";
@@ -28,4 +30,12 @@ export const c3a = {
     dottedPatterns: true,
   },
   targets: fourierft.targets,
+  builtins: [
+    makesOperator(
+      "circulant",
+      { w: "tensor" },
+      "Circulant blocks from their first rows [out / b, in / b, b]; every further row is turned by one place to the right.",
+      ({ w }, b) => b.add("op.circulant", [w]),
+    ),
+  ],
 } satisfies MethodRecord;

@@ -1,7 +1,10 @@
 /** Context-aware prompt tuning: the prompt is a context of examples, and what trains is a bounded offset to its embeddings. arXiv 2410.17222. */
+import type { Builder } from "../../ir/builder.ts";
+import { makesTensor } from "../lib/builtin.ts";
 import type { MethodRecord } from "../record.ts";
 
 export const cpt = {
+  line: 8,
   text: `method cpt on prompt {
   rows' = columns(W0, cpt_token_ids) + where(stays, stop_gradient(offset), offset);
   labels' = where(less(0, label_codes), concat(1, each_sample(integers(cpt_token_ids)), labels), -100);
@@ -42,4 +45,48 @@ export const cpt = {
   require all_below(cpt_token_ids, in) else "cpt_token_ids names a token that the model does not have: it has {in}.";
 }`,
   profile: { className: "CPTConfig", shared: ["modules_to_save"], modelFacts: "embeddings" },
+  builtins: [
+    makesTensor(
+      "rows_ball",
+      { x: "tensor", radii: "tensor" },
+      "A projection: every row of a matrix scaled so that its norm is at most its radius.",
+      ({ x, radii }, b, context) => {
+        const [rows, ...more] = b.shape(x);
+        if (more.length !== 1 || b.shape(radii).join() !== String(rows))
+          throw context.fail("rows_ball wants a radius for every row of a matrix.", `[${rows}]`, `[${b.shape(radii)}]`);
+        return rowsBall(b, x, radii);
+      },
+    ),
+    makesTensor(
+      "distinct_larger",
+      { x: "tensor" },
+      "For every whole number of a row, how many different larger ones the row has: [rows, width].",
+      ({ x }, b, context) => {
+        const { dtype, shape } = b.tensorType(x);
+        if (dtype !== "i32" || shape.length !== 2)
+          throw context.fail("distinct_larger wants rows of whole numbers.", "i32[rows, width]", `${dtype}[${shape}]`);
+        return distinctLarger(b, x);
+      },
+    ),
+  ],
 } satisfies MethodRecord;
+
+/** Rows of a matrix scaled so that none is longer than its radius. */
+function rowsBall(b: Builder, x: number, radii: number): number {
+  const norms = b.add("sqrt", [b.sum(b.mul(x, x), [1])]);
+  // A radius of 0 leaves zeros of a row of zeros too.
+  const most = b.add("maximum", [b.add("maximum", [norms, radii]), b.constantLike(norms, 1e-30)]);
+  return b.mul(x, b.broadcast(b.div(radii, most), b.shape(x), [0]));
+}
+
+/** For every entry of a row, how many different larger numbers the row has: [b, t] of i32 [b, t]. Compares all pairs of a row. */
+function distinctLarger(b: Builder, x: number): number {
+  const [rows, width] = b.shape(x) as [number, number];
+  const pairs = [rows, width, width];
+  const [own, other] = [b.broadcast(x, pairs, [0, 1]), b.broadcast(x, pairs, [0, 2])];
+  const isEarlier = b.add("lt", [b.iota(pairs, 2), b.iota(pairs, 1)]);
+  const repeats = b.add("and", [isEarlier, b.add("eq", [own, other])]);
+  const isFirst = b.compare("eq", b.sum(b.cast(repeats, "f32"), [2]), b.constant(0));
+  const counts = b.add("and", [b.add("lt", [own, other]), b.broadcast(isFirst, pairs, [0, 2])]);
+  return b.sum(b.cast(counts, "f32"), [2]);
+}

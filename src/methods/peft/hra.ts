@@ -1,9 +1,11 @@
 /** HRA: the weight after a chain of Householder reflections of its input. arXiv 2405.17484. */
+
 import { usual } from "../config/profiles.ts";
+import { makesTensor } from "../lib/builtin.ts";
 import type { MethodRecord } from "../record.ts";
 
 export const hra = {
-  line: 7,
+  line: 9,
   text: `method hra on linear {
   W' = W @ (identity(in) - (apply_GS ? 2 * V @ M @ U.T : U @ T @ U.T));
   // H_0 ... H_{r-1} = I - U T U.T with T^-1 = I / 2 + the part of U.T U above its diagonal. Of an orthonormal basis of U the product is
@@ -22,4 +24,16 @@ export const hra = {
     warn "The symmetric initialization can NOT be performed when r is odd or with apply_GS: a fresh adapter is not the base.";
 }`,
   profile: { className: "HRAConfig", shared: usual, checks: "abc", linearOnly: true, patches: true },
+  builtins: [
+    makesTensor(
+      "strictly_upper",
+      { x: "tensor" },
+      "A matrix with everything on and below its diagonal replaced by 0.",
+      ({ x }, b, context) => {
+        const shape = b.shape(x);
+        if (shape.length !== 2) throw context.fail("strictly_upper wants a matrix.", "[n, m]", `[${shape.join(", ")}]`);
+        return b.select(b.add("lt", [b.iota(shape, 0), b.iota(shape, 1)]), x, b.zerosLike(x));
+      },
+    ),
+  ],
 } satisfies MethodRecord;

@@ -1,9 +1,11 @@
 /** LoKr: the update is a Kronecker product, its factors whole or of low rank. arXiv 2309.14859. */
+
 import { usual, without } from "../config/profiles.ts";
+import { makesKnown } from "../lib/builtin.ts";
 import type { MethodRecord } from "../record.ts";
 
 export const lokr = {
-  line: 8,
+  line: 10,
   calls: -3,
   text: `method lokr on linear {
   W' = W + drop @ kron(cut1 ? w1_a @ w1_b : matrix(w1), cut2 ? w2_a @ w2_b : matrix(w2));
@@ -32,4 +34,26 @@ export const lokr = {
   require decompose_factor != 0 else "decompose_factor must be -1 or above 0.";
 }`,
   profile: { className: "LoKrConfig", shared: without(usual, "bias"), checks: "a", linearOnly: true },
+  builtins: [
+    makesKnown(
+      "kronecker_factor",
+      { n: "count", wanted: "number" },
+      "The first extent of n as m k: m near the square root of n when wanted is -1, else near wanted.",
+      ({ n, wanted }) => kroneckerFactor(n, wanted),
+    ),
+  ],
 } satisfies MethodRecord;
+
+/** The smaller part of n = m k by which LoKr cuts a width: m near the square root, or near `wanted`. Source: PEFT's `factorization`. */
+export function kroneckerFactor(n: number, wanted: number): number {
+  if (wanted > 0 && n % wanted === 0) return wanted;
+  const largest = wanted === -1 ? n : wanted;
+  let m = 1;
+  while (m < n / m) {
+    let next = m + 1;
+    while (n % next !== 0) next++;
+    if (next + n / next > n + 1 || next > largest) break;
+    m = next;
+  }
+  return Math.min(m, n / m);
+}

@@ -1,9 +1,13 @@
 /** Polytropon: skills of low rank, mixed for every sample by the task that it belongs to. arXiv 2202.13914, 2211.03831. */
+
 import { withTargets } from "../config/profiles.ts";
+import { makesOperator, makesTensor, optional } from "../lib/builtin.ts";
+import { gateStreams } from "../lib/gates.ts";
+import { logisticNoise, uniformNode } from "../lib/initial.ts";
 import type { MethodRecord } from "../record.ts";
 
 export const poly = {
-  line: 8,
+  line: 12,
   calls: -3,
   text: `method poly on linear {
   W' = W + 1 / r * outward @ inward;
@@ -29,4 +33,33 @@ export const poly = {
   require divides(S, in) and divides(S, out) else "n_splits ({S}) must divide in_features ({in}) and out_features ({out}).";
 }`,
   profile: { className: "PolyConfig", shared: [...withTargets, "exclude_modules", "init_weights"], linearOnly: true },
+  builtins: [
+    makesTensor(
+      "relaxed_bits",
+      { logits: "tensor", temperature: optional("number", 1) },
+      "Probabilities of bits from their logits [samples, ...]. In training relaxed draws of the bits instead, for every sample its own.",
+      ({ logits, temperature }, b, context) => {
+        if (!context.situation.sampling) return b.add("sigmoid", [logits]);
+        const u = uniformNode(b, context.scalars(), b.shape(logits), context.site, gateStreams + context.ordinal);
+        return b.add("sigmoid", [b.scale(b.plus(logits, logisticNoise(b, u)), 1 / temperature)]);
+      },
+    ),
+    makesOperator(
+      "per_sample",
+      { entries: "tensor", repeat: optional("count", 1) },
+      "Diagonal that differs from sample to sample, from entries [samples, n], each of them repeat times. Where weights are merged, a diagonal.",
+      ({ entries, repeat }, b, context) => {
+        const [samples, n, more] = b.shape(entries);
+        if (samples === undefined || n === undefined || more !== undefined)
+          throw context.fail(
+            "per_sample wants a row for every sample.",
+            "[samples, n]",
+            `[${b.shape(entries).join(", ")}]`,
+          );
+        const repeated = b.reshape(b.broadcast(entries, [samples, n, repeat], [0, 1]), [samples, n * repeat]);
+        if (context.samples() !== undefined) return b.add("op.gate", [repeated]);
+        return b.add("op.diag", [b.reshape(repeated, [n * repeat])]);
+      },
+    ),
+  ],
 } satisfies MethodRecord;

@@ -1,9 +1,11 @@
 /** RoAd: pairs of outputs are rotated and scaled. arXiv 2409.00119. */
+
 import { withTargets } from "../config/profiles.ts";
+import { makesOperator } from "../lib/builtin.ts";
 import type { MethodRecord } from "../record.ts";
 
 export const road = {
-  line: 7,
+  line: 9,
   text: `method road on linear {
   W' = R @ W;
   b' = R @ b;
@@ -22,4 +24,16 @@ export const road = {
     else "The out_features of the base layer must be divisible by group_size ({group_size}) when using RoadLayer." help "Nearest divisors: {near}.";
 }`,
   profile: { className: "RoadConfig", shared: [...withTargets, "init_weights"], linearOnly: true },
+  builtins: [
+    makesOperator(
+      "turn",
+      { size: "count", group: "count" },
+      "A quarter turn, (a, b) to (-b, a), of all pairs: entries at one place of the two halves of a group.",
+      ({ size, group }, b, context) => {
+        if (group % 2 !== 0 || size % group !== 0)
+          throw context.fail("The groups do not fill the vector.", `an even divisor of ${size}`, String(group));
+        return b.add("op.turn", [], { size, group });
+      },
+    ),
+  ],
 } satisfies MethodRecord;

@@ -1,10 +1,14 @@
 /** LoRA with an approximate posterior, for VBLORA configs with `vb_*` fields: Gaussian factors (arXiv 1505.05424), components in or out (1611.00712). */
+import type { Builder } from "../../ir/builder.ts";
 import { everything, without } from "../config/profiles.ts";
+import { absent, tensorValue } from "../dsl/value.ts";
+import { type CallContext, makesTensor, makesValue, type ScalarIds } from "../lib/builtin.ts";
+import { logisticNoise, normalNode, uniformNode } from "../lib/initial.ts";
 import type { MethodRecord } from "../record.ts";
 
 export const vbloraVariational = {
   file: "vblora-variational.ts",
-  line: 9,
+  line: 13,
   calls: 15,
   text: `method vblora on linear {
   W' = W + s * drawn_normal(B, exp(B_log), vb_seed, 1) @ z @ drawn_normal(A, exp(A_log), vb_seed, 0) @ dropout(lora_dropout);
@@ -55,4 +59,47 @@ export const vbloraVariational = {
     roberta: ["query", "value"],
     t5: ["q", "k", "v", "o", "wi", "wo"],
   },
+  builtins: [
+    makesTensor(
+      "drawn_normal",
+      { mean: "tensor", deviation: "tensor", seed: "number", stream: "number" },
+      "In training and for predictions: normal numbers, drawn anew in every pass; otherwise their mean. stream keeps the draws of a site apart.",
+      ({ mean, deviation, seed, stream }, b, context) => {
+        if (!context.situation.sampling && context.situation.purpose !== "predict") return mean;
+        const normal = normalNode(b, passScalars(b, context, seed), b.shape(mean), context.site, stream);
+        return b.plus(mean, b.mul(deviation, normal));
+      },
+    ),
+    makesTensor(
+      "drawn_bits",
+      { logits: "tensor", temperature: "number", seed: "number", stream: "number" },
+      "Probabilities of bits from their logits; in training relaxed draws, for predictions 0 or 1, drawn anew in every pass.",
+      ({ logits, temperature, seed, stream }, b, context) => {
+        if (!context.situation.sampling && context.situation.purpose !== "predict") return b.add("sigmoid", [logits]);
+        const u = uniformNode(b, passScalars(b, context, seed), b.shape(logits), context.site, stream);
+        if (context.situation.purpose === "predict")
+          return b.cast(b.compare("lt", u, b.add("sigmoid", [logits])), "f32");
+        return b.add("sigmoid", [b.scale(b.plus(logits, logisticNoise(b, u)), 1 / temperature)]);
+      },
+    ),
+    makesValue(
+      "in_training",
+      { x: "tensor" },
+      "What is added to the loss of training steps only: not in evaluation, and not where gradients are looked at outside of a step.",
+      ({ x }, context) =>
+        context.situation.purpose === "train"
+          ? tensorValue(context.builder().mul(x, context.scalars().training))
+          : absent,
+    ),
+  ],
 } satisfies MethodRecord;
+
+/** Draws of pass t under a seed of the config: the same on every device and after a resume. */
+function passScalars(
+  b: Builder,
+  context: CallContext,
+  seed: number,
+): Pick<ScalarIds, "seed" | "step" | "sampleOffset"> {
+  const constant = (x: number): number => b.constant(x, [], "u32");
+  return { seed: constant(seed), step: context.scalars().pass, sampleOffset: constant(0) };
+}

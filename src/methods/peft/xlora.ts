@@ -1,8 +1,11 @@
 /** X-LoRA: a classifier of the hidden states weighs trained LoRAs, token by token. arXiv 2402.07148. */
+import type { Builder } from "../../ir/builder.ts";
+import { makesKnown, makesOperator, makesTensor } from "../lib/builtin.ts";
+import { largestEntries } from "../lib/softmax.ts";
 import type { MethodRecord } from "../record.ts";
 
 export const xlora = {
-  line: 7,
+  line: 10,
   calls: 5,
   text: `method xlora {
   on linear, embedding from adapters {
@@ -44,4 +47,49 @@ export const xlora = {
   require only_weights and all_hold(experts.configs, "trainable_token_indices", null) else "An expert changes more than weights: its biases, modules_to_save or tokens cannot be mixed.";
 }`,
   profile: { className: "XLoraConfig", shared: [] },
+  builtins: [
+    makesOperator(
+      "mixture",
+      { weights: "tensor" },
+      "What the experts add to the weight of the site, each times its weight: a number for all, or along the last axis one for each, which may differ between samples and tokens [samples, tokens, experts].",
+      ({ weights }, b, context) => {
+        const [experts, count] = [context.experts(), b.shape(weights).at(-1)];
+        if (count !== undefined && count !== experts.length)
+          throw context.fail("mixture wants a weight for every expert.", `${experts.length}`, `${count}`);
+        const terms = experts.flatMap((delta, i) => (delta === undefined ? [] : [weighted(b, delta, weights, i)]));
+        if (terms.length === 0) throw context.fail("No expert changes this module.");
+        return b.add("op.add", terms);
+      },
+    ),
+    makesKnown(
+      "all_hold",
+      { maps: "known", key: "text", value: "known" },
+      "Whether every map of a list has this value under a key.",
+      ({ maps, key, value }, context) => {
+        if (!Array.isArray(maps)) throw context.fail("all_hold wants a list of maps.");
+        return maps.every((map) => JSON.stringify(map?.[key] ?? null) === JSON.stringify(value));
+      },
+    ),
+    makesTensor(
+      "keep_largest",
+      { x: "tensor", k: "count" },
+      "The k largest entries along the last axis, of equal ones the first; 0 in place of the others.",
+      ({ x, k }, b) =>
+        k >= (b.shape(x).at(-1) ?? 0) ? x : b.mul(x, largestEntries(b, b.add("stop_gradient", [x]), k).mask),
+    ),
+  ],
 } satisfies MethodRecord;
+
+/** One expert's delta with its weight: one number for all, or one for every token. */
+function weighted(b: Builder, delta: number, weights: number, expert: number): number {
+  const shape = b.shape(weights);
+  if (shape.length === 0) return b.add("op.scale", [delta, weights]);
+  const own = b.slice(
+    weights,
+    shape.map((_n, axis) => (axis === shape.length - 1 ? expert : 0)),
+    shape.map((n, axis) => (axis === shape.length - 1 ? expert + 1 : n)),
+  );
+  const entries = b.reshape(own, shape.slice(0, -1));
+  if (shape.length === 1) return b.add("op.scale", [delta, entries]);
+  return b.add("op.compose", [delta, b.add("op.scalar_gate", [entries], { size: b.operator(delta).in })]);
+}
