@@ -1,18 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { DiagnosticSink, WebpeftError } from "../../src/ir/diagnostics.ts";
 import {
-  checkAdapterName,
-  keyParser,
   type LoadRequest,
   planLoading,
-  sharedKey,
   siteKey,
   type TensorSpec,
   withoutPrefix,
 } from "../../src/methods/config/index.ts";
 import { methods } from "../../src/methods/index.ts";
 import { goldenTensors } from "./golden.ts";
-import { llama } from "./models.ts";
 
 const tensors = (shapes: Record<string, number[]>): TensorSpec[] =>
   Object.entries(shapes).map(([key, shape]) => ({ key, shape }));
@@ -41,24 +37,8 @@ function errorOf(request: Partial<LoadRequest>, sink?: DiagnosticSink): WebpeftE
 describe("keys", () => {
   test("are built as PEFT's", () => {
     expect(A).toBe("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight");
-    expect(sharedKey("vera_A")).toBe("base_model.vera_A");
     expect(withoutPrefix(A)).toBe("model.layers.0.self_attn.q_proj.lora_A.weight");
   });
-
-  test("are split at the longest module path", () => {
-    const parse = keyParser(llama());
-    const site = { kind: "site", path: "model.layers.0.self_attn.q_proj", name: "lora_A.weight" };
-    expect(parse(A)).toEqual(site);
-    expect(parse(withoutPrefix(A))).toEqual(site);
-    expect(parse("base_model.vera_A")).toEqual({ kind: "shared", name: "vera_A" });
-    expect(parse("base_model.model.lm_head.weight")).toEqual({ kind: "site", path: "lm_head", name: "weight" });
-    expect(parse("prompt_embeddings")).toEqual({ kind: "shared", name: "prompt_embeddings" });
-  });
-
-  test.each(["", "a.b", "a/b", "q_proj", "0"])("an adapter is not called %j", (name) => {
-    expect(() => checkAdapterName(name, llama())).toThrow(/cannot be called/);
-  });
-  test("other names are free", () => expect(() => checkAdapterName("poet", llama())).not.toThrow());
 });
 
 describe("loading", () => {

@@ -1,13 +1,8 @@
 import { describe, expect, test } from "vitest";
-import {
-  fourierPositions,
-  kaimingBound,
-  randloraProjections,
-  shiraPositions,
-  veraProjections,
-} from "../../src/methods/random/projections.ts";
+import { kaimingBound } from "../../src/methods/random/projections.ts";
 import { torchGenerator, uniform } from "../../src/methods/random/torch.ts";
 import { goldenJson, goldenTensors, valuesOf } from "../config/golden.ts";
+import { fourierPositions, randloraProjections, shiraPositions, veraProjections } from "./peft-projections.ts";
 
 const adapterOf = (name: string) => ({
   config: goldenJson(`init/${name}/adapter_config.json`),

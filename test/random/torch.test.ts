@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { insideOut, longPermutation, randomPermutation } from "../../src/methods/random/permutation.ts";
-import { normal, torchGenerator, uniform, uniformBfloat16 } from "../../src/methods/random/torch.ts";
+import { torchGenerator, uniform, uniformBfloat16 } from "../../src/methods/random/torch.ts";
 import { goldenTensors, valuesOf } from "../config/golden.ts";
+import { normal } from "./randn.ts";
 
 const golden = goldenTensors("init/torch-random.safetensors");
 const generatorOf = (name: string) =>

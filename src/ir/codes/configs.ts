@@ -1,7 +1,5 @@
 /** What is wrong with an adapter's config, and with the text of a method. */
 export const configCodes = {
-  "CONFIG-ADAPTER-NAME":
-    "An adapter's name becomes a part of its keys: no dots, no slashes, no part of a module's path.",
   "CONFIG-BIAS": "`bias` is `none`, `all`, or a name that ends with `_only`.",
   "CONFIG-CONV1D":
     "PEFT does not apply this method to Conv1D layers (GPT-2) and could not load such an adapter: take another method.",

@@ -2,7 +2,6 @@
 export { type LoadRequest, planLoading, type TensorSpec } from "./checkpoint.ts";
 
 export { checkExpertName, namedExperts } from "./experts.ts";
-export { checkAdapterName, keyParser, sharedKey, siteKey, withoutPrefix } from "./keys.ts";
-
+export { siteKey, withoutPrefix } from "./keys.ts";
 export { type Fields, peftTypeOf } from "./read.ts";
 export { type MethodConfig, type ResolvedAdapter, resolveAdapter } from "./resolve.ts";
