@@ -7,13 +7,13 @@ export const lora = {
   line: 9,
   calls: -6,
   text: `method lora {
+  on linear { b' = lora_bias ? b + s * beta : b; }
   on linear, embedding {
     W' = use_dora ? W + (diag(magnitude / stop_gradient(rownorm(V))) @ V - W0) @ drop : W + s * left @ A @ drop;
     let V = W0 + s * left @ A, left = init == "mica" ? stop_gradient(B) : B;
     let s = per_adapter(lora_alpha / (use_rslora ? sqrt(r) : r));
   }
   on linear {
-    b' = lora_bias ? b + s * beta : b;
     param A[r, in] = init_lora_weights == "gaussian" ? normal(0, 1 / r) : kaiming_uniform at "lora_A.weight" as kernel;
     param B[out, r] = init_lora_weights == false ? kaiming_uniform : zeros at "lora_B.weight" as pointwise;
     param beta[out] = init_lora_weights == false ? uniform(-1 / sqrt(r), 1 / sqrt(r)) : zeros at "lora_B.bias" when lora_bias;
