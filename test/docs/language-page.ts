@@ -11,7 +11,7 @@ import { assignment, statements } from "../../src/methods/dsl/statements.ts";
 import { clauses } from "../../src/methods/dsl/tensors.ts";
 import { describe } from "../../src/methods/dsl/value.ts";
 import { predefined, siteNames } from "../../src/methods/dsl/words.ts";
-import { elaborateModel, parseMethod } from "../../src/methods/index.ts";
+import { elaborateModel, everyMethod, parseMethod } from "../../src/methods/index.ts";
 import { signature } from "../../src/methods/lib/builtin.ts";
 import { builtins } from "../../src/methods/lib/index.ts";
 import { functionExamples, loops, operatorExamples } from "./language-examples.ts";
@@ -28,6 +28,9 @@ const declarations = `  config r: int = 2 "rank", tokens: int_list = [1, 3] "pla
   const places[3] = sorted(torch_randperm(rng, in, 3));
   const pairs[2, 3] = stacked(places, places);
   input task below 5 as task;`;
+
+/** Those that every method may call, and those that built-in methods bring for themselves. */
+export const everyBuiltin = [...builtins.values(), ...everyMethod.flatMap((method) => method.builtins)];
 
 const exampleMethod = (expression: string): string =>
   `method example on linear {\n${declarations}\n  let example = ${expression};\n  W' = W;\n}`;
@@ -91,7 +94,7 @@ export function languagePage(): string {
     wanted(operator as BinaryOperator),
     example(expression),
   ]);
-  const functions = [...builtins.values()].map((builtin) => {
+  const functions = everyBuiltin.map((builtin) => {
     const shown = functionExamples[builtin.name];
     if (shown === undefined) throw new Error(`${builtin.name} has no example`);
     return [code(signature(builtin)), builtin.doc, example(shown)];
