@@ -7,7 +7,7 @@ import type { Program } from "../compile/program.ts";
 import { printable, WebpeftError } from "../ir/diagnostics.ts";
 import type { PassListener, TimelineEntry } from "../passes/manager.ts";
 import type { StartOptions } from "../runtime/session/start.ts";
-import { count, KernelLines } from "./kernel-lines.ts";
+import { count, KernelLines, scheduleLines } from "./kernel-lines.ts";
 
 const debugLevels = { passes: 1, kernels: 2, costs: 3, texts: 4 } as const;
 
@@ -56,9 +56,10 @@ export class DebugOutput {
   /** When the command is over; one that failed has kernels to tell of only where they ran. */
   finish(failed: boolean): void {
     const texts = this.level >= debugLevels.texts;
-    for (const kernels of this.programs.values()) {
+    for (const [program, kernels] of this.programs) {
       if (failed && !kernels.isMeasured) continue;
       try {
+        if (this.level >= debugLevels.costs) this.write(scheduleLines(program));
         this.write(kernels.lines(texts));
       } catch (error) {
         if (!(error instanceof WebpeftError)) throw error;

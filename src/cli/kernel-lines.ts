@@ -65,6 +65,17 @@ export class KernelLines {
   }
 }
 
+/** What schedules were compared for the units that several could run; equal comparisons are one line. */
+export function* scheduleLines({ generated }: Program): Generator<string> {
+  const units = new Map<string, number>();
+  for (const { stage, chosen, candidates } of generated.choices) {
+    const compared = Object.entries(candidates).map(([name, cost]) => `${name} ${count(cost, "").trimEnd()}`);
+    const line = `cost ${stage}/schedule: ${chosen} (${compared.join(", ")})`;
+    units.set(line, (units.get(line) ?? 0) + 1);
+  }
+  for (const [line, times] of units) yield times === 1 ? line : `${line}, ${times} times`;
+}
+
 interface Sum {
   readonly dispatches: number;
   readonly flops: number;

@@ -45,6 +45,17 @@ it("measures kernels where the device has timestamps", () => {
     expect(line).toMatch(/: \d+ dispatch(es)? of [\d.]+ us(, [\d.]+ GFLOP\/s, [\d.]+ GB\/s| and .*)$/);
 });
 
+it("tells which schedules were compared", () => {
+  const inspected = webpeft([
+    ...["inspect", "--model", llama, "--adapter", adapter, "--target", "default", "--length", "128", "--debug", "3"],
+    ...["--out", join(folder, "inspected")],
+  ]);
+  expect(inspected.code).toBe(0);
+  expect(lines(inspected, "cost micro/schedule")[0]).toMatch(
+    /: [\w ]+ \([\w ]+ [\d.]+( [kMG])?, [\w ,.]+\)(, \d+ times)?$/,
+  );
+});
+
 it("takes 0 to 4; a command that fails before it compiles has no kernels to tell of", () => {
   expect(webpeft(["doctor", "--device", "cpu", "--debug", "5"])).toMatchObject({ code: 2 });
   const out = join(folder, "none");
