@@ -5,6 +5,7 @@ import { checkField } from "../config/values.ts";
 import type { Argument, FieldItem, InputItem, Item, MethodAst, Place, SiteBlock, TensorItem } from "./ast.ts";
 import { collected } from "./collected.ts";
 import { fieldDeclaration, fieldItems, fieldOptions, fieldTypes } from "./field.ts";
+import { familiarHelp, targetHelp } from "./helps.ts";
 import { declarations } from "./scope.ts";
 import { patchForms } from "./site-tensors.ts";
 import { hint } from "./suggest.ts";
@@ -31,8 +32,8 @@ class Checker {
   }
 
   /** One of some known words. */
-  oneOf(what: string, name: string, known: readonly string[], at: Place): void {
-    if (!known.includes(name)) this.fault("METHOD-NAME", at, `There is no ${what} ${name}.`, hint(name, known));
+  oneOf(what: string, name: string, known: readonly string[], at: Place, help = hint(name, known)): void {
+    if (!known.includes(name)) this.fault("METHOD-NAME", at, `There is no ${what} ${name}.`, help);
   }
 
   items(items: readonly Item[]): void {
@@ -156,7 +157,7 @@ class Checker {
     const check = (use: NameUse): void => {
       if (use.called) this.call(use);
       else if (!words.has(use.path))
-        this.fault("METHOD-NAME", use.at, `Nothing is called ${use.path} here.`, hint(use.path, words));
+        this.fault("METHOD-NAME", use.at, `Nothing is called ${use.path} here.`, this.nameHelp(use.path, words));
     };
     for (const item of items) {
       const family = item.kind === "tensor" ? item.family : undefined;
@@ -167,10 +168,16 @@ class Checker {
     }
   }
 
+  private nameHelp(name: string, words: ReadonlySet<string>): string | undefined {
+    if (this.method.builtins.has(name)) return `${name} is a function: call it`;
+    return familiarHelp(name) ?? hint(name, words);
+  }
+
   private call(use: NameUse): void {
     const known = [...this.method.builtins.keys(), ...specialCalls];
     if (!known.includes(use.path)) {
-      this.fault("METHOD-NAME", use.at, `No function is called ${use.path || "that"}.`, hint(use.path, known));
+      const help = familiarHelp(use.path) ?? hint(use.path, known);
+      this.fault("METHOD-NAME", use.at, `No function is called ${use.path || "that"}.`, help);
     }
   }
 
@@ -233,7 +240,8 @@ function checkBlock(checker: Checker, method: MethodAst, block: SiteBlock): void
       );
     if (item.kind === "on") checker.fault("METHOD-DECLARATION", item.at, "An on block cannot stand in another.");
   }
-  for (const target of targets) checker.oneOf("target", target.name, names.targets, target.at);
+  for (const target of targets)
+    checker.oneOf("target", target.name, names.targets, target.at, targetHelp(target.name, names.targets));
   if (targets.length === 0) {
     checker.fault(
       "METHOD-DECLARATION",

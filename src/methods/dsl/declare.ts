@@ -5,10 +5,14 @@
 import type { Builder } from "../../ir/builder.ts";
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import type { Site } from "../site.ts";
-import type { MethodAst } from "./ast.ts";
+import type { MethodAst, TensorItem } from "./ast.ts";
+import { computedNode } from "./computed.ts";
+import { evaluate } from "./evaluate.ts";
 import { type BatchSize, placeholderOperands } from "./placeholders.ts";
-import type { BuildScope } from "./scope.ts";
+import { newBias } from "./results.ts";
+import type { BuildScope, Scope } from "./scope.ts";
 import { usedPaths } from "./walk.ts";
+import { siteNames } from "./words.ts";
 
 /** What tells sites of one size apart. */
 const ofSite = ["site.index", "site.path", "site.matches", "site.ends_with"];
@@ -63,4 +67,22 @@ export function tried(work: () => void): void {
   } catch (error) {
     if (!(error instanceof WebpeftError)) throw error;
   }
+}
+
+/** A layer without bias takes any formula of b': here it is worked out as if there were a bias, so that a text has the same faults on all models. */
+export function checkBias(
+  site: Site,
+  given: Omit<BuildScope, "tensor">,
+  scopeOf: (site: Site, build: BuildScope) => Scope,
+  port: (scope: Scope, item: TensorItem, builder: Builder) => number,
+): void {
+  const { bias: name } = siteNames[site.kind]!;
+  if (name === undefined || site.bias !== undefined) return;
+  const { builder } = given;
+  const tensor = (item: TensorItem): number =>
+    item.role === "computed" ? computedNode(scope, item) : port(scope, item, builder);
+  const bias = builder.port("bias", "weight", "f32", [site.out]);
+  const scope: Scope = scopeOf({ ...site, bias: "bias" }, { ...given, bias, tensor });
+  const target = scope.block!.items.find((item) => item.kind === "target" && item.name === name);
+  if (target?.kind === "target") newBias(scope, evaluate(scope, target.value), bias);
 }

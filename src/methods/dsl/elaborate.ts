@@ -7,7 +7,7 @@ import type { MethodAst, SiteBlock, TensorItem } from "./ast.ts";
 import { batchInputs } from "./batch-inputs.ts";
 import { computedEntries, computedGraph, computedNode, lacksEncoder } from "./computed.ts";
 import { checkConstraints } from "./constraints.ts";
-import { alikeSites, lastPass, passes, tried } from "./declare.ts";
+import { alikeSites, checkBias, lastPass, passes, tried } from "./declare.ts";
 import { type ElaboratedTensor, type ElaborationInput, unknownBase } from "./elaboration-types.ts";
 import { condition, evaluate, extentFault, optionSize, shapeOf } from "./evaluate.ts";
 import { withFamilies } from "./families.ts";
@@ -16,7 +16,7 @@ import { Notes } from "./notes.ts";
 import type { AdditionOperands, Expert, SiteOperands, SiteResult } from "./operands.ts";
 import { paddedScope, paddedShapes } from "./padding.ts";
 import { type BatchSize, placeholderBase, placeholderOperands, placeholderScalars } from "./placeholders.ts";
-import { addedLoss, newBias, newWeight } from "./results.ts";
+import { addedLoss, newBias, newWeight, targetPlace } from "./results.ts";
 import { Room } from "./room.ts";
 import { type BuildScope, type ModelScope, Scope, siteKey } from "./scope.ts";
 import { sharedEntries, siteEntries } from "./site-entries.ts";
@@ -95,6 +95,9 @@ export class Elaboration {
               if (value.kind === "tensor") this.made.set(`${site.kind} ${name}`, builder.shape(value.id));
           });
       });
+      const model = { ...this.model, notes: new Notes(), room: new Room(this.model.base.elements) };
+      const [given] = passes(builder, this.method, site, this.experts.length, batch);
+      checkBias(site, given!, (at, build) => this.scope(at, build, model), this.port);
     }
     tried(() => this.computedGraph());
     tried(() => this.reports(builder, { scalars: placeholderScalars(builder), ...lastPass(builder, batch) }));
@@ -212,7 +215,7 @@ export class Elaboration {
     const made = [...assigned].flatMap(([name, value]): [string, number][] => {
       if (value.kind === "absent") return [];
       if (value.kind === "tensor") return [[name, value.id]];
-      throw scope.error("METHOD-TYPE", this.block(site).at, {
+      throw scope.error("METHOD-TYPE", targetPlace(scope, name), {
         message: `What ${name}' gets is no tensor.`,
         got: describe(value, builder),
       });

@@ -7,6 +7,7 @@ import { sizeOf } from "../../ir/types.ts";
 import type { CallExpression, Expression, OptionItem, Place, TensorItem } from "./ast.ts";
 import { callBuiltin, siteMatches } from "./call.ts";
 import { graphValue, namedConstant } from "./constants.ts";
+import { wholeHelp } from "./helps.ts";
 import { indexed, transposed } from "./indexing.ts";
 import { limitError, limits, sizeFault } from "./limits.ts";
 import { checkValue } from "./nesting.ts";
@@ -123,13 +124,14 @@ const noCondition = (scope: Scope, at: Place, value: Value): WebpeftError =>
 function extentOf(scope: Scope, name: string, expression: Expression, least: number): number {
   const extent = evaluateKnown(scope, expression);
   if (typeof extent === "number" && Number.isSafeInteger(extent) && extent >= least) return extent;
-  throw extentFault(scope, name, expression.at, extent);
+  throw extentFault(scope, name, expression.at, extent, wholeHelp(expression));
 }
 
-export const extentFault = (scope: Scope, name: string, at: Place, extent: Known): WebpeftError =>
+export const extentFault = (scope: Scope, name: string, at: Place, extent: Known, help?: string): WebpeftError =>
   scope.error("METHOD-SHAPE", at, {
     message: `${name} has an extent that is not a whole number above 0.`,
     got: describe(known(extent)),
+    ...(help === undefined ? {} : { help }),
   });
 
 /** How many numbers an option has. */

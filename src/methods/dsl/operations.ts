@@ -3,6 +3,7 @@ import { WebpeftError } from "../../ir/diagnostics.ts";
 import { applyBinary, applyKnown, chosen, negated, wanted } from "./arithmetic.ts";
 import type { BinaryOperator, Place } from "./ast.ts";
 import { graphValue } from "./constants.ts";
+import { togetherHelp } from "./helps.ts";
 import type { Scope } from "./scope.ts";
 import { describe, known, tensorValue, type Value } from "./value.ts";
 
@@ -18,8 +19,22 @@ export function atPlace(scope: Scope, at: Place, error: unknown): unknown {
 }
 
 function notTogether(scope: Scope, what: string, expected: string, sides: readonly Value[], at: Place): WebpeftError {
+  const help = togetherHelp(what, sides, scope.build?.builder);
   const got = sides.map((side) => describe(side, scope.build?.builder)).join(` ${what} `);
-  return scope.error("METHOD-TYPE", at, { message: `${what} does not go with these.`, expected, got });
+  return scope.error("METHOD-TYPE", at, {
+    ...{ message: `${what} does not go with these.`, expected, got },
+    ...(help === undefined ? {} : { help }),
+  });
+}
+
+/** What `make` makes, or undefined where the graph refuses the types: the language has its own words for what goes together. */
+function whereTypesFit(make: () => Value | undefined): Value | undefined {
+  try {
+    return make();
+  } catch (error) {
+    if (!(error instanceof WebpeftError) || error.code !== "IR-TYPE") throw error;
+    return undefined;
+  }
 }
 
 /** Throws METHOD-TYPE. */
@@ -31,8 +46,8 @@ export function combined(scope: Scope, operator: BinaryOperator, left: Value, ri
   const isAlike = left.kind === right.kind;
   const a = isAlike ? left : graphValue(scope, left, at, isReal(right));
   const b = isAlike ? right : graphValue(scope, right, at, isReal(left));
-  const result = applyBinary(operator, a, b, () => scope.builderOrFail(at));
-  if (result !== undefined) return result;
+  const made = whereTypesFit(() => applyBinary(operator, a, b, () => scope.builderOrFail(at)));
+  if (made !== undefined) return made;
   throw notTogether(scope, operator, wanted(operator), [left, right], at);
 }
 

@@ -1,6 +1,7 @@
 /** Reads tokens one after the other, and says what does not fit: where, what was expected, what stands there, and a hint. */
 import type { Diagnostic } from "../../ir/diagnostics.ts";
 import type { Place } from "./ast.ts";
+import { foreignHelp, targetMeant } from "./helps.ts";
 import { nearest } from "./suggest.ts";
 import { type Foreign, type Token, unquoted } from "./tokens.ts";
 
@@ -17,6 +18,9 @@ const labels: Readonly<Record<string, string>> = {
 
 const shown = ({ kind, image }: Token): string => (kind === "end" ? "the end of the text" : JSON.stringify(image));
 
+/** Whether a place is behind another one in its line: what does not read behind a character that means nothing does not read because of it. */
+const isBehind = (at: Place, other: Place): boolean => at.line === other.line && at.column > other.column;
+
 export class Reader {
   readonly faults: Diagnostic[];
   /** Calls and tensors seen so far in the text. */
@@ -29,7 +33,7 @@ export class Reader {
   /** `statements`: words that a statement begins with. */
   constructor(
     private readonly tokens: readonly Token[],
-    foreign: readonly Foreign[],
+    private readonly foreign: readonly Foreign[],
     private readonly file: string,
     private readonly statements: readonly string[],
   ) {
@@ -117,6 +121,7 @@ export class Reader {
 
   /** Notes a fault at the next token. */
   note(expected: string): void {
+    if (!this.atEnd && this.foreign.some((one) => isBehind(this.next.at, one.at))) return;
     const help = this.hint(expected);
     this.faults.push({
       code: "METHOD-SYNTAX",
@@ -165,6 +170,10 @@ export class Reader {
 
   private hint(expected: string): string | undefined {
     const { next, previous, reading } = this;
+    const target = targetMeant(next.image, this.after.image);
+    if (reading === bodyOfBlock && target !== undefined) return `write ${target}' = ${target} + ...;`;
+    if (previous?.kind === "target" && expected === '"="')
+      return `write ${previous.image} = ${previous.image.slice(0, -1)} + ...;`;
     const near = next.kind === "name" ? nearest(next.image, this.statements) : undefined;
     if (reading === bodyOfBlock && next.kind === "name")
       return near === undefined ? "a name is given a value by let, param or const" : `did you mean ${near}?`;
@@ -175,11 +184,7 @@ export class Reader {
   }
 
   private foreignFault(text: string, at: Place): Diagnostic {
-    const help = text.startsWith("'")
-      ? "write texts in double quotes"
-      : text.startsWith('"')
-        ? "the text is not closed"
-        : undefined;
+    const help = foreignHelp(text);
     return {
       code: "METHOD-SYNTAX",
       severity: "error",

@@ -1,15 +1,22 @@
 /** What a fragment assigned at a site, checked against what belongs there. */
 import { sameShape, sameType, sizeOf, typeText } from "../../ir/types.ts";
 import { asOperator } from "./arithmetic.ts";
+import type { Place } from "./ast.ts";
 import type { Scope } from "./scope.ts";
 import { describe, type Value } from "./value.ts";
+import { siteNames } from "./words.ts";
+
+/** Where a target gets its value; the head of the block where it gets none. */
+export function targetPlace({ block }: Scope, name: string | undefined): Place {
+  return block!.items.find((item) => item.kind === "target" && item.name === name)?.at ?? block!.at;
+}
 
 export function addedLoss(scope: Scope, value: Value | undefined): number | undefined {
   if (value === undefined || value.kind === "absent") return undefined;
   const { builder } = scope.build!;
   if (value.kind === "known" && typeof value.value === "number") return builder.constant(value.value);
   if (value.kind === "tensor" && sizeOf(builder.shape(value.id)) === 1) return builder.reshape(value.id, []);
-  throw scope.error("METHOD-TYPE", scope.block!.at, {
+  throw scope.error("METHOD-TYPE", targetPlace(scope, "loss"), {
     message: "What is added to the loss is no number.",
     expected: "f32[]",
     got: describe(value, builder),
@@ -27,7 +34,7 @@ export function newWeight(
   const asVector = value.kind === "tensor" ? value.id : undefined;
   const made = form === "operator" ? asOperator(value, () => builder) : asVector;
   if (made !== undefined && sameType(builder.type(made), builder.type(unchanged))) return made;
-  throw scope.error("METHOD-TYPE", scope.block!.at, {
+  throw scope.error("METHOD-TYPE", targetPlace(scope, siteNames[scope.block!.siteKind]?.weight), {
     message: "The adapted weight has another size than the weight.",
     expected: typeText(builder.type(unchanged)),
     got: made === undefined ? describe(value, builder) : typeText(builder.type(made)),
@@ -40,7 +47,7 @@ export function newBias(scope: Scope, value: Value | undefined, unchanged: numbe
   const { builder } = scope.build!;
   const out = scope.siteOrFail().out;
   if (value.kind === "tensor" && sameShape(builder.shape(value.id), [out])) return value.id;
-  throw scope.error("METHOD-TYPE", scope.block!.at, {
+  throw scope.error("METHOD-TYPE", targetPlace(scope, "b"), {
     message: "The adapted bias has another size than the layer.",
     expected: `f32[${out}]`,
     got: describe(value, builder),

@@ -17,13 +17,14 @@ export function editDistance(a: string, b: string): number {
   return rows[a.length]![b.length]!;
 }
 
-/** The known name that `name` probably meant, or undefined. Long names are not compared. */
+/** The known name that `name` probably meant, or undefined. Long names are not compared, and one letter is near to every other. */
 export function nearest(name: string, known: Iterable<string>): string | undefined {
   if (name.length > 60) return undefined;
+  const most = name.length === 1 ? 0.5 : Math.max(1, name.length / 3);
   let best: { name: string; distance: number } | undefined;
   for (const candidate of known) {
     const distance = candidate.toLowerCase() === name.toLowerCase() ? 0.5 : editDistance(name, candidate);
-    if (distance <= Math.max(1, name.length / 3) && (best === undefined || distance < best.distance)) {
+    if (distance <= most && (best === undefined || distance < best.distance)) {
       best = { name: candidate, distance };
     }
   }

@@ -23,9 +23,9 @@ export function perBlock(context: CallContext, id: number, map: (b: Builder, blo
   const b = context.builder();
   const shape = b.shape(id);
   const [k, l] = [shape.at(-2), shape.at(-1)];
-  if (shape.length < 3 || k !== l)
+  if (k === undefined || k !== l)
     throw context.fail("Square blocks are wanted.", "[..., k, k]", `[${shape.join(", ")}]`);
-  const blocks = b.reshape(id, [sizeOf(shape) / (k! * k!), k!, k!]);
+  const blocks = b.reshape(id, [sizeOf(shape) / (k * k), k, k]);
   return b.reshape(map(b, blocks), shape);
 }
 

@@ -1,5 +1,6 @@
 /** Builtins on tensors: shapes, contractions, lookups. */
 import { type Builtin, makesTensor, rest } from "./builtin.ts";
+import { perBlock } from "./rotation.ts";
 
 export const tensorBuiltins: readonly Builtin[] = [
   makesTensor(
@@ -32,12 +33,9 @@ export const tensorBuiltins: readonly Builtin[] = [
     'Contraction of two tensors, e.g. einsum("ij,jk->ik", a, b).',
     ({ spec, a, b }, builder) => builder.einsum(spec, a, b),
   ),
-  makesTensor("inverse", { x: "tensor" }, "Inverse of a square matrix.", ({ x }, b, context) => {
-    const [n, m, more] = b.shape(x);
-    if (n === undefined || n !== m || more !== undefined)
-      throw context.fail("inverse wants a square matrix.", "[n, n]", `[${b.shape(x).join(", ")}]`);
-    return b.reshape(b.add("inverse", [b.reshape(x, [1, n, n])]), [n, n]);
-  }),
+  makesTensor("inverse", { x: "tensor" }, "Inverse of every square matrix [..., k, k].", ({ x }, _b, context) =>
+    perBlock(context, x, (b, blocks) => b.add("inverse", [blocks])),
+  ),
   makesTensor("integers", { values: "counts" }, "A list as a tensor of whole numbers.", ({ values }, _b, context) =>
     context.table(`integers.${context.ordinal}`, Int32Array.from(values), [values.length]),
   ),
