@@ -1,7 +1,5 @@
 /** Adapter configs: what they say, which modules they hit, and how their tensors are called. */
-export { type LoadRequest, planLoading, type TensorSpec } from "./checkpoint.ts";
-
 export { checkExpertName, namedExperts } from "./experts.ts";
-export { siteKey, withoutPrefix } from "./keys.ts";
+export { lastPart, modulePrefix, siteKey, withoutPrefix } from "./keys.ts";
 export { type Fields, peftTypeOf } from "./read.ts";
 export { type MethodConfig, type ResolvedAdapter, resolveAdapter } from "./resolve.ts";

@@ -1,10 +1,10 @@
 /** Tensors of the base model that an adapter's file holds: they take the place of the base's own while that adapter is used. */
 import { type DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
-import type { TensorSpec } from "../../methods/config/checkpoint.ts";
 import type { AdapterPlan, CompiledProgram } from "../../program/index.ts";
 import type { Model } from "../files/model.ts";
 import type { HostTensor } from "../files/tensor.ts";
 import { sameNumbers } from "../files/ties.ts";
+import type { TensorSpec } from "./load-plan.ts";
 import { floatNumbers } from "./numbers.ts";
 import type { AdapterTensors, AdapterValues } from "./values.ts";
 

@@ -1,12 +1,12 @@
 /** Values of an adapter from its files, every tensor by its codec. */
 import type { DiagnosticSink } from "../../ir/diagnostics.ts";
-import { type LoadPlan, planLoading } from "../../methods/config/checkpoint.ts";
 import type { AdapterTensor, CompiledProgram } from "../../program/index.ts";
 import type { Model } from "../files/model.ts";
 import type { HostTensor } from "../files/tensor.ts";
 import { baseSpecs, readBase, withBaseOf } from "./base-tensors.ts";
 import type { FoundTensor, Numbers } from "./codecs/codec.ts";
 import { codecsOf } from "./codecs/index.ts";
+import { type LoadPlan, planLoading } from "./load-plan.ts";
 import { checkConstant, finiteTensors } from "./numbers.ts";
 import { requireEncoder, storedOutput } from "./prompt-encoder.ts";
 import type { AdapterTensors, AdapterValues } from "./values.ts";

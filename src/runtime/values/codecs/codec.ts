@@ -1,8 +1,9 @@
 /** How an adapter's files hold one of its tensors. */
-import type { TensorSpec } from "../../../methods/config/checkpoint.ts";
+
 import type { AdapterTensor, CompiledProgram } from "../../../program/index.ts";
 import type { Model } from "../../files/model.ts";
 import type { HostTensor } from "../../files/tensor.ts";
+import type { TensorSpec } from "../load-plan.ts";
 
 export type Numbers = Float32Array | Int32Array;
 

@@ -1,8 +1,8 @@
 /** Which tensor of a file is which tensor of an adapter. */
 import { type Diagnostic, type DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
 import { sameShape } from "../../ir/types.ts";
+import { lastPart, modulePrefix, withoutPrefix } from "../../methods/config/index.ts";
 import type { FileRules } from "../../program/index.ts";
-import { lastPart, modulePrefix, withoutPrefix } from "./keys.ts";
 
 export interface TensorSpec {
   readonly key: string;

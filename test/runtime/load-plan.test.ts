@@ -1,14 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { DiagnosticSink, WebpeftError } from "../../src/ir/diagnostics.ts";
-import {
-  type LoadRequest,
-  planLoading,
-  siteKey,
-  type TensorSpec,
-  withoutPrefix,
-} from "../../src/methods/config/index.ts";
+import { siteKey, withoutPrefix } from "../../src/methods/config/index.ts";
 import { methods } from "../../src/methods/index.ts";
-import { goldenTensors } from "./golden.ts";
+import { type LoadRequest, planLoading, type TensorSpec } from "../../src/runtime/values/load-plan.ts";
+import { goldenTensors } from "../config/golden.ts";
 
 const tensors = (shapes: Record<string, number[]>): TensorSpec[] =>
   Object.entries(shapes).map(([key, shape]) => ({ key, shape }));
