@@ -1,8 +1,9 @@
 /** Several adapters in use together: deltas add up, rotations multiply, and some can be merged while others stay. */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { compile, loadModel, type Model, registry, type Session } from "../../src/index.ts";
+import { compile, loadModel, type Model, registry, type Session, type SessionBatch } from "../../src/index.ts";
 import { toFloat32 } from "../../src/runtime/files/tensor.ts";
+import { loadCase } from "../golden/helpers.ts";
 import { largestDifference } from "./differences.ts";
 
 const ids = Int32Array.from({ length: 8 }, (_unused, i) => (i * 5 + 3) % 64);
@@ -169,6 +170,25 @@ describe("adapters in use together", () => {
     await expect(session.use(["a", "b"])).rejects.toMatchObject({ code: "COMPILE-ACTIVE" });
     expect(await logits(session)).toEqual(before);
     session.dispose();
+  });
+
+  it.each([
+    ["llama-xlora-depth1", "a method that reads hidden states cannot be used together with another adapter"],
+    ["llama-p-tuning", "virtual tokens cannot be used together with another adapter"],
+  ])("refuse %s, which then runs alone as before", async (name, message) => {
+    const { model: base, adapter, inputs, expected } = await loadCase(name);
+    const [samples, length] = [2, inputs.input_ids!.length / 2];
+    const program = await compile(base, lora(1, ["up_proj"]), { batch: samples, length, mask: true, mode: "infer" });
+    for (const encoder of [adapter.encoder, undefined]) {
+      const session = await program.start({ device: "cpu" });
+      const { encoder: _encoder, ...rest } = adapter;
+      await session.load("a", encoder === undefined ? rest : { ...rest, encoder });
+      await expect(session.use(["default", "a"])).rejects.toMatchObject({ code: "COMPILE-ACTIVE", message });
+      await session.use("a");
+      const alone = (await session.forward(inputs as unknown as SessionBatch)).logits;
+      expect(largestDifference(alone, expected.logits as Float32Array)).toBeLessThan(1e-4);
+      session.dispose();
+    }
   });
 });
 

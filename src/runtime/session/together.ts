@@ -39,7 +39,7 @@ export class TogetherAdapters<Entry extends RunningAdapter> {
     enter: (loaded: LoadedProgram) => Promise<Entry>,
   ): Promise<Entry> {
     const key = JSON.stringify(names);
-    const known = this.made.get(key) ?? { names, program: await this.compile(parts.map(configOf)) };
+    const known = this.made.get(key) ?? { names, program: await this.compile(parts.map(configsOf)) };
     const entry = await enter({ program: known.program, values: joinedValues(parts.map(({ values }) => values)) });
     this.made.set(key, { ...known, entry });
     return entry;
@@ -53,7 +53,8 @@ export class TogetherAdapters<Entry extends RunningAdapter> {
   }
 }
 
-const configOf = ({ program }: LoadedProgram): AdapterConfigs => {
-  const { savedConfig: config, held } = program.adapter!;
-  return { config, held };
+const configsOf = ({ program }: LoadedProgram): AdapterConfigs => {
+  const { savedConfig: config, held, experts, lacksEncoder } = program.adapter!;
+  const mixed = experts.map(({ name, plan }) => [name, plan.savedConfig] as const);
+  return { config, held, experts: Object.fromEntries(mixed), encoder: !lacksEncoder };
 };
