@@ -1,5 +1,6 @@
 /** The sources `src/methods/typed/*.ts`: typed configs, made from the methods' declarations. */
-import { commonFields, sharedFields } from "../../src/methods/config/common.ts";
+import { commonFields, type SharedField, sharedFields } from "../../src/methods/config/common.ts";
+import { everything } from "../../src/methods/config/profiles.ts";
 import type { FieldDeclaration } from "../../src/methods/fields.ts";
 import { type Method, methods } from "../../src/methods/index.ts";
 
@@ -35,18 +36,46 @@ const camel = (name: string): string => name.replace(/_(\w)/g, (_all, letter: st
 const pascal = (name: string): string => camel(`_${name}`);
 export const typedFile = ({ file }: Method): string => file;
 
-/** The fields that every config has. */
+/** The fields that every config has, and those that most share. */
 export function typedCommon(): string {
-  const fields = commonFields.flatMap(fieldLines);
+  const [common, shared] = [commonFields, everything.map((name) => sharedFields[name])].map((all) =>
+    all.flatMap(fieldLines),
+  );
   return [
-    `/** Fields of every adapter config. ${made} */`,
-    ...fieldImport(fields),
+    `/** Fields of many adapter configs. ${made} */`,
+    ...fieldImport([...common!, ...shared!]),
     "",
+    "/** Fields of every config. */",
     "export interface CommonConfig {",
-    ...fields,
+    ...common!,
+    "}",
+    "",
+    "/** Fields that most configs have. */",
+    "export interface SharedConfig {",
+    ...shared!,
     "}",
     "",
   ].join("\n");
+}
+
+/** What a config extends to have these of the shared fields. */
+function bases(names: readonly SharedField[]): string[] {
+  const union = (fields: readonly SharedField[]): string => fields.map((name) => JSON.stringify(name)).join(" | ");
+  const [taken, left] = [true, false].map((has) => everything.filter((name) => names.includes(name) === has));
+  if (taken!.length === 0) return ["CommonConfig"];
+  if (left!.length === 0) return ["CommonConfig", "SharedConfig"];
+  const shared =
+    left!.length < taken!.length ? `Omit<SharedConfig, ${union(left!)}>` : `Pick<SharedConfig, ${union(taken!)}>`;
+  return ["CommonConfig", shared];
+}
+
+/** Its head on one line where that fits. */
+function interfaceText(name: string, extended: readonly string[], fields: readonly string[]): string[] {
+  const [first, last] = fields.length === 0 ? ["{}", []] : ["{", ["}"]];
+  const line = `export interface ${name} extends ${extended.join(", ")} ${first}`;
+  const head =
+    line.length <= 120 ? [line] : [`export interface ${name}`, `  extends ${extended.join(",\n    ")} ${first}`];
+  return [...head, ...fields, ...last];
 }
 
 /** On one line where that fits. */
@@ -56,17 +85,17 @@ const helper = (head: string, body: string): string[] =>
 /** The config of one method, and the function that makes one. */
 export function typedConfig(method: Method): string {
   const own = new Set(method.fields.map(({ name }) => name));
-  const shared = method.profile.shared.flatMap((name) => (own.has(name) ? [] : [sharedFields[name]]));
-  const fields = [...method.fields, ...shared].flatMap(fieldLines);
+  const shared = method.profile.shared.filter((name) => !own.has(name));
+  const rare = shared.filter((name) => !everything.includes(name));
+  const fields = [...method.fields, ...rare.map((name) => sharedFields[name])].flatMap(fieldLines);
+  const extended = bases(shared);
   const [name, type] = [camel(method.name), `${pascal(method.name)}Config`];
   return [
     `/** Configs of ${method.peftType}, typed. ${made} */`,
     ...fieldImport(fields),
-    'import type { CommonConfig } from "./common.ts";',
+    `import type { ${extended.length > 1 ? "CommonConfig, SharedConfig" : "CommonConfig"} } from "./common.ts";`,
     "",
-    `export interface ${type} extends CommonConfig {`,
-    ...fields,
-    "}",
+    ...interfaceText(type, extended, fields),
     "",
     `/** A config as \`compile\` takes it, with its \`peft_type\`. */`,
     ...helper(

@@ -1,8 +1,8 @@
 /** Configs of ADALORA, typed. Made from the methods' declarations; `npx vitest run test/docs -u` writes it again. */
 import type { FieldValue } from "../fields.ts";
-import type { CommonConfig } from "./common.ts";
+import type { CommonConfig, SharedConfig } from "./common.ts";
 
-export interface AdaloraConfig extends CommonConfig {
+export interface AdaloraConfig extends CommonConfig, Omit<SharedConfig, "init_weights"> {
   /** rank of the update */
   readonly init_r?: number;
   /** mean rank in the end; ranks are not reduced here */
@@ -33,20 +33,6 @@ export interface AdaloraConfig extends CommonConfig {
   readonly use_dora?: boolean;
   /** components that were kept, per module */
   readonly rank_pattern?: Readonly<Record<string, readonly boolean[]>> | null;
-  /** Names of modules, one regular expression, or "all-linear". */
-  readonly target_modules?: FieldValue;
-  /** Modules that are trained and saved in full. */
-  readonly modules_to_save?: readonly string[] | null;
-  /** Indices of the layers that get an adapter. */
-  readonly layers_to_transform?: FieldValue;
-  /** Name of the list of layers that layers_to_transform counts in. */
-  readonly layers_pattern?: FieldValue;
-  /** Names or one regular expression; wins over target_modules. */
-  readonly exclude_modules?: FieldValue;
-  /** Which biases train: none, all, or those of the targets (any name that ends with _only). */
-  readonly bias?: string;
-  /** Whether the base stores its weights as [in, out]; corrected to what the base has. */
-  readonly fan_in_fan_out?: boolean;
   /** Whether ends of a tie must train alike; refused where they would not. */
   readonly ensure_weight_tying?: boolean;
 }

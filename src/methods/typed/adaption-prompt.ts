@@ -1,14 +1,11 @@
 /** Configs of ADAPTION_PROMPT, typed. Made from the methods' declarations; `npx vitest run test/docs -u` writes it again. */
-import type { FieldValue } from "../fields.ts";
-import type { CommonConfig } from "./common.ts";
+import type { CommonConfig, SharedConfig } from "./common.ts";
 
-export interface AdaptionPromptConfig extends CommonConfig {
+export interface AdaptionPromptConfig extends CommonConfig, Pick<SharedConfig, "target_modules"> {
   /** tokens of the prompt */
   readonly adapter_len?: number | null;
   /** how many of the last layers have one */
   readonly adapter_layers?: number | null;
-  /** Names of modules, one regular expression, or "all-linear". */
-  readonly target_modules?: FieldValue;
 }
 
 /** A config as `compile` takes it, with its `peft_type`. */

@@ -1,7 +1,7 @@
 /** Configs of CPT, typed. Made from the methods' declarations; `npx vitest run test/docs -u` writes it again. */
-import type { CommonConfig } from "./common.ts";
+import type { CommonConfig, SharedConfig } from "./common.ts";
 
-export interface CptConfig extends CommonConfig {
+export interface CptConfig extends CommonConfig, Pick<SharedConfig, "modules_to_save"> {
   /** tokens of the context */
   readonly cpt_token_ids?: readonly number[] | null;
   /** kept, and read by nothing, as in PEFT */
@@ -28,8 +28,6 @@ export interface CptConfig extends CommonConfig {
   readonly num_layers?: number | null;
   /** heads of the model */
   readonly num_attention_heads?: number | null;
-  /** Modules that are trained and saved in full. */
-  readonly modules_to_save?: readonly string[] | null;
 }
 
 /** A config as `compile` takes it, with its `peft_type`. */

@@ -1,8 +1,7 @@
 /** Configs of GRALORA, typed. Made from the methods' declarations; `npx vitest run test/docs -u` writes it again. */
-import type { FieldValue } from "../fields.ts";
-import type { CommonConfig } from "./common.ts";
+import type { CommonConfig, SharedConfig } from "./common.ts";
 
-export interface GraloraConfig extends CommonConfig {
+export interface GraloraConfig extends CommonConfig, Omit<SharedConfig, "exclude_modules" | "init_weights"> {
   /** rank of a row of blocks */
   readonly r?: number;
   /** scale of the update, divided by r + hybrid_r */
@@ -15,18 +14,6 @@ export interface GraloraConfig extends CommonConfig {
   readonly gralora_dropout?: number;
   /** false: B is random too */
   readonly init_weights?: boolean;
-  /** Names of modules, one regular expression, or "all-linear". */
-  readonly target_modules?: FieldValue;
-  /** Modules that are trained and saved in full. */
-  readonly modules_to_save?: readonly string[] | null;
-  /** Indices of the layers that get an adapter. */
-  readonly layers_to_transform?: FieldValue;
-  /** Name of the list of layers that layers_to_transform counts in. */
-  readonly layers_pattern?: FieldValue;
-  /** Which biases train: none, all, or those of the targets (any name that ends with _only). */
-  readonly bias?: string;
-  /** Whether the base stores its weights as [in, out]; corrected to what the base has. */
-  readonly fan_in_fan_out?: boolean;
 }
 
 /** A config as `compile` takes it, with its `peft_type`. */

@@ -1,7 +1,7 @@
 /** Configs of P_TUNING, typed. Made from the methods' declarations; `npx vitest run test/docs -u` writes it again. */
-import type { CommonConfig } from "./common.ts";
+import type { CommonConfig, SharedConfig } from "./common.ts";
 
-export interface PTuningConfig extends CommonConfig {
+export interface PTuningConfig extends CommonConfig, Pick<SharedConfig, "modules_to_save"> {
   /** virtual tokens in front of the text */
   readonly num_virtual_tokens?: number | null;
   /** MLP: three layers; LSTM: layers in both directions and two more */
@@ -20,8 +20,6 @@ export interface PTuningConfig extends CommonConfig {
   readonly num_layers?: number | null;
   /** heads of the model */
   readonly num_attention_heads?: number | null;
-  /** Modules that are trained and saved in full. */
-  readonly modules_to_save?: readonly string[] | null;
 }
 
 /** A config as `compile` takes it, with its `peft_type`. */

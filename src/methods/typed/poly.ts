@@ -1,8 +1,9 @@
 /** Configs of POLY, typed. Made from the methods' declarations; `npx vitest run test/docs -u` writes it again. */
-import type { FieldValue } from "../fields.ts";
-import type { CommonConfig } from "./common.ts";
+import type { CommonConfig, SharedConfig } from "./common.ts";
 
-export interface PolyConfig extends CommonConfig {
+export interface PolyConfig
+  extends CommonConfig,
+    Pick<SharedConfig, "target_modules" | "modules_to_save" | "exclude_modules"> {
   /** rank of every skill */
   readonly r?: number;
   /** the kind of mixture; there is one */
@@ -15,12 +16,6 @@ export interface PolyConfig extends CommonConfig {
   readonly n_splits?: number;
   /** false: B is random too */
   readonly init_weights?: boolean;
-  /** Names of modules, one regular expression, or "all-linear". */
-  readonly target_modules?: FieldValue;
-  /** Modules that are trained and saved in full. */
-  readonly modules_to_save?: readonly string[] | null;
-  /** Names or one regular expression; wins over target_modules. */
-  readonly exclude_modules?: FieldValue;
 }
 
 /** A config as `compile` takes it, with its `peft_type`. */

@@ -1,8 +1,8 @@
 /** Configs of PREFIX_TUNING, typed. Made from the methods' declarations; `npx vitest run test/docs -u` writes it again. */
 import type { FieldValue } from "../fields.ts";
-import type { CommonConfig } from "./common.ts";
+import type { CommonConfig, SharedConfig } from "./common.ts";
 
-export interface PrefixTuningConfig extends CommonConfig {
+export interface PrefixTuningConfig extends CommonConfig, Pick<SharedConfig, "modules_to_save"> {
   /** keys and values in front of those of the text */
   readonly num_virtual_tokens?: number | null;
   /** keys and values come from a small network */
@@ -19,8 +19,6 @@ export interface PrefixTuningConfig extends CommonConfig {
   readonly num_layers?: number | null;
   /** heads of the keys */
   readonly num_attention_heads?: number | null;
-  /** Modules that are trained and saved in full. */
-  readonly modules_to_save?: readonly string[] | null;
 }
 
 /** A config as `compile` takes it, with its `peft_type`. */

@@ -1,8 +1,8 @@
 /** Configs of PROMPT_TUNING, typed. Made from the methods' declarations; `npx vitest run test/docs -u` writes it again. */
 import type { FieldValue } from "../fields.ts";
-import type { CommonConfig } from "./common.ts";
+import type { CommonConfig, SharedConfig } from "./common.ts";
 
-export interface PromptTuningConfig extends CommonConfig {
+export interface PromptTuningConfig extends CommonConfig, Pick<SharedConfig, "modules_to_save"> {
   /** virtual tokens in front of the text */
   readonly num_virtual_tokens?: number | null;
   /** RANDOM: normal; SAMPLE_VOCAB: embeddings of random tokens; TEXT: those of a text */
@@ -21,8 +21,6 @@ export interface PromptTuningConfig extends CommonConfig {
   readonly num_layers?: number | null;
   /** heads of the model */
   readonly num_attention_heads?: number | null;
-  /** Modules that are trained and saved in full. */
-  readonly modules_to_save?: readonly string[] | null;
 }
 
 /** A config as `compile` takes it, with its `peft_type`. */

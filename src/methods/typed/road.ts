@@ -1,18 +1,13 @@
 /** Configs of ROAD, typed. Made from the methods' declarations; `npx vitest run test/docs -u` writes it again. */
-import type { FieldValue } from "../fields.ts";
-import type { CommonConfig } from "./common.ts";
+import type { CommonConfig, SharedConfig } from "./common.ts";
 
-export interface RoadConfig extends CommonConfig {
+export interface RoadConfig extends CommonConfig, Pick<SharedConfig, "target_modules" | "modules_to_save"> {
   /** one angle and scale for a pair, one for each output, or two */
   readonly variant?: "road_1" | "road_2" | "road_4";
   /** outputs in a group; entry i of its first half is paired with entry i of its second */
   readonly group_size?: number;
   /** false: normal instead of no rotation */
   readonly init_weights?: boolean;
-  /** Names of modules, one regular expression, or "all-linear". */
-  readonly target_modules?: FieldValue;
-  /** Modules that are trained and saved in full. */
-  readonly modules_to_save?: readonly string[] | null;
 }
 
 /** A config as `compile` takes it, with its `peft_type`. */

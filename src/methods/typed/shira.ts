@@ -1,8 +1,9 @@
 /** Configs of SHIRA, typed. Made from the methods' declarations; `npx vitest run test/docs -u` writes it again. */
-import type { FieldValue } from "../fields.ts";
-import type { CommonConfig } from "./common.ts";
+import type { CommonConfig, SharedConfig } from "./common.ts";
 
-export interface ShiraConfig extends CommonConfig {
+export interface ShiraConfig
+  extends CommonConfig,
+    Pick<SharedConfig, "target_modules" | "modules_to_save" | "fan_in_fan_out"> {
   /** r (in + out) entries train */
   readonly r?: number;
   /** how they are chosen; another mask than a random one comes with the tensor shira_indices */
@@ -11,12 +12,6 @@ export interface ShiraConfig extends CommonConfig {
   readonly random_seed?: number | null;
   /** false: normal instead of zeros */
   readonly init_weights?: boolean;
-  /** Names of modules, one regular expression, or "all-linear". */
-  readonly target_modules?: FieldValue;
-  /** Modules that are trained and saved in full. */
-  readonly modules_to_save?: readonly string[] | null;
-  /** Whether the base stores its weights as [in, out]; corrected to what the base has. */
-  readonly fan_in_fan_out?: boolean;
 }
 
 /** A config as `compile` takes it, with its `peft_type`. */

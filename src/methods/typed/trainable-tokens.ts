@@ -1,14 +1,11 @@
 /** Configs of TRAINABLE_TOKENS, typed. Made from the methods' declarations; `npx vitest run test/docs -u` writes it again. */
-import type { FieldValue } from "../fields.ts";
-import type { CommonConfig } from "./common.ts";
+import type { CommonConfig, SharedConfig } from "./common.ts";
 
-export interface TrainableTokensConfig extends CommonConfig {
+export interface TrainableTokensConfig extends CommonConfig, Pick<SharedConfig, "target_modules"> {
   /** tokens whose rows train */
   readonly token_indices?: readonly number[];
   /** false: normal instead of the rows of the base */
   readonly init_weights?: boolean;
-  /** Names of modules, one regular expression, or "all-linear". */
-  readonly target_modules?: FieldValue;
 }
 
 /** A config as `compile` takes it, with its `peft_type`. */

@@ -1,8 +1,7 @@
 /** Configs of VBLORA, typed. Made from the methods' declarations; `npx vitest run test/docs -u` writes it again. */
-import type { FieldValue } from "../fields.ts";
-import type { CommonConfig } from "./common.ts";
+import type { CommonConfig, SharedConfig } from "./common.ts";
 
-export interface VbloraConfig extends CommonConfig {
+export interface VbloraConfig extends CommonConfig, Omit<SharedConfig, "init_weights"> {
   /** rank of the update */
   readonly r?: number;
   /** vectors in the bank */
@@ -19,20 +18,6 @@ export interface VbloraConfig extends CommonConfig {
   readonly init_vector_bank_bound?: number;
   /** deviation of the first logits */
   readonly init_logits_std?: number;
-  /** Names of modules, one regular expression, or "all-linear". */
-  readonly target_modules?: FieldValue;
-  /** Modules that are trained and saved in full. */
-  readonly modules_to_save?: readonly string[] | null;
-  /** Indices of the layers that get an adapter. */
-  readonly layers_to_transform?: FieldValue;
-  /** Name of the list of layers that layers_to_transform counts in. */
-  readonly layers_pattern?: FieldValue;
-  /** Names or one regular expression; wins over target_modules. */
-  readonly exclude_modules?: FieldValue;
-  /** Which biases train: none, all, or those of the targets (any name that ends with _only). */
-  readonly bias?: string;
-  /** Whether the base stores its weights as [in, out]; corrected to what the base has. */
-  readonly fan_in_fan_out?: boolean;
 }
 
 /** A config as `compile` takes it, with its `peft_type`. */
