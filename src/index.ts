@@ -8,7 +8,7 @@ export type { Code } from "./ir/codes/index.ts";
 export { type Diagnostic, DiagnosticSink, formatDiagnostic, WebpeftError } from "./ir/diagnostics.ts";
 export type { Graph, Node } from "./ir/graph.ts";
 export { parseGraph } from "./ir/text/parse.ts";
-export type { Combination, CombineOptions } from "./methods/combine/index.ts";
+export type { Combination, Combine, CombineOptions, CombineSource } from "./methods/combine/sources.ts";
 export { type Method, methods, parseMethod } from "./methods/index.ts";
 export { type Builtin, makesKnown, makesOperator, makesTensor } from "./methods/lib/builtin.ts";
 export type { MethodRecord } from "./methods/record.ts";

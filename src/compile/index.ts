@@ -117,6 +117,7 @@ class Compilation {
       diagnostics: sink.diagnostics,
       timeline: manager.timeline,
       operatorGraph: manager.after("algebra", main.names[0] ?? "merge")!,
+      methods: this.own.methods,
       recompile: (configs) => this.recompile(configs),
     });
   }

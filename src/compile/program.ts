@@ -1,5 +1,6 @@
 /** A compiled program as callers have it: what the compiler made, the views of it, and a session on a device. */
 import { type InspectedProgram, ProgramViews, type ViewedProgram } from "../inspect/views.ts";
+import type { Methods } from "../methods/registry.ts";
 import type { AdapterConfigs, CompiledProgram } from "../program/index.ts";
 import type { Model } from "../runtime/files/model.ts";
 import type { Session } from "../runtime/session/session.ts";
@@ -8,6 +9,8 @@ import { type StartOptions, startSession } from "../runtime/session/start.ts";
 /** What the compiler hands over. */
 export interface ProgramParts extends ViewedProgram {
   readonly source: Model;
+  /** What the configs of its sessions may be for. */
+  readonly methods: Methods;
   /** Compiles other adapters' configs for the same model with the same options: none, one, or several in use together. */
   readonly recompile: (adapters: readonly AdapterConfigs[]) => Promise<CompiledProgram>;
 }
@@ -19,10 +22,10 @@ class StartableProgram extends ProgramViews {
 
   /** A session on a device: weights uploaded, parameters fresh or from an adapter folder. */
   start(options: StartOptions = {}): Promise<Session> {
-    const { target, source, recompile } = this.program;
+    const { target, source, methods, recompile } = this.program;
     return startSession(
       this.program,
-      { model: source, compile: recompile },
+      { model: source, methods, compile: recompile },
       {
         ...options,
         generated: (facts) => (JSON.stringify(facts) === JSON.stringify(target) ? this.generated : undefined),

@@ -30,6 +30,11 @@ export class Methods {
     });
   }
 
+  /** Those of the caller's own, and the built-in ones whose names they leave. */
+  get all(): Method[] {
+    return [...new Map([...methods, ...this.own]).values()];
+  }
+
   /** These and one more. */
   and(method: Method): Methods {
     return new Methods([...this.own.values(), method]);

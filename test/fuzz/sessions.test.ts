@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { compile } from "../../src/compile/index.ts";
 import { sha256 } from "../../src/ir/hash.ts";
+import { registry } from "../../src/methods/registry.ts";
 import type { AdapterConfigs, CompiledProgram } from "../../src/program/index.ts";
 import type { OptimizerState, Session } from "../../src/runtime/session/session.ts";
 import { startSession } from "../../src/runtime/session/start.ts";
@@ -30,7 +31,7 @@ function recompile(adapters: readonly AdapterConfigs[]): Promise<CompiledProgram
   return known;
 }
 const start = (first: CompiledProgram = program): Promise<Session> =>
-  startSession(first, { model, compile: recompile }, { device: slowExecutor, seed: 1 });
+  startSession(first, { model, methods: registry(), compile: recompile }, { device: slowExecutor, seed: 1 });
 
 async function things(): Promise<Things> {
   const stateOf = async (config: object): Promise<OptimizerState> =>

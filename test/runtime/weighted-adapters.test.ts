@@ -1,7 +1,14 @@
 /** Weighted combinations of adapters against their formulas. */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { type CombineOptions, compile, loadModel, type Session } from "../../src/index.ts";
+import {
+  type CombineOptions,
+  type CombineSource,
+  compile,
+  loadModel,
+  registry,
+  type Session,
+} from "../../src/index.ts";
 import { combinedEntries } from "../../src/methods/combine/operators.ts";
 import { toFloat32 } from "../../src/runtime/files/tensor.ts";
 import { largestDifference } from "./differences.ts";
@@ -162,6 +169,60 @@ it("IA3 adds up vectors over the modules of all", async () => {
     expect(largestDifference(toFloat32(tensor), wanted)).toBeLessThan(1e-6);
   }
   session.dispose();
+});
+
+describe("combinations of methods of one's own", () => {
+  const text = (name: string) => `method ${name} on linear {
+  W' = W + shift;
+  param shift[out, in] = normal(0, 1) at "shift";
+}`;
+  /** The largest number of every place, times the sum of the weights. */
+  const combine = (sources: readonly CombineSource[]) => {
+    const total = sources.reduce((sum, { weight }) => sum + weight, 0);
+    const largest = (key: string) => (_x: number, i: number) =>
+      total * Math.max(...sources.map(({ tensors }) => tensors.get(key)!.data[i]!));
+    const tensors = [...sources[0]!.tensors].map(
+      ([key, { shape, data }]) => [key, { shape, data: data.map(largest(key)) }] as const,
+    );
+    return { config: sources[0]!.config, tensors: new Map(tensors) };
+  };
+  const own = { text: text("shifted"), combine };
+
+  /** A session of one method's adapters `default` and `one`. */
+  async function shifted(peft_type: string, methods: ReturnType<typeof registry>): Promise<Session> {
+    const config = { peft_type, target_modules: ["q_proj"] };
+    const start = async (seed: number) =>
+      (await compile(await model(), config, { ...sizes, methods })).start({ device: "cpu", seed });
+    const [session, other] = [await start(1), await start(2)];
+    await session.load("one", Object.fromEntries(await other.files()));
+    other.dispose();
+    return session;
+  }
+
+  it.each([
+    ["SHIFTED", own],
+    ["LORA", { text: text("lora"), combine }],
+  ])("%s does what its record says", async (type, method) => {
+    const session = await shifted(type, registry(method));
+    const parts = [await delta(session, "default"), await delta(session, "one")];
+    const wanted = parts[0]!.map((x, i) => 3 * Math.max(x, parts[1]![i]!));
+    expect(largestDifference(await combined(session, [1, 2], {}), wanted)).toBeLessThan(1e-5);
+    expect(session.program.adapter!.savedConfig).toMatchObject({ peft_type: type, webpeft_method: method.text });
+    session.dispose();
+  });
+
+  it.each([
+    ["PLAIN", "SHIFTED"],
+    ["LORA", "SHIFTED"],
+  ])("%s is refused where its record says nothing", async (type, other) => {
+    const session = await shifted(type, registry(text(type.toLowerCase()), own));
+    const refusal = session.addWeighted(["default", "one"], [1, 2], "new").catch(({ diagnostics }) => diagnostics[0]);
+    const { code, got, expected } = await refusal;
+    expect({ code, got }).toEqual({ code: "SESSION-COMBINE", got: type });
+    expect(expected.replace("adapters that are all ", "").split(" or all ")).toContain(other);
+    expect(expected).not.toContain(type === "LORA" ? "all LORA" : type);
+    session.dispose();
+  });
 });
 
 describe("the rules on entries", () => {

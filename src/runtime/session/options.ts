@@ -1,5 +1,5 @@
 /** The options of a session's calls, checked when the call is made. Throws `SESSION-OPTION` unless said otherwise. */
-import type { CombineOptions } from "../../methods/combine/index.ts";
+import type { CombineOptions } from "../../methods/combine/sources.ts";
 import type { OutputOptions } from "../files/output.ts";
 import { amount, anything, type Checks, checkOptions, flag, list, oneOf, signal, whole } from "../options.ts";
 import { loopChecks, type TrainOptions } from "../training/loop.ts";

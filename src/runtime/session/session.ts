@@ -3,7 +3,8 @@
  * allocated is freed by `dispose`.
  */
 import { DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
-import type { CombineOptions } from "../../methods/combine/index.ts";
+import type { CombineOptions } from "../../methods/combine/sources.ts";
+import type { Methods } from "../../methods/registry.ts";
 import type { CompiledProgram, StageName } from "../../program/index.ts";
 import { copiedBatch, type SessionBatch } from "../data/batch.ts";
 import type { BatchStream } from "../data/dataset.ts";
@@ -54,6 +55,7 @@ export type { ForwardOptions, SessionTrainOptions } from "./options.ts";
 export interface SessionParts {
   readonly adapters: SessionAdapters;
   readonly model: Model;
+  readonly methods: Methods;
   readonly executor: Executor;
   /** Runs the merge stage; may be another executor than the one that trains. */
   readonly mergeExecutor: () => Promise<Executor>;
@@ -95,7 +97,7 @@ export class Session {
 
   /**
    * Makes a new adapter of others, as PEFT's `add_weighted_adapter` does: LoRAs by a `CombineOptions.combination`, IA3s by adding up their
-   * vectors. It is loaded under `name` and not in use. Throws `SESSION-COMBINE`, `SESSION-COMBINE-OPTION` and what `load` throws.
+   * vectors, those of a method of one's own as the `combine` of its record does. It is loaded under `name` and not in use. Throws `SESSION-COMBINE`, `SESSION-COMBINE-OPTION` and what `load` throws.
    */
   async addWeighted(
     names: readonly string[],
@@ -105,7 +107,7 @@ export class Session {
   ): Promise<void> {
     checkCombine(options);
     checkCombined({ names, weights });
-    return addWeighted(this.parts.adapters, [...names], [...weights], name, { ...options });
+    return addWeighted(this.parts.adapters, this.parts.methods, [...names], [...weights], name, { ...options });
   }
 
   /** Names of the session's adapters. */

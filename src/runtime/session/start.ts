@@ -1,6 +1,7 @@
 /** Starts sessions: chooses the executor, reads or draws the adapter's values, uploads, derives what depends on frozen weights only. */
 import { DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
 import { portRole, ports } from "../../ir/graph.ts";
+import type { Methods } from "../../methods/registry.ts";
 import type { AdapterConfigs, CompiledProgram } from "../../program/index.ts";
 import { type OpenDevice, openDevice } from "../device/index.ts";
 import type { Executor, Instance, InstantiateOptions, PortSource } from "../executors/executor.ts";
@@ -145,6 +146,8 @@ function portData({ program, values }: LoadedProgram, source: Model): Map<string
 /** What a session needs beside its first program. */
 export interface SessionSource {
   readonly model: Model;
+  /** What its adapters' configs may be for. */
+  readonly methods: Methods;
   /** Compiles other adapters' configs (none, one, or several in use together) for the same model, shapes and mode. */
   readonly compile: (adapters: readonly AdapterConfigs[]) => Promise<CompiledProgram>;
 }
@@ -152,7 +155,7 @@ export interface SessionSource {
 /** Starts a session. Throws `WebpeftError`; what was allocated until then is freed. */
 export async function startSession(
   program: CompiledProgram,
-  { model, compile }: SessionSource,
+  { model, methods, compile }: SessionSource,
   options: StartOptions = {},
 ): Promise<Session> {
   checkStart(options, model);
@@ -177,7 +180,7 @@ export async function startSession(
       instantiate: (loaded) => instantiate(loaded, onKernels === undefined ? {} : { onKernels }),
     });
     const mergeExecutor = () => tfjsExecutor();
-    return new Session({ adapters, model, executor, mergeExecutor, seed: options.seed ?? 0, release });
+    return new Session({ adapters, model, methods, executor, mergeExecutor, seed: options.seed ?? 0, release });
   } catch (error) {
     release();
     throw error;

@@ -1,8 +1,9 @@
 /** Weighted combinations of a session's adapters: PEFT's `add_weighted_adapter`. The numbers are those that the adapters have now. */
 import { DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
-import { type CombineOptions, type CombineSource, combineOf } from "../../methods/combine/index.ts";
+import type { Combine, CombineOptions, CombineSource } from "../../methods/combine/sources.ts";
 import { resolveAdapter } from "../../methods/config/index.ts";
-import { methods } from "../../methods/index.ts";
+import type { Method } from "../../methods/index.ts";
+import { type Methods, withoutText } from "../../methods/registry.ts";
 import { encodeAdapter } from "../files/adapter.ts";
 import type { JsonObject } from "../files/json.ts";
 import { fromFloat32 } from "../files/tensor.ts";
@@ -10,11 +11,23 @@ import { shapeInFile } from "../values/codecs/patch-form.ts";
 import { parametersOf, trainedTensors } from "../values/running.ts";
 import type { AdapterEntry, SessionAdapters } from "./adapters.ts";
 
-async function sourceOf(entry: AdapterEntry, name: string, weight: number): Promise<CombineSource> {
+/** How adapters of these methods become one. Throws `SESSION-COMBINE` where they are of several, or their method's record does not say. */
+function combineOf(used: readonly Method[], known: Methods): Combine {
+  const [first] = used;
+  if (first?.combine !== undefined && used.every((method) => method === first)) return first.combine;
+  const able = known.all.filter(({ combine }) => combine !== undefined);
+  throw new WebpeftError("SESSION-COMBINE", {
+    message: "these adapters cannot be combined into a new one",
+    expected: `adapters that are all ${able.map(({ peftType }) => peftType).join(" or all ")}`,
+    got: [...new Set(used.map(({ peftType }) => peftType))].join(", "),
+    help: "convert them to LoRA first (webpeft convert)",
+  });
+}
+
+async function sourceOf(entry: AdapterEntry, method: Method, name: string, weight: number): Promise<CombineSource> {
   const { model, modelConfig, adapter } = entry.program;
-  const { savedConfig: config, peftType } = adapter!;
-  const method = methods.get(peftType)!;
-  const { sites } = resolveAdapter(config, method, model.modules, modelConfig, new DiagnosticSink());
+  const { savedConfig: config } = adapter!;
+  const { sites } = resolveAdapter(withoutText(config), method, model.modules, modelConfig, new DiagnosticSink());
   const [held] = entry.values.base?.keys() ?? [];
   if (held !== undefined) {
     throw new WebpeftError("SESSION-COMBINE", {
@@ -42,6 +55,7 @@ function checkWeights(names: readonly string[], weights: readonly number[]): voi
 /** Combines adapters and loads the result under a new name. Throws `SESSION-ADAPTER-UNKNOWN`, `SESSION-ADAPTER-NAME`, `SESSION-COMBINE...`. */
 export async function addWeighted(
   adapters: SessionAdapters,
+  known: Methods,
   names: readonly string[],
   weights: readonly number[],
   name: string,
@@ -49,13 +63,17 @@ export async function addWeighted(
 ): Promise<void> {
   checkWeights(names, weights);
   const source = async (entry: AdapterEntry, place: number) => {
-    const { peftType, floatFields, tensors } = entry.program.adapter!;
-    combineOf([peftType]);
+    const { savedConfig, floatFields, tensors } = entry.program.adapter!;
+    const method = known.methodOf(savedConfig, new DiagnosticSink());
+    combineOf([method], known);
     const forms = new Map(tensors.map(({ key, patchForm }) => [key, patchForm]));
-    return { source: await sourceOf(entry, names[place]!, weights[place]!), peftType, floatFields, forms };
+    return { source: await sourceOf(entry, method, names[place]!, weights[place]!), method, floatFields, forms };
   };
   await adapters.derive(names, name, source, (entries) => {
-    const combine = combineOf(entries.map(({ peftType }) => peftType));
+    const combine = combineOf(
+      entries.map(({ method }) => method),
+      known,
+    );
     const sources = entries.map((entry) => entry.source);
     const { config, tensors } = combine(sources, options);
     const host = [...tensors].map(([key, { shape, data }]) => {
