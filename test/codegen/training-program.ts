@@ -1,6 +1,8 @@
 /** The training program of a small llama with LoRA on q and v, from the model to the stages. */
+
 import type { Builder } from "../../src/ir/builder.ts";
 import { portName } from "../../src/ir/graph.ts";
+import type { Fed } from "../../src/ir/run-inputs.ts";
 import { sizeOf, type TensorType } from "../../src/ir/types.ts";
 import { buildModel } from "../../src/models/index.ts";
 import type { Attachment } from "../../src/passes/attach.ts";
@@ -105,7 +107,8 @@ export interface TrainingData {
 export function trainingData(program: ExecutableProgram, sizes: LlamaSizes, seed = 3): TrainingData {
   const random = generator(seed);
   const data = new Map<string, Float32Array>();
-  const scalars = { label_scale: 0.01, lr: 1e-3, bias1: 0.1, bias2: 0.0316, weight_decay: 0.01, max_norm: 1 };
+  const numbers: Fed<"update"> = { lr: 1e-3, bias1: 0.1, bias2: 0.0316, weight_decay: 0.01, max_norm: 1 };
+  const scalars = { label_scale: 0.01, ...numbers };
   const inputs: Record<string, Float32Array> = Object.fromEntries(
     Object.entries(scalars).map(([name, v]) => [name, Float32Array.of(v)]),
   );

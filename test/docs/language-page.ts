@@ -96,7 +96,7 @@ export function languagePage(): string {
   ]);
   const functions = everyBuiltin.map((builtin) => {
     const shown = functionExamples[builtin.name];
-    if (shown === undefined) throw new Error(`${builtin.name} has no example`);
+    if (shown === undefined) throw new Error(`${builtin.name} has no example in test/docs/language-examples.ts`);
     return [code(signature(builtin)), builtin.doc, example(shown)];
   });
   return [

@@ -1,6 +1,8 @@
 /** Four steps of torch's AdamW on real gradients: LN tuning trains copies of the norms' gains, which needs no adapter formula. */
+
 import { describe, expect, it } from "vitest";
 import { compact } from "../../src/ir/graph.ts";
+import { type Fed, feed } from "../../src/ir/run-inputs.ts";
 import { buildModel } from "../../src/models/index.ts";
 import { associate } from "../../src/passes/associate.ts";
 import { attach } from "../../src/passes/attach.ts";
@@ -52,7 +54,8 @@ describe.each(executors)("LN tuning of llama on %s", (_name, make) => {
     const keys = golden.facts.trainable_keys;
     const scalars = (step: number, decay: number) => {
       const { bias1, bias2 } = biasCorrections(step);
-      return { ...inputs, lr: [1e-2], bias1: [bias1], bias2: [bias2], weight_decay: [decay], max_norm: [0] };
+      const numbers: Fed<"update"> = { lr: 1e-2, bias1, bias2, weight_decay: decay, max_norm: 0 };
+      return { ...inputs, ...feed(numbers) };
     };
     const first = await instance.run(["micro"], inputs, ["logits", "loss", ...keys.map((key) => `grad.${key}`)]);
     for (const [key, got] of Object.entries(first)) expect(deviation(golden, key, got), key).toBeLessThan(0.1);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { evaluate } from "../../src/ir/evaluate.ts";
+import { type Fed, feed } from "../../src/ir/run-inputs.ts";
 import {
   accumulateGraph,
   adamWDefaults,
@@ -46,6 +47,8 @@ function adamW(states: State[], gradients: number[][], step: number, { lr, weigh
 const sizes = [70, 1, 64, 2500];
 const tensors = sizes.map((size, i) => ({ key: `p${i}`, size }));
 
+const given: Fed<"update"> = { lr: 0.1, bias1: 0.1, bias2: 0.03, weight_decay: 0.5, max_norm: 1 };
+
 const numbers = (random: () => number, size: number, scale = 1): number[] =>
   Array.from({ length: size }, () => Math.fround((random() * 2 - 1) * scale));
 
@@ -75,13 +78,8 @@ async function compare(
     });
     instance.write("loss", Float32Array.of(1.5));
     const { bias1, bias2 } = biasCorrections(step);
-    const inputs = {
-      lr: [hyper.lr + spoil],
-      bias1: [bias1],
-      bias2: [bias2],
-      weight_decay: [hyper.weightDecay],
-      max_norm: [hyper.maxNorm],
-    };
+    const { weightDecay: weight_decay, maxNorm: max_norm } = hyper;
+    const inputs = feed({ lr: hyper.lr + spoil, bias1, bias2, weight_decay, max_norm } satisfies Fed<"update">);
     const { status } = await instance.run(["update"], inputs, ["status"]);
     const norm = adamW(states, gradients, step, hyper);
     expect(status![statusFields.loss]).toBe(1.5);
@@ -110,7 +108,7 @@ describe("update", () => {
     expect(await compare(hyper, "reference", scale, 1e-5)).toBeGreaterThan(2e-6);
   });
 
-  const scalars = { lr: [0.1], bias1: [0.1], bias2: [0.03], weight_decay: [0.5], max_norm: [1] };
+  const scalars = feed(given);
   it.each([
     ["the loss", Number.NaN, 1],
     ["the loss, infinite", Number.POSITIVE_INFINITY, 1],
@@ -235,7 +233,7 @@ describe("accumulate", () => {
     }
     expect([...(await instance.read("grads_total")).slice(0, 4)]).toEqual([3, 6, 6, 0]);
     expect([...(await instance.read("loss_total"))]).toEqual([0.75]);
-    const inputs = { lr: [0.1], bias1: [0.1], bias2: [0.03], weight_decay: [0], max_norm: [0] };
+    const inputs = feed({ ...given, weight_decay: 0, max_norm: 0 });
     const { status } = await instance.run(["update"], inputs, ["status"]);
     expect([...status!]).toEqual([0.75, 9, 1, 1]);
   });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Builder } from "../../src/ir/builder.ts";
 import type { Graph } from "../../src/ir/graph.ts";
+import { type Fed, feed } from "../../src/ir/run-inputs.ts";
 import { accumulateGraph, biasCorrections, updateGraph } from "../../src/passes/optimizer.ts";
 import { layoutStorage } from "../../src/passes/storage.ts";
 import type { ExecutableProgram } from "../../src/program/index.ts";
@@ -81,14 +82,8 @@ function batch(): { x: Float32Array; y: Float32Array } {
 
 const scalarsAt = (step: number) => {
   const { bias1, bias2 } = biasCorrections(step);
-  return {
-    lr: [0.05],
-    bias1: [bias1],
-    bias2: [bias2],
-    weight_decay: [0.01],
-    max_norm: [1],
-    label_scale: [1 / samples],
-  };
+  const numbers: Fed<"update"> = { lr: 0.05, bias1, bias2, weight_decay: 0.01, max_norm: 1 };
+  return feed({ ...numbers, label_scale: 1 / samples });
 };
 
 /** Losses of a training run and the parameters at its end. `stale` leaves out the bias correction, as a control. */

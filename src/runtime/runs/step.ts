@@ -34,7 +34,8 @@ export interface PlannedStep {
   readonly options: StepOptions;
 }
 
-const checks: Checks<StepOptions> = { lr: amount, weightDecay: amount, maxNorm: amount };
+/** A check for every option of a step; an option of the loop is one too. */
+export const stepChecks: Checks<StepOptions> = { lr: amount, weightDecay: amount, maxNorm: amount };
 
 /** The stages that make gradients of a batch with the parameters as they are, which projections are made of first. */
 const gradientStages = (program: CompiledProgram): readonly StageName[] =>
@@ -42,7 +43,7 @@ const gradientStages = (program: CompiledProgram): readonly StageName[] =>
 
 /** A step with its options checked and its batches copied. Throws `SESSION-OPTION` and `DATA-BATCH`. */
 export function copiedStep({ batch, options }: PlannedStep): PlannedStep {
-  checkOptions(options, checks, "SESSION-OPTION");
+  checkOptions(options, stepChecks, "SESSION-OPTION");
   const batches = Array.isArray(batch) ? (batch as readonly SessionBatch[]) : [batch as SessionBatch];
   return { batch: batches.map(copiedBatch), options: { ...options } };
 }

@@ -4,7 +4,7 @@ import { copiedBatch, type SessionBatch } from "../data/batch.ts";
 import { type BatchStream, oneBatchStream, type StreamBatch } from "../data/dataset.ts";
 import { amount, type Checks, callable, checkOptions, oneOf, record, signal, whole } from "../options.ts";
 import type { ForwardResult } from "../runs/forward.ts";
-import { copiedStep, type PlannedStep, type StepOptions, type StepResult } from "../runs/step.ts";
+import { copiedStep, type PlannedStep, type StepOptions, type StepResult, stepChecks } from "../runs/step.ts";
 import { learningRate, type Schedule, scheduleNames } from "./schedule.ts";
 
 /** What is trained: a session. */
@@ -67,10 +67,11 @@ export interface TrainOptions extends Omit<StepOptions, "lr"> {
   readonly signal?: AbortSignal;
 }
 
+const { lr: _lr, ...checksOfSteps } = stepChecks;
+
 /** A check for every option of the loop but its schedule. */
 export const loopChecks: Checks<Omit<TrainOptions, "schedule">> = {
-  weightDecay: amount,
-  maxNorm: amount,
+  ...checksOfSteps,
   validation: record,
   evalEvery: whole,
   save: callable,
