@@ -3,9 +3,12 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { compile } from "../../src/compile/index.ts";
 import { hasOp } from "../../src/ir/registry.ts";
 import { methods, parseMethod } from "../../src/methods/index.ts";
 import { oft } from "../../src/methods/typed/index.ts";
+import { baseModel } from "../golden/helpers.ts";
+import { gallery } from "./gallery.ts";
 import { functionExamples } from "./language-examples.ts";
 import { everyBuiltin, languagePage } from "./language-page.ts";
 import { methodsPage } from "./methods-page.ts";
@@ -31,6 +34,14 @@ it("docs/language.md is what the tables of the language say, and its examples co
   expect(
     Object.keys(functionExamples).filter((name) => !everyBuiltin.some((builtin) => builtin.name === name)),
   ).toEqual([]);
+});
+
+describe.each(["llama", "qwen2"])("the methods from papers compile on %s", (base) => {
+  it.each(Object.entries(gallery))("%s", async (_heading, method) => {
+    const config = { target_modules: ["q_proj", "k_proj", "down_proj"] };
+    const { diagnostics } = await compile(await baseModel(base), config, { batch: 2, length: 4, method });
+    expect(diagnostics).toEqual([]);
+  });
 });
 
 describe("typed configs are what the registry says", () => {

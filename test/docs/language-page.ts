@@ -14,6 +14,7 @@ import { predefined, siteNames } from "../../src/methods/dsl/words.ts";
 import { elaborateModel, everyMethod, parseMethod } from "../../src/methods/index.ts";
 import { signature } from "../../src/methods/lib/builtin.ts";
 import { builtins } from "../../src/methods/lib/index.ts";
+import { gallery } from "./gallery.ts";
 import { functionExamples, loops, operatorExamples } from "./language-examples.ts";
 
 /** What the examples read: a linear layer of 6 inputs and 4 outputs, in a batch of 2 samples. */
@@ -121,6 +122,11 @@ export function languagePage(): string {
     ),
     `Types of fields: ${fieldTypes.map(code).join(", ")}. Options: ${fieldOptions.map(code).join(", ")}.`,
     "",
+    "Comments are `// to the end of the line` and `/* between */`. A let may stand behind what reads it, as order means nothing but to streams. First",
+    "values may be formulas of W0 and of other parameters (`param R[r, in] = P.T @ W0`), extents of a family may depend on its number",
+    "(`param A[k == 0 ? 1 : r, in] for k: 0 .. 3`), arguments may be named (`normal(deviation: 0.02)`), known lists are written and read as",
+    "`[4, 8][k]`, and x of `iterate` may have another shape in every turn. Functions are no values: both sides of `? :` call theirs.",
+    "",
     "## Kinds of sites",
     "",
     ...table(
@@ -141,7 +147,8 @@ export function languagePage(): string {
     "",
     "An operator is a linear map [out, in] that is never formed unless that is cheaper; where a tensor is wanted it becomes its matrix, and a matrix",
     "becomes an operator where one is wanted. Numbers, lists and tensors go together entry by entry. `x[0]` drops an axis, `x[:, 0 : 2]` keeps a part,",
-    "`x.T` exchanges the last two axes. Of `? :`, `and` and `or` only the side that counts is worked out, unless the condition is a tensor.",
+    "`x.T` exchanges the last two axes. Shapes are aligned from the last axis, as in NumPy: `W .* v` with `v[in]` scales columns, and so does a `v[out]` at a",
+    "square layer; rows are scaled by `diag(v) @ W`, or by a `v[out, 1]`. Of `? :`, `and` and `or` only the side that counts is worked out, unless the condition is a tensor.",
     "",
     "The examples stand in this method, at a layer of 6 inputs and 4 outputs:",
     "",
@@ -159,5 +166,10 @@ export function languagePage(): string {
     "## Functions",
     "",
     ...table(["function", "meaning", "example"], functions),
+    "## Methods from papers",
+    "",
+    "Their formulas as they are written here; each compiles on a model with biases and on one without.",
+    "",
+    ...Object.entries(gallery).flatMap(([heading, text]) => [`${heading}:`, "", "```", text, "```", ""]),
   ].join("\n");
 }

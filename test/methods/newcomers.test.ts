@@ -37,6 +37,35 @@ describe("a fault of the bias is told with the line of b', whether the layer has
   });
 });
 
+describe("a parameter that reaches no target at any site", () => {
+  const warned = async (base: string, body: string): Promise<string[]> => {
+    const options = { batch: 2, length: 4, method: `method t on linear {\n${body}\n}`, methodFile: "own" };
+    const { diagnostics } = await compile(bases[base]!, { target_modules: ["q_proj", "o_proj"] }, options);
+    return diagnostics.map(({ code, where, help }) => `${code} ${where?.replace(/ at .*/, "")} ${help}`);
+  };
+  const text = `param D[out] = zeros at "d";\n${low} W' = W + B @ A; b' = b + D .* b;`;
+  it("is told, and what to declare", async () => {
+    expect(await warned("llama", text)).toEqual([expect.stringMatching(/METHOD-UNREAD own:2.*when site\.has_bias/)]);
+    expect(
+      await warned(
+        "llama",
+        text
+          .replace('"d"', '"d" when site.has_bias')
+          .replace("b + D", "site.has_bias ? b + D")
+          .replace("D .* b", "D .* b : b"),
+      ),
+    ).toEqual([]);
+  });
+  it("is none where one layer has a bias", async () => {
+    expect(await warned("qwen2", text)).toEqual([]);
+  });
+  it("is told once where nothing in the text reads it", async () => {
+    expect(await warned("llama", `param C[2] = zeros at "c";\n${low} W' = W + B @ A;`)).toEqual([
+      expect.stringContaining("METHOD-UNREAD own:2"),
+    ]);
+  });
+});
+
 describe("sides that do not go together", () => {
   it.each([
     ["(1 - B @ A) @ W", "identity(n) is the operator 1"],

@@ -34,7 +34,7 @@ const trains = (item: Item): item is TensorItem =>
   item.kind === "tensor" && (item.role === "param" || item.trained === true);
 
 /** Parameters that are saved and that nothing trains, and the kind of site where they are not read; what the whole model shares is read where any kind reads it. */
-function unreadParameters(method: MethodAst): { readonly item: TensorItem; readonly kind: string }[] {
+export function unreadParameters(method: MethodAst): { readonly item: TensorItem; readonly kind: string }[] {
   const read = method.blocks.map((block) => ({ block, names: namesRead(method, block) }));
   const shared = method.items.filter(trains).filter((item) => item.role === "shared");
   const nowhere = shared.filter((item) => read.every(({ names }) => !names.has(item.name)));

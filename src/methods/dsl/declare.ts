@@ -3,14 +3,17 @@
  * that are alike once, in a graph that is thrown away.
  */
 import type { Builder } from "../../ir/builder.ts";
-import { WebpeftError } from "../../ir/diagnostics.ts";
+import { type DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
 import type { Site } from "../site.ts";
+import { unreadParameters } from "./advice.ts";
 import type { MethodAst, TensorItem } from "./ast.ts";
 import { computedNode } from "./computed.ts";
 import { evaluate } from "./evaluate.ts";
 import { type BatchSize, placeholderOperands } from "./placeholders.ts";
 import { newBias } from "./results.ts";
 import type { BuildScope, Scope } from "./scope.ts";
+import { isEmpty, ownTensors } from "./site-tensors.ts";
+import type { Value } from "./value.ts";
 import { usedPaths } from "./walk.ts";
 import { siteNames } from "./words.ts";
 
@@ -60,12 +63,14 @@ export const lastPass = (builder: Builder, { samples, length, width }: BatchSize
   hidden: builder.constant(0, [samples, length, width]),
 });
 
-/** Faults are told where a graph is built that somebody uses. */
-export function tried(work: () => void): void {
+/** Faults are told where a graph is built that somebody uses; false where there was one. */
+export function tried(work: () => void): boolean {
   try {
     work();
+    return true;
   } catch (error) {
     if (!(error instanceof WebpeftError)) throw error;
+    return false;
   }
 }
 
@@ -85,4 +90,51 @@ export function checkBias(
   const scope: Scope = scopeOf({ ...site, bias: "bias" }, { ...given, bias, tensor });
   const target = scope.block!.items.find((item) => item.kind === "target" && item.name === name);
   if (target?.kind === "target") newBias(scope, evaluate(scope, target.value), bias);
+}
+
+/** Names of the ports that values are made of. */
+export function portsOf(builder: Builder, values: readonly Value[]): ReadonlySet<string> {
+  const [seen, ports] = [new Set<number>(), new Set<string>()];
+  const waiting = values.flatMap((value) => (value.kind === "tensor" || value.kind === "operator" ? [value.id] : []));
+  for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
+    if (seen.has(id)) continue;
+    seen.add(id);
+    const { op, inputs, attributes } = builder.node(id);
+    if (op === "port") ports.add(String(attributes.name));
+    waiting.push(...inputs);
+  }
+  return ports;
+}
+
+/**
+ * Warns METHOD-UNREAD of parameters that the text reads and that reach no target at any site, as D does in `b' = b + D .* b` where no layer has a
+ * bias; `scopes` are those of sites that are not alike, `tied` as in `ElaborationInput`.
+ */
+export function warnOfUnreached(
+  method: MethodAst,
+  scopes: readonly Scope[],
+  reached: ReadonlySet<string>,
+  tied: ReadonlyMap<string, string>,
+  sink: DiagnosticSink,
+): void {
+  const place = ({ name, at }: TensorItem): string => `${name} ${at.line} ${at.column}`;
+  const told = new Set(unreadParameters(method).map(({ item }) => place(item)));
+  const isRead = (key: string): boolean => reached.has(tied.get(key) ?? key);
+  const params = scopes.flatMap((scope) =>
+    ownTensors(scope)
+      .filter((item) => item.role === "param" && !isEmpty(scope, item))
+      .map((item) => ({ scope, item, isReached: isRead(scope.siteKey(item.key!)) })),
+  );
+  for (const { isReached, item } of params) if (isReached) told.add(place(item));
+  for (const { scope, item } of params) {
+    if (told.has(place(item))) continue;
+    told.add(place(item));
+    const { where } = scope.error("METHOD-UNREAD", item.at, { message: "" });
+    const message = `${item.name} has no effect at any site: it does not train.`;
+    sink.warn("METHOD-UNREAD", {
+      message,
+      where: where!,
+      help: `What is for a bias is declared "when site.has_bias".`,
+    });
+  }
 }

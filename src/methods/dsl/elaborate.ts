@@ -7,7 +7,7 @@ import type { MethodAst, SiteBlock, TensorItem } from "./ast.ts";
 import { batchInputs } from "./batch-inputs.ts";
 import { computedEntries, computedGraph, computedNode, lacksEncoder } from "./computed.ts";
 import { checkConstraints } from "./constraints.ts";
-import { alikeSites, checkBias, lastPass, passes, tried } from "./declare.ts";
+import { alikeSites, checkBias, lastPass, passes, portsOf, tried, warnOfUnreached } from "./declare.ts";
 import { type ElaboratedTensor, type ElaborationInput, unknownBase } from "./elaboration-types.ts";
 import { condition, evaluate, extentFault, optionSize, shapeOf } from "./evaluate.ts";
 import { withFamilies } from "./families.ts";
@@ -77,23 +77,30 @@ export class Elaboration {
       ...computedEntries(whole),
       ...sites.flatMap((site) => siteEntries(this.scope(site), site, this.notes, tied)),
     ];
-    this.declare(groups, { samples: base.samples, length: base.length, width: base.hiddenWidth });
+    const reached = this.declare(groups, { samples: base.samples, length: base.length, width: base.hiddenWidth });
+    const scopes = groups.map(([site]) => this.scope(site!));
+    if (situation.purpose === "train" && reached !== undefined) warnOfUnreached(written, scopes, reached, tied, sink);
     this.notes.close();
   }
 
-  /** Builds sites that are alike once, to find what their graphs take from outside. */
-  private declare(groups: readonly (readonly Site[])[], batch: BatchSize): void {
+  /** Builds sites that are alike once, to find what their graphs take from outside. Answers the ports that targets are made of, undefined where one has a fault. */
+  private declare(groups: readonly (readonly Site[])[], batch: BatchSize): ReadonlySet<string> | undefined {
     const builder = new Builder("declared");
+    const targets: Value[] = [];
+    let complete = true;
     for (const group of groups) {
       const [site] = group as readonly [Site];
       this.notes.at(group, () => {
         tried(() => initialGraph({ ...this.model, sites: [site] }, this.scope, placeholderBase));
         tried(() => projectionGraph({ ...this.model, sites: [site] }, this.scope, this.port));
         for (const given of passes(builder, this.method, site, this.experts.length, batch))
-          tried(() => {
-            for (const [name, value] of this.assigned(site, given).assigned)
-              if (value.kind === "tensor") this.made.set(`${site.kind} ${name}`, builder.shape(value.id));
-          });
+          complete =
+            tried(() => {
+              for (const [name, value] of this.assigned(site, given).assigned) {
+                targets.push(value);
+                if (value.kind === "tensor") this.made.set(`${site.kind} ${name}`, builder.shape(value.id));
+              }
+            }) && complete;
       });
       const model = { ...this.model, notes: new Notes(), room: new Room(this.model.base.elements) };
       const [given] = passes(builder, this.method, site, this.experts.length, batch);
@@ -101,6 +108,7 @@ export class Elaboration {
     }
     tried(() => this.computedGraph());
     tried(() => this.reports(builder, { scalars: placeholderScalars(builder), ...lastPass(builder, batch) }));
+    return complete ? portsOf(builder, targets) : undefined;
   }
 
   /** How many rows a target gets at the sites of a kind: virtual tokens that are put in front. */
