@@ -32,7 +32,7 @@ const made = "Made from the methods' declarations; `npx vitest run test/docs -u`
 const fieldImport = (text: readonly string[]): string[] =>
   text.some((line) => line.includes("FieldValue")) ? ['import type { FieldValue } from "../fields.ts";'] : [];
 
-const camel = (name: string): string => name.replace(/_(\w)/g, (_all, letter: string) => letter.toUpperCase());
+export const camel = (name: string): string => name.replace(/_(\w)/g, (_all, letter: string) => letter.toUpperCase());
 const pascal = (name: string): string => camel(`_${name}`);
 export const typedFile = ({ file }: Method): string => file;
 
