@@ -1,7 +1,7 @@
 /**
  * What the other rooms import from `codegen`. Its own rooms, in the order in which work goes through them:
  *
- *   pipeline.ts   the steps from the stages of a program to kernels and plan; print-steps.ts: each as text
+ *   pipeline.ts   the steps from the stages of a program to kernels and plan
  *   target.ts     what is known of a device; plan.ts: what it shall do
  *   fuse/         which values are kept, and which kernel computes what: units
  *   schedule/     from a unit to a body of kernel IR: memory layouts, a list of ways of running each form
@@ -17,7 +17,6 @@ export { verifyKernel } from "./kernel/verify.ts";
 export { isOnDemand } from "./layout/results.ts";
 export { arrange, generate } from "./pipeline.ts";
 export type * from "./plan.ts";
-export { printDispatches, printSteps } from "./print-steps.ts";
 export { longSum } from "./schedule/long-sums.ts";
 export {
   cpuTarget,

@@ -3,7 +3,7 @@
  *
  *   stage -> units -> bodies -> canonical -> hazards -> places -> groups -> arena -> dispatches
  *
- * Each step is a function of what those before it made; `print-steps.ts` prints every result.
+ * Each step is a function of what those before it made.
  */
 import type { ProgramStorage, Stage } from "../program/index.ts";
 import { fuse } from "./fuse/fuse.ts";

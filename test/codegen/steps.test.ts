@@ -1,11 +1,12 @@
 /** The steps of code generation as text, for graphs small enough to be read: who computes what, where it is, when it runs. */
 import { describe, expect, it } from "vitest";
-import { arrange, cpuTarget, defaultTarget, generate, printDispatches, printSteps } from "../../src/codegen/index.ts";
+import { arrange, cpuTarget, defaultTarget, generate } from "../../src/codegen/index.ts";
 import { Builder } from "../../src/ir/builder.ts";
 import type { Graph } from "../../src/ir/graph.ts";
 import type { ProgramStorage } from "../../src/program/index.ts";
 import { noStorage } from "../runtime/executor-samples.ts";
 import { attentionGraph, loraForward, rmsNormGraph } from "./graphs.ts";
+import { printDispatches, printSteps } from "./print-steps.ts";
 
 /** Two parameters that change places: each is read where the other is written. */
 function swap(): { graph: Graph; storage: ProgramStorage } {

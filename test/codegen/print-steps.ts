@@ -1,10 +1,11 @@
 /** What the steps of the pipeline make of a stage, as text: `%3` is node 3 of its graph, `u1` unit 1, `memory+256` a place in a buffer. */
-import { portName } from "../ir/graph.ts";
-import type { TensorUse } from "./emit/emitter.ts";
-import { isRowMajor } from "./emit/index-maps.ts";
-import type { StageSteps } from "./layout/stage.ts";
-import { placeOf, typeOf } from "./layout/stage.ts";
-import type { PlannedStage } from "./plan.ts";
+
+import type { TensorUse } from "../../src/codegen/emit/emitter.ts";
+import { isRowMajor } from "../../src/codegen/emit/index-maps.ts";
+import type { StageSteps } from "../../src/codegen/layout/stage.ts";
+import { placeOf, typeOf } from "../../src/codegen/layout/stage.ts";
+import type { PlannedStage } from "../../src/codegen/plan.ts";
+import { portName } from "../../src/ir/graph.ts";
 
 type Step = "units" | "bodies" | "canonical" | "hazards" | "places" | "groups" | "arena";
 
