@@ -1,15 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import {
-  type OpRecord,
-  type OpSample,
-  opRecord,
-  opRecords,
-  parseEinsum,
-  sizeOf,
-  type TensorType,
-  tensor,
-} from "../../src/ir/index.ts";
+import type { OpRecord, OpSample } from "../../src/ir/op-record.ts";
+import { parseEinsum } from "../../src/ir/ops/contraction.ts";
+import { opRecord, opRecords } from "../../src/ir/registry.ts";
+import { sizeOf, type TensorType, tensor } from "../../src/ir/types.ts";
 import { attributeProblems } from "../../src/ir/verify.ts";
 import { gradientError, instantiate, isFloat, randomData, run } from "./samples.ts";
 

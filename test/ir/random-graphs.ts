@@ -1,6 +1,7 @@
 /** Random graphs for properties of print, parse, hash and verify: odd names, scopes and numbers included. */
 import fc from "fast-check";
-import { type Attribute, Builder, type Graph, type NodeContext, type PortRole } from "../../src/ir/index.ts";
+import { Builder, type NodeContext } from "../../src/ir/builder.ts";
+import type { Attribute, Graph, PortRole } from "../../src/ir/graph.ts";
 
 const anyText = fc.oneof(
   fc.string({ unit: "binary", maxLength: 8 }),

@@ -1,17 +1,10 @@
 /** Instances of op samples with seeded data, and the comparison of a derivative with difference quotients. */
-import {
-  Builder,
-  evaluate,
-  type Graph,
-  type OpRecord,
-  type OpSample,
-  type Output,
-  openUniform,
-  sizeOf,
-  type TensorType,
-  threefry,
-  type Value,
-} from "../../src/ir/index.ts";
+import { Builder } from "../../src/ir/builder.ts";
+import { evaluate } from "../../src/ir/evaluate.ts";
+import type { Graph, Output } from "../../src/ir/graph.ts";
+import type { OpRecord, OpSample, Value } from "../../src/ir/op-record.ts";
+import { openUniform, threefry } from "../../src/ir/threefry.ts";
+import { sizeOf, type TensorType } from "../../src/ir/types.ts";
 
 export const isFloat = (type: TensorType): boolean => ["f32", "f16", "bf16"].includes(type.dtype);
 

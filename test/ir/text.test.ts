@@ -1,8 +1,13 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Builder, type Graph, hashGraph, printGraph, sha256, verify, WebpeftError } from "../../src/ir/index.ts";
+import { Builder } from "../../src/ir/builder.ts";
+import { WebpeftError } from "../../src/ir/diagnostics.ts";
+import type { Graph } from "../../src/ir/graph.ts";
+import { hashGraph, sha256 } from "../../src/ir/hash.ts";
 import { parseGraph } from "../../src/ir/text/parse.ts";
+import { printGraph } from "../../src/ir/text/print.ts";
+import { verify } from "../../src/ir/verify.ts";
 import { randomGraph } from "./random-graphs.ts";
 
 const withoutFrom = (graph: Graph): Graph => ({ ...graph, nodes: graph.nodes.map(({ from: _from, ...node }) => node) });

@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { Builder, evaluate, openUniform, threefry } from "../../src/ir/index.ts";
+import { Builder } from "../../src/ir/builder.ts";
+import { evaluate } from "../../src/ir/evaluate.ts";
+import { openUniform, threefry } from "../../src/ir/threefry.ts";
 
 describe("threefry", () => {
   it.each([

@@ -1,5 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { type Attributes, Builder, f32, i32, operatorType, opRecord, type Type, tensor } from "../../src/ir/index.ts";
+import { Builder } from "../../src/ir/builder.ts";
+import type { Attributes } from "../../src/ir/graph.ts";
+import { opRecord } from "../../src/ir/registry.ts";
+import { f32, i32, operatorType, type Type, tensor } from "../../src/ir/types.ts";
 
 const bool = (...shape: number[]): Type => tensor("bool", shape);
 const u32 = tensor("u32", []);

@@ -2,8 +2,10 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { type Graph, type GraphLevel, portName, printGraph, violations } from "../../src/ir/index.ts";
+import { type Graph, portName } from "../../src/ir/graph.ts";
 import { parseGraph } from "../../src/ir/text/parse.ts";
+import { printGraph } from "../../src/ir/text/print.ts";
+import { type GraphLevel, violations } from "../../src/ir/verify.ts";
 
 const folder = fileURLToPath(new URL("verify", import.meta.url));
 const files = readdirSync(folder).map((name) => ({ name, text: readFileSync(`${folder}/${name}`, "utf8") }));

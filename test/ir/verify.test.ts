@@ -1,16 +1,9 @@
 import { describe, expect, it } from "vitest";
-import {
-  Builder,
-  f32,
-  type Graph,
-  type GraphLevel,
-  type Node,
-  operatorType,
-  tensor,
-  verify,
-  violations,
-  WebpeftError,
-} from "../../src/ir/index.ts";
+import { Builder } from "../../src/ir/builder.ts";
+import { WebpeftError } from "../../src/ir/diagnostics.ts";
+import type { Graph, Node } from "../../src/ir/graph.ts";
+import { f32, operatorType, tensor } from "../../src/ir/types.ts";
+import { type GraphLevel, verify, violations } from "../../src/ir/verify.ts";
 
 /** Nodes: 0 port x, 1 port w (param), 2 einsum, 3 sum. */
 function sound(): Graph {

@@ -1,6 +1,10 @@
 /** Small tools of the model tests: a reader of trusted safetensors files, seeded numbers, and the way from a model to numbers in f64. */
 import { readFileSync } from "node:fs";
-import { evaluate, type Graph, openUniform, ports, sizeOf, threefry, type Value } from "../../src/ir/index.ts";
+import { evaluate } from "../../src/ir/evaluate.ts";
+import { type Graph, ports } from "../../src/ir/graph.ts";
+import type { Value } from "../../src/ir/op-record.ts";
+import { openUniform, threefry } from "../../src/ir/threefry.ts";
+import { sizeOf } from "../../src/ir/types.ts";
 import { associate } from "../../src/passes/associate.ts";
 import { attach } from "../../src/passes/attach.ts";
 

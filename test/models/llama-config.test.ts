@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { DiagnosticSink } from "../../src/ir/index.ts";
+import { DiagnosticSink } from "../../src/ir/diagnostics.ts";
 import { buildModel, type ModelConfig } from "../../src/models/index.ts";
 import { options, small } from "./small.ts";
 

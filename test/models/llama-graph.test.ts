@@ -1,7 +1,12 @@
 /** The llama graph as a graph: verified at both levels, printed and parsed, differentiated. */
 import { describe, expect, it } from "vitest";
-import { evaluate, type Graph, hashGraph, opRecord, printGraph, verify } from "../../src/ir/index.ts";
+import { evaluate } from "../../src/ir/evaluate.ts";
+import type { Graph } from "../../src/ir/graph.ts";
+import { hashGraph } from "../../src/ir/hash.ts";
+import { opRecord } from "../../src/ir/registry.ts";
 import { parseGraph } from "../../src/ir/text/parse.ts";
+import { printGraph } from "../../src/ir/text/print.ts";
+import { verify } from "../../src/ir/verify.ts";
 import { buildModel } from "../../src/models/index.ts";
 import { associate } from "../../src/passes/associate.ts";
 import { attach } from "../../src/passes/attach.ts";
