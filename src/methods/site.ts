@@ -23,3 +23,9 @@ export const siteAt = (module: ModuleInfo, more: Omit<Site, keyof ModuleInfo>): 
   out: module.out!,
   ...more,
 });
+
+/** What stands before a module's path in the keys of an adapter's file. */
+export const modulePrefix = "base_model.model.";
+
+/** Key in the adapter's file of a tensor of the module at a path; a prompt belongs to no module, and its tensors have their key alone. */
+export const siteKey = (path: string, key: string): string => (path === "" ? key : `${modulePrefix}${path}.${key}`);

@@ -1,6 +1,7 @@
 /** Names under which an adapter's file may hold tensors of the base model. PEFT loads such tensors over the base's own, adapted or not. */
 import type { ModuleInfo } from "../../models/model.ts";
-import { modulePrefix, sharedPrefix } from "./keys.ts";
+import { modulePrefix } from "../site.ts";
+import { sharedPrefix } from "./keys.ts";
 import type { TrainedBaseTensor } from "./trained-base.ts";
 
 export interface BaseKeysRequest {

@@ -1,8 +1,8 @@
 /** Parts of the base model that train beside the adapter: `modules_to_save` copies and biases. */
 import { type DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
 import type { ModuleInfo } from "../../models/model.ts";
+import { siteKey } from "../site.ts";
 import { taskHeads } from "./defaults.ts";
-import { siteKey } from "./keys.ts";
 import { nameMatcher } from "./match.ts";
 import { pythonRepr } from "./python-text.ts";
 

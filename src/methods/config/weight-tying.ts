@@ -2,8 +2,9 @@
 import { type DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
 import type { ModuleInfo } from "../../models/model.ts";
 import { compilePattern } from "../regex/index.ts";
+import { siteKey } from "../site.ts";
 import { embeddingNames } from "./defaults.ts";
-import { lastPart, siteKey } from "./keys.ts";
+import { lastPart } from "./keys.ts";
 import { type Fields, list, text } from "./read.ts";
 
 export interface EnsuredTies {

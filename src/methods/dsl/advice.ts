@@ -2,8 +2,9 @@
 import type { Code } from "../../ir/codes/index.ts";
 import type { Diagnostic } from "../../ir/diagnostics.ts";
 import type { Expression, Item, MethodAst, Place, SiteBlock, TensorItem } from "./ast.ts";
+import { inOrder } from "./collected.ts";
 import { declarations } from "./scope.ts";
-import { expressionsOf, visitBound, visitNames } from "./walk.ts";
+import { expressionsOf, itemsOf, namesBehind, visitBound } from "./walk.ts";
 import { namesOf, predefined, siteNames } from "./words.ts";
 
 /** What is worked out of other names when a graph is built; the first value of a parameter is not. */
@@ -15,19 +16,10 @@ function readBy(item: Item | undefined): readonly Expression[] {
 /** The names that a block's targets, the reports and the computed tensors are made of. */
 function namesRead(method: MethodAst, block: SiteBlock): ReadonlySet<string> {
   const declared = declarations(method, block);
-  const names = new Set<string>();
-  const waiting = [...method.items, ...block.items].flatMap((item) =>
+  const made = itemsOf(method, [block]).flatMap((item) =>
     item.kind === "target" ? [item.value] : item.kind === "let" ? [] : readBy(item),
   );
-  // A list and no recursion: lets may stand on each other by the thousand.
-  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-    visitNames(next, ({ path }) => {
-      if (names.has(path)) return;
-      names.add(path);
-      waiting.push(...readBy(declared.get(path)));
-    });
-  }
-  return names;
+  return namesBehind(made, (path) => readBy(declared.get(path)));
 }
 
 const trains = (item: Item): item is TensorItem =>
@@ -39,7 +31,7 @@ export function unreadParameters(method: MethodAst): { readonly item: TensorItem
   const shared = method.items.filter(trains).filter((item) => item.role === "shared");
   const nowhere = shared.filter((item) => read.every(({ names }) => !names.has(item.name)));
   const bySite = read.flatMap(({ block, names }) =>
-    [...method.items, ...block.items]
+    itemsOf(method, [block])
       .filter(trains)
       .filter((item) => item.role === "param" && !names.has(item.name))
       .map((item) => ({ item, kind: block.siteKind })),
@@ -71,11 +63,11 @@ function hidingNames(method: MethodAst): { readonly name: string; readonly at: P
 
 /** Warnings METHOD-SHADOWED and METHOD-UNREAD of a fragment that has no faults, each once, in the order of the text. */
 export function advice(method: MethodAst): Diagnostic[] {
-  const warning = (code: Code, at: Place, message: string, help: string): Diagnostic & { at: Place } => ({
-    ...{ code, severity: "warning", message, help, at },
+  const warning = (code: Code, at: Place, message: string, help: string): Diagnostic => ({
+    ...{ code, severity: "warning", message, help },
     where: `${method.file}:${at.line}:${at.column}`,
   });
-  const all = [
+  return inOrder([
     ...hidingNames(method).map(({ name, at }) =>
       warning("METHOD-SHADOWED", at, `${name} hides a word of the language.`, "Give it another name."),
     ),
@@ -83,8 +75,5 @@ export function advice(method: MethodAst): Diagnostic[] {
       const where = kind === "any" ? "" : ` at sites of kind ${kind}`;
       return warning("METHOD-UNREAD", item.at, `Nothing reads ${item.name}${where}: it does not train.`, "Remove it.");
     }),
-  ];
-  const sorted = all.sort((a, b) => a.at.line - b.at.line || a.at.column - b.at.column);
-  const byText = new Map(sorted.map(({ at: _at, ...rest }) => [`${rest.where} ${rest.message}`, rest]));
-  return [...byText.values()];
+  ]);
 }

@@ -5,18 +5,24 @@ import { checkField } from "../config/values.ts";
 import type { Argument, FieldItem, InputItem, Item, MethodAst, Place, SiteBlock, TensorItem } from "./ast.ts";
 import { collected } from "./collected.ts";
 import { fieldDeclaration, fieldItems, fieldOptions, fieldTypes } from "./field.ts";
+import { codings, patchForms } from "./file-forms.ts";
 import { familiarHelp, targetHelp } from "./helps.ts";
 import { declarations } from "./scope.ts";
-import { patchForms } from "./site-tensors.ts";
 import { hint } from "./suggest.ts";
-import { expressionsOf, type NameUse, placeholder, visitNames } from "./walk.ts";
+import { expressionsOf, itemsOf, type NameUse, placeholder, visitNames } from "./walk.ts";
 import { namesOf, predefined, siteNames } from "./words.ts";
 
 /** Types of fields that hold values by name. */
 const mapTypes: readonly string[] = ["int_map", "float_map", "bool_list_map", "any"];
 
-/** Forms of tensors in files: see `TensorCoding`. */
-const codings = ["top_k", "on_rows"];
+/** Clauses of what trains alone, and what it then does. */
+const ofParams = [
+  ["project", "is projected"],
+  ["replaces", "replaces rows"],
+] as const;
+
+/** Kinds of items that no block has. */
+const ofMethod: readonly Item["kind"][] = ["input", "option", "report", "mixes"];
 
 /** Functions that the evaluator knows itself. */
 const specialCalls = ["present", "prod", "iterate", "site.matches", "site.ends_with"];
@@ -26,14 +32,18 @@ class Checker {
 
   constructor(private readonly method: MethodAst) {}
 
-  fault(code: Code, at: Place, message: string, help?: string): void {
+  fault(at: Place, message: string, help?: string, code: Code = "METHOD-DECLARATION"): void {
     const where = `${this.method.file}:${at.line}:${at.column}`;
     this.faults.push({ code, severity: "error", message, where, ...(help === undefined ? {} : { help }) });
   }
 
-  /** One of some known words. */
-  oneOf(what: string, name: string, known: readonly string[], at: Place, help = hint(name, known)): void {
-    if (!known.includes(name)) this.fault("METHOD-NAME", at, `There is no ${what} ${name}.`, help);
+  /** A name must be one of those that are known. */
+  private known(name: string, known: ReadonlySet<string>, at: Place, message: string, help?: string): void {
+    if (!known.has(name)) this.fault(at, message, help ?? hint(name, known), "METHOD-NAME");
+  }
+
+  oneOf(what: string, name: string, known: readonly string[], at: Place, help?: string): void {
+    this.known(name, new Set(known), at, `There is no ${what} ${name}.`, help);
   }
 
   items(items: readonly Item[]): void {
@@ -41,11 +51,13 @@ class Checker {
       if (item.kind === "field") this.field(item);
       if (item.kind === "tensor") this.tensor(item);
       if (item.kind === "input") this.input(item);
-      if (item.kind === "mixes") {
-        const fields = fieldItems(this.method).map(({ name }) => name);
-        this.oneOf("config field", item.field, fields, item.at);
-      }
+      if (item.kind === "mixes") this.configField(item.field, item.at);
     }
+  }
+
+  configField(name: string, at: Place): void {
+    const fields = fieldItems(this.method).map((field) => field.name);
+    this.oneOf("config field", name, fields, at);
   }
 
   private input({ name, per, option, at }: InputItem): void {
@@ -55,14 +67,14 @@ class Checker {
       per === undefined
         ? `Nothing says how merging is told the value of ${name}.`
         : `${name} differs from token to token, and merging cannot be told one value.`;
-    this.fault("METHOD-DECLARATION", at, message, per === undefined ? "add as option" : "leave as out");
+    this.fault(at, message, per === undefined ? "add as option" : "leave as out");
   }
 
   private field(item: FieldItem): void {
     this.oneOf("type", item.type, fieldTypes, item.at);
     for (const option of item.options) {
       if (option.name === undefined)
-        this.fault("METHOD-DECLARATION", option.at, `An option of ${item.name} has no name.`, "write (minimum: 1)");
+        this.fault(option.at, `An option of ${item.name} has no name.`, "write (minimum: 1)");
       else this.oneOf("option", option.name, fieldOptions, option.at);
     }
     const pattern = item.options.find(({ name }) => name === "pattern");
@@ -72,17 +84,15 @@ class Checker {
 
   /** What overrides a field per module is a field with a value for every name. */
   private pattern({ name }: FieldItem, { value, at }: Argument): void {
-    const fields = fieldItems(this.method);
     if (value.kind !== "name") {
-      this.fault("METHOD-DECLARATION", at, `The pattern of ${name} is no config field.`, "write (pattern: field)");
+      this.fault(at, `The pattern of ${name} is no config field.`, "write (pattern: field)");
       return;
     }
-    const overriding = fields.find((field) => field.name === value.name);
-    const names = fields.map((field) => field.name);
-    if (overriding === undefined) this.oneOf("config field", value.name, names, at);
+    const overriding = fieldItems(this.method).find((field) => field.name === value.name);
+    if (overriding === undefined) this.configField(value.name, at);
     else if (!mapTypes.includes(overriding.type)) {
       const message = `${value.name} has no value for every module, and cannot be the pattern of ${name}.`;
-      this.fault("METHOD-DECLARATION", at, message, `declare it as one of ${mapTypes.join(", ")}`);
+      this.fault(at, message, `declare it as one of ${mapTypes.join(", ")}`);
     }
   }
 
@@ -94,36 +104,28 @@ class Checker {
     } catch (error) {
       if (!(error instanceof WebpeftError)) throw error;
       if (error.code.startsWith("METHOD-")) this.faults.push(...error.diagnostics);
-      else this.fault("METHOD-DECLARATION", item.at, `The default of ${item.name} is no value of it.`, error.expected);
+      else this.fault(item.at, `The default of ${item.name} is no value of it.`, error.expected);
     }
   }
 
   private tensor(item: TensorItem): void {
     if (item.storedAs !== undefined) this.oneOf("dtype or form", item.storedAs, ["base", ...patchForms], item.at);
-    if (item.role !== "const" && item.key === undefined) {
-      this.fault(
-        "METHOD-DECLARATION",
-        item.at,
-        `The ${item.role} ${item.name} has no key in the adapter file.`,
-        'add at "key"',
-      );
-    }
+    if (item.role !== "const" && item.key === undefined)
+      this.fault(item.at, `The ${item.role} ${item.name} has no key in the adapter file.`, 'add at "key"');
     if (item.role !== "shared" && (item.trained === true || item.also !== undefined)) {
       const what = item.trained === true ? "declared as param" : "saved under the paths of its sites";
-      this.fault("METHOD-DECLARATION", item.at, `Only what is shared can also be ${what}; ${item.name} is not.`);
+      this.fault(item.at, `Only what is shared can also be ${what}; ${item.name} is not.`);
     }
     if (item.family !== undefined && item.role === "computed")
-      this.fault("METHOD-DECLARATION", item.at, `What is computed can be no family; ${item.name} is one.`);
+      this.fault(item.at, `What is computed can be no family; ${item.name} is one.`);
     const number = `{${item.family?.name}}`;
     if (item.family !== undefined && item.key?.includes(number) === false)
-      this.fault("METHOD-DECLARATION", item.at, `All tensors of ${item.name} have one key.`, `write ${number} in it`);
+      this.fault(item.at, `All tensors of ${item.name} have one key.`, `write ${number} in it`);
     if (item.file !== undefined) this.oneOf("file", item.file, ["encoder"], item.at);
-    if (item.coded !== undefined) this.oneOf("form in files", item.coded.form, codings, item.at);
-    if (item.project !== undefined && item.role !== "param") {
-      this.fault("METHOD-DECLARATION", item.at, `Only a param is projected, and ${item.name} is a ${item.role}.`);
-    }
-    if (item.replaces !== undefined && item.role !== "param") {
-      this.fault("METHOD-DECLARATION", item.at, `Only a param replaces rows, and ${item.name} is a ${item.role}.`);
+    if (item.coded !== undefined) this.oneOf("form in files", item.coded.form, Object.keys(codings), item.at);
+    for (const [clause, does] of ofParams) {
+      if (item[clause] !== undefined && item.role !== "param")
+        this.fault(item.at, `Only a param ${does}, and ${item.name} is a ${item.role}.`);
     }
   }
 
@@ -134,14 +136,13 @@ class Checker {
       if (!("name" in item)) continue;
       const name = item.kind === "target" ? `${item.name}'` : item.name;
       const before = seen.get(name);
-      if (before !== undefined)
-        this.fault("METHOD-DECLARATION", item.at, `${name} is declared twice, first in line ${before.line}.`);
+      if (before !== undefined) this.fault(item.at, `${name} is declared twice, first in line ${before.line}.`);
       seen.set(name, item.at);
       if (item.kind !== "tensor" || item.key === undefined) continue;
       // Variants of one tensor may share a key: only one of them exists, by their conditions.
       const conditional = item.when !== undefined;
       if (keys.has(item.key) && !(conditional && keys.get(item.key)))
-        this.fault("METHOD-DECLARATION", item.at, `The key ${item.key} is used twice.`);
+        this.fault(item.at, `The key ${item.key} is used twice.`);
       keys.set(item.key, conditional);
     }
   }
@@ -154,56 +155,31 @@ class Checker {
       .filter((b) => b.parameters.every((p) => p.preset !== undefined))
       .map((b) => b.name);
     const words = new Set([...declared.keys(), ...Object.keys(predefined), ...weights, ...bare]);
-    const check = (use: NameUse): void => {
-      if (use.called) this.call(use);
-      else if (!words.has(use.path))
-        this.fault("METHOD-NAME", use.at, `Nothing is called ${use.path} here.`, this.nameHelp(use.path, words));
+    const functions = new Set([...this.method.builtins.keys(), ...specialCalls]);
+    const word = (name: string, at: Place, help?: string): void =>
+      this.known(name, words, at, `Nothing is called ${name} here.`, help);
+    const check = ({ path, at, called }: NameUse): void => {
+      if (called) this.known(path, functions, at, `No function is called ${path || "that"}.`, familiarHelp(path));
+      else word(path, at, this.method.builtins.has(path) ? `${path} is a function: call it` : familiarHelp(path));
     };
     for (const item of items) {
       const family = item.kind === "tensor" ? item.family : undefined;
       const own = new Set(family === undefined ? [] : [family.name]);
       for (const expression of expressionsOf(item)) visitNames(expression, check, own);
       for (const bound of [family?.from, family?.to, family?.by]) if (bound !== undefined) visitNames(bound, check);
-      if (item.kind === "require") this.message(item.message, words, item.at);
-    }
-  }
-
-  private nameHelp(name: string, words: ReadonlySet<string>): string | undefined {
-    if (this.method.builtins.has(name)) return `${name} is a function: call it`;
-    return familiarHelp(name) ?? hint(name, words);
-  }
-
-  private call(use: NameUse): void {
-    const known = [...this.method.builtins.keys(), ...specialCalls];
-    if (!known.includes(use.path)) {
-      const help = familiarHelp(use.path) ?? hint(use.path, known);
-      this.fault("METHOD-NAME", use.at, `No function is called ${use.path || "that"}.`, help);
-    }
-  }
-
-  private message(text: string, words: ReadonlySet<string>, at: Place): void {
-    for (const name of placeholders(text)) {
-      if (!words.has(name)) this.fault("METHOD-NAME", at, `Nothing is called ${name} here.`, hint(name, words));
+      if (item.kind === "require") for (const [, name] of item.message.matchAll(placeholder)) word(name!, item.at);
     }
   }
 }
 
-/** Names in braces of a message. */
-const placeholders = (text: string): string[] => [...text.matchAll(placeholder)].map((match) => match[1]!);
-
 /** Throws one error with all faults of the fragment. */
 export function checkMethod(method: MethodAst): void {
   const checker = new Checker(method);
-  checker.items([...method.items, ...method.blocks.flatMap((block) => block.items)]);
+  checker.items(itemsOf(method));
   checker.repeated(method.items);
   if (method.blocks.length === 0) {
     checker.names(method.items, undefined);
-    checker.fault(
-      "METHOD-DECLARATION",
-      method.at,
-      "The method changes nothing.",
-      "write: method name on linear { ... W' = ...; }",
-    );
+    checker.fault(method.at, "The method changes nothing.", "write: method name on linear { ... W' = ...; }");
   }
   for (const block of method.blocks) checkBlock(checker, method, block);
   const error = collected(checker.faults);
@@ -213,41 +189,20 @@ export function checkMethod(method: MethodAst): void {
 function checkBlock(checker: Checker, method: MethodAst, block: SiteBlock): void {
   const names = siteNames[block.siteKind];
   checker.oneOf("kind of site", block.siteKind, Object.keys(siteNames), block.at);
-  checker.repeated([...method.items, ...block.items]);
-  checker.names([...method.items, ...block.items], block);
-  if (block.from !== undefined)
-    checker.oneOf(
-      "config field",
-      block.from,
-      fieldItems(method).map((item) => item.name),
-      block.at,
-    );
+  checker.repeated(itemsOf(method, [block]));
+  checker.names(itemsOf(method, [block]), block);
+  if (block.from !== undefined) checker.configField(block.from, block.at);
   if (names === undefined) return;
   const targets = block.items.filter((item) => item.kind === "target");
   for (const item of block.items) {
-    if (item.kind === "mixes")
-      checker.fault("METHOD-DECLARATION", item.at, "mixes belongs to the whole method, outside of on.");
-    if (
-      item.kind === "input" ||
-      item.kind === "option" ||
-      item.kind === "report" ||
-      (item.kind === "let" && item.shared)
-    )
-      checker.fault(
-        "METHOD-DECLARATION",
-        item.at,
-        `The ${item.kind} ${item.name} belongs to the whole method, outside of on.`,
-      );
-    if (item.kind === "on") checker.fault("METHOD-DECLARATION", item.at, "An on block cannot stand in another.");
+    if (ofMethod.includes(item.kind) || (item.kind === "let" && item.shared)) {
+      const what = "name" in item ? `The ${item.kind} ${item.name}` : item.kind;
+      checker.fault(item.at, `${what} belongs to the whole method, outside of on.`);
+    }
+    if (item.kind === "on") checker.fault(item.at, "An on block cannot stand in another.");
   }
   for (const target of targets)
     checker.oneOf("target", target.name, names.targets, target.at, targetHelp(target.name, names.targets));
-  if (targets.length === 0) {
-    checker.fault(
-      "METHOD-DECLARATION",
-      block.at,
-      `The block on ${block.siteKind} changes nothing.`,
-      `assign ${names.targets[0]}'`,
-    );
-  }
+  if (targets.length === 0)
+    checker.fault(block.at, `The block on ${block.siteKind} changes nothing.`, `assign ${names.targets[0]}'`);
 }

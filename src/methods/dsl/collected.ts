@@ -8,11 +8,15 @@ function position(diagnostic: Diagnostic): number {
   return line * 10_000 + column;
 }
 
+/** Each once, sorted by place. */
+export const inOrder = (diagnostics: readonly Diagnostic[]): Diagnostic[] =>
+  [...new Map(diagnostics.map((one) => [`${one.where} ${one.message}`, one])).values()].sort(
+    (a, b) => position(a) - position(b),
+  );
+
 /** One error that carries all diagnostics, sorted by place; undefined when there are none. */
 export function collected(diagnostics: readonly Diagnostic[]): WebpeftError | undefined {
-  const distinct = new Map(diagnostics.map((diagnostic) => [`${diagnostic.where} ${diagnostic.message}`, diagnostic]));
-  const sorted = [...distinct.values()].sort((a, b) => position(a) - position(b));
-  const [first, ...also] = sorted.slice(0, limits.messages);
+  const [first, ...also] = inOrder(diagnostics).slice(0, limits.messages);
   if (first === undefined) return undefined;
   const { code, severity: _severity, ...fields } = first;
   return new WebpeftError(code, fields, { also });

@@ -5,7 +5,7 @@ import { condition, evaluateKnown } from "./evaluate.ts";
 import { patternFields } from "./field.ts";
 import type { Scope } from "./scope.ts";
 import { knownText } from "./value.ts";
-import { placeholder, visitNames } from "./walk.ts";
+import { namesBehind, placeholder } from "./walk.ts";
 
 /** Code of notes on what others make of the adapter's file. */
 export const fileNote = "METHOD-FILE";
@@ -18,19 +18,14 @@ function differsBySite(scope: Scope, expression: Expression): boolean {
   const ofBlocks = new Set(
     scope.model.method.blocks.flatMap(({ items }) => items.flatMap((item) => ("name" in item ? [item.name] : []))),
   );
-  const seen = new Set<string>();
-  let differs = false;
-  const waiting = [expression];
-  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-    visitNames(next, ({ path }) => {
-      if (seen.has(path)) return;
-      seen.add(path);
-      const item = scope.declared.get(path);
-      if (siteWords.test(path) || patterns.has(path) || item?.kind === "tensor" || ofBlocks.has(path)) differs = true;
-      if (item?.kind === "let") waiting.push(item.value);
-    });
-  }
-  return differs;
+  const names = namesBehind([expression], (path) => {
+    const item = scope.declared.get(path);
+    return item?.kind === "let" ? [item.value] : [];
+  });
+  return [...names].some(
+    (path) =>
+      siteWords.test(path) || patterns.has(path) || ofBlocks.has(path) || scope.declared.get(path)?.kind === "tensor",
+  );
 }
 
 /**

@@ -5,24 +5,23 @@ import type { AdapterInput } from "../../program/index.ts";
 import type { Site } from "../site.ts";
 import type { MethodAst, SiteBlock, TensorItem } from "./ast.ts";
 import { batchInputs } from "./batch-inputs.ts";
-import { computedEntries, computedGraph, computedNode, lacksEncoder } from "./computed.ts";
 import { checkConstraints } from "./constraints.ts";
 import { alikeSites, checkBias, lastPass, passes, portsOf, tried, warnOfUnreached } from "./declare.ts";
 import { type ElaboratedTensor, type ElaborationInput, unknownBase } from "./elaboration-types.ts";
 import { condition, evaluate, extentFault, optionSize, shapeOf } from "./evaluate.ts";
 import { withFamilies } from "./families.ts";
-import { type BaseOf, initialGraph, projectionGraph } from "./host-graphs.ts";
+import { coding } from "./file-forms.ts";
+import { type BaseOf, computedGraph, initialGraph, projectionGraph } from "./host-graphs.ts";
 import { Notes } from "./notes.ts";
 import type { AdditionOperands, Expert, SiteOperands, SiteResult } from "./operands.ts";
-import { paddedScope, paddedShapes } from "./padding.ts";
-import { type BatchSize, placeholderBase, placeholderOperands, placeholderScalars } from "./placeholders.ts";
-import { addedLoss, newBias, newWeight, targetPlace } from "./results.ts";
+import { type BatchSize, constantScalars, placeholderBase, placeholderOperands } from "./placeholders.ts";
+import { addedLoss, newBias, newWeight, targetPlace, tensorNode } from "./results.ts";
 import { Room } from "./room.ts";
-import { type BuildScope, type ModelScope, Scope, siteKey } from "./scope.ts";
-import { sharedEntries, siteEntries } from "./site-entries.ts";
-import { coding, exists, isEmpty, projected, projects } from "./site-tensors.ts";
+import { type BuildScope, type ModelScope, Scope } from "./scope.ts";
+import { computedEntries, lacksEncoder, sharedEntries, siteEntries } from "./site-entries.ts";
+import { computedNode, exists, isEmpty, paddedScope, paddedShapes, projected, projects } from "./site-tensors.ts";
 import { hint } from "./suggest.ts";
-import { describe, type Value } from "./value.ts";
+import type { Value } from "./value.ts";
 import { siteNames } from "./words.ts";
 
 export class Elaboration {
@@ -58,11 +57,11 @@ export class Elaboration {
       notes: this.notes,
       still: ({ index }) => stills.get(index),
     };
-    this.method = withFamilies(written, new Scope(model, undefined, undefined));
+    this.method = withFamilies(written, new Scope(model));
     this.model = { ...model, method: this.method };
     this.bySite = new Map(sites.map((site) => [site.index, site]));
     this.lacksEncoder = lacksEncoder(this.model);
-    const whole = new Scope(this.model, undefined, undefined);
+    const whole = new Scope(this.model);
     const mixes = this.method.items.find((item) => item.kind === "mixes");
     this.expertsTrain = mixes?.trained !== undefined && condition(whole, mixes.trained);
     this.whole = whole;
@@ -107,7 +106,7 @@ export class Elaboration {
       checkBias(site, given!, (at, build) => this.scope(at, build, model), this.port);
     }
     tried(() => this.computedGraph());
-    tried(() => this.reports(builder, { scalars: placeholderScalars(builder), ...lastPass(builder, batch) }));
+    tried(() => this.reports(builder, { scalars: constantScalars(builder, 1), ...lastPass(builder, batch) }));
     return complete ? portsOf(builder, targets) : undefined;
   }
 
@@ -144,12 +143,7 @@ export class Elaboration {
     const scope: Scope = new Scope(this.model, undefined, undefined, { builder, ...operands, tensor });
     const made = this.method.items.flatMap((item): [string, number][] => {
       if (item.kind !== "report") return [];
-      const value = evaluate(scope, item.value);
-      if (value.kind === "tensor") return [[item.name, value.id]];
-      throw scope.error("METHOD-TYPE", item.at, {
-        message: `The report ${item.name} is no tensor.`,
-        got: describe(value, builder),
-      });
+      return [[item.name, tensorNode(scope, evaluate(scope, item.value), item.at, `The report ${item.name}`)]];
     });
     return new Map(made);
   }
@@ -178,8 +172,8 @@ export class Elaboration {
       });
     }
     if (isEmpty(scope, item)) throw extentFault(scope, item.name, item.at, 0);
-    const key = item.role === "shared" ? item.key! : siteKey(scope.siteOrFail(), item.key!);
-    const within = item.role === "shared" ? new Scope(scope.model, undefined, undefined) : scope;
+    const key = item.role === "shared" ? item.key! : scope.siteKey(item.key!);
+    const within = item.role === "shared" ? new Scope(scope.model) : scope;
     const role = item.role === "param" || item.trained === true ? "param" : "buffer";
     const shape = shapeOf(paddedScope(within), item);
     const turned = this.tied.get(key);
@@ -222,11 +216,7 @@ export class Elaboration {
     const { scope, assigned } = this.assigned(site, { builder, ...operands });
     const made = [...assigned].flatMap(([name, value]): [string, number][] => {
       if (value.kind === "absent") return [];
-      if (value.kind === "tensor") return [[name, value.id]];
-      throw scope.error("METHOD-TYPE", targetPlace(scope, name), {
-        message: `What ${name}' gets is no tensor.`,
-        got: describe(value, builder),
-      });
+      return [[name, tensorNode(scope, value, targetPlace(scope, name), `What ${name}' gets`)]];
     });
     return new Map(made);
   }
@@ -266,7 +256,7 @@ export class Elaboration {
     return { ...made, outputs: made.outputs.filter(({ name }) => !this.tied.has(name)) };
   }
 
-  /** See `computedGraph` in `computed.ts`. */
+  /** See `computedGraph` in `host-graphs.ts`. */
   computedGraph(): Graph | undefined {
     return computedGraph(this.model, this.port);
   }

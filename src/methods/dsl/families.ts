@@ -4,6 +4,7 @@ import { evaluateKnown } from "./evaluate.ts";
 import { limitError } from "./limits.ts";
 import { memberName, type Scope } from "./scope.ts";
 import { knownText } from "./value.ts";
+import { itemsOf } from "./walk.ts";
 
 type FamilyItem = TensorItem & { readonly family: Family };
 
@@ -42,7 +43,7 @@ function numbersOf(scope: Scope, { name, at, family }: FamilyItem): number[] {
 
 /** The method with a declaration for every tensor of its families. `scope` is that of the whole method. */
 export function withFamilies(method: MethodAst, scope: Scope): MethodAst {
-  const all = [...method.items, ...method.blocks.flatMap(({ items }) => items)];
+  const all = itemsOf(method);
   if (!all.some(isFamily)) return method;
   let ordinal = Math.max(...all.map((item) => (item.kind === "tensor" ? item.ordinal : 0)));
   const members = new Map<Item, readonly Item[]>();

@@ -58,7 +58,7 @@ function fieldScope(
     notes: new Notes(),
     still: () => undefined,
   };
-  return new Scope(model, undefined, undefined);
+  return new Scope(model);
 }
 
 export function fieldDeclaration(method: MethodAst, item: FieldItem): FieldDeclaration {

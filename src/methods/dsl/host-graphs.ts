@@ -1,19 +1,23 @@
-/** Graphs beside the stages of a program: how a fresh adapter begins, and how its parameters are projected. */
+/** Graphs beside the stages of a program: how a fresh adapter begins, how its parameters are projected, and what its file holds of computed tensors. */
 import { Builder } from "../../ir/builder.ts";
 import type { Graph, Output } from "../../ir/graph.ts";
 import { runInput } from "../../ir/run-inputs.ts";
-import type { Site } from "../site.ts";
+import { type Site, siteKey } from "../site.ts";
 import { evaluation } from "../situation.ts";
 import type { TensorItem } from "./ast.ts";
 import type { SiteOperands } from "./operands.ts";
-import { type BuildScope, type ModelScope, Scope, siteKey } from "./scope.ts";
-import { initialValue, isEmpty, ownTensors, projected, projects, sharedTensors } from "./site-tensors.ts";
-import { tensorValue } from "./value.ts";
+import { constantScalars } from "./placeholders.ts";
+import { type BuildScope, type ModelScope, Scope } from "./scope.ts";
+import { computedNode, firstValue, isEmpty, ownTensors, projected, projects, tensorsOf } from "./site-tensors.ts";
 
 /** The base's weight and bias at a site. */
 export type BaseOf = (builder: Builder, site: Site) => Pick<SiteOperands, "weight" | "bias">;
 
 type ScopeOf = (site: Site, build: BuildScope, model?: ModelScope) => Scope;
+type PortOf = (scope: Scope, item: TensorItem, builder: Builder) => number;
+
+/** The model where nothing is drawn. */
+const still = (model: ModelScope): ModelScope => ({ ...model, situation: { ...model.situation, ...evaluation } });
 
 /**
  * The program that makes a fresh adapter: outputs are the initial values of trained and frozen tensors, named by key. Random ones depend
@@ -22,10 +26,10 @@ type ScopeOf = (site: Site, build: BuildScope, model?: ModelScope) => Scope;
 export function initialGraph(model: ModelScope, scopeOf: ScopeOf, baseOf: BaseOf): Graph {
   const builder = new Builder("init");
   const seed = runInput(builder, "seed");
-  const [zero, none] = [builder.constant(0, [], "u32"), builder.constant(0)];
-  const whole = new Scope(model, undefined, undefined);
-  const shared = sharedTensors(whole).filter((item) => item.trained === true);
-  const outputs = shared.map((item): Output => ({ name: item.key!, node: initialValue(whole, item, seed, builder) }));
+  const scalars = constantScalars(builder, 0, seed);
+  const whole = new Scope(model);
+  const shared = tensorsOf(whole, "shared").filter((item) => item.trained === true);
+  const outputs = shared.map((item): Output => ({ name: item.key!, node: firstValue(whole, item, seed, builder) }));
   for (const site of model.sites) {
     const build: BuildScope = {
       builder,
@@ -38,30 +42,18 @@ export function initialGraph(model: ModelScope, scopeOf: ScopeOf, baseOf: BaseOf
       get bias() {
         return baseOf(builder, site).bias;
       },
-      scalars: { seed, step: zero, sampleOffset: zero, pass: zero, training: none },
+      scalars,
       tensor: (item) => firstValue(scope, item, seed, builder),
     };
-    const scope: Scope = scopeOf(site, build, { ...model, situation: { ...model.situation, ...evaluation } });
+    const scope: Scope = scopeOf(site, build, still(model));
     for (const item of ownTensors(scope).filter((one) => !isEmpty(scope, one)))
-      outputs.push({ name: siteKey(site, item.key!), node: build.tensor(item) });
+      outputs.push({ name: siteKey(site.path, item.key!), node: build.tensor(item) });
   }
   return builder.finish(outputs);
 }
 
-/** The first value of a tensor, made once at a site; it may be made of those of others. Throws METHOD-CYCLE. */
-function firstValue(scope: Scope, item: TensorItem, seed: number, builder: Builder): number {
-  const value = scope.once(`the first value of ${item.name}`, item.at, () =>
-    tensorValue(initialValue(scope, item, seed, builder)),
-  );
-  return (value as { id: number }).id;
-}
-
 /** Parameters to projected parameters, named by key; undefined when nothing is projected. */
-export function projectionGraph(
-  model: ModelScope,
-  scopeOf: ScopeOf,
-  portOf: (scope: Scope, item: TensorItem, builder: Builder) => number,
-): Graph | undefined {
+export function projectionGraph(model: ModelScope, scopeOf: ScopeOf, portOf: PortOf): Graph | undefined {
   const builder = new Builder("project");
   const none = (): never => {
     throw new Error("a projection reads its parameter only");
@@ -83,9 +75,24 @@ export function projectionGraph(
     const scope = scopeOf(site, build);
     const items = ownTensors(scope).filter((item) => projects(scope, item));
     return items.map((item) => ({
-      name: siteKey(site, item.key!),
+      name: siteKey(site.path, item.key!),
       node: projected(scope, item, portOf(scope, item, builder)),
     }));
   });
+  return outputs.length === 0 ? undefined : builder.finish(outputs);
+}
+
+/**
+ * The program that makes what a file holds of computed tensors, on the host: ports are parameters, outputs are named by key. Undefined when
+ * there are none.
+ */
+export function computedGraph(model: ModelScope, portOf: PortOf): Graph | undefined {
+  const builder = new Builder("computed");
+  const scope: Scope = new Scope(still(model), undefined, undefined, {
+    builder,
+    scalars: constantScalars(builder, 0),
+    tensor: (item) => (item.role === "computed" ? computedNode(scope, item) : portOf(scope, item, builder)),
+  });
+  const outputs = tensorsOf(scope, "computed").map((item) => ({ name: item.key!, node: computedNode(scope, item) }));
   return outputs.length === 0 ? undefined : builder.finish(outputs);
 }

@@ -13,7 +13,7 @@ import { Elaboration } from "./elaborate.ts";
 import type { ElaborationInput } from "./elaboration-types.ts";
 import { fieldDeclaration, fieldItems, patternFields, settledFields } from "./field.ts";
 import { parseFragment } from "./parse.ts";
-import { usedPaths } from "./walk.ts";
+import { itemsOf, usedPaths } from "./walk.ts";
 
 export interface Method {
   readonly name: string;
@@ -61,8 +61,7 @@ export interface Method {
 /** Lines with tensors, lets and targets. */
 function formulaLines(ast: MethodAst): string[] {
   const lines = ast.source.split("\n");
-  const all = [...ast.items, ...ast.blocks.flatMap((block) => block.items)];
-  const formulas = all.filter(
+  const formulas = itemsOf(ast).filter(
     ({ kind }) => kind === "let" || kind === "target" || kind === "tensor" || kind === "stream",
   );
   const numbers = new Set(formulas.map((item) => item.at.line));

@@ -12,9 +12,10 @@ export interface BatchSize {
   readonly width: number;
 }
 
-export function placeholderScalars(builder: Builder): ScalarIds {
-  const one = builder.constant(1, [], "u32");
-  return { seed: one, step: one, sampleOffset: one, pass: one, training: builder.constant(1) };
+/** Numbers of a run for graphs that are given none of them, but for a seed: all of them are `value`. */
+export function constantScalars(builder: Builder, value: number, given?: number): ScalarIds {
+  const [same, training] = [builder.constant(value, [], "u32"), builder.constant(value)];
+  return { seed: given ?? same, step: same, sampleOffset: same, pass: same, training };
 }
 
 /** The base's weight, an operator [out, in] or the gains of a norm, and its bias. */
@@ -30,7 +31,7 @@ export function placeholderOperands(
   site: Site,
   { samples, length }: Omit<BatchSize, "width">,
 ): Omit<BuildScope, "tensor"> {
-  const [scalars, { weight, bias }] = [placeholderScalars(builder), placeholderBase(builder, site)];
+  const [scalars, { weight, bias }] = [constantScalars(builder, 1), placeholderBase(builder, site)];
   if (site.kind === "prompt") {
     const labels = tensorValue(builder.port("labels", "input", "i32", [samples, length]));
     return { builder, scalars, base: weight, samples, length, words: new Map([["labels", labels]]) };

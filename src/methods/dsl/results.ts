@@ -11,6 +11,15 @@ export function targetPlace({ block }: Scope, name: string | undefined): Place {
   return block!.items.find((item) => item.kind === "target" && item.name === name)?.at ?? block!.at;
 }
 
+/** Throws METHOD-TYPE for what is no tensor. */
+export function tensorNode(scope: Scope, value: Value, at: Place, what: string): number {
+  if (value.kind === "tensor") return value.id;
+  throw scope.error("METHOD-TYPE", at, {
+    message: `${what} is no tensor.`,
+    got: describe(value, scope.build?.builder),
+  });
+}
+
 export function addedLoss(scope: Scope, value: Value | undefined): number | undefined {
   if (value === undefined || value.kind === "absent") return undefined;
   const { builder } = scope.build!;

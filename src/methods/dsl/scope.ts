@@ -5,7 +5,7 @@ import type { Code } from "../../ir/codes/index.ts";
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import type { FieldValue } from "../fields.ts";
 import type { ScalarIds } from "../lib/builtin.ts";
-import type { Site } from "../site.ts";
+import { type Site, siteKey } from "../site.ts";
 import type { Situation } from "../situation.ts";
 import type { InputItem, Item, MethodAst, Place, SiteBlock, TensorItem } from "./ast.ts";
 import type { BaseFacts } from "./elaboration-types.ts";
@@ -13,11 +13,8 @@ import { limitError, limits } from "./limits.ts";
 import type { Notes } from "./notes.ts";
 import type { Room } from "./room.ts";
 import { absent, operatorValue, tensorValue, type Value } from "./value.ts";
+import { itemsOf } from "./walk.ts";
 import { siteNames } from "./words.ts";
-
-/** Key in the adapter's file of a tensor of the module at a path; a prompt belongs to no module, and its tensors have their key alone. */
-export const siteKey = ({ path }: Pick<Site, "path">, key: string): string =>
-  path === "" ? key : `base_model.model.${path}.${key}`;
 
 /** What holds for the whole model. */
 export interface ModelScope {
@@ -66,13 +63,12 @@ export interface BuildScope {
 export const memberName = (family: string, number: unknown): string => `${family}[${String(number)}]`;
 
 /** Named items of the method and of one block; the block's win. */
-export function declarations(method: MethodAst, block?: SiteBlock): Map<string, Item> {
-  const found = new Map<string, Item>();
-  for (const item of [...method.items, ...(block?.items ?? [])]) {
-    if ("name" in item && item.kind !== "target") found.set(item.name, item);
-  }
-  return found;
-}
+export const declarations = (method: MethodAst, block?: SiteBlock): Map<string, Item> =>
+  new Map(
+    itemsOf(method, [block]).flatMap((item): [string, Item][] =>
+      "name" in item && item.kind !== "target" ? [[item.name, item]] : [],
+    ),
+  );
 
 export class Scope {
   readonly declared: ReadonlyMap<string, Item>;
@@ -84,8 +80,8 @@ export class Scope {
 
   constructor(
     readonly model: ModelScope,
-    readonly block: SiteBlock | undefined,
-    readonly site: Site | undefined,
+    readonly block?: SiteBlock,
+    readonly site?: Site,
     readonly build?: BuildScope,
   ) {
     this.declared = declarations(model.method, block);
@@ -93,7 +89,7 @@ export class Scope {
 
   /** Items of the method, then those of the block. */
   get items(): readonly Item[] {
-    return [...this.model.method.items, ...(this.block?.items ?? [])];
+    return itemsOf(this.model.method, [this.block]);
   }
 
   /** The scope of the whole model, in which no site is known. */
@@ -206,7 +202,7 @@ export class Scope {
 
   /** Key in the adapter's file of a tensor of this site. */
   siteKey(end: string): string {
-    return siteKey(this.siteOrFail(), end);
+    return siteKey(this.siteOrFail().path, end);
   }
 
   /** The value of `name`, worked out once; `make` may come back here, but not for the same name. */

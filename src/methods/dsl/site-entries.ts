@@ -1,24 +1,13 @@
 /** The tensors of the whole model, and of one site, as the adapter's file knows them. */
 import { hostValues } from "../lib/initial.ts";
-import type { Site } from "../site.ts";
+import { type Site, siteKey } from "../site.ts";
 import type { TensorItem } from "./ast.ts";
 import type { ElaboratedTensor } from "./elaboration-types.ts";
 import { constant, evaluate, shapeOf } from "./evaluate.ts";
+import { arrayOf, checkPlaces, coding, patchForm, replacedRows } from "./file-forms.ts";
 import type { Notes } from "./notes.ts";
-import { type Scope, siteKey } from "./scope.ts";
-import {
-  arrayOf,
-  checkPlaces,
-  coding,
-  isEmpty,
-  ownTensors,
-  patchForm,
-  projects,
-  replacedRows,
-  saved,
-  savedConstants,
-  sharedTensors,
-} from "./site-tensors.ts";
+import { type ModelScope, Scope } from "./scope.ts";
+import { exists, holds, isEmpty, ownTensors, projects, tensorsOf } from "./site-tensors.ts";
 import { describe } from "./value.ts";
 
 /**
@@ -31,9 +20,11 @@ export function siteEntries(
   notes: Notes,
   tied: ReadonlyMap<string, string>,
 ): ElaboratedTensor[] {
-  const own = ownTensors(scope).filter((item) => !tied.has(siteKey(site, item.key!)));
+  const own = ownTensors(scope).filter((item) => !tied.has(siteKey(site.path, item.key!)));
   return [
-    ...savedConstants(scope).map((item) => constantEntry(scope, item, site, notes)),
+    ...tensorsOf(scope, "const").flatMap((item) =>
+      item.key === undefined ? [] : [constantEntry(scope, item, site, notes)],
+    ),
     ...own.map((item) => withTurned(ownEntry(scope, item, site, notes), tied)),
   ];
 }
@@ -43,15 +34,20 @@ function withTurned(entry: ElaboratedTensor, tied: ReadonlyMap<string, string>):
   return turned.length === 0 ? entry : { ...entry, turned };
 }
 
+/** What all of them have, in a file that holds f32 numbers. */
+const entry = (scope: Scope, item: TensorItem, key: string, role: ElaboratedTensor["role"]): ElaboratedTensor => ({
+  ...{ key, shape: shapeOf(scope, item), role, dtype: "f32", aliases: [] },
+  ...{ saved: holds(scope, item.saveIf), project: false },
+});
+
 function constantEntry(scope: Scope, item: TensorItem, site: Site, notes: Notes): ElaboratedTensor {
   const { data, whole } = constant(scope, item);
-  const key = siteKey(site, item.key!);
+  const key = siteKey(site.path, item.key!);
   notes.put(key, whole ? Int32Array.from(data) : Float32Array.from(data));
   const within = arrayOf(scope, item);
   if (within !== undefined) checkPlaces(scope, item, within, data);
   return {
-    ...{ key, shape: shapeOf(scope, item), role: "buffer", dtype: whole ? "i32" : "f32", aliases: [], saved: true },
-    ...{ site: site.index, project: false },
+    ...{ ...entry(scope, item, key, "buffer"), dtype: whole ? "i32" : "f32", saved: true, site: site.index },
     ...(within === undefined ? {} : { within }),
   };
 }
@@ -59,15 +55,11 @@ function constantEntry(scope: Scope, item: TensorItem, site: Site, notes: Notes)
 /** A tensor of no numbers is in the file and nowhere else: no port has its name, and nothing of it trains. */
 function ownEntry(scope: Scope, item: TensorItem, site: Site, notes: Notes): ElaboratedTensor {
   const [form, inPatches, rows] = [coding(scope, item), patchForm(scope, item), replacedRows(scope, item)];
-  const [key, empty] = [siteKey(site, item.key!), isEmpty(scope, item)];
+  const [key, empty] = [siteKey(site.path, item.key!), isEmpty(scope, item)];
   if (empty) notes.put(key, new Float32Array(0));
   return {
-    key,
-    shape: shapeOf(scope, item),
-    role: item.role === "param" && !empty ? "param" : "buffer",
-    dtype: "f32",
-    aliases: item.tied && site.follower !== undefined ? [siteKey(site.follower, item.key!)] : [],
-    saved: saved(scope, item),
+    ...entry(scope, item, key, item.role === "param" && !empty ? "param" : "buffer"),
+    aliases: item.tied && site.follower !== undefined ? [siteKey(site.follower.path, item.key!)] : [],
     site: site.index,
     storedAsBase: item.storedAs === "base",
     project: projects(scope, item),
@@ -79,21 +71,27 @@ function ownEntry(scope: Scope, item: TensorItem, site: Site, notes: Notes): Ela
 
 /** What the whole model shares; `notes` get the numbers of what is frozen. */
 export const sharedEntries = (scope: Scope, notes: Notes): ElaboratedTensor[] =>
-  sharedTensors(scope).map((item) => {
-    const shape = shapeOf(scope, item);
-    if (item.trained !== true) notes.put(item.key!, frozenValues(scope, item, shape));
-    const aliases = item.also === undefined ? [] : scope.model.sites.map((site) => siteKey(site, item.also!));
-    return {
-      key: item.key!,
-      shape,
-      role: item.trained === true ? "param" : "buffer",
-      dtype: "f32",
-      aliases,
-      saved: saved(scope, item),
-      project: false,
-      ...(item.file === undefined ? {} : { file: "encoder" }),
-    };
+  tensorsOf(scope, "shared").map((item) => {
+    const { also, trained } = item;
+    const key = item.key!;
+    const made = entry(scope, item, key, trained === true ? "param" : "buffer");
+    if (trained !== true) notes.put(key, frozenValues(scope, item, made.shape));
+    const aliases = also === undefined ? [] : scope.model.sites.map(({ path }) => siteKey(path, also));
+    return { ...made, aliases, ...(item.file === undefined ? {} : { file: "encoder" }) };
   });
+
+/** What the file holds of `computed` tensors: functions of what trains, for those who cannot compute them. */
+export const computedEntries = (scope: Scope): ElaboratedTensor[] =>
+  tensorsOf(scope, "computed").map((item) => entry(scope, item, item.key!, "computed"));
+
+/** Whether tensors of an encoder's file would exist if it were there, and it is not. */
+export function lacksEncoder(model: ModelScope): boolean {
+  const scope = new Scope({ ...model, situation: { ...model.situation, encoder: true } });
+  return (
+    model.situation.encoder === false &&
+    scope.items.some((item) => item.kind === "tensor" && item.file !== undefined && exists(scope, item))
+  );
+}
 
 function frozenValues(scope: Scope, item: TensorItem, shape: readonly number[]): Float32Array {
   const value = evaluate(scope, item.value);

@@ -1,120 +1,57 @@
-/** Questions about the declared tensors of one site: which there are, how they begin, how they are projected. */
+/** Questions about the declared tensors of a scope: which there are, how large the program holds them, how they begin, how they are projected. */
 import type { Builder } from "../../ir/builder.ts";
 import { sameShape } from "../../ir/types.ts";
-import type { PatchForm, TensorCoding } from "../../program/index.ts";
+import type { FieldValue } from "../fields.ts";
 import { initialNode, isTorchDraw } from "../lib/initial.ts";
-import type { TensorItem } from "./ast.ts";
+import type { Expression, TensorItem, TensorRole } from "./ast.ts";
 import { callBuiltin } from "./call.ts";
-import { condition, evaluate, evaluateKnown, shapeOf } from "./evaluate.ts";
+import { condition, evaluate, shapeOf } from "./evaluate.ts";
+import { paddedFields } from "./field.ts";
 import { atPlace } from "./operations.ts";
-import type { Scope } from "./scope.ts";
-import { describe, type Known, tensorValue } from "./value.ts";
+import { Scope } from "./scope.ts";
+import { describe, tensorValue } from "./value.ts";
 
-export const exists = (scope: Scope, item: TensorItem): boolean =>
-  item.when === undefined || condition(scope, item.when);
-export const saved = (scope: Scope, item: TensorItem): boolean =>
-  item.saveIf === undefined || condition(scope, item.saveIf);
+/** A condition that may be left out. */
+export const holds = (scope: Scope, clause: Expression | undefined): boolean =>
+  clause === undefined || condition(scope, clause);
 
-/** The array that a saved constant holds places of. */
-export function arrayOf(scope: Scope, { within }: TensorItem): readonly number[] | undefined {
-  const shape = within === undefined ? undefined : evaluateKnown(scope, within);
-  if (shape === undefined) return undefined;
-  if (Array.isArray(shape) && shape.every((n) => Number.isSafeInteger(n) && (n as number) > 0))
-    return shape as number[];
-  throw scope.error("METHOD-ARGUMENT", within!.at, {
-    message: "within wants a shape.",
-    expected: "within [rows, columns]",
-  });
-}
+export const exists = (scope: Scope, item: TensorItem): boolean => holds(scope, item.when);
 
-/** Throws METHOD-ARGUMENT for places that lie outside of the array, a row of them per axis. */
-export function checkPlaces(scope: Scope, item: TensorItem, within: readonly number[], data: ArrayLike<number>): void {
-  const count = data.length / within.length;
-  const outside = Array.from(data).find((place, i) => {
-    const extent = within[Math.floor(i / count)];
-    return extent === undefined || place < 0 || place >= extent;
-  });
-  if (outside === undefined) return;
-  throw scope.error("METHOD-ARGUMENT", item.at, {
-    message: `${item.name} holds places outside of its array.`,
-    expected: `places in [${within.join(", ")}]`,
-    got: String(outside),
-  });
-}
-
-/** The rows of the weight's table that the tensor replaces. */
-export function replacedRows(scope: Scope, { replaces }: TensorItem): readonly number[] | undefined {
-  const rows = replaces === undefined ? undefined : evaluateKnown(scope, replaces);
-  if (rows === undefined || isWholeNumbers(rows)) return rows;
-  throw scope.error("METHOD-ARGUMENT", replaces!.at, {
-    message: "replaces wants the numbers of rows.",
-    expected: "a list of whole numbers",
-    got: JSON.stringify(rows),
-  });
-}
-
-const isWholeNumbers = (value: Known): value is readonly number[] =>
-  Array.isArray(value) && value.every((n) => Number.isSafeInteger(n));
-
-/** How the file holds the tensor, where that is not as it is. */
-export function coding(scope: Scope, { coded }: TensorItem): TensorCoding | undefined {
-  if (coded === undefined || (coded.condition !== undefined && !condition(scope, coded.condition))) return undefined;
-  const { form, arguments: given, at } = coded;
-  const [value, more] = given.map((argument) => evaluateKnown(scope, argument.value));
-  if (form === "on_rows") {
-    const { weight } = scope.siteOrFail(at);
-    if (weight !== undefined && more === undefined && isCounts(value)) return { name: "on_rows", rows: value, weight };
-    const message = "on_rows wants to know which rows of the site's table the file adds.";
-    throw scope.error("METHOD-ARGUMENT", at, { message, expected: "on_rows([row, ...])" });
-  }
-  if (more === undefined && Number.isSafeInteger(value)) return { name: "top_k", count: value as number };
-  throw scope.error("METHOD-ARGUMENT", at, {
-    message: "top_k wants to know how many entries are kept.",
-    expected: "top_k(count)",
-  });
-}
-
-const isCounts = (value: Known | undefined): value is readonly number[] =>
-  value !== undefined && isWholeNumbers(value) && value.every((n) => n >= 0);
-
-export const patchForms: readonly PatchForm["name"][] = ["kernel", "pointwise", "channels", "row"];
-
-/** How the file holds the tensor at a layer on patches, where that is as PEFT's convolutions have it. */
-export function patchForm(scope: Scope, { storedAs }: TensorItem): PatchForm | undefined {
-  const patch = scope.site?.patch;
-  const name = patchForms.find((form) => form === storedAs);
-  return patch === undefined || name === undefined ? undefined : { name, patch };
-}
-
-/** Numbers of the host that are saved, one table per site. */
-export function savedConstants(scope: Scope): TensorItem[] {
-  return scope.items.filter(
-    (item): item is TensorItem =>
-      item.kind === "tensor" && item.role === "const" && item.key !== undefined && exists(scope, item),
+/** The tensors of some roles that exist, in the order of the text. */
+export const tensorsOf = (scope: Scope, ...roles: readonly TensorRole[]): TensorItem[] =>
+  scope.items.filter(
+    (item): item is TensorItem => item.kind === "tensor" && roles.includes(item.role) && exists(scope, item),
   );
-}
 
-/** What the whole model shares, in the order of the text. */
-export function sharedTensors(scope: Scope): TensorItem[] {
-  return scope.items.filter(
-    (item): item is TensorItem => item.kind === "tensor" && item.role === "shared" && exists(scope, item),
-  );
-}
-
-/** Trained and saved tensors of a site, in the order of the text. */
-export function ownTensors(scope: Scope): TensorItem[] {
-  return scope.items.filter(
-    (item): item is TensorItem =>
-      item.kind === "tensor" && (item.role === "param" || item.role === "buffer") && exists(scope, item),
-  );
-}
+/** Trained and saved tensors of a site. */
+export const ownTensors = (scope: Scope): TensorItem[] => tensorsOf(scope, "param", "buffer");
 
 /** Whether a tensor has no numbers. */
 export const isEmpty = (scope: Scope, item: TensorItem): boolean => shapeOf(scope, item).includes(0);
 
-export function projects(scope: Scope, item: TensorItem): boolean {
-  if (item.project === undefined) return false;
-  return item.project.condition === undefined || condition(scope, item.project.condition);
+export const projects = (scope: Scope, { project }: TensorItem): boolean =>
+  project !== undefined && holds(scope, project.condition);
+
+/** The scope in which shapes are those of the program's ports: of a padded program tensors are larger than the file says, with zeros behind. */
+export function paddedScope(scope: Scope): Scope {
+  const { model, block, site } = scope;
+  const { padding } = model.situation;
+  if (padding === undefined || site === undefined) return scope;
+  const rounded = paddedFields(model.method).map((name): [string, FieldValue] => {
+    const value = scope.field(name);
+    return [name, typeof value === "number" ? Math.max(value, padding) : (value ?? null)];
+  });
+  return new Scope(model, block, { ...site, fields: { ...site.fields, ...Object.fromEntries(rounded) } });
+}
+
+/** The tensors of a site that the program holds larger than the file does: key and the program's shape. */
+export function paddedShapes(scope: Scope): [string, readonly number[]][] {
+  if (scope.model.situation.padding === undefined) return [];
+  const padded = paddedScope(scope);
+  return ownTensors(scope).flatMap((item): [string, readonly number[]][] => {
+    const shape = shapeOf(padded, item);
+    return sameShape(shape, shapeOf(scope, item)) ? [] : [[scope.siteKey(item.key!), shape]];
+  });
 }
 
 /** `project f(x)` of a parameter p is f(p, x). */
@@ -129,7 +66,30 @@ export function projected(scope: Scope, item: TensorItem, port: number): number 
   return (value as { id: number }).id;
 }
 
-export function initialValue(scope: Scope, item: TensorItem, seed: number, builder: Builder): number {
+/** A node that is made once in a scope. Throws METHOD-CYCLE where it is made of itself. */
+function nodeOnce(scope: Scope, name: string, { at }: TensorItem, make: () => number): number {
+  return (scope.once(name, at, () => tensorValue(make())) as { id: number }).id;
+}
+
+/** The node of a computed tensor. Throws METHOD-TYPE for what does not have its shape. */
+export const computedNode = (scope: Scope, item: TensorItem): number =>
+  nodeOnce(scope, `computed ${item.name}`, item, () => {
+    const made = evaluate(scope, item.value);
+    const { builder } = scope.buildOrFail(item.at);
+    const shape = shapeOf(scope, item);
+    if (made.kind === "tensor" && sameShape(builder.shape(made.id), shape)) return made.id;
+    throw scope.error("METHOD-TYPE", item.value.at, {
+      message: `The value of ${item.name} does not fit.`,
+      expected: `f32[${shape.join(",")}]`,
+      got: describe(made, builder),
+    });
+  });
+
+/** The first value of a tensor; it may be made of those of others. */
+export const firstValue = (scope: Scope, item: TensorItem, seed: number, builder: Builder): number =>
+  nodeOnce(scope, `the first value of ${item.name}`, item, () => initialValue(scope, item, seed, builder));
+
+function initialValue(scope: Scope, item: TensorItem, seed: number, builder: Builder): number {
   const shape = shapeOf(scope, item);
   const made = evaluate(scope, item.value);
   const value = made.kind === "operator" ? tensorValue(builder.add("op.to_dense", [made.id])) : made;

@@ -1,8 +1,14 @@
 /** Walks over the expressions of a fragment. */
-import type { Argument, Expression, Item, MethodAst, Place } from "./ast.ts";
+import type { Argument, Expression, Item, MethodAst, Place, SiteBlock } from "./ast.ts";
 
 /** A name in braces, in the text of a message. */
 export const placeholder = /\{([A-Za-z_]\w*)\}/g;
+
+/** The items outside of a method's blocks, then those of all blocks, or of some. */
+export const itemsOf = (method: MethodAst, blocks: readonly (SiteBlock | undefined)[] = method.blocks): Item[] => [
+  ...method.items,
+  ...blocks.flatMap((block) => block?.items ?? []),
+];
 
 /** A use of a name, or of a dotted path such as `sites.max.in`. */
 export interface NameUse {
@@ -92,9 +98,24 @@ function visitCall(
 /** All names and paths that the formulas of a method read or call. */
 export function usedPaths(method: MethodAst): ReadonlySet<string> {
   const used = new Set<string>();
-  const items = [...method.items, ...method.blocks.flatMap((block) => block.items)];
-  for (const expression of items.flatMap(expressionsOf)) visitNames(expression, ({ path }) => used.add(path));
+  for (const expression of itemsOf(method).flatMap(expressionsOf)) visitNames(expression, ({ path }) => used.add(path));
   return used;
+}
+
+/** The names and paths that expressions are made of; `behind` gives the expressions that a name stands for. */
+export function namesBehind(
+  expressions: readonly Expression[],
+  behind: (path: string) => readonly Expression[],
+): ReadonlySet<string> {
+  const [names, waiting] = [new Set<string>(), [...expressions]];
+  // A list and no recursion: lets may stand on each other by the thousand.
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    visitNames(next, ({ path }) => {
+      if (!names.has(path)) waiting.push(...behind(path));
+      names.add(path);
+    });
+  }
+  return names;
 }
 
 /** Visits the names that `prod` and `iterate` bind in an expression. */
