@@ -73,7 +73,7 @@ describe("known values", () => {
     ["l[2]", "METHOD-TYPE"],
     ["divisor_near(in, 0)", "METHOD-ARGUMENT"],
     ["p * p", "METHOD-TYPE"],
-    ["prod(i: 0..100, W)", "METHOD-LIMIT"],
+    ["prod(i: 0..2000, W)", "METHOD-LIMIT"],
     ["prod(i: 0..0, W)", "METHOD-ARGUMENT"],
     ["W.X", "METHOD-NAME"],
     ["p.T", "METHOD-NAME"],
