@@ -44,9 +44,12 @@ function unitCounts(graph: Graph, stored: readonly number[], isRead: (id: number
   for (const id of stored) needed.set(id, { whole: elementsOf(graph.nodes[id]!), parts: 0 });
   let flops = 0;
   let bytes = stored.reduce((sum, id) => sum + bytesOf(graph.nodes[id]!, elementsOf(graph.nodes[id]!)), 0);
-  for (let id = Math.max(...stored); id >= 0; id--) {
-    const need = needed.get(id);
-    if (need === undefined) continue;
+  // Readers stand behind what they read, so the last of those that are open has all of its readers counted.
+  const open = new Set(stored);
+  while (open.size > 0) {
+    const id = Math.max(...open);
+    open.delete(id);
+    const need = needed.get(id)!;
     const node = graph.nodes[id]!;
     const made = Math.min(elementsOf(node), need.whole + need.parts);
     if (isRead(id)) {
@@ -58,6 +61,7 @@ function unitCounts(graph: Graph, stored: readonly number[], isRead: (id: number
     node.inputs.forEach((input, place) => {
       const read = elementsRead(graph, node, place, made);
       const { whole, parts } = needed.get(input) ?? { whole: 0, parts: 0 };
+      open.add(input);
       needed.set(input, takesPart(node) ? { whole, parts: parts + read } : { whole: Math.max(whole, read), parts });
     });
   }
