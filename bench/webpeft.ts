@@ -104,7 +104,7 @@ async function layerWorkload(open: OpenDevice, layer: Layer): Promise<Workload> 
     sink,
   });
   const situation = { purpose: "train", sampling: false } as const;
-  const manager = new PassManager({ verify: () => undefined, now: () => 0, timeline: false });
+  const manager = new PassManager({ verify: () => undefined, now: () => 0 });
   const lowered = lowerModelStage(manager, "micro", baseGraph(layer), adapter.attach(situation), {
     gradients: true,
   });

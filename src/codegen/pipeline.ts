@@ -8,7 +8,7 @@
 import type { ProgramStorage, Stage } from "../program/index.ts";
 import { fuse } from "./fuse/fuse.ts";
 import { livenessOf } from "./fuse/kept.ts";
-import { canonicalize } from "./kernel/canonical.ts";
+import { Canonicals } from "./kernel/canonical.ts";
 import { KernelTable } from "./kernel/kernel-table.ts";
 import { layoutArena, lifetimesOf } from "./layout/arena.ts";
 import { checkTensors } from "./layout/bindings.ts";
@@ -20,7 +20,7 @@ import { arenaName, Regions } from "./layout/regions.ts";
 import { displace, placeOutputs, prepareOutputs } from "./layout/results.ts";
 import { isStoredPort, type Memory, placeOf, type StageInput, type StageSteps } from "./layout/stage.ts";
 import type { BufferSpec, Generated, ScheduleChoice } from "./plan.ts";
-import { lowerUnits } from "./schedule/lower.ts";
+import { type LoweredUnit, lowerUnits } from "./schedule/lower.ts";
 import { type Target, tuningOf } from "./target.ts";
 
 /** `table` gets the kernels one by one, and has those that were made before an error. */
@@ -59,9 +59,10 @@ export function arrange(
   storage: ProgramStorage,
   target: Target,
 ): { readonly steps: readonly StageSteps[]; readonly memory: Memory } {
+  const known: Known = { lowered: new Map(), canonicals: new Canonicals() };
   let memory: Memory = { ports: placeInputs(stages, storage), results: [] };
   const steps = stages.map((stage) => {
-    const made = arrangeStage(prepare(stage, storage, target), memory);
+    const made = arrangeStage(prepare(stage, storage, target), memory, known);
     memory = { ports: made.ports, results: made.results.buffers };
     return made;
   });
@@ -74,16 +75,22 @@ function prepare({ name, graph: given }: Stage, storage: ProgramStorage, target:
   return { name, given, graph: withPortParts(graph, storage, largest), outputs, storage, target };
 }
 
+/** What stages of one program have in common: units that are alike are lowered once. */
+interface Known {
+  readonly lowered: Map<string, LoweredUnit>;
+  readonly canonicals: Canonicals;
+}
+
 /** Where kernels would bind too many buffers, they are made again, from units that count every value as a buffer. */
-function arrangeStage(input: StageInput, before: Memory): StageSteps {
-  const joined = arrangeUnits(input, before, false);
-  const made = bindsFew(joined) ? joined : arrangeUnits(input, before, true);
+function arrangeStage(input: StageInput, before: Memory, known: Known): StageSteps {
+  const joined = arrangeUnits(input, before, known, false);
+  const made = bindsFew(joined) ? joined : arrangeUnits(input, before, known, true);
   checkTensors(input.name, input.graph, made.bodies, input.target);
   return made;
 }
 
 /** `apart`: kernels read no more values than they could bind if every value were in another arena. */
-function arrangeUnits(input: StageInput, before: Memory, apart: boolean): StageSteps {
+function arrangeUnits(input: StageInput, before: Memory, known: Known, apart: boolean): StageSteps {
   const { graph, storage, target } = input;
   const { limits } = target;
   const largest = limits.maxStorageBufferBindingSize;
@@ -100,8 +107,9 @@ function arrangeUnits(input: StageInput, before: Memory, apart: boolean): StageS
     uses: livenessOf(graph).uses,
     isResult: (node) => owned.places.has(node),
     isStored: (port) => isStoredPort(input, port),
+    known: known.lowered,
   });
-  const canonicals = bodies.map(canonicalize);
+  const canonicals = bodies.map((body) => known.canonicals.of(body));
   const ports = placePorts(before.ports, storage, portUses(graph, bodies), largest);
   const hazards = hazardsOf({ input, fusion, bodies, ports }, owned.places);
   const groups = groupUnits(schedulables({ input, fusion, bodies, canonicals, hazards, ports, results: owned }));

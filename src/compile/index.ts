@@ -75,7 +75,6 @@ class Compilation {
     this.manager = new PassManager({
       verify: (graph, pass) => verify(graph, operatorPasses.has(pass) ? "operator" : "tensor"),
       now: () => performance.now(),
-      timeline: true,
       onPass,
     });
     this.weights = new BaseWeights(source);

@@ -1,10 +1,11 @@
 /**
  * The pass manager: runs passes in order over the state of a compilation and keeps a timeline. A pass is a pure function from graph to
- * graph; what it changed is committed once, through immer, so the patches both ways are the timeline that the inspector plays.
- * Nodes that a pass left alone keep their identity and cost no patch.
+ * graph. What it changed is a commit through immer, with patches both ways, that is made when somebody asks for it: the timeline that the
+ * inspector plays. Nodes that a pass left alone keep their identity there and cost no patch.
  */
 import { enablePatches, Immer, type Patch } from "immer";
 import type { Graph, Node } from "../ir/graph.ts";
+import { once } from "../ir/remember.ts";
 import type { CostNote } from "./lower-operators.ts";
 
 /** State of a compilation: the graph of every stage. */
@@ -37,8 +38,6 @@ export interface ManagerOptions {
   /** Checks a graph after every pass; throws when an invariant is broken. */
   readonly verify: (graph: Graph, pass: string) => void;
   readonly now: () => number;
-  /** Without a timeline no patches are made. */
-  readonly timeline: boolean;
   /** Told of every pass when it has run. */
   readonly onPass?: PassListener | undefined;
 }
@@ -52,22 +51,40 @@ function sameNode(a: Node | undefined, b: Node): boolean {
   return a !== undefined && JSON.stringify({ ...a, from: null }) === JSON.stringify({ ...b, from: null });
 }
 
+/** A state with the patches that lead to it and back. */
+type Commit = readonly [state: PipelineState, patches: readonly Patch[], inversePatches: readonly Patch[]];
+
+/** Puts a graph in the place of its stage's. */
+function commit(before: PipelineState, stage: string, after: Graph): Commit {
+  enablePatches();
+  const own = before.graphs[stage]?.nodes ?? [];
+  return new Immer({ autoFreeze: false }).produceWithPatches(before, (draft) => {
+    const graphs = draft.graphs as Record<string, Draft<Graph>>;
+    graphs[stage] ??= { name: after.name, nodes: [], outputs: [] };
+    const nodes = graphs[stage].nodes as Node[];
+    after.nodes.forEach((node, id) => {
+      if (!sameNode(own[id], node)) nodes[id] = node;
+    });
+    nodes.length = after.nodes.length;
+    graphs[stage].name = after.name;
+    graphs[stage].outputs = after.outputs;
+  });
+}
+
+/** The entry with patches that are made when they are read. JSON leaves them out: they are copies of most of the graph. */
+function withPatches(facts: Omit<TimelineEntry, "patches" | "inversePatches">, committed: () => Commit): TimelineEntry {
+  const patches = { get: () => committed()[1] };
+  const inversePatches = { get: () => committed()[2] };
+  return Object.defineProperties(facts, { patches, inversePatches }) as TimelineEntry;
+}
+
 export class PassManager {
   readonly timeline: TimelineEntry[] = [];
   private readonly snapshots = new Map<string, Graph>();
-  private state: PipelineState = { graphs: {} };
-  private readonly immer: Immer;
+  private readonly graphs = new Map<string, Graph>();
+  private state: () => PipelineState = () => ({ graphs: {} });
 
-  constructor(private readonly options: ManagerOptions) {
-    enablePatches();
-    this.immer = new Immer({ autoFreeze: false });
-  }
-
-  graph(stage: string): Graph {
-    const graph = this.state.graphs[stage];
-    if (graph === undefined) throw new Error(`no graph for stage ${stage}`);
-    return graph;
-  }
+  constructor(private readonly options: ManagerOptions) {}
 
   /** The graph of a stage as a pass left it. */
   after(pass: string, stage: string): Graph | undefined {
@@ -76,46 +93,20 @@ export class PassManager {
 
   /** Runs one pass on the graph of a stage (or starts the stage with `run` made from an empty graph). */
   run(pass: string, stage: string, run: Pass): Graph {
-    const before = this.state.graphs[stage] ?? { name: stage, nodes: [], outputs: [] };
+    const before = this.graphs.get(stage) ?? { name: stage, nodes: [], outputs: [] };
     const start = this.options.now();
-    const result = run(before);
+    const { graph, hits = {}, notes = [] } = run(before);
     const milliseconds = this.options.now() - start;
-    this.options.verify(result.graph, pass);
-    this.snapshots.set(`${stage}/${pass}`, result.graph);
-    const [patches, inversePatches] = this.commit(stage, before, result.graph);
-    const entry: TimelineEntry = {
-      pass,
-      stage,
-      milliseconds,
-      nodesBefore: before.nodes.length,
-      nodesAfter: result.graph.nodes.length,
-      hits: result.hits ?? {},
-      patches,
-      inversePatches,
-      notes: result.notes ?? [],
-    };
+    this.options.verify(graph, pass);
+    this.snapshots.set(`${stage}/${pass}`, graph);
+    this.graphs.set(stage, graph);
+    const earlier = this.state;
+    const committed = once(() => commit(earlier(), stage, graph));
+    this.state = () => committed()[0];
+    const [nodesBefore, nodesAfter] = [before.nodes.length, graph.nodes.length];
+    const entry = withPatches({ pass, stage, milliseconds, nodesBefore, nodesAfter, hits, notes }, committed);
     this.timeline.push(entry);
-    this.options.onPass?.(entry, result.graph);
-    return result.graph;
-  }
-
-  private commit(stage: string, before: Graph, after: Graph): [readonly Patch[], readonly Patch[]] {
-    if (!this.options.timeline) {
-      this.state = { graphs: { ...this.state.graphs, [stage]: after } };
-      return [[], []];
-    }
-    const [next, patches, inverse] = this.immer.produceWithPatches(this.state, (draft) => {
-      const graphs = draft.graphs as Record<string, Draft<Graph>>;
-      graphs[stage] ??= { name: after.name, nodes: [], outputs: [] };
-      const nodes = graphs[stage].nodes as Node[];
-      after.nodes.forEach((node, id) => {
-        if (!sameNode(before.nodes[id], node)) nodes[id] = node;
-      });
-      nodes.length = after.nodes.length;
-      graphs[stage].name = after.name;
-      graphs[stage].outputs = after.outputs;
-    });
-    this.state = next;
-    return [patches, inverse];
+    this.options.onPass?.(entry, graph);
+    return graph;
   }
 }

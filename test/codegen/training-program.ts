@@ -75,7 +75,7 @@ export function trainingProgram(sizes: LlamaSizes): ExecutableProgram {
     weightTypes: () => "f32" as const,
   };
   const built = buildModel(config, options);
-  const manager = new PassManager({ verify: () => {}, now: () => 0, timeline: false });
+  const manager = new PassManager({ verify: () => {}, now: () => 0 });
   const attachment: Attachment = { sites: loraSites(built.modules, sizes.rank), trained: new Map() };
   const graph = lowerModelStage(manager, "micro", built.graph, attachment, { gradients: true });
   const { main, prepare, derived } = splitPrepare(graph);

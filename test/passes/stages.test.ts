@@ -102,7 +102,7 @@ describe("the pass manager", () => {
 
   function run() {
     const checked: string[] = [];
-    const manager = new PassManager({ verify: (_graph, pass) => checked.push(pass), now: () => 0, timeline: true });
+    const manager = new PassManager({ verify: (_graph, pass) => checked.push(pass), now: () => 0 });
     manager.run("build", "evaluate", () => ({ graph: start() }));
     manager.run("algebra", "evaluate", (graph) => rewrite(graph, algebraRules));
     manager.run("associate", "evaluate", (graph) => associate(graph, { train: false }));

@@ -9,20 +9,23 @@ export interface BindingType {
 }
 
 /**
- * The array type of a binding: wide when some access covers four elements and every store does (single elements can be read from vectors,
+ * The array types of the bindings: wide when some access covers four elements and every store does (single elements can be read from vectors,
  * but written only as a whole). Four packed numbers are two words.
  */
-export function bindingType(kernel: KernelIR, binding: number): BindingType {
-  const tensors = kernel.tensors.filter((t) => t.binding === binding);
-  const isPacked = (t: KernelTensor): boolean => t.dtype === "bf16" || t.dtype === "f16";
-  const words = new Set(tensors.map((t) => (t.dtype === "f32" || t.dtype === "i32" ? t.dtype : "u32")));
-  const element = words.size === 1 ? [...words][0]! : "u32";
-  const slots = new Set(kernel.tensors.flatMap((t, i) => (t.binding === binding ? [i] : [])));
-  const { loads, stores } = accesses(kernel.body, slots);
-  const all = [...loads, ...stores];
-  if (tensors.every(isPacked)) return { element, width: all.every((w) => w === 4) ? 2 : 1 };
-  return { element, width: all.includes(4) && stores.every((w) => w === 4) ? 4 : 1 };
+export function bindingTypes(kernel: KernelIR): BindingType[] {
+  const { loads, stores } = accesses(kernel);
+  return kernel.bindings.map((_binding, i) => {
+    const tensors = kernel.tensors.filter((t) => t.binding === i);
+    const words = new Set(tensors.map((t) => (t.dtype === "f32" || t.dtype === "i32" ? t.dtype : "u32")));
+    const element = words.size === 1 ? [...words][0]! : "u32";
+    const [read, written] = [loads[i]!, stores[i]!];
+    const isWide = (covered: ReadonlySet<number>): boolean => !covered.has(1);
+    if (tensors.every(isPacked)) return { element, width: isWide(read) && isWide(written) ? 2 : 1 };
+    return { element, width: (read.has(4) || written.has(4)) && isWide(written) ? 4 : 1 };
+  });
 }
+
+const isPacked = ({ dtype }: KernelTensor): boolean => dtype === "bf16" || dtype === "f16";
 
 /** Words of the sizes that statements use inside of loops. */
 export function wordsInLoops(body: readonly Statement[]): ReadonlySet<number> {
@@ -41,20 +44,14 @@ export function wordsInLoops(body: readonly Statement[]): ReadonlySet<number> {
   return found;
 }
 
-interface Accesses {
-  readonly loads: readonly number[];
-  readonly stores: readonly number[];
-}
-
-/** Numbers of elements that the accesses to some tensors cover. */
-function accesses(body: readonly Statement[], slots: ReadonlySet<number>): Accesses {
-  const loads: number[] = [];
-  const stores: number[] = [];
+/** Numbers of elements that single accesses cover, by binding. */
+function accesses({ body, bindings, tensors }: KernelIR): Readonly<Record<"loads" | "stores", Set<number>[]>> {
+  const [loads, stores] = [bindings.map(() => new Set<number>()), bindings.map(() => new Set<number>())];
   visitExpressions(body, (e) => {
-    if (e.kind === "load" && slots.has(e.tensor)) loads.push(e.lanes);
+    if (e.kind === "load") loads[tensors[e.tensor]!.binding]!.add(e.lanes);
   });
   visitStatements(body, (s) => {
-    if (s.kind === "store" && slots.has(s.tensor)) stores.push(lanesOf(s.value));
+    if (s.kind === "store") stores[tensors[s.tensor]!.binding]!.add(lanesOf(s.value));
   });
   return { loads, stores };
 }

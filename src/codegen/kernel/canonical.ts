@@ -4,6 +4,7 @@
  * every other has a word of its own, since that two are equal is chance.
  */
 
+import { remembered } from "../../ir/remember.ts";
 import type { Body } from "../schedule/body.ts";
 import type { Expr, Statement } from "./kernel.ts";
 import { statementRecordOf } from "./statements.ts";
@@ -24,33 +25,39 @@ export interface Canonical {
   readonly words: readonly Word[];
 }
 
-/** Bodies of units that are alike share their statements. */
-const known = new WeakMap<readonly Statement[], Canonical>();
+/** Canonical forms of the bodies of a program. Bodies of units that are alike are one, and statements of one text are one list. */
+export class Canonicals {
+  private readonly known = new Map<readonly Statement[], Canonical>();
+  private readonly texts = new Map<string, readonly Statement[]>();
 
-export function canonicalize({ statements }: Pick<Body, "statements">): Canonical {
-  const canonical = known.get(statements) ?? new Canonicalizer().run(statements);
-  known.set(statements, canonical);
-  return canonical;
+  of({ statements: given }: Pick<Body, "statements">): Canonical {
+    return remembered(this.known, given, () => {
+      const { statements, words, odd } = new Canonicalizer().run(given);
+      return { statements: remembered(this.texts, JSON.stringify([odd, statements]), () => statements), words };
+    });
+  }
 }
 
 class Canonicalizer {
-  private readonly words = new Map<string, Word>();
+  private readonly words: Word[] = [];
+  private readonly places = new Map<string, number>();
   private readonly names = new Map<string, string>();
   /** Words of literals: one that stands in several places of the text (all lanes of a vector) is one word. */
   private readonly literals = new Map<Expr, Expr>();
   private readonly counts = new Map<string, number>();
+  /** Numbers that JSON has no words for, in order of appearance. */
+  private readonly odd: string[] = [];
 
-  run(body: readonly Statement[]): Canonical {
+  run(body: readonly Statement[]): Canonical & { readonly odd: readonly string[] } {
     const statements = mapStatements(body, {
       expr: (e) => this.expr(e),
       name: (name, s) => (statementRecordOf(s).declares === true ? this.rename(name) : this.names.get(name)!),
     });
-    return { statements, words: [...this.words.values()] };
+    return { statements, words: this.words, odd: this.odd };
   }
 
   private word(key: string, word: Word, type: "u32" | "i32" | "f32" = "u32"): Expr {
-    if (!this.words.has(key)) this.words.set(key, word);
-    return { kind: "size", index: [...this.words.keys()].indexOf(key), type };
+    return { kind: "size", index: remembered(this.places, key, () => this.words.push(word) - 1), type };
   }
 
   private expr(e: Expr): Expr {
@@ -60,10 +67,13 @@ class Canonicalizer {
       if (x.kind === "base") return this.word(`base ${x.tensor}`, { kind: "base", tensor: x.tensor });
       if (x.kind === "variable") return { ...x, name: this.names.get(x.name) ?? x.name };
       if (x.kind === "item") return { ...x, array: this.names.get(x.array)! };
-      if (x.kind !== "literal" || x.size !== true) return x;
+      if (x.kind !== "literal") return x;
+      if (!Number.isFinite(x.value) || Object.is(x.value, -0))
+        this.odd.push(Object.is(x.value, -0) ? "-0" : `${x.value}`);
+      if (x.size !== true) return x;
       const type = x.type === "bool" ? "u32" : x.type;
       const value = type === "f32" ? bitsOf(x.value) : x.value >>> 0;
-      const name = x.word === undefined ? `size ${this.words.size}` : `${x.word} = ${value}`;
+      const name = x.word === undefined ? `size ${this.words.length}` : `${x.word} = ${value}`;
       const what = x.word === undefined ? {} : { name: this.readable(x.word) };
       const word = this.word(name, { kind: "size", value, ...what }, type);
       this.literals.set(x, word);

@@ -1,12 +1,13 @@
 /** Prints kernel IR as WGSL. */
 import { opRecord } from "../../ir/registry.ts";
-import { type BindingType, bindingType, wordsInLoops } from "./accesses.ts";
+import { type BindingType, bindingTypes, wordsInLoops } from "./accesses.ts";
 import type { WgslWriter } from "./contexts.ts";
 import { recordOf } from "./expressions.ts";
 import { type Expr, type KernelIR, lanesOf, mostParts, partWords, type Scalar, type Statement } from "./kernel.ts";
 import { statementRecordOf, typeName } from "./statements.ts";
 import { erfText, fourPackedText, oneOfFourText, onePackedText, sineText, threefryText } from "./wgsl-helpers.ts";
 
+/** The text without the kernel's comment. */
 export function printWgsl(kernel: KernelIR): string {
   return new Printer(kernel).print();
 }
@@ -18,15 +19,14 @@ class Printer implements WgslWriter {
   private readonly inLoops: ReadonlySet<number>;
 
   constructor(private readonly kernel: KernelIR) {
-    this.types = kernel.bindings.map((_binding, i) => bindingType(kernel, i));
+    this.types = bindingTypes(kernel);
     this.inLoops = wordsInLoops(kernel.body);
   }
 
   print(): string {
     const { kernel } = this;
     const body = this.block(kernel.body);
-    const lines = kernel.doc.map((line) => `// ${line}`);
-    for (const feature of kernel.features) lines.push(`enable ${feature};`);
+    const lines = kernel.features.map((feature) => `enable ${feature};`);
     kernel.bindings.forEach(({ name, access }, i) => {
       const { element, width } = this.types[i]!;
       const array = width === 1 ? element : `vec${width}<${element}>`;

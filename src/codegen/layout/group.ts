@@ -3,6 +3,7 @@
  * ready and are the same kernel over the same buffers, as parts of one dispatch. Units that can wait are taken when nothing else is ready,
  * those first that most others hang on: by the time that the others are taken their likes in other layers are ready too.
  */
+import { remembered } from "../../ir/remember.ts";
 import type { Canonical } from "../kernel/canonical.ts";
 import { mostParts } from "../kernel/kernel.ts";
 import { placeOfPort, tensorBytes } from "./ports.ts";
@@ -70,12 +71,8 @@ type Units = Pick<StageSteps, "input" | "fusion" | "bodies" | "canonicals" | "ha
 export function schedulables(units: Units): Schedulable[] {
   const { input, fusion, hazards } = units;
   const patient = patientUnits(units);
-  const texts = new Map<Canonical, string>();
-  const textOf = (canonical: Canonical): string => {
-    const text = texts.get(canonical) ?? JSON.stringify(canonical.statements);
-    texts.set(canonical, text);
-    return text;
-  };
+  const texts = new Map<Canonical["statements"], number>();
+  const textOf = ({ statements }: Canonical): number => remembered(texts, statements, () => texts.size);
   const pieces = new Set(input.outputs.filter((o) => o.from !== undefined).map((o) => o.node));
   return fusion.units.map(({ id, dependencies, stored, chunk }) => ({
     dependencies: new Set([...dependencies, ...(hazards.after.get(id) ?? [])]),
@@ -86,7 +83,7 @@ export function schedulables(units: Units): Schedulable[] {
 }
 
 /** Units with the same key can be parts of one dispatch: the same text, every tensor in the same buffer. */
-function keyOf({ input, fusion, bodies, ports, results }: Units, unit: number, text: string): string {
+function keyOf({ input, fusion, bodies, ports, results }: Units, unit: number, text: number): string {
   const { shared, tensors, workgroup, features } = bodies[unit]!;
   const buffers = tensors.map(({ node, order, writes }) => {
     const port = input.graph.nodes[node]!;

@@ -1,5 +1,6 @@
 /** From units to bodies of kernel IR: decides layouts and runs the schedules, producers first. Units that are alike are lowered once. */
 import { type Graph, isFrozenPort } from "../../ir/graph.ts";
+import { remembered } from "../../ir/remember.ts";
 import { sizeOf } from "../../ir/types.ts";
 import { Emitter } from "../emit/emitter.ts";
 import { type AxisOrder, rowMajor } from "../emit/index-maps.ts";
@@ -16,6 +17,16 @@ export interface LowerOptions {
   readonly isResult: (node: number) => boolean;
   /** Whether a port lives in storage, so that its layout is fixed. */
   readonly isStored: (port: number) => boolean;
+  /** What was lowered for the same target before, by likeness: stages have many units in common. */
+  readonly known: Map<string, LoweredUnit>;
+}
+
+/** What became of a unit and of all that are like it. */
+export interface LoweredUnit {
+  readonly order: AxisOrder;
+  readonly body: ScheduledBody;
+  /** Those of the first one, by rank. */
+  readonly nodes: readonly number[];
 }
 
 export function lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions): ScheduledBody[] {
@@ -27,7 +38,7 @@ export function lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions):
     return type.kind === "tensor" ? type.shape.length : 0;
   };
   const frozen = (port: number): boolean => isFrozenPort(graph.nodes[port]!) && !options.isStored(port);
-  const lower = (unit: Unit): Lowered => {
+  const lower = (unit: Unit): Omit<LoweredUnit, "nodes"> => {
     const isInner = target.layout === "inner-major" && sizeOf(unit.shape) >= tuning.tinyElements;
     const weights = isInner ? weightOrders(graph, unit, frozen) : new Map<number, AxisOrder>();
     const orderOf = (node: number): AxisOrder => weights.get(node) ?? chosen.get(node) ?? rowMajor(rankOf(node));
@@ -43,26 +54,15 @@ export function lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions):
   const choose = (unit: Unit, order: AxisOrder): void => {
     for (const id of unit.stored) if (rankOf(id) === unit.shape.length) chosen.set(id, order);
   };
-  const known = new Map<string, Lowered & { readonly nodes: readonly number[] }>();
   return fusion.units.map((unit) => {
     const { text, nodes } = likenessOf(graph, unit, {
       isInMemory: inMemoryFor(unit),
       read: (id) => [graph.nodes[id]!.op === "port" && frozen(id), chosen.get(id), uses[id]],
       made: (id) => [uses[id], options.isResult(id)],
     });
-    const alike = known.get(text);
-    if (alike === undefined) {
-      const made = lower(unit);
-      known.set(text, { ...made, nodes });
-      return made.body;
-    }
+    const alike = remembered(options.known, text, () => ({ ...lower(unit), nodes }));
     choose(unit, alike.order);
-    const renamed = (node: number): number => nodes[alike.nodes.indexOf(node)]!;
-    return { ...alike.body, tensors: alike.body.tensors.map((use) => ({ ...use, node: renamed(use.node) })) };
+    const renamed = new Map(alike.nodes.map((node, rank) => [node, nodes[rank]!]));
+    return { ...alike.body, tensors: alike.body.tensors.map((use) => ({ ...use, node: renamed.get(use.node)! })) };
   });
-}
-
-interface Lowered {
-  readonly order: AxisOrder;
-  readonly body: ScheduledBody;
 }
