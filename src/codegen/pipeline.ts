@@ -96,7 +96,8 @@ function arrangeUnits(input: StageInput, before: Memory, known: Known, apart: bo
   const largest = limits.maxStorageBufferBindingSize;
   const owned = placeOutputs(before.results, input, largest);
 
-  const fusion = fuse(graph, {
+  const liveness = livenessOf(graph);
+  const fusion = fuse(graph, liveness, {
     buffers: limits.maxStorageBuffersPerShaderStage,
     tuning: tuningOf(target),
     bufferOf: (port) => bufferOfPort(storage, graph.nodes[port]!),
@@ -104,7 +105,7 @@ function arrangeUnits(input: StageInput, before: Memory, known: Known, apart: bo
   });
   const bodies = lowerUnits(graph, fusion, {
     target,
-    uses: livenessOf(graph).uses,
+    liveness,
     isResult: (node) => owned.places.has(node),
     isStored: (port) => isStoredPort(input, port),
     known: known.lowered,

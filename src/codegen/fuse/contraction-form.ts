@@ -2,6 +2,7 @@
 import type { Graph } from "../../ir/graph.ts";
 import { einsumExtents, einsumOf } from "../../ir/ops/contraction.ts";
 import type { TensorType } from "../../ir/types.ts";
+import type { Liveness } from "./kept.ts";
 
 export interface ContractionForm {
   /** Axes of the result. */
@@ -55,14 +56,22 @@ export interface Accumulator {
 }
 
 /** Einsums that nobody else reads and that meet in additions share an accumulator. */
-export function accumulatorsOf(graph: Graph, uses: readonly number[], einsums: readonly number[]): Accumulator[] {
-  const groups = new Map<number, number[]>(einsums.map((id) => [id, [id]]));
-  graph.nodes.forEach((node, id) => {
-    if (node.op !== "add" || node.inputs[0] === node.inputs[1]) return;
-    const parts = node.inputs.map((i) => (uses[i] === 1 ? groups.get(i) : undefined));
-    if (parts[0] === undefined || parts[1] === undefined) return;
-    for (const input of node.inputs) groups.delete(input);
-    groups.set(id, [...parts[0], ...parts[1]]);
-  });
+export function accumulatorsOf(
+  graph: Graph,
+  { uses, users }: Pick<Liveness, "uses" | "users">,
+  einsums: readonly number[],
+): Accumulator[] {
+  const groups = new Map<number, readonly number[]>(einsums.map((id) => [id, [id]]));
+  const open = [...einsums];
+  for (let id = open.pop(); id !== undefined; id = open.pop()) {
+    const sum = uses[id] === 1 ? users[id]![0] : undefined;
+    if (sum === undefined || graph.nodes[sum]!.op !== "add") continue;
+    const { inputs } = graph.nodes[sum]!;
+    const parts = inputs.map((i) => (uses[i] === 1 ? groups.get(i) : undefined));
+    if (parts[0] === undefined || parts[1] === undefined) continue;
+    for (const input of inputs) groups.delete(input);
+    groups.set(sum, [...parts[0], ...parts[1]]);
+    open.push(sum);
+  }
   return [...groups].map(([root, list]) => ({ root, einsums: list })).sort((a, b) => a.root - b.root);
 }

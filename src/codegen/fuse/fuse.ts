@@ -15,7 +15,7 @@ import type { Graph } from "../../ir/graph.ts";
 import { sameShape, sizeOf, type TensorType } from "../../ir/types.ts";
 import type { Tuning } from "../target.ts";
 import { accumulatorsOf, contractionForm, sameForm } from "./contraction-form.ts";
-import { isHeavy, keptValues, type Liveness, livenessOf } from "./kept.ts";
+import { isHeavy, keptValues, type Liveness } from "./kept.ts";
 import { type Source, sourcesOf } from "./sources.ts";
 import { UnitGraph } from "./unit-graph.ts";
 
@@ -67,8 +67,7 @@ export interface FusionLimits {
   readonly apart?: boolean;
 }
 
-export function fuse(graph: Graph, limits: FusionLimits): Fusion {
-  const liveness = livenessOf(graph);
+export function fuse(graph: Graph, liveness: Liveness, limits: FusionLimits): Fusion {
   const kept = keptValues(graph, liveness);
   return new Fuser(graph, liveness, kept, limits).run();
 }
@@ -106,9 +105,10 @@ class Fuser {
         this.buffersOf([id], u) <= this.limits.buffers,
     );
     const [host, ...others] = fits.sort((a, b) => this.rank(b) - this.rank(a) || b - a);
-    const home = host ?? this.units.add(this.draft(id), []);
+    const home = host ?? this.units.add(this.draft(id), id);
     this.unitOf.set(id, home);
     this.units.get(home).members.push(id);
+    this.units.grow(home, id);
     for (const u of from) if (!others.includes(u)) this.units.depend(home, u);
     for (const other of others) if (!this.tryMerge(home, other)) this.units.depend(home, other);
   }
@@ -201,7 +201,7 @@ class Fuser {
     const einsums = [...a.members, ...b.members].filter((id) => this.graph.nodes[id]!.op === "einsum");
     const forms = einsums.map((id) => contractionForm(this.graph, id));
     const alike = forms.every((f) => sameForm(forms[0]!, f));
-    const groups = accumulatorsOf(this.graph, this.liveness.uses, einsums);
+    const groups = accumulatorsOf(this.graph, this.liveness, einsums);
     return alike && groups.length <= this.limits.tuning.mostAccumulators;
   }
 
@@ -220,24 +220,30 @@ class Fuser {
   /** Row units over the same rows that read a large value in common become one, so that it is read once. */
   private mergeRows(): void {
     const rows = this.units.ids().filter((u) => this.units.get(u).form === "rows");
-    for (const [i, first] of rows.entries()) {
-      for (const second of rows.slice(i + 1)) {
-        const [a, b] = [this.units.find(first), this.units.find(second)];
-        if (a !== b && this.shareSource(a, b)) this.tryMerge(a, b);
+    const sources = new Map(rows.map((unit) => [unit, this.largeSources(unit)]));
+    const readers = new Map<number, number[]>();
+    for (const unit of rows)
+      for (const leaf of sources.get(unit)!) readers.set(leaf, [...(readers.get(leaf) ?? []), unit]);
+    /** The first unit behind another one that reads something of what the unit reads. */
+    const next = (unit: number, behind: number): number | undefined => {
+      const found = [...sources.get(unit)!].flatMap((leaf) => readers.get(leaf)!.find((u) => u > behind) ?? []);
+      return found.length === 0 ? undefined : Math.min(...found);
+    };
+    for (const first of rows) {
+      for (let at = next(this.units.find(first), first); at !== undefined; at = next(this.units.find(first), at)) {
+        const [a, b] = [this.units.find(first), this.units.find(at)];
+        if (a === b || !this.tryMerge(a, b)) continue;
+        const both = new Set([...sources.get(a)!, ...sources.get(b)!]);
+        sources.set(this.units.find(a), both);
       }
     }
   }
 
-  private shareSource(a: number, b: number): boolean {
-    const large = (unit: number): Set<number> => {
-      const size = sizeOf(this.units.get(unit).shape);
-      const leaves = this.units
-        .get(unit)
-        .members.flatMap((m) => this.liveness.leaves(this.graph.nodes[m]!.inputs, this.kept));
-      return new Set(leaves.filter((leaf) => sizeOf(shapeOf(this.graph, leaf)) * 4 >= size));
-    };
-    const own = large(a);
-    return [...large(b)].some((leaf) => own.has(leaf));
+  private largeSources(unit: number): ReadonlySet<number> {
+    const { shape, members } = this.units.get(unit);
+    const size = sizeOf(shape);
+    const leaves = members.flatMap((m) => this.liveness.leaves(this.graph.nodes[m]!.inputs, this.kept));
+    return new Set(leaves.filter((leaf) => sizeOf(shapeOf(this.graph, leaf)) * 4 >= size));
   }
 
   /** What is read from elsewhere is stored; what is read by nobody is dropped. */

@@ -2,6 +2,7 @@
  * Gives values with known lifetimes places in arenas: the largest first, each at the lowest offset that is free while it lives, in the first
  * arena that has room. An arena is a buffer of its own and no larger than a binding, so that whatever kernels read of it can be bound at once.
  */
+import { alignUp } from "../plan.ts";
 import { tensorBytes } from "./ports.ts";
 import { arenaName } from "./regions.ts";
 import { type ArenaLayout, type ArenaPlace, bufferOf, type StageSteps, typeOf } from "./stage.ts";
@@ -16,38 +17,41 @@ export interface Lifetime {
 
 interface Placed extends Lifetime {
   readonly offset: number;
+  /** Where the next may begin. */
+  readonly end: number;
 }
 
 /** `largest` bytes of an arena; a value that is larger has one of its own. */
 export function layoutArena(values: readonly Lifetime[], alignment: number, largest: number): ArenaLayout {
+  /** By offset. */
   const arenas: Placed[][] = [];
   const places = new Map<number, ArenaPlace>();
-  const round = (n: number): number => Math.ceil(n / alignment) * alignment;
   const order = [...values].sort((a, b) => b.bytes - a.bytes || a.from - b.from || a.key - b.key);
   for (const value of order) {
+    const bytes = alignUp(value.bytes, alignment);
     let arena = 0;
-    let offset = freeOffset(arenas[0] ?? [], value, round);
-    while (offset > 0 && offset + round(value.bytes) > largest) {
+    let offset = freeOffset(arenas[0] ?? [], value, bytes);
+    while (offset > 0 && offset + bytes > largest) {
       arena++;
-      offset = freeOffset(arenas[arena] ?? [], value, round);
+      offset = freeOffset(arenas[arena] ?? [], value, bytes);
     }
-    const placed = arenas[arena] ?? [];
-    placed.push({ ...value, offset });
-    arenas[arena] = placed;
+    arenas[arena] ??= [];
+    const placed = arenas[arena]!;
+    const behind = placed.findIndex((p) => p.offset > offset);
+    placed.splice(behind < 0 ? placed.length : behind, 0, { ...value, offset, end: offset + bytes });
     places.set(value.key, { arena, offset });
   }
-  const end = (placed: readonly Placed[]): number =>
-    placed.reduce((most, p) => Math.max(most, p.offset + round(p.bytes)), 0);
+  const end = (placed: readonly Placed[]): number => placed.reduce((most, p) => Math.max(most, p.end), 0);
   return { places, bytes: arenas.map(end) };
 }
 
 /** The lowest offset at which an arena is free while a value lives. */
-function freeOffset(placed: readonly Placed[], value: Lifetime, round: (n: number) => number): number {
-  const rivals = placed.filter((p) => p.from <= value.to && value.from <= p.to).sort((a, b) => a.offset - b.offset);
+function freeOffset(placed: readonly Placed[], { from, to }: Lifetime, bytes: number): number {
   let offset = 0;
-  for (const rival of rivals) {
-    if (offset + round(value.bytes) <= rival.offset) break;
-    offset = Math.max(offset, rival.offset + round(rival.bytes));
+  for (const rival of placed) {
+    if (rival.from > to || from > rival.to) continue;
+    if (offset + bytes <= rival.offset) break;
+    if (rival.end > offset) offset = rival.end;
   }
   return offset;
 }

@@ -1,4 +1,5 @@
 /** A stage as a device runs it: groups of units become dispatches, with kernels, bindings and what needs them. */
+import { remembered } from "../../ir/remember.ts";
 import type { TensorType } from "../../ir/types.ts";
 import type { Unit } from "../fuse/fuse.ts";
 import type { KernelTable } from "../kernel/kernel-table.ts";
@@ -45,12 +46,14 @@ interface Needs {
 function needsOf({ input, groups, fusion, hazards }: StageSteps): readonly Needs[] {
   const groupOf = new Map(groups.flatMap((group, i) => group.map((u): [number, number] => [u, i])));
   const displaced = new Set(hazards.displaced);
+  const outputs = new Map<number, number[]>();
+  for (const [i, { node }] of input.outputs.entries()) remembered(outputs, node, () => []).push(i);
   const needs = groups.map((): Needs => ({ always: false, outputs: new Set() }));
   for (let i = groups.length - 1; i >= 0; i--) {
     const own = needs[i]!;
     const units = groups[i]!.map((u) => fusion.units[u]!);
-    for (const { name, node, slice } of input.outputs) {
-      if (!units.some(({ stored }) => stored.includes(node))) continue;
+    const made = units.flatMap(({ stored }) => stored.flatMap((node) => outputs.get(node) ?? []));
+    for (const { name, node, slice } of made.sort((a, b) => a - b).map((at) => input.outputs[at]!)) {
       if (slice !== undefined || displaced.has(node)) own.always = true;
       else own.outputs.add(name);
     }

@@ -28,37 +28,45 @@ export function groupUnits(units: readonly Schedulable[]): number[][] {
 }
 
 function scheduled(units: readonly Schedulable[]): number[][] {
-  const waiting = new Set(units.keys());
-  const depths = depthsOf(units);
+  const readers = readersOf(units);
+  const depths = depthsOf(readers);
+  const missing = units.map(({ dependencies }) => dependencies.size);
   const groups: number[][] = [];
-  const isReady = (u: number): boolean => [...units[u]!.dependencies].every((d) => !waiting.has(d));
-  while (waiting.size > 0) {
-    const ready = [...waiting].filter(isReady);
+  let ready = [...units.keys()].filter((u) => missing[u] === 0);
+  let left = units.length;
+  while (left > 0) {
     if (ready.length === 0) throw new Error("the units depend on each other in a circle");
-    const deepest = Math.max(...ready.map((u) => depths[u]!));
+    const deepest = ready.reduce((most, u) => Math.max(most, depths[u]!), 0);
     const first =
       ready.find((u) => units[u]!.isUrgent) ??
       ready.find((u) => !units[u]!.canWait) ??
       ready.find((u) => depths[u] === deepest)!;
     const group = ready.filter((u) => units[u]!.key === units[first]!.key).slice(0, mostParts);
-    for (const u of group) waiting.delete(u);
+    const freed = group.flatMap((u) => readers[u]!).filter((reader) => --missing[reader]! === 0);
+    ready = ready.filter((u) => !group.includes(u));
+    if (freed.length > 0) ready = [...ready, ...freed].sort((a, b) => a - b);
+    left -= group.length;
     groups.push(group);
   }
   return groups;
 }
 
-/** Length of the longest chain of units that hangs on every unit. */
-function depthsOf(units: readonly Schedulable[]): number[] {
+function readersOf(units: readonly Schedulable[]): number[][] {
   const readers: number[][] = units.map(() => []);
   units.forEach(({ dependencies }, u) => {
     for (const d of dependencies) readers[d]!.push(u);
   });
-  const depths = new Array<number>(units.length).fill(-1);
+  return readers;
+}
+
+/** Length of the longest chain of units that hangs on every unit. */
+function depthsOf(readers: readonly (readonly number[])[]): number[] {
+  const depths = new Array<number>(readers.length).fill(-1);
   const depth = (u: number): number => {
     if (depths[u]! < 0) depths[u] = readers[u]!.reduce((most, r) => Math.max(most, 1 + depth(r)), 0);
     return depths[u]!;
   };
-  for (let u = units.length - 1; u >= 0; u--) depth(u);
+  for (let u = readers.length - 1; u >= 0; u--) depth(u);
   return depths;
 }
 

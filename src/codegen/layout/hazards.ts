@@ -4,6 +4,7 @@
  * *displaced*: written elsewhere and copied when the stage ends.
  */
 import { opRecord } from "../../ir/registry.ts";
+import { remembered } from "../../ir/remember.ts";
 import type { Fusion } from "../fuse/fuse.ts";
 import { type Placement, placeOfPort } from "./ports.ts";
 import { outputsBuffer } from "./results.ts";
@@ -25,12 +26,15 @@ export function hazardsOf(
   const reads = bodies.map(({ tensors }) =>
     tensors.filter(({ node, writes }) => !writes && isStoredPort(input, node)).map(({ node }) => node),
   );
+  /** By buffer: who reads which place. */
+  const readings = new Map<string, { readonly unit: number; readonly place: Placement }[]>();
+  for (const [unit, nodes] of reads.entries())
+    for (const place of nodes.map(placeOf)) remembered(readings, place.buffer, () => []).push({ unit, place });
   for (const [node, place] of results) {
     if (place.buffer === outputsBuffer) continue;
     const writer = fusion.home.get(node)!;
-    const readers = reads.flatMap((nodes, unit) =>
-      nodes.some((port) => overlaps(placeOf(port), place)) ? [unit] : [],
-    );
+    const overlapping = (readings.get(place.buffer) ?? []).filter((reading) => overlaps(reading.place, place));
+    const readers = [...new Set(overlapping.map(({ unit }) => unit))];
     const others = readers.filter((unit) => unit !== writer);
     const own = readers.includes(writer) ? reads[writer]!.filter((port) => overlaps(placeOf(port), place)) : [];
     const inPlace = own.every((port) => sameRange(placeOf(port), place) && readsWhereItWrites(steps, port, node));

@@ -5,6 +5,7 @@ import type { Affine } from "../emit/affine.ts";
 import { Emitter, type TensorUse } from "../emit/emitter.ts";
 import type { AxisOrder } from "../emit/index-maps.ts";
 import type { Unit, UnitForm } from "../fuse/fuse.ts";
+import type { Liveness } from "../fuse/kept.ts";
 import { binary, type Expr, type SharedArray, type Statement, sizeLiteral, u32 } from "../kernel/kernel.ts";
 import type { Target, Tuning } from "../target.ts";
 
@@ -27,7 +28,7 @@ export interface ScheduleContext {
   readonly target: Target;
   readonly tuning: Tuning;
   readonly unit: Unit;
-  readonly uses: readonly number[];
+  readonly liveness: Liveness;
   readonly emitter: Emitter;
   /** In what order the axes of stored values are in memory. */
   readonly orderOf: (node: number) => AxisOrder;

@@ -5,6 +5,7 @@ import { sizeOf } from "../../ir/types.ts";
 import { Emitter } from "../emit/emitter.ts";
 import { type AxisOrder, rowMajor } from "../emit/index-maps.ts";
 import type { Fusion, Unit } from "../fuse/fuse.ts";
+import type { Liveness } from "../fuse/kept.ts";
 import { type Target, tuningOf } from "../target.ts";
 import { likenessOf } from "./alike.ts";
 import { unitOrder, weightOrders } from "./choose-order.ts";
@@ -12,7 +13,7 @@ import { type ScheduledBody, scheduleUnit } from "./index.ts";
 
 export interface LowerOptions {
   readonly target: Target;
-  readonly uses: readonly number[];
+  readonly liveness: Liveness;
   /** Whether the host reads the value, so that its layout is fixed. */
   readonly isResult: (node: number) => boolean;
   /** Whether a port lives in storage, so that its layout is fixed. */
@@ -30,7 +31,8 @@ export interface LoweredUnit {
 }
 
 export function lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions): ScheduledBody[] {
-  const { target, uses } = options;
+  const { target, liveness } = options;
+  const { uses } = liveness;
   const tuning = tuningOf(target);
   const chosen = new Map<number, AxisOrder>();
   const rankOf = (node: number): number => {
@@ -47,7 +49,7 @@ export function lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions):
     const order = fixed ? rowMajor(unit.shape.length) : unitOrder(graph, unit, inMemory, orderOf);
     choose(unit, order);
     const emitter = new Emitter(graph, inMemory, orderOf);
-    return { order, body: scheduleUnit({ graph, target, tuning, unit, uses, order, orderOf, emitter }) };
+    return { order, body: scheduleUnit({ graph, target, tuning, unit, liveness, order, orderOf, emitter }) };
   };
   const inMemoryFor = (unit: Unit) => (id: number) =>
     graph.nodes[id]!.op === "port" || (fusion.home.get(id) ?? unit.id) !== unit.id;

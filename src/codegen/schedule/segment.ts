@@ -30,12 +30,18 @@ const known = new WeakMap<ScheduleContext, Parts>();
 export function partsOf(c: ScheduleContext): Parts {
   const before = known.get(c);
   if (before !== undefined) return before;
-  const { graph, unit, uses } = c;
+  const { graph, unit, liveness } = c;
   const einsums = unit.members.filter((id) => graph.nodes[id]!.op === "einsum");
   const form = contractionForm(graph, einsums[0]!, insideAxis(c));
   const size = (axes: readonly number[]): number => sizeOf(axes.map((axis) => unit.shape[axis]!));
   const extents = [size(form.batch), size(form.rows), size(form.columns)] as const;
-  const parts = { c, form, accumulators: accumulatorsOf(graph, uses, einsums), extents, wide: extents[2] % 4 === 0 };
+  const parts = {
+    c,
+    form,
+    accumulators: accumulatorsOf(graph, liveness, einsums),
+    extents,
+    wide: extents[2] % 4 === 0,
+  };
   known.set(c, parts);
   return parts;
 }
