@@ -27,4 +27,5 @@ export {
   type Tuning,
   targetOf,
   tunings,
+  wasmTarget,
 } from "./target.ts";

@@ -156,6 +156,37 @@ export const cpuTarget: Target = {
   memory: "one",
 };
 
+/** Processors by WebAssembly: one invocation a workgroup, one memory, kernels specialised to their sizes (see `wasm/`). */
+export const wasmTarget: Target = {
+  kind: "cpu",
+  limits: {
+    maxStorageBuffersPerShaderStage: 32,
+    maxStorageBufferBindingSize: 2 ** 32 - 65536,
+    maxComputeInvocationsPerWorkgroup: 1,
+    maxComputeWorkgroupStorageSize: 2 ** 28,
+    maxComputeWorkgroupsPerDimension: 2 ** 31 - 1,
+    minStorageBufferOffsetAlignment: 64,
+  },
+  largestBinding: 2 ** 32 - 65536,
+  features: [],
+  workgroup: 1,
+  parallelism: 2,
+  layout: "row-major",
+  tiles: "registers",
+  memory: "many",
+  tuning: {
+    tinyElements: 4,
+    tinyContraction: 64,
+    smallContraction: 0,
+    largestTile: 32,
+    unrollPrice: 8,
+    longEpilogue: never,
+    loopedResults: never,
+    busyRows: 1,
+    mostAccumulators: 2,
+  },
+};
+
 /** What a preset is chosen by, and what only the device itself can tell. */
 export interface DeviceFacts {
   readonly software: boolean;

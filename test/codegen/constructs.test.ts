@@ -27,6 +27,7 @@ const kernelOf = (...body: Statement[]): KernelIR => ({
     { name: "t1", dtype: "f32", binding: 1 },
   ],
   shared: [{ name: "partial", type: "f32", lanes: 1, length: 4 }],
+  bases: [],
   sizes: 2,
   body,
 });

@@ -57,6 +57,7 @@ const kernelOf = (...body: Statement[]): KernelIR => ({
     { name: "t1", dtype: "f32", binding: 1 },
   ],
   shared: [{ name: "partial", type: "f32", lanes: 1, length: 32 }],
+  bases: [],
   sizes: 2,
   body,
 });

@@ -12,6 +12,7 @@ import { layoutStorage } from "../../src/passes/storage.ts";
 import type { Executor, PortSource } from "../../src/runtime/executors/executor.ts";
 import { referenceExecutor } from "../../src/runtime/executors/reference.ts";
 import { tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
+import { wasmExecutor } from "../../src/runtime/executors/wasm/executor.ts";
 import { programOf } from "../runtime/executor-samples.ts";
 import { deviation, type GoldenCase, labelScale, loadCase } from "./helpers.ts";
 
@@ -44,6 +45,7 @@ async function instantiate(golden: GoldenCase, executor: Executor) {
 const executors: [string, () => Promise<Executor>][] = [
   ["reference", async () => referenceExecutor()],
   ["tfjs wasm", () => tfjsExecutor({ backend: "wasm" })],
+  ["WebAssembly", async () => wasmExecutor()],
 ];
 
 describe.each(executors)("LN tuning of llama on %s", (_name, make) => {

@@ -8,6 +8,7 @@ import type { ExecutableProgram } from "../../src/program/index.ts";
 import type { Executor, PortSource } from "../../src/runtime/executors/executor.ts";
 import { referenceExecutor } from "../../src/runtime/executors/reference.ts";
 import { tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
+import { wasmExecutor } from "../../src/runtime/executors/wasm/executor.ts";
 import { fromFloat32, hostTensor } from "../../src/runtime/files/tensor.ts";
 import { difference, generator, programOf } from "./executor-samples.ts";
 
@@ -118,6 +119,7 @@ async function train(executor: Executor, steps: number, accumulate = false, stal
 const executors: [string, () => Promise<Executor>][] = [
   ["reference", async () => referenceExecutor()],
   ["tfjs wasm", () => tfjsExecutor({ backend: "wasm" })],
+  ["WebAssembly", async () => wasmExecutor()],
   ["tfjs cpu", () => tfjsExecutor({ backend: "cpu" })],
 ];
 

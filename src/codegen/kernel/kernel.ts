@@ -150,6 +150,8 @@ export interface KernelIR {
   readonly sizes: number;
   /** What the words are, or nothing; for people only. */
   readonly words?: readonly string[];
+  /** By tensor: the word that is its place in the binding. */
+  readonly bases: readonly number[];
   readonly body: readonly Statement[];
 }
 

@@ -54,6 +54,7 @@ export function assemble(parts: readonly Part[], target: Target): Assembled {
     shared: body.shared,
     sizes: canonical.words.length,
     words: canonical.words.map((word) => (word.kind === "base" ? `base of %t${word.tensor}` : (word.name ?? ""))),
+    bases: slots.map((_slot, i) => canonical.words.findIndex((word) => word.kind === "base" && word.tensor === i)),
     body: canonical.statements,
   };
   const base = (part: Part, tensor: number): number => {

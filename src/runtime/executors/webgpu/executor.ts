@@ -3,8 +3,6 @@
  * submit: inputs are written, the dispatches of the stages encoded into one pass, and what is wanted copied to one staging buffer.
  */
 import { type Generated, generate, isOnDemand, type Target, targetOf } from "../../../codegen/index.ts";
-import type { PlannedStage, PlannedValue } from "../../../codegen/plan.ts";
-import { compact, portName, portRole } from "../../../ir/graph.ts";
 import { sizeOf } from "../../../ir/types.ts";
 import type { ExecutableProgram, StageName } from "../../../program/index.ts";
 import { bufferUsage, mapMode, type OpenDevice } from "../../device/index.ts";
@@ -14,19 +12,18 @@ import {
   type Instance,
   type InstantiateOptions,
   initialStorage,
-  inputData,
   type PortTensor,
   portUploads,
   programPorts,
   type RunInputs,
   sliceOf,
-  stageOf,
 } from "../executor.ts";
+import { type Recipe, Recipes } from "../recipes.ts";
+import { deviceBytes, placedBytes, readWords } from "../words.ts";
 import { PipelineCache } from "./pipelines.ts";
 import { Recorder } from "./recorder.ts";
 import { readResults, type StagedResults, stageResults } from "./results.ts";
 import { Turns } from "./turns.ts";
-import { deviceBytes, readWords, reordered, rowsOf, writeWords } from "./upload.ts";
 
 export interface WebgpuOptions {
   /** Made from the device's facts unless given. */
@@ -71,19 +68,12 @@ export function webgpuExecutor(open: OpenDevice, options: WebgpuOptions = {}): W
   };
 }
 
-/** What a run with certain stages and wishes needs; the same for every step of a training. */
-interface Recipe extends StagedResults {
-  readonly stages: readonly PlannedStage[];
-  readonly want: ReadonlySet<string>;
-  readonly inputs: readonly PlannedValue[];
-}
-
 class WebgpuInstance implements Instance {
   private readonly buffers = new Map<string, GPUBuffer>();
   private readonly recorder: Recorder;
-  private readonly recipes = new Map<string, Recipe>();
+  private readonly recipes: Recipes;
+  private readonly staged = new WeakMap<Recipe, StagedResults>();
   private readonly staging: GPUBuffer[] = [];
-  private readonly inputBytes: number;
   private readonly ports;
   private readonly turns = new Turns();
   private disposed = false;
@@ -99,7 +89,7 @@ class WebgpuInstance implements Instance {
     for (const { name, within } of generated.plan.buffers) {
       if (within === undefined && !isOnDemand(name)) this.createBuffer(name);
     }
-    this.inputBytes = generated.plan.buffers.find((b) => b.name === "inputs")?.bytes ?? 0;
+    this.recipes = new Recipes(program, generated.plan);
     this.recorder = new Recorder({
       open,
       plan: generated.plan,
@@ -146,12 +136,8 @@ class WebgpuInstance implements Instance {
   /** Writes the data of a weight or buffer port, in every order in which kernels read it. */
   upload(name: string, tensor: PortTensor): void {
     const count = this.ports.get(name)!.type.shape[0] ?? 1;
-    for (const { buffer, offset, dtype, shape, order, rows, name: weight } of this.generated.plan.weights) {
-      if (weight !== name) continue;
-      const bytes = deviceBytes(rows === undefined ? tensor : rowsOf(tensor, count, rows), dtype, name);
-      const laidOut = order === undefined ? bytes : reordered(bytes, dtype, shape, order);
-      this.writeAt(buffer, offset, laidOut);
-    }
+    for (const place of this.generated.plan.weights)
+      if (place.name === name) this.writeAt(place.buffer, place.offset, placedBytes(tensor, place, count));
   }
 
   private slice(name: string): { buffer: GPUBuffer; offset: number; size: number } {
@@ -190,11 +176,11 @@ class WebgpuInstance implements Instance {
     want: readonly string[] = [],
   ): Promise<Record<string, Float32Array>> {
     this.checkAlive();
-    const recipe = this.recipeOf(stages, want);
-    const words = this.inputWords(recipe, inputs);
+    const recipe = this.recipes.of(stages, want);
+    const words = this.recipes.inputWords(recipe, inputs);
     const ready = this.recorder.prepare(recipe.stages, recipe.want);
     const submitted = await this.turns.take(ready, () => this.submit(recipe, words));
-    return readResults(recipe.results, await submitted.results);
+    return readResults(this.stagedOf(recipe).results, await submitted.results);
   }
 
   /** One submit. The results are wrapped, so that the next call need not wait until they are here. */
@@ -205,64 +191,26 @@ class WebgpuInstance implements Instance {
     const timings = this.recorder.timings(this.onKernels);
     this.recorder.record(encoder, recipe.stages, recipe.want, timings);
     timings?.resolve(encoder);
-    const stagings = recipe.stagings.map((bytes) => this.takeStaging(bytes));
-    for (const { staging, at, shape, ...result } of recipe.results) {
+    const staged = this.stagedOf(recipe);
+    const stagings = staged.stagings.map((bytes) => this.takeStaging(bytes));
+    for (const { staging, at, shape, ...result } of staged.results) {
       const { buffer, offset } = this.locate(result.buffer, result.offset);
       encoder.copyBufferToBuffer(buffer, offset, stagings[staging]!, at, 4 * sizeOf(shape));
     }
     this.open.device.queue.submit([encoder.finish()]);
     const results =
       stagings.length > 0
-        ? Promise.all(stagings.map((staging, i) => this.readStaging(staging, recipe.stagings[i]!)))
+        ? Promise.all(stagings.map((staging, i) => this.readStaging(staging, staged.stagings[i]!)))
         : this.open.wait(this.open.device.queue.onSubmittedWorkDone()).then(() => []);
     return { results: timings?.tell(results) ?? results };
   }
 
-  private recipeOf(names: readonly StageName[], want: readonly string[]): Recipe {
-    const key = JSON.stringify([names, want]);
-    const known = this.recipes.get(key);
+  private stagedOf(recipe: Recipe): StagedResults {
+    const known = this.staged.get(recipe);
     if (known !== undefined) return known;
-    const stages = names.map((name) => this.generated.plan.stages.find((s) => s.name === name)!);
-    const values = want.flatMap((name) => this.resultOf(stages, name));
-    const staged = stageResults(values, this.open.device.limits.maxBufferSize);
-    const needed = new Set(names.flatMap((name) => this.neededInputs(name, want)));
-    const inputs = this.generated.plan.inputs.filter((input) => needed.has(input.name));
-    const recipe = { stages, want: new Set(want), inputs, ...staged };
-    this.recipes.set(key, recipe);
-    return recipe;
-  }
-
-  /** Where a result is when the stages have run: in pieces when it is too large for a binding. */
-  private resultOf(stages: readonly PlannedStage[], name: string): readonly PlannedValue[] {
-    const slice = sliceOf(this.program.storage, name);
-    if (slice !== undefined) {
-      return [{ name, dtype: "f32", shape: [slice.size], buffer: slice.buffer, offset: 4 * slice.offset }];
-    }
-    const found = stages.map((s) => s.outputs.filter((o) => o.name === name)).findLast((pieces) => pieces.length > 0);
-    if (found === undefined)
-      throw new Error(`no stage of ${stages.map((s) => s.name).join(", ")} has an output ${name}`);
-    return found;
-  }
-
-  /** Inputs that a stage reads when these outputs are wanted. */
-  private neededInputs(stage: StageName, want: readonly string[]): string[] {
-    const { graph } = stageOf(this.program, stage);
-    const outputs = graph.outputs.filter(
-      ({ name }) => sliceOf(this.program.storage, name) !== undefined || want.includes(name),
-    );
-    return compact({ ...graph, outputs })
-      .nodes.filter((node) => node.op === "port" && portRole(node) === "input")
-      .map(portName);
-  }
-
-  /** The bytes of the buffer of inputs; of its own, since the caller's arrays and the next run's inputs may change before the submit. */
-  private inputWords(recipe: Recipe, inputs: RunInputs): Uint8Array<ArrayBuffer> {
-    const words = new DataView(new ArrayBuffer(recipe.inputs.length > 0 ? this.inputBytes : 0));
-    for (const { name, offset, dtype } of recipe.inputs) {
-      if (sliceOf(this.program.storage, name) === undefined)
-        writeWords(words, offset, inputData(inputs, this.ports.get(name)!), dtype);
-    }
-    return new Uint8Array(words.buffer);
+    const staged = stageResults(recipe.results, this.open.device.limits.maxBufferSize);
+    this.staged.set(recipe, staged);
+    return staged;
   }
 
   private takeStaging(bytes: number): GPUBuffer {

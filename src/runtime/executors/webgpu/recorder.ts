@@ -1,6 +1,7 @@
 /** Pipelines and bind groups of a plan's dispatches, made when they are first needed, and the encoding of stages into a pass. */
 import type { Dispatch, GeneratedKernel, Plan, PlannedStage } from "../../../codegen/plan.ts";
 import { bufferUsage, type OpenDevice } from "../../device/index.ts";
+import { isNeeded } from "../recipes.ts";
 import type { PipelineCache } from "./pipelines.ts";
 import { hasTimestamps, type KernelListener, Timings } from "./timings.ts";
 
@@ -53,7 +54,7 @@ export class Recorder {
 
   /** The dispatches of these stages that run when these results are wanted. */
   private wanted(stages: readonly PlannedStage[], want: ReadonlySet<string>): Step[] {
-    return stages.flatMap((stage) => this.steps.get(stage)!.filter(({ dispatch }) => runs(dispatch, want)));
+    return stages.flatMap((stage) => this.steps.get(stage)!.filter(({ dispatch }) => isNeeded(dispatch, want)));
   }
 
   /** Makes what these stages still lack, all pipelines at the same time; undefined when they lack nothing. */
@@ -130,6 +131,3 @@ export class Recorder {
     this.uniforms.destroy();
   }
 }
-
-const runs = (dispatch: Dispatch, want: ReadonlySet<string>): boolean =>
-  dispatch.always || dispatch.outputs.some((name) => want.has(name));

@@ -1,7 +1,8 @@
 /** Where the results of a run are copied to be read: staging buffers no larger than a device allows. */
 import type { PlannedValue } from "../../../codegen/plan.ts";
 import { sizeOf } from "../../../ir/types.ts";
-import { readWords } from "./upload.ts";
+import { joinPieces } from "../recipes.ts";
+import { readWords } from "../words.ts";
 
 /** A result, or a piece of one, and its place: which staging buffer, from which byte. */
 export interface StagedResult extends PlannedValue {
@@ -30,20 +31,8 @@ export function stageResults(values: readonly PlannedValue[], largest: number): 
 }
 
 /** The results by name, row-major; pieces put together. */
-export function readResults(
+export const readResults = (
   results: readonly StagedResult[],
   stagings: readonly ArrayBuffer[],
-): Record<string, Float32Array> {
-  const read = ({ staging, at, shape, dtype }: StagedResult): Float32Array =>
-    readWords(stagings[staging]!, at, sizeOf(shape), dtype);
-  const byName = new Map<string, StagedResult[]>();
-  for (const result of results) byName.set(result.name, [...(byName.get(result.name) ?? []), result]);
-  return Object.fromEntries(
-    [...byName].map(([name, pieces]) => {
-      if (pieces.length === 1) return [name, read(pieces[0]!)];
-      const whole = new Float32Array(pieces.reduce((sum, { shape }) => sum + sizeOf(shape), 0));
-      for (const piece of pieces) whole.set(read(piece), piece.from!);
-      return [name, whole];
-    }),
-  );
-}
+): Record<string, Float32Array> =>
+  joinPieces(results, ({ staging, at, shape, dtype }) => readWords(stagings[staging]!, at, sizeOf(shape), dtype));

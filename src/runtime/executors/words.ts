@@ -1,7 +1,8 @@
 /** Data of ports as a device holds it: 32-bit words, bf16 and f16 packed two to a word. */
-import { byteWidth, type DType, sizeOf, stridesOf } from "../../../ir/types.ts";
-import { fromFloat32, type HostTensor, toFloat32, toInt32 } from "../../files/tensor.ts";
-import type { PortTensor } from "../executor.ts";
+import type { PlannedValue } from "../../codegen/plan.ts";
+import { byteWidth, type DType, sizeOf, stridesOf } from "../../ir/types.ts";
+import { fromFloat32, type HostTensor, toFloat32, toInt32 } from "../files/tensor.ts";
+import type { PortTensor } from "./executor.ts";
 
 const isHost = (tensor: PortTensor): tensor is HostTensor => "bytes" in tensor;
 
@@ -41,7 +42,7 @@ function integers(tensor: PortTensor, dtype: DType, name: string): Int32Array {
 }
 
 /** Rows `from` to `to` of data whose first axis has `count` rows. */
-export function rowsOf(tensor: PortTensor, count: number, [from, to]: readonly [number, number]): PortTensor {
+function rowsOf(tensor: PortTensor, count: number, [from, to]: readonly [number, number]): PortTensor {
   if (!isHost(tensor)) return tensor.subarray((tensor.length / count) * from, (tensor.length / count) * to);
   const row = tensor.bytes.length / count;
   return {
@@ -51,8 +52,15 @@ export function rowsOf(tensor: PortTensor, count: number, [from, to]: readonly [
   };
 }
 
+/** The bytes of data where a plan wants them: the rows, the number type and the order of axes of that place. */
+export function placedBytes(tensor: PortTensor, place: PlannedValue, count: number): Uint8Array<ArrayBuffer> {
+  const { name, dtype, shape, order, rows } = place;
+  const bytes = deviceBytes(rows === undefined ? tensor : rowsOf(tensor, count, rows), dtype, name);
+  return order === undefined ? bytes : reordered(bytes, dtype, shape, order);
+}
+
 /** Row-major data with the axes in another order, outermost first. */
-export function reordered(
+function reordered(
   bytes: Uint8Array<ArrayBuffer>,
   dtype: DType,
   shape: readonly number[],

@@ -1,0 +1,163 @@
+/**
+ * Functions that WebAssembly lacks, as functions of four numbers. Errors against f64, over all of f32 unless said otherwise (measured by
+ * `test/codegen/wasm-math.test.ts`): exp 2 ulp, log 2 ulp, tanh 3 ulp, sigmoid 3 ulp, sin and cos 1e-7 for |x| < 1e5, erf 2e-7.
+ */
+import { FunctionWriter, f32x4, get, i32, i32x4, type Tree, tree } from "./function-writer.ts";
+import type { Opcode, WasmFunction } from "./instructions.ts";
+
+const two =
+  (op: Opcode) =>
+  (a: Tree, b: Tree): Tree =>
+    tree(op, [a, b]);
+const add = two("f32x4.add");
+const sub = two("f32x4.sub");
+const mul = two("f32x4.mul");
+const div = two("f32x4.div");
+const or = two("v128.or");
+const and = two("v128.and");
+const less = two("f32x4.lt");
+const addWords = two("i32x4.add");
+const subWords = two("i32x4.sub");
+const choose = (yes: Tree, no: Tree, mask: Tree): Tree => tree("v128.bitselect", [yes, no, mask]);
+const shift = (op: "i32x4.shl" | "i32x4.shr_s" | "i32x4.shr_u", x: Tree, by: number): Tree => tree(op, [x, i32(by)]);
+const nearest = (x: Tree): Tree => tree("f32x4.nearest", [x]);
+const abs = (x: Tree): Tree => tree("f32x4.abs", [x]);
+const toWords = (x: Tree): Tree => tree("i32x4.trunc_sat_f32x4_s", [x]);
+const signBits = i32x4(0x80000000);
+
+/** Horner's scheme; coefficients from that of the highest power down. */
+const polynomial = (x: Tree, [first, ...rest]: readonly [number, ...number[]]): Tree =>
+  rest.reduce((sum, c) => add(mul(sum, x), f32x4(c)), f32x4(first));
+
+type Names = (value: Tree) => Tree;
+
+/** e^x: x = n ln 2 + r, a polynomial of r (Cephes), and 2^n in two factors, so that neither overflows before the product does. */
+function exp(x: Tree, name: Names): Tree {
+  const within = name(tree("f32x4.min", [tree("f32x4.max", [x, f32x4(-104)]), f32x4(89)]));
+  const n = name(nearest(mul(within, f32x4(Math.LOG2E))));
+  const r = name(sub(sub(within, mul(n, f32x4(0.693359375))), mul(n, f32x4(-2.1219444e-4))));
+  const high = polynomial(
+    r,
+    [1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1],
+  );
+  const p = name(add(add(mul(mul(high, r), r), r), f32x4(1)));
+  const whole = name(toWords(n));
+  const half = name(shift("i32x4.shr_s", whole, 1));
+  const power = (k: Tree): Tree => shift("i32x4.shl", addWords(k, i32x4(127)), 23);
+  return mul(mul(p, power(half)), power(subWords(whole, half)));
+}
+
+/** The natural logarithm: x = m 2^e with m around 1, a polynomial of m - 1 (Cephes). */
+function log(x: Tree, name: Names): Tree {
+  const isSmall = name(less(x, f32x4(1.17549435e-38)));
+  const scaled = name(choose(mul(x, f32x4(8388608)), x, isSmall));
+  const exponent = subWords(shift("i32x4.shr_u", scaled, 23), choose(i32x4(126 + 23), i32x4(126), isSmall));
+  const mantissa = name(or(and(scaled, i32x4(0x007fffff)), f32x4(0.5)));
+  const isLow = name(less(mantissa, f32x4(Math.SQRT1_2)));
+  const e = name(sub(tree("f32x4.convert_i32x4_s", [exponent]), and(isLow, f32x4(1))));
+  const m = name(sub(add(mantissa, and(isLow, mantissa)), f32x4(1)));
+  const z = name(mul(m, m));
+  const p = polynomial(
+    m,
+    [
+      7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
+      2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
+    ],
+  );
+  const low = add(mul(mul(p, m), z), mul(e, f32x4(-2.1219444e-4)));
+  const finite = name(add(add(m, sub(low, mul(z, f32x4(0.5)))), mul(e, f32x4(0.693359375))));
+  const known = choose(f32x4(Number.NEGATIVE_INFINITY), finite, tree("f32x4.eq", [x, f32x4(0)]));
+  const most = choose(x, known, tree("v128.not", [less(x, f32x4(Number.POSITIVE_INFINITY))]));
+  return choose(f32x4(Number.NaN), most, less(x, f32x4(0)));
+}
+
+/** Sine (quarter 0) and cosine (quarter 1): reduction by pi / 2 in three parts, polynomials of Cephes. */
+const turned =
+  (quarter: number) =>
+  (x: Tree, name: Names): Tree => {
+    const k = name(nearest(mul(x, f32x4(0.6366197723675814))));
+    const parts = [1.5703125, 4.837512969970703e-4, 7.549789952953e-8];
+    const r = name(parts.reduce((rest, part) => sub(rest, mul(k, f32x4(part))), x));
+    const z = name(mul(r, r));
+    const s = add(mul(mul(polynomial(z, [-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1]), z), r), r);
+    const even = polynomial(z, [2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2]);
+    const c = add(sub(mul(mul(even, z), z), mul(z, f32x4(0.5))), f32x4(1));
+    const q = name(addWords(toWords(k), i32x4(quarter)));
+    const y = choose(c, s, tree("i32x4.eq", [and(q, i32x4(1)), i32x4(1)]));
+    return tree("v128.xor", [y, and(shift("i32x4.shl", q, 30), signBits)]);
+  };
+
+/** tanh: a polynomial near 0 (Cephes), else by e^(2 |x|). */
+function tanh(x: Tree, name: Names): Tree {
+  const size = name(abs(x));
+  const far = name(sub(f32x4(1), div(f32x4(2), add(call("exp", add(size, size)), f32x4(1)))));
+  const z = name(mul(x, x));
+  const p = polynomial(
+    z,
+    [-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1],
+  );
+  const near = add(mul(mul(p, z), x), x);
+  return choose(near, or(far, and(x, signBits)), less(size, f32x4(0.625)));
+}
+
+/** The error function (Abramowitz and Stegun 7.1.26). */
+function erf(x: Tree, name: Names): Tree {
+  const size = name(abs(x));
+  const t = name(div(f32x4(1), add(f32x4(1), mul(f32x4(0.3275911), size))));
+  const p = mul(polynomial(t, [1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592]), t);
+  const y = sub(f32x4(1), mul(p, call("exp", tree("f32x4.neg", [mul(x, x)]))));
+  return or(y, and(x, signBits));
+}
+
+const sigmoid = (x: Tree): Tree => div(f32x4(1), add(f32x4(1), call("exp", tree("f32x4.neg", [x]))));
+
+const functions = { exp, log, sin: turned(0), cos: turned(1), tanh, erf, sigmoid } as const;
+
+/** Threefry-2x32 with 20 rounds on two locals, in place. */
+function rounds(writer: FunctionWriter, x: readonly [number, number], keys: readonly Tree[]): void {
+  const [a, b] = x;
+  const turns = [13, 15, 26, 6, 17, 29, 16, 24];
+  const plus = (local: number, value: Tree): void => writer.set(local, tree("i32.add", [get(local), value]));
+  plus(a, keys[0]!);
+  plus(b, keys[1]!);
+  for (let i = 0; i < 20; i++) {
+    plus(a, get(b));
+    writer.set(b, tree("i32.xor", [tree("i32.rotl", [get(b), i32(turns[i % 8]!)]), get(a)]));
+    if (i % 4 !== 3) continue;
+    const j = (i + 1) / 4;
+    plus(a, keys[j % 3]!);
+    plus(b, tree("i32.add", [keys[(j + 1) % 3]!, i32(j)]));
+  }
+}
+
+/** Seed, step, site, tensor and counter to a number in (0, 1), as `openUniform` of `ir/threefry.ts`. */
+function uniform(): WasmFunction {
+  const writer = new FunctionWriter(["i32", "i32", "i32", "i32", "i32"]);
+  const third = (a: Tree, b: Tree): Tree =>
+    writer.bind("i32", tree("i32.xor", [tree("i32.xor", [a, b]), i32(0x1bd11bda)]));
+  const [key, value] = [[2, 3] as const, [4, writer.local("i32")] as const];
+  rounds(writer, key, [get(0), get(1), third(get(0), get(1))]);
+  rounds(writer, value, [get(2), get(3), third(get(2), get(3))]);
+  const number = tree("f32.convert_i32_u", [tree("i32.shr_u", [get(4), i32(9)])]);
+  const centred = tree("f32.add", [number, tree("f32.const", [], 0.5)]);
+  writer.push(tree("f32.mul", [centred, tree("f32.const", [], 2 ** -23)]));
+  return writer.finish("uniform", ["f32"]);
+}
+
+const names = [...Object.keys(functions), "uniform"];
+
+/** The call of one of them. */
+export const call = (name: keyof typeof functions | "uniform", ...operands: readonly Tree[]): Tree =>
+  tree("call", operands, names.indexOf(name));
+
+export const isMathFunction = (name: string): name is keyof typeof functions => Object.hasOwn(functions, name);
+
+/** What every module begins with. */
+export function mathFunctions(): WasmFunction[] {
+  const made = Object.entries(functions).map(([name, make]) => {
+    const writer = new FunctionWriter(["v128"]);
+    writer.push(make(get(0), (value) => writer.bind("v128", value)));
+    return writer.finish(name, ["v128"]);
+  });
+  return [...made, uniform()];
+}
