@@ -34,9 +34,10 @@ export interface Target {
   readonly layout: "row-major" | "inner-major";
   /**
    * How contractions are tiled: `registers` only, or in `workgroups` that share what they read in workgroup memory where the result is
-   * large enough. Software drivers emulate workgroup memory and barriers, at more than the reads cost that they save.
+   * large enough. Software drivers emulate workgroup memory and barriers, at more than the reads cost that they save. `panels`: by one
+   * invocation that copies an operand into memory of its own.
    */
-  readonly tiles: "registers" | "workgroups";
+  readonly tiles: "registers" | "workgroups" | "panels";
   /** `one`: all values of a program that fits are in one buffer (see `layout/regions.ts`). */
   readonly memory: "one" | "many";
   /** What differs from the measurements of its kind. */
@@ -76,6 +77,10 @@ export interface Tuning {
   readonly leastRows: number;
   /** Sums that one register tile holds for every element: more would spill. */
   readonly mostAccumulators: number;
+  /** Tiles of a panel: eight vectors of four sums, which with their operands fill sixteen registers. */
+  readonly panelTile: { readonly rows: number; readonly columns: number };
+  /** Rows from which copying a panel is made up for; no workgroup has less where it can be helped. */
+  readonly panelRows: number;
 }
 
 const never = Number.MAX_SAFE_INTEGER;
@@ -96,6 +101,8 @@ export const tunings: Readonly<Record<Target["kind"], Tuning>> = {
     subgroupPrice: 960,
     leastRows: 4,
     mostAccumulators: 2,
+    panelTile: { rows: 4, columns: 8 },
+    panelRows: 16,
   },
   gpu: {
     tinyElements: 2_048,
@@ -112,6 +119,8 @@ export const tunings: Readonly<Record<Target["kind"], Tuning>> = {
     subgroupPrice: 15.25,
     leastRows: 4,
     mostAccumulators: 2,
+    panelTile: { rows: 4, columns: 8 },
+    panelRows: 16,
   },
 };
 
@@ -172,7 +181,7 @@ export const wasmTarget: Target = {
   workgroup: 1,
   parallelism: 2,
   layout: "row-major",
-  tiles: "registers",
+  tiles: "panels",
   memory: "many",
   tuning: {
     tinyElements: 4,
@@ -183,7 +192,6 @@ export const wasmTarget: Target = {
     longEpilogue: never,
     loopedResults: never,
     busyRows: 1,
-    mostAccumulators: 2,
   },
 };
 

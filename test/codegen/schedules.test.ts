@@ -1,6 +1,6 @@
 /** The list of schedules: names of their own, and each is the choice for something. */
 import { expect, it } from "vitest";
-import { arrange, cpuTarget, defaultTarget } from "../../src/codegen/index.ts";
+import { arrange, cpuTarget, defaultTarget, wasmTarget } from "../../src/codegen/index.ts";
 import { schedules } from "../../src/codegen/schedule/index.ts";
 import { opRecord } from "../../src/ir/registry.ts";
 import { noStorage, sampleGraph } from "../runtime/executor-samples.ts";
@@ -17,7 +17,7 @@ it("are each chosen for some unit, as the cheapest of those that were compared",
     loraForward(512, 512, 8),
     rmsNormGraph(64, 128),
   ];
-  const targets = [cpuTarget, defaultTarget, { ...defaultTarget, features: ["subgroups"] }];
+  const targets = [cpuTarget, defaultTarget, { ...defaultTarget, features: ["subgroups"] }, wasmTarget];
   const choices = targets.flatMap((target) =>
     graphs.flatMap((graph) =>
       arrange([{ name: "forward", graph }], noStorage, target).steps[0]!.bodies.map(({ choice }) => choice),

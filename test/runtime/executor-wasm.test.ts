@@ -25,15 +25,18 @@ async function runOnce(graph: Graph, inputs: RunInputs): Promise<Record<string, 
 }
 
 describe("WebAssembly", () => {
-  it.each(tensorOps.map((record) => [record.name, record] as const))("%s equals f64 evaluation", async (_name, record) => {
-    const random = generator(7);
-    for (const sample of record.samples!()) {
-      const graph = sampleGraph(record, sample);
-      const inputs = sampleInputs(sample, random);
-      const expected = evaluate(graph, inputs).y!.data;
-      expect(difference((await runOnce(graph, inputs)).y!, expected)).toBeLessThan(1e-5);
-    }
-  });
+  it.each(tensorOps.map((record) => [record.name, record] as const))(
+    "%s equals f64 evaluation",
+    async (_name, record) => {
+      const random = generator(7);
+      for (const sample of record.samples!()) {
+        const graph = sampleGraph(record, sample);
+        const inputs = sampleInputs(sample, random);
+        const expected = evaluate(graph, inputs).y!.data;
+        expect(difference((await runOnce(graph, inputs)).y!, expected)).toBeLessThan(1e-5);
+      }
+    },
+  );
 
   it("agrees with f64 evaluation on random graphs", async () => {
     await fc.assert(
@@ -41,7 +44,8 @@ describe("WebAssembly", () => {
         const { graph, inputs } = randomGraph(seed);
         const expected = evaluate(graph, inputs);
         const got = await runOnce(graph, inputs);
-        for (const { name } of graph.outputs) expect(difference(got[name]!, expected[name]!.data), name).toBeLessThan(1e-4);
+        for (const { name } of graph.outputs)
+          expect(difference(got[name]!, expected[name]!.data), name).toBeLessThan(1e-4);
       }),
       { seed: 20, numRuns: 200 },
     );

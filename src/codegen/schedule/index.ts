@@ -4,6 +4,7 @@ import type { Body, Estimate, Schedule, ScheduleContext } from "./body.ts";
 import { registerTiles } from "./contraction.ts";
 import { gaussJordan } from "./inverse.ts";
 import { elementwise } from "./map.ts";
+import { panels } from "./panels.ts";
 import { rowsAlone, rowsInTrees } from "./rows.ts";
 import { rowsBySubgroups } from "./rows-by-subgroups.ts";
 import { scatterInOrder } from "./scatter.ts";
@@ -14,6 +15,7 @@ export const schedules: readonly Schedule[] = [
   rowsAlone,
   rowsInTrees,
   rowsBySubgroups,
+  panels,
   registerTiles,
   workgroupTiles,
   gaussJordan,

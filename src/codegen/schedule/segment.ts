@@ -163,11 +163,24 @@ export function operandIndex(
 }
 
 export function segmentOf(k: Contraction, einsum: number, place: TilePlace): Segment {
+  const parts = operandsOf(k, einsum, place);
+  return { ...parts, ...chooseWays(k, parts) };
+}
+
+/** A segment whose operands are read one contracted element after the other. */
+export const plainSegmentOf = (k: Contraction, einsum: number, place: TilePlace): Omit<Segment, "loads"> => ({
+  ...operandsOf(k, einsum, place),
+  row: "none",
+  column: "none",
+  step: 1,
+});
+
+function operandsOf(k: Contraction, einsum: number, place: TilePlace): Operands {
   const form = contractionForm(k.c.graph, einsum, insideAxis(k.c));
   const length = sizeOf(form.inner);
   const domainOf = (row: readonly Affine[], column: readonly Affine[]): Affine[] =>
     domainIndexOf(k, place, row, column);
-  const parts = {
+  return {
     form,
     length,
     rowIndex: (i: number, inner: Affine, grouped = false) =>
@@ -180,15 +193,16 @@ export function segmentOf(k: Contraction, einsum: number, place: TilePlace): Seg
     columnIndex: (j: number, inner: Affine) =>
       operandIndex(form, form.columnOperand.axes, domainOf(place.rows[0]!, place.columns[j]!), inner),
   };
-  return { ...parts, ...chooseWays(k, parts) };
 }
 
 const component = (e: Expr, at: number): Expr =>
   lanesOf(e) === 4 ? { kind: "component", of: e, at, type: e.type } : e;
 
+type ReadSegment = Omit<Segment, "loads">;
+
 export type Reader = (element: number, kk: number) => Expr;
 
-export function rowReader(k: Contraction, segment: Segment, first: Affine, pads: readonly Affine[]): Reader {
+export function rowReader(k: Contraction, segment: ReadSegment, first: Affine, pads: readonly Affine[]): Reader {
   const { emitter } = k.c;
   const { node } = segment.form.rowOperand;
   const read = (index: readonly Affine[]): Expr =>
@@ -202,7 +216,7 @@ export function rowReader(k: Contraction, segment: Segment, first: Affine, pads:
   };
 }
 
-export function columnReader(k: Contraction, segment: Segment, first: Affine, pads: readonly Affine[]): Reader {
+export function columnReader(k: Contraction, segment: ReadSegment, first: Affine, pads: readonly Affine[]): Reader {
   const { emitter } = k.c;
   const { node } = segment.form.columnOperand;
   const made = new Map<string, Expr>();
@@ -225,7 +239,7 @@ export function columnReader(k: Contraction, segment: Segment, first: Affine, pa
 /** A column (or four) of which four contracted elements were read at once. */
 function innerColumns(
   k: Contraction,
-  segment: Segment,
+  segment: ReadSegment,
   j: number,
   first: Affine,
   kk: number,

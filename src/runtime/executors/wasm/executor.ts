@@ -3,7 +3,7 @@
  * functions of its dispatches one after the other.
  */
 import { type Generated, generate, type Target, wasmTarget } from "../../../codegen/index.ts";
-import type { PlannedValue } from "../../../codegen/plan.ts";
+import type { Dispatch, PlannedValue } from "../../../codegen/plan.ts";
 import { encodeModule, type LinkedProgram, link, scratchGlobal, type WasmCall } from "../../../codegen/wasm/index.ts";
 import { sizeOf } from "../../../ir/types.ts";
 import type { ExecutableProgram, StageName } from "../../../program/index.ts";
@@ -11,7 +11,9 @@ import {
   checkBindings,
   type Executor,
   type Instance,
+  type InstantiateOptions,
   initialStorage,
+  type KernelTime,
   type PortTensor,
   portUploads,
   programPorts,
@@ -34,7 +36,7 @@ export function wasmExecutor({ target = wasmTarget }: WasmOptions = {}): Executo
       checkBindings(program);
       const generated = options.generated?.(target) ?? generate(program.stages, program.storage, target);
       options.signal?.throwIfAborted();
-      const instance = new WasmInstance(program, generated);
+      const instance = new WasmInstance(program, generated, options.onKernels);
       for await (const { port, tensor } of portUploads(program, data, options)) instance.upload(port.name, tensor);
       for (const { name, tensor } of await initialStorage(program, data))
         instance.write(name, new Float32Array(deviceBytes(tensor, "f32", name).buffer));
@@ -56,7 +58,7 @@ class WasmInstance implements Instance {
   readonly deviceBytes: number;
   private readonly layout: MemoryLayout;
   private readonly memory: WebAssembly.Memory;
-  private readonly calls: ReadonlyMap<object, readonly ReadyCall[]>;
+  private readonly calls: ReadonlyMap<Dispatch, readonly ReadyCall[]>;
   private readonly recipes: Recipes;
   private readonly ports;
   private disposed = false;
@@ -64,6 +66,7 @@ class WasmInstance implements Instance {
   constructor(
     private readonly program: ExecutableProgram,
     private readonly generated: Generated,
+    private readonly onKernels: InstantiateOptions["onKernels"],
   ) {
     const { plan } = generated;
     this.ports = programPorts(program);
@@ -81,7 +84,12 @@ class WasmInstance implements Instance {
   }
 
   /** Compiles the module, writes the places of all calls from `at` on. */
-  private ready(linked: LinkedProgram, at: number, scratch: number, pages: number): Map<object, readonly ReadyCall[]> {
+  private ready(
+    linked: LinkedProgram,
+    at: number,
+    scratch: number,
+    pages: number,
+  ): Map<Dispatch, readonly ReadyCall[]> {
     const bytes = encodeModule({ ...linked.module, memory: { pages, most: pages, shared: false } });
     const global = new WebAssembly.Global({ value: "i32", mutable: false }, scratch);
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
@@ -139,16 +147,25 @@ class WasmInstance implements Instance {
     this.checkAlive();
     const recipe = this.recipes.of(stages, want);
     const words = this.recipes.inputWords(recipe, inputs);
+    const times: KernelTime[] = [];
     if (words.length > 0) this.bytesAt("inputs", 0, words.length).set(words);
-    for (const { dispatches, copies } of recipe.stages) {
+    for (const { name, dispatches, copies } of recipe.stages) {
       for (const dispatch of dispatches) {
-        if (!isNeeded(dispatch, recipe.want)) continue;
-        for (const { run, places, blocks } of this.calls.get(dispatch)!) run(places, 0, blocks);
+        if (isNeeded(dispatch, recipe.want)) this.dispatch(name, dispatch, times);
       }
       for (const { from, to, size } of copies)
         this.bytesAt(to.buffer, to.offset, size).set(this.bytesAt(from.buffer, from.offset, size));
     }
+    this.onKernels?.(times);
     return joinPieces(recipe.results, (value) => this.numbers(value));
+  }
+
+  private dispatch(stage: string, dispatch: Dispatch, times: KernelTime[]): void {
+    const begin = this.onKernels === undefined ? 0 : performance.now();
+    for (const { run, places, blocks } of this.calls.get(dispatch)!) run(places, 0, blocks);
+    if (this.onKernels === undefined) return;
+    const kernel = this.generated.kernels.find(({ name }) => name === dispatch.kernel)!;
+    times.push({ stage, kernel, dispatch, nanoseconds: 1e6 * (performance.now() - begin) });
   }
 
   private numbers({ buffer, offset, shape, dtype }: PlannedValue): Float32Array {
