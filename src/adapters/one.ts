@@ -212,8 +212,7 @@ class OneAdapter implements MixedAdapter, Part {
   plan(situations: readonly Situation[]): AdapterPlan {
     const { resolved, method, own } = this;
     const running = situations.map((situation) => this.in(situation));
-    const { samples, length } = this.request.base;
-    const labels = own.labelsGraph({ samples, length });
+    const labels = own.labelsGraph();
     const ports = joinedPorts([own, ...running].map(portsOf));
     const training = running[situations.findIndex(({ purpose }) => purpose === "train")];
     const plan: AdapterPlan = {
@@ -223,7 +222,7 @@ class OneAdapter implements MixedAdapter, Part {
       savedConfig: { ...resolved.savedConfig, ...savedText(method) },
       floatFields: resolved.floatFields,
       fields: resolved.fields,
-      fileRules: method.files,
+      fileRules: method.record.files,
       ...ports,
       tensors: this.tensors([own, ...running]),
       inputs: own.inputs,

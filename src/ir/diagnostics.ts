@@ -29,17 +29,12 @@ export const printable = (text: string): string =>
 /** As `printable`, on one line. */
 const printableLine = (text: string): string => printable(text).replaceAll("\n", "\\n").replaceAll("\t", "\\t");
 
-/** The fields as a terminal can show them. A place is one line; what is told may have several. */
-function shown<T extends DiagnosticFields>(fields: T): T {
-  const { message, where, expected, got, help } = fields;
-  return {
-    ...fields,
-    message: printable(message),
-    ...(where !== undefined && { where: printableLine(where) }),
-    ...(expected !== undefined && { expected: printable(expected) }),
-    ...(got !== undefined && { got: printable(got) }),
-    ...(help !== undefined && { help: printable(help) }),
-  };
+/** The fields that are there, as a terminal can show them. A place is one line; what is told may have several. */
+function shown(fields: DiagnosticFields): DiagnosticFields {
+  const given = Object.entries<string | undefined>({ ...fields }).filter(([, text]) => text !== undefined);
+  return Object.fromEntries(
+    given.map(([name, text = ""]) => [name, name === "where" ? printableLine(text) : printable(text)]),
+  ) as unknown as DiagnosticFields;
 }
 
 export interface Diagnostic extends DiagnosticFields {
@@ -71,7 +66,8 @@ export class WebpeftError extends Error {
 
 /** Renders a diagnostic as the lines a terminal shows; without colour, without a stack. */
 export function formatDiagnostic(diagnostic: Diagnostic): string {
-  const { severity, code, message, where, expected, got, help } = shown(diagnostic);
+  const { severity, code } = diagnostic;
+  const { message, where, expected, got, help } = shown(diagnostic);
   const lines = [`${severity} ${code}: ${message}`];
   if (where !== undefined) lines.push(`  where:    ${where}`);
   if (expected !== undefined) lines.push(`  expected: ${expected}`);

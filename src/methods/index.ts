@@ -81,7 +81,7 @@ export const everyMethod: readonly Method[] = [
  * text.
  */
 export const ownMethod = ({ builtins = [], ...record }: MethodRecord): Method =>
-  readMethod({ ...record, builtins: [...everyMethod.flatMap((method) => method.builtins), ...builtins] });
+  readMethod({ ...record, builtins: [...everyMethod.flatMap(({ record }) => record.builtins ?? []), ...builtins] });
 
 /** Reads a fragment given as text; throws WebpeftError with every fault of the text. */
 export const parseMethod = (text: string, file = "method"): Method => ownMethod({ text, file });

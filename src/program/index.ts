@@ -27,7 +27,7 @@ export {
   placePrefix,
 } from "./adapter.ts";
 export type { ExecutableProgram, ProgramStorage, Stage, StageName, StorageBuffer, StorageSlice } from "./stages.ts";
-export type { AdapterTensor, PatchForm, RowsCoding, TensorCoding, TopKCoding } from "./tensors.ts";
+export { type AdapterTensor, type CodingName, codings, type PatchForm, type TensorCoding } from "./tensors.ts";
 
 export type ProgramMode = "train" | "infer" | "merge";
 

@@ -6,18 +6,38 @@ import type { DType } from "../ir/types.ts";
  *   `_topk_indices` behind it, and all but the last of their weights under `_topk_weights`.
  * - `on_rows`: the file holds the sum of the tensor, projected where it is, and of rows of the base tensor under the key `weight`.
  */
-export type TensorCoding = TopKCoding | RowsCoding;
+export type TensorCoding =
+  | { readonly name: "top_k"; readonly count: number }
+  | { readonly name: "on_rows"; readonly rows: readonly number[]; readonly weight: string };
 
-export interface TopKCoding {
-  readonly name: "top_k";
-  readonly count: number;
+export type CodingName = TensorCoding["name"];
+
+interface CodingRecord {
+  /** How a fragment writes it behind `coded`. */
+  readonly syntax: string;
+  /** What the word wants to know, under which name the coding has it, and which values it may have. */
+  readonly wants: string;
+  readonly argument: string;
+  readonly fits: (value: unknown) => boolean;
+  /** The coding has the key of the site's weight too. */
+  readonly ofWeight?: boolean;
+  /** The file holds the tensor projected, where it is projected. */
+  readonly projected?: boolean;
 }
 
-export interface RowsCoding {
-  readonly name: "on_rows";
-  readonly rows: readonly number[];
-  readonly weight: string;
-}
+const isRow = (row: unknown): boolean => Number.isSafeInteger(row) && (row as number) >= 0;
+
+export const codings: { readonly [Name in CodingName]: CodingRecord } = {
+  top_k: {
+    syntax: "top_k(count)",
+    ...{ wants: "how many entries are kept", argument: "count", fits: Number.isSafeInteger },
+  },
+  on_rows: {
+    syntax: "on_rows([row, ...])",
+    ...{ wants: "which rows of the site's table the file adds", argument: "rows", ofWeight: true, projected: true },
+    fits: (rows) => Array.isArray(rows) && rows.every(isRow),
+  },
+};
 
 /**
  * How a file holds a tensor of a layer on patches of an image, where PEFT has a convolution: a `kernel` [r, in] is [r, ...patch], a

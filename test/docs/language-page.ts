@@ -4,13 +4,14 @@ import { DiagnosticSink } from "../../src/ir/diagnostics.ts";
 import { wanted } from "../../src/methods/dsl/arithmetic.ts";
 import type { BinaryOperator, Place } from "../../src/methods/dsl/ast.ts";
 import { evaluate } from "../../src/methods/dsl/evaluate.ts";
-import { fieldOptions, fieldTypes } from "../../src/methods/dsl/field.ts";
+import { fieldOptions } from "../../src/methods/dsl/field.ts";
 import { Notes } from "../../src/methods/dsl/notes.ts";
 import { Scope } from "../../src/methods/dsl/scope.ts";
 import { assignment, statements } from "../../src/methods/dsl/statements.ts";
 import { clauses } from "../../src/methods/dsl/tensors.ts";
 import { describe } from "../../src/methods/dsl/value.ts";
 import { predefined, siteNames } from "../../src/methods/dsl/words.ts";
+import { fieldTypes } from "../../src/methods/fields.ts";
 import { elaborateModel, everyMethod, parseMethod } from "../../src/methods/index.ts";
 import { signature } from "../../src/methods/lib/builtin.ts";
 import { builtins } from "../../src/methods/lib/index.ts";
@@ -31,7 +32,7 @@ const declarations = `  config r: int = 2 "rank", tokens: int_list = [1, 3] "pla
   input task below 5 as task;`;
 
 /** Those that every method may call, and those that built-in methods bring for themselves. */
-export const everyBuiltin = [...builtins.values(), ...everyMethod.flatMap((method) => method.builtins)];
+export const everyBuiltin = [...builtins.values(), ...everyMethod.flatMap(({ record }) => record.builtins ?? [])];
 
 const exampleMethod = (expression: string): string =>
   `method example on linear {\n${declarations}\n  let example = ${expression};\n  W' = W;\n}`;
@@ -120,7 +121,7 @@ export function languagePage(): string {
       ["clause", "meaning"],
       Object.values(clauses).map(({ syntax, doc }) => [code(syntax), doc]),
     ),
-    `Types of fields: ${fieldTypes.map(code).join(", ")}. Options: ${fieldOptions.map(code).join(", ")}.`,
+    `Types of fields: ${Object.keys(fieldTypes).map(code).join(", ")}. Options: ${Object.keys(fieldOptions).map(code).join(", ")}.`,
     "",
     "Comments are `// to the end of the line` and `/* between */`. A let may stand behind what reads it, as order means nothing but to streams. First",
     "values may be formulas of W0 and of other parameters (`param R[r, in] = P.T @ W0`), extents of a family may depend on its number",

@@ -1,13 +1,13 @@
 /** One word for what is known, for lists, for numbers of the host and for tensors; former words are read as today's. */
 import { describe, expect, it } from "vitest";
-import type { LetItem } from "../../src/methods/dsl/ast.ts";
+import type { ValueItem } from "../../src/methods/dsl/ast.ts";
 import { parseMethod } from "../../src/methods/index.ts";
 import { made } from "../docs/language-page.ts";
 
 /** What a let holds, without places and numbers of calls. */
 function tree(expression: string): unknown {
   const { ast } = parseMethod(`method m on linear { param A[2, 2] = zeros at "a"; let x = ${expression}; W' = W; }`);
-  const found = ast.items.find((item): item is LetItem => item.kind === "let")!.value;
+  const found = ast.items.find((item): item is ValueItem => item.kind === "let")!.value;
   return JSON.parse(JSON.stringify(found, (key, value) => (key === "at" || key === "ordinal" ? undefined : value)));
 }
 

@@ -407,7 +407,7 @@ describe("a record of one's own", () => {
   });
 
   it("may call what built-in methods have for themselves, each name of which is one function", async () => {
-    const names = everyMethod.flatMap(({ builtins }) => builtins.map(({ name }) => name));
+    const names = everyMethod.flatMap(({ record }) => (record.builtins ?? []).map(({ name }) => name));
     expect(names.length).toBeGreaterThan(20);
     expect(new Set(names).size).toBe(names.length);
     const turned = `method turned on linear { param Q[out / 4, 6] = zeros at "q"; W' = blockdiag(cayley(skew(Q, 4))) @ W; }`;

@@ -13,7 +13,7 @@ const A = q("lora_A.weight");
 const B = q("lora_B.weight");
 const expected = tensors({ [A]: [4, 32], [B]: [32, 4] });
 
-const rulesOf = (peftType: string) => methods.get(peftType)!.files;
+const rulesOf = (peftType: string) => methods.get(peftType)!.record.files;
 
 function plan(request: Partial<LoadRequest>, sink = new DiagnosticSink()) {
   return planLoading({ expected, file: expected, fields: {}, ...request }, sink);

@@ -1,11 +1,11 @@
 /** Reads the fields of an adapter config: types, ranges, defaults, unknown fields, and the checks that recur in PEFT. */
 import { type DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
-import type { FieldDeclaration, FieldValue } from "../fields.ts";
+import { type FieldDeclaration, type FieldValue, isJson } from "../fields.ts";
 import { commonFields, peftTypes, sharedFields, taskTypes } from "./common.ts";
 import { targetsIn } from "./defaults.ts";
 import type { MethodProfile } from "./profiles.ts";
 import { pythonRepr, shown } from "./python-text.ts";
-import { checkField, checkUnionField, isJson, sameJson } from "./values.ts";
+import { checkField, checkUnionField, sameJson } from "./values.ts";
 
 export type Fields = Readonly<Record<string, FieldValue>>;
 

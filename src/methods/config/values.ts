@@ -1,53 +1,8 @@
 /** Checks of single field values: type, range, allowed values. */
 import type { Code } from "../../ir/codes/index.ts";
 import { WebpeftError } from "../../ir/diagnostics.ts";
-import type { FieldDeclaration, FieldType, FieldValue } from "../fields.ts";
+import { type FieldDeclaration, type FieldValue, fieldTypes, isListOf, isText } from "../fields.ts";
 import { shown } from "./python-text.ts";
-
-const typeTexts: Readonly<Record<FieldType, string>> = {
-  int: "a whole number",
-  float: "a number",
-  bool: "true or false",
-  string: "a text",
-  int_list: "a list of whole numbers",
-  string_list: "a list of texts",
-  int_map: "an object with whole numbers",
-  float_map: "an object with numbers",
-  bool_list_map: "an object with lists of true and false",
-  any: "a JSON value",
-};
-
-const isNumber = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value);
-const isInteger = (value: unknown): value is number => Number.isSafeInteger(value);
-const isBoolean = (value: unknown): value is boolean => typeof value === "boolean";
-const isText = (value: unknown): value is string => typeof value === "string";
-const isMap = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-const isListOf = (value: unknown, item: (x: unknown) => boolean): boolean => Array.isArray(value) && value.every(item);
-const isMapOf = (value: unknown, item: (x: unknown) => boolean): boolean =>
-  isMap(value) && Object.values(value).every(item);
-
-const typeTests: Readonly<Record<FieldType, (value: unknown) => boolean>> = {
-  int: isInteger,
-  float: isNumber,
-  bool: isBoolean,
-  string: isText,
-  int_list: (value) => isListOf(value, isInteger),
-  string_list: (value) => isListOf(value, isText),
-  int_map: (value) => isMapOf(value, isInteger),
-  float_map: (value) => isMapOf(value, isNumber),
-  bool_list_map: (value) => isMapOf(value, (list) => isListOf(list, isBoolean)),
-  any: isJson,
-};
-
-const maximumDepth = 50;
-
-/** Whether a value is plain JSON with finite numbers, not nested without end. */
-export function isJson(value: unknown, depth = 0): boolean {
-  if (value === null || isText(value) || typeof value === "boolean" || isNumber(value)) return true;
-  if (typeof value !== "object" || depth > maximumDepth) return false;
-  return Object.values(value).every((item) => isJson(item, depth + 1));
-}
 
 /** The range of a field as a text, or undefined when it has none. */
 function rangeText(field: FieldDeclaration): string | undefined {
@@ -74,7 +29,9 @@ function expectedText(field: FieldDeclaration): string {
   const values = field.oneOf?.map((value) => JSON.stringify(value)).join(", ");
   const range = rangeText(field);
   const kind =
-    values === undefined ? typeTexts[field.type] + (range === undefined ? "" : ` ${range}`) : `one of ${values}`;
+    values === undefined
+      ? fieldTypes[field.type].expected + (range === undefined ? "" : ` ${range}`)
+      : `one of ${values}`;
   return field.nullable ? `${kind}, or null` : kind;
 }
 
@@ -92,7 +49,7 @@ export function checkField(field: FieldDeclaration, value: unknown, where: strin
     });
   };
   if (value === null && field.nullable) return null;
-  if (!typeTests[field.type](value)) refuse("CONFIG-FIELD-TYPE", "has a value of the wrong type");
+  if (!fieldTypes[field.type].test(value)) refuse("CONFIG-FIELD-TYPE", "has a value of the wrong type");
   if (field.oneOf !== undefined && !field.oneOf.some((allowed) => sameJson(allowed, value))) {
     refuse("CONFIG-FIELD-VALUE", "has a value that is not allowed");
   }
@@ -113,7 +70,7 @@ export function sameJson(a: unknown, b: unknown): boolean {
   );
 }
 
-const isIndex = (value: unknown): boolean => isInteger(value) && (value as number) >= 0;
+const isIndex = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
 
 /** The shapes of the shared fields that take more than one type. */
 const unions: Readonly<Record<string, { readonly expected: string; readonly test: (value: unknown) => boolean }>> = {

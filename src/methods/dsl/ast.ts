@@ -35,12 +35,7 @@ export type Expression = { readonly at: Place } & (
       readonly left: Expression;
       readonly right: Expression;
     }
-  | {
-      readonly kind: "choice";
-      readonly condition: Expression;
-      readonly yes: Expression;
-      readonly no: Expression;
-    }
+  | { readonly kind: "choice"; readonly condition: Expression; readonly yes: Expression; readonly no: Expression }
   | { readonly kind: "member"; readonly object: Expression; readonly name: string }
   /** `ordinal` counts the calls of a fragment: it keeps the random draws of two `dropout` calls apart. */
   | {
@@ -54,52 +49,43 @@ export type Expression = { readonly at: Place } & (
 
 export type CallExpression = Extract<Expression, { kind: "call" }>;
 
-export interface FieldItem {
-  readonly kind: "field";
+interface Declared {
   readonly name: string;
+  readonly at: Place;
+}
+
+export interface FieldItem extends Declared {
+  readonly kind: "field";
   readonly type: string;
   readonly nullable: boolean;
   readonly default: Expression;
   /** What stands in parentheses after the default: `(seed: 8, minimum: 0)`. */
   readonly options: readonly Argument[];
   readonly doc?: string;
-  readonly at: Place;
 }
 
-/**
- * - `param`  trained and saved, one per site
- * - `shared` one per model, saved unless `save if` says no; frozen, but for `shared param`
- * - `buffer` frozen and saved, one per site
- * - `const`  frozen, numbers of the host; saved where it has a key, and then the file's count
- * - `computed` one per model, a function of what trains; saved for those who cannot compute it, and not read back
- */
+/** See the statements of these names; `shared` is frozen, but for `shared param`, and `const` is saved where it has a key. */
 export type TensorRole = "param" | "shared" | "buffer" | "const" | "computed";
 
-export interface TensorItem {
+/** What each clause says is told in `clauses`. */
+export interface TensorItem extends Declared {
   readonly kind: "tensor";
   readonly role: TensorRole;
-  readonly name: string;
   /** One tensor for every number of a range: `weight[n] for k: 0 .. m by 2`, read as weight[k]. Gone once the config is known. */
   readonly family?: Family;
   readonly shape: readonly Expression[];
   readonly value: Expression;
-  readonly key?: string;
-  /** The file beside the adapter's that holds it: `encoder`. */
-  readonly file?: string;
-  /** A shared tensor that trains. */
+  /** `shared param`. */
   readonly trained?: boolean;
-  /** A shared tensor is saved under the path of every site too, with this ending. */
+  readonly key?: string;
+  readonly file?: string;
   readonly also?: string;
-  /** At a site with a tie the tensor is also saved under the path of the other end. */
   readonly tied?: boolean;
-  /** Written in the dtype of the base's weight (`base`) instead of f32, or at a layer on patches in a form of `PatchForm`. */
   readonly storedAs?: string;
   readonly saveIf?: Expression;
-  /** A saved constant holds places in an array of this shape: a row per axis, increasing in row-major order. */
   readonly within?: Expression;
-  /** Which rows of the weight's table it replaces: whole numbers. No two adapters that are in use together may replace the same. */
+  /** No two adapters that are in use together may replace the same rows. */
   readonly replaces?: Expression;
-  /** The file holds the tensor in another form: `coded top_k(k) if condition`. */
   readonly coded?: {
     readonly form: string;
     readonly at: Place;
@@ -110,7 +96,6 @@ export interface TensorItem {
   readonly when?: Expression;
   /** Place in the order of declarations; the number of the tensor's random stream. */
   readonly ordinal: number;
-  readonly at: Place;
 }
 
 /** The numbers from, from + by, ... below to, and what they are called in the declaration; in its key `{name}` stands for the number. */
@@ -121,20 +106,12 @@ export interface Family {
   readonly by?: Expression;
 }
 
-interface StreamItem {
-  readonly kind: "stream";
-  readonly name: string;
-  readonly value: Expression;
-  readonly at: Place;
-}
-
 /**
  * Whole numbers that come with the batch. One for every sample: merging then takes one number for all, which the user gives under the name of
  * `option`. Or one for every token: nothing that reads them can be merged.
  */
-export interface InputItem {
+export interface InputItem extends Declared {
   readonly kind: "input";
-  readonly name: string;
   /** The word in brackets behind the name: `length` where there is a number for every token. */
   readonly per?: string;
   /** The numbers lie in 0 .. below - 1. */
@@ -142,19 +119,16 @@ export interface InputItem {
   readonly option?: string;
   /** What the numbers are where a batch lacks them; without, a batch must have them. */
   readonly fill?: Expression;
-  readonly at: Place;
 }
 
 /** f32 numbers that stand for what varies with the batch where weights are merged, given under their name. */
-export interface OptionItem {
+export interface OptionItem extends Declared {
   readonly kind: "option";
-  readonly name: string;
   readonly size: Expression;
-  readonly at: Place;
 }
 
 /** Other adapters, named by a config field, of which `mixture` adds up what they change; the field names the sites of `on ... from` too. */
-export interface MixesItem {
+interface MixesItem {
   readonly kind: "mixes";
   readonly field: string;
   /** Whether they train too. */
@@ -162,21 +136,12 @@ export interface MixesItem {
   readonly at: Place;
 }
 
-/** What of the forward pass can be read afterwards, under its name. */
-interface ReportItem {
-  readonly kind: "report";
-  readonly name: string;
+/** A name with a value: of a target (`W' = ...`) what the method puts at a site. */
+export interface ValueItem extends Declared {
+  readonly kind: "let" | "stream" | "report" | "target";
   readonly value: Expression;
-  readonly at: Place;
-}
-
-export interface LetItem {
-  readonly kind: "let";
-  /** Worked out once for the model, where no site is known. */
+  /** A let that is worked out once for the model, where no site is known. */
   readonly shared?: boolean;
-  readonly name: string;
-  readonly value: Expression;
-  readonly at: Place;
 }
 
 export interface RequireItem {
@@ -190,27 +155,9 @@ export interface RequireItem {
   readonly at: Place;
 }
 
-/** `W' = ...`: what the method puts at a site; `gain' = ...` at a norm. */
-interface TargetItem {
-  readonly kind: "target";
-  readonly name: string;
-  readonly value: Expression;
-  readonly at: Place;
-}
-
-/** `on linear, embedding { ... }` as it is written. A site has the items of every block that names its kind. */
-export interface OnItem {
-  readonly kind: "on";
-  readonly siteKinds: readonly { readonly name: string; readonly at: Place }[];
-  readonly from?: string;
-  readonly tied: boolean;
-  readonly backwards: boolean;
-  readonly items: readonly Item[];
-  readonly at: Place;
-}
-
-/** All that a method says of one kind of site: the items of the `on` blocks that name it, in the order of the text. */
+/** What a method says of sites of one kind: in the end the items of all `on` blocks that name it, in the order of the text. */
 export interface SiteBlock {
+  readonly kind: "on";
   readonly siteKind: string;
   /** The config field that names these sites and holds their values, in place of `target_modules`. */
   readonly from?: string;
@@ -219,24 +166,14 @@ export interface SiteBlock {
   /** Of several adapters that are in use the last is the first to change W; else they change it in their order. */
   readonly backwards: boolean;
   readonly items: readonly Item[];
+  /** Place of the kind, and of the word `on`. */
   readonly at: Place;
+  readonly head: Place;
 }
 
-export type Item =
-  | FieldItem
-  | TensorItem
-  | StreamItem
-  | InputItem
-  | OptionItem
-  | MixesItem
-  | ReportItem
-  | LetItem
-  | RequireItem
-  | TargetItem
-  | OnItem;
+export type Item = FieldItem | TensorItem | InputItem | OptionItem | MixesItem | ValueItem | RequireItem | SiteBlock;
 
-export interface MethodAst {
-  readonly name: string;
+export interface MethodAst extends Declared {
   readonly file: string;
   readonly source: string;
   /** The line of the file where the text begins. */
@@ -246,5 +183,4 @@ export interface MethodAst {
   /** Items outside a block count for all blocks; `method m on linear { ... }` is one block with all targets. */
   readonly items: readonly Item[];
   readonly blocks: readonly SiteBlock[];
-  readonly at: Place;
 }

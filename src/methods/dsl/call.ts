@@ -63,12 +63,8 @@ function argumentError(
   expected?: string,
   got?: string,
 ): Error {
-  return scope.error("METHOD-ARGUMENT", at, {
-    message: `${builtin.name}: ${message}`,
-    help: `${signature(builtin)}: ${builtin.doc}`,
-    ...(expected === undefined ? {} : { expected }),
-    ...(got === undefined ? {} : { got }),
-  });
+  const help = `${signature(builtin)}: ${builtin.doc}`;
+  return scope.error("METHOD-ARGUMENT", at, { message: `${builtin.name}: ${message}`, help, expected, got });
 }
 
 function taken(scope: Scope, builtin: Builtin, { name, kind }: Parameter, value: Value, at: Place): unknown {

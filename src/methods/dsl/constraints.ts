@@ -44,10 +44,8 @@ export function checkConstraints(scope: Scope, sink: DiagnosticSink): void {
 }
 
 function broken(scope: Scope, item: RequireItem, sink: DiagnosticSink): void {
-  const fields = {
-    message: filled(scope, item.message, item),
-    ...(item.help === undefined ? {} : { help: filled(scope, item.help, item) }),
-  };
+  const help = item.help === undefined ? undefined : filled(scope, item.help, item);
+  const fields = { message: filled(scope, item.message, item), help };
   const error = scope.error("METHOD-CONSTRAINT", item.at, fields);
   if (item.severity === "error") throw error;
   if (item.severity === "file") sink.note(fileNote, { ...fields, where: error.where! });

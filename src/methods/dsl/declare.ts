@@ -7,13 +7,14 @@ import { type DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
 import type { Site } from "../site.ts";
 import { unreadParameters } from "./advice.ts";
 import type { MethodAst, TensorItem } from "./ast.ts";
+import type { BaseFacts } from "./elaboration-types.ts";
 import { evaluate } from "./evaluate.ts";
-import { type BatchSize, placeholderOperands } from "./placeholders.ts";
+import { placeholderOperands } from "./placeholders.ts";
 import { newBias } from "./results.ts";
-import type { BuildScope, Scope } from "./scope.ts";
-import { computedNode, isEmpty, ownTensors } from "./site-tensors.ts";
+import { type BuildScope, type ModelScope, type Scope, siteScope } from "./scope.ts";
+import { computedNode, isEmpty, portOf, tensorsOf } from "./site-tensors.ts";
 import type { Value } from "./value.ts";
-import { usedPaths } from "./walk.ts";
+import { targetsOf, usedPaths } from "./walk.ts";
 import { siteNames } from "./words.ts";
 
 /** What tells sites of one size apart. */
@@ -38,28 +39,23 @@ export function alikeSites(method: MethodAst, sites: readonly Site[]): (readonly
 }
 
 /** What a site is given in every kind of pass that it is built for. */
-export function passes(
-  builder: Builder,
-  method: MethodAst,
-  site: Site,
-  experts: number,
-  batch: BatchSize,
-): Omit<BuildScope, "tensor">[] {
-  const given = placeholderOperands(builder, site, batch);
+export function passes(builder: Builder, model: ModelScope, site: Site): Omit<BuildScope, "tensor">[] {
+  const { method, base, experts = [] } = model;
+  const given = placeholderOperands(builder, site, base);
   if (site.kind === "prompt" || site.kind === "attention") return [given];
   const delta = () => builder.dense(builder.constant(0, [site.out, site.in]));
-  const merged = { ...given, experts: () => Array.from({ length: experts }, delta) };
-  const batched = { ...merged, samples: batch.samples };
+  const merged = { ...given, experts: () => experts.map(delta) };
+  const batched = { ...merged, samples: base.samples };
   const used = usedPaths(method);
-  if (used.has("hidden")) return [{ ...batched, firstPass: true }, { ...merged, ...lastPass(builder, batch) }, merged];
+  if (used.has("hidden")) return [{ ...batched, firstPass: true }, { ...merged, ...lastPass(builder, base) }, merged];
   const isOfBatch = method.items.some(({ kind }) => kind === "input" || kind === "option");
   return isOfBatch || ofBatch.some((path) => used.has(path)) ? [batched, merged] : [batched];
 }
 
 /** What is known of the batch in a pass that has seen the hidden states of another one. */
-export const lastPass = (builder: Builder, { samples, length, width }: BatchSize) => ({
+export const lastPass = (builder: Builder, { samples, length, hiddenWidth }: BaseFacts) => ({
   samples,
-  hidden: builder.constant(0, [samples, length, width]),
+  hidden: builder.constant(0, [samples, length, hiddenWidth]),
 });
 
 /** Faults are told where a graph is built that somebody uses; false where there was one. */
@@ -74,21 +70,15 @@ export function tried(work: () => void): boolean {
 }
 
 /** A layer without bias takes any formula of b': here it is worked out as if there were a bias, so that a text has the same faults on all models. */
-export function checkBias(
-  site: Site,
-  given: Omit<BuildScope, "tensor">,
-  scopeOf: (site: Site, build: BuildScope) => Scope,
-  port: (scope: Scope, item: TensorItem, builder: Builder) => number,
-): void {
+export function checkBias(model: ModelScope, site: Site, given: Omit<BuildScope, "tensor">): void {
   const { bias: name } = siteNames[site.kind]!;
   if (name === undefined || site.bias !== undefined) return;
-  const { builder } = given;
+  const bias = given.builder.port("bias", "weight", "f32", [site.out]);
   const tensor = (item: TensorItem): number =>
-    item.role === "computed" ? computedNode(scope, item) : port(scope, item, builder);
-  const bias = builder.port("bias", "weight", "f32", [site.out]);
-  const scope: Scope = scopeOf({ ...site, bias: "bias" }, { ...given, bias, tensor });
-  const target = scope.block!.items.find((item) => item.kind === "target" && item.name === name);
-  if (target?.kind === "target") newBias(scope, evaluate(scope, target.value), bias);
+    item.role === "computed" ? computedNode(scope, item) : portOf(scope, item);
+  const scope: Scope = siteScope(model, { ...site, bias: "bias" }, { ...given, bias, tensor });
+  const target = targetsOf(scope.block!).find((one) => one.name === name);
+  if (target !== undefined) newBias(scope, evaluate(scope, target.value), bias);
 }
 
 /** Names of the ports that values are made of. */
@@ -107,33 +97,29 @@ export function portsOf(builder: Builder, values: readonly Value[]): ReadonlySet
 
 /**
  * Warns METHOD-UNREAD of parameters that the text reads and that reach no target at any site, as D does in `b' = b + D .* b` where no layer has a
- * bias; `scopes` are those of sites that are not alike, `tied` as in `ElaborationInput`.
+ * bias; `scopes` are those of sites that are not alike.
  */
 export function warnOfUnreached(
   method: MethodAst,
   scopes: readonly Scope[],
   reached: ReadonlySet<string>,
-  tied: ReadonlyMap<string, string>,
   sink: DiagnosticSink,
 ): void {
   const place = ({ name, at }: TensorItem): string => `${name} ${at.line} ${at.column}`;
   const told = new Set(unreadParameters(method).map(({ item }) => place(item)));
-  const isRead = (key: string): boolean => reached.has(tied.get(key) ?? key);
   const params = scopes.flatMap((scope) =>
-    ownTensors(scope)
-      .filter((item) => item.role === "param" && !isEmpty(scope, item))
-      .map((item) => ({ scope, item, isReached: isRead(scope.siteKey(item.key!)) })),
+    tensorsOf(scope, "param").flatMap((item) => (isEmpty(scope, item) ? [] : [{ scope, item }])),
   );
-  for (const { isReached, item } of params) if (isReached) told.add(place(item));
+  for (const { scope, item } of params) {
+    const key = scope.siteKey(item.key!);
+    if (reached.has(scope.model.tied?.get(key) ?? key)) told.add(place(item));
+  }
   for (const { scope, item } of params) {
     if (told.has(place(item))) continue;
     told.add(place(item));
-    const { where } = scope.error("METHOD-UNREAD", item.at, { message: "" });
     const message = `${item.name} has no effect at any site: it does not train.`;
-    sink.warn("METHOD-UNREAD", {
-      message,
-      where: where!,
-      help: `What is for a bias is declared "when site.has_bias".`,
-    });
+    const help = `What is for a bias is declared "when site.has_bias".`;
+    const { where } = scope.error("METHOD-UNREAD", item.at, { message });
+    sink.warn("METHOD-UNREAD", { message, where, help });
   }
 }

@@ -21,12 +21,7 @@ export interface BaseFacts {
 }
 
 export const unknownBase: BaseFacts = {
-  modelType: "",
-  hiddenWidth: 0,
-  elements: 0,
-  samples: 1,
-  length: 1,
-  bfloat16: false,
+  ...{ modelType: "", hiddenWidth: 0, elements: 0, samples: 1, length: 1, bfloat16: false },
 };
 
 export interface ElaborationInput {

@@ -81,8 +81,7 @@ function argument(r: Reader): Argument {
   const value = readExpression(r);
   const isName = value.kind === "name" && r.accept(":") !== undefined;
   const named = isName ? { name: value.name, value: readExpression(r) } : { value };
-  const to = r.behind("..", () => readExpression(r));
-  return { ...named, at, ...(to === undefined ? {} : { to }) };
+  return { ...named, at, to: r.behind("..", () => readExpression(r)) };
 }
 
 const indices = (r: Reader): IndexItem[] =>
@@ -98,8 +97,7 @@ function index(r: Reader): IndexItem {
   const start = r.sees(":") ? undefined : readExpression(r);
   if (start !== undefined && !r.sees(":")) return { kind: "element", value: start, at };
   r.expect(":");
-  const limit = r.sees(",", "]") ? undefined : readExpression(r);
-  return { kind: "slice", at, ...(start === undefined ? {} : { start }), ...(limit === undefined ? {} : { limit }) };
+  return { kind: "slice", at, start, limit: r.sees(",", "]") ? undefined : readExpression(r) };
 }
 
 const constants: Readonly<Record<string, boolean | null>> = { true: true, false: false, null: null };
@@ -126,6 +124,12 @@ function entry(r: Reader): [string, Expression] {
   const key = r.text();
   r.expect(":");
   return [key, readExpression(r)];
+}
+
+/** `if CONDITION`. */
+export function readCondition(r: Reader): Expression {
+  r.expect("if");
+  return readExpression(r);
 }
 
 /** A default: what follows it in parentheses are options and no arguments. */

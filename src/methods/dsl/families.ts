@@ -1,7 +1,6 @@
 /** Families of tensors: once the config is known, `weight[n] for k: 0 .. 4 by 2` is two tensors, `weight[0]` and `weight[2]`. */
 import type { Family, Item, MethodAst, TensorItem } from "./ast.ts";
 import { evaluateKnown } from "./evaluate.ts";
-import { limitError } from "./limits.ts";
 import { memberName, type Scope } from "./scope.ts";
 import { knownText } from "./value.ts";
 import { itemsOf } from "./walk.ts";
@@ -36,13 +35,13 @@ function numbersOf(scope: Scope, { name, at, family }: FamilyItem): number[] {
     });
   }
   const count = Math.ceil(((to as number) - (from as number)) / (by as number));
-  if (count > scope.mostTurns)
-    throw limitError(scope.model.method.file, `a family of ${count} tensors`, scope.mostTurns, at);
+  if (count > scope.mostTurns) throw scope.limit(at, `a family of ${count} tensors`, scope.mostTurns);
   return Array.from({ length: Math.max(count, 0) }, (_unused, i) => (from as number) + i * (by as number));
 }
 
-/** The method with a declaration for every tensor of its families. `scope` is that of the whole method. */
-export function withFamilies(method: MethodAst, scope: Scope): MethodAst {
+/** The method of a scope, which is that of the whole model, with a declaration for every tensor of its families. */
+export function withFamilies(scope: Scope): MethodAst {
+  const { method } = scope.model;
   const all = itemsOf(method);
   if (!all.some(isFamily)) return method;
   let ordinal = Math.max(...all.map((item) => (item.kind === "tensor" ? item.ordinal : 0)));
@@ -52,7 +51,7 @@ export function withFamilies(method: MethodAst, scope: Scope): MethodAst {
     const tensors = numbersOf(scope, item).map((number) => ({
       ...withNumber(rest, family.name, number),
       name: memberName(item.name, number),
-      ...(item.key === undefined ? {} : { key: item.key.replaceAll(`{${family.name}}`, String(number)) }),
+      key: item.key?.replaceAll(`{${family.name}}`, String(number)),
       ordinal: ++ordinal,
     }));
     members.set(item, tensors);

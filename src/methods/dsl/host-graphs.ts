@@ -4,35 +4,41 @@ import type { Graph, Output } from "../../ir/graph.ts";
 import { runInput } from "../../ir/run-inputs.ts";
 import { type Site, siteKey } from "../site.ts";
 import { evaluation } from "../situation.ts";
-import type { TensorItem } from "./ast.ts";
 import type { SiteOperands } from "./operands.ts";
 import { constantScalars } from "./placeholders.ts";
-import { type BuildScope, type ModelScope, Scope } from "./scope.ts";
-import { computedNode, firstValue, isEmpty, ownTensors, projected, projects, tensorsOf } from "./site-tensors.ts";
+import { type BuildScope, type ModelScope, Scope, siteScope } from "./scope.ts";
+import {
+  computedNode,
+  firstValue,
+  isEmpty,
+  ownTensors,
+  portOf,
+  projected,
+  projects,
+  tensorsOf,
+} from "./site-tensors.ts";
 
 /** The base's weight and bias at a site. */
 export type BaseOf = (builder: Builder, site: Site) => Pick<SiteOperands, "weight" | "bias">;
-
-type ScopeOf = (site: Site, build: BuildScope, model?: ModelScope) => Scope;
-type PortOf = (scope: Scope, item: TensorItem, builder: Builder) => number;
 
 /** The model where nothing is drawn. */
 const still = (model: ModelScope): ModelScope => ({ ...model, situation: { ...model.situation, ...evaluation } });
 
 /**
  * The program that makes a fresh adapter: outputs are the initial values of trained and frozen tensors, named by key. Random ones depend
- * on the port `seed`. `baseOf` gives what begins from the base.
+ * on the port `seed`. `baseOf` gives what begins from the base, where something does.
  */
-export function initialGraph(model: ModelScope, scopeOf: ScopeOf, baseOf: BaseOf): Graph {
+export function initialGraph(model: ModelScope, baseOf: BaseOf): Graph {
   const builder = new Builder("init");
   const seed = runInput(builder, "seed");
   const scalars = constantScalars(builder, 0, seed);
   const whole = new Scope(model);
-  const shared = tensorsOf(whole, "shared").filter((item) => item.trained === true);
+  const shared = tensorsOf(whole, "shared").filter((item) => item.trained);
   const outputs = shared.map((item): Output => ({ name: item.key!, node: firstValue(whole, item, seed, builder) }));
   for (const site of model.sites) {
     const build: BuildScope = {
       builder,
+      scalars,
       get weight() {
         return baseOf(builder, site).weight;
       },
@@ -42,10 +48,9 @@ export function initialGraph(model: ModelScope, scopeOf: ScopeOf, baseOf: BaseOf
       get bias() {
         return baseOf(builder, site).bias;
       },
-      scalars,
       tensor: (item) => firstValue(scope, item, seed, builder),
     };
-    const scope: Scope = scopeOf(site, build, still(model));
+    const scope: Scope = siteScope(still(model), site, build);
     for (const item of ownTensors(scope).filter((one) => !isEmpty(scope, one)))
       outputs.push({ name: siteKey(site.path, item.key!), node: build.tensor(item) });
   }
@@ -53,31 +58,19 @@ export function initialGraph(model: ModelScope, scopeOf: ScopeOf, baseOf: BaseOf
 }
 
 /** Parameters to projected parameters, named by key; undefined when nothing is projected. */
-export function projectionGraph(model: ModelScope, scopeOf: ScopeOf, portOf: PortOf): Graph | undefined {
+export function projectionGraph(model: ModelScope): Graph | undefined {
   const builder = new Builder("project");
-  const none = (): never => {
-    throw new Error("a projection reads its parameter only");
-  };
-  const build: BuildScope = {
-    builder,
-    get weight() {
-      return none();
-    },
-    get base() {
-      return none();
-    },
-    get scalars() {
-      return none();
-    },
-    tensor: none,
-  };
   const outputs = model.sites.flatMap((site): Output[] => {
-    const scope = scopeOf(site, build);
+    const build: BuildScope = {
+      builder,
+      get scalars(): never {
+        throw new Error("a projection draws nothing");
+      },
+      tensor: (item) => portOf(scope, item),
+    };
+    const scope: Scope = siteScope(model, site, build);
     const items = ownTensors(scope).filter((item) => projects(scope, item));
-    return items.map((item) => ({
-      name: siteKey(site.path, item.key!),
-      node: projected(scope, item, portOf(scope, item, builder)),
-    }));
+    return items.map((item) => ({ name: siteKey(site.path, item.key!), node: projected(scope, item) }));
   });
   return outputs.length === 0 ? undefined : builder.finish(outputs);
 }
@@ -86,12 +79,12 @@ export function projectionGraph(model: ModelScope, scopeOf: ScopeOf, portOf: Por
  * The program that makes what a file holds of computed tensors, on the host: ports are parameters, outputs are named by key. Undefined when
  * there are none.
  */
-export function computedGraph(model: ModelScope, portOf: PortOf): Graph | undefined {
+export function computedGraph(model: ModelScope): Graph | undefined {
   const builder = new Builder("computed");
   const scope: Scope = new Scope(still(model), undefined, undefined, {
     builder,
     scalars: constantScalars(builder, 0),
-    tensor: (item) => (item.role === "computed" ? computedNode(scope, item) : portOf(scope, item, builder)),
+    tensor: (item) => (item.role === "computed" ? computedNode(scope, item) : portOf(scope, item)),
   });
   const outputs = tensorsOf(scope, "computed").map((item) => ({ name: item.key!, node: computedNode(scope, item) }));
   return outputs.length === 0 ? undefined : builder.finish(outputs);

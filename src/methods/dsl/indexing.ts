@@ -24,31 +24,16 @@ export function indexed(
 ): Value {
   if (object.kind === "known") return element(scope, object.value, items, at, knownOf);
   const builder = scope.builderOrFail(at);
-  if (object.kind !== "tensor") {
-    throw scope.error("METHOD-TYPE", at, {
-      message: "Only tensors and lists have entries.",
-      got: describe(object, builder),
-    });
-  }
+  if (object.kind !== "tensor") throw scope.misfit(at, "Only tensors and lists have entries.", object);
   const shape = builder.shape(object.id);
   if (items.length > shape.length) {
-    throw scope.error("METHOD-SHAPE", at, {
-      message: "The tensor has fewer axes than that.",
-      got: describe(object, builder),
-    });
+    const got = describe(object, builder);
+    throw scope.error("METHOD-SHAPE", at, { message: "The tensor has fewer axes than that.", got });
   }
   const parts = shape.map((extent, axis) => range(scope, items[axis], extent, knownOf));
-  const sliced = builder.slice(
-    object.id,
-    parts.map((p) => p.start),
-    parts.map((p) => p.limit),
-  );
-  return tensorValue(
-    builder.reshape(
-      sliced,
-      parts.filter((p) => !p.dropped).map((p) => p.limit - p.start),
-    ),
-  );
+  const [starts, limits] = [parts.map(({ start }) => start), parts.map(({ limit }) => limit)];
+  const kept = parts.filter(({ dropped }) => !dropped).map(({ start, limit }) => limit - start);
+  return tensorValue(builder.reshape(builder.slice(object.id, starts, limits), kept));
 }
 
 function range(
@@ -58,24 +43,18 @@ function range(
   knownOf: (expression: Expression) => Known,
 ): { start: number; limit: number; dropped: boolean } {
   if (item === undefined) return { start: 0, limit: extent, dropped: false };
+  const fault = (at: Place, message: string, expected: string, got: string): Error =>
+    scope.error("METHOD-SHAPE", at, { message, expected, got });
   const bound = (expression: Expression | undefined, preset: number): number => {
     if (expression === undefined) return preset;
     const value = knownOf(expression);
     if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0 && value <= extent) return value;
-    throw scope.error("METHOD-SHAPE", expression.at, {
-      message: "The index lies outside the axis.",
-      expected: `0 to ${extent}`,
-      got: describe(known(value)),
-    });
+    throw fault(expression.at, "The index lies outside the axis.", `0 to ${extent}`, describe(known(value)));
   };
   const start = bound(item.kind === "element" ? item.value : item.start, 0);
   const limit = item.kind === "element" ? start + 1 : bound(item.limit, extent);
   if (start < limit && limit <= extent) return { start, limit, dropped: item.kind === "element" };
-  throw scope.error("METHOD-SHAPE", item.at, {
-    message: "Nothing lies in this part of the axis.",
-    expected: `a part of 0 to ${extent}`,
-    got: `${start} to ${limit}`,
-  });
+  throw fault(item.at, "Nothing lies in this part of the axis.", `a part of 0 to ${extent}`, `${start} to ${limit}`);
 }
 
 /** Entry of a known list or map. */
@@ -90,5 +69,5 @@ function element(
   const key = items.length === 1 && item?.kind === "element" ? knownOf(item.value) : undefined;
   const holds = typeof object === "object" && object !== null && (typeof key === "number" || typeof key === "string");
   if (holds && Object.hasOwn(object, key)) return known((object as Readonly<Record<string | number, Known>>)[key]!);
-  throw scope.error("METHOD-TYPE", at, { message: "There is no such entry.", got: describe(known(object)) });
+  throw scope.misfit(at, "There is no such entry.", known(object));
 }

@@ -2,7 +2,7 @@
  * Limits that keep a hostile fragment from costing more than milliseconds. They are checked on the text and its tokens, before anything
  * recursive looks at them. A fragment has no loops but counted ones, so evaluation is bounded by `steps`.
  */
-import { type DiagnosticFields, WebpeftError } from "../../ir/diagnostics.ts";
+import { WebpeftError } from "../../ir/diagnostics.ts";
 import type { Place } from "./ast.ts";
 
 export const limits = {
@@ -42,13 +42,6 @@ export function limitError(file: string, what: string, limit: number, at?: Place
     help: "Split the formula with let, or write fewer declarations.",
   });
 }
-
-/** METHOD-SIZE: a tensor that no device takes. */
-export const sizeFault = (name: string, shape: readonly number[]): DiagnosticFields => ({
-  message: `${name} is larger than any device takes.`,
-  expected: `at most ${limits.elements} elements`,
-  got: `[${shape.join(", ")}]`,
-});
 
 export function checkLength(file: string, text: string): void {
   if (text.length > limits.length) throw limitError(file, `${text.length} characters`, limits.length);

@@ -1,7 +1,7 @@
 /** What no value of a fragment may be: a number that is not finite, or operators nested so deep that walking over them is not safe. */
 import type { Builder } from "../../ir/builder.ts";
 import type { Place } from "./ast.ts";
-import { limitError, limits } from "./limits.ts";
+import { limits } from "./limits.ts";
 import type { Scope } from "./scope.ts";
 import type { Value } from "./value.ts";
 
@@ -31,5 +31,5 @@ export function checkValue(scope: Scope, value: Value, at: Place): void {
     });
   }
   if (value.kind === "operator" && operatorDepth(scope.builderOrFail(at), value.id) > limits.operators)
-    throw limitError(scope.model.method.file, "operators are nested too deep", limits.operators, at);
+    throw scope.limit(at, "operators are nested too deep", limits.operators);
 }

@@ -4,16 +4,26 @@ import type { FieldValue } from "../fields.ts";
 import type { ScalarIds } from "../lib/builtin.ts";
 import type { Value } from "./value.ts";
 
-/** Operands at a site, in the builder that the site's nodes go to. */
-export interface SiteOperands {
-  /** The running weight and the base's: operators [out, in] of a linear or embedding site, gains f32[out] of a norm. */
+/** What a site offers whose weight is not replaced, in the builder that the site's nodes go to. */
+export interface AdditionOperands {
+  /** The base's weight: an operator [out, in], of a prompt the table of token embeddings, or gains f32[out] of a norm. */
+  readonly base?: number;
+  readonly scalars: ScalarIds;
+  /** Samples of the batch; absent where one W' for all is wanted. */
+  readonly samples?: number;
+  /** Of a prompt: tokens of a row without those that are put in front. */
+  readonly length?: number;
+  /** Of an attention: its names. Of a prompt: `labels`, i32[samples, length], as the batch has them. */
+  readonly words?: ReadonlyMap<string, Value>;
+}
+
+/** What a site offers whose weight is replaced. */
+export interface SiteOperands extends AdditionOperands {
+  /** The running weight; see `base`. */
   readonly weight: number;
   readonly base: number;
   /** f32[out]; absent when the layer has none. */
   readonly bias?: number;
-  readonly scalars: ScalarIds;
-  /** Samples of the batch that W' is applied to; absent where one W' for all is wanted. */
-  readonly samples?: number;
   /** The last hidden states f32[samples, tokens, width] of a first pass over the model, as a constant. */
   readonly hidden?: number;
   /** The pass is built that `hidden` comes from. */
@@ -34,16 +44,4 @@ export interface SiteResult {
   readonly bias?: number;
   /** f32[] that the site adds to the loss. */
   readonly loss?: number;
-}
-
-/** What a site offers whose weight is not replaced. */
-export interface AdditionOperands {
-  /** Of a prompt: the table of token embeddings as an operator [out, in]. */
-  readonly base?: number;
-  /** Of a prompt: rows of the batch, and tokens of a row without those that are put in front. */
-  readonly samples?: number;
-  readonly length?: number;
-  /** Of an attention: its names. Of a prompt: `labels`, i32[samples, length], as the batch has them. */
-  readonly words?: ReadonlyMap<string, Value>;
-  readonly scalars: ScalarIds;
 }

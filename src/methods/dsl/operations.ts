@@ -11,20 +11,13 @@ import { describe, known, tensorValue, type Value } from "./value.ts";
 export function atPlace(scope: Scope, at: Place, error: unknown): unknown {
   if (!(error instanceof WebpeftError) || !error.code.startsWith("IR-")) return error;
   const { message, expected, got } = error;
-  return scope.error("METHOD-TYPE", at, {
-    message: `${message}.`,
-    ...(expected === undefined ? {} : { expected }),
-    ...(got === undefined ? {} : { got }),
-  });
+  return scope.error("METHOD-TYPE", at, { message: `${message}.`, expected, got });
 }
 
 function notTogether(scope: Scope, what: string, expected: string, sides: readonly Value[], at: Place): WebpeftError {
   const help = togetherHelp(what, sides, scope.build?.builder);
   const got = sides.map((side) => describe(side, scope.build?.builder)).join(` ${what} `);
-  return scope.error("METHOD-TYPE", at, {
-    ...{ message: `${what} does not go with these.`, expected, got },
-    ...(help === undefined ? {} : { help }),
-  });
+  return scope.error("METHOD-TYPE", at, { message: `${what} does not go with these.`, expected, got, help });
 }
 
 /** What `make` makes, or undefined where the graph refuses the types: the language has its own words for what goes together. */
@@ -79,8 +72,5 @@ export function chosenEntries(scope: Scope, condition: number, yes: Value, no: V
 export function negative(scope: Scope, value: Value, at: Place): Value {
   const result = negated(value, () => scope.builderOrFail(at));
   if (result !== undefined) return result;
-  throw scope.error("METHOD-TYPE", at, {
-    message: "This has no negative.",
-    got: describe(value, scope.build?.builder),
-  });
+  throw scope.misfit(at, "This has no negative.", value);
 }

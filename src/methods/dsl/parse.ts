@@ -1,7 +1,7 @@
 /** Reads the text of a method: text to tree, with every error of the text at once. */
 import { builtins } from "../lib/index.ts";
 import type { MethodRecord } from "../record.ts";
-import type { Item, MethodAst, OnItem, Place, SiteBlock } from "./ast.ts";
+import type { Item, MethodAst, Place, SiteBlock } from "./ast.ts";
 import { collected } from "./collected.ts";
 import { checkLength, checkTokens } from "./limits.ts";
 import { Misread, Reader } from "./reader.ts";
@@ -30,7 +30,7 @@ export function parseFragment(record: MethodRecord): MethodAst {
 /** `method NAME (on KIND, ...)? { statements }` */
 function method(r: Reader): Pick<MethodAst, "name" | "items" | "blocks" | "at"> {
   const { at } = r.next;
-  if (r.accept("method") === undefined) {
+  if (!r.flag("method")) {
     r.note('"method"');
     if (r.next.kind !== "name") throw new Misread();
   }
@@ -43,30 +43,30 @@ function method(r: Reader): Pick<MethodAst, "name" | "items" | "blocks" | "at"> 
  * Items of the whole method, and its blocks. Several `on` blocks may name one kind: their items add up in the order of the text, so that
  * formulas that kinds share are written once. `method m on linear { ... }` is a method whose targets all stand in one block.
  */
-function arranged(kinds: OnItem["siteKinds"], all: readonly Item[], at: Place): Pick<MethodAst, "items" | "blocks"> {
+function arranged(
+  kinds: ReturnType<typeof readKinds>,
+  all: readonly Item[],
+  head: Place,
+): Pick<MethodAst, "items" | "blocks"> {
   const written = all.filter((item) => item.kind === "on");
   const rest = all.filter((item) => item.kind !== "on");
   if (kinds.length === 0) return { items: rest, blocks: merged(written) };
-  const targets = rest.filter((item) => item.kind === "target");
-  const own: OnItem = { kind: "on", siteKinds: kinds, tied: false, backwards: false, items: targets, at };
-  return { items: rest.filter((item) => item.kind !== "target"), blocks: merged([own, ...written]) };
+  const items = rest.filter((item) => item.kind === "target");
+  const own = kinds.map(({ name: siteKind, at }): SiteBlock => {
+    return { kind: "on", siteKind, tied: false, backwards: false, items, at, head };
+  });
+  return { items: rest.filter((item) => item.kind !== "target"), blocks: merged([...own, ...written]) };
 }
 
-function merged(written: readonly OnItem[]): SiteBlock[] {
+function merged(written: readonly SiteBlock[]): SiteBlock[] {
   const blocks = new Map<string, SiteBlock>();
-  for (const { siteKinds, from, tied, backwards, items } of written) {
-    for (const { name, at } of siteKinds) {
-      const key = `${name} ${from ?? ""}`;
-      const before = blocks.get(key);
-      blocks.set(key, {
-        siteKind: name,
-        ...(from === undefined ? {} : { from }),
-        tied: tied || (before?.tied ?? false),
-        backwards: backwards || (before?.backwards ?? false),
-        items: [...(before?.items ?? []), ...items],
-        at: before?.at ?? at,
-      });
-    }
+  for (const block of written) {
+    const key = `${block.siteKind} ${block.from ?? ""}`;
+    const { tied = false, backwards = false, items = [], at = block.at } = blocks.get(key) ?? {};
+    blocks.set(key, {
+      ...{ ...block, at, items: [...items, ...block.items] },
+      ...{ tied: tied || block.tied, backwards: backwards || block.backwards },
+    });
   }
   return [...blocks.values()];
 }

@@ -2,15 +2,9 @@
 import type { Builder } from "../../ir/builder.ts";
 import type { ScalarIds } from "../lib/builtin.ts";
 import type { Site } from "../site.ts";
+import type { BaseFacts } from "./elaboration-types.ts";
 import type { BuildScope } from "./scope.ts";
 import { absent, operatorValue, tensorValue } from "./value.ts";
-
-/** Samples of a batch, tokens of a row, and width of the base's hidden states. */
-export interface BatchSize {
-  readonly samples: number;
-  readonly length: number;
-  readonly width: number;
-}
 
 /** Numbers of a run for graphs that are given none of them, but for a seed: all of them are `value`. */
 export function constantScalars(builder: Builder, value: number, given?: number): ScalarIds {
@@ -22,14 +16,14 @@ export function constantScalars(builder: Builder, value: number, given?: number)
 export function placeholderBase(builder: Builder, site: Site): { weight: number; bias?: number } {
   const port = (name: string, ...shape: number[]): number => builder.port(name, "weight", "f32", shape);
   const weight = site.kind === "norm" ? port("weight", site.out) : builder.dense(port("weight", site.out, site.in));
-  return site.bias !== undefined ? { weight, bias: port("bias", site.out) } : { weight };
+  return { weight, bias: site.bias === undefined ? undefined : port("bias", site.out) };
 }
 
 /** What a site gives to a method. Of a batch it says nothing where one W' for all samples is wanted. */
 export function placeholderOperands(
   builder: Builder,
   site: Site,
-  { samples, length }: Omit<BatchSize, "width">,
+  { samples, length }: BaseFacts,
 ): Omit<BuildScope, "tensor"> {
   const [scalars, { weight, bias }] = [constantScalars(builder, 1), placeholderBase(builder, site)];
   if (site.kind === "prompt") {

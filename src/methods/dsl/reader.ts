@@ -37,7 +37,10 @@ export class Reader {
     private readonly file: string,
     private readonly statements: readonly string[],
   ) {
-    this.faults = foreign.map(({ text, at }) => this.foreignFault(text, at));
+    this.faults = foreign.map(({ text, at }) => ({
+      ...{ code: "METHOD-SYNTAX", severity: "error", message: "This character has no meaning in a fragment." },
+      ...{ where: `${file}:${at.line}:${at.column}`, got: JSON.stringify(text.slice(0, 20)), help: foreignHelp(text) },
+    }));
   }
 
   get next(): Token {
@@ -99,6 +102,11 @@ export class Reader {
     return unquoted(this.of("text").image);
   }
 
+  /** Whether a word or sign came next; it is read. */
+  flag(image: string): boolean {
+    return this.accept(image) !== undefined;
+  }
+
   /** What stands behind a word, where that word comes next. */
   behind<T>(word: string, read: () => T): T | undefined {
     return this.accept(word) === undefined ? undefined : read();
@@ -122,15 +130,10 @@ export class Reader {
   /** Notes a fault at the next token. */
   note(expected: string): void {
     if (!this.atEnd && this.foreign.some((one) => isBehind(this.next.at, one.at))) return;
-    const help = this.hint(expected);
+    const message = `The fragment does not read as ${this.reading}.`;
     this.faults.push({
-      code: "METHOD-SYNTAX",
-      severity: "error",
-      message: `The fragment does not read as ${this.reading}.`,
-      where: this.where(),
-      expected,
-      got: shown(this.next),
-      ...(help === undefined ? {} : { help }),
+      ...{ code: "METHOD-SYNTAX", severity: "error", message, where: this.where() },
+      ...{ expected, got: shown(this.next), help: this.hint(expected) },
     });
   }
 
@@ -181,18 +184,6 @@ export class Reader {
       return `every statement ends with a semicolon${near === undefined ? "" : `; did you mean ${near}?`}`;
     if (reading === "a method" && previous?.kind === "name") return "a method is: method name on linear { ... }";
     return undefined;
-  }
-
-  private foreignFault(text: string, at: Place): Diagnostic {
-    const help = foreignHelp(text);
-    return {
-      code: "METHOD-SYNTAX",
-      severity: "error",
-      message: "This character has no meaning in a fragment.",
-      where: `${this.file}:${at.line}:${at.column}`,
-      got: JSON.stringify(text.slice(0, 20)),
-      ...(help === undefined ? {} : { help }),
-    };
   }
 }
 

@@ -4,20 +4,18 @@ import { asOperator } from "./arithmetic.ts";
 import type { Place } from "./ast.ts";
 import type { Scope } from "./scope.ts";
 import { describe, type Value } from "./value.ts";
+import { targetsOf } from "./walk.ts";
 import { siteNames } from "./words.ts";
 
 /** Where a target gets its value; the head of the block where it gets none. */
 export function targetPlace({ block }: Scope, name: string | undefined): Place {
-  return block!.items.find((item) => item.kind === "target" && item.name === name)?.at ?? block!.at;
+  return targetsOf(block!).find((target) => target.name === name)?.at ?? block!.at;
 }
 
 /** Throws METHOD-TYPE for what is no tensor. */
 export function tensorNode(scope: Scope, value: Value, at: Place, what: string): number {
   if (value.kind === "tensor") return value.id;
-  throw scope.error("METHOD-TYPE", at, {
-    message: `${what} is no tensor.`,
-    got: describe(value, scope.build?.builder),
-  });
+  throw scope.misfit(at, `${what} is no tensor.`, value);
 }
 
 export function addedLoss(scope: Scope, value: Value | undefined): number | undefined {
@@ -25,11 +23,7 @@ export function addedLoss(scope: Scope, value: Value | undefined): number | unde
   const { builder } = scope.build!;
   if (value.kind === "known" && typeof value.value === "number") return builder.constant(value.value);
   if (value.kind === "tensor" && sizeOf(builder.shape(value.id)) === 1) return builder.reshape(value.id, []);
-  throw scope.error("METHOD-TYPE", targetPlace(scope, "loss"), {
-    message: "What is added to the loss is no number.",
-    expected: "f32[]",
-    got: describe(value, builder),
-  });
+  throw scope.misfit(targetPlace(scope, "loss"), "What is added to the loss is no number.", value, "f32[]");
 }
 
 export function newWeight(
@@ -56,9 +50,6 @@ export function newBias(scope: Scope, value: Value | undefined, unchanged: numbe
   const { builder } = scope.build!;
   const out = scope.siteOrFail().out;
   if (value.kind === "tensor" && sameShape(builder.shape(value.id), [out])) return value.id;
-  throw scope.error("METHOD-TYPE", targetPlace(scope, "b"), {
-    message: "The adapted bias has another size than the layer.",
-    expected: `f32[${out}]`,
-    got: describe(value, builder),
-  });
+  const message = "The adapted bias has another size than the layer.";
+  throw scope.misfit(targetPlace(scope, "b"), message, value, `f32[${out}]`);
 }

@@ -2,59 +2,50 @@
 
 import type { Builder } from "../../ir/builder.ts";
 import type { Code } from "../../ir/codes/index.ts";
-import { WebpeftError } from "../../ir/diagnostics.ts";
+import { type DiagnosticFields, WebpeftError } from "../../ir/diagnostics.ts";
 import type { FieldValue } from "../fields.ts";
 import type { ScalarIds } from "../lib/builtin.ts";
 import { type Site, siteKey } from "../site.ts";
-import type { Situation } from "../situation.ts";
 import type { InputItem, Item, MethodAst, Place, SiteBlock, TensorItem } from "./ast.ts";
-import type { BaseFacts } from "./elaboration-types.ts";
+import { type BaseFacts, type ElaborationInput, unknownBase } from "./elaboration-types.ts";
 import { limitError, limits } from "./limits.ts";
-import type { Notes } from "./notes.ts";
-import type { Room } from "./room.ts";
-import { absent, operatorValue, tensorValue, type Value } from "./value.ts";
+import { Notes } from "./notes.ts";
+import type { SiteOperands } from "./operands.ts";
+import { Room } from "./room.ts";
+import { hint } from "./suggest.ts";
+import { absent, describe, operatorValue, tensorValue, type Value } from "./value.ts";
 import { itemsOf } from "./walk.ts";
 import { siteNames } from "./words.ts";
 
 /** What holds for the whole model. */
-export interface ModelScope {
+export interface ModelScope extends Omit<ElaborationInput, "sink"> {
   readonly method: MethodAst;
-  readonly fields: Readonly<Record<string, FieldValue>>;
   readonly base: BaseFacts;
-  /** Names of the fields that the config held itself. */
   readonly present: ReadonlySet<string>;
-  readonly sites: readonly Site[];
-  readonly situation: Situation;
   /** What graphs of the adapter take from outside. */
   readonly notes: Notes;
   /** By site that is like another one: that one's scope, where the numbers of its constants are worked out for both. */
   readonly still: (site: Site) => Scope | undefined;
-  /** What the adapter's tensors may take, and do. */
+  /** What the adapter's tensors may take together. */
   readonly room: Room;
-  /** Configs of the other adapters that it mixes. */
-  readonly experts?: readonly Readonly<Record<string, FieldValue>>[] | undefined;
-  /** Number of the first site's random streams: those of an expert lie apart from those of the others. */
-  readonly firstStream?: number | undefined;
 }
 
-/** What is there when graph nodes are built; absent while shapes and conditions are worked out. */
-export interface BuildScope {
+/** `still`: see `ModelScope`. */
+export const modelScope = (
+  method: MethodAst,
+  input: Omit<ElaborationInput, "sink">,
+  still: ModelScope["still"] = () => undefined,
+): ModelScope => {
+  const { base = unknownBase, present = new Set(Object.keys(input.fields)) } = input;
+  return { ...input, base, present, method, still, notes: new Notes(), room: new Room(base.elements) };
+};
+
+/** What is there when graph nodes are built; absent while shapes and conditions are worked out. What a kind of site lacks is absent too. */
+export interface BuildScope extends Partial<SiteOperands> {
   readonly builder: Builder;
-  /** See `SiteOperands`; absent where a kind of site has none. */
-  readonly weight?: number;
-  readonly base?: number;
-  readonly bias?: number | undefined;
   readonly scalars: ScalarIds;
-  /** See `SiteOperands`. */
-  readonly samples?: number | undefined;
-  /** See `AdditionOperands`. */
-  readonly length?: number | undefined;
-  readonly hidden?: number | undefined;
-  readonly firstPass?: boolean | undefined;
   /** What each of the experts adds to the weight of this site; undefined for those that leave it. */
   readonly experts?: () => readonly (number | undefined)[];
-  /** What a site without a weight of its own provides, by the names of its kind. */
-  readonly words?: ReadonlyMap<string, Value>;
   /** The tensor's node: a port, or its initial value in the program that makes a fresh adapter. */
   readonly tensor: (item: TensorItem) => number;
 }
@@ -70,13 +61,19 @@ export const declarations = (method: MethodAst, block?: SiteBlock): Map<string, 
     ),
   );
 
+/** Names that hold in a loop. */
+type Locals = ReadonlyMap<string, Value>;
+export const noLocals: Locals = new Map();
+
 export class Scope {
   readonly declared: ReadonlyMap<string, Item>;
   private readonly memo = new Map<string, Value | "pending">();
   private ofModel: Scope | undefined;
   private steps = 0;
   private waiting = 0;
-  private counted = 0;
+  /** See `inTurn`. */
+  turn = 0;
+  locals: Locals = noLocals;
 
   constructor(
     readonly model: ModelScope,
@@ -109,37 +106,30 @@ export class Scope {
     return [...this.declared.keys()].some((known) => known.startsWith(`${name}[`));
   }
 
-  /** Number of the turn of a counted loop that is worked out; it keeps the draws of the turns apart. */
-  get turn(): number {
-    return this.counted;
-  }
-
-  inTurn<T>(turn: number, work: () => T): T {
-    const before = this.counted;
-    this.counted = turn;
+  /** Works something out in a turn of a loop, whose number keeps the draws of the turns apart, with the names that hold inside of it. */
+  inTurn<T>(turn: number, locals: Locals, work: () => T): T {
+    const before = [this.turn, this.locals] as const;
+    [this.turn, this.locals] = [turn, locals];
     try {
       return work();
     } finally {
-      this.counted = before;
+      [this.turn, this.locals] = before;
     }
   }
 
-  hiddenOrFail(): number {
-    const { hidden } = this.buildOrFail(this.model.method.at);
-    if (hidden !== undefined) return hidden;
-    throw this.error("METHOD-STATIC", this.model.method.at, {
-      message: "There are no hidden states here.",
-      help: "Read hidden in the second pass only: first_pass ? ... : merging ? ... : ...",
-    });
-  }
-
-  error(
-    code: Code,
-    at: Place,
-    fields: { message: string; expected?: string; got?: string; help?: string },
-  ): WebpeftError {
+  error(code: Code, at: Place, fields: Omit<DiagnosticFields, "where">): WebpeftError {
     const site = this.site === undefined ? "" : ` at ${this.site.path}`;
     return new WebpeftError(code, { ...fields, where: `${this.model.method.file}:${at.line}:${at.column}${site}` });
+  }
+
+  /** METHOD-TYPE: what a value is not. */
+  misfit(at: Place, message: string, value: Value, expected?: string, help?: string): WebpeftError {
+    return this.error("METHOD-TYPE", at, { message, expected, got: describe(value, this.build?.builder), help });
+  }
+
+  /** METHOD-LIMIT. */
+  limit(at: Place, what: string, limit: number): WebpeftError {
+    return limitError(this.model.method.file, what, limit, at);
   }
 
   siteOrFail(at: Place = this.model.method.at): Site {
@@ -190,10 +180,9 @@ export class Scope {
 
   /** Called before an expression is worked out, and `leave` behind it. Throws METHOD-LIMIT. */
   enter(at: Place): void {
-    const { file } = this.model.method;
-    if (++this.steps > limits.steps) throw limitError(file, "too many expressions at one site", limits.steps, at);
+    if (++this.steps > limits.steps) throw this.limit(at, "too many expressions at one site", limits.steps);
     if (++this.waiting > limits.waiting)
-      throw limitError(file, "too many expressions wait for each other", limits.waiting, at);
+      throw this.limit(at, "too many expressions wait for each other", limits.waiting);
   }
 
   leave(): void {
@@ -215,7 +204,7 @@ export class Scope {
     }
     if (before !== undefined) return before;
     this.memo.set(name, "pending");
-    const value = this.inTurn(0, make);
+    const value = make();
     this.memo.set(name, value);
     return value;
   }
@@ -229,11 +218,22 @@ export class Scope {
     const names = siteNames[this.block?.siteKind ?? ""];
     if (names === undefined) return undefined;
     if (names.words?.includes(name)) return this.buildOrFail(at).words?.get(name);
-    const value = names.form === "operator" ? operatorValue : tensorValue;
-    if (name === names.weight) return value(this.buildOrFail(at).weight!);
-    if (name === names.base) return value(this.buildOrFail(at).base!);
-    if (name !== names.bias || names.bias === undefined) return undefined;
-    const { bias } = this.buildOrFail(at);
-    return bias === undefined ? absent : tensorValue(bias);
+    const part = (["weight", "base", "bias"] as const).find((one) => names[one] === name);
+    if (part === undefined) return undefined;
+    const { [part]: id } = this.buildOrFail(at);
+    if (id === undefined) return absent;
+    return names.form === "operator" && part !== "bias" ? operatorValue(id) : tensorValue(id);
   }
+}
+
+/** What names mean at a site. Throws METHOD-SITE where the method has nothing for its kind. */
+export function siteScope(model: ModelScope, site: Site, build?: BuildScope): Scope {
+  const { name, blocks, at } = model.method;
+  const block = blocks.find(({ siteKind, from }) => siteKind === site.kind && from === site.from);
+  if (block !== undefined) return new Scope(model, block, site, build);
+  const kinds = blocks.filter(({ from }) => from === site.from).map(({ siteKind }) => siteKind);
+  throw new Scope(model, undefined, site).error("METHOD-SITE", at, {
+    ...{ message: `${name} cannot change a site of kind ${site.kind}.`, expected: kinds.join(" or "), got: site.kind },
+    help: hint(site.kind, kinds) ?? "Leave the module out of target_modules.",
+  });
 }

@@ -5,11 +5,11 @@ import type { FieldValue } from "../fields.ts";
 import { initialNode, isTorchDraw } from "../lib/initial.ts";
 import type { Expression, TensorItem, TensorRole } from "./ast.ts";
 import { callBuiltin } from "./call.ts";
-import { condition, evaluate, shapeOf } from "./evaluate.ts";
+import { condition, evaluate, extentFault, shapeOf } from "./evaluate.ts";
 import { paddedFields } from "./field.ts";
 import { atPlace } from "./operations.ts";
 import { Scope } from "./scope.ts";
-import { describe, tensorValue } from "./value.ts";
+import { tensorValue } from "./value.ts";
 
 /** A condition that may be left out. */
 export const holds = (scope: Scope, clause: Expression | undefined): boolean =>
@@ -54,15 +54,32 @@ export function paddedShapes(scope: Scope): [string, readonly number[]][] {
   });
 }
 
+/** The port of a declared tensor, as large as the program has it. Throws METHOD-NAME for one that does not exist. */
+export function portOf(scope: Scope, item: TensorItem): number {
+  const { builder } = scope.buildOrFail(item.at);
+  if (!exists(scope, item)) {
+    throw scope.error("METHOD-NAME", item.at, {
+      message: `${item.name} is read where it does not exist.`,
+      help: "Read it only under the condition of its when.",
+    });
+  }
+  if (isEmpty(scope, item)) throw extentFault(scope, item.name, item.at, 0);
+  const ofModel = item.role === "shared";
+  const key = ofModel ? item.key! : scope.siteKey(item.key!);
+  const role = item.role === "param" || item.trained ? "param" : "buffer";
+  const shape = shapeOf(ofModel ? new Scope(scope.model) : paddedScope(scope), item);
+  const turned = scope.model.tied?.get(key);
+  if (turned === undefined) return builder.port(key, role, "f32", shape);
+  return builder.transpose(builder.port(turned, role, "f32", [...shape].reverse()), [1, 0]);
+}
+
 /** `project f(x)` of a parameter p is f(p, x). */
-export function projected(scope: Scope, item: TensorItem, port: number): number {
+export function projected(scope: Scope, item: TensorItem): number {
   const { call } = item.project!;
   const name = call.callee.kind === "name" ? call.callee.name : "";
+  const port = { value: tensorValue(portOf(scope, item)), at: call.at };
   const rest = call.arguments.map(({ value, at }) => ({ value: evaluate(scope, value), at }));
-  const value = callBuiltin(scope, scope.model.method.builtins.get(name)!, call, [
-    { value: { kind: "tensor", id: port }, at: call.at },
-    ...rest,
-  ]);
+  const value = callBuiltin(scope, scope.model.method.builtins.get(name)!, call, [port, ...rest]);
   return (value as { id: number }).id;
 }
 
@@ -78,11 +95,7 @@ export const computedNode = (scope: Scope, item: TensorItem): number =>
     const { builder } = scope.buildOrFail(item.at);
     const shape = shapeOf(scope, item);
     if (made.kind === "tensor" && sameShape(builder.shape(made.id), shape)) return made.id;
-    throw scope.error("METHOD-TYPE", item.value.at, {
-      message: `The value of ${item.name} does not fit.`,
-      expected: `f32[${shape.join(",")}]`,
-      got: describe(made, builder),
-    });
+    throw scope.misfit(item.value.at, `The value of ${item.name} does not fit.`, made, `f32[${shape.join(",")}]`);
   });
 
 /** The first value of a tensor; it may be made of those of others. */
@@ -106,9 +119,6 @@ function initialValue(scope: Scope, item: TensorItem, seed: number, builder: Bui
     }
   }
   if (value.kind === "tensor" && sameShape(builder.shape(value.id), shape)) return value.id;
-  throw scope.error("METHOD-TYPE", item.value.at, {
-    message: `The initial value of ${item.name} does not fit.`,
-    expected: `a distribution, or f32[${shape.join(",")}]`,
-    got: describe(value, builder),
-  });
+  const expected = `a distribution, or f32[${shape.join(",")}]`;
+  throw scope.misfit(item.value.at, `The initial value of ${item.name} does not fit.`, value, expected);
 }

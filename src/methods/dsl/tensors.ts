@@ -1,11 +1,10 @@
 /** Declared tensors: the grammar of what follows their word, and the clauses behind their first value, a row each. */
+import { codings } from "../../program/index.ts";
 import type { Family, TensorItem, TensorRole } from "./ast.ts";
-import { readArguments, readCall, readExpression, readPrimary } from "./expressions.ts";
+import { readArguments, readCall, readCondition, readExpression, readPrimary } from "./expressions.ts";
 import type { Reader } from "./reader.ts";
 
-/** An item without the fields that are undefined. */
-export const withGiven = <T extends object>(fields: { readonly [K in keyof T]: T[K] | undefined }): T =>
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as T;
+const codingSyntaxes = Object.values(codings).map(({ syntax }) => syntax);
 
 interface Clause {
   readonly syntax: string;
@@ -14,28 +13,21 @@ interface Clause {
   readonly read: (r: Reader) => Partial<TensorItem>;
 }
 
-const flag = (r: Reader, word: string): true | undefined => (r.accept(word) === undefined ? undefined : true);
-const conditionIf = (r: Reader) => r.behind("if", () => readExpression(r));
-
 export const clauses: Readonly<Record<string, Clause>> = {
   at: {
     syntax: 'at "KEY" tied? (also "KEY")? (from encoder)?',
     doc: "The end of its key in the file. tied: under the path of the other end of a tie too; also: under the path of every site too; from encoder: in encoder.safetensors.",
-    read: (r) =>
-      withGiven<Partial<TensorItem>>({
-        key: r.text(),
-        tied: flag(r, "tied"),
-        also: r.behind("also", () => r.text()),
-        file: r.behind("from", () => r.name()),
-      }),
+    read: (r) => ({
+      key: r.text(),
+      tied: r.flag("tied"),
+      also: r.behind("also", () => r.text()),
+      file: r.behind("from", () => r.name()),
+    }),
   },
   save: {
     syntax: "save if CONDITION",
     doc: "The file holds it only then.",
-    read: (r) => {
-      r.expect("if");
-      return { saveIf: readExpression(r) };
-    },
+    read: (r) => ({ saveIf: readCondition(r) }),
   },
   as: {
     syntax: "as base, kernel, pointwise, channels or row",
@@ -44,13 +36,13 @@ export const clauses: Readonly<Record<string, Clause>> = {
   },
   coded: {
     syntax: "coded FORM(VALUE) (if CONDITION)?",
-    doc: "The file holds it in another form: top_k(count), on_rows(rows).",
+    doc: `The file holds it in another form: ${codingSyntaxes.join(", ")}.`,
     read: (r) => {
       const { image: form, at } = r.of("name");
-      const coded = { form, at, arguments: readArguments(r), condition: conditionIf(r) };
+      const coded = { form, at, arguments: readArguments(r), condition: r.behind("if", () => readExpression(r)) };
       // Counted as a call: the random streams of the calls behind it keep their numbers.
       r.calls++;
-      return { coded: withGiven<NonNullable<TensorItem["coded"]>>(coded) };
+      return { coded };
     },
   },
   within: {
@@ -68,7 +60,7 @@ export const clauses: Readonly<Record<string, Clause>> = {
     doc: "After every step the parameter p becomes FUNCTION(p, VALUE, ...).",
     read: (r) => {
       const condition = r.behind("if", () => readPrimary(r));
-      return { project: withGiven<NonNullable<TensorItem["project"]>>({ condition, call: readCall(r) }) };
+      return { project: { condition, call: readCall(r) } };
     },
   },
   when: {
@@ -86,12 +78,11 @@ function family(r: Reader): Family {
   r.expect(":");
   const from = readExpression(r);
   r.expect("..");
-  return withGiven<Family>({ name, from, to: readExpression(r), by: r.behind("by", () => readExpression(r)) });
+  return { name, from, to: readExpression(r), by: r.behind("by", () => readExpression(r)) };
 }
 
-export function readTensor(r: Reader): TensorItem {
-  const role = r.take().image as TensorRole;
-  const trained = flag(r, "param");
+export function readTensor(r: Reader, role: TensorRole): TensorItem {
+  const trained = r.flag("param");
   const { image: name, at } = r.of("name");
   const shape = r.listIn("[", "]", () => readExpression(r));
   const range = r.behind("for", () => family(r));
@@ -100,8 +91,5 @@ export function readTensor(r: Reader): TensorItem {
   let more: Partial<TensorItem> = {};
   for (let word = r.accept(...Object.keys(clauses)); word !== undefined; word = r.accept(...Object.keys(clauses)))
     more = { ...more, ...r.as("a clause", () => clauses[word!.image]!.read(r)) };
-  return withGiven<TensorItem>({
-    ...{ kind: "tensor", role, name, shape, value, ordinal: r.tensors++, at, trained, family: range },
-    ...more,
-  });
+  return { kind: "tensor", role, name, shape, value, ordinal: r.tensors++, at, trained, family: range, ...more };
 }

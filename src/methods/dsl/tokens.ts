@@ -23,8 +23,9 @@ export interface Foreign {
 }
 
 const blank = /(?:\s+|\/\/[^\n\r]*|\/\*[^*]*\*+(?:[^/*][^*]*\*+)*\/)+/y;
+/** A group for every kind of token. */
 const token =
-  /(?<name>[A-Za-z_][A-Za-z0-9_]*)(?<target>')?|(?<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|(?<text>"(?:[^"\\\n\r]|\\["\\n])*")|(?<sign>\.\.|\.\*|==|!=|<=|>=|[-.<>=+*/@?:;,{}()[\]])/y;
+  /(?<target>[A-Za-z_][A-Za-z0-9_]*')|(?<name>[A-Za-z_][A-Za-z0-9_]*)|(?<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|(?<text>"(?:[^"\\\n\r]|\\["\\n])*")|(?<sign>\.\.|\.\*|==|!=|<=|>=|[-.<>=+*/@?:;,{}()[\]])/y;
 
 /** `\"`, `\\` and `\n` are the only escapes. */
 export const unquoted = (image: string): string =>
@@ -60,22 +61,9 @@ export function tokensOf(text: string, firstLine: number): { tokens: Token[]; fo
       foreignEnd = ++offset;
       continue;
     }
-    const [[image], { name, target, number, text: quoted }] = [
-      found,
-      found.groups as Record<string, string | undefined>,
-    ];
-    const isWord = target === undefined && words.has(image);
-    const kind =
-      target !== undefined
-        ? "target"
-        : name !== undefined
-          ? "name"
-          : number !== undefined
-            ? "number"
-            : quoted !== undefined
-              ? "text"
-              : "sign";
-    tokens.push({ kind: isWord ? "word" : kind, image, at });
+    const [image] = found;
+    const [kind] = Object.entries(found.groups!).find(([, text]) => text !== undefined) as [Token["kind"], string];
+    tokens.push({ kind: kind === "name" && words.has(image) ? "word" : kind, image, at });
     offset += image.length;
   }
   tokens.push({ kind: "end", image: "", at: { line, column: offset - lineStart + 1 } });

@@ -91,11 +91,22 @@ export const predefined: Readonly<Record<string, { doc: string; value: (scope: S
   },
   hidden: {
     doc: "last hidden states f32[samples, tokens, hidden_width] of a first pass over the model, as a constant; there in the second pass",
-    value: (scope) => tensorValue(scope.hiddenOrFail()),
+    value: (scope) => {
+      const { at } = scope.model.method;
+      const { hidden } = scope.buildOrFail(at);
+      if (hidden !== undefined) return tensorValue(hidden);
+      throw scope.error("METHOD-STATIC", at, {
+        message: "There are no hidden states here.",
+        help: "Read hidden in the second pass only: first_pass ? ... : merging ? ... : ...",
+      });
+    },
   },
   hidden_width: { doc: "width of the base's hidden states", value: (scope) => known(scope.model.base.hiddenWidth) },
   "experts.count": { doc: "adapters that are mixed", value: (scope) => known(scope.model.experts?.length ?? 0) },
-  "experts.configs": { doc: "their configs, peft_type included", value: (scope) => known(scope.model.experts ?? []) },
+  "experts.configs": {
+    doc: "their configs, peft_type included",
+    value: (scope) => known((scope.model.experts ?? []).map(({ fields }) => fields)),
+  },
   loss: { doc: "the model's loss; loss' = loss + x adds x at every site", value: () => absent },
   train: { doc: "true where a training program draws", value: (scope) => known(scope.model.situation.sampling) },
   training: {

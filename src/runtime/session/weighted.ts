@@ -14,8 +14,8 @@ import type { AdapterEntry, SessionAdapters } from "./adapters.ts";
 /** How adapters of these methods become one. Throws `SESSION-COMBINE` where they are of several, or their method's record does not say. */
 function combineOf(used: readonly Method[], known: Methods): Combine {
   const [first] = used;
-  if (first?.combine !== undefined && used.every((method) => method === first)) return first.combine;
-  const able = known.all.filter(({ combine }) => combine !== undefined);
+  if (first?.record.combine !== undefined && used.every((method) => method === first)) return first.record.combine;
+  const able = known.all.filter(({ record }) => record.combine !== undefined);
   throw new WebpeftError("SESSION-COMBINE", {
     message: "these adapters cannot be combined into a new one",
     expected: `adapters that are all ${able.map(({ peftType }) => peftType).join(" or all ")}`,

@@ -1,6 +1,6 @@
 /** How an adapter's files hold one of its tensors. */
 
-import type { AdapterTensor, CompiledProgram } from "../../../program/index.ts";
+import type { AdapterTensor, CodingName, CompiledProgram, TensorCoding } from "../../../program/index.ts";
 import type { Model } from "../../files/model.ts";
 import type { HostTensor } from "../../files/tensor.ts";
 import type { TensorSpec } from "../load-plan.ts";
@@ -29,5 +29,11 @@ export interface CodecSource {
   readonly model: () => Model;
 }
 
+export type CodingOf<Name extends CodingName> = Extract<TensorCoding, { readonly name: Name }>;
+
 /** A codec of the tensors that a fragment marks with one coding. */
-export type CodecOf<Coding> = (coding: Coding, tensor: AdapterTensor, source: CodecSource) => TensorCodec;
+export type CodecOf<Name extends CodingName> = (
+  coding: CodingOf<Name>,
+  tensor: AdapterTensor,
+  source: CodecSource,
+) => TensorCodec;

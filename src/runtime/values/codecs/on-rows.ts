@@ -4,14 +4,14 @@
  */
 import { evaluate } from "../../../ir/evaluate.ts";
 import { sizeOf } from "../../../ir/types.ts";
-import type { AdapterTensor, RowsCoding } from "../../../program/index.ts";
+import type { AdapterTensor } from "../../../program/index.ts";
 import type { Model } from "../../files/model.ts";
 import { toFloat32 } from "../../files/tensor.ts";
-import type { CodecOf, CodecSource, Numbers } from "./codec.ts";
+import type { CodecOf, CodecSource, CodingOf, Numbers } from "./codec.ts";
 import { plainCodec } from "./plain.ts";
 
 /** Rows of a base tensor, in f32; the others are not expanded. */
-async function baseRows({ rows, weight }: RowsCoding, model: Model): Promise<Float32Array> {
+async function baseRows({ rows, weight }: CodingOf<"on_rows">, model: Model): Promise<Float32Array> {
   const { bytes, dtype, shape } = await model.weights.read(weight);
   const width = sizeOf(shape.slice(1));
   const size = bytes.length / shape[0]!;
@@ -42,7 +42,7 @@ function projected(
   return Float32Array.from(evaluate(own, ports)[key]!.data);
 }
 
-export const onRowsCodec: CodecOf<RowsCoding> = (coding, tensor, { program, model }) => {
+export const onRowsCodec: CodecOf<"on_rows"> = (coding, tensor, { program, model }) => {
   const plain = plainCodec(tensor);
   let rows: Promise<Float32Array> | undefined;
   const ofBase = (): Promise<Float32Array> => {

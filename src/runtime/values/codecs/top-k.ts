@@ -1,6 +1,6 @@
 /** Logits of which a file keeps the largest only, as VB-LoRA's small files do. Source: `get_peft_model_state_dict` of PEFT. */
 import { WebpeftError } from "../../../ir/diagnostics.ts";
-import type { AdapterPlan, AdapterTensor, TopKCoding } from "../../../program/index.ts";
+import type { AdapterPlan, AdapterTensor } from "../../../program/index.ts";
 import { type HostTensor, hostTensor, type TensorDtype, toInt32 } from "../../files/tensor.ts";
 import { floatNumbers } from "../numbers.ts";
 import type { CodecOf } from "./codec.ts";
@@ -63,7 +63,7 @@ function integers(shape: readonly number[], values: readonly number[], limit: nu
   return hostTensor(dtype, shape, data);
 }
 
-export const topKCodec: CodecOf<TopKCoding> = ({ count }, tensor) => {
+export const topKCodec: CodecOf<"top_k"> = ({ count }, tensor) => {
   const { key, shape } = tensor;
   const rows = shape.slice(0, -1);
   const width = shape.at(-1)!;
