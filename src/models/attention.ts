@@ -62,15 +62,22 @@ export interface Attention {
   readonly seen?: number | undefined;
   /** Factor of the scores; 1 / sqrt(d) unless given. */
   readonly scale?: number;
+  /** Scores are bent towards +-cap: cap tanh(score / cap); not where it is 0. */
+  readonly cap?: number;
   /** Added to the scores: f32[n, s, t]. */
   readonly bias?: number;
 }
 
+/** cap tanh(x / cap). */
+export const softcap = (builder: Builder, x: number, cap: number): number =>
+  builder.scale(builder.add("tanh", [builder.scale(x, 1 / cap)]), cap);
+
 /** Context f32[b, s, n, g, d]. A query that sees no key gets the mean of all values. */
-export function attend(builder: Builder, { queries, keys, values, seen, scale, bias }: Attention): number {
+export function attend(builder: Builder, { queries, keys, values, seen, scale, cap = 0, bias }: Attention): number {
   const width = builder.shape(queries).at(-1)!;
   let scores = builder.scale(builder.einsum("bsngd,btnd->bngst", queries, keys), scale ?? 1 / Math.sqrt(width));
   const shape = builder.shape(scores);
+  if (cap !== 0) scores = softcap(builder, scores, cap);
   if (bias !== undefined) scores = builder.plus(scores, builder.broadcast(bias, shape, [1, 3, 4]));
   if (seen !== undefined) {
     const condition = builder.broadcast(seen, shape, builder.shape(seen).length === 2 ? [3, 4] : [0, 3, 4]);

@@ -10,6 +10,7 @@ import { attendAll, pooled } from "./encoder.ts";
 import { attentionEntry, embedding, layerNorm, linear, type Unary } from "./layers.ts";
 import { type BuildOptions, tokenInput } from "./model.ts";
 import { block, layers, type ModelFamily, type ModelTree, type Module, named, type Place, silent } from "./module.ts";
+import { runningCount } from "./text.ts";
 
 export const bertFamily: ModelFamily = {
   modelTypes: ["bert", "roberta"],
@@ -18,7 +19,7 @@ export const bertFamily: ModelFamily = {
     const settings = readBertConfig(config, sink);
     const types = { name: "token_type_ids", dtype: "i32", limit: settings.tokenTypes, fill: 0 } as const;
     const inputs = [tokenInput(settings.defaults.vocabulary), types];
-    return { root: classifier(settings), inputs, defaults: settings.defaults };
+    return { root: classifier(settings), prefix: settings.name, inputs, defaults: settings.defaults };
   },
   /** Files made from TensorFlow's checkpoints call gain and bias of a norm gamma and beta. */
   otherKeys: (key) => [
@@ -119,13 +120,11 @@ function embeddings({
 function positionsOf(builder: Builder, ids: number, padding: number | undefined): number {
   const [batch, length] = builder.shape(ids) as [number, number];
   if (padding === undefined) return builder.iota([length], 0);
-  const square = [length, length];
   const real = builder.cast(
     builder.add("not", [builder.compare("eq", ids, builder.constantLike(ids, padding))]),
     "f32",
   );
-  const before = builder.cast(builder.compare("le", builder.iota(square, 1), builder.iota(square, 0)), "f32");
-  const count = builder.mul(builder.einsum("bt,st->bs", real, before), real);
+  const count = runningCount(builder, real);
   return builder.cast(builder.plus(count, builder.constant(padding, [batch, length])), "i32");
 }
 

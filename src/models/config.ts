@@ -2,7 +2,7 @@
 import { type DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import type { ModelConfig, ModelDefaults } from "./model.ts";
 
-function wrong(field: string, expected: string, got: unknown): WebpeftError {
+export function wrong(field: string, expected: string, got: unknown): WebpeftError {
   return new WebpeftError("MODEL-FIELD", {
     message: `the field ${field} of config.json is not usable`,
     where: `config.json: ${field}`,

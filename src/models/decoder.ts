@@ -1,137 +1,125 @@
-/** What decoders have in common: an attention with grouped heads, an MLP, and the way from `config.json` to a causal model. */
-import { type Activation, activate } from "./activation.ts";
-import { attentionEntry, linear, type Unary } from "./layers.ts";
-import { block, type ModelTree, type Module, named, type Place, silent } from "./module.ts";
-import { type RopeTables, rotatePart } from "./rope.ts";
-import type { Layer } from "./sites.ts";
+/** Walks a `DecoderSpec`: embeddings, a row of layers on one stream, a norm, a head. The tree gives both the list of modules and the graph. */
+import { softcap } from "./attention.ts";
+import { specialTokens } from "./config.ts";
+import { type DecoderLayer, decoderAttention } from "./decoder-attention.ts";
+import type { DecoderSpec, LayerSpec } from "./decoder-spec.ts";
+import { embedding, linear, norm, type Unary } from "./layers.ts";
+import { mlp, mlpOf, mlpParts } from "./mlp.ts";
+import { type ModelConfig, tokenInput } from "./model.ts";
+import { block, cast, list, type ModelTree, type Module, maybe, named } from "./module.ts";
+import { rotary } from "./rope.ts";
 import { Text } from "./text.ts";
 
-/** What all layers of a decoder read beside the stream. */
-export interface LayerInput {
-  readonly text: Text;
-  /** Which keys a position sees. */
-  readonly seen: number;
-  readonly tables?: RopeTables;
-}
+type Decoder = (text: Text) => number;
 
-export type DecoderLayer = (x: number, input: LayerInput) => number;
-
-/** Queries f32[b, s, n, g, d], keys and values f32[b, s, n, d], and the layers that make keys and values of the stream. */
-export interface Heads {
-  readonly queries: number;
-  readonly keys: number;
-  readonly values: number;
-  readonly keyLayer: Layer;
-  readonly valueLayer: Layer;
-}
-
-/** f32[b, s, n g d]. */
-export function attended(
-  { builder, sites, path }: Place,
-  heads: Heads,
-  scale: number,
-  { text, seen }: LayerInput,
-): number {
-  const context = sites.attention(path, { ...heads, seen, scale, before: text.keys });
-  const [batch, length, ...rest] = builder.shape(context) as [number, number, ...number[]];
-  return builder.reshape(context, [batch, length, rest.reduce((a, b) => a * b)]);
-}
-
-export interface AttentionSpec {
-  readonly hidden: number;
-  readonly heads: number;
-  readonly keyHeads: number;
-  readonly headWidth: number;
-  /** Biases of queries, keys and values, and of the output. */
-  readonly bias: readonly [inner: boolean, output: boolean];
-  readonly biasField?: string | undefined;
-  /** Name of the output layer. */
-  readonly output: string;
-  /** Names of the norms of queries and keys, head by head, and what they are. */
-  readonly norms?: { readonly names: readonly [string, string]; readonly norm: Module<Unary> } | undefined;
-}
-
-/** Attention with a layer each for queries, keys and values, and rotary embedding. */
-export function attention(spec: AttentionSpec): Module<DecoderLayer> {
-  const { hidden, heads, keyHeads, headWidth, bias, biasField, output, norms } = spec;
-  const part = (count: number): Module<Unary> => linear(hidden, count * headWidth, bias[0], { biasField });
-  const projections = { q_proj: part(heads), k_proj: part(keyHeads), v_proj: part(keyHeads) };
-  const last = { [output]: linear(heads * headWidth, hidden, bias[1], { biasField }) };
-  const normed = Object.fromEntries((norms?.names ?? []).map((name) => [name, norms!.norm]));
-  const others: Readonly<Record<string, Module<Unary>>> = { ...last, ...normed };
-  return block(
-    { ...projections, ...others },
-    (modules, place) => (x, input) => {
-      const { builder, sites, path } = place;
-      const { batch, positions } = input.text;
-      const [q, k, v] = [modules.q_proj(x), modules.k_proj(x), modules.v_proj(x)];
-      const split = (y: number, ...groups: number[]): number =>
-        builder.reshape(y, [batch, positions, keyHeads, ...groups, headWidth]);
-      const [queries, keys, values] = [split(q, heads / keyHeads), split(k), split(v)];
-      const ready = [queries, keys].map((y, i) =>
-        norms === undefined ? y : named<Unary>(modules, norms.names[i]!)(y),
-      );
-      const [turnedQueries, turnedKeys] = ready.map((y) => rotatePart(builder, y, input.tables!)) as [number, number];
-      const context = attended(
-        place,
-        {
-          ...{ queries: turnedQueries, keys: turnedKeys, values },
-          keyLayer: sites.layer(modules.k_proj.path),
-          valueLayer: sites.layer(modules.v_proj.path),
-        },
-        1 / Math.sqrt(headWidth),
-        input,
-      );
-      return sites.attended(path, named<Unary>(modules, output)(context));
-    },
-    attentionEntry({ in: hidden, out: keyHeads * headWidth, keyHeads }),
+/** The model that a spec describes; the config gives its special tokens. */
+export function decoderModel(spec: DecoderSpec, config: ModelConfig): ModelTree {
+  const { modelType, vocabulary, hidden, layers, maximumLength, names, head, positions, ropes } = spec;
+  const table = [...names.path, nameOf(spec, "embedding"), "weight"].join(".");
+  const weight = head.tied ? table : undefined;
+  const [top, ...inside] = names.path as [string, ...string[]];
+  const nested = inside.reduceRight<Module<Decoder>>(
+    (inner, name) => block({ [name]: inner }, (modules) => named<Decoder>(modules, name)),
+    decoder(spec),
   );
-}
-
-/** Two layers, by their names among the modules that are listed, with an activation between them. */
-export const mlp = (
-  modules: Readonly<Record<string, Module>>,
-  [first, second]: readonly [string, string],
-  activation: Activation,
-): Module<Unary> =>
-  block(
-    modules,
-    (bound, { builder }) =>
-      (x) =>
-        named<Unary>(bound, second)(activate(builder, activation, named<Unary>(bound, first)(x))),
-  );
-
-/** LLaMA's MLP: one of two first layers gates the other. */
-export const gatedMlp = (
-  hidden: number,
-  inner: number,
-  activation: Activation,
-  bias: boolean,
-  biasField?: string,
-): Module<Unary> =>
-  block(
-    {
-      gate_proj: linear(hidden, inner, bias, { biasField }),
-      up_proj: linear(hidden, inner, bias, { biasField }),
-      down_proj: linear(inner, hidden, bias, { biasField }),
-      act_fn: silent,
-    },
-    (modules, { builder }) =>
-      (x) => {
-        const [gate, up] = [modules.gate_proj(x), modules.up_proj(x)];
-        return modules.down_proj(builder.mul(activate(builder, activation, gate), up));
+  const logits = linear(spec.embeddingWidth ?? hidden, vocabulary, head.bias ?? false, { weight });
+  const root: ModelTree["root"] = block(
+    { [top]: nested, [names.head]: logits },
+    (modules, { sites, builder }) =>
+      (options) => {
+        const stream = named<Decoder>(modules, top)(new Text(sites, options));
+        const scores = builder.scale(named<Unary>(modules, names.head)(stream), head.scale ?? 1);
+        return head.cap === undefined ? scores : softcap(builder, scores, head.cap);
       },
   );
+  const longest = Math.min(maximumLength, ...Object.values(ropes).map((rope) => rope.longest ?? maximumLength));
+  const limits = positions !== undefined || Object.values(ropes).some((rope) => rope.longest !== undefined);
+  return {
+    ...{ root, prefix: top },
+    inputs: [tokenInput(vocabulary)],
+    defaults: {
+      ...{ modelType, head: { kind: "causal", classes: vocabulary }, vocabulary, hidden, layers: layers.length },
+      ...{ maximumLength: longest, ...(limits ? { limitsLength: true } : {}), ...specialTokens(config) },
+    },
+  };
+}
 
-/** A decoder under its name, and a head on it. */
-export const causal = (
-  name: string,
-  decoder: Module<(text: Text) => number>,
-  lm_head: Module<Unary>,
-): ModelTree["root"] =>
-  block(
-    { [name]: decoder, lm_head },
-    (modules, { sites }) =>
-      (options) =>
-        named<Unary>(modules, "lm_head")(named<(text: Text) => number>(modules, name)(new Text(sites, options))),
+const nameOf = ({ names }: DecoderSpec, role: string): string =>
+  Object.entries(names.parts).find(([, part]) => part === role)![0];
+
+function decoder(spec: DecoderSpec): Module<Decoder> {
+  const { vocabulary, hidden, embeddingWidth = hidden, embeddingScale = 1, streamScale = 1, positions } = spec;
+  const windows = spec.layers.map(({ attention }) => attention.window);
+  const projects = embeddingWidth !== hidden;
+  return cast(
+    spec.names.parts,
+    {
+      embedding: embedding(vocabulary, embeddingWidth),
+      positions: maybe(embedding(spec.maximumLength + (positions?.offset ?? 0), hidden)),
+      "project in": projects ? linear(embeddingWidth, hidden, false) : undefined,
+      "project out": projects ? linear(hidden, embeddingWidth, false) : undefined,
+      layers: list(spec.layers.map((layer) => decoderLayer(hidden, layer))),
+      norm: maybe(norm(hidden, spec.norm)),
+      rope: maybe(rotary(spec.layers[0]!.attention.headWidth, spec.ropes)),
+    },
+    (modules, { builder }) =>
+      (text) => {
+        const ropes = modules.rope?.(text.positions, text.keys) ?? {};
+        const embedded = text.embedded(modules.embedding, embeddingScale);
+        const wide = modules["project in"]?.(embedded) ?? embedded;
+        const placed = positions === undefined ? wide : builder.plus(wide, modules.positions!(text.numbers(positions)));
+        const stream = modules.layers.reduce(
+          (x, one, index) => one(x, { text, ropes, seen: text.seen(windows[index]) }),
+          builder.scale(placed, streamScale),
+        );
+        const last = modules.norm?.(stream) ?? stream;
+        return modules["project out"]?.(last) ?? last;
+      },
   );
+}
+
+function decoderLayer(hidden: number, spec: LayerSpec): Module<DecoderLayer> {
+  const { names, parallel = false, residualScale = 1 } = spec;
+  const normed = (): Module<Unary> | undefined => norm(hidden, spec.norm);
+  return cast(
+    names,
+    {
+      attention: decoderAttention(hidden, spec.attention),
+      mlp: maybe(mlp(hidden, spec.mlp)),
+      ...mlpParts(hidden, spec.mlp),
+      "before attention": normed(),
+      "after attention": normed(),
+      "sum attention": normed(),
+      "before mlp": normed(),
+      "after mlp": normed(),
+      "sum mlp": normed(),
+    },
+    (modules, place) => {
+      const { builder } = place;
+      const apart = modules.mlp ?? mlpOf(modules, place, spec.mlp);
+      /** What a part of the layer gives to the stream: its norms around what it makes. */
+      const branch = (part: "attention" | "mlp", x: number, of: Unary): number => {
+        const made = of(modules[`before ${part}`]?.(x) ?? x);
+        return builder.scale(modules[`after ${part}`]?.(made) ?? made, residualScale);
+      };
+      const sum = (part: "attention" | "mlp", x: number, added: number): number => {
+        const all = builder.plus(x, added);
+        return modules[`sum ${part}`]?.(all) ?? all;
+      };
+      if (parallel)
+        return (x, input) => {
+          const read = modules["before attention"]?.(x) ?? x;
+          const own = modules["before mlp"]?.(x) ?? read;
+          return builder.plus(builder.plus(modules.attention(read, input), apart(own)), x);
+        };
+      return (x, input) => {
+        const attended = sum(
+          "attention",
+          x,
+          branch("attention", x, (y) => modules.attention(y, input)),
+        );
+        return sum("mlp", attended, branch("mlp", attended, apart));
+      };
+    },
+  );
+}

@@ -2,9 +2,8 @@
 import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { bertFamily } from "./bert.ts";
 import { tooManyLayers } from "./config.ts";
-import { gpt2Family } from "./gpt2.ts";
+import { decoders } from "./decoders/index.ts";
 import { finishModel } from "./head.ts";
-import { llamaFamily } from "./llama.ts";
 import {
   type BuildOptions,
   type BuiltModel,
@@ -14,7 +13,6 @@ import {
   noVirtualTokens,
 } from "./model.ts";
 import { bind, type ModelFamily, namedModules } from "./module.ts";
-import { phiFamily } from "./phi.ts";
 import { SiteBuilder } from "./sites.ts";
 import { t5Family } from "./t5.ts";
 import { vitFamily } from "./vit.ts";
@@ -22,7 +20,7 @@ import { vitFamily } from "./vit.ts";
 export * from "./head.ts";
 export * from "./model.ts";
 
-const families: readonly ModelFamily[] = [llamaFamily, gpt2Family, phiFamily, bertFamily, vitFamily, t5Family];
+const families: readonly ModelFamily[] = [...decoders, bertFamily, vitFamily, t5Family];
 
 /** By `model_type` of config.json. */
 const modelFamilies: ReadonlyMap<string, ModelFamily> = new Map(
@@ -53,8 +51,12 @@ export function describeModel(
   const ends = new Map<string, string[]>();
   for (const { path, weight = "" } of description.modules)
     ends.set(weight, [...(ends.get(weight) ?? []), `${path}.weight`]);
-  const spelled = (key: string): string =>
-    [key, ...(family.otherKeys?.(key) ?? []), ...(ends.get(key) ?? [])].find(stored) ?? key;
+  const { prefix } = tree;
+  const inside = (key: string): string => (key.startsWith(`${prefix}.`) ? key.slice(prefix!.length + 1) : key);
+  const spelled = (key: string): string => {
+    const names = [key, ...(family.otherKeys?.(key) ?? [])];
+    return [...names, ...names.map(inside), ...(ends.get(key) ?? [])].find(stored) ?? key;
+  };
   const modules = description.modules.map(({ weight, bias, parameters, ...rest }) => ({
     ...rest,
     ...(weight === undefined ? {} : { weight: spelled(weight) }),

@@ -1,13 +1,21 @@
 /** The layers that base models are made of. */
+import { lowerNorm, type NormKind } from "./lowering.ts";
 import type { ModuleInfo } from "./model.ts";
 import type { Module } from "./module.ts";
 
 /** One tensor to one tensor. */
 export type Unary = (x: number) => number;
 
+/** Whether a layer has a bias, and the field of the config that says so; none where the architecture does. */
+export interface Bias {
+  readonly has: boolean;
+  readonly field?: string;
+}
+
+export const withBias: Bias = { has: true };
+export const withoutBias: Bias = { has: false };
+
 interface LinearOptions {
-  /** The field of the config that says whether there is a bias; none where the architecture says it. */
-  readonly biasField?: string | undefined;
   /** Key of the weight, where it is that of another module. */
   readonly weight?: string | undefined;
   readonly layout?: ModuleInfo["layout"];
@@ -15,15 +23,21 @@ interface LinearOptions {
 }
 
 /** x f32[..., width] to f32[..., out]. */
-export const linear = (width: number, out: number, bias: boolean, options: LinearOptions = {}): Module<Unary> => {
-  const { biasField, weight, layout = "linear", patch } = options;
+export const linear = (
+  width: number,
+  out: number,
+  bias: Bias | boolean,
+  options: LinearOptions = {},
+): Module<Unary> => {
+  const { weight, layout = "linear", patch } = options;
+  const { has, field }: Bias = typeof bias === "boolean" ? { has: bias } : bias;
   return {
     entry: (path) => ({
       path,
       kind: "linear",
       weight: weight ?? `${path}.weight`,
-      ...(bias ? { bias: `${path}.bias` } : {}),
-      ...(bias || biasField === undefined ? {} : { biasField }),
+      ...(has ? { bias: `${path}.bias` } : {}),
+      ...(has || field === undefined ? {} : { biasField: field }),
       in: width,
       out,
       layout,
@@ -41,9 +55,6 @@ export const linear = (width: number, out: number, bias: boolean, options: Linea
 export const switchedBias = ({ biasField, weight }: ModuleInfo): string | undefined =>
   biasField === undefined ? undefined : weight?.replace(/\.weight$/, ".bias");
 
-/** GPT-2's linear layer, stored as [in, out]. */
-export const conv1d = (width: number, out: number): Module<Unary> => linear(width, out, true, { layout: "conv1d" });
-
 /** A convolution whose kernels do not overlap, over images [channels, height, width]: a linear layer on flattened patches. */
 export const patches = (channels: number, size: number, out: number): Module<Unary> =>
   linear(channels * size * size, out, true, { layout: "patches", patch: [channels, size, size] });
@@ -60,24 +71,45 @@ export const embedding = (rows: number, width: number): Module<Unary> => ({
       sites.embedding(path, ids),
 });
 
-function norm(kind: "rms" | "layer", width: number, epsilon: number): Module<Unary> {
-  const bias = kind === "layer";
-  return {
-    entry: (path) => ({
-      ...{ path, kind: "norm", weight: `${path}.weight` },
-      ...(bias ? { bias: `${path}.bias` } : {}),
-      ...{ in: width, out: width, layout: "linear" },
-    }),
-    children: {},
-    call:
-      ({ sites, path }) =>
-      (x) =>
-        sites.norm(path, x, kind, epsilon),
-  };
+export interface NormSpec {
+  readonly kind: NormKind;
+  readonly epsilon: number;
+  readonly bias: boolean;
 }
 
-export const rmsNorm = (width: number, epsilon: number): Module<Unary> => norm("rms", width, epsilon);
-export const layerNorm = (width: number, epsilon: number): Module<Unary> => norm("layer", width, epsilon);
+export const norm = (width: number, { kind, epsilon, bias }: NormSpec): Module<Unary> => ({
+  entry: (path) => ({
+    ...{ path, kind: "norm", weight: `${path}.weight` },
+    ...(bias ? { bias: `${path}.bias` } : {}),
+    ...{ in: width, out: width, layout: "linear" },
+  }),
+  children: {},
+  call:
+    ({ sites, path }) =>
+    (x) =>
+      sites.norm(path, x, kind, epsilon),
+});
+
+/** The norm of each of `count` heads f32[..s, heads, width], on as many axes as there are, with its own row of gains. Adapters cannot change it. */
+export const rowsNorm = (count: number, width: number, { kind, epsilon }: NormSpec): Module<Unary> => ({
+  entry: (path) => ({
+    ...{ path, kind: "container", layout: "linear" },
+    parameters: { weight: { key: `${path}.weight`, shape: [count, width] } },
+  }),
+  children: {},
+  call:
+    ({ builder, sites, path }) =>
+    (x) => {
+      const gains = builder.reshape(sites.parameter(path, "weight"), builder.shape(x).slice(2));
+      return lowerNorm(builder, x, gains, undefined, kind, epsilon);
+    },
+});
+
+export const rms = (epsilon: number): NormSpec => ({ kind: "rms", epsilon, bias: false });
+export const withMean = (epsilon: number, bias = true): NormSpec => ({ kind: "layer", epsilon, bias });
+
+export const rmsNorm = (width: number, epsilon: number): Module<Unary> => norm(width, rms(epsilon));
+export const layerNorm = (width: number, epsilon: number): Module<Unary> => norm(width, withMean(epsilon));
 
 /** Entry of an attention; with the widths of its input and keys where adapters can reach into it. */
 export const attentionEntry =

@@ -1,7 +1,15 @@
 /** How model-level nodes become tensor ops; `attach` uses this for sites. */
 import type { Builder } from "../ir/builder.ts";
 
-export type NormKind = "rms" | "layer";
+/** What a norm does beside dividing by the root of the mean square: whether it takes the mean off, and what is added to its gain. */
+const normKinds = {
+  rms: { centred: false, offset: 0 },
+  layer: { centred: true, offset: 0 },
+  /** RMSNorm whose gain is stored as its distance from one. */
+  "rms-from-one": { centred: false, offset: 1 },
+} as const;
+
+export type NormKind = keyof typeof normKinds;
 
 /** Values of one row each, [...], repeated along a new last axis of extent `width`. */
 export function alongRows(builder: Builder, rows: number, width: number): number {
@@ -19,8 +27,8 @@ function rowMean(builder: Builder, x: number): number {
 }
 
 /**
- * Normalisation over the last axis. `rms`: x / sqrt(mean(x^2) + epsilon) * gain; `layer` takes the mean off first. x is
- * [..., d], gain and bias are [d]. The variance is the biased one, as in PyTorch.
+ * Normalisation over the last axis. `rms`: x / sqrt(mean(x^2) + epsilon) * gain; `layer` takes the mean off first; `rms-from-one` has the gain
+ * 1 + gain. x is [..., d], gain and bias are [d]. The variance is the biased one, as in PyTorch.
  */
 export function lowerNorm(
   builder: Builder,
@@ -31,10 +39,12 @@ export function lowerNorm(
   epsilon: number,
 ): number {
   const width = builder.shape(x).at(-1)!;
-  const centred = kind === "rms" ? x : builder.sub(x, alongRows(builder, rowMean(builder, x), width));
+  const { centred: centres, offset } = normKinds[kind];
+  const centred = !centres ? x : builder.sub(x, alongRows(builder, rowMean(builder, x), width));
   const variance = rowMean(builder, builder.mul(centred, centred));
   const inverse = builder.add("rsqrt", [builder.plus(variance, builder.constantLike(variance, epsilon))]);
-  const scaled = builder.mul(builder.mul(centred, alongRows(builder, inverse, width)), gain);
+  const gains = offset === 0 ? gain : builder.plus(gain, builder.constantLike(gain, offset));
+  const scaled = builder.mul(builder.mul(centred, alongRows(builder, inverse, width)), gains);
   return bias === undefined ? scaled : builder.plus(scaled, bias);
 }
 

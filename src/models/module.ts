@@ -51,6 +51,29 @@ export function block<K extends Children, C extends Call>(
   return { entry, children, call: (place) => call(bindAll(children, place), place) };
 }
 
+/** The name of every child, in the order of `named_modules()`, and the part that it plays; a part that is not there has no child. */
+export type Names<R extends string> = Readonly<Record<string, R | "silent">>;
+
+/** A part that not all names have. */
+export const maybe = <M extends Module>(part: M): M | undefined => part;
+
+/** A block whose children are found by the parts that they play, whatever their names are. */
+export function cast<K extends Children, C extends Call>(
+  names: Names<keyof K & string>,
+  parts: K,
+  call: (modules: BoundChildren<K>, place: Place) => C,
+  entry?: Module["entry"],
+): Module<C> {
+  const roles = Object.entries(names);
+  const children = roles.map(([name, role]) => [name, role === "silent" ? silent : parts[role]] as const);
+  return block(
+    Object.fromEntries(children),
+    (modules, place) =>
+      call(Object.fromEntries(roles.map(([name, role]) => [role, modules[name]])) as BoundChildren<K>, place),
+    entry,
+  );
+}
+
 export function list<C extends Call>(each: readonly Module<C>[]): ModuleList<C> {
   return { entry: containerEntry, children: Object.fromEntries(each.entries()), each, call: () => () => undefined };
 }
@@ -101,6 +124,8 @@ export const namedModules = ({ children }: Module, path = ""): ModuleInfo[] =>
 export interface ModelTree extends Omit<ModelDescription, "modules"> {
   /** Gives the logits; its children are the modules at the top. */
   readonly root: Module<(options: BuildOptions) => number>;
+  /** The module at the top that is the model without its head: files of it alone have keys that begin inside of it. */
+  readonly prefix?: string;
 }
 
 /** One family of base models: what a config describes. Throws a `MODEL-` error for configs that it cannot honour. */

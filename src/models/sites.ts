@@ -1,5 +1,6 @@
 /** Puts the named modules of a model into its graph: weights as ports, layers as `site.*` nodes in the scope of their module. */
 import { Builder } from "../ir/builder.ts";
+import type { NormKind } from "./lowering.ts";
 import type { BuildOptions, ModuleInfo } from "./model.ts";
 
 export interface Layer {
@@ -14,6 +15,8 @@ export interface AttentionSite {
   readonly values: number;
   readonly seen: number;
   readonly scale: number;
+  /** Scores are bent towards +-cap: cap tanh(score / cap); 0: they are not. */
+  readonly cap: number;
   readonly keyLayer: Layer;
   readonly valueLayer: Layer;
   readonly before: number;
@@ -81,11 +84,11 @@ export class SiteBuilder {
   }
 
   /** Context of an attention; `keyLayer` and `valueLayer` are what makes keys and values of hidden states. */
-  attention(path: string, { queries, keys, values, seen, scale, keyLayer, valueLayer, before }: AttentionSite): number {
+  attention(path: string, { queries, keys, values, seen, keyLayer, valueLayer, ...numbers }: AttentionSite): number {
     const layers = [keyLayer, valueLayer];
     const biases = layers.flatMap(({ bias }) => (bias === undefined ? [] : [bias]));
     const inputs = [queries, keys, values, seen, ...layers.map(({ weight }) => weight), ...biases];
-    return this.within(path, (builder) => builder.add("site.attention", inputs, { path, scale, before }));
+    return this.within(path, (builder) => builder.add("site.attention", inputs, { path, ...numbers }));
   }
 
   /** What the block of an attention gives to the residual stream. */
@@ -105,7 +108,7 @@ export class SiteBuilder {
     }));
   }
 
-  norm(path: string, x: number, kind: "rms" | "layer", epsilon: number): number {
+  norm(path: string, x: number, kind: NormKind, epsilon: number): number {
     const { weight, bias, out } = this.module(path);
     return this.within(path, (builder) => {
       const vectors = [weight!, ...(bias === undefined ? [] : [bias])].map((key) => this.stored(key, [out!]));

@@ -5,10 +5,10 @@
 import type { DiagnosticSink } from "../ir/diagnostics.ts";
 import { type Activation, readActivation } from "./activation.ts";
 import { flag, layerCount, positiveInteger, positiveNumber, requirePlainWeights, warnOfDropout } from "./config.ts";
-import { mlp } from "./decoder.ts";
 import { attendAll, firstToken } from "./encoder.ts";
 import { classes, requireArchitecture } from "./head.ts";
-import { attentionEntry, layerNorm, linear, patches, type Unary } from "./layers.ts";
+import { attentionEntry, layerNorm, linear, patches, type Unary, withBias } from "./layers.ts";
+import { mlp } from "./mlp.ts";
 import type { BuildOptions, ModelConfig, ModelDefaults } from "./model.ts";
 import { block, layers, type ModelFamily, type Module, type Place, silent } from "./module.ts";
 import { headWidth, wholeParts } from "./shapes.ts";
@@ -41,7 +41,7 @@ export const vitFamily: ModelFamily = {
         ({ batch }: BuildOptions) =>
           classifier(vit(builder.port("pixel_values", "input", "f32", [batch, ...shape]))),
     );
-    return { root, inputs: [{ name: "pixel_values", dtype: "f32", rowShape: shape }], defaults };
+    return { ...{ root, prefix: "vit" }, inputs: [{ name: "pixel_values", dtype: "f32", rowShape: shape }], defaults };
   },
   otherKeys: (key) => [fileKey(key)],
 };
@@ -135,13 +135,15 @@ function embeddings({ hidden, channels, patch, side, defaults }: VitSettings): M
 
 const layer = (settings: VitSettings): Module<Unary> => {
   const { hidden, intermediate, epsilon, activation } = settings;
-  const inner = { fc1: linear(hidden, intermediate, true), fc2: linear(intermediate, hidden, true) };
   return block(
     {
       attention: attention(settings),
       layernorm_before: layerNorm(hidden, epsilon),
       layernorm_after: layerNorm(hidden, epsilon),
-      mlp: mlp({ activation_fn: silent, ...inner }, ["fc1", "fc2"], activation),
+      mlp: mlp(hidden, {
+        names: { activation_fn: "silent", fc1: "up", fc2: "down" },
+        ...{ inner: intermediate, activation, bias: withBias },
+      }),
       dropout: silent,
     },
     (modules, { builder }) =>
@@ -153,7 +155,7 @@ const layer = (settings: VitSettings): Module<Unary> => {
 };
 
 const attention = ({ hidden, heads, projectionBias }: VitSettings): Module<Unary> => {
-  const part = (): Module<Unary> => linear(hidden, hidden, projectionBias, { biasField: "qkv_bias" });
+  const part = (): Module<Unary> => linear(hidden, hidden, { has: projectionBias, field: "qkv_bias" });
   return block(
     { q_proj: part(), k_proj: part(), v_proj: part(), o_proj: linear(hidden, hidden, true) },
     ({ q_proj, k_proj, v_proj, o_proj }, place: Place) =>

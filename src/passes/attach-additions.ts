@@ -74,7 +74,7 @@ export class AdditionSites {
     throw new WebpeftError("METHOD-SITE", {
       message: "this family of base models has no place for virtual tokens yet",
       where: path === "" ? "the prompt" : path,
-      expected: "llama, mistral, qwen2 or gpt2",
+      expected: "a decoder",
     });
   }
 
@@ -164,6 +164,7 @@ export class AdditionSites {
       values: longer(values, "values"),
       seen,
       scale: attributes.scale as number,
+      cap: attributes.cap as number,
     });
     return this.added(path, "context", context);
   }

@@ -8,7 +8,7 @@ import { compact, type Graph, type Node } from "../ir/graph.ts";
 import { hashGraph } from "../ir/hash.ts";
 import { sameType, type TensorType, typeText } from "../ir/types.ts";
 import type { SiteOperands, SiteResult } from "../methods/index.ts";
-import { lowerNorm } from "../models/lowering.ts";
+import { lowerNorm, type NormKind } from "../models/lowering.ts";
 import { AddedLosses, AdditionSites } from "./attach-additions.ts";
 import { rebuild } from "./rewrite.ts";
 import { type SiteAdditions, type SiteKind, scalarPorts, siteWeight } from "./site-operands.ts";
@@ -114,7 +114,7 @@ function attachSite(
   added.put(path, loss);
   if (kind === "norm") {
     const { kind: normKind, epsilon } = node.attributes;
-    return lowerNorm(builder, x, weight, bias, normKind as "rms" | "layer", epsilon as number);
+    return lowerNorm(builder, x, weight, bias, normKind as NormKind, epsilon as number);
   }
   const y = builder.apply(weight, x);
   return bias === undefined ? y : builder.plus(y, bias);

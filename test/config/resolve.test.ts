@@ -36,11 +36,13 @@ describe("PEFT's configs, read and written, are equal as JSON, and nothing is wa
     methods.has(goldenJson(`cases/${name}/adapter_config.json`).peft_type as string),
   );
   const refused = ["llama-lora-tokens"];
+  /** One of whose targets is no module: transformers has another name for it than the file. */
+  const warned = ["gpt-neox-lora-head"];
   test("there are many", () => expect(cases.length).toBeGreaterThan(60));
 
   test.each(cases)("%s", (name) => {
     const config = goldenJson(`cases/${name}/adapter_config.json`);
-    const sink = new DiagnosticSink(true);
+    const sink = new DiagnosticSink(!warned.includes(name));
     const base = goldenBases().findLast((key) => name.startsWith(`${key}-`))!;
     const modelConfig = goldenJson(`bases/${base}/config.json`);
     const { modules } = describeModel(modelConfig);

@@ -73,7 +73,11 @@ const refused: readonly (readonly [string, readonly Type[], Attributes])[] = [
   ["site.linear", [f32(4, 3), tensor("bf16", [2, 3])], { path: "p" }],
   ["site.embedding", [f32(4, 3), f32(2)], { path: "p" }],
   ["site.prompt", [f32(2, 4, 3), f32(9, 4)], { tokens: 2 }],
-  ["site.attention", [f32(2, 4, 1, 1, 3), f32(2, 4, 1, 3), f32(2, 4, 1, 3)], { path: "p", scale: 1, before: 0 }],
+  [
+    "site.attention",
+    [f32(2, 4, 1, 1, 3), f32(2, 4, 1, 3), f32(2, 4, 1, 3)],
+    { path: "p", scale: 1, cap: 0, before: 0 },
+  ],
   ["site.attended", [f32(4, 3)], { path: "p" }],
   ["site.labels", [f32(2, 4)], {}],
   ["site.weights", [i32(4)], {}],

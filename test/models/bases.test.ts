@@ -1,23 +1,12 @@
 /** The golden base models: modules, logits and losses of transformers. */
+import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { DiagnosticSink } from "../../src/ir/diagnostics.ts";
 import { buildModel, countLabels, describeModel, type ModelConfig } from "../../src/models/index.ts";
 import { readJson, readTensors, relativeError, runModel } from "./helpers.ts";
 import { options } from "./small.ts";
 
-const names = [
-  "llama",
-  "qwen2",
-  "mistral",
-  "gpt2",
-  "bert-cls",
-  "roberta-cls",
-  "vit-cls",
-  "phi",
-  "phi-plain",
-  "t5",
-  "t5-gated",
-];
+const names = readdirSync(new URL("../fixtures/golden/bases", import.meta.url));
 const namedModules = readJson("modules.json") as Record<string, string[]>;
 
 function load(name: string) {
@@ -53,6 +42,8 @@ describe.each(names)("%s", (name) => {
   });
 });
 
+const yarn = readJson("bases/llama-yarn/config.json").rope_parameters as ModelConfig;
+
 describe("every field of a config that is honoured changes the numbers", () => {
   const changes: readonly (readonly [string, ModelConfig])[] = [
     ["gpt2", { activation_function: "relu" }],
@@ -76,6 +67,52 @@ describe("every field of a config that is honoured changes the numbers", () => {
     ["phi", { rope_parameters: { rope_type: "default", rope_theta: 100, partial_rotary_factor: 0.5 } }],
     ["phi", { rope_parameters: { rope_type: "default", rope_theta: 10000, partial_rotary_factor: 1 } }],
     ["phi", { qk_layernorm: false }],
+    ["gemma", { hidden_act: "silu" }],
+    ["gemma", { rms_norm_eps: 0.1 }],
+    ["gemma2", { attn_logit_softcapping: null }],
+    ["gemma2", { final_logit_softcapping: null }],
+    ["gemma2", { query_pre_attn_scalar: 5 }],
+    ["gemma2", { sliding_window: 3 }],
+    ["gemma2", { layer_types: ["full_attention", "sliding_attention"] }],
+    ["gemma3", { final_logit_softcapping: 1 }],
+    ["gemma3", { layer_types: ["full_attention", "full_attention", "sliding_attention"] }],
+    ["gemma3", { rope_parameters: {}, rope_local_base_freq: 50, rope_theta: 10000 }],
+    ["gemma3", { rope_parameters: {}, rope_scaling: { type: "linear", factor: 8 } }],
+    ["phi3", { sliding_window: null }],
+    ["phi3", { rope_parameters: { rope_theta: 1000, partial_rotary_factor: 0.5 } }],
+    ["phi3-longrope", { original_max_position_embeddings: 64 }],
+    ["phi3-longrope", { max_position_embeddings: 128 }],
+    ["smollm3", { no_rope_layers: [1, 1, 1] }],
+    ["smollm3", { no_rope_layers: null, no_rope_layer_interval: 3 }],
+    ["smollm3", { use_sliding_window: true, sliding_window: 3, layer_types: null }],
+    ["granite", { embedding_multiplier: 1 }],
+    ["granite", { attention_multiplier: 1 }],
+    ["granite", { residual_multiplier: 1 }],
+    ["granite", { logits_scaling: 1 }],
+    ["ministral", { sliding_window: 2 }],
+    ["ministral", { layer_types: ["full_attention", "full_attention"] }],
+    ["olmo2", { rms_norm_eps: 0.1 }],
+    ["olmo3", { sliding_window: 2 }],
+    ["olmo3", { rope_parameters: {}, rope_scaling: { rope_type: "linear", factor: 4 } }],
+    ["stablelm", { use_parallel_residual: true }],
+    ["stablelm", { partial_rotary_factor: 0.25, rope_parameters: { rope_theta: 100 } }],
+    ["starcoder2", { sliding_window: null }],
+    ["starcoder2", { hidden_act: "relu" }],
+    ["cohere", { logit_scale: 1 }],
+    ["cohere", { layer_norm_eps: 0.1 }],
+    ["cohere2", { sliding_window: null }],
+    ["cohere2", { sliding_window: 2 }],
+    ["gpt-neox", { use_parallel_residual: false }],
+    ["gpt-neox", { rope_parameters: null, rotary_pct: 0.5, rotary_emb_base: 50 }],
+    ["gpt-neox", { rope_parameters: null, rotary_pct: 1, rotary_emb_base: 1000 }],
+    ["falcon", { activation: "relu" }],
+    ["opt", { activation_function: "gelu" }],
+    ["opt", { _remove_final_layer_norm: true }],
+    ["llama-yarn", { rope_parameters: { ...yarn, factor: 8 } }],
+    ["llama-yarn", { rope_parameters: { ...yarn, beta_fast: 32 } }],
+    ["llama-yarn", { rope_parameters: { ...yarn, attention_factor: 2 } }],
+    ["llama-yarn", { rope_parameters: { ...yarn, truncate: false } }],
+    ["llama-yarn", { rope_parameters: { ...yarn, mscale: 1, mscale_all_dim: 0.5 } }],
     ["vit-cls", { hidden_act: "gelu_new" }],
     ["vit-cls", { layer_norm_eps: 0.1 }],
     ["vit-cls", { num_attention_heads: 2 }],
@@ -107,6 +144,8 @@ describe("classifiers of tokens", () => {
   });
 });
 
+const longrope = { rope_type: "longrope", rope_theta: 1000, short_factor: [1, 1, 1], long_factor: [1, 2, 3] };
+
 describe("what is not built is refused", () => {
   const refused: readonly (readonly [string, ModelConfig, string])[] = [
     ["gpt2", { architectures: ["GPT2ForSequenceClassification"] }, "MODEL-ARCHITECTURE"],
@@ -129,9 +168,22 @@ describe("what is not built is refused", () => {
     ["t5", { feed_forward_proj: "gated-mish" }, "MODEL-ACTIVATION"],
     ["t5", { relative_attention_num_buckets: 6 }, "MODEL-SHAPE"],
     ["phi", { tie_word_embeddings: true }, "MODEL-FEATURE"],
-    ["phi", { num_key_value_heads: 3 }, "MODEL-SHAPE"],
+    ["phi", { num_key_value_heads: 3 }, "MODEL-HEADS"],
     ["phi", { rope_parameters: { partial_rotary_factor: 2 } }, "MODEL-ROPE"],
     ["phi", { rope_parameters: { partial_rotary_factor: 0.4 } }, "MODEL-SHAPE"],
+    ["gemma", { use_bidirectional_attention: true }, "MODEL-FEATURE"],
+    ["gemma3", { rope_parameters: { rope_type: "default" } }, "MODEL-ROPE"],
+    ["gemma3", { layer_types: ["full_attention", "chunked_attention", "full_attention"] }, "MODEL-FIELD"],
+    ["gemma3", { rope_scaling: { rope_type: "proportional" } }, "MODEL-ROPE"],
+    ["phi3-longrope", { partial_rotary_factor: 1, rope_parameters: longrope }, "MODEL-ROPE"],
+    ["smollm3", { no_rope_layers: ["1"] }, "MODEL-FIELD"],
+    ["granite", { logits_scaling: 0 }, "MODEL-FIELD"],
+    ["cohere", { rope_parameters: { rope_theta: 100, partial_rotary_factor: 0.5 } }, "MODEL-ROPE"],
+    ["falcon", { alibi: true }, "MODEL-FEATURE"],
+    ["opt", { layer_norm_elementwise_affine: false }, "MODEL-FEATURE"],
+    ["opt", { max_position_embeddings: 7 }, "MODEL-LENGTH"],
+    ["llama-dynamic", { max_position_embeddings: 7 }, "MODEL-LENGTH"],
+    ["stablelm", { hidden_size: 17 }, "MODEL-HEADS"],
     ["vit-cls", { architectures: ["ViTForMaskedImageModeling"] }, "MODEL-ARCHITECTURE"],
     ["vit-cls", { image_size: 13 }, "MODEL-SHAPE"],
     ["vit-cls", { num_attention_heads: 3 }, "MODEL-HEADS"],
@@ -157,6 +209,19 @@ describe("what is not built is refused", () => {
 });
 
 describe("keys as files spell them", () => {
+  it.each(["bert-cls", "gemma2", "opt", "vit-cls"])(
+    "%s: files of the model without its head have no prefix",
+    (name) => {
+      const own = Object.keys(readTensors(`bases/${name}/model.safetensors`));
+      const { modules } = describeModel(readJson(`bases/${name}/config.json`), undefined, (key) => own.includes(key));
+      const prefix = `${modules[0]!.path}.`;
+      const bare = new Set(own.map((key) => (key.startsWith(prefix) ? key.slice(prefix.length) : key)));
+      const inside = describeModel(readJson(`bases/${name}/config.json`), undefined, (key) => bare.has(key)).modules;
+      for (const { weight } of inside.filter(({ path }) => path.startsWith(prefix)))
+        expect(weight === undefined || bare.has(weight)).toBe(true);
+    },
+  );
+
   it("GPT-2's first files lack the prefix of their paths", () => {
     const stored = (key: string): boolean => !key.startsWith("transformer.");
     const { modules } = describeModel(readJson("bases/gpt2/config.json"), undefined, stored);

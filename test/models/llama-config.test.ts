@@ -63,7 +63,7 @@ describe("sites and modules", () => {
 
 describe("configs that cannot be honoured", () => {
   const refusals: readonly (readonly [string, ModelConfig, string, RegExp])[] = [
-    ["an unknown type", { model_type: "falcon" }, "MODEL-TYPE", /llama, mistral, qwen2/],
+    ["an unknown type", { model_type: "mamba" }, "MODEL-TYPE", /llama, mistral, qwen2/],
     ["no type", { model_type: undefined }, "MODEL-TYPE", /llama/],
     ["another head", { architectures: ["LlamaForSequenceClassification"] }, "MODEL-ARCHITECTURE", /ForCausalLM/],
     ["a quantised model", { quantization_config: { bits: 4 } }, "MODEL-QUANTIZED", /bf16/],
@@ -75,8 +75,21 @@ describe("configs that cannot be honoured", () => {
     ["an odd head", { head_dim: 3 }, "MODEL-HEADS", /even/],
     ["a hidden size that heads do not divide", { head_dim: null, hidden_size: 13 }, "MODEL-HEADS", /even/],
     ["an unknown activation", { hidden_act: "toString" }, "MODEL-ACTIVATION", /silu/],
-    ["yarn", { rope_scaling: { rope_type: "yarn", factor: 4 } }, "MODEL-ROPE", /llama3/],
-    ["dynamic scaling", { rope_scaling: { type: "dynamic", factor: 4 } }, "MODEL-ROPE", /linear/],
+    ["an unknown scaling", { rope_scaling: { rope_type: "ntk", factor: 4 } }, "MODEL-ROPE", /llama3/],
+    ["a scaling with a name of objects", { rope_scaling: { type: "toString", factor: 4 } }, "MODEL-ROPE", /linear/],
+    [
+      "dynamic scaling beyond the trained length",
+      { rope_scaling: { type: "dynamic", factor: 4 }, max_position_embeddings: 6 },
+      "MODEL-LENGTH",
+      /6 tokens/,
+    ],
+    [
+      "divisors of another width",
+      { rope_scaling: { type: "longrope", short_factor: [1], long_factor: [1, 2] } },
+      "MODEL-ROPE",
+      /longrope/,
+    ],
+    ["no divisors", { rope_scaling: { type: "longrope", short_factor: 1, long_factor: 1 } }, "MODEL-FIELD", /a list/],
     ["scaling without a factor", { rope_scaling: { type: "linear" } }, "MODEL-FIELD", /positive number/],
     [
       "half rotary heads",

@@ -42,17 +42,17 @@ export const siteOps: readonly OpRecord[] = [
   site(
     "site.norm",
     "variadic",
-    "Normalisation over the last axis, times gain (+ bias). Inputs: x, gain [d], optionally bias [d]. Attributes: path, kind (rms | layer), epsilon.",
+    "Normalisation over the last axis, times gain (+ bias). Inputs: x, gain [d], optionally bias [d]. Attributes: path, kind (rms | layer | rms-from-one), epsilon.",
     (inputs, attributes) => {
       const x = asTensor("site.norm", inputs[0]);
       const vector = f32(x.shape.at(-1) ?? 0);
       const vectors = inputs.slice(1);
       const fits = vectors.length >= 1 && vectors.length <= 2 && vectors.every((type) => sameType(type, vector));
-      const known = attributes.kind === "rms" || attributes.kind === "layer";
+      const known = ["rms", "layer", "rms-from-one"].includes(attributes.kind as string);
       requireThat(
         x.dtype === "f32" && fits && known,
         "site.norm",
-        "kind rms or layer, f32 x[..., d], gain[d], bias[d]",
+        "kind rms, layer or rms-from-one, f32 x[..., d], gain[d], bias[d]",
         inputs,
       );
       return x;
@@ -95,7 +95,7 @@ export const siteOps: readonly OpRecord[] = [
     "site.attention",
     "variadic",
     "Context of an attention: the type of queries. Inputs: queries f32[b,s,n,g,d], keys and values f32[b,t,n,d], seen bool[..s,before+t], " +
-      "weights of keys and values f32[n d,in], optionally their biases f32[n d]. Attributes: path, scale (of the scores), before (virtual keys in front).",
+      "weights of keys and values f32[n d,in], optionally their biases f32[n d]. Attributes: path, scale (of the scores), cap (of the scores; 0: none), before (virtual keys in front).",
     (inputs) => {
       const [queries, keys, values, , key, value, ...biases] = inputs.map((type) => asTensor("site.attention", type));
       const [width, deep] = [queries?.shape.at(-1), keys?.shape[2]];
@@ -109,7 +109,7 @@ export const siteOps: readonly OpRecord[] = [
       );
       return queries!;
     },
-    { path: "text", scale: "number", before: "number" },
+    { path: "text", scale: "number", cap: "number", before: "number" },
   ),
   site(
     "site.attended",

@@ -8,12 +8,20 @@ export type TargetTable = Readonly<Record<string, string | readonly string[]>>;
 export type DefaultTargets = TargetTable | ((modules: readonly ModuleInfo[]) => string);
 
 const qv = ["q_proj", "v_proj"];
+const queryKeyValue = ["query_key_value"];
 
 /** What most methods adapt. */
 export const usualTargets: TargetTable = {
   llama: qv,
   mistral: qv,
   qwen2: qv,
+  gemma: qv,
+  gemma2: qv,
+  gemma3_text: qv,
+  stablelm: qv,
+  opt: qv,
+  gpt_neox: queryKeyValue,
+  falcon: queryKeyValue,
   gpt2: ["c_attn"],
   bert: ["query", "value"],
   roberta: ["query", "value"],

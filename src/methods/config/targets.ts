@@ -37,8 +37,10 @@ export interface Targets {
 export function findTargets(request: TargetRequest, sink: DiagnosticSink): Targets {
   const { modules, rules } = request;
   const targets = settleTargets(request);
-  const aliases = fileNames(modules);
   const matcher = compileMatcher({ ...rules, targets });
+  const isHit = ({ path }: ModuleInfo): boolean => path !== "" && !["unmatched", "excluded"].includes(matcher(path));
+  // Names of the file stand for those in memory only in configs that have none of the latter, which PEFT refuses.
+  const aliases = modules.some(isHit) ? new Map<string, string>() : fileNames(modules);
   const hits: ModuleInfo[] = [];
   let [excluded, unmatched, topLevel] = [0, 0, 0];
   for (const module of modules) {

@@ -21,7 +21,7 @@ export function checkAttentions(hits: readonly ModuleInfo[]): void {
   throw new WebpeftError("CONFIG-SITE-NOT-FOUND", {
     message: "the attentions of this family of models cannot be adapted yet",
     where: closed.path,
-    expected: "llama, mistral, qwen2 or gpt2",
+    expected: "a decoder",
   });
 }
 

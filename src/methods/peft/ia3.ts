@@ -3,6 +3,8 @@ import { combineScales } from "../combine/ia3.ts";
 import { withTargets } from "../config/profiles.ts";
 import type { MethodRecord } from "../record.ts";
 
+const qvd = ["q_proj", "v_proj", "down_proj"];
+
 export const ia3 = {
   line: 8,
   text: `method ia3 on linear {
@@ -25,6 +27,12 @@ export const ia3 = {
         llama: ["down_proj"],
         mistral: ["down_proj"],
         qwen2: ["down_proj"],
+        gemma: ["down_proj"],
+        gemma2: ["down_proj"],
+        gemma3_text: ["down_proj"],
+        opt: ["fc2"],
+        gpt_neox: ["dense_4h_to_h"],
+        falcon: ["dense_4h_to_h"],
         gpt2: ["mlp.c_proj"],
         bert: ["output.dense"],
         roberta: ["output.dense"],
@@ -37,7 +45,13 @@ export const ia3 = {
   targets: {
     llama: ["k_proj", "v_proj", "down_proj"],
     mistral: ["k_proj", "v_proj", "down_proj"],
-    qwen2: ["q_proj", "v_proj", "down_proj"],
+    qwen2: qvd,
+    gemma: qvd,
+    gemma2: qvd,
+    gemma3_text: qvd,
+    opt: ["q_proj", "k_proj", "fc2"],
+    gpt_neox: ["query_key_value", "dense_4h_to_h"],
+    falcon: ["query_key_value", "dense_4h_to_h"],
     gpt2: ["c_attn", "mlp.c_proj"],
     bert: ["key", "value", "output.dense"],
     roberta: ["key", "value", "output.dense"],

@@ -2,6 +2,11 @@
 import { withTargets } from "../config/profiles.ts";
 import type { MethodRecord } from "../record.ts";
 
+const gemmaNorms = [
+  ...["input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm"],
+  ...["post_feedforward_layernorm", "norm"],
+];
+
 export const lnTuning = {
   line: 7,
   text: `method ln_tuning on norm {
@@ -12,6 +17,10 @@ export const lnTuning = {
 }`,
   profile: { className: "LNTuningConfig", shared: [...withTargets, "exclude_modules"], anyModule: true },
   targets: {
+    gemma: ["input_layernorm", "post_attention_layernorm", "norm"],
+    gemma2: gemmaNorms,
+    gemma3_text: gemmaNorms,
+    falcon: ["input_layernorm", "post_attention_layernorm", "ln_f"],
     llama: ["input_layernorm", "post_attention_layernorm", "norm"],
     mistral: ["input_layernorm", "post_attention_layernorm", "norm"],
     qwen2: ["post_attention_layernorm"],

@@ -54,6 +54,11 @@ export const vbloraVariational = {
   targets: {
     llama: ["q_proj", "v_proj"],
     qwen2: ["q_proj", "v_proj"],
+    gemma: ["q_proj", "v_proj"],
+    gemma2: ["q_proj", "v_proj"],
+    gemma3_text: ["q_proj", "v_proj"],
+    opt: ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"],
+    gpt_neox: ["query_key_value"],
     gpt2: ["c_attn"],
     bert: ["query", "value"],
     roberta: ["query", "value"],

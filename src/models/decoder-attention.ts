@@ -1,0 +1,135 @@
+/** The attention of a decoder: queries in groups that share a head of keys and values, from layers of their own or from a joint one. */
+import type { Builder } from "../ir/builder.ts";
+import type { AttentionSpec } from "./decoder-spec.ts";
+import { attentionEntry, linear, norm, rowsNorm, type Unary } from "./layers.ts";
+import { cast, list, type Module, maybe, type Place } from "./module.ts";
+import { type RopeTables, rotate } from "./rope.ts";
+import type { Layer } from "./sites.ts";
+import type { Text } from "./text.ts";
+
+/** What a layer of a decoder reads beside the stream. */
+interface LayerInput {
+  readonly text: Text;
+  /** Which keys a position sees in this layer. */
+  readonly seen: number;
+  readonly ropes: Readonly<Record<string, RopeTables>>;
+}
+
+export type DecoderLayer = (x: number, input: LayerInput) => number;
+
+/** Queries, keys or values of a joint layer. */
+type Part = "query" | "key" | "value";
+
+/** Elements of one part along an axis of the joint layer's output, in the order that a layer of its own would have. */
+function partOf(builder: Builder, joint: number, part: Part, spec: AttentionSpec, axis: number): number {
+  const { heads, keyHeads, headWidth, rows = "all" } = spec;
+  const outer = rows === "all" ? 1 : keyHeads;
+  const [queries, keys] = [heads / outer, keyHeads / outer];
+  const [from, count] = { query: [0, queries], key: [queries, keys], value: [queries + keys, keys] }[part] as [
+    number,
+    number,
+  ];
+  const shape = builder.shape(joint);
+  const [before, after] = [shape.slice(0, axis), shape.slice(axis + 1)];
+  const split = builder.reshape(joint, [
+    ...before,
+    ...(outer === 1 ? [] : [outer]),
+    (queries + 2 * keys) * headWidth,
+    ...after,
+  ]);
+  const at = axis + (outer === 1 ? 0 : 1);
+  const taken = builder.slice(
+    split,
+    builder.shape(split).map((_n, i) => (i === at ? from * headWidth : 0)),
+    builder.shape(split).map((n, i) => (i === at ? (from + count) * headWidth : n)),
+  );
+  return builder.reshape(taken, [...before, outer * count * headWidth, ...after]);
+}
+
+/** The layer of one part in a joint one. */
+function layerIn({ builder, sites }: Place, joint: string, part: Part, spec: AttentionSpec): Layer {
+  const { weight, bias } = sites.layer(joint);
+  const rows = (tensor: number): number => partOf(builder, tensor, part, spec, 0);
+  return { weight: rows(weight), ...(bias === undefined ? {} : { bias: rows(bias) }) };
+}
+
+/** The norm of queries or keys f32[b, s, ..heads, d], or f32[b, s, heads d] where all heads are normalised at once. */
+function headNorm(count: number, { norms, headWidth }: AttentionSpec): Module<Unary> | undefined {
+  if (norms === undefined) return undefined;
+  switch (norms.heads) {
+    case "one gain":
+      return norm(headWidth, norms);
+    case "at once":
+      return norm(count * headWidth, norms);
+    case "rows":
+      return rowsNorm(count, headWidth, norms);
+    case "modules":
+      return cast(
+        { norms: "norms" },
+        { norms: list(Array.from({ length: count }, () => norm(headWidth, norms))) },
+        (modules, { builder }) =>
+          (x) => {
+            const shape = builder.shape(x) as [number, number, ...number[]];
+            const [batch, length] = shape;
+            const heads = builder.reshape(x, [batch, length, count, headWidth]);
+            const one = (i: number): number => builder.slice(heads, [0, 0, i, 0], [batch, length, i + 1, headWidth]);
+            return builder.reshape(
+              builder.concat(
+                modules.norms.map((normed, i) => normed(one(i))),
+                2,
+              ),
+              shape,
+            );
+          },
+      );
+  }
+  return norms.heads satisfies never;
+}
+
+export function decoderAttention(hidden: number, spec: AttentionSpec): Module<DecoderLayer> {
+  const { names, heads, keyHeads, headWidth, bias, norms, scale, cap = 0, rope } = spec;
+  const layout = spec.transposed === true ? "conv1d" : "linear";
+  const layer = (count: number): Module<Unary> => linear(hidden, count * headWidth, bias[0], { layout });
+  return cast(
+    names,
+    {
+      query: maybe(layer(heads)),
+      key: maybe(layer(keyHeads)),
+      value: maybe(layer(keyHeads)),
+      joint: maybe(layer(heads + 2 * keyHeads)),
+      output: linear(heads * headWidth, hidden, bias[1], { layout }),
+      "query norm": headNorm(heads, spec),
+      "key norm": headNorm(keyHeads, spec),
+    },
+    (modules, place) =>
+      (x, { text, seen, ropes }) => {
+        const { builder, sites, path } = place;
+        const { batch, positions } = text;
+        const joint = modules.joint?.(x);
+        const made = (part: Part): number => modules[part]?.(x) ?? partOf(builder, joint!, part, spec, 2);
+        const layerOf = (part: Part): Layer => {
+          const own = modules[part];
+          return own === undefined ? layerIn(place, modules.joint!.path, part, spec) : sites.layer(own.path);
+        };
+        const split = (y: number, ...groups: number[]): number =>
+          builder.reshape(y, [batch, positions, keyHeads, ...groups, headWidth]);
+        const normsAt = (at: boolean, part: "query" | "key", y: number): number => {
+          const normed = modules[`${part} norm`];
+          return normed === undefined || at !== (norms?.heads === "at once") ? y : normed(y);
+        };
+        const flat = { query: made("query"), key: made("key"), value: made("value") };
+        const across = [normsAt(true, "query", flat.query), normsAt(true, "key", flat.key)] as const;
+        const [q, k, values] = [split(across[0], heads / keyHeads), split(across[1]), split(flat.value)];
+        const headed = [normsAt(false, "query", q), normsAt(false, "key", k)] as const;
+        const turned = (y: number): number => (rope === undefined ? y : rotate(builder, y, ropes[rope]!));
+        const [queries, keys] = [turned(headed[0]), turned(headed[1])];
+        const context = sites.attention(path, {
+          ...{ queries, keys, values, seen, scale, cap },
+          ...{ keyLayer: layerOf("key"), valueLayer: layerOf("value"), before: text.keys },
+        });
+        const rows = builder.reshape(context, [batch, positions, heads * headWidth]);
+        return sites.attended(path, modules.output(rows));
+      },
+    attentionEntry({ in: hidden, out: keyHeads * headWidth, keyHeads }),
+  );
+}

@@ -1,0 +1,106 @@
+/** GPT-2 and OPT: learned positions, and no rotary embedding. */
+import type { DecoderRole } from "../decoder-spec.ts";
+import { activation, dropout, layersOf, only, optional, positive, truth, whole } from "../fields.ts";
+import { withBias, withMean } from "../layers.ts";
+import type { Names } from "../module.ts";
+import { headWidth } from "../shapes.ts";
+import { both, decoderFamily, gatedDecoder, sizes, switched } from "./common.ts";
+
+const gpt2Fields = {
+  ...{
+    n_embd: whole(768),
+    n_head: whole(12),
+    n_layer: layersOf(12),
+    n_inner: optional(whole()),
+    n_positions: whole(1024),
+  },
+  ...{ vocab_size: whole(50257), layer_norm_epsilon: positive(1e-5), activation_function: activation("gelu_new") },
+  ...{ tie_word_embeddings: truth(true), scale_attn_weights: truth(true), add_cross_attention: only(false) },
+  ...{ scale_attn_by_inverse_layer_idx: truth(false) },
+  ...{ attn_pdrop: dropout, embd_pdrop: dropout, resid_pdrop: dropout },
+};
+
+const gpt2Layer = { ln_1: "before attention", attn: "attention", ln_2: "before mlp", mlp: "mlp" } as const;
+
+/** Weights are stored as [in, out] (`Conv1D`). */
+export const gpt2 = decoderFamily(
+  "gpt2",
+  gpt2Fields,
+  (c) => {
+    const width = headWidth(c.n_embd, c.n_head, "n_embd, n_head");
+    const scale = c.scale_attn_weights ? 1 / Math.sqrt(width) : 1;
+    const sizesOf = {
+      ...{ ...c, hidden_size: c.n_embd, num_attention_heads: c.n_head, num_hidden_layers: c.n_layer },
+      ...{ intermediate_size: c.n_inner ?? 4 * c.n_embd, max_position_embeddings: c.n_positions },
+    };
+    return gatedDecoder(sizesOf, {
+      norm: withMean(c.layer_norm_epsilon),
+      ropes: {},
+      names: {
+        path: ["transformer"],
+        parts: { wte: "embedding", wpe: "positions", drop: "silent", h: "layers", ln_f: "norm" },
+        head: "lm_head",
+      },
+      positions: { offset: 0, counted: false },
+      attention: {
+        names: { c_attn: "joint", c_proj: "output", attn_dropout: "silent", resid_dropout: "silent" },
+        ...{ bias: both(withBias), transposed: true },
+      },
+      mlp: {
+        names: { c_fc: "up", c_proj: "down", act: "silent", dropout: "silent" },
+        ...{ bias: withBias, transposed: true, activation: c.activation_function },
+      },
+      layer: { names: gpt2Layer },
+      at: (i) => ({ scale: c.scale_attn_by_inverse_layer_idx ? scale / (i + 1) : scale }),
+    });
+  },
+  { layerField: "n_layer", architecture: "LMHeadModel" },
+);
+
+const { intermediate_size: _inner, hidden_act: _act, ...optSizes } = sizes;
+
+const optFields = {
+  ...{ ...optSizes, ffn_dim: whole(3072), activation_function: activation("relu"), enable_bias: truth(true) },
+  ...{
+    word_embed_proj_dim: optional(whole()),
+    do_layer_norm_before: truth(true),
+    _remove_final_layer_norm: truth(false),
+  },
+  ...{ tie_word_embeddings: truth(true), layer_norm_elementwise_affine: only(true) },
+  ...{ dropout, attention_dropout: dropout, layerdrop: dropout },
+};
+
+/** Its norms stand before the parts of a layer, or behind the sums; positions are those of unpadded tokens, from the third row on. */
+export const opt = decoderFamily("opt", optFields, (fields) => {
+  const { num_key_value_heads: _all, head_dim: _from, ...c } = { ...fields, intermediate_size: fields.ffn_dim };
+  const before = c.do_layer_norm_before;
+  const ends: Names<DecoderRole> = before && !c._remove_final_layer_norm ? { final_layer_norm: "norm" } : {};
+  const bias = switched("enable_bias", c);
+  return gatedDecoder(c, {
+    norm: withMean(1e-5),
+    ropes: {},
+    names: {
+      path: ["model", "decoder"],
+      parts: {
+        ...{ embed_tokens: "embedding", embed_positions: "positions", project_out: "project out" },
+        ...{ project_in: "project in", ...ends, layers: "layers" },
+      },
+      head: "lm_head",
+    },
+    positions: { offset: 2, counted: true },
+    embeddingWidth: c.word_embed_proj_dim ?? c.hidden_size,
+    attention: {
+      names: { k_proj: "key", v_proj: "value", q_proj: "query", out_proj: "output" },
+      bias: both(bias),
+    },
+    layer: {
+      names: {
+        ...{ self_attn: "attention", activation_fn: "silent" },
+        self_attn_layer_norm: before ? "before attention" : "sum attention",
+        ...{ fc1: "up", fc2: "down" },
+        final_layer_norm: before ? "before mlp" : "sum mlp",
+      },
+    },
+    mlp: { bias, activation: c.activation_function },
+  });
+});

@@ -1,0 +1,44 @@
+/** The MLPs of transformers: two layers with an activation between them, which a third may gate. */
+import { activate } from "./activation.ts";
+import type { MlpRole, MlpSpec } from "./decoder-spec.ts";
+import { linear, type Unary } from "./layers.ts";
+import { type Bound, cast, type Module, type Place } from "./module.ts";
+
+/** Every layer that an MLP may have; its names choose. */
+export function mlpParts(
+  hidden: number,
+  { inner, bias, transposed }: MlpSpec,
+): Record<MlpRole, Module<Unary> | undefined> {
+  const layout = transposed === true ? "conv1d" : "linear";
+  const layer = (from: number, to: number): Module<Unary> => linear(from, to, bias, { layout });
+  return {
+    gate: layer(hidden, inner),
+    up: layer(hidden, inner),
+    joint: layer(hidden, 2 * inner),
+    down: layer(inner, hidden),
+  };
+}
+
+/** What an MLP of these layers computes. */
+export const mlpOf =
+  (
+    { gate, up, joint, down }: Readonly<Record<MlpRole, Bound<Unary> | undefined>>,
+    { builder }: Place,
+    { inner, activation }: MlpSpec,
+  ): Unary =>
+  (x) => {
+    const active = (y: number): number => activate(builder, activation, y);
+    if (joint === undefined) {
+      const [gates, ups] = [gate?.(x), up!(x)];
+      return down!(gates === undefined ? active(ups) : builder.mul(active(gates), ups));
+    }
+    const [batch, length] = builder.shape(x) as [number, number];
+    const both = joint(x);
+    const half = (side: number): number =>
+      builder.slice(both, [0, 0, side * inner], [batch, length, (side + 1) * inner]);
+    return down!(builder.mul(active(half(0)), half(1)));
+  };
+
+/** From the stream's width to itself. */
+export const mlp = (hidden: number, spec: MlpSpec): Module<Unary> =>
+  cast(spec.names, mlpParts(hidden, spec), (modules, place) => mlpOf(modules, place, spec));
