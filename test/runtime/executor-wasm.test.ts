@@ -1,10 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { Builder } from "../../src/ir/builder.ts";
 import { evaluate } from "../../src/ir/evaluate.ts";
 import type { Graph } from "../../src/ir/graph.ts";
 import { opRecords } from "../../src/ir/registry.ts";
 import type { RunInputs } from "../../src/runtime/executors/executor.ts";
 import { wasmExecutor } from "../../src/runtime/executors/wasm/executor.ts";
+import { fromFloat32 } from "../../src/runtime/files/tensor.ts";
 import { randomGraph } from "./executor-random-graph.ts";
 import { difference, generator, programOf, sampleGraph, sampleInputs } from "./executor-samples.ts";
 
@@ -23,6 +25,45 @@ async function runOnce(graph: Graph, inputs: RunInputs): Promise<Record<string, 
     instance.dispose();
   }
 }
+
+/** A contraction, what is made of it by rows, and a tail that one thread does. */
+function layered(): Graph {
+  const k = new Builder("layered");
+  const x = k.port("x", "input", "f32", [150, 257]);
+  const w = k.port("w", "weight", "bf16", [200, 257]);
+  const y = k.einsum("tk,nk->tn", x, k.cast(w, "f32"));
+  const largest = k.reshape(k.max(y, [1]), [150, 1]);
+  const scores = k.add("exp", [k.sub(y, largest)]);
+  const back = k.einsum("tn,nk->tk", scores, k.cast(w, "f32"));
+  return k.finish([
+    { name: "back", node: back },
+    { name: "total", node: k.sum(k.sum(back, [1]), [0]) },
+  ]);
+}
+
+describe("threads", () => {
+  it("change no bit", async () => {
+    const random = generator(3);
+    const x = Float32Array.from({ length: 150 * 257 }, () => random() - 0.5);
+    const weights = fromFloat32(
+      Float32Array.from({ length: 200 * 257 }, () => random() - 0.5),
+      "BF16",
+      [200, 257],
+    );
+    const results = [];
+    for (const threads of [1, 2, 3]) {
+      const instance = await wasmExecutor({ threads }).instantiate(
+        programOf({ forward: layered() }),
+        new Map([["w", weights]]),
+      );
+      const runs = [1, 2, 3].map(() => instance.run(["forward"], { x }, ["back", "total"]));
+      results.push(...(await Promise.all(runs)));
+      instance.dispose();
+    }
+    for (const result of results) expect(result).toEqual(results[0]);
+    expect(Number.isFinite(results[0]!.total![0])).toBe(true);
+  });
+});
 
 describe("WebAssembly", () => {
   it.each(tensorOps.map((record) => [record.name, record] as const))(

@@ -1,10 +1,9 @@
 /**
- * The executor for processors: kernels printed as WebAssembly (`codegen/wasm`). A program is one module with one memory; a run calls the
- * functions of its dispatches one after the other.
+ * The executor for processors: kernels printed as WebAssembly (`codegen/wasm`). A program is one module with one memory; a run is a script of
+ * calls, which all threads go through together.
  */
 import { type Generated, generate, type Target, wasmTarget } from "../../../codegen/index.ts";
-import type { Dispatch, PlannedValue } from "../../../codegen/plan.ts";
-import { encodeModule, type LinkedProgram, link, scratchGlobal, type WasmCall } from "../../../codegen/wasm/index.ts";
+import type { Dispatch, PlannedStage, PlannedValue } from "../../../codegen/plan.ts";
 import { sizeOf } from "../../../ir/types.ts";
 import type { ExecutableProgram, StageName } from "../../../program/index.ts";
 import {
@@ -20,15 +19,19 @@ import {
   type RunInputs,
   sliceOf,
 } from "../executor.ts";
-import { isNeeded, joinPieces, Recipes } from "../recipes.ts";
+import { isNeeded, joinPieces, type Recipe, Recipes } from "../recipes.ts";
 import { deviceBytes, placedBytes, readWords } from "../words.ts";
-import { aligned, createMemory, layoutMemory, type MemoryLayout, pagesOf } from "./memory.ts";
+import { type LoadedProgram, loadProgram } from "./load.ts";
+import { type ScriptEntry, scriptOf } from "./script.ts";
+import { threadsHere } from "./workers.ts";
 
 export interface WasmOptions {
   readonly target?: Target;
+  /** Threads that run it, the calling one included; as many as the machine has unless given, and one where memory cannot be shared. */
+  readonly threads?: number;
 }
 
-export function wasmExecutor({ target = wasmTarget }: WasmOptions = {}): Executor {
+export function wasmExecutor({ target = wasmTarget, threads }: WasmOptions = {}): Executor {
   return {
     name: "wasm",
     description: "WebAssembly on the processor",
@@ -36,83 +39,62 @@ export function wasmExecutor({ target = wasmTarget }: WasmOptions = {}): Executo
       checkBindings(program);
       const generated = options.generated?.(target) ?? generate(program.stages, program.storage, target);
       options.signal?.throwIfAborted();
-      const instance = new WasmInstance(program, generated, options.onKernels);
-      for await (const { port, tensor } of portUploads(program, data, options)) instance.upload(port.name, tensor);
-      for (const { name, tensor } of await initialStorage(program, data))
-        instance.write(name, new Float32Array(deviceBytes(tensor, "f32", name).buffer));
+      const loaded = await loadProgram(generated, isLarge(generated) ? (threads ?? (await threadsHere())) : 1);
+      const instance = new WasmInstance(program, generated, loaded, options.onKernels);
+      try {
+        for await (const { port, tensor } of portUploads(program, data, options)) instance.upload(port.name, tensor);
+        for (const { name, tensor } of await initialStorage(program, data))
+          instance.write(name, new Float32Array(deviceBytes(tensor, "f32", name).buffer));
+      } catch (error) {
+        instance.dispose();
+        throw error;
+      }
       return instance;
     },
   };
 }
 
-type Kernel = (places: number, from: number, to: number) => void;
+/** Operations of a run from which threads are started: below it is over before they are. */
+const manyOperations = 5e6;
+/** Operations and bytes of a dispatch from which it is cut: to meet costs some microseconds. */
+const worthCutting = 2e5;
 
-/** A call that is ready: the function, where its places stand, how many workgroups. */
-interface ReadyCall {
-  readonly run: Kernel;
-  readonly places: number;
-  readonly blocks: number;
+const isLarge = ({ plan }: Generated): boolean =>
+  plan.stages.some(({ dispatches }) => dispatches.reduce((sum, { flops }) => sum + flops, 0) > manyOperations);
+
+/** A script, and the dispatches and stages that its entries are of. */
+interface Run {
+  readonly recipe: Recipe;
+  readonly script: Int32Array<ArrayBuffer>;
+  readonly sources: readonly { readonly stage: PlannedStage; readonly dispatch: Dispatch | undefined }[];
 }
 
 class WasmInstance implements Instance {
-  readonly deviceBytes: number;
-  private readonly layout: MemoryLayout;
-  private readonly memory: WebAssembly.Memory;
-  private readonly calls: ReadonlyMap<Dispatch, readonly ReadyCall[]>;
   private readonly recipes: Recipes;
   private readonly ports;
+  private readonly runs = new Map<Recipe, Run>();
   private disposed = false;
 
   constructor(
     private readonly program: ExecutableProgram,
     private readonly generated: Generated,
+    private readonly loaded: LoadedProgram,
     private readonly onKernels: InstantiateOptions["onKernels"],
   ) {
-    const { plan } = generated;
     this.ports = programPorts(program);
-    this.recipes = new Recipes(program, plan);
-    this.layout = layoutMemory(plan);
-    const { addresses, end } = this.layout;
-    const map = { bytes: end, addressOf: (buffer: string) => addresses.get(buffer)! };
-    const linked = link(generated, { map, fuses: false });
-    const words = [...linked.calls.values()].flat().reduce((sum, { places }) => sum + places.length, 0);
-    const scratch = aligned(end + 4 * words);
-    const bytes = scratch + linked.scratchBytes + 64;
-    this.memory = createMemory(bytes, false);
-    this.deviceBytes = this.layout.touched + bytes - end;
-    this.calls = this.ready(linked, end, scratch, pagesOf(bytes));
+    this.recipes = new Recipes(program, generated.plan);
   }
 
-  /** Compiles the module, writes the places of all calls from `at` on. */
-  private ready(
-    linked: LinkedProgram,
-    at: number,
-    scratch: number,
-    pages: number,
-  ): Map<Dispatch, readonly ReadyCall[]> {
-    const bytes = encodeModule({ ...linked.module, memory: { pages, most: pages, shared: false } });
-    const global = new WebAssembly.Global({ value: "i32", mutable: false }, scratch);
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
-      env: { memory: this.memory, [scratchGlobal]: global },
-    });
-    const words = new Uint32Array(this.memory.buffer);
-    let next = at;
-    const readyCall = ({ name, places, blocks }: WasmCall): ReadyCall => {
-      words.set(places, next / 4);
-      const call = { run: exports[name] as Kernel, places: next, blocks };
-      next += 4 * places.length;
-      return call;
-    };
-    return new Map([...linked.calls].map(([dispatch, calls]) => [dispatch, calls.map(readyCall)]));
+  get deviceBytes(): number {
+    return this.loaded.bytes;
   }
 
   private checkAlive(): void {
     if (this.disposed) throw new Error("the instance is disposed");
   }
 
-  private bytesAt(buffer: string, offset: number, length: number): Uint8Array<ArrayBuffer> {
-    const memory = this.memory.buffer as ArrayBuffer;
-    return new Uint8Array(memory, this.layout.addresses.get(buffer)! + offset, length);
+  private bytesAt(buffer: string, offset: number, length: number): Uint8Array {
+    return new Uint8Array(this.loaded.memory.buffer, this.loaded.addressOf(buffer) + offset, length);
   }
 
   /** Writes the data of a weight or buffer port, in every order in which kernels read it. */
@@ -125,7 +107,7 @@ class WasmInstance implements Instance {
     }
   }
 
-  private slice(name: string): Float32Array<ArrayBuffer> {
+  private slice(name: string): Float32Array {
     this.checkAlive();
     const slice = sliceOf(this.program.storage, name);
     if (slice === undefined) throw new Error(`the program has no storage called ${name}`);
@@ -145,36 +127,66 @@ class WasmInstance implements Instance {
 
   async run(stages: readonly StageName[], inputs: RunInputs, want: readonly string[] = []) {
     this.checkAlive();
-    const recipe = this.recipes.of(stages, want);
-    const words = this.recipes.inputWords(recipe, inputs);
-    const times: KernelTime[] = [];
+    const run = this.runOf(this.recipes.of(stages, want));
+    const words = this.recipes.inputWords(run.recipe, inputs);
     if (words.length > 0) this.bytesAt("inputs", 0, words.length).set(words);
-    for (const { name, dispatches, copies } of recipe.stages) {
-      for (const dispatch of dispatches) {
-        if (isNeeded(dispatch, recipe.want)) this.dispatch(name, dispatch, times);
-      }
-      for (const { from, to, size } of copies)
-        this.bytesAt(to.buffer, to.offset, size).set(this.bytesAt(from.buffer, from.offset, size));
-    }
-    this.onKernels?.(times);
-    return joinPieces(recipe.results, (value) => this.numbers(value));
+    const times: (KernelTime | undefined)[] = [];
+    const told = this.onKernels === undefined ? undefined : this.teller(run, times);
+    await this.loaded.run(run.script, told);
+    this.onKernels?.(times.filter((time) => time !== undefined));
+    return joinPieces(run.recipe.results, (value) => this.numbers(value));
   }
 
-  private dispatch(stage: string, dispatch: Dispatch, times: KernelTime[]): void {
-    const begin = this.onKernels === undefined ? 0 : performance.now();
-    for (const { run, places, blocks } of this.calls.get(dispatch)!) run(places, 0, blocks);
-    if (this.onKernels === undefined) return;
-    const kernel = this.generated.kernels.find(({ name }) => name === dispatch.kernel)!;
-    times.push({ stage, kernel, dispatch, nanoseconds: 1e6 * (performance.now() - begin) });
+  private runOf(recipe: Recipe): Run {
+    const known = this.runs.get(recipe);
+    if (known !== undefined) return known;
+    const entries: ScriptEntry[] = [];
+    const sources: Run["sources"][number][] = [];
+    for (const stage of recipe.stages) {
+      const dispatches = stage.dispatches.filter((dispatch) => isNeeded(dispatch, recipe.want));
+      for (const dispatch of dispatches) {
+        for (const call of this.loaded.calls.get(dispatch)!) {
+          const isCut = dispatch.flops + dispatch.bytes > worthCutting && call.blocks > 1;
+          const share = isCut ? Math.ceil(call.blocks / (4 * this.loaded.threads)) : 0;
+          entries.push({ ...call, share, target: 0 });
+          sources.push({ stage, dispatch });
+        }
+      }
+      for (const { from, to, size } of stage.copies) {
+        const [places, target] = [from, to].map(({ buffer, offset }) => this.loaded.addressOf(buffer) + offset);
+        entries.push({ kernel: -1, places: places!, blocks: size, share: 0, target: target! });
+        sources.push({ stage, dispatch: undefined });
+      }
+    }
+    const run = { recipe, script: scriptOf(entries), sources };
+    this.runs.set(recipe, run);
+    return run;
+  }
+
+  /** Collects what entries took, by dispatch. */
+  private teller({ sources }: Run, times: (KernelTime | undefined)[]) {
+    return (entry: number, milliseconds: number): void => {
+      const { stage, dispatch } = sources[entry]!;
+      if (dispatch === undefined) return;
+      const before = times.at(-1);
+      const nanoseconds = 1e6 * milliseconds;
+      if (before?.dispatch === dispatch) {
+        times[times.length - 1] = { ...before, nanoseconds: before.nanoseconds + nanoseconds };
+        return;
+      }
+      const kernel = this.generated.kernels.find(({ name }) => name === dispatch.kernel)!;
+      times.push({ stage: stage.name, kernel, dispatch, nanoseconds });
+    };
   }
 
   private numbers({ buffer, offset, shape, dtype }: PlannedValue): Float32Array {
     const size = sizeOf(shape);
-    const bytes = this.bytesAt(buffer, offset, 4 * size);
-    return readWords(bytes.buffer, bytes.byteOffset, size, dtype);
+    return readWords(this.bytesAt(buffer, offset, 4 * size).slice().buffer as ArrayBuffer, 0, size, dtype);
   }
 
   dispose(): void {
+    if (this.disposed) return;
     this.disposed = true;
+    this.loaded.dispose();
   }
 }

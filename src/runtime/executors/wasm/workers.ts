@@ -1,0 +1,193 @@
+/**
+ * Workers that run programs together with the thread that started them, or, in a page, whose main thread may not wait, in its place. They are
+ * made once, when a program is large enough to be worth it, and do not keep a process alive.
+ */
+import { type Kernel, runScript } from "./script.ts";
+
+/** A program as every thread needs it. */
+export interface SharedProgram {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  /** Names of the functions, in the order in which scripts count them. */
+  readonly names: readonly string[];
+  /** Name of the global with the address of a thread's own memory, and that address by thread. */
+  readonly scratchGlobal: string;
+  readonly scratches: readonly number[];
+  readonly control: number;
+}
+
+type Request =
+  | { readonly kind: "install"; readonly id: number; readonly thread: number; readonly program: SharedProgram }
+  | { readonly kind: "run"; readonly id: number; readonly script: Int32Array }
+  | { readonly kind: "drop"; readonly id: number };
+
+interface Answer {
+  readonly id: number;
+  readonly error?: string;
+}
+
+interface Port {
+  post(request: Request): void;
+  listen(listener: (answer: Answer) => void): void;
+}
+
+/** What a worker does. Its text is the worker's program: it uses nothing from outside but what it is given. */
+function serve(
+  run: typeof runScript,
+  post: (answer: Answer) => void,
+  listen: (listener: (request: Request) => void) => void,
+): void {
+  const programs = new Map<number, { readonly run: (script: Int32Array) => void; readonly failed: () => void }>();
+  const install = (id: number, thread: number, program: SharedProgram): void => {
+    const { module, memory, names, scratchGlobal, scratches, control } = program;
+    const global = new WebAssembly.Global({ value: "i32", mutable: false }, scratches[thread]!);
+    const { exports } = new WebAssembly.Instance(module, { env: { memory, [scratchGlobal]: global } });
+    const functions = names.map((name) => exports[name] as Kernel);
+    const words = new Int32Array(memory.buffer);
+    const team = { thread, threads: scratches.length, words, control: control / 4 };
+    programs.set(id, {
+      run: (script) => run(team, functions, script),
+      failed: () => {
+        Atomics.store(words, team.control + 4, 1);
+        Atomics.notify(words, team.control + 1);
+      },
+    });
+  };
+  listen((request) => {
+    const { id } = request;
+    try {
+      if (request.kind === "install") install(id, request.thread, request.program);
+      else if (request.kind === "drop") programs.delete(id);
+      else programs.get(id)!.run(request.script);
+      post({ id });
+    } catch (error) {
+      programs.get(id)?.failed();
+      post({ id, error: String(error) });
+    }
+  });
+}
+
+const body = (post: string, listen: string): string =>
+  `(${serve.toString()})(${runScript.toString()}, ${post}, ${listen});`;
+
+async function openPort(): Promise<Port> {
+  if (typeof Worker === "function") {
+    const text = body("(answer) => postMessage(answer)", "(f) => { onmessage = ({ data }) => f(data); }");
+    const url = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+    const worker = new Worker(url, { type: "module" });
+    return {
+      post: (request) => worker.postMessage(request),
+      listen: (listener) => {
+        worker.onmessage = ({ data }: MessageEvent<Answer>) => listener(data);
+        worker.onerror = ({ message }) => listener({ id: -1, error: message });
+      },
+    };
+  }
+  const threads = await import("node:worker_threads");
+  const port = 'require("node:worker_threads").parentPort';
+  const worker = new threads.Worker(
+    body(`(answer) => ${port}.postMessage(answer)`, `(f) => ${port}.on("message", f)`),
+    {
+      eval: true,
+    },
+  );
+  worker.unref();
+  return {
+    post: (request) => worker.postMessage(request),
+    listen: (listener) => {
+      worker.on("message", listener);
+      worker.on("error", (error: Error) => listener({ id: -1, error: error.message }));
+    },
+  };
+}
+
+/** Workers, each of which answers its requests one after the other. */
+class Pool {
+  private readonly waiting: readonly ((answer: Answer) => void)[][];
+  private failure: string | undefined;
+
+  constructor(private readonly ports: readonly Port[]) {
+    this.waiting = ports.map(() => []);
+    ports.forEach((port, worker) => {
+      port.listen((answer) => this.heard(worker, answer));
+    });
+  }
+
+  private heard(worker: number, answer: Answer): void {
+    if (answer.id >= 0) {
+      this.waiting[worker]!.shift()!(answer);
+      return;
+    }
+    this.failure = answer.error;
+    for (const settle of this.waiting.flatMap((queue) => queue.splice(0))) settle(answer);
+  }
+
+  /** Sends a request to the worker of that number. Throws what went wrong there. */
+  async ask(worker: number, request: Request): Promise<void> {
+    if (this.failure !== undefined) throw new Error(this.failure);
+    const answered = new Promise<Answer>((settle) => this.waiting[worker]!.push(settle));
+    this.ports[worker]!.post(request);
+    const { error } = await answered;
+    if (error !== undefined) throw new Error(error);
+  }
+}
+
+const pools = new Map<number, Promise<Pool>>();
+
+function poolOf(workers: number): Promise<Pool> {
+  const known = pools.get(workers);
+  if (known !== undefined) return known;
+  const made = Promise.all(Array.from({ length: workers }, openPort)).then((ports) => new Pool(ports));
+  pools.set(workers, made);
+  return made;
+}
+
+/** Whether this thread may wait for others, so that it can work with them. */
+export const canWait = (): boolean => {
+  try {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 1, 0);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+let count = 0;
+
+/** A program on workers, one for each of some threads of its team. */
+export class Workers {
+  private constructor(
+    private readonly pool: Pool,
+    private readonly id: number,
+    private readonly size: number,
+  ) {}
+
+  static async install(program: SharedProgram, threads: readonly number[]): Promise<Workers> {
+    const pool = await poolOf(threads.length);
+    const id = count++;
+    await Promise.all(threads.map((thread, worker) => pool.ask(worker, { kind: "install", id, thread, program })));
+    return new Workers(pool, id, threads.length);
+  }
+
+  private async askAll(request: Request): Promise<void> {
+    await Promise.all(Array.from({ length: this.size }, (_unused, worker) => this.pool.ask(worker, request)));
+  }
+
+  /** Starts a script on all of them; settles when the last has come to its end. */
+  run(script: Int32Array): Promise<void> {
+    return this.askAll({ kind: "run", id: this.id, script });
+  }
+
+  dispose(): void {
+    // Nobody is left to hear that a worker is gone.
+    void this.askAll({ kind: "drop", id: this.id }).catch(() => undefined);
+  }
+}
+
+/** Threads that a program can have here: those of the machine, or one where memory cannot be shared. */
+export async function threadsHere(): Promise<number> {
+  const isIsolated = (globalThis as { crossOriginIsolated?: boolean }).crossOriginIsolated !== false;
+  if (typeof SharedArrayBuffer === "undefined" || !isIsolated) return 1;
+  const cores = globalThis.navigator?.hardwareConcurrency ?? (await import("node:os")).availableParallelism();
+  return Math.min(8, cores);
+}
