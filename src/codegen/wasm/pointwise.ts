@@ -55,9 +55,10 @@ export function pointwiseTree(op: string, args: readonly Tree[], kind: Kind, to:
   if (isMathFunction(op)) {
     return kind === "f32x4" ? call(op, a) : tree("f32x4.extract_lane", [call(op, tree("f32x4.splat", [a]))], 0);
   }
+  const lane = kind === "i32x4" ? "i32" : kind === "u32x4" ? "u32" : undefined;
+  if (lane !== undefined && direct[op]?.[lane] !== undefined) return laneByLane(op, args, lane, bind);
   const make = composed[op];
   if (make !== undefined) return make(kind, bind, a, b);
-  if (kind === "i32x4" || kind === "u32x4") return laneByLane(op, args, kind === "i32x4" ? "i32" : "u32", bind);
   throw new Error(`${op} of ${kind} is not printed as WebAssembly`);
 }
 
