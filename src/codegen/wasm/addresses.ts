@@ -18,7 +18,7 @@ const mostPointers = 8;
 export function addressOf(c: Context, form: IndexForm, width: number, bytes: number, highest: number): Address {
   const { memoryBytes } = c.specialization;
   const isInside = form.lo >= 0 && highest + form.hi * width + bytes <= memoryBytes;
-  if (!isInside) return { tree: keptInside(c, formTree(form, width), memoryBytes - 16), offset: 0 };
+  if (!isInside) return { tree: keptInside(c, formTree(form, width), memoryBytes - bytes), offset: 0 };
   // What is left without the constant must not be negative: the sum of address and offset does not wrap around.
   const folds = form.constant > 0 && form.lo - form.constant >= 0;
   const rest = folds ? { ...form, constant: 0 } : form;
