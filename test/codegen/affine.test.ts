@@ -66,4 +66,31 @@ describe("affine index expressions", () => {
     const guarded = affine.within(shifted, 0, 7);
     for (let x = 4; x < 12; x++) expect(evaluate(affine.divide(guarded, 4), { x })).toBe(Math.floor((x - 4) / 4));
   });
+
+  it("divide sums with constants on both sides of zero", () => {
+    const extent = fc.integer({ min: 1, max: 9 });
+    const sums = fc.record({
+      rows: extent,
+      columns: extent,
+      stride: extent,
+      d: extent,
+      from: fc.integer({ min: -9, max: 9 }),
+    });
+    fc.assert(
+      fc.property(sums, ({ rows, columns, stride, d, from }) => {
+        const sum = affine.add(affine.scale(variable("x", rows), stride), variable("y", columns));
+        const moved = affine.add(sum, affine.constant(from));
+        const guarded = affine.within(moved, Math.max(0, moved.lo), moved.hi);
+        for (let x = 0; x < rows; x++) {
+          for (let y = 0; y < columns; y++) {
+            const value = x * stride + y + from;
+            if (value < 0) continue;
+            expect(evaluate(affine.divide(guarded, d), { x, y })).toBe(Math.floor(value / d));
+            expect(evaluate(affine.remainder(guarded, d), { x, y })).toBe(value % d);
+          }
+        }
+      }),
+      { seed: 1, numRuns: 500 },
+    );
+  });
 });

@@ -170,8 +170,8 @@ export function divide(a: Affine, d: number): Affine {
   if (d === 1) return a;
   if (a.lo >= 0 && Math.floor(a.lo / d) === Math.floor(a.hi / d)) return constant(Math.floor(a.lo / d));
   const { q, r } = split(a, d);
-  const result =
-    q.terms.length + q.constant === 0 ? quotientAtom(r, d) : add(q, r.hi < d ? constant(0) : quotientAtom(r, d));
+  const isSmall = q.terms.length === 0 && q.constant === 0;
+  const result = isSmall ? quotientAtom(r, d) : add(q, r.hi < d ? constant(0) : quotientAtom(r, d));
   return within(result, Math.max(result.lo, Math.floor(a.lo / d)), Math.min(result.hi, Math.floor(a.hi / d)));
 }
 
