@@ -4,16 +4,18 @@ import { type DeviceChoices, interpret } from "../../src/codegen/index.ts";
 import type { PlannedValue } from "../../src/codegen/plan.ts";
 import { forEachIndex } from "../../src/ir/ops/common.ts";
 import { type DType, sizeOf, stridesOf } from "../../src/ir/types.ts";
+import { fromFloat32 } from "../../src/runtime/files/tensor.ts";
 
 export type Feeds = Readonly<Record<string, ArrayLike<number>>>;
 
 /** The memory image of numbers of a dtype, as 32-bit words. */
 function wordsOf(data: ArrayLike<number>, dtype: DType): Uint32Array {
   if (dtype === "f32") return new Uint32Array(Float32Array.from(data).buffer);
-  if (dtype === "bf16") {
-    const halves = Uint16Array.from(new Uint32Array(Float32Array.from(data).buffer), (bits) => bits >>> 16);
-    const padded = new Uint16Array(Math.ceil(halves.length / 2) * 2);
-    padded.set(halves);
+  if (dtype === "bf16" || dtype === "f16") {
+    const numbers = Float32Array.from(data);
+    const { bytes } = fromFloat32(numbers, dtype === "bf16" ? "BF16" : "F16", [numbers.length]);
+    const padded = new Uint8Array(Math.ceil(bytes.length / 4) * 4);
+    padded.set(bytes);
     return new Uint32Array(padded.buffer);
   }
   return Uint32Array.from(data, (x) => x >>> 0);
