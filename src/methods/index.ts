@@ -108,10 +108,10 @@ export function methodFor(peftType: string, config: object): Method | undefined 
 
 export { fileNote } from "./dsl/constraints.ts";
 export type { Elaboration } from "./dsl/elaborate.ts";
+export type { AdditionOperands, Expert, SiteOperands, SiteResult } from "./dsl/elaboration-types.ts";
 export { type BaseFacts, unknownBase } from "./dsl/elaboration-types.ts";
 export type { BaseOf } from "./dsl/host-graphs.ts";
 export { elaborateModel, type Method } from "./dsl/method.ts";
-export type { AdditionOperands, Expert, SiteOperands, SiteResult } from "./dsl/operands.ts";
 export { absent, operatorValue, tensorValue } from "./dsl/value.ts";
 export type { Site } from "./site.ts";
 export { evaluation, type Origin, type Situation } from "./situation.ts";

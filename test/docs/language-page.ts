@@ -1,14 +1,13 @@
 /** The page `docs/language.md`, made from the tables of the method language. Every example is compiled, and what it makes is shown. */
 import { Builder } from "../../src/ir/builder.ts";
 import { DiagnosticSink } from "../../src/ir/diagnostics.ts";
-import { wanted } from "../../src/methods/dsl/arithmetic.ts";
 import type { BinaryOperator, Place } from "../../src/methods/dsl/ast.ts";
 import { evaluate } from "../../src/methods/dsl/evaluate.ts";
 import { fieldOptions } from "../../src/methods/dsl/field.ts";
 import { Notes } from "../../src/methods/dsl/notes.ts";
+import { binaryOperators } from "../../src/methods/dsl/operations.ts";
 import { Scope } from "../../src/methods/dsl/scope.ts";
-import { assignment, statements } from "../../src/methods/dsl/statements.ts";
-import { clauses } from "../../src/methods/dsl/tensors.ts";
+import { assignment, clauses, statements } from "../../src/methods/dsl/statements.ts";
 import { describe } from "../../src/methods/dsl/value.ts";
 import { predefined, siteNames } from "../../src/methods/dsl/words.ts";
 import { fieldTypes } from "../../src/methods/fields.ts";
@@ -93,7 +92,7 @@ const example = (expression: string): string => `${code(expression)} is ${code(m
 export function languagePage(): string {
   const operators = Object.entries(operatorExamples).map(([operator, expression]) => [
     code(operator),
-    wanted(operator as BinaryOperator),
+    binaryOperators[operator as BinaryOperator].wanted,
     example(expression),
   ]);
   const functions = everyBuiltin.map((builtin) => {

@@ -2,9 +2,9 @@
 
 import { type Builtin, type CallContext, type Kind, type Parameter, signature } from "../lib/builtin.ts";
 import { compilePattern } from "../regex/index.ts";
-import { asOperator, asTensor } from "./arithmetic.ts";
 import type { CallExpression, Place } from "./ast.ts";
 import { graphValue, madeOf } from "./constants.ts";
+import { asOperator, asTensor } from "./operations.ts";
 import type { Scope } from "./scope.ts";
 import { describe, type Known, known, type Value } from "./value.ts";
 

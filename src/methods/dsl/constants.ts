@@ -3,9 +3,8 @@
  * gives: as a tensor it is a port, which the file fills; but what host builtins make of it is part of the program, so the file must agree.
  */
 import type { Place, TensorItem } from "./ast.ts";
-import { isNumbers } from "./entrywise.ts";
 import type { Scope } from "./scope.ts";
-import { type HostArray, tensorValue, type Value } from "./value.ts";
+import { type HostArray, isNumbers, tensorValue, type Value } from "./value.ts";
 
 /** The numbers of a const, with what is known of where they come from. */
 export function namedConstant({ name, key }: TensorItem, array: HostArray, shape: readonly number[]): Value {

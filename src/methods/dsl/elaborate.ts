@@ -6,18 +6,22 @@ import type { Site } from "../site.ts";
 import type { Expression, InputItem, MethodAst, TensorItem } from "./ast.ts";
 import { checkConstraints } from "./constraints.ts";
 import { alikeSites, checkBias, lastPass, passes, portsOf, tried, warnOfUnreached } from "./declare.ts";
-import type { ElaboratedTensor, ElaborationInput } from "./elaboration-types.ts";
+import type {
+  AdditionOperands,
+  ElaboratedTensor,
+  ElaborationInput,
+  SiteOperands,
+  SiteResult,
+} from "./elaboration-types.ts";
 import { condition, evaluate, evaluateKnown, optionSize } from "./evaluate.ts";
 import { withFamilies } from "./families.ts";
-import { coding } from "./file-forms.ts";
 import { type BaseOf, computedGraph, initialGraph, projectionGraph } from "./host-graphs.ts";
 import { Notes } from "./notes.ts";
-import type { AdditionOperands, SiteOperands, SiteResult } from "./operands.ts";
 import { constantScalars, placeholderBase, placeholderOperands } from "./placeholders.ts";
 import { addedLoss, newBias, newWeight, targetPlace, tensorNode } from "./results.ts";
 import { Room } from "./room.ts";
 import { type BuildScope, type ModelScope, modelScope, Scope, siteScope } from "./scope.ts";
-import { computedEntries, lacksEncoder, sharedEntries, siteEntries } from "./site-entries.ts";
+import { coding, computedEntries, lacksEncoder, sharedEntries, siteEntries } from "./site-entries.ts";
 import { computedNode, paddedShapes, portOf, projected, projects } from "./site-tensors.ts";
 import { known, type Value } from "./value.ts";
 import { targetsOf } from "./walk.ts";

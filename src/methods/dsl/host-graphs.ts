@@ -4,7 +4,7 @@ import type { Graph, Output } from "../../ir/graph.ts";
 import { runInput } from "../../ir/run-inputs.ts";
 import { type Site, siteKey } from "../site.ts";
 import { evaluation } from "../situation.ts";
-import type { SiteOperands } from "./operands.ts";
+import type { SiteOperands } from "./elaboration-types.ts";
 import { constantScalars } from "./placeholders.ts";
 import { type BuildScope, type ModelScope, Scope, siteScope } from "./scope.ts";
 import {

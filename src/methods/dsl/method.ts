@@ -1,8 +1,7 @@
 /** A method as the rest of webpeft sees it. */
 import type { Diagnostic } from "../../ir/diagnostics.ts";
 import { once } from "../../ir/remember.ts";
-import type { DefaultTargets } from "../config/defaults.ts";
-import { usualTargets } from "../config/defaults.ts";
+import { type DefaultTargets, usualTargets } from "../config/defaults.ts";
 import { type MethodProfile, profileOf } from "../config/profiles.ts";
 import type { FieldDeclaration, FieldValue } from "../fields.ts";
 import type { MethodRecord } from "../record.ts";

@@ -1,7 +1,7 @@
 /** What a fragment assigned at a site, checked against what belongs there. */
 import { sameShape, sameType, sizeOf, typeText } from "../../ir/types.ts";
-import { asOperator } from "./arithmetic.ts";
 import type { Place } from "./ast.ts";
+import { asOperator } from "./operations.ts";
 import type { Scope } from "./scope.ts";
 import { describe, type Value } from "./value.ts";
 import { targetsOf } from "./walk.ts";

@@ -2,7 +2,6 @@
 import type { Builder } from "../../ir/builder.ts";
 import { sameShape } from "../../ir/types.ts";
 import type { FieldValue } from "../fields.ts";
-import { initialNode, isTorchDraw } from "../lib/initial.ts";
 import type { Expression, TensorItem, TensorRole } from "./ast.ts";
 import { callBuiltin } from "./call.ts";
 import { condition, evaluate, extentFault, shapeOf } from "./evaluate.ts";
@@ -108,12 +107,12 @@ function initialValue(scope: Scope, item: TensorItem, seed: number, builder: Bui
   const value = made.kind === "operator" ? tensorValue(builder.add("op.to_dense", [made.id])) : made;
   // What is shared has no site; its number in the text keeps its stream apart.
   const site = scope.site ?? { path: "", index: 0 };
-  if (value.kind === "distribution" && !isTorchDraw(value.distribution)) {
+  const node = value.kind === "distribution" ? value.distribution.node : undefined;
+  if (node !== undefined) {
     const context = { scope: site.path, location: { file: scope.model.method.file, line: item.at.line } };
     const stream = { site: site.index, tensor: item.ordinal, seed };
-    const { distribution } = value;
     try {
-      return builder.within(context, () => initialNode(builder, distribution, shape, stream));
+      return builder.within(context, () => node(builder, shape, stream));
     } catch (error) {
       throw atPlace(scope, item.value.at, error);
     }

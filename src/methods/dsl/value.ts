@@ -6,18 +6,20 @@ import type { TorchGenerator } from "../random/torch.ts";
 /** Known before the program is built: numbers, truth values, texts, null, lists and maps of them. */
 export type Known = null | boolean | number | string | readonly Known[] | { readonly [key: string]: Known };
 
-/** How a tensor begins; see `lib/initial.ts`. */
-export type Distribution =
-  | { readonly kind: "fill"; readonly value: number }
-  | { readonly kind: "uniform"; readonly low: number; readonly high: number }
-  | { readonly kind: "kaiming_uniform"; readonly a: number }
-  | { readonly kind: "normal"; readonly mean: number; readonly deviation: number }
-  /** Every column of a matrix twice, side by side: drawn for half the columns. */
-  | { readonly kind: "paired"; readonly of: Distribution }
-  /** Frozen bases of RandLoRA [outer, count, inner]: dense in bfloat16, or of -1, 0, 1 with 1 / sparsity of them not 0; deviation 1. */
-  | { readonly kind: "torch_bases"; readonly stream: TorchGenerator; readonly sparsity: number }
-  /** Drawn on the host from a torch-compatible stream, bit for bit. */
-  | { readonly kind: "torch_kaiming_uniform"; readonly stream: TorchGenerator; readonly a: number };
+/** How a tensor begins. */
+export interface Distribution {
+  /** The numbers in a graph; draws depend on (seed, site, tensor, element) alone. Absent where they are drawn on the host. */
+  readonly node?: (builder: Builder, shape: readonly number[], stream: DrawStream) => number;
+  /** The numbers on the host: those of a torch-compatible stream are PyTorch's, bit for bit, rounded to bfloat16 when the base model is. */
+  readonly values?: (shape: readonly number[], bfloat16: boolean) => Float32Array;
+}
+
+/** What keeps the draws of tensors apart; `seed` is a node. */
+export interface DrawStream {
+  readonly site: number;
+  readonly tensor: number;
+  readonly seed: number;
+}
 
 /** Numbers on the host, row-major. f64 because positions in a large weight do not fit i32. */
 export interface HostArray {
@@ -43,6 +45,9 @@ export const known = (value: Known): Value => ({ kind: "known", value });
 export const tensorValue = (id: number): Value => ({ kind: "tensor", id });
 export const operatorValue = (id: number): Value => ({ kind: "operator", id });
 export const absent: Value = { kind: "absent" };
+
+export const isNumbers = (value: Known): value is readonly number[] =>
+  Array.isArray(value) && value.every((n) => typeof n === "number");
 
 export function knownText(value: Known): string {
   if (typeof value === "string") return JSON.stringify(value);

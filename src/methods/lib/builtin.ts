@@ -129,39 +129,36 @@ export function makesValue<const P extends Parameters>(
   return { name, parameters: named, doc, call: call as Builtin["call"] };
 }
 
-/** A builtin that computes what is known before anything is built. */
-export const makesKnown = <const P extends Parameters>(
-  name: string,
-  parameters: P,
-  doc: string,
-  call: (given: Given<P>, context: CallContext) => Known,
-): Builtin => makesValue(name, parameters, doc, (given, context) => known(call(given, context)));
+/** Makers of builtins whose result `wrap` makes a value. */
+const making =
+  <Result>(wrap: (result: Result) => Value) =>
+  <const P extends Parameters>(
+    name: string,
+    parameters: P,
+    doc: string,
+    call: (given: Given<P>, context: CallContext) => Result,
+  ): Builtin =>
+    makesValue(name, parameters, doc, (given, context) => wrap(call(given, context)));
 
-/** A builtin that builds a tensor. */
-export const makesTensor = <const P extends Parameters>(
-  name: string,
-  parameters: P,
-  doc: string,
-  call: (given: Given<P>, builder: Builder, context: CallContext) => number,
-): Builtin =>
-  makesValue(name, parameters, doc, (given, context) => tensorValue(call(given, context.builder(), context)));
+/** Makers of builtins that build a node. */
+const building =
+  (wrap: (id: number) => Value) =>
+  <const P extends Parameters>(
+    name: string,
+    parameters: P,
+    doc: string,
+    call: (given: Given<P>, builder: Builder, context: CallContext) => number,
+  ): Builtin =>
+    makesValue(name, parameters, doc, (given, context) => wrap(call(given, context.builder(), context)));
 
-/** A builtin that builds an operator. */
-export const makesOperator = <const P extends Parameters>(
-  name: string,
-  parameters: P,
-  doc: string,
-  call: (given: Given<P>, builder: Builder, context: CallContext) => number,
-): Builtin =>
-  makesValue(name, parameters, doc, (given, context) => operatorValue(call(given, context.builder(), context)));
-
-/** A builtin that says how a tensor begins. */
-export const makesDistribution = <const P extends Parameters>(
-  name: string,
-  parameters: P,
-  doc: string,
-  call: (given: Given<P>) => Distribution,
-): Builtin => makesValue(name, parameters, doc, (given) => ({ kind: "distribution", distribution: call(given) }));
+/** What is known before anything is built. */
+export const makesKnown = making(known);
+/** How a tensor begins. */
+export const makesDistribution = making(
+  (distribution: Distribution): Value => ({ kind: "distribution", distribution }),
+);
+export const makesTensor = building(tensorValue);
+export const makesOperator = building(operatorValue);
 
 /** `name(a, b = 1, ...rest)`, as messages and documentation show it. */
 export function signature({ name, parameters }: Pick<Builtin, "name" | "parameters">): string {

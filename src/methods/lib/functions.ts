@@ -2,8 +2,8 @@
 import { type Builder, commonShape } from "../../ir/builder.ts";
 import { sizeOf } from "../../ir/types.ts";
 import { activate } from "../../models/activation.ts";
-import { entrywise, isNumbers } from "../dsl/entrywise.ts";
-import { known, tensorValue, type Value } from "../dsl/value.ts";
+import { entrywise } from "../dsl/operations.ts";
+import { isNumbers, known, tensorValue, type Value } from "../dsl/value.ts";
 import { type Builtin, type CallContext, makesKnown, makesTensor, makesValue, optional, rest } from "./builtin.ts";
 
 /** A function of one number; `build` is left out where no op computes it. */

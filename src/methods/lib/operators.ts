@@ -1,9 +1,23 @@
-/** Builtins that make, measure or apply operators. */
+/** Builtins that make, combine, measure or apply operators. */
 import { sizeOf } from "../../ir/types.ts";
-import { type Builtin, makesOperator, makesTensor, optional } from "./builtin.ts";
+import { type Builtin, type CallContext, makesOperator, makesTensor, optional } from "./builtin.ts";
 
 /** Random streams of `dropout` calls begin here; those of tensors lie below. */
 const dropoutStreams = 0x1000;
+
+/** The place in `indices` of every number below `size`, -1 where there is none. */
+function inverseOf(context: CallContext, indices: readonly number[], size: number): Int32Array {
+  const inverse = new Int32Array(size).fill(-1);
+  indices.forEach((index, i) => {
+    if (index >= size) throw context.fail("A number lies outside.", `numbers below ${size}`, String(index));
+    if (inverse[index] !== -1) throw context.fail("A number is there twice.", "different numbers", String(index));
+    inverse[index] = i;
+  });
+  return inverse;
+}
+
+const indicesTable = (context: CallContext, indices: readonly number[]): number =>
+  context.table("select.indices", Int32Array.from(indices), [indices.length]);
 
 export const operatorBuiltins: readonly Builtin[] = [
   makesOperator(
@@ -76,5 +90,47 @@ export const operatorBuiltins: readonly Builtin[] = [
   makesOperator("matrix", { x: "tensor" }, "A tensor of two axes as an operator.", ({ x }, b) => b.dense(x)),
   makesTensor("flatten", { x: "tensor" }, "The entries of a tensor as a vector.", ({ x }, b) =>
     b.reshape(x, [sizeOf(b.shape(x))]),
+  ),
+  makesOperator(
+    "hadamard",
+    { a: "operator", b: "operator" },
+    "Entrywise product of two operators; for factors of low rank it is one of low rank too.",
+    ({ a, b }, builder) => builder.add("op.hadamard", [a, b]),
+  ),
+  makesOperator(
+    "kron",
+    { a: "operator", b: "operator" },
+    "Kronecker product of two operators; its matrix is never formed unless that is cheaper.",
+    ({ a, b }, builder) => builder.add("op.kron", [a, b]),
+  ),
+  makesOperator(
+    "fold",
+    { width: "count", size: "count" },
+    "The operator [size, width] that adds entries whose places are equal mod size; transposed it repeats a vector.",
+    ({ width, size }, b) => b.add("op.fold", [], { in: width, size }),
+  ),
+  makesOperator(
+    "select",
+    { indices: "counts", size: "count" },
+    "The operator that picks entries of a vector: y[i] = x[indices[i]]. Its transpose puts entries at these places, zeros elsewhere.",
+    ({ indices, size }, b, context) => {
+      const inverse = context.table("select.inverse", inverseOf(context, indices, size), [size]);
+      return b.add("op.select", [indicesTable(context, indices), inverse]);
+    },
+  ),
+  makesOperator(
+    "without",
+    { indices: "counts", size: "count" },
+    "The diagonal that is 0 at the given places, else 1.",
+    ({ indices, size }, b, context) => {
+      const kept = Float32Array.from(inverseOf(context, indices, size), (place) => (place < 0 ? 1 : 0));
+      return b.add("op.diag", [context.table("select.without", kept, [size])]);
+    },
+  ),
+  makesTensor(
+    "columns",
+    { operator: "operator", indices: "counts" },
+    "Columns of an operator, one in every row of the result: [count, out].",
+    ({ operator, indices }, b, context) => b.add("op.lookup", [operator, indicesTable(context, indices)]),
   ),
 ];

@@ -1,7 +1,7 @@
 /** BOFT: the rotation is a product of butterfly factors, and the output gets a scale. arXiv 2311.06243. */
 import { type CallContext, makesOperator, makesTensor } from "../lib/builtin.ts";
-import { uniformNode } from "../lib/initial.ts";
-import { identityBlocks } from "../lib/rotation.ts";
+import { uniformNode } from "../lib/draws.ts";
+import { identityBlocks } from "../lib/tensors.ts";
 import type { MethodRecord } from "../record.ts";
 
 export const boft = {

@@ -1,7 +1,7 @@
 /** OFT: the input of a layer is rotated by orthogonal blocks. arXiv 2306.07280, 2506.19847. */
 import type { Builder } from "../../ir/builder.ts";
 import { type CallContext, makesKnown, makesTensor } from "../lib/builtin.ts";
-import { identityBlocks, perBlock, times } from "../lib/rotation.ts";
+import { identityBlocks, perBlock, times } from "../lib/tensors.ts";
 import type { MethodRecord } from "../record.ts";
 
 export const oft = {

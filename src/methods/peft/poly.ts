@@ -2,12 +2,11 @@
 
 import { withTargets } from "../config/profiles.ts";
 import { makesOperator, makesTensor, optional } from "../lib/builtin.ts";
-import { gateStreams } from "../lib/gates.ts";
-import { logisticNoise, uniformNode } from "../lib/initial.ts";
+import { gateStreams, logisticNoise, uniformNode } from "../lib/draws.ts";
 import type { MethodRecord } from "../record.ts";
 
 export const poly = {
-  line: 12,
+  line: 11,
   calls: -3,
   text: `method poly on linear {
   W' = W + 1 / r * outward @ inward;

@@ -1,7 +1,7 @@
 /** Prompt tuning: trained embeddings in front of those of the text. arXiv 2104.08691. */
 import type { Builder } from "../../ir/builder.ts";
 import { makesTensor } from "../lib/builtin.ts";
-import { uniformNode } from "../lib/initial.ts";
+import { uniformNode } from "../lib/draws.ts";
 import type { MethodRecord } from "../record.ts";
 
 export const promptTuning = {

@@ -3,7 +3,7 @@ import type { Builder } from "../../ir/builder.ts";
 import { everything, without } from "../config/profiles.ts";
 import { absent, tensorValue } from "../dsl/value.ts";
 import { type CallContext, makesTensor, makesValue, type ScalarIds } from "../lib/builtin.ts";
-import { logisticNoise, normalNode, uniformNode } from "../lib/initial.ts";
+import { logisticNoise, normalNode, uniformNode } from "../lib/draws.ts";
 import type { MethodRecord } from "../record.ts";
 
 export const vbloraVariational = {
