@@ -6,7 +6,7 @@ import type { MethodRecord } from "../record.ts";
 const qvd = ["q_proj", "v_proj", "down_proj"];
 
 export const ia3 = {
-  line: 8,
+  line: 10,
   text: `method ia3 on linear {
   W' = feedforward ? W @ scaled : diag(l) @ W;
   b' = feedforward ? b : flatten(l) .* b;

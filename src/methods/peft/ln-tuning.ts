@@ -8,7 +8,7 @@ const gemmaNorms = [
 ];
 
 export const lnTuning = {
-  line: 7,
+  line: 12,
   text: `method ln_tuning on norm {
   gain' = scale;
   b' = site.has_bias ? shift : b;
