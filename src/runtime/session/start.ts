@@ -6,6 +6,7 @@ import type { AdapterConfigs, CompiledProgram } from "../../program/index.ts";
 import { type OpenDevice, openDevice } from "../device/index.ts";
 import type { Executor, Instance, InstantiateOptions, PortSource } from "../executors/executor.ts";
 import { referenceExecutor } from "../executors/reference.ts";
+import { selfTest } from "../executors/self-test.ts";
 import { tfjsExecutor } from "../executors/tfjs/executor.ts";
 import { webgpuExecutor } from "../executors/webgpu/executor.ts";
 import { type AdapterFiles, configsOf, type ExpertSources, isRead, readAdapter } from "../files/adapter.ts";
@@ -168,6 +169,7 @@ export async function startSession(
     return instance;
   };
   try {
+    await selfTest(executor);
     const entry = { ...first, instance: await instantiate(first, options), step: 0 };
     const adapters = new SessionAdapters(entry, {
       read: async (source) => {

@@ -35,6 +35,7 @@ export function wasmExecutor({ target = wasmTarget, threads }: WasmOptions = {})
   return {
     name: "wasm",
     description: "WebAssembly on the processor",
+    testsItself: true,
     async instantiate(program, data, options = {}) {
       checkBindings(program);
       const generated = options.generated?.(target) ?? generate(program.stages, program.storage, target);
