@@ -1,5 +1,5 @@
 // The main job on a small model, from checkpoint to merged weights: `npm start`, or
-// `node examples/start.mjs [method] [--device auto|webgpu|cpu] [--steps N] [--lr X]` with a method of `examples/configs`.
+// `node examples/start.mjs [method] [--device auto|webgpu|cpu|tfjs] [--steps N] [--lr X]` with a method of `examples/configs`.
 // It adapts a model that has read the King James Bible to the prose of Jane Austen, proves that merging changes nothing, and leaves the
 // adapter, the merged model and everything the compiler made in `out/start/`.
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -21,6 +21,7 @@ import {
   textExamples,
   validationLoss,
   WebpeftError,
+  wasmTarget,
   webgpuExecutor,
 } from "../dist/index.js";
 
@@ -51,14 +52,17 @@ function oneOf(possible, name, got) {
   throw new WebpeftError("EXAMPLE-OPTION", { message, expected: possible.join(", "), got });
 }
 
-/** What `--device` stands for: a device of WebGPU, or none and why the CPU is taken. */
+/** What `--device` stands for: what runs it, what kernels are made for, and why where there is no GPU. */
 async function choose(prefer) {
-  if (prefer === "cpu") return { why: "as you asked" };
+  if (prefer === "tfjs") return { device: "tfjs", why: "as you asked" };
+  if (prefer === "cpu") return { device: "cpu", target: wasmTarget, why: "as you asked" };
   try {
-    return { open: await openDevice({ prefer }) };
+    const open = await openDevice({ prefer });
+    const target = targetOf(open.target);
+    return { device: webgpuExecutor(open, { target }), target, open }; // one executor, so that all programs share compiled kernels
   } catch (error) {
     if (prefer === "auto" && error instanceof WebpeftError && error.code === "DEVICE-NONE")
-      return { why: error.message };
+      return { device: "cpu", target: wasmTarget, why: error.message };
     throw error;
   }
 }
@@ -84,7 +88,7 @@ const heldOutLoss = (session, examples) =>
 async function main() {
   const configs = (await readdir(join(here, "configs"))).map((name) => name.replace(/\.json$/, ""));
   oneOf(configs, "method", method);
-  const { open, why } = await choose(oneOf(["auto", "webgpu", "cpu"], "device", values.device));
+  const { device, target, open, why } = await choose(oneOf(["auto", "webgpu", "cpu", "tfjs"], "device", values.device));
   const read = (name) => readFile(join(here, "tiny-llama", name), "utf8").catch(() => undefined);
   const tokenizer = await loadTokenizer(read, "examples/tiny-llama");
   const windows = async (file, limit) => {
@@ -102,8 +106,6 @@ async function main() {
   const config = JSON.parse(await readFile(join(here, "configs", `${method}.json`), "utf8"));
   const model = await loadModel(join(here, "tiny-llama"));
 
-  const target = open && targetOf(open.target);
-  const device = open ? webgpuExecutor(open, { target }) : "cpu"; // one executor, so that all programs share compiled kernels
   const program = await compile(model, config, { batch, length, ...(target && { target }) });
   const session = await program.start({ device, seed: 1 });
   const trained = program.adapter.tensors
@@ -114,9 +116,9 @@ async function main() {
   say(
     `  ${program.adapter.sites.length} adapted layers, ${trained.toLocaleString("en")} trained numbers, ${training.length} windows of ${length} tokens`,
   );
-  if (open)
+  if (session.deviceBytes !== undefined)
     say(
-      `  ${program.kernels.length} kernels, compiled when they are needed, ${program.plan.stages.reduce((n, s) => n + s.dispatches.length, 0)} dispatches, ${(program.plan.peakBytes / 2 ** 20).toFixed(1)} MiB on the device`,
+      `  ${program.kernels.length} kernels, ${program.plan.stages.reduce((n, s) => n + s.dispatches.length, 0)} dispatches, ${(session.deviceBytes / 2 ** 20).toFixed(1)} MiB of memory`,
     );
 
   const batches = new Batches(training, { batch, accumulate: 1, length, seed: 1, padToken: 0, shuffle: true });
@@ -172,7 +174,7 @@ async function main() {
     await writeFile(join(folder, name), text);
   }
   say(
-    `\nout/start/adapter   the adapter, as PEFT reads it\nout/start/merged    the merged model, as transformers reads it\nout/start/inspect   kernels/*.wgsl, plan.json, graphs; open out/start/inspect/report.html   [${seconds()}]`,
+    `\nout/start/adapter   the adapter, as PEFT reads it\nout/start/merged    the merged model, as transformers reads it\nout/start/inspect   ${device === "cpu" ? "kernels.wat" : "kernels/*.wgsl"}, plan.json, graphs; open out/start/inspect/report.html   [${seconds()}]`,
   );
   // NaN fell by nothing.
   if (!(before - after >= leastFall))

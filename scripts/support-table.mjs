@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const parts = ["train", "merge", "load", "save"];
-const executors = ["TensorFlow.js", "WebGPU"];
+const executors = ["WebAssembly", "WebGPU"];
 
 /** What every golden test found out about its case. */
 function results() {

@@ -1,6 +1,6 @@
 /** webpeft's only door. Importing it starts nothing. */
 
-export { cpuTarget, defaultTarget, type Target, targetOf } from "./codegen/index.ts";
+export { cpuTarget, defaultTarget, type Target, targetOf, wasmTarget } from "./codegen/index.ts";
 export { type CompileOptions, compile } from "./compile/index.ts";
 export type { Program } from "./compile/program.ts";
 export { type GraphLevel, inspectionFiles, type KernelGraph, type ProgramKernel } from "./inspect/index.ts";
@@ -18,12 +18,14 @@ export { Batches, padBatch } from "./runtime/data/batches.ts";
 export { type Example, jsonLinesExamples, textExamples } from "./runtime/data/examples.ts";
 export { loadTokenizer, type TextTokenizer } from "./runtime/data/tokenizer.ts";
 export { openDevice } from "./runtime/device/index.ts";
+export { wasmExecutor } from "./runtime/executors/wasm/executor.ts";
 export { webgpuExecutor } from "./runtime/executors/webgpu/executor.ts";
 export { type AdapterFiles, configsOf, readAdapter } from "./runtime/files/adapter.ts";
 export { loadModel, type Model } from "./runtime/files/model.ts";
 export type { PageFolder } from "./runtime/files/page-folder.ts";
 export { modelFiles, saveModel } from "./runtime/files/save-model.ts";
+export type { DeviceName } from "./runtime/session/executor-choice.ts";
 export { type GenerateOptions, generateText } from "./runtime/session/generate.ts";
 export type { OptimizerState, Session, SessionBatch, StepOptions, StepResult } from "./runtime/session/session.ts";
-export type { DeviceName, StartOptions } from "./runtime/session/start.ts";
+export type { StartOptions } from "./runtime/session/start.ts";
 export { type TrainEvent, type TrainOptions, train, validationLoss } from "./runtime/training/loop.ts";

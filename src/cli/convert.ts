@@ -5,10 +5,10 @@ import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { truncatedSvd } from "../ir/svd.ts";
 import { siteKey } from "../methods/config/index.ts";
 import type { ModuleInfo } from "../models/model.ts";
-import { tfjsExecutor } from "../runtime/executors/tfjs/executor.ts";
 import { type AdapterContent, saveAdapter } from "../runtime/files/adapter.ts";
 import { type HostTensor, hostTensor, toFloat32 } from "../runtime/files/tensor.ts";
 import { readTextFiles } from "../runtime/files/text-files.ts";
+import { chooseExecutor } from "../runtime/session/executor-choice.ts";
 import { shapeInFile } from "../runtime/values/codecs/patch-form.ts";
 import { loadedValues } from "../runtime/values/loaded.ts";
 import { mergedKeys, mergedNumbers } from "../runtime/values/merge.ts";
@@ -33,7 +33,7 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   const changed = mergedKeys(program, values);
   const modules = program.model.modules.filter(({ path }) => program.adapter!.sites.includes(path));
   refuseOthers(program, modules, changed);
-  const executor = await tfjsExecutor();
+  const { executor } = await chooseExecutor(options.device === "tfjs" ? "tfjs" : "cpu");
   const tensors = new Map<string, HostTensor>();
   let worst = 0;
   for (const module of modules) {

@@ -1,6 +1,6 @@
 /**
  * What `--debug 1..4` tells on stderr, in lines that begin with `debug`. 1: every pass with its time and the rules that fired; 2: also
- * every kernel with what it took, where the device has timestamps, else with what the plan says; 3: also the costs that were compared;
+ * every kernel with what it took, where that is measured, else with what the plan says; 3: also the costs that were compared;
  * 4: also the texts of the kernels. 0 tells nothing.
  */
 import type { Program } from "../compile/program.ts";

@@ -53,8 +53,8 @@ export class KernelLines {
     const work = this.isMeasured ? [...this.measured.values()] : this.planned;
     const names = [...new Set(work.map(({ name }) => name))];
     yield this.isMeasured
-      ? `kernels: ${this.runs} ${this.runs === 1 ? "run" : "runs"}, measured by the device's timestamps`
-      : "kernels: as planned for all stages; no times were measured, since no device with timestamps ran them";
+      ? `kernels: ${this.runs} ${this.runs === 1 ? "run" : "runs"}, each measured by itself`
+      : "kernels: as planned for all stages; no times were measured, since nothing that measures ran them";
     const kernels = names.map((name) => {
       const own = work.filter((one) => one.name === name);
       return { name, own, sum: summed(own) };

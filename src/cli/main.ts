@@ -49,7 +49,11 @@ function build(): Command {
     .exitOverride()
     .configureHelp({ showGlobalOptions: true })
     .addHelpText("after", "\nExit codes: 0 done; 1 failed, or stopped before the end (Ctrl+C in train); 2 wrong usage.")
-    .addOption(new Option("--device <name>", "what runs it").choices(["auto", "webgpu", "cpu"]).default("auto"))
+    .addOption(
+      new Option("--device <name>", "what runs it: a GPU by webgpu, WebAssembly by cpu, TensorFlow.js by tfjs")
+        .choices(["auto", "webgpu", "cpu", "tfjs"])
+        .default("auto"),
+    )
     .option("--json", "machine-readable lines on stdout, all else on stderr")
     .option("--strict", "warnings fail")
     .option(
@@ -152,7 +156,10 @@ function build(): Command {
     .addOption(new Option("--mode <name>", "which program").choices(["train", "infer", "merge"]).default("train"))
     .option("--batch <n>", "rows", count, 8)
     .option("--length <n>", "tokens of a row", count)
-    .option("--target <name>", "default, cpu, or a JSON file with a target")
+    .option(
+      "--target <name>",
+      "default (a GPU), cpu (a driver in software), wasm (what --device cpu runs), or a JSON file with a target",
+    )
     .option("--method <file>", "a method of your own, as text")
     .requiredOption("--out <folder>", "where the files go")
     .option("--overwrite", "write into a folder that is not empty");

@@ -7,7 +7,7 @@ import type { ModelInput } from "../models/model.ts";
 import { forAllSamples, type SessionBatch } from "../runtime/data/batch.ts";
 import { loadModel, type Model } from "../runtime/files/model.ts";
 import { saveModel } from "../runtime/files/save-model.ts";
-import type { DeviceName } from "../runtime/session/start.ts";
+import type { DeviceName } from "../runtime/session/executor-choice.ts";
 import { adapterText } from "./adapter-text.ts";
 import { compileSources, defaultLength, readSources, type SourceOptions, startProgram } from "./common.ts";
 import { emit, say, warn } from "./output.ts";

@@ -8,7 +8,7 @@ import { compile } from "../../src/compile/index.ts";
 import { type OpenDevice, openDevice } from "../../src/runtime/device/index.ts";
 import type { Executor } from "../../src/runtime/executors/executor.ts";
 import { referenceExecutor } from "../../src/runtime/executors/reference.ts";
-import { tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
+import { wasmExecutor } from "../../src/runtime/executors/wasm/executor.ts";
 import { webgpuExecutor } from "../../src/runtime/executors/webgpu/executor.ts";
 import { readAdapter } from "../../src/runtime/files/adapter.ts";
 import { loadModel, type Model } from "../../src/runtime/files/model.ts";
@@ -72,12 +72,11 @@ async function numbersOf(goldenCase: GoldenCase, how: How): Promise<{ logits: Fl
   }
 }
 
+const cpu = wasmExecutor();
 let open: OpenDevice;
-let tfjs: Executor;
 let webgpu: How;
 beforeAll(async () => {
   open = await openDevice({ prefer: "webgpu" });
-  tfjs = await tfjsExecutor();
   webgpu = { executor: webgpuExecutor(open), target: targetOf(open.target) };
 });
 afterAll(() => open.dispose());
@@ -91,8 +90,8 @@ describe("the same numbers", () => {
     const config = goldenCase.adapter.config as Config;
     const permuted = { ...config, target_modules: [...(config.target_modules as string[])].reverse() };
     const [before, after] = [
-      await numbersOf(goldenCase, { executor: tfjs }),
-      await numbersOf(goldenCase, { executor: tfjs, config: permuted }),
+      await numbersOf(goldenCase, { executor: cpu }),
+      await numbersOf(goldenCase, { executor: cpu, config: permuted }),
     ];
     expect([...after.logits]).toEqual([...before.logits]);
     expect(after.gradients).toEqual(before.gradients);
@@ -109,7 +108,7 @@ describe("the same numbers", () => {
         model: await loadModel(join(folder, "some model")),
         adapter: await readAdapter(join(folder, "something")),
       };
-      const how = { executor: tfjs };
+      const how = { executor: cpu };
       expect([...(await logitsOf(renamed, how))]).toEqual([...(await logitsOf(goldenCase, how))]);
     } finally {
       rmSync(folder, { recursive: true });
@@ -130,7 +129,7 @@ describe("another architecture has the numbers of f64 evaluation", () => {
     const want = await numbersOf(goldenCase, { executor: referenceExecutor(), model });
     const unchanged = await logitsOf(goldenCase, { executor: referenceExecutor() });
     expect(difference(unchanged, want.logits)).toBeGreaterThan(1e-3);
-    for (const how of [{ executor: tfjs }, webgpu]) {
+    for (const how of [{ executor: cpu }, webgpu]) {
       const got = await numbersOf(goldenCase, { ...how, model });
       expect(difference(got.logits, want.logits)).toBeLessThan(1e-5);
       const gap = largest(got.gradients.map((g, i) => g - want.gradients[i]!));
@@ -147,20 +146,20 @@ describe("on the CPU", () => {
 
   it.each(cases)("%s: a fresh adapter is the base model", async (name) => {
     const [goldenCase, config] = await fresh(name, name === "llama-fourierft" ? { init_weights: true } : {});
-    const base = await logitsOf(goldenCase, { executor: tfjs, config: null });
-    const adapted = await logitsOf(goldenCase, { executor: tfjs, config, fresh: true });
+    const base = await logitsOf(goldenCase, { executor: cpu, config: null });
+    const adapted = await logitsOf(goldenCase, { executor: cpu, config, fresh: true });
     expect(difference(adapted, base)).toBeLessThan(1e-5);
   });
 
   it("a fresh FourierFT without init_weights is not", async () => {
     const [goldenCase, config] = await fresh("llama-fourierft", { init_weights: false });
-    const base = await logitsOf(goldenCase, { executor: tfjs, config: null });
-    expect(difference(await logitsOf(goldenCase, { executor: tfjs, config, fresh: true }), base)).toBeGreaterThan(1e-4);
+    const base = await logitsOf(goldenCase, { executor: cpu, config: null });
+    expect(difference(await logitsOf(goldenCase, { executor: cpu, config, fresh: true }), base)).toBeGreaterThan(1e-4);
   });
 
   it.each(cases)("%s: the merged model is the adapted one, and the base is left as it was", async (name) => {
     const goldenCase = await loadCase(name);
-    const [executor, before] = [tfjs, await logitsOf(goldenCase, { executor: tfjs, config: null })];
+    const [executor, before] = [cpu, await logitsOf(goldenCase, { executor: cpu, config: null })];
     const session = await start(goldenCase, { executor });
     try {
       const { logits } = await session.forward(batchOf(goldenCase));

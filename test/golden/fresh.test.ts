@@ -1,9 +1,9 @@
 /** Fresh adapters against PEFT's: the same tensors; equal bit by bit where a seed or the base decides, else of the same distribution. */
 import { readdirSync, readFileSync } from "node:fs";
-import { beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { compile } from "../../src/compile/index.ts";
 import { methods } from "../../src/methods/index.ts";
-import { type TfjsExecutor, tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
+import { wasmExecutor } from "../../src/runtime/executors/wasm/executor.ts";
 import { readAdapter } from "../../src/runtime/files/adapter.ts";
 import { openSafetensors } from "../../src/runtime/files/safetensors.ts";
 import { bytesSource } from "../../src/runtime/files/source.ts";
@@ -33,10 +33,7 @@ const deviation = (xs: ArrayLike<number>): number => {
   return Math.sqrt(Array.from(xs).reduce((sum, x) => sum + (x - mean) ** 2, 0) / xs.length);
 };
 
-let executor: TfjsExecutor;
-beforeAll(async () => {
-  executor = await tfjsExecutor();
-});
+const executor = wasmExecutor();
 
 async function fresh(name: string, facts: FreshFacts): Promise<Session> {
   const config = json(`init/${name}/adapter_config.json`);

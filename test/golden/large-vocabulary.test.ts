@@ -9,6 +9,7 @@ import { compile } from "../../src/compile/index.ts";
 import { type OpenDevice, openDevice } from "../../src/runtime/device/index.ts";
 import type { Executor } from "../../src/runtime/executors/executor.ts";
 import { tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
+import { wasmExecutor } from "../../src/runtime/executors/wasm/executor.ts";
 import { webgpuExecutor } from "../../src/runtime/executors/webgpu/executor.ts";
 import { readAdapter } from "../../src/runtime/files/adapter.ts";
 import { loadModel } from "../../src/runtime/files/model.ts";
@@ -48,8 +49,12 @@ async function gaps(executor: Executor, target: Target): Promise<{ gradients: nu
 }
 
 describe("a vocabulary of 50,000", () => {
-  it("has PEFT's gradients on tfjs", async () => {
-    const { gradients, loss } = await gaps(await tfjsExecutor(), defaultTarget);
+  it.each([
+    ["TensorFlow.js", () => tfjsExecutor(), defaultTarget],
+    ["WebAssembly", () => wasmExecutor(), defaultTarget],
+    ["WebAssembly in chunks and parts", () => wasmExecutor(), chunked],
+  ])("has PEFT's gradients on %s", async (_name, make, target) => {
+    const { gradients, loss } = await gaps(await make(), target);
     expect(gradients).toBeLessThan(5e-5);
     expect(loss).toBeLessThan(1e-6);
   });

@@ -1,7 +1,7 @@
 /** What files may hold and lack: places and projections that are stored or rebuilt, the largest logits only, ranks that were reduced. */
-import { beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { type CompileOptions, compile } from "../../src/compile/index.ts";
-import { type TfjsExecutor, tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
+import { wasmExecutor } from "../../src/runtime/executors/wasm/executor.ts";
 import type { AdapterFiles } from "../../src/runtime/files/adapter.ts";
 import { openSafetensors } from "../../src/runtime/files/safetensors.ts";
 import { bytesSource } from "../../src/runtime/files/source.ts";
@@ -10,10 +10,7 @@ import type { Session } from "../../src/runtime/session/session.ts";
 import { difference } from "../runtime/executor-samples.ts";
 import { baseModel, type GoldenCase, loadCase } from "./helpers.ts";
 
-let executor: TfjsExecutor;
-beforeAll(async () => {
-  executor = await tfjsExecutor();
-});
+const executor = wasmExecutor();
 
 type Config = Readonly<Record<string, unknown>>;
 const options = { batch: 2, length: 8, mask: true, sampling: false, strict: false };

@@ -1,6 +1,6 @@
 /**
  * The golden cases of the methods on llama, gpt2 and bert: logits, loss, every gradient, merged weights and four AdamW steps against PEFT's numbers, on
- * TensorFlow.js for all cases and on WebGPU for a part (`npm run test:all`: for all).
+ * WebAssembly for all cases, on WebGPU and TensorFlow.js for a part (`npm run test:all`: for all).
  */
 import { readFileSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
@@ -9,19 +9,20 @@ import { targetOf } from "../../src/codegen/index.ts";
 import { methods } from "../../src/methods/index.ts";
 import type { OpenDevice } from "../../src/runtime/device/index.ts";
 import { openDevice } from "../../src/runtime/device/index.ts";
-import { type TfjsExecutor, tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
+import { tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
+import { wasmExecutor } from "../../src/runtime/executors/wasm/executor.ts";
 import { type WebgpuExecutor, webgpuExecutor } from "../../src/runtime/executors/webgpu/executor.ts";
-import { part } from "../extent.ts";
+import { isAll, part } from "../extent.ts";
 import { caseNames, type GoldenCase, golden, loadCase } from "./helpers.ts";
 import { type CaseResult, runCase } from "./run.ts";
 
+const methodOf = (name: string): string =>
+  (JSON.parse(readFileSync(golden(`cases/${name}/adapter_config.json`), "utf8")) as { peft_type: string }).peft_type;
+
 /** The cases of the methods that are built. */
-const names = caseNames(/./).filter((name) => {
-  const { peft_type } = JSON.parse(readFileSync(golden(`cases/${name}/adapter_config.json`), "utf8")) as {
-    peft_type: string;
-  };
-  return methods.has(peft_type);
-});
+const names = caseNames(/./).filter((name) => methods.has(methodOf(name)));
+/** The first case of every method. */
+const sample = names.filter((name, i) => names.findIndex((other) => methodOf(other) === methodOf(name)) === i);
 /** The cases of the first methods on llama, whose pipelines are counted. */
 const counted = /^llama-(lora(?!-embedding|-tokens)|oft|boft|ia3|vera|fourierft)/;
 
@@ -84,14 +85,18 @@ function expectAll(
 }
 
 describe("on TensorFlow.js", () => {
-  let executor: TfjsExecutor;
-  beforeAll(async () => {
-    executor = await tfjsExecutor();
+  it.for(isAll ? names : sample)("%s has PEFT's numbers, and is saved as it was loaded", async (name, task) => {
+    const goldenCase = await loadCase(name);
+    expectAll(await runCase(goldenCase, await tfjsExecutor()), goldenCase, "TensorFlow.js", task);
   });
+});
+
+describe("on WebAssembly", () => {
+  const executor = wasmExecutor();
 
   it.for(names)("%s has PEFT's numbers, and is saved as it was loaded", async (name, task) => {
     const goldenCase = await loadCase(name);
-    expectAll(await runCase(goldenCase, executor), goldenCase, "TensorFlow.js", task);
+    expectAll(await runCase(goldenCase, executor), goldenCase, "WebAssembly", task);
   });
 
   it("notices one flipped byte of an adapter", async () => {

@@ -238,7 +238,7 @@ def document(found):
         "Written by `test/peft/parity.py`, which installs PEFT from PyPI. One side trains an adapter of the golden llama (two layers, f32)",
         f"for {STEPS} steps and saves it; both sides load the folder and compute the logits of one batch (2 x 8). The difference is the largest one,",
         "relative to the largest logit; the change is how far the adapter moved the base's logits, in the same measure.",
-        f"At most {ALLOWED:.0e} is allowed. webpeft ran on its TensorFlow.js executor, PEFT on torch's CPU.",
+        f"At most {ALLOWED:.0e} is allowed. webpeft ran on its WebAssembly executor, PEFT on torch's CPU.",
         "",
         f"webpeft {web}, {versions}.",
         "",

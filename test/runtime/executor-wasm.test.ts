@@ -3,7 +3,9 @@ import { describe, expect, it } from "vitest";
 import { Builder } from "../../src/ir/builder.ts";
 import { evaluate } from "../../src/ir/evaluate.ts";
 import type { Graph } from "../../src/ir/graph.ts";
+import type { OpRecord, OpSample } from "../../src/ir/op-record.ts";
 import { opRecords } from "../../src/ir/registry.ts";
+import { type TensorType, tensor } from "../../src/ir/types.ts";
 import type { RunInputs } from "../../src/runtime/executors/executor.ts";
 import { wasmExecutor } from "../../src/runtime/executors/wasm/executor.ts";
 import { fromFloat32 } from "../../src/runtime/files/tensor.ts";
@@ -41,6 +43,29 @@ function layered(): Graph {
   ]);
 }
 
+const pointwise = tensorOps.filter(
+  (record) => record.opClass === "pointwise" && record.samples!()[0]!.inputs.length > 0,
+);
+
+/** Ranges of integers whose differences are not negative, nor their divisors 0. */
+const integers = (inputs: readonly TensorType[]): OpSample["ranges"] =>
+  inputs.map(({ dtype }, i) => (dtype === "bool" ? [0, 1] : i === 0 ? [9, 20] : [1, 9]));
+
+/** Samples of a pointwise op in rows of eight, with numbers of every dtype that it takes. */
+function wideSamples(record: OpRecord): OpSample[] {
+  const [given] = record.samples!();
+  return (["f32", "i32", "u32"] as const).flatMap((dtype): OpSample[] => {
+    const inputs = given!.inputs.map((type) => tensor(type.dtype === "f32" ? dtype : type.dtype, [3, 8]));
+    const sample = { ...given!, inputs, ranges: dtype === "f32" ? given!.ranges : integers(inputs) };
+    try {
+      record.infer(inputs, sample.attributes);
+      return [sample as OpSample];
+    } catch {
+      return [];
+    }
+  });
+}
+
 describe("threads", () => {
   it("change no bit", async () => {
     const random = generator(3);
@@ -75,6 +100,22 @@ describe("WebAssembly", () => {
         const inputs = sampleInputs(sample, random);
         const expected = evaluate(graph, inputs).y!.data;
         expect(difference((await runOnce(graph, inputs)).y!, expected)).toBeLessThan(1e-5);
+      }
+    },
+  );
+
+  it.each(pointwise.map((record) => [record.name, record] as const))(
+    "%s of every dtype equals f64 evaluation, four numbers at a time",
+    async (_name, record) => {
+      const random = generator(8);
+      for (const sample of wideSamples(record)) {
+        const graph = sampleGraph(record, sample);
+        const inputs = sampleInputs(sample, random);
+        const exact = evaluate(graph, inputs).y!.data;
+        const isInteger = sample.inputs.at(-1)!.dtype !== "f32";
+        const expected = isInteger ? exact.map(Math.trunc) : exact;
+        const got = (await runOnce(graph, inputs)).y!;
+        expect(difference(got, expected)).toBeLessThan(1e-5);
       }
     },
   );

@@ -3,7 +3,7 @@ export const runCodes = {
   "CLI-GRAD": "`--grad` wants an adapter, whose gradients are written, and no `--merged`.",
   "CLI-SOURCES": "A command takes one of `--config`, `--adapter` and `--full`, not none of them and not two.",
   "CLI-STEPS": "One ready batch has no epochs: say `--steps N`.",
-  "CLI-TARGET": "`--target` is `default`, `cpu`, or a JSON file with fields of a target.",
+  "CLI-TARGET": "`--target` is `default`, `cpu`, `wasm`, or a JSON file with fields of a target.",
   "CONVERT-OTHER":
     "The adapter changes what a LoRA of its modules cannot (biases, norms, both ends of a tie): merge it instead.",
   "DATA-BATCH": "A batch lacks a tensor, or has one of another shape or name than the program reads.",
@@ -37,11 +37,10 @@ export const runCodes = {
   "DATA-VALID-SHAPE": "A ready batch to validate on has the shape of the training batch; one program runs both.",
   "DEVICE-CACHE": "The bundled software driver could not be unpacked: set `WEBPEFT_CACHE` to a folder with 30 MB left.",
   "DEVICE-LOST": "The device was lost or disposed: start again, with a smaller batch or length if it happens again.",
-  "DEVICE-MEMORY": "The device is out of memory: take a smaller batch or length.",
+  "DEVICE-MEMORY":
+    "The device is out of memory, or a program needs more than the 4 GiB that WebAssembly has: take a smaller batch or length.",
   "DEVICE-NONE": "No WebGPU device was found, or none that `auto` takes; `webpeft doctor` shows what was tried.",
   "DEVICE-OPTION": "Opening a device has no option of this name, or not with this value.",
-  "DEVICE-SELF-TEST":
-    "The device gets a known training step wrong: a defect of a driver or an engine, please report it; take another.",
   "DEVICE-TFJS": "No backend of TensorFlow.js starts; the message has the reason of each.",
   "DEVICE-VALIDATION": "The device refused a command: a defect of webpeft or of the driver, please report it.",
   "GENERATE-WINDOW":

@@ -15,7 +15,6 @@ export const usualTargets: TargetTable = {
   llama: qv,
   mistral: qv,
   qwen2: qv,
-  qwen3: qv,
   gemma: qv,
   gemma2: qv,
   gemma3_text: qv,

@@ -58,7 +58,7 @@ export interface SessionParts {
   readonly methods: Methods;
   readonly executor: Executor;
   /** Runs the merge stage; may be another executor than the one that trains. */
-  readonly mergeExecutor: () => Promise<Executor>;
+  readonly mergeExecutor: Executor;
   readonly seed: number;
   /** Frees the device, when the session owns it. */
   readonly release: () => void;
@@ -242,7 +242,7 @@ export class Session {
     const options = copiedMerge(sink, fixed);
     const work = async (entry: AdapterEntry): Promise<Model> => {
       const values = withMergeOptions(entry.program, await currentValues(entry), options, adapters.programs);
-      return mergedModel(entry.program, model, await mergeExecutor(), values, sink);
+      return mergedModel(entry.program, model, mergeExecutor, values, sink);
     };
     return choice === undefined ? adapters.run(work) : (await adapters.visit([choice], work))[0]!;
   }

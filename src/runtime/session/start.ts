@@ -1,14 +1,11 @@
-/** Starts sessions: chooses the executor, reads or draws the adapter's values, uploads, derives what depends on frozen weights only. */
+/** Starts sessions: reads or draws the adapter's values, uploads, derives what depends on frozen weights only. */
 import { DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
 import { portRole, ports } from "../../ir/graph.ts";
 import type { Methods } from "../../methods/registry.ts";
 import type { AdapterConfigs, CompiledProgram } from "../../program/index.ts";
-import { type OpenDevice, openDevice } from "../device/index.ts";
+import type { OpenDevice } from "../device/index.ts";
 import type { Executor, Instance, InstantiateOptions, PortSource } from "../executors/executor.ts";
-import { referenceExecutor } from "../executors/reference.ts";
-import { selfTest } from "../executors/self-test.ts";
-import { tfjsExecutor } from "../executors/tfjs/executor.ts";
-import { webgpuExecutor } from "../executors/webgpu/executor.ts";
+import { wasmExecutor } from "../executors/wasm/executor.ts";
 import { type AdapterFiles, configsOf, type ExpertSources, isRead, readAdapter } from "../files/adapter.ts";
 import type { FolderSource } from "../files/folder.ts";
 import type { Model } from "../files/model.ts";
@@ -22,12 +19,8 @@ import { withExperts } from "../values/mixed.ts";
 import { toProgram } from "../values/rank-padding.ts";
 import type { AdapterValues, LoadedProgram } from "../values/values.ts";
 import { SessionAdapters } from "./adapters.ts";
+import { chooseExecutor, type DeviceName, deviceNames } from "./executor-choice.ts";
 import { Session } from "./session.ts";
-
-/** `auto`: a hardware WebGPU adapter, else the CPU; `cpu`: TensorFlow.js; `reference`: f64 evaluation, slow. */
-const deviceNames = ["auto", "webgpu", "cpu", "reference"] as const;
-
-export type DeviceName = (typeof deviceNames)[number];
 
 export interface StartOptions extends InstantiateOptions {
   readonly device?: DeviceName | OpenDevice | Executor;
@@ -77,35 +70,6 @@ function checkStart(options: StartOptions, model: Model): void {
     got: options.model.name,
     help: "compile the model that is to be run",
   });
-}
-
-interface Chosen {
-  readonly executor: Executor;
-  readonly release: () => void;
-}
-
-const nothing = (): void => undefined;
-
-function onDevice(open: OpenDevice, owned: boolean): Chosen {
-  return { executor: webgpuExecutor(open), release: () => owned && open.dispose() };
-}
-
-const isExecutor = (device: OpenDevice | Executor): device is Executor => "instantiate" in device;
-
-async function choose(options: StartOptions): Promise<Chosen> {
-  const device = options.device ?? "auto";
-  const { signal } = options;
-  if (typeof device !== "string")
-    return isExecutor(device) ? { executor: device, release: nothing } : onDevice(device, false);
-  if (device === "reference") return { executor: referenceExecutor(), release: nothing };
-  if (device === "cpu") return { executor: await tfjsExecutor(), release: nothing };
-  try {
-    return onDevice(await openDevice({ prefer: device, ...(signal === undefined ? {} : { signal }) }), true);
-  } catch (error) {
-    if (device === "auto" && error instanceof WebpeftError && error.code === "DEVICE-NONE")
-      return { executor: await tfjsExecutor(), release: nothing };
-    throw error;
-  }
 }
 
 async function values(program: CompiledProgram, model: Model, options: StartOptions): Promise<AdapterValues> {
@@ -161,7 +125,7 @@ export async function startSession(
 ): Promise<Session> {
   checkStart(options, model);
   const first = { program, values: await values(program, model, options) };
-  const { executor, release } = await choose(options);
+  const { executor, release } = await chooseExecutor(options.device ?? "auto", options.signal);
   const { onKernels } = options;
   const instantiate = async (loaded: LoadedProgram, how: InstantiateOptions): Promise<Instance> => {
     const instance = await executor.instantiate(loaded.program, portData(loaded, model), how);
@@ -169,7 +133,6 @@ export async function startSession(
     return instance;
   };
   try {
-    await selfTest(executor);
     const entry = { ...first, instance: await instantiate(first, options), step: 0 };
     const adapters = new SessionAdapters(entry, {
       read: async (source) => {
@@ -181,7 +144,8 @@ export async function startSession(
       together: compile,
       instantiate: (loaded) => instantiate(loaded, onKernels === undefined ? {} : { onKernels }),
     });
-    const mergeExecutor = () => tfjsExecutor();
+    // Drivers of WebGPU would compile kernels for every tensor.
+    const mergeExecutor = executor.name === "tfjs" ? executor : wasmExecutor();
     return new Session({ adapters, model, methods, executor, mergeExecutor, seed: options.seed ?? 0, release });
   } catch (error) {
     release();
