@@ -100,7 +100,7 @@ export const instructions = {
   }),
   ...codes("i32", [], { "i32.const": 0x41 }),
   ...codes("f32", [], { "f32.const": 0x43 }),
-  ...codes("bytes", simd, { "v128.const": 12 }),
+  ...codes("bytes", simd, { "v128.const": 12, "i8x16.shuffle": 13 }),
   ...codes("memory", simd, {
     "v128.load": 0,
     "v128.load16x4_u": 4,

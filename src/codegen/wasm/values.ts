@@ -64,6 +64,8 @@ const values: { readonly [K in Expr["kind"]]: (c: Context, e: ExprOf<K>) => Tree
   vector: (c, e) => {
     const [first] = e.parts as [Expr];
     if (e.parts.every((part) => isSame(part, first))) return wideTree(c, first);
+    const gathered = sameComponents(c, e.parts);
+    if (gathered !== undefined) return gathered;
     const set = e.type === "f32" ? "f32x4.replace_lane" : "i32x4.replace_lane";
     const trees = e.parts.map((part) => (e.type === "bool" ? mask(valueTree(c, part)) : valueTree(c, part)));
     const start = tree(e.type === "f32" ? "f32x4.splat" : "i32x4.splat", [trees[0]!]);
@@ -106,6 +108,22 @@ const isSame = (a: Expr, b: Expr): boolean =>
   (a.kind === "variable" && b.kind === "variable" && a.name === b.name) ||
   (a.kind === "literal" && b.kind === "literal" && Object.is(a.value, b.value)) ||
   (a.kind === "size" && b.kind === "size" && a.index === b.index);
+
+/** The same component of four vectors: two and two together, then all. */
+function sameComponents(c: Context, parts: readonly Expr[]): Tree | undefined {
+  const components = parts.filter((part) => part.kind === "component" && part.of.kind === "variable");
+  const [first] = components as ExprOf<"component">[];
+  if (first === undefined || components.length < 4) return undefined;
+  const vectors = (components as ExprOf<"component">[]).map(({ of }) => valueTree(c, of));
+  if (!(components as ExprOf<"component">[]).every(({ at }) => at === first.at)) return undefined;
+  const [x, y, z, w] = vectors as [Tree, Tree, Tree, Tree];
+  const two = (a: Tree, b: Tree): Tree => shuffle(a, b, [first.at, 4 + first.at, first.at, 4 + first.at]);
+  return shuffle(two(x, y), two(z, w), [0, 1, 4, 5]);
+}
+
+/** Four of the eight numbers of two vectors. */
+const shuffle = (a: Tree, b: Tree, lanes: readonly number[]): Tree =>
+  tree("i8x16.shuffle", [a, b], ...lanes.flatMap((lane) => [0, 1, 2, 3].map((byte) => 4 * lane + byte)));
 
 /** a * b + c in one instruction, where the engine may. */
 function fusedProduct(c: Context, { operator, a, b, type, lanes }: ExprOf<"binary">): Tree | undefined {

@@ -51,7 +51,7 @@ function instructionText({ op, immediates }: Instruction, { functions, globals }
     case "lane":
       return `${op} ${first}`;
     case "bytes":
-      return `${op} i8x16 ${immediates.join(" ")}`;
+      return `${op}${op === "v128.const" ? " i8x16" : ""} ${immediates.join(" ")}`;
     default:
       return instructions[op].immediate satisfies never;
   }

@@ -41,6 +41,8 @@ export const runCodes = {
     "The device is out of memory, or a program needs more than the 4 GiB that WebAssembly has: take a smaller batch or length.",
   "DEVICE-NONE": "No WebGPU device was found, or none that `auto` takes; `webpeft doctor` shows what was tried.",
   "DEVICE-OPTION": "Opening a device has no option of this name, or not with this value.",
+  "DEVICE-SELF-TEST":
+    "The device gets a known training step wrong: a defect of a driver or an engine, please report it; take another.",
   "DEVICE-TFJS": "No backend of TensorFlow.js starts; the message has the reason of each.",
   "DEVICE-VALIDATION": "The device refused a command: a defect of webpeft or of the driver, please report it.",
   "GENERATE-WINDOW":

@@ -15,6 +15,7 @@ export const usualTargets: TargetTable = {
   llama: qv,
   mistral: qv,
   qwen2: qv,
+  qwen3: qv,
   gemma: qv,
   gemma2: qv,
   gemma3_text: qv,

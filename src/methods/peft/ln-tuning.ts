@@ -24,6 +24,7 @@ export const lnTuning = {
     llama: ["input_layernorm", "post_attention_layernorm", "norm"],
     mistral: ["input_layernorm", "post_attention_layernorm", "norm"],
     qwen2: ["post_attention_layernorm"],
+    qwen3: ["post_attention_layernorm"],
     gpt2: ["ln_1", "ln_2", "ln_f"],
     t5: ["layer_norm", "final_layer_norm"],
     phi: ["input_layernorm", "final_layernorm"],

@@ -54,6 +54,7 @@ export const vbloraVariational = {
   targets: {
     llama: ["q_proj", "v_proj"],
     qwen2: ["q_proj", "v_proj"],
+    qwen3: ["q_proj", "v_proj"],
     gemma: ["q_proj", "v_proj"],
     gemma2: ["q_proj", "v_proj"],
     gemma3_text: ["q_proj", "v_proj"],

@@ -5,13 +5,13 @@ import { cohere, cohere2 } from "./cohere.ts";
 import { gemma, gemma2, gemma3 } from "./gemma.ts";
 import { falcon, gptNeox } from "./gpt-neox.ts";
 import { gpt2, opt } from "./gpt2.ts";
-import { granite, llama, ministral, mistral, qwen2, smollm3 } from "./llama.ts";
+import { granite, llama, ministral, mistral, qwen2, qwen3, smollm3 } from "./llama.ts";
 import { olmo2, olmo3 } from "./olmo.ts";
 import { phi, phi3 } from "./phi.ts";
 import { stablelm, starcoder2 } from "./stablelm.ts";
 
 export const decoders: readonly ModelFamily[] = [
   ...[llama, mistral, qwen2, gpt2, phi],
-  ...[ministral, smollm3, granite, gemma, gemma2, gemma3, olmo2, olmo3, cohere, cohere2],
+  ...[ministral, qwen3, smollm3, granite, gemma, gemma2, gemma3, olmo2, olmo3, cohere, cohere2],
   ...[phi3, gptNeox, falcon, opt, stablelm, starcoder2],
 ];

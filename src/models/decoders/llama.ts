@@ -3,7 +3,16 @@ import { dropout, natural, optional, positive, type Read, truth, whole, wholes }
 import { rms, withBias, withoutBias } from "../layers.ts";
 import type { ModelConfig } from "../model.ts";
 import { readRope } from "../rope-config.ts";
-import { both, decoderFamily, gatedDecoder, layerTypes, sizes, slides, switched } from "./common.ts";
+import {
+  both,
+  decoderFamily,
+  gatedDecoder,
+  layerTypes,
+  normedAttentionNames,
+  sizes,
+  slides,
+  switched,
+} from "./common.ts";
 
 const fields = { ...sizes, rms_norm_eps: positive(1e-6), attention_dropout: dropout };
 const biases = { attention_bias: truth(false), mlp_bias: truth(false) };
@@ -71,6 +80,22 @@ export const qwen2 = decoderFamily("qwen2", qwenFields, (c, config) =>
     attention: { bias: [withBias, withoutBias] },
     at: qwenWindows(c, config),
   }),
+);
+
+export const qwen3 = decoderFamily(
+  "qwen3",
+  { ...qwenFields, head_dim: whole(128), attention_bias: truth(false) },
+  (c, config) =>
+    gatedDecoder(c, {
+      norm: rms(c.rms_norm_eps),
+      ropes: { all: readRope(config, { maximum: 32768 }) },
+      attention: {
+        bias: both(switched("attention_bias", c)),
+        names: normedAttentionNames,
+        norms: { ...rms(c.rms_norm_eps), heads: "one gain" },
+      },
+      at: qwenWindows(c, config),
+    }),
 );
 
 const smollm3Fields = {

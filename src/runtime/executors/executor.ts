@@ -48,6 +48,8 @@ export interface Executor {
   readonly name: string;
   /** What runs it, in words: the adapter or the backend. */
   readonly description: string;
+  /** Whether a session first has it take a step with known numbers (`self-test.ts`): where kernels are made in no time. */
+  readonly testsItself?: boolean;
   /**
    * `data` holds, by name, every weight and buffer port that is not bound to storage (`DATA-TENSOR-MISSING`, `DATA-TENSOR-SIZE` otherwise),
    * and may hold first contents of storage, by binding or buffer name (parameters by key). Names that the program lacks are ignored.

@@ -5,6 +5,7 @@ import type { Methods } from "../../methods/registry.ts";
 import type { AdapterConfigs, CompiledProgram } from "../../program/index.ts";
 import type { OpenDevice } from "../device/index.ts";
 import type { Executor, Instance, InstantiateOptions, PortSource } from "../executors/executor.ts";
+import { selfTest } from "../executors/self-test.ts";
 import { wasmExecutor } from "../executors/wasm/executor.ts";
 import { type AdapterFiles, configsOf, type ExpertSources, isRead, readAdapter } from "../files/adapter.ts";
 import type { FolderSource } from "../files/folder.ts";
@@ -133,6 +134,7 @@ export async function startSession(
     return instance;
   };
   try {
+    await selfTest(executor);
     const entry = { ...first, instance: await instantiate(first, options), step: 0 };
     const adapters = new SessionAdapters(entry, {
       read: async (source) => {

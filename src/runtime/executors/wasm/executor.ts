@@ -2,7 +2,7 @@
  * The executor for processors: kernels printed as WebAssembly (`codegen/wasm`). A program is one module with one memory; a run is a script of
  * calls, which all threads go through together.
  */
-import { type Generated, generate, type Target, wasmTarget } from "../../../codegen/index.ts";
+import { type Generated, generate, type Target } from "../../../codegen/index.ts";
 import type { Dispatch, PlannedStage, PlannedValue } from "../../../codegen/plan.ts";
 import { sizeOf } from "../../../ir/types.ts";
 import type { ExecutableProgram, StageName } from "../../../program/index.ts";
@@ -21,6 +21,7 @@ import {
 } from "../executor.ts";
 import { isNeeded, joinPieces, type Recipe, Recipes } from "../recipes.ts";
 import { deviceBytes, placedBytes, readWords } from "../words.ts";
+import { fusesProducts, wasmTargetHere } from "./features.ts";
 import { type LoadedProgram, loadProgram } from "./load.ts";
 import { type ScriptEntry, scriptOf } from "./script.ts";
 import { threadsHere } from "./workers.ts";
@@ -31,15 +32,17 @@ export interface WasmOptions {
   readonly threads?: number;
 }
 
-export function wasmExecutor({ target = wasmTarget, threads }: WasmOptions = {}): Executor {
+export function wasmExecutor({ target = wasmTargetHere(), threads }: WasmOptions = {}): Executor {
   return {
     name: "wasm",
     description: "WebAssembly on the processor",
+    testsItself: true,
     async instantiate(program, data, options = {}) {
       checkBindings(program);
       const generated = options.generated?.(target) ?? generate(program.stages, program.storage, target);
       options.signal?.throwIfAborted();
-      const loaded = await loadProgram(generated, isLarge(generated) ? (threads ?? (await threadsHere())) : 1);
+      const team = isLarge(generated) ? (threads ?? (await threadsHere())) : 1;
+      const loaded = await loadProgram(generated, team, fusesProducts());
       const instance = new WasmInstance(program, generated, loaded, options.onKernels);
       try {
         for await (const { port, tensor } of portUploads(program, data, options)) instance.upload(port.name, tensor);

@@ -25,10 +25,10 @@ export interface LoadedProgram {
 }
 
 /** Throws `DEVICE-MEMORY`. */
-export async function loadProgram(generated: Generated, threads: number): Promise<LoadedProgram> {
+export async function loadProgram(generated: Generated, threads: number, fuses: boolean): Promise<LoadedProgram> {
   const { addresses, end, touched } = layoutMemory(generated.plan);
   const addressOf = (buffer: string): number => addresses.get(buffer)!;
-  const linked = link(generated, { map: { bytes: end, addressOf }, fuses: false });
+  const linked = link(generated, { map: { bytes: end, addressOf }, fuses });
   const wordCount = [...linked.calls.values()].flat().reduce((sum, { places }) => sum + places.length, 0);
   const control = aligned(end + 4 * wordCount);
   const scratch = aligned(control + 4 * controlWords);

@@ -44,6 +44,7 @@ export function webgpuExecutor(open: OpenDevice, options: WebgpuOptions = {}): W
   return {
     name: "webgpu",
     description: `WebGPU on ${open.adapter.description || open.adapter.kind}${open.adapter.software ? " (software)" : ""}`,
+    testsItself: !open.adapter.software,
     pipelines,
     async instantiate(program, data, instantiateOptions = {}) {
       checkBindings(program);
