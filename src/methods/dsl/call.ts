@@ -6,15 +6,13 @@ import type { CallExpression, Place } from "./ast.ts";
 import { graphValue, madeOf } from "./constants.ts";
 import { asOperator, asTensor } from "./operations.ts";
 import type { Scope } from "./scope.ts";
-import { describe, type Known, known, type Value } from "./value.ts";
+import { describe, isWhole, type Known, known, type Value } from "./value.ts";
 
 export interface EvaluatedArgument {
   readonly name?: string;
   readonly value: Value;
   readonly at: Place;
 }
-
-const isCount = (value: Known): value is number => typeof value === "number" && Number.isSafeInteger(value);
 
 /** What is known, where it passes the test; undefined otherwise. */
 const knownThat =
@@ -27,12 +25,12 @@ const kinds: Readonly<
   Record<Kind, { readonly expected: string; readonly take: (value: Value, scope: Scope, at: Place) => unknown }>
 > = {
   number: { expected: "a known number", take: knownThat((value) => typeof value === "number") },
-  count: { expected: "a known whole number above 0", take: knownThat((value) => isCount(value) && value > 0) },
+  count: { expected: "a known whole number above 0", take: knownThat((value) => isWhole(value, 1)) },
   condition: { expected: "a condition", take: knownThat((value) => typeof value === "boolean") },
   text: { expected: "a text", take: knownThat((value) => typeof value === "string") },
   counts: {
     expected: "a list of known whole numbers",
-    take: knownThat((value) => Array.isArray(value) && value.every((n) => isCount(n) && n >= 0)),
+    take: knownThat((value) => Array.isArray(value) && value.every((n) => isWhole(n))),
   },
   known: { expected: "a known value", take: knownThat(() => true) },
   tensor: {
@@ -55,52 +53,51 @@ const kinds: Readonly<
   value: { expected: "a value", take: (value) => value },
 };
 
-function argumentError(
-  scope: Scope,
-  builtin: Builtin,
-  at: Place,
+/** A call, and where it stands. */
+interface Calling {
+  readonly scope: Scope;
+  readonly builtin: Builtin;
+  readonly call: CallExpression;
+}
+
+function fault(
+  { scope, builtin, call }: Calling,
   message: string,
   expected?: string,
   got?: string,
+  at = call.at,
 ): Error {
   const help = `${signature(builtin)}: ${builtin.doc}`;
   return scope.error("METHOD-ARGUMENT", at, { message: `${builtin.name}: ${message}`, help, expected, got });
 }
 
-function taken(scope: Scope, builtin: Builtin, { name, kind }: Parameter, value: Value, at: Place): unknown {
+function taken(calling: Calling, { name, kind }: Parameter, value: Value, at: Place): unknown {
+  const { scope } = calling;
   const made = kinds[kind].take(value, scope, at);
   if (made !== undefined) return made;
   const got = describe(value, scope.build?.builder);
-  throw argumentError(scope, builtin, at, `argument ${name} does not fit.`, kinds[kind].expected, got);
+  throw fault(calling, `argument ${name} does not fit.`, kinds[kind].expected, got, at);
 }
 
 /** Arguments by parameter: positional ones in order, then named ones, then presets. */
-function matched(
-  scope: Scope,
-  builtin: Builtin,
-  call: CallExpression,
-  given: readonly EvaluatedArgument[],
-): Record<string, unknown> {
+function matched(calling: Calling, given: readonly EvaluatedArgument[]): Record<string, unknown> {
   const values = new Map<string, unknown[]>();
-  const { parameters } = builtin;
-  given.forEach((argument, i) => {
-    const byPosition = parameters[i] ?? (parameters.at(-1)?.rest === true ? parameters.at(-1) : undefined);
-    const parameter = argument.name === undefined ? byPosition : parameters.find((p) => p.name === argument.name);
-    if (parameter === undefined) {
-      const what =
-        argument.name === undefined ? "there are too many arguments" : `there is no parameter ${argument.name}`;
-      throw argumentError(scope, builtin, argument.at, `${what}.`, signature(builtin));
-    }
+  const { parameters } = calling.builtin;
+  const last = parameters.at(-1)?.rest === true ? parameters.at(-1) : undefined;
+  for (const [i, { name, value, at }] of given.entries()) {
+    const parameter = name === undefined ? (parameters[i] ?? last) : parameters.find((p) => p.name === name);
+    const what = name === undefined ? "there are too many arguments" : `there is no parameter ${name}`;
+    if (parameter === undefined) throw fault(calling, `${what}.`, signature(calling.builtin), undefined, at);
     const before = values.get(parameter.name) ?? [];
     if (before.length > 0 && parameter.rest !== true)
-      throw argumentError(scope, builtin, argument.at, `argument ${parameter.name} is given twice.`);
-    values.set(parameter.name, [...before, taken(scope, builtin, parameter, argument.value, argument.at)]);
-  });
+      throw fault(calling, `argument ${parameter.name} is given twice.`, undefined, undefined, at);
+    values.set(parameter.name, [...before, taken(calling, parameter, value, at)]);
+  }
   const named = parameters.map(({ name, kind, preset, rest }): [string, unknown] => {
     const own = values.get(name);
     if (own !== undefined) return [name, rest === true ? own : own[0]];
     if (preset !== undefined) return [name, preset];
-    throw argumentError(scope, builtin, call.at, `argument ${name} is missing.`, kinds[kind].expected);
+    throw fault(calling, `argument ${name} is missing.`, kinds[kind].expected);
   });
   return Object.fromEntries(named);
 }
@@ -108,33 +105,34 @@ function matched(
 /** Random streams of the calls in one turn of a loop; a fragment has fewer calls. */
 const streamsOfTurn = 0x10000;
 
-function contextOf(scope: Scope, builtin: Builtin, call: CallExpression): CallContext {
+function contextOf(calling: Calling): CallContext {
+  const { scope, call } = calling;
+  const { situation, notes, firstStream = 0 } = scope.model;
   return {
     builder: () => scope.builderOrFail(call.at),
-    tensor: (value) => taken(scope, builtin, { name: "x", kind: "tensor" }, value, call.at) as number,
-    scalars: () => scope.buildOrFail(call.at).scalars,
+    tensor: (value) => taken(calling, { name: "x", kind: "tensor" }, value, call.at) as number,
+    scalars: () => scope.buildOrFail(call.at).scalars!,
     samples: () => scope.buildOrFail(call.at).samples,
-    situation: scope.model.situation,
+    situation,
     get in() {
       return scope.siteOrFail(call.at).in;
     },
     get out() {
       return scope.siteOrFail(call.at).out;
     },
-    site: (scope.site?.index ?? 0) + (scope.model.firstStream ?? 0),
+    site: (scope.site?.index ?? 0) + firstStream,
     ordinal: call.ordinal + scope.turn * streamsOfTurn,
     experts: () => scope.buildOrFail(call.at).experts?.() ?? [],
     table: (name, data, shape) => {
-      const port = scope.model.notes.table(name, data, shape);
+      const port = notes.table(name, data, shape);
       return scope.builderOrFail(call.at).port(port, "buffer", data instanceof Int32Array ? "i32" : "f32", shape);
     },
     setting: (value) => {
-      const { situation, notes } = scope.model;
       if (situation.padding === undefined) return undefined;
       const port = notes.setting(scope.siteOrFail(), `setting.${call.ordinal}`, value);
       return scope.builderOrFail(call.at).port(port, "input", "f32", []);
     },
-    fail: (message, expected, got) => argumentError(scope, builtin, call.at, message, expected, got),
+    fail: (message, expected, got) => fault(calling, message, expected, got),
   };
 }
 
@@ -144,16 +142,14 @@ export function callBuiltin(
   call: CallExpression,
   given: readonly EvaluatedArgument[],
 ): Value {
-  const made = builtin.call(matched(scope, builtin, call, given), contextOf(scope, builtin, call));
-  return madeOf(
-    scope,
-    made,
-    given.map(({ value }) => value),
-  );
+  const calling = { scope, builtin, call };
+  const made = builtin.call(matched(calling, given), contextOf(calling));
+  const values = given.map(({ value }) => value);
+  return madeOf(scope, made, values);
 }
 
 /** Whether a module path is hit by a list of names or, when the entry is one text, by a regular expression for the whole path. */
-function pathMatches(path: string, entry: Known, anchored: boolean): boolean | undefined {
+function pathMatches(path: string, entry: Known | undefined, anchored: boolean): boolean | undefined {
   if (typeof entry === "string") return compilePattern(entry, "the list of modules").fullMatch(path);
   if (!Array.isArray(entry) || !entry.every((name) => typeof name === "string")) return undefined;
   return entry.some((name: string) => (anchored ? path === name || path.endsWith(`.${name}`) : path.endsWith(name)));
@@ -161,15 +157,13 @@ function pathMatches(path: string, entry: Known, anchored: boolean): boolean | u
 
 /** Whether the site is one of the modules that the only entry of `given` names. Throws METHOD-ARGUMENT. */
 export function siteMatches(scope: Scope, name: string, given: readonly Known[], at: Place): Value {
-  const [entry] = given;
-  const answer =
-    entry === undefined || given.length > 1
-      ? undefined
-      : pathMatches(scope.siteOrFail(at).path, entry, name === "site.matches");
+  const [entry, ...more] = given;
+  const { path } = scope.siteOrFail(at);
+  const answer = more.length > 0 ? undefined : pathMatches(path, entry, name === "site.matches");
   if (answer !== undefined) return known(answer);
   throw scope.error("METHOD-ARGUMENT", at, {
     message: `${name} wants the modules to look for.`,
     expected: "a list of names, or a text with a regular expression",
-    got: entry === undefined || given.length > 1 ? `${given.length} arguments` : describe(known(entry)),
+    got: entry === undefined || more.length > 0 ? `${given.length} arguments` : describe(known(entry)),
   });
 }

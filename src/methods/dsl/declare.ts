@@ -9,10 +9,11 @@ import { unreadParameters } from "./advice.ts";
 import type { MethodAst, TensorItem } from "./ast.ts";
 import type { BaseFacts } from "./elaboration-types.ts";
 import { evaluate } from "./evaluate.ts";
+import { building } from "./host-graphs.ts";
 import { placeholderOperands } from "./placeholders.ts";
 import { newBias } from "./results.ts";
-import { type BuildScope, type ModelScope, type Scope, siteScope } from "./scope.ts";
-import { computedNode, isEmpty, portOf, tensorsOf } from "./site-tensors.ts";
+import type { BuildScope, ModelScope, Scope } from "./scope.ts";
+import { isEmpty, tensorsOf } from "./site-tensors.ts";
 import type { Value } from "./value.ts";
 import { targetsOf, usedPaths } from "./walk.ts";
 import { siteNames } from "./words.ts";
@@ -74,9 +75,7 @@ export function checkBias(model: ModelScope, site: Site, given: Omit<BuildScope,
   const { bias: name } = siteNames[site.kind]!;
   if (name === undefined || site.bias !== undefined) return;
   const bias = given.builder.port("bias", "weight", "f32", [site.out]);
-  const tensor = (item: TensorItem): number =>
-    item.role === "computed" ? computedNode(scope, item) : portOf(scope, item);
-  const scope: Scope = siteScope(model, { ...site, bias: "bias" }, { ...given, bias, tensor });
+  const scope = building(model, { ...site, bias: "bias" }, { ...given, bias });
   const target = targetsOf(scope.block!).find((one) => one.name === name);
   if (target !== undefined) newBias(scope, evaluate(scope, target.value), bias);
 }

@@ -1,9 +1,9 @@
 /** Elaborates a method for a model: the adapter's tensors, and per site the operator IR of W' and b'. */
 import { Builder } from "../../ir/builder.ts";
 import { compact, type Graph } from "../../ir/graph.ts";
-import { type AdapterInput, codings } from "../../program/index.ts";
+import type { AdapterInput } from "../../program/index.ts";
 import type { Site } from "../site.ts";
-import type { Expression, InputItem, MethodAst, TensorItem } from "./ast.ts";
+import type { Expression, InputItem, MethodAst } from "./ast.ts";
 import { checkConstraints } from "./constraints.ts";
 import { alikeSites, checkBias, lastPass, passes, portsOf, tried, warnOfUnreached } from "./declare.ts";
 import type {
@@ -15,15 +15,15 @@ import type {
 } from "./elaboration-types.ts";
 import { condition, evaluate, evaluateKnown, optionSize } from "./evaluate.ts";
 import { withFamilies } from "./families.ts";
-import { type BaseOf, computedGraph, initialGraph, projectionGraph } from "./host-graphs.ts";
+import { type BaseOf, building, computedGraph, initialGraph, projectionGraph } from "./host-graphs.ts";
 import { Notes } from "./notes.ts";
 import { constantScalars, placeholderBase, placeholderOperands } from "./placeholders.ts";
 import { addedLoss, newBias, newWeight, targetPlace, tensorNode } from "./results.ts";
 import { Room } from "./room.ts";
 import { type BuildScope, type ModelScope, modelScope, Scope, siteScope } from "./scope.ts";
-import { coding, computedEntries, lacksEncoder, sharedEntries, siteEntries } from "./site-entries.ts";
-import { computedNode, paddedShapes, portOf, projected, projects } from "./site-tensors.ts";
-import { known, type Value } from "./value.ts";
+import { computedEntries, lacksEncoder, sharedEntries, siteEntries } from "./site-entries.ts";
+import { paddedShapes } from "./site-tensors.ts";
+import { isWhole, known, type Value } from "./value.ts";
 import { targetsOf } from "./walk.ts";
 import { siteNames } from "./words.ts";
 
@@ -132,8 +132,7 @@ export class Elaboration {
 
   /** What of a forward pass can be read afterwards, by name; the ids are of `builder`. */
   reports(builder: Builder, operands: Omit<SiteOperands, "weight" | "base" | "bias">): ReadonlyMap<string, number> {
-    const tensor = (item: TensorItem): number => portOf(scope, item);
-    const scope: Scope = new Scope(this.model, undefined, undefined, { builder, ...operands, tensor });
+    const scope = building(this.model, undefined, { builder, ...operands });
     const made = scope.items.flatMap((item): [string, number][] => {
       if (item.kind !== "report") return [];
       return [[item.name, tensorNode(scope, evaluate(scope, item.value), item.at, `The report ${item.name}`)]];
@@ -192,14 +191,7 @@ export class Elaboration {
     site: Site,
     build: Omit<BuildScope, "tensor">,
   ): { scope: Scope; assigned: ReadonlyMap<string, Value> } {
-    const { purpose, fixed = false } = this.model.situation;
-    const tensor = (item: TensorItem): number => {
-      if (item.role === "computed") return computedNode(scope, item);
-      const form = fixed ? coding(scope, item) : undefined;
-      const isProjected = purpose === "train" || (form !== undefined && codings[form.name].projected);
-      return !isProjected && projects(scope, item) ? projected(scope, item) : portOf(scope, item);
-    };
-    const scope: Scope = siteScope(this.model, site, { ...build, tensor });
+    const scope = building(this.model, site, build);
     const targets = targetsOf(scope.block!);
     return { scope, assigned: new Map(targets.map(({ name, value }) => [name, evaluate(scope, value)])) };
   }
@@ -225,7 +217,7 @@ export class Elaboration {
 function batchInput(scope: Scope, { name, per, below, option, fill, at }: InputItem): AdapterInput {
   const wholeNumber = (value: Expression, least: number, what: string): number => {
     const number = evaluateKnown(scope, value);
-    if (typeof number === "number" && Number.isSafeInteger(number) && number >= least) return number;
+    if (isWhole(number, least)) return number;
     throw scope.misfit(at, `${name} has no ${what}.`, known(number));
   };
   const limit = wholeNumber(below, 1, "number of values");

@@ -14,7 +14,7 @@ import { loop } from "./loops.ts";
 import { atPlace, both, chosenEntries, combined, negative } from "./operations.ts";
 import { checkValue, takeRoom } from "./room.ts";
 import { memberName, noLocals, type Scope } from "./scope.ts";
-import { describe, type HostArray, type Known, known, tensorValue, type Value } from "./value.ts";
+import { describe, type HostArray, isWhole, type Known, known, tensorValue, type Value } from "./value.ts";
 import { memberPath } from "./walk.ts";
 import { predefined } from "./words.ts";
 
@@ -111,7 +111,7 @@ const noCondition = (scope: Scope, at: Place, value: Value): WebpeftError =>
 
 function extentOf(scope: Scope, name: string, expression: Expression, least: number): number {
   const extent = evaluateKnown(scope, expression);
-  if (typeof extent === "number" && Number.isSafeInteger(extent) && extent >= least) return extent;
+  if (isWhole(extent, least)) return extent;
   throw extentFault(scope, name, expression.at, extent, wholeHelp(expression));
 }
 

@@ -1,12 +1,15 @@
-/** Graphs beside the stages of a program: how a fresh adapter begins, how its parameters are projected, and what its file holds of computed tensors. */
+/** Scopes in which graphs are built, and graphs beside the stages of a program: how a fresh adapter begins, how its parameters are projected, and what its file holds of computed tensors. */
 import { Builder } from "../../ir/builder.ts";
 import type { Graph, Output } from "../../ir/graph.ts";
 import { runInput } from "../../ir/run-inputs.ts";
+import { codings } from "../../program/index.ts";
 import { type Site, siteKey } from "../site.ts";
 import { evaluation } from "../situation.ts";
+import type { TensorItem } from "./ast.ts";
 import type { SiteOperands } from "./elaboration-types.ts";
 import { constantScalars } from "./placeholders.ts";
 import { type BuildScope, type ModelScope, Scope, siteScope } from "./scope.ts";
+import { coding } from "./site-entries.ts";
 import {
   computedNode,
   firstValue,
@@ -17,6 +20,24 @@ import {
   projects,
   tensorsOf,
 } from "./site-tensors.ts";
+
+/** The scope of a site, or of the whole model, where graphs are built of the adapter's tensors. */
+export function building(model: ModelScope, site: Site | undefined, given: Omit<BuildScope, "tensor">): Scope {
+  const tensor = (item: TensorItem): number =>
+    item.role === "computed" ? computedNode(scope, item) : readNode(scope, item);
+  const build = { ...given, tensor };
+  const scope: Scope =
+    site === undefined ? new Scope(model, undefined, undefined, build) : siteScope(model, site, build);
+  return scope;
+}
+
+/** A tensor where formulas read it: a projected copy where projections are no stage of their own and the file does not hold it projected. */
+function readNode(scope: Scope, item: TensorItem): number {
+  const { purpose, fixed = false } = scope.model.situation;
+  const form = fixed ? coding(scope, item) : undefined;
+  const isProjected = purpose === "train" || (form !== undefined && codings[form.name].projected);
+  return !isProjected && projects(scope, item) ? projected(scope, item) : portOf(scope, item);
+}
 
 /** The base's weight and bias at a site. */
 export type BaseOf = (builder: Builder, site: Site) => Pick<SiteOperands, "weight" | "bias">;
@@ -61,14 +82,7 @@ export function initialGraph(model: ModelScope, baseOf: BaseOf): Graph {
 export function projectionGraph(model: ModelScope): Graph | undefined {
   const builder = new Builder("project");
   const outputs = model.sites.flatMap((site): Output[] => {
-    const build: BuildScope = {
-      builder,
-      get scalars(): never {
-        throw new Error("a projection draws nothing");
-      },
-      tensor: (item) => portOf(scope, item),
-    };
-    const scope: Scope = siteScope(model, site, build);
+    const scope = building(model, site, { builder });
     const items = ownTensors(scope).filter((item) => projects(scope, item));
     return items.map((item) => ({ name: siteKey(site.path, item.key!), node: projected(scope, item) }));
   });
@@ -81,11 +95,7 @@ export function projectionGraph(model: ModelScope): Graph | undefined {
  */
 export function computedGraph(model: ModelScope): Graph | undefined {
   const builder = new Builder("computed");
-  const scope: Scope = new Scope(still(model), undefined, undefined, {
-    builder,
-    scalars: constantScalars(builder, 0),
-    tensor: (item) => (item.role === "computed" ? computedNode(scope, item) : portOf(scope, item)),
-  });
+  const scope = building(still(model), undefined, { builder, scalars: constantScalars(builder, 0) });
   const outputs = tensorsOf(scope, "computed").map((item) => ({ name: item.key!, node: computedNode(scope, item) }));
   return outputs.length === 0 ? undefined : builder.finish(outputs);
 }

@@ -2,7 +2,7 @@
 import type { Builder } from "../../ir/builder.ts";
 import type { Expression, IndexItem, Place } from "./ast.ts";
 import type { Scope } from "./scope.ts";
-import { describe, type Known, known, operatorValue, tensorValue, type Value } from "./value.ts";
+import { describe, isWhole, type Known, known, operatorValue, tensorValue, type Value } from "./value.ts";
 
 /** The transposed operator, or a tensor with its last two axes exchanged. */
 export function transposed(value: Value, builder: () => Builder): Value | undefined {
@@ -48,7 +48,7 @@ function range(
   const bound = (expression: Expression | undefined, preset: number): number => {
     if (expression === undefined) return preset;
     const value = knownOf(expression);
-    if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0 && value <= extent) return value;
+    if (isWhole(value) && value <= extent) return value;
     throw fault(expression.at, "The index lies outside the axis.", `0 to ${extent}`, describe(known(value)));
   };
   const start = bound(item.kind === "element" ? item.value : item.start, 0);

@@ -2,7 +2,7 @@
 import type { Builder } from "../../ir/builder.ts";
 import type { ScalarIds } from "../lib/builtin.ts";
 import type { Site } from "../site.ts";
-import type { BaseFacts } from "./elaboration-types.ts";
+import type { BaseFacts, SiteOperands } from "./elaboration-types.ts";
 import type { BuildScope } from "./scope.ts";
 import { absent, operatorValue, tensorValue } from "./value.ts";
 
@@ -24,7 +24,7 @@ export function placeholderOperands(
   builder: Builder,
   site: Site,
   { samples, length }: BaseFacts,
-): Omit<BuildScope, "tensor"> {
+): Omit<BuildScope, "tensor"> & Pick<SiteOperands, "scalars"> {
   const [scalars, { weight, bias }] = [constantScalars(builder, 1), placeholderBase(builder, site)];
   if (site.kind === "prompt") {
     const labels = tensorValue(builder.port("labels", "input", "i32", [samples, length]));

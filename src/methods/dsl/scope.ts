@@ -4,7 +4,6 @@ import type { Builder } from "../../ir/builder.ts";
 import type { Code } from "../../ir/codes/index.ts";
 import { type DiagnosticFields, WebpeftError } from "../../ir/diagnostics.ts";
 import type { FieldValue } from "../fields.ts";
-import type { ScalarIds } from "../lib/builtin.ts";
 import { type Site, siteKey } from "../site.ts";
 import type { InputItem, Item, MethodAst, Place, SiteBlock, TensorItem } from "./ast.ts";
 import { type BaseFacts, type ElaborationInput, type SiteOperands, unknownBase } from "./elaboration-types.ts";
@@ -42,7 +41,6 @@ export const modelScope = (
 /** What is there when graph nodes are built; absent while shapes and conditions are worked out. What a kind of site lacks is absent too. */
 export interface BuildScope extends Partial<SiteOperands> {
   readonly builder: Builder;
-  readonly scalars: ScalarIds;
   /** What each of the experts adds to the weight of this site; undefined for those that leave it. */
   readonly experts?: () => readonly (number | undefined)[];
   /** The tensor's node: a port, or its initial value in the program that makes a fresh adapter. */

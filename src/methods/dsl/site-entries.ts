@@ -7,6 +7,7 @@ import type { ElaboratedTensor } from "./elaboration-types.ts";
 import { constant, evaluate, evaluateKnown, shapeOf } from "./evaluate.ts";
 import { type ModelScope, Scope } from "./scope.ts";
 import { exists, holds, isEmpty, ownTensors, projects, tensorsOf } from "./site-tensors.ts";
+import { isWhole } from "./value.ts";
 
 /** Saved constants, then trained and frozen tensors; those that are another tensor's transpose belong to that one. */
 export function siteEntries(scope: Scope, site: Site): ElaboratedTensor[] {
@@ -114,7 +115,7 @@ function wholeNumbers(
 ): readonly number[] | undefined {
   if (clause === undefined) return undefined;
   const value = evaluateKnown(scope, clause);
-  const fits = Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= least);
+  const fits = Array.isArray(value) && value.every((n) => isWhole(n, least));
   if (fits) return value;
   throw scope.error("METHOD-ARGUMENT", clause.at, { ...fault, got: JSON.stringify(value) });
 }

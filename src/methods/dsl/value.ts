@@ -46,6 +46,9 @@ export const tensorValue = (id: number): Value => ({ kind: "tensor", id });
 export const operatorValue = (id: number): Value => ({ kind: "operator", id });
 export const absent: Value = { kind: "absent" };
 
+export const isWhole = (value: unknown, least = 0): value is number =>
+  Number.isSafeInteger(value) && (value as number) >= least;
+
 export const isNumbers = (value: Known): value is readonly number[] =>
   Array.isArray(value) && value.every((n) => typeof n === "number");
 
