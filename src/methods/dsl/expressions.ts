@@ -7,7 +7,7 @@
  *   index      = expression | expression? ":" expression?
  */
 import type { Argument, BinaryOperator, CallExpression, Expression, IndexItem } from "./ast.ts";
-import { todaysWord } from "./old-words.ts";
+import { inTodaysWords } from "./old-words.ts";
 import type { Reader } from "./reader.ts";
 import { unquoted } from "./tokens.ts";
 
@@ -58,15 +58,6 @@ function postfix(r: Reader): Expression {
 const callOf = (r: Reader, callee: Expression, given: readonly Argument[]): CallExpression => ({
   ...{ kind: "call", callee, arguments: given, ordinal: r.calls++, at: callee.at },
 });
-
-function inTodaysWords(call: CallExpression): Expression {
-  const { callee, arguments: given, at } = call;
-  if (callee.kind !== "name") return call;
-  const made = todaysWord(callee.name, given, at);
-  if (typeof made === "string") return { ...call, callee: { ...callee, name: made } };
-  if (callee.name !== "quotient") return made;
-  return { ...call, callee: { ...callee, name: "floor" }, arguments: [{ value: made, at }] };
-}
 
 /** A name with arguments, and nothing else. */
 export function readCall(r: Reader): CallExpression {

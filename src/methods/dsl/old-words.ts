@@ -1,7 +1,7 @@
 /** Words that functions had before one word stood for what is known and for tensors; texts that have them are read as if they had today's. */
-import type { Argument, BinaryOperator, Expression, Place } from "./ast.ts";
+import type { BinaryOperator, CallExpression, Expression } from "./ast.ts";
 
-const functions: Readonly<Record<string, string>> = {
+const renamed = {
   root: "sqrt",
   ln: "log",
   at_least: "max",
@@ -10,16 +10,23 @@ const functions: Readonly<Record<string, string>> = {
   remainder: "mod",
   count: "size",
 };
+const functions = new Map(Object.entries(renamed));
 
-const operators: Readonly<Record<string, BinaryOperator>> = { less: "<", equal: "==", both: "and", quotient: "/" };
+const operators = new Map<string, BinaryOperator>(
+  Object.entries({ less: "<", equal: "==", both: "and", quotient: "/" } as const),
+);
 
-/** A call of an old word as it is written today: another name, or the expression that took its place. */
-export function todaysWord(name: string, given: readonly Argument[], at: Place): string | Expression {
+/** A call of an old word as it is written today: of another name, or the expression that took its place. */
+export function inTodaysWords(call: CallExpression): Expression {
+  const { callee, arguments: given, at } = call;
+  if (callee.kind !== "name") return call;
   const [left, right, more] = given.map(({ value }) => value);
-  if (name === "where" && left !== undefined && right !== undefined && more !== undefined)
+  if (callee.name === "where" && left !== undefined && right !== undefined && more !== undefined)
     return { kind: "choice", condition: left, yes: right, no: more, at };
-  const operator = Object.hasOwn(operators, name) ? operators[name] : undefined;
+  const called = (name: string): CallExpression => ({ ...call, callee: { ...callee, name } });
+  const operator = operators.get(callee.name);
   if (operator === undefined || left === undefined || right === undefined)
-    return Object.hasOwn(functions, name) ? functions[name]! : name;
-  return { kind: "binary", operator, left, right, at };
+    return called(functions.get(callee.name) ?? callee.name);
+  const made: Expression = { kind: "binary", operator, left, right, at };
+  return operator === "/" ? { ...called("floor"), arguments: [{ value: made, at }] } : made;
 }

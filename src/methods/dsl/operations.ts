@@ -32,8 +32,8 @@ export function entrywise(
   return { kind: "host", array: { data: made, whole: made.every(Number.isSafeInteger), held: [...new Set(held)] } };
 }
 
-/** Answers undefined when the operator does not go with these values; the caller says so at the right place. */
-type Rule = (left: Value, right: Value, builder: () => Builder) => Value | undefined;
+/** Throws IR-TYPE when the operator does not go with these values; the caller says so at the right place. */
+type Rule = (left: Value, right: Value, builder: Builder) => Value;
 
 const isNumber = (value: Value): value is { kind: "known"; value: number } =>
   value.kind === "known" && typeof value.value === "number";
@@ -47,12 +47,6 @@ export function asTensor(value: Value, builder: () => Builder, beside?: Value): 
   return builder().constant(value.value, [], dtype === "i32" && Number.isInteger(value.value) ? "i32" : "f32");
 }
 
-/** Both sides of an operator as tensors. */
-const tensors = (left: Value, right: Value, builder: () => Builder): (number | undefined)[] => [
-  asTensor(left, builder, right),
-  asTensor(right, builder, left),
-];
-
 /** An operator from an operator or a matrix. */
 export function asOperator(value: Value, builder: () => Builder): number | undefined {
   if (value.kind === "operator") return value.id;
@@ -61,80 +55,82 @@ export function asOperator(value: Value, builder: () => Builder): number | undef
 }
 
 /** A scalar f32[] from a number or a tensor with one entry. */
-function asScalar(value: Value, builder: () => Builder): number | undefined {
-  if (isNumber(value)) return builder().constant(value.value);
-  if (value.kind !== "tensor") return undefined;
-  const one = builder()
-    .shape(value.id)
-    .every((n) => n === 1);
-  return one ? builder().reshape(value.id, []) : undefined;
+function asScalar(value: Value, b: Builder): number | undefined {
+  if (isNumber(value)) return b.constant(value.value);
+  const isOne = value.kind === "tensor" && b.shape(value.id).every((n) => n === 1);
+  return isOne ? b.reshape(value.id, []) : undefined;
 }
+
+/** What there is. */
+function fitting<T>(made: T | undefined): T {
+  if (made !== undefined) return made;
+  throw new WebpeftError("IR-TYPE", { message: "the operator does not go with this" });
+}
+
+/** Both sides of an operator as tensors. */
+const tensors = (left: Value, right: Value, b: Builder): [number, number] => [
+  fitting(asTensor(left, () => b, right)),
+  fitting(asTensor(right, () => b, left)),
+];
+
+const operators = (left: Value, right: Value, b: Builder): [number, number] => [
+  fitting(asOperator(left, () => b)),
+  fitting(asOperator(right, () => b)),
+];
 
 const isOperator = (value: Value): boolean => value.kind === "operator";
 
-function scaled(operator: number, scalar: number | undefined, builder: () => Builder): Value | undefined {
-  return scalar === undefined ? undefined : operatorValue(builder().add("op.scale", [operator, scalar]));
-}
+const scaled = (operator: number, scalar: number | undefined, b: Builder): Value =>
+  operatorValue(b.add("op.scale", [operator, fitting(scalar)]));
 
-/** A sum with an operator in it is a sum of operators. */
-function operatorSum(left: Value, right: Value, sign: 1 | -1, builder: () => Builder): Value | undefined {
-  const [a, b] = [asOperator(left, builder), asOperator(right, builder)];
-  if (a === undefined || b === undefined) return undefined;
-  const term = sign === 1 ? b : builder().add("op.scale", [b, builder().constant(-1)]);
-  return operatorValue(builder().add("op.add", [a, term]));
-}
-
+/** With an operator in it, a sum of operators. */
 const sum =
   (sign: 1 | -1): Rule =>
-  (left, right, builder) => {
+  (left, right, b) => {
     if (right.kind === "absent") return left;
-    if (left.kind === "absent") return sign === 1 ? right : negated(right, builder);
-    if (isOperator(left) || isOperator(right)) return operatorSum(left, right, sign, builder);
-    const [a, b] = tensors(left, right, builder);
-    if (a === undefined || b === undefined) return undefined;
-    return tensorValue(sign === 1 ? builder().plus(a, b) : builder().sub(a, b));
+    if (left.kind === "absent") return sign === 1 ? right : negated(right, b);
+    if (isOperator(left) || isOperator(right)) {
+      const [x, y] = operators(left, right, b);
+      return operatorValue(b.add("op.add", [x, sign === 1 ? y : b.add("op.scale", [y, b.constant(-1)])]));
+    }
+    const [x, y] = tensors(left, right, b);
+    return tensorValue(sign === 1 ? b.plus(x, y) : b.sub(x, y));
   };
 
-const elementwise: Rule = (left, right, builder) => {
-  if (left.kind === "absent" || right.kind === "absent") return absent;
-  const [a, b] = tensors(left, right, builder);
-  return a === undefined || b === undefined ? undefined : tensorValue(builder().mul(a, b));
-};
+const elementwise: Rule = (left, right, b) =>
+  left.kind === "absent" || right.kind === "absent" ? absent : tensorValue(b.mul(...tensors(left, right, b)));
 
 /** A scalar times anything. */
-const times: Rule = (left, right, builder) => {
+const times: Rule = (left, right, b) => {
   if (left.kind === "absent" || right.kind === "absent") return absent;
-  if (right.kind === "operator") return scaled(right.id, asScalar(left, builder), builder);
-  if (left.kind === "operator") return scaled(left.id, asScalar(right, builder), builder);
-  if (asScalar(left, builder) === undefined && asScalar(right, builder) === undefined) return undefined;
-  return elementwise(left, right, builder);
+  if (right.kind === "operator") return scaled(right.id, asScalar(left, b), b);
+  if (left.kind === "operator") return scaled(left.id, asScalar(right, b), b);
+  fitting(asScalar(left, b) ?? asScalar(right, b));
+  return elementwise(left, right, b);
 };
 
-const quotient: Rule = (left, right, builder) => {
+const quotient: Rule = (left, right, b) => {
   if (left.kind === "absent") return absent;
-  if (left.kind === "operator")
-    return isNumber(right) ? scaled(left.id, builder().constant(1 / right.value), builder) : undefined;
-  if (left.kind === "tensor" && isNumber(right)) return tensorValue(builder().scale(left.id, 1 / right.value));
-  const [a, b] = [asTensor(left, builder), asTensor(right, builder)];
-  return a === undefined || b === undefined ? undefined : tensorValue(builder().div(a, b));
+  const inverse = isNumber(right) ? 1 / right.value : undefined;
+  if (left.kind === "operator") return scaled(left.id, inverse === undefined ? undefined : b.constant(inverse), b);
+  if (left.kind === "tensor" && inverse !== undefined) return tensorValue(b.scale(left.id, inverse));
+  const [x, y] = [left, right].map((side) => fitting(asTensor(side, () => b)));
+  return tensorValue(b.div(x!, y!));
 };
 
-const product: Rule = (left, right, builder) => {
+const product: Rule = (left, right, b) => {
   if (right.kind === "absent") return absent;
-  if (left.kind === "operator" && right.kind === "tensor" && builder().shape(right.id).length === 1)
-    return tensorValue(builder().apply(left.id, right.id));
-  const [a, b] = [asOperator(left, builder), asOperator(right, builder)];
-  return a === undefined || b === undefined ? undefined : operatorValue(builder().add("op.compose", [a, b]));
+  if (left.kind === "operator" && right.kind === "tensor" && b.shape(right.id).length === 1)
+    return tensorValue(b.apply(left.id, right.id));
+  return operatorValue(b.add("op.compose", operators(left, right, b)));
 };
 
 const comparison =
   (op: "lt" | "le" | "eq", turned = false, not = false): Rule =>
-  (left, right, builder) => {
-    const sides = tensors(left, right, builder);
-    const [a, b] = turned ? sides.reverse() : sides;
-    if (a === undefined || b === undefined) return undefined;
-    const made = builder().compare(op, a, b);
-    return tensorValue(not ? builder().add("not", [made]) : made);
+  (left, right, b) => {
+    const [x, y] = tensors(left, right, b);
+    const made = turned ? b.compare(op, y, x) : b.compare(op, x, y);
+    return tensorValue(not ? b.add("not", [made]) : made);
   };
 
 interface BinaryRecord {
@@ -189,12 +185,10 @@ export const binaryOperators: Readonly<Record<BinaryOperator, BinaryRecord>> = {
   or: { wanted: "two conditions" },
 };
 
-function negated(value: Value, builder: () => Builder): Value | undefined {
-  const computed = entrywise((x) => -x, value);
-  if (computed !== undefined) return computed;
-  if (value.kind === "tensor") return tensorValue(builder().neg(value.id));
-  if (value.kind === "operator") return scaled(value.id, builder().constant(-1), builder);
-  return value.kind === "absent" ? absent : undefined;
+function negated(value: Value, b: Builder): Value {
+  if (value.kind === "tensor") return tensorValue(b.neg(value.id));
+  if (value.kind === "operator") return scaled(value.id, b.constant(-1), b);
+  return fitting(entrywise((x) => -x, value));
 }
 
 /** `left operator right` before a graph is built, or undefined when they do not go together there. */
@@ -219,10 +213,11 @@ function notTogether(scope: Scope, what: string, expected: string, sides: readon
   return scope.error("METHOD-TYPE", at, { message: `${what} does not go with these.`, expected, got, help });
 }
 
-/** What `make` makes, or undefined where the graph refuses the types: the language has its own words for what goes together. */
-function whereTypesFit(make: () => Value | undefined): Value | undefined {
+/** What `make` makes of values of the graph; undefined where they do not fit: the language has its own words for what goes together. */
+function whereTypesFit<T>(scope: Scope, at: Place, sides: readonly Value[], make: (b: Builder) => T): T | undefined {
+  if (!sides.some(({ kind }) => kind === "tensor" || kind === "operator" || kind === "absent")) return undefined;
   try {
-    return make();
+    return make(scope.builderOrFail(at));
   } catch (error) {
     if (!(error instanceof WebpeftError) || error.code !== "IR-TYPE") throw error;
     return undefined;
@@ -238,9 +233,8 @@ export function combined(scope: Scope, operator: BinaryOperator, left: Value, ri
   const isAlike = left.kind === right.kind;
   const a = isAlike ? left : graphValue(scope, left, at, isReal(right));
   const b = isAlike ? right : graphValue(scope, right, at, isReal(left));
-  const areKnown = a.kind === "known" && b.kind === "known";
   const { build, wanted } = binaryOperators[operator];
-  const made = areKnown ? undefined : whereTypesFit(() => build?.(a, b, () => scope.builderOrFail(at)));
+  const made = whereTypesFit(scope, at, [a, b], (builder) => build?.(a, b, builder));
   if (made !== undefined) return made;
   throw notTogether(scope, operator, wanted, [left, right], at);
 }
@@ -263,18 +257,20 @@ export function both(
 
 /** `condition ? yes : no` where the condition differs from entry to entry; shapes go together as those of a sum do. Throws METHOD-TYPE. */
 export function chosenEntries(scope: Scope, condition: number, yes: Value, no: Value, at: Place): Value {
-  const b = scope.builderOrFail(at);
   const [left, right] = [graphValue(scope, yes, at), graphValue(scope, no, at)];
-  const [x, y] = tensors(left, right, () => b);
-  if (x === undefined || y === undefined) throw notTogether(scope, "? :", "two numbers or tensors", [yes, no], at);
-  const shape = commonShape("where", commonShape("where", b.shape(x), b.shape(y)), b.shape(condition));
-  const wide = (id: number): number => b.broadcastTo(id, shape);
-  return tensorValue(b.select(wide(condition), wide(x), wide(y)));
+  const sides = whereTypesFit(scope, at, [tensorValue(condition)], (b) => tensors(left, right, b));
+  if (sides === undefined) throw notTogether(scope, "? :", "two numbers or tensors", [yes, no], at);
+  const b = scope.builderOrFail(at);
+  const shape = [...sides, condition].map((id) => b.shape(id)).reduce((x, y) => commonShape("where", x, y));
+  const [chosen, x, y] = [condition, ...sides].map((id) => b.broadcastTo(id, shape));
+  return tensorValue(b.select(chosen!, x!, y!));
 }
 
 /** Throws METHOD-TYPE. */
 export function negative(scope: Scope, value: Value, at: Place): Value {
-  const result = negated(value, () => scope.builderOrFail(at));
-  if (result !== undefined) return result;
+  if (value.kind === "absent") return absent;
+  if (value.kind === "tensor" || value.kind === "operator") return negated(value, scope.builderOrFail(at));
+  const computed = entrywise((x) => -x, value);
+  if (computed !== undefined) return computed;
   throw scope.misfit(at, "This has no negative.", value);
 }

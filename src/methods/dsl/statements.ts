@@ -6,8 +6,8 @@ import { bodyOfBlock, type Reader } from "./reader.ts";
 import type { Token } from "./tokens.ts";
 
 export interface Statement {
-  /** What it is called in messages. */
-  readonly what: string;
+  /** What it is called in messages, where that is not its word. */
+  readonly what?: string;
   readonly syntax: string;
   readonly doc: string;
   /** Reads what stands between its first word and its semicolon. */
@@ -167,13 +167,11 @@ export const statements: Readonly<Record<string, Statement>> = {
   const: tensor("Numbers of the host, known before a graph is built; saved where they have a key.", "const"),
   computed: tensor("A function of what trains, of the whole model; saved for those who cannot compute it.", "computed"),
   stream: {
-    what: "a stream",
     syntax: "stream NAME = VALUE;",
     doc: "Random numbers as PyTorch draws them, in the order of the text.",
     read: (r) => [{ kind: "stream", ...named(r), value: value(r) }],
   },
   input: {
-    what: "an input",
     syntax: "input NAME[length]? below COUNT (as OPTION)? (else VALUE)?;",
     doc: "Whole numbers that come with a batch: one for every sample, or with [length] for every token of the text.",
     read: (r) => {
@@ -186,31 +184,26 @@ export const statements: Readonly<Record<string, Statement>> = {
     },
   },
   given: {
-    what: "a given",
     syntax: "given NAME[COUNT];",
     doc: "Numbers that the user gives where one W' for all samples is wanted.",
     read: (r) => [{ kind: "option", ...named(r), size: inBrackets(r, () => readExpression(r)) }],
   },
   mixes: {
-    what: "a mixes",
     syntax: "mixes FIELD (trained if CONDITION)?;",
     doc: "Other adapters, which the config field names, whose changes mixture adds up.",
     read: (r, { at }) => [{ kind: "mixes", field: r.name(), at, trained: r.behind("trained", () => readCondition(r)) }],
   },
   report: {
-    what: "a report",
     syntax: "report NAME = VALUE;",
     doc: "What of a forward pass can be read afterwards, under its name.",
     read: (r) => [{ kind: "report", ...named(r), value: value(r) }],
   },
   let: {
-    what: "a let",
     syntax: "let NAME = VALUE, ...;",
     doc: "Names for values; a value is worked out where it is first read.",
     read: (r) => lets(r, false),
   },
   require: {
-    what: "a require",
     syntax: 'require CONDITION (else | warn | save) "message" (help "text")?;',
     doc: "What must hold, else an error, a warning, or a note on the file; {name} in the text stands for a value.",
     read: (r, { at }) => {
@@ -256,7 +249,7 @@ function readStatement(r: Reader): Item[] {
   const { kind, image } = r.next;
   const row = kind === "target" ? assignment : kind === "word" ? statements[image] : undefined;
   if (row === undefined) return r.fail('"}"');
-  return r.as(row.what, () => {
+  return r.as(row.what ?? `${image === "input" ? "an" : "a"} ${image}`, () => {
     const made = row.read(r, r.take());
     if (row !== statements.on) r.expect(";");
     return made;

@@ -1,7 +1,7 @@
 /** The words of the fragment language with a meaning of their own: what kinds of sites call their tensors, and what holds at a site. */
 
 import type { Site } from "../site.ts";
-import type { Scope } from "./scope.ts";
+import type { ModelScope, Scope } from "./scope.ts";
 import { absent, type Known, known, tensorValue, type Value } from "./value.ts";
 
 /** What a kind of site calls its tensors. */
@@ -38,100 +38,88 @@ export const namesOf = ({ weight, base, bias, words = [] }: SiteNames): string[]
   ...words,
 ];
 
-const total = (...xs: number[]): number => xs.reduce((sum, x) => sum + x, 0);
+interface Word {
+  readonly doc: string;
+  readonly value: (scope: Scope) => Value;
+}
 
-const extent = (side: "in" | "out", reduce: (...xs: number[]) => number) => (scope: Scope) =>
-  known(reduce(...scope.model.sites.map((site) => site[side])));
+const word = (doc: string, value: (scope: Scope) => Value): Word => ({ doc, value });
+const ofSite = (doc: string, read: (site: Site) => Known): Word =>
+  word(doc, (scope) => known(read(scope.siteOrFail())));
+const ofModel = (doc: string, read: (model: ModelScope) => Known): Word => word(doc, ({ model }) => known(read(model)));
 
-const ofSite = (read: (site: Site) => Known) => (scope: Scope) => known(read(scope.siteOrFail()));
+const widest = (side: "in" | "out", { sites }: ModelScope): number => Math.max(...sites.map((site) => site[side]));
+const total = ({ sites }: ModelScope, size: (site: Site) => number): number =>
+  sites.reduce((sum, site) => sum + size(site), 0);
 
 /** Words with a fixed meaning, by their dotted path. */
-export const predefined: Readonly<Record<string, { doc: string; value: (scope: Scope) => Value }>> = {
-  in: { doc: "width of the site's input; of an embedding: its tokens", value: ofSite((site) => site.in) },
-  out: { doc: "width of the site's output", value: ofSite((site) => site.out) },
-  key_heads: { doc: "heads of the keys of an attention", value: ofSite((site) => site.keyHeads ?? 0) },
-  model_type: { doc: "model_type of the base model", value: (scope) => known(scope.model.base.modelType) },
-  "site.index": { doc: "number of the site, from 0", value: ofSite((site) => site.index) },
-  "site.path": { doc: "module path of the site", value: ofSite((site) => site.path) },
-  "site.kind": { doc: "linear, embedding, norm, prompt or attention", value: ofSite((site) => site.kind) },
-  channels: {
-    doc: "channels of the site's input: of a layer on patches of an image those of the image, else in",
-    value: ofSite((site) => site.patch?.[0] ?? site.in),
-  },
-  "site.patches": {
-    doc: "true where the layer is applied to patches of an image",
-    value: ofSite((site) => site.patch !== undefined),
-  },
-  "site.has_bias": { doc: "true where the layer has a bias", value: ofSite((site) => site.bias !== undefined) },
-  "sites.count": { doc: "number of adapted sites", value: (scope) => known(scope.model.sites.length) },
-  "sites.max.in": { doc: "widest input of all sites", value: extent("in", Math.max) },
-  "sites.max.out": { doc: "widest output of all sites", value: extent("out", Math.max) },
-  "sites.total.in": { doc: "widths of the inputs of all sites together", value: extent("in", total) },
-  "sites.total.out": { doc: "widths of the outputs of all sites together", value: extent("out", total) },
-  "sites.entries": {
-    doc: "entries of all weights together",
-    value: (scope) => known(scope.model.sites.reduce((sum, site) => sum + site.in * site.out, 0)),
-  },
-  samples: {
-    doc: "samples of the batch; 1 where weights are merged",
-    value: (scope) => known(scope.buildOrFail(scope.model.method.at).samples ?? 1),
-  },
-  length: {
-    doc: "tokens of a row of the batch, where virtual tokens come in front of them",
-    value: (scope) => known(scope.lengthOrFail()),
-  },
-  task_type: { doc: "task_type of the config, or null", value: (scope) => known(scope.model.fields.task_type ?? null) },
-  merging: {
-    doc: "true where one W' for all samples is wanted",
-    value: (scope) => known(scope.build !== undefined && scope.build.samples === undefined),
-  },
-  first_pass: {
-    doc: "true in the pass that hidden comes from",
-    value: (scope) => known(scope.build?.firstPass ?? false),
-  },
-  hidden: {
-    doc: "last hidden states f32[samples, tokens, hidden_width] of a first pass over the model, as a constant; there in the second pass",
-    value: (scope) => {
+export const predefined: Readonly<Record<string, Word>> = {
+  in: ofSite("width of the site's input; of an embedding: its tokens", (site) => site.in),
+  out: ofSite("width of the site's output", (site) => site.out),
+  key_heads: ofSite("heads of the keys of an attention", (site) => site.keyHeads ?? 0),
+  model_type: ofModel("model_type of the base model", ({ base }) => base.modelType),
+  "site.index": ofSite("number of the site, from 0", (site) => site.index),
+  "site.path": ofSite("module path of the site", (site) => site.path),
+  "site.kind": ofSite("linear, embedding, norm, prompt or attention", (site) => site.kind),
+  channels: ofSite(
+    "channels of the site's input: of a layer on patches of an image those of the image, else in",
+    (site) => site.patch?.[0] ?? site.in,
+  ),
+  "site.patches": ofSite("true where the layer is applied to patches of an image", ({ patch }) => patch !== undefined),
+  "site.has_bias": ofSite("true where the layer has a bias", ({ bias }) => bias !== undefined),
+  "sites.count": ofModel("number of adapted sites", ({ sites }) => sites.length),
+  "sites.max.in": ofModel("widest input of all sites", (model) => widest("in", model)),
+  "sites.max.out": ofModel("widest output of all sites", (model) => widest("out", model)),
+  "sites.total.in": ofModel("widths of the inputs of all sites together", (model) => total(model, (site) => site.in)),
+  "sites.total.out": ofModel("widths of the outputs of all sites together", (model) =>
+    total(model, (site) => site.out),
+  ),
+  "sites.entries": ofModel("entries of all weights together", (model) => total(model, (site) => site.in * site.out)),
+  samples: word("samples of the batch; 1 where weights are merged", (scope) =>
+    known(scope.buildOrFail(scope.model.method.at).samples ?? 1),
+  ),
+  length: word("tokens of a row of the batch, where virtual tokens come in front of them", (scope) =>
+    known(scope.lengthOrFail()),
+  ),
+  task_type: ofModel("task_type of the config, or null", ({ fields }) => fields.task_type ?? null),
+  merging: word("true where one W' for all samples is wanted", ({ build }) =>
+    known(build !== undefined && build.samples === undefined),
+  ),
+  first_pass: word("true in the pass that hidden comes from", ({ build }) => known(build?.firstPass ?? false)),
+  hidden: word(
+    "last hidden states f32[samples, tokens, hidden_width] of a first pass over the model, as a constant; there in the second pass",
+    (scope) => {
       const { at } = scope.model.method;
       const { hidden } = scope.buildOrFail(at);
       if (hidden !== undefined) return tensorValue(hidden);
-      throw scope.error("METHOD-STATIC", at, {
-        message: "There are no hidden states here.",
-        help: "Read hidden in the second pass only: first_pass ? ... : merging ? ... : ...",
-      });
+      const help = "Read hidden in the second pass only: first_pass ? ... : merging ? ... : ...";
+      throw scope.error("METHOD-STATIC", at, { message: "There are no hidden states here.", help });
     },
-  },
-  hidden_width: { doc: "width of the base's hidden states", value: (scope) => known(scope.model.base.hiddenWidth) },
-  "experts.count": { doc: "adapters that are mixed", value: (scope) => known(scope.model.experts?.length ?? 0) },
-  "experts.configs": {
-    doc: "their configs, peft_type included",
-    value: (scope) => known((scope.model.experts ?? []).map(({ fields }) => fields)),
-  },
-  loss: { doc: "the model's loss; loss' = loss + x adds x at every site", value: () => absent },
-  train: { doc: "true where a training program draws", value: (scope) => known(scope.model.situation.sampling) },
-  training: {
-    doc: "true in a program that trains, whether it draws or not",
-    value: (scope) => known(scope.model.situation.purpose === "train"),
-  },
-  predicting: {
-    doc: "true where weights are drawn from a posterior for predictions: the method then has a stage predict",
-    value: (scope) => known(scope.model.situation.purpose === "predict"),
-  },
-  encoder: {
-    doc: "true when the adapter is fresh, or encoder.safetensors lies beside its file",
-    value: (scope) => known(scope.model.situation.encoder ?? true),
-  },
-  initial_tokens: {
-    doc: "token ids that a fresh prompt begins as, or null",
-    value: (scope) => known(scope.model.situation.initialTokens ?? null),
-  },
-  loaded: {
-    doc: "true when the adapter comes from a file",
-    value: (scope) => known(scope.model.situation.loaded ?? false),
-  },
-  peft_version: {
-    doc: "version of PEFT that wrote the config, or null",
-    value: (scope) => known(scope.model.fields.peft_version ?? null),
-  },
-  pi: { doc: "3.14159...", value: () => known(Math.PI) },
+  ),
+  hidden_width: ofModel("width of the base's hidden states", ({ base }) => base.hiddenWidth),
+  "experts.count": ofModel("adapters that are mixed", ({ experts = [] }) => experts.length),
+  "experts.configs": ofModel("their configs, peft_type included", ({ experts = [] }) =>
+    experts.map(({ fields }) => fields),
+  ),
+  loss: word("the model's loss; loss' = loss + x adds x at every site", () => absent),
+  train: ofModel("true where a training program draws", ({ situation }) => situation.sampling),
+  training: ofModel(
+    "true in a program that trains, whether it draws or not",
+    ({ situation }) => situation.purpose === "train",
+  ),
+  predicting: ofModel(
+    "true where weights are drawn from a posterior for predictions: the method then has a stage predict",
+    ({ situation }) => situation.purpose === "predict",
+  ),
+  encoder: ofModel(
+    "true when the adapter is fresh, or encoder.safetensors lies beside its file",
+    ({ situation }) => situation.encoder ?? true,
+  ),
+  initial_tokens: ofModel(
+    "token ids that a fresh prompt begins as, or null",
+    ({ situation }) => situation.initialTokens ?? null,
+  ),
+  loaded: ofModel("true when the adapter comes from a file", ({ situation }) => situation.loaded ?? false),
+  peft_version: ofModel("version of PEFT that wrote the config, or null", ({ fields }) => fields.peft_version ?? null),
+  pi: word("3.14159...", () => known(Math.PI)),
 };
