@@ -9,8 +9,14 @@ export function once<T>(make: () => T): () => T {
   };
 }
 
+/** A map, or a weak one. */
+interface Known<K, V> {
+  get(key: K): V | undefined;
+  set(key: K, value: V): unknown;
+}
+
 /** The value of a key, made when it is first asked for. */
-export function remembered<K, V>(known: Map<K, V>, key: K, make: () => V): V {
+export function remembered<K, V>(known: Known<K, V>, key: K, make: () => V): V {
   const before = known.get(key);
   if (before !== undefined) return before;
   const value = make();

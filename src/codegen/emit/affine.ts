@@ -7,31 +7,36 @@
  *
  * `lo` and `hi` bound the value where it is used (a guard may have narrowed them below what the terms say).
  */
+import { remembered } from "../../ir/remember.ts";
 import { type Expr, u32 } from "../kernel/kernel.ts";
 
-export type Atom =
-  | {
-      readonly kind: "variable";
-      readonly key: string;
-      readonly max: number;
-      readonly expr: Expr;
-      readonly depth: number;
-      readonly lane?: boolean;
-      /** The value is a multiple of four. */
-      readonly aligned?: boolean;
-      /** Which number of an unrolled loop this is: a constant that keeps its own stride, so that all elements of a tile share the words of one address. */
-      readonly element?: number;
-      /** Variables of one family share strides. */
-      readonly family?: string;
-    }
-  | {
-      readonly kind: "div" | "mod";
-      readonly key: string;
-      readonly max: number;
-      readonly of: Affine;
-      readonly by: number;
-      readonly depth: number;
-    };
+interface AnyAtom {
+  readonly key: string;
+  readonly min: number;
+  readonly max: number;
+  readonly depth: number;
+  /** It depends on the lane. */
+  readonly lane: boolean;
+}
+
+export interface Variable extends AnyAtom {
+  readonly kind: "variable";
+  readonly expr: Expr;
+  /** The value is a multiple of four. */
+  readonly aligned: boolean;
+  /** Which number of an unrolled loop this is: a constant that keeps its own stride, so that all elements of a tile share the words of one address. */
+  readonly element: number | undefined;
+  /** Variables of one family share strides. */
+  readonly family: string | undefined;
+}
+
+interface Quotient extends AnyAtom {
+  readonly kind: "div" | "mod";
+  readonly of: Affine;
+  readonly by: number;
+}
+
+export type Atom = Variable | Quotient;
 
 export interface Term {
   readonly factor: number;
@@ -39,74 +44,110 @@ export interface Term {
 }
 
 export interface Affine {
+  /** By the keys of their atoms, each once. */
   readonly terms: readonly Term[];
   readonly constant: number;
   readonly lo: number;
   readonly hi: number;
+  /** Made by `keyOf`. */
+  key: string | undefined;
 }
 
-export const constant = (value: number): Affine => ({ terms: [], constant: value, lo: value, hi: value });
-
-const atomMinimum = (atom: Atom): number => (atom.kind === "variable" ? (atom.element ?? 0) : 0);
-
-export const atomAffine = (atom: Atom): Affine => ({
-  terms: [{ factor: 1, atom }],
-  constant: 0,
-  lo: atomMinimum(atom),
-  hi: atom.max,
+// Everything is made here, with all of its fields in one order: engines run code well that sees one shape of object.
+const affine = (terms: readonly Term[], constantPart: number, lo: number, hi: number): Affine => ({
+  terms,
+  constant: constantPart,
+  lo,
+  hi,
+  key: undefined,
 });
 
-export const variable = (key: string, extent: number, expr: Expr, depth: number, lane = false): Affine =>
-  atomAffine({ kind: "variable", key, max: extent - 1, expr, depth, ...(lane ? { lane } : {}) });
+export const constant = (value: number): Affine => affine([], value, value, value);
+
+const atomAffine = (atom: Atom): Affine => affine([{ factor: 1, atom }], 0, atom.min, atom.max);
+
+/** A variable in [0, extent). */
+export function variable(
+  key: string,
+  extent: number,
+  expr: Expr,
+  depth: number,
+  { lane = false, aligned = false, family }: { lane?: boolean; aligned?: boolean; family?: string | undefined } = {},
+): Affine {
+  const [min, max] = [0, extent - 1];
+  return atomAffine({ kind: "variable", key, min, max, depth, lane, expr, aligned, element: undefined, family });
+}
 
 /** The number `value` of an unrolled loop over a family of elements (rows of a tile, lanes of a vector). */
-export const element = (family: string, value: number): Affine =>
-  atomAffine({
-    kind: "variable",
-    key: `~${family}#${value}`,
+export function element(family: string, value: number): Affine {
+  const key = `~${family}#${value}`;
+  const [kind, lane, aligned] = ["variable", false, false] as const;
+  return atomAffine({
+    kind,
+    key,
+    min: value,
     max: value,
-    expr: u32(value),
     depth: 0,
+    lane,
+    expr: u32(value),
+    aligned,
     element: value,
     family,
   });
+}
 
 export const isElement = (atom: Atom): boolean => atom.kind === "variable" && atom.element !== undefined;
 
+/** Equal for equal sums. */
 export function keyOf(a: Affine): string {
-  return `${a.terms.map((t) => `${t.factor}*${t.atom.key}`).join("+")}+${a.constant}`;
+  a.key ??= `${a.terms.map((t) => `${t.factor}*${t.atom.key}`).join("+")}+${a.constant}`;
+  return a.key;
 }
 
 /** Deepest block in which one of the variables lives. */
 export const depthOf = (a: Affine): number => a.terms.reduce((depth, t) => Math.max(depth, t.atom.depth), 0);
 
-function atomHasLane(atom: Atom): boolean {
-  return atom.kind === "variable" ? atom.lane === true : atom.of.terms.some((t) => atomHasLane(t.atom));
-}
+export const hasLane = (a: Affine): boolean => a.terms.some((t) => t.atom.lane);
 
-export const hasLane = (a: Affine): boolean => a.terms.some((t) => atomHasLane(t.atom));
-
-/** Sum of terms, in canonical order, with ranges computed; quotient and remainder of one sum meet. */
-function build(terms: readonly Term[], constantPart: number): Affine {
-  const merged = new Map<string, Term>();
-  for (const { factor, atom } of terms) {
-    const before = merged.get(atom.key);
-    merged.set(atom.key, { factor: factor + (before?.factor ?? 0), atom });
+/** The terms of two sums together. */
+function joined(a: readonly Term[], b: readonly Term[]): readonly Term[] {
+  if (a.length === 0 || b.length === 0) return a.length === 0 ? b : a;
+  const terms: Term[] = [];
+  let [i, j] = [0, 0];
+  while (i < a.length || j < b.length) {
+    const [x, y] = [a[i], b[j]];
+    if (y === undefined || (x !== undefined && x.atom.key < y.atom.key)) terms.push(a[i++]!);
+    else if (x === undefined || y.atom.key < x.atom.key) terms.push(b[j++]!);
+    else {
+      const factor = x.factor + y.factor;
+      if (factor !== 0) terms.push({ factor, atom: y.atom });
+      i++;
+      j++;
+    }
   }
-  const kept = [...merged.values()].filter((t) => t.factor !== 0).sort((a, b) => (a.atom.key < b.atom.key ? -1 : 1));
-  const joined = joinQuotient(kept, constantPart);
-  if (joined !== undefined) return joined;
-  const reach = (t: Term): readonly number[] => [t.factor * atomMinimum(t.atom), t.factor * t.atom.max];
-  const lo = kept.reduce((sum, t) => sum + Math.min(...reach(t)), constantPart);
-  const hi = kept.reduce((sum, t) => sum + Math.max(...reach(t)), constantPart);
-  return { terms: kept, constant: constantPart, lo, hi };
+  return terms;
 }
+
+/** A sum of ordered terms with its range; quotient and remainder of one sum meet. */
+function build(terms: readonly Term[], constantPart: number): Affine {
+  const whole = joinQuotient(terms, constantPart);
+  if (whole !== undefined) return whole;
+  let lo = constantPart;
+  let hi = constantPart;
+  for (const { factor, atom } of terms) {
+    lo += factor * (factor > 0 ? atom.min : atom.max);
+    hi += factor * (factor > 0 ? atom.max : atom.min);
+  }
+  return affine(terms, constantPart, lo, hi);
+}
+
+const quotients = new WeakMap<Atom, Affine>();
 
 /** m (x / m) + x % m = x, times any factor. */
 function joinQuotient(terms: readonly Term[], constantPart: number): Affine | undefined {
   for (const { factor, atom } of terms) {
     if (atom.kind !== "mod") continue;
-    const quotient = divide(atom.of, atom.by);
+    const quotient = remembered(quotients, atom, () => divide(atom.of, atom.by));
     const [only] = quotient.terms;
     if (quotient.terms.length !== 1 || quotient.constant !== 0 || only!.factor !== 1) continue;
     const mate = terms.find((t) => t.atom.key === only!.atom.key);
@@ -118,8 +159,11 @@ function joinQuotient(terms: readonly Term[], constantPart: number): Affine | un
 }
 
 export function add(a: Affine, b: Affine): Affine {
-  const sum = build([...a.terms, ...b.terms], a.constant + b.constant);
-  return within(sum, Math.max(sum.lo, a.lo + b.lo), Math.min(sum.hi, a.hi + b.hi));
+  const [lo, hi] = [a.lo + b.lo, a.hi + b.hi];
+  if (a.terms.length === 0 || b.terms.length === 0)
+    return affine(joined(a.terms, b.terms), a.constant + b.constant, lo, hi);
+  const sum = build(joined(a.terms, b.terms), a.constant + b.constant);
+  return within(sum, Math.max(sum.lo, lo), Math.min(sum.hi, hi));
 }
 
 export function scale(a: Affine, factor: number): Affine {
@@ -127,12 +171,19 @@ export function scale(a: Affine, factor: number): Affine {
   if (factor === 1) return a;
   const terms = a.terms.map((t) => ({ factor: t.factor * factor, atom: t.atom }));
   const [lo, hi] = factor > 0 ? [a.lo * factor, a.hi * factor] : [a.hi * factor, a.lo * factor];
-  return { terms, constant: a.constant * factor, lo, hi };
+  return affine(terms, a.constant * factor, lo, hi);
 }
 
 /** The same value, known to lie in lo .. hi. */
-export const within = (a: Affine, lo: number, hi: number): Affine =>
-  a.lo === lo && a.hi === hi ? a : { ...a, lo, hi };
+export function within(a: Affine, lo: number, hi: number): Affine {
+  if (a.lo === lo && a.hi === hi) return a;
+  const narrowed = affine(a.terms, a.constant, lo, hi);
+  narrowed.key = a.key;
+  return narrowed;
+}
+
+/** A part of the terms, or more of them. */
+export const withTerms = (a: Affine, terms: readonly Term[]): Affine => affine(terms, a.constant, a.lo, a.hi);
 
 const gcd = (a: number, b: number): number => (b === 0 ? Math.abs(a) : gcd(b, a % b));
 const floorMod = (a: number, m: number): number => ((a % m) + m) % m;
@@ -185,11 +236,20 @@ function quotientAtom(r: Affine, d: number): Affine {
   return quotientOf(x, d / g);
 }
 
+const quotient = (kind: Quotient["kind"], key: string, max: number, of: Affine, by: number): Quotient => ({
+  kind,
+  key,
+  min: 0,
+  max,
+  depth: depthOf(of),
+  lane: hasLane(of),
+  of,
+  by,
+});
+
 function quotientOf(x: Affine, by: number): Affine {
   const max = Math.floor(x.hi / by);
-  return max === Math.floor(x.lo / by)
-    ? constant(max)
-    : atomAffine({ kind: "div", key: `(${keyOf(x)})/${by}`, max, of: x, by, depth: depthOf(x) });
+  return max === Math.floor(x.lo / by) ? constant(max) : atomAffine(quotient("div", `(${keyOf(x)})/${by}`, max, x, by));
 }
 
 /** Remainder by a positive literal; the value must not be negative. */
@@ -202,8 +262,8 @@ export function remainder(a: Affine, d: number): Affine {
   const { x, g, c } = reduced(r, d);
   if (d / g === 1) return c;
   const by = d / g;
-  const atom: Atom = { kind: "mod", key: `(${keyOf(x)})%${by}`, max: by - 1, of: x, by, depth: depthOf(x) };
-  return add(scale(x.lo >= 0 && x.hi < by ? x : atomAffine(atom), g), c);
+  const isPlain = x.lo >= 0 && x.hi < by;
+  return add(scale(isPlain ? x : atomAffine(quotient("mod", `(${keyOf(x)})%${by}`, by - 1, x, by)), g), c);
 }
 
 /** Multi-index of a row-major position. */
@@ -241,7 +301,7 @@ function replaceLane(a: Affine, by: Affine): Affine {
 }
 
 function atomWithLane(atom: Atom, lane: Affine): Affine {
-  if (!atomHasLane(atom)) return atomAffine(atom);
+  if (!atom.lane) return atomAffine(atom);
   if (atom.kind === "variable") return lane;
   const of = replaceLane(atom.of, lane);
   return atom.kind === "div" ? divide(of, atom.by) : remainder(of, atom.by);
@@ -250,11 +310,10 @@ function atomWithLane(atom: Atom, lane: Affine): Affine {
 /** How an address runs over the four lanes: one element, four in a row from a multiple of 4, or something else. */
 export function laneForm(a: Affine): "one" | "row" | "other" {
   if (!hasLane(a)) return "one";
-  const direct = a.terms.find((t) => t.atom.kind === "variable" && t.atom.lane === true);
+  const direct = a.terms.find((t) => t.atom.kind === "variable" && t.atom.lane);
   const others = a.terms.filter((t) => t !== direct);
-  const isAligned = ({ factor, atom }: Term): boolean =>
-    factor % 4 === 0 || (atom.kind === "variable" && atom.aligned === true);
-  const aligned = a.constant % 4 === 0 && others.every((t) => isAligned(t) && !atomHasLane(t.atom));
+  const isAligned = ({ factor, atom }: Term): boolean => factor % 4 === 0 || (atom.kind === "variable" && atom.aligned);
+  const aligned = a.constant % 4 === 0 && others.every((t) => isAligned(t) && !t.atom.lane);
   return direct?.factor === 1 && aligned ? "row" : "other";
 }
 

@@ -70,14 +70,8 @@ export class BlockWriter {
   index(expr: Expr, extent: number, family?: string): Affine {
     const { depth } = this;
     const bound = this.bind({ expr, depth }).expr;
-    const key = sortable(bound.kind === "variable" ? bound.name : this.fresh("i"));
-    return affine.atomAffine({
-      kind: "variable",
-      key,
-      max: extent - 1,
-      expr: bound,
-      depth,
-      ...(family === undefined ? {} : { family }),
+    return affine.variable(sortable(bound.kind === "variable" ? bound.name : this.fresh("i")), extent, bound, depth, {
+      family,
     });
   }
 
@@ -111,8 +105,8 @@ export class BlockWriter {
   /** An address or index as a u32 expression; the part that outer blocks know is named there. */
   address(a: Affine): Val {
     const key = `@${affine.keyOf(a)}`;
-    const known = this.recall(key);
-    if (known !== undefined) return known;
+    const before = this.recall(key);
+    if (before !== undefined) return before;
     const elements = a.terms.filter((t) => affine.isElement(t.atom));
     if (elements.length > 0 && elements.length < a.terms.length) return this.remember(key, this.ofElement(a, elements));
     const depth = affine.depthOf(a);
@@ -120,8 +114,9 @@ export class BlockWriter {
     const outer = a.terms.filter((t) => t.atom.depth < depth);
     const word = wordOf(a);
     if (outer.length > 0) {
-      const base = this.bind(this.address({ ...a, terms: outer }));
-      this.remember(`@${affine.keyOf({ ...a, terms: outer })}`, base);
+      const known = affine.withTerms(a, outer);
+      const base = this.bind(this.address(known));
+      this.remember(`@${affine.keyOf(known)}`, base);
       return this.remember(key, { expr: this.sum(inner, 0, word, base.expr), depth });
     }
     const made = { expr: this.sum(inner, a.constant, word), depth };
@@ -131,7 +126,7 @@ export class BlockWriter {
   /** The address of an element of a tile: that of the first one, which all share, and how far away it is. */
   private ofElement(a: Affine, elements: readonly affine.Term[]): Val {
     const others = a.terms.filter((t) => !elements.includes(t));
-    const rest = { ...a, terms: others };
+    const rest = affine.withTerms(a, others);
     const first = this.bind(this.address(rest));
     this.remember(`@${affine.keyOf(rest)}`, first);
     const word = wordOf(a);

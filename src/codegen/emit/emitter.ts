@@ -51,7 +51,7 @@ export class Emitter extends BlockWriter {
     const before = this.pads;
     this.pads = variables
       .flatMap((v) => v.terms.map((t) => t.atom))
-      .filter((a) => a.kind === "variable" && a.lane !== true && a.element === undefined);
+      .filter((a) => a.kind === "variable" && !a.lane && a.element === undefined);
     try {
       return make();
     } finally {
@@ -64,17 +64,16 @@ export class Emitter extends BlockWriter {
       (p, i) => this.pads.indexOf(p) === i && !a.terms.some((t) => t.atom.key === p.key),
     );
     const terms = [...a.terms, ...missing.map((atom) => ({ factor: 0, atom }))];
-    return { ...a, terms: terms.sort((x, y) => (x.atom.key < y.atom.key ? -1 : 1)) };
+    return affine.withTerms(
+      a,
+      terms.sort((x, y) => (x.atom.key < y.atom.key ? -1 : 1)),
+    );
   }
 
   /** The address in the binding; tensors begin at multiples of four elements. */
   private placed(position: Affine, tensor: number): Affine {
     const expr: Expr = { kind: "base", tensor, type: "u32" };
-    const key = `~base${tensor}`;
-    return affine.add(
-      position,
-      affine.atomAffine({ kind: "variable", key, max: farthest, expr, depth: 0, aligned: true }),
-    );
+    return affine.add(position, affine.variable(`~base${tensor}`, farthest, expr, 0, { aligned: true }));
   }
 
   type(node: number): TensorType {
@@ -280,10 +279,10 @@ export class Emitter extends BlockWriter {
 }
 
 /** The lane variable. */
-export const lane: Affine = affine.variable("~lane", 4, u32(0), 0, true);
+export const lane: Affine = affine.variable("~lane", 4, u32(0), 0, { lane: true });
 
 /** Beyond the end of any binding. */
-const farthest = 2 ** 30;
+const farthest = 2 ** 30 + 1;
 
 /** A constant of the graph. What compilers can make use of stays in the text. */
 function constantOf(type: Scalar, value: number): Expr {

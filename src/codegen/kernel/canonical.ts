@@ -56,15 +56,15 @@ class Canonicalizer {
     return { statements, words: this.words, odd: this.odd };
   }
 
-  private word(key: string, word: Word, type: "u32" | "i32" | "f32" = "u32"): Expr {
-    return { kind: "size", index: remembered(this.places, key, () => this.words.push(word) - 1), type };
+  private word(key: string, make: () => Word, type: "u32" | "i32" | "f32" = "u32"): Expr {
+    return { kind: "size", index: remembered(this.places, key, () => this.words.push(make()) - 1), type };
   }
 
   private expr(e: Expr): Expr {
     return mapExpr(e, (x) => {
       const known = this.literals.get(x);
       if (known !== undefined) return known;
-      if (x.kind === "base") return this.word(`base ${x.tensor}`, { kind: "base", tensor: x.tensor });
+      if (x.kind === "base") return this.word(`base ${x.tensor}`, () => ({ kind: "base", tensor: x.tensor }));
       if (x.kind === "variable") return { ...x, name: this.names.get(x.name) ?? x.name };
       if (x.kind === "item") return { ...x, array: this.names.get(x.array)! };
       if (x.kind !== "literal") return x;
@@ -73,9 +73,10 @@ class Canonicalizer {
       if (x.size !== true) return x;
       const type = x.type === "bool" ? "u32" : x.type;
       const value = type === "f32" ? bitsOf(x.value) : x.value >>> 0;
-      const name = x.word === undefined ? `size ${this.words.length}` : `${x.word} = ${value}`;
-      const what = x.word === undefined ? {} : { name: this.readable(x.word) };
-      const word = this.word(name, { kind: "size", value, ...what }, type);
+      const { word: what } = x;
+      const key = what === undefined ? `size ${this.words.length}` : `${what} = ${value}`;
+      const name = (): { name?: string } => (what === undefined ? {} : { name: this.readable(what) });
+      const word = this.word(key, () => ({ kind: "size", value, ...name() }), type);
       this.literals.set(x, word);
       return word;
     });

@@ -38,7 +38,8 @@ export interface ScheduleContext {
 
 /** What a schedule expects to cost. Costs of the schedules of one form are in one unit, which the form's file names. */
 export interface Estimate {
-  readonly cost: number;
+  /** Asked for where there are others. */
+  cost(): number;
 }
 
 /** A way of running units of a form. `estimate` decides without writing anything, `emit` writes with the emitter of the context. */
@@ -57,7 +58,7 @@ export interface Schedule<E extends Estimate = Estimate> {
 }
 
 /** For the only schedule of a form. */
-export const anyway = (): Estimate => ({ cost: 0 });
+export const anyway = (): Estimate => ({ cost: () => 0 });
 
 /** A body that is like most: workgroups of the target's size, without memory of their own. */
 export const bodyOf = (c: ScheduleContext, own: Pick<Body, "name" | "doc" | "workgroups"> & Partial<Body>): Body => ({

@@ -9,6 +9,7 @@
  */
 
 import { opRecord } from "../../ir/registry.ts";
+import { once } from "../../ir/remember.ts";
 import { type Affine, add, divide, element, remainder, scale } from "../emit/affine.ts";
 import { lane } from "../emit/emitter.ts";
 import { binary, type Expr, f32, u32 } from "../kernel/kernel.ts";
@@ -70,25 +71,27 @@ function estimate(c: ScheduleContext): TileEstimate {
   const { extents, accumulators, wide } = parts;
   const { tinyContraction, smallContraction, smallTile, largestTile, unrolledTile, unrollPrice, longEpilogue } =
     c.tuning;
-  const elements = extents[0] * extents[1] * extents[2];
-  const variant = (unrolled: boolean, mostElements: number): TileEstimate & { readonly products: number } => {
+  const lengths = lengthsOf(parts);
+  const products = extents[0] * extents[1] * extents[2] * lengths.reduce((sum, length) => sum + length, 0);
+  const variant = (unrolled: boolean, mostElements: number): TileEstimate => {
     const tile = chooseTile(c.target, extents, accumulators.length, wide, unrolled ? unrolledTile : mostElements);
-    const probe = probeOf(c);
-    const trial: Contraction = { ...parts, tile, unrolled, c: { ...c, emitter: probe } };
-    const place = placeOf(trial, tilesOf(trial), probe.index(blockIndex, Number.MAX_SAFE_INTEGER));
-    const segments = accumulators.flatMap((a) => a.einsums).map((einsum) => segmentOf(trial, einsum, place));
-    const loads = segments.reduce((sum, s) => sum + s.length * s.loads, 0);
-    const products = elements * segments.reduce((sum, s) => sum + s.length, 0);
-    const cost = (loads * (unrolled ? unrollPrice : 1)) / (tile.rows * tile.columns);
-    return { tile, wide, unrolled, cost, products };
+    const cost = once(() => {
+      const probe = probeOf(c);
+      const trial: Contraction = { ...parts, tile, unrolled, c: { ...c, emitter: probe } };
+      const place = placeOf(trial, tilesOf(trial), probe.index(blockIndex, Number.MAX_SAFE_INTEGER));
+      const segments = accumulators.flatMap((a) => a.einsums).map((einsum) => segmentOf(trial, einsum, place));
+      const loads = segments.reduce((sum, s) => sum + s.length * s.loads(), 0);
+      return (loads * (unrolled ? unrollPrice : 1)) / (tile.rows * tile.columns);
+    });
+    return { tile, wide, unrolled, cost };
   };
   // Every sum of a block is another register.
-  const isLong = lengthsOf(parts).some((length) => length > longSum);
+  const isLong = lengths.some((length) => length > longSum);
   const plain = variant(false, isLong || epilogueOps(c) > longEpilogue ? largestTile / 2 : largestTile);
-  if (plain.products < tinyContraction) return { ...plain, wide: false, tile: { rows: 1, columns: 1 } };
-  if (plain.products < smallContraction) return variant(false, smallTile * accumulators.length);
+  if (products < tinyContraction) return { ...plain, wide: false, tile: { rows: 1, columns: 1 } };
+  if (products < smallContraction) return variant(false, smallTile * accumulators.length);
   const unrolled = variant(true, unrolledTile);
-  return unrolled.cost < plain.cost ? unrolled : plain;
+  return unrolled.cost() < plain.cost() ? unrolled : plain;
 }
 
 /** Pointwise ops that are done for every element of the tile. */

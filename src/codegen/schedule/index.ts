@@ -1,6 +1,6 @@
 /** All schedules, and the choice among those of a unit's form: the cheapest by their own estimates, the first of those that are equal. */
 import type { Target } from "../target.ts";
-import type { Body, Estimate, Schedule, ScheduleContext } from "./body.ts";
+import type { Body, Schedule, ScheduleContext } from "./body.ts";
 import { registerTiles } from "./contraction.ts";
 import { gaussJordan } from "./inverse.ts";
 import { elementwise } from "./map.ts";
@@ -22,7 +22,7 @@ export const schedules: readonly Schedule[] = [
   scatterInOrder,
 ];
 
-/** Who was compared for a unit. */
+/** Who was compared for a unit: nobody where there was but one. */
 interface Choice {
   readonly chosen: string;
   /** Costs by name. */
@@ -43,15 +43,13 @@ function meets({ features, limits }: Target, { needs = {} }: Schedule): boolean 
 }
 
 export function scheduleUnit(c: ScheduleContext): ScheduledBody {
-  const candidates: Record<string, number> = {};
-  let best: { readonly schedule: Schedule; readonly estimate: Estimate } | undefined;
-  for (const schedule of schedules) {
-    if (schedule.form !== c.unit.form || !meets(c.target, schedule)) continue;
-    const estimate = schedule.estimate(c);
-    if (estimate === undefined) continue;
-    candidates[schedule.name] = estimate.cost;
-    if (best === undefined || estimate.cost < best.estimate.cost) best = { schedule, estimate };
-  }
-  if (best === undefined) throw new Error(`no schedule takes ${c.unit.form} of ${c.unit.shape.join(" x ")}`);
-  return { ...best.schedule.emit(c, best.estimate), choice: { chosen: best.schedule.name, candidates } };
+  const able = schedules.flatMap((schedule) => {
+    const estimate = schedule.form === c.unit.form && meets(c.target, schedule) ? schedule.estimate(c) : undefined;
+    return estimate === undefined ? [] : [{ schedule, estimate }];
+  });
+  if (able.length === 0) throw new Error(`no schedule takes ${c.unit.form} of ${c.unit.shape.join(" x ")}`);
+  const best = able.reduce((first, next) => (next.estimate.cost() < first.estimate.cost() ? next : first));
+  const compared = able.length < 2 ? [] : able.map(({ schedule, estimate }) => [schedule.name, estimate.cost()]);
+  const choice = { chosen: best.schedule.name, candidates: Object.fromEntries(compared) };
+  return { ...best.schedule.emit(c, best.estimate), choice };
 }

@@ -6,6 +6,7 @@ import { WebpeftError } from "../../ir/diagnostics.ts";
 import { type Affine, variable } from "../emit/affine.ts";
 import { binary, type Expr, f32, u32 } from "../kernel/kernel.ts";
 import {
+  anyway,
   type Body,
   blockIndex,
   bodyOf,
@@ -26,7 +27,7 @@ const bytesOf = (n: number): number => 4 * (n * n + n);
 function estimate({ unit, target }: ScheduleContext): Estimate {
   const n = unit.shape.at(-1)!;
   const most = target.limits.maxComputeWorkgroupStorageSize;
-  if (bytesOf(n) <= most) return { cost: 0 };
+  if (bytesOf(n) <= most) return anyway();
   throw new WebpeftError("CODEGEN-INVERSE-SIZE", {
     message: "a matrix to be inverted does not fit into workgroup memory",
     expected: `at most ${most} bytes`,

@@ -75,14 +75,14 @@ function rowsOf({ unit }: ScheduleContext): { readonly rows: number; readonly co
 export const rowsAlone: Schedule = {
   name: "rows alone",
   form: "rows",
-  estimate: (c) => ({ cost: rowsOf(c).columns }),
+  estimate: (c) => ({ cost: () => rowsOf(c).columns }),
   emit: (c) => emitRows(c),
 };
 
 /** What a row costs that a team shares; undefined where rows alone keep the device busy. */
 export function teamEstimate(c: ScheduleContext, price: number): Estimate | undefined {
   const { rows, columns } = rowsOf(c);
-  return rows >= c.tuning.busyRows ? undefined : { cost: columns / c.target.workgroup + price };
+  return rows >= c.tuning.busyRows ? undefined : { cost: () => columns / c.target.workgroup + price };
 }
 
 /** A workgroup owns a row: its invocations stride over the columns and meet in a tree in workgroup memory, always in the same order. */

@@ -1,4 +1,5 @@
 /** One product of a contraction: how its operands are indexed and read for a tile. */
+import { once, remembered } from "../../ir/remember.ts";
 import { sizeOf } from "../../ir/types.ts";
 import { type Affine, add, atLane, constant, delinearize, element, hasLane, scale } from "../emit/affine.ts";
 import { lane } from "../emit/emitter.ts";
@@ -17,6 +18,8 @@ export interface Contraction {
   readonly extents: readonly [number, number, number];
   /** Columns come in vectors of four. */
   readonly wide: boolean;
+  /** How operands are read, for every product, tile and loop that was looked at. */
+  readonly ways: Map<string, Ways>;
   /** A turn of the loop takes four contracted elements, where their number allows. */
   readonly unrolled: boolean;
 }
@@ -35,12 +38,13 @@ export function partsOf(c: ScheduleContext): Parts {
   const form = contractionForm(graph, einsums[0]!, insideAxis(c));
   const size = (axes: readonly number[]): number => sizeOf(axes.map((axis) => unit.shape[axis]!));
   const extents = [size(form.batch), size(form.rows), size(form.columns)] as const;
-  const parts = {
+  const parts: Parts = {
     c,
     form,
     accumulators: accumulatorsOf(graph, liveness, einsums),
     extents,
     wide: extents[2] % 4 === 0,
+    ways: new Map(),
   };
   known.set(c, parts);
   return parts;
@@ -135,13 +139,15 @@ export function domainIndexOf(
 }
 
 /** One einsum of the sum: how its operands are indexed and read. */
-export interface Segment extends Operands {
+export interface Segment extends Operands, Ways {}
+
+interface Ways {
   readonly row: Along;
   readonly column: Along;
   /** Contracted elements per turn of the loop. */
   readonly step: number;
   /** Loads of a tile per contracted element. */
-  readonly loads: number;
+  loads(): number;
 }
 
 interface Operands {
@@ -164,7 +170,9 @@ export function operandIndex(
 
 export function segmentOf(k: Contraction, einsum: number, place: TilePlace): Segment {
   const parts = operandsOf(k, einsum, place);
-  return { ...parts, ...chooseWays(k, parts) };
+  const { tile, wide, unrolled } = k;
+  const key = [einsum, tile.rows, tile.columns, wide, unrolled].join();
+  return { ...parts, ...remembered(k.ways, key, () => chooseWays(k, parts)) };
 }
 
 /** A segment whose operands are read one contracted element after the other. */
@@ -258,7 +266,7 @@ function oneColumn(segment: Operands, j: number, at: number, inner: Affine): rea
 }
 
 /** How each operand is read: the fewest loads for a tile. */
-function chooseWays(k: Contraction, operands: Operands): Pick<Segment, "row" | "column" | "step" | "loads"> {
+function chooseWays(k: Contraction, operands: Operands): Ways {
   const { length, form } = operands;
   const loads = (node: number, index: (inner: Affine) => readonly Affine[]): number => {
     const probe = probeOf(k.c);
@@ -272,22 +280,25 @@ function chooseWays(k: Contraction, operands: Operands): Pick<Segment, "row" | "
   const { rows, columns } = k.tile;
   const [rowNode, columnNode] = [form.rowOperand.node, form.columnOperand.node];
   const unrolled = k.unrolled && length % 4 === 0;
-  const never = Number.POSITIVE_INFINITY;
   const row = fewest({
-    none: rows * loads(rowNode, (inner) => operands.rowIndex(0, inner)),
-    own: rowsGroup(k) ? (rows / 4) * loads(rowNode, (inner) => operands.rowIndex(0, inner, true)) : never,
-    inner: unrolled ? (rows / 4) * loads(rowNode, (inner) => operands.rowIndex(0, add(inner, lane))) : never,
+    none: () => rows * loads(rowNode, (inner) => operands.rowIndex(0, inner)),
+    own: rowsGroup(k) && (() => (rows / 4) * loads(rowNode, (inner) => operands.rowIndex(0, inner, true))),
+    inner: unrolled && (() => (rows / 4) * loads(rowNode, (inner) => operands.rowIndex(0, add(inner, lane)))),
   });
   const column = fewest({
-    none: (k.wide ? columns / 4 : columns) * loads(columnNode, (inner) => operands.columnIndex(0, inner)),
-    own: never,
-    inner: unrolled ? (columns / 4) * loads(columnNode, (inner) => oneColumn(operands, 0, 0, add(inner, lane))) : never,
+    none: () => (k.wide ? columns / 4 : columns) * loads(columnNode, (inner) => operands.columnIndex(0, inner)),
+    own: false,
+    inner:
+      unrolled && (() => (columns / 4) * loads(columnNode, (inner) => oneColumn(operands, 0, 0, add(inner, lane)))),
   });
-  return { row: row.way, column: column.way, step: unrolled ? 4 : 1, loads: row.loads + column.loads };
+  return { row: row.way, column: column.way, step: unrolled ? 4 : 1, loads: () => row.loads() + column.loads() };
 }
 
-function fewest(loads: Readonly<Record<Along, number>>): { way: Along; loads: number } {
-  const ways: readonly Along[] = ["none", "own", "inner"];
-  const way = ways.reduce((best, next) => (loads[next] < loads[best] ? next : best));
-  return { way, loads: loads[way] };
+/** Where there is but one way its loads are counted when they are asked for. */
+function fewest(ways: Readonly<Record<Along, false | (() => number)>>): { way: Along; loads: () => number } {
+  const possible = (["none", "own", "inner"] as const).flatMap((way) => {
+    const loads = ways[way];
+    return loads === false ? [] : [{ way, loads: once(loads) }];
+  });
+  return possible.reduce((best, next) => (next.loads() < best.loads() ? next : best));
 }

@@ -75,7 +75,7 @@ function estimate(c: ScheduleContext): Estimate | undefined {
   const tiles = batch * Math.ceil(rows / side) * Math.ceil(columns / side);
   const lengths = lengthsOf(parts);
   if (tiles * workgroup * own < c.target.parallelism || lengths.some((n) => depthOf(n) === undefined)) return undefined;
-  return { cost: lengths.reduce((sum, n) => sum + (2 * team * n) / (side * side), 0) };
+  return { cost: () => lengths.reduce((sum, n) => sum + (2 * team * n) / (side * side), 0) };
 }
 
 function emit(c: ScheduleContext): Body {
