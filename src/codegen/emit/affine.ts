@@ -74,26 +74,16 @@ export function variable(
   depth: number,
   { lane = false, aligned = false, family }: { lane?: boolean; aligned?: boolean; family?: string | undefined } = {},
 ): Affine {
-  const [min, max] = [0, extent - 1];
-  return atomAffine({ kind: "variable", key, min, max, depth, lane, expr, aligned, element: undefined, family });
+  const max = extent - 1;
+  return atomAffine({ kind: "variable", key, min: 0, max, depth, lane, expr, aligned, element: undefined, family });
 }
 
 /** The number `value` of an unrolled loop over a family of elements (rows of a tile, lanes of a vector). */
 export function element(family: string, value: number): Affine {
   const key = `~${family}#${value}`;
-  const [kind, lane, aligned] = ["variable", false, false] as const;
-  return atomAffine({
-    kind,
-    key,
-    min: value,
-    max: value,
-    depth: 0,
-    lane,
-    expr: u32(value),
-    aligned,
-    element: value,
-    family,
-  });
+  const range = { min: value, max: value, depth: 0, lane: false };
+  const own = { expr: u32(value), aligned: false, element: value, family };
+  return atomAffine({ kind: "variable", key, ...range, ...own });
 }
 
 export const isElement = (atom: Atom): boolean => atom.kind === "variable" && atom.element !== undefined;
@@ -111,20 +101,20 @@ export const hasLane = (a: Affine): boolean => a.terms.some((t) => t.atom.lane);
 
 /** The terms of two sums together. */
 function joined(a: readonly Term[], b: readonly Term[]): readonly Term[] {
-  if (a.length === 0 || b.length === 0) return a.length === 0 ? b : a;
+  if (a.length === 0) return b;
+  if (b.length === 0) return a;
   const terms: Term[] = [];
-  let [i, j] = [0, 0];
-  while (i < a.length || j < b.length) {
-    const [x, y] = [a[i], b[j]];
-    if (y === undefined || (x !== undefined && x.atom.key < y.atom.key)) terms.push(a[i++]!);
-    else if (x === undefined || y.atom.key < x.atom.key) terms.push(b[j++]!);
+  let i = 0;
+  for (const term of b) {
+    const { key } = term.atom;
+    while (i < a.length && a[i]!.atom.key < key) terms.push(a[i++]!);
+    if (a[i]?.atom.key !== key) terms.push(term);
     else {
-      const factor = x.factor + y.factor;
-      if (factor !== 0) terms.push({ factor, atom: y.atom });
-      i++;
-      j++;
+      const factor = a[i++]!.factor + term.factor;
+      if (factor !== 0) terms.push({ factor, atom: term.atom });
     }
   }
+  while (i < a.length) terms.push(a[i++]!);
   return terms;
 }
 
@@ -159,7 +149,8 @@ function joinQuotient(terms: readonly Term[], constantPart: number): Affine | un
 }
 
 export function add(a: Affine, b: Affine): Affine {
-  const [lo, hi] = [a.lo + b.lo, a.hi + b.hi];
+  const lo = a.lo + b.lo;
+  const hi = a.hi + b.hi;
   if (a.terms.length === 0 || b.terms.length === 0)
     return affine(joined(a.terms, b.terms), a.constant + b.constant, lo, hi);
   const sum = build(joined(a.terms, b.terms), a.constant + b.constant);
@@ -170,8 +161,10 @@ export function scale(a: Affine, factor: number): Affine {
   if (factor === 0) return constant(0);
   if (factor === 1) return a;
   const terms = a.terms.map((t) => ({ factor: t.factor * factor, atom: t.atom }));
-  const [lo, hi] = factor > 0 ? [a.lo * factor, a.hi * factor] : [a.hi * factor, a.lo * factor];
-  return affine(terms, a.constant * factor, lo, hi);
+  const constantPart = a.constant * factor;
+  return factor > 0
+    ? affine(terms, constantPart, a.lo * factor, a.hi * factor)
+    : affine(terms, constantPart, a.hi * factor, a.lo * factor);
 }
 
 /** The same value, known to lie in lo .. hi. */

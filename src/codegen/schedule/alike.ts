@@ -2,8 +2,12 @@
  * Units that are alike: what lowering reads of a unit, as text, with its nodes numbered by rank. Units of one text differ in the numbers of
  * their nodes only, as those of a model's layers do, and whatever is made of one of them fits the other when the nodes are renamed.
  */
-import type { Graph } from "../../ir/graph.ts";
+import type { Attributes, Graph } from "../../ir/graph.ts";
+import { remembered } from "../../ir/remember.ts";
+import { typeText } from "../../ir/types.ts";
+import { accumulatorsOf } from "../fuse/contraction-form.ts";
 import type { Unit } from "../fuse/fuse.ts";
+import type { Liveness } from "../fuse/kept.ts";
 
 export interface Likeness {
   readonly text: string;
@@ -11,11 +15,14 @@ export interface Likeness {
   readonly nodes: readonly number[];
 }
 
-/** `read` gives what matters of a value that the unit reads from memory, `made` of one that it computes; both beside its type. */
+/** What lowering knows of nodes beside the graph. */
 export interface Facts {
+  readonly liveness: Liveness;
   readonly isInMemory: (node: number) => boolean;
-  readonly read: (node: number) => unknown;
-  readonly made: (node: number) => unknown;
+  /** What matters of a value that the unit reads from memory. */
+  readonly read: (node: number) => string;
+  /** Of one that it computes: whether the host reads it. */
+  readonly isResult: (node: number) => boolean;
 }
 
 export function likenessOf(graph: Graph, unit: Unit, facts: Facts): Likeness {
@@ -28,16 +35,35 @@ export function likenessOf(graph: Graph, unit: Unit, facts: Facts): Likeness {
   unit.members.forEach(visit);
   const nodes = [...found].sort((a, b) => a - b);
   const ranks = new Map(nodes.map((id, rank) => [id, rank]));
-  const ranksOf = (ids: readonly number[]): number[] => ids.map((id) => ranks.get(id)!);
+  const ranksOf = (ids: readonly number[]): string => ids.map((id) => ranks.get(id)).join();
   const parts = nodes.map((id) => {
     const { op, type, inputs, attributes } = graph.nodes[id]!;
-    return facts.isInMemory(id)
-      ? ["read", type, facts.read(id)]
-      : [op, type, attributes, ranksOf(inputs), facts.made(id)];
+    if (facts.isInMemory(id)) return `read ${typeText(type)} ${facts.read(id)}`;
+    const result = facts.isResult(id) ? "result" : "";
+    return `${op} ${typeText(type)} ${attributesText(attributes)} ${ranksOf(inputs)} ${result}`;
   });
   const { form, shape, axes, members, stored } = unit;
-  return { text: JSON.stringify([form, shape, axes, ranksOf(members), ranksOf(stored), parts], exact), nodes };
+  const frame = [form, shape, axes.join(), ranksOf(members), ranksOf(stored), sumsOf(graph, unit, facts, ranksOf)];
+  return { text: [frame.join(" "), ...parts].join("\n"), nodes };
 }
+
+/** Which einsums are added up where; others may read the values of a unit that is like this one. */
+function sumsOf(
+  graph: Graph,
+  { form, members }: Unit,
+  { liveness }: Facts,
+  ranks: (ids: readonly number[]) => string,
+): string {
+  if (form !== "contraction") return "";
+  const einsums = members.filter((id) => graph.nodes[id]!.op === "einsum");
+  const sums = accumulatorsOf(graph, liveness, einsums).map((a) => ranks([a.root, ...a.einsums]));
+  return sums.join("+");
+}
+
+const texts = new WeakMap<Attributes, string>();
+
+const attributesText = (attributes: Attributes): string =>
+  remembered(texts, attributes, () => JSON.stringify(attributes, exact));
 
 /** JSON has no words for some numbers. */
 function exact(_key: string, value: unknown): unknown {

@@ -32,7 +32,6 @@ export interface LoweredUnit {
 
 export function lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions): ScheduledBody[] {
   const { target, liveness } = options;
-  const { uses } = liveness;
   const tuning = tuningOf(target);
   const chosen = new Map<number, AxisOrder>();
   const rankOf = (node: number): number => {
@@ -58,9 +57,10 @@ export function lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions):
   };
   return fusion.units.map((unit) => {
     const { text, nodes } = likenessOf(graph, unit, {
+      liveness,
       isInMemory: inMemoryFor(unit),
-      read: (id) => [graph.nodes[id]!.op === "port" && frozen(id), chosen.get(id), uses[id]],
-      made: (id) => [uses[id], options.isResult(id)],
+      read: (id) => `${graph.nodes[id]!.op === "port" && frozen(id) ? "frozen" : ""} ${chosen.get(id) ?? ""}`,
+      isResult: options.isResult,
     });
     const alike = remembered(options.known, text, () => ({ ...lower(unit), nodes }));
     choose(unit, alike.order);
