@@ -5,25 +5,35 @@
 import { WebpeftError } from "./diagnostics.ts";
 import type { Attributes, Graph, Node, Output, PortRole, SourceLocation } from "./graph.ts";
 import { opRecord } from "./registry.ts";
+import { remembered } from "./remember.ts";
+import { attributesText, inferredType, sharedAttributes } from "./shared.ts";
 import { type DType, fitsF32, type OperatorType, sameShape, type TensorType, type Type, typeText } from "./types.ts";
 
 export interface NodeContext {
-  readonly scope?: string;
-  readonly location?: SourceLocation;
-  readonly chunk?: string;
-  readonly from?: readonly number[];
+  readonly scope?: string | undefined;
+  readonly location?: SourceLocation | undefined;
+  readonly chunk?: string | undefined;
+  readonly from?: readonly number[] | undefined;
 }
 
+const nothing: NodeContext = { scope: undefined, location: undefined, chunk: undefined, from: undefined };
+
+/** What a context says, and of an outer one the rest. */
+const joined = (own: NodeContext, outer: NodeContext): NodeContext => ({
+  scope: own.scope ?? outer.scope,
+  location: own.location ?? outer.location,
+  chunk: own.chunk ?? outer.chunk,
+  from: own.from ?? outer.from,
+});
+
 /** Equal for equal nodes, whatever order their attributes are given in. */
-export function nodeKey(op: string, inputs: readonly number[], attributes: Attributes): string {
-  const sorted = Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1));
-  return `${op}(${inputs.join(",")})${JSON.stringify(sorted)}`;
-}
+const nodeKey = (op: string, inputs: readonly number[], attributes: Attributes): string =>
+  `${op}(${inputs.join(",")})${attributesText(attributes)}`;
 
 export class Builder {
   private readonly nodes: Node[] = [];
   private readonly known = new Map<string, number>();
-  private context: NodeContext = {};
+  private context: NodeContext = nothing;
   private prefix = "";
   private frozen = false;
 
@@ -32,7 +42,7 @@ export class Builder {
   /** Runs `body` with nodes tagged by the context; the former context is restored. */
   within<T>(context: NodeContext, body: () => T): T {
     const before = this.context;
-    this.context = { ...before, ...context };
+    this.context = joined(context, before);
     try {
       return body();
     } finally {
@@ -74,13 +84,17 @@ export class Builder {
   }
 
   /** Appends a node and returns its id; throws `IR-TYPE` when the inputs do not fit. */
-  add(op: string, inputs: readonly number[], attributes: Attributes = {}, context: NodeContext = {}): number {
+  add(op: string, inputs: readonly number[], attributes: Attributes = {}, context: NodeContext = nothing): number {
     const key = nodeKey(op, inputs, attributes);
-    const before = this.known.get(key);
-    if (before !== undefined) return before;
-    const type = this.infer(op, inputs, attributes);
-    this.nodes.push({ op, inputs: [...inputs], attributes, type, ...this.context, ...context });
-    this.known.set(key, this.nodes.length - 1);
+    return remembered(this.known, key, () => this.make(op, inputs, attributes, context));
+  }
+
+  /** The id of a node that there is not yet. */
+  protected make(op: string, inputs: readonly number[], attributes: Attributes, context: NodeContext): number {
+    const shared = sharedAttributes(op, attributes);
+    const type = this.infer(op, inputs, shared);
+    const { scope, location, chunk, from } = joined(context, this.context);
+    this.nodes.push({ op, inputs: [...inputs], attributes: shared, type, scope, location, chunk, from });
     return this.nodes.length - 1;
   }
 
@@ -95,10 +109,8 @@ export class Builder {
         got: String(inputs.length),
       });
     }
-    return record.infer(
-      inputs.map((i) => this.type(i)),
-      attributes,
-    );
+    const types = inputs.map((i) => this.type(i));
+    return inferredType(record, types, attributes);
   }
 
   finish(outputs: readonly Output[]): Graph {

@@ -20,12 +20,12 @@ export interface Node {
   readonly attributes: Attributes;
   readonly type: Type;
   /** Module path the node belongs to, e.g. `model.layers.0.self_attn.q_proj`. */
-  readonly scope?: string;
-  readonly location?: SourceLocation;
+  readonly scope?: string | undefined;
+  readonly location?: SourceLocation | undefined;
   /** The part of a cut value that the node computes (see `passes/partition.ts`): kernels do not join nodes of different chunks. */
-  readonly chunk?: string;
+  readonly chunk?: string | undefined;
   /** Ids, in the graph that the last pass read, of the nodes that this one was made from. */
-  readonly from?: readonly number[];
+  readonly from?: readonly number[] | undefined;
 }
 
 /** The chunk of what puts chunks together. */
@@ -94,16 +94,18 @@ export function liveNodes(graph: Graph): boolean[] {
 /** Drops what no output needs and renumbers; ports stay when `keepPorts`. */
 export function compact(graph: Graph, keepPorts = false): Graph {
   const live = liveNodes(graph);
-  const renumbered = new Map<number, number>();
+  const stays = (node: Node, id: number): boolean => live[id]! || (keepPorts && node.op === "port");
+  if (graph.nodes.every(stays)) return graph;
+  const renumbered: number[] = [];
   const nodes: Node[] = [];
   graph.nodes.forEach((node, id) => {
-    if (!live[id] && !(keepPorts && node.op === "port")) return;
-    renumbered.set(id, nodes.length);
-    nodes.push({ ...node, inputs: node.inputs.map((i) => renumbered.get(i)!) });
+    if (!stays(node, id)) return;
+    renumbered[id] = nodes.length;
+    nodes.push({ ...node, inputs: node.inputs.map((i) => renumbered[i]!) });
   });
   return {
     name: graph.name,
     nodes,
-    outputs: graph.outputs.map((o) => ({ name: o.name, node: renumbered.get(o.node)! })),
+    outputs: graph.outputs.map((o) => ({ name: o.name, node: renumbered[o.node]! })),
   };
 }

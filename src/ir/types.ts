@@ -32,7 +32,9 @@ export const fitsF32 = (value: number): boolean => Number.isFinite(Math.fround(v
 export const byteWidth = (dtype: DType): number => (dtype === "f16" || dtype === "bf16" ? 2 : 4);
 
 export function sameShape(a: readonly number[], b: readonly number[]): boolean {
-  return a.length === b.length && a.every((n, i) => n === b[i]);
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 export function sameType(a: Type, b: Type): boolean {

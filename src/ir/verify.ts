@@ -19,6 +19,7 @@ import { type Diagnostic, type DiagnosticFields, WebpeftError } from "./diagnost
 import { type Attributes, type Graph, type Node, portName, portRole } from "./graph.ts";
 import type { AttributeKind, OpRecord } from "./op-record.ts";
 import { hasOp, opRecord } from "./registry.ts";
+import { inferredType } from "./shared.ts";
 import { sameType, type Type, typeText } from "./types.ts";
 
 export type GraphLevel = "operator" | "tensor";
@@ -40,25 +41,30 @@ export function verify(graph: Graph, level: GraphLevel): void {
 export function violations(graph: Graph, level: GraphLevel): Diagnostic[] {
   const found: Diagnostic[] = [];
   const portNames = new Set<string>();
+  const add = (code: CodeAfter<"IR-VERIFY">, where: string, fields: DiagnosticFields): unknown =>
+    found.push({ severity: "error", where, ...fields, code: `IR-VERIFY-${code}` });
+  let at = 0;
+  const report: Report = (code, fields) => {
+    const { op, scope } = graph.nodes[at]!;
+    add(code, `${graph.name}: %${at} = ${op}${scope === undefined ? "" : ` in ${scope}`}`, fields);
+  };
   graph.nodes.forEach((node, id) => {
-    const where = `${graph.name}: %${id} = ${node.op}${node.scope === undefined ? "" : ` in ${node.scope}`}`;
-    const report: Report = (code, fields) =>
-      found.push({ severity: "error", where, ...fields, code: `IR-VERIFY-${code}` });
+    at = id;
     checkNode(graph, node, id, level, report);
     if (node.op === "port") checkPort(node, portNames, report);
   });
-  checkOutputs(graph, (code, fields) =>
-    found.push({ severity: "error", where: graph.name, ...fields, code: `IR-VERIFY-${code}` }),
-  );
+  checkOutputs(graph, (code, fields) => add(code, graph.name, fields));
   return found;
 }
 
 function checkNode(graph: Graph, node: Node, id: number, level: GraphLevel, report: Report): void {
   checkContext(node, report);
   checkShape(node.type, report);
-  const strays = node.inputs.filter((i) => !Number.isInteger(i) || i < 0 || i >= id);
-  if (strays.length > 0) {
-    report("INPUT", { message: "an input is no earlier node", expected: `ids below ${id}`, got: strays.join(", ") });
+  const isStray = (i: number): boolean => !Number.isInteger(i) || i < 0 || i >= id;
+  const strays = node.inputs.some(isStray);
+  if (strays) {
+    const got = node.inputs.filter(isStray).join(", ");
+    report("INPUT", { message: "an input is no earlier node", expected: `ids below ${id}`, got });
   }
   if (!hasOp(node.op)) {
     report("OP", { message: `no op is called ${node.op}` });
@@ -76,18 +82,26 @@ function checkNode(graph: Graph, node: Node, id: number, level: GraphLevel, repo
       got: String(node.inputs.length),
     });
   }
-  const problems = attributeProblems(record, node.attributes);
+  const fits = attributesFit(record, node.attributes, report);
+  if (!strays && arity && fits) checkType(graph, node, record, report);
+}
+
+/** The record whose attributes they were found to be. */
+const checked = new WeakMap<Attributes, OpRecord>();
+
+function attributesFit(record: OpRecord, attributes: Attributes, report: Report): boolean {
+  if (checked.get(attributes) === record) return true;
+  const problems = attributeProblems(record, attributes);
   for (const problem of problems) report("ATTRIBUTE", problem);
-  if (strays.length === 0 && arity && problems.length === 0) checkType(graph, node, record, report);
+  if (problems.length === 0) checked.set(attributes, record);
+  return problems.length === 0;
 }
 
 function checkType(graph: Graph, node: Node, record: OpRecord, report: Report): void {
   try {
-    const inferred = record.infer(
-      node.inputs.map((i) => graph.nodes[i]!.type),
-      node.attributes,
-    );
-    if (sameType(inferred, node.type)) return;
+    const types = node.inputs.map((i) => graph.nodes[i]!.type);
+    const inferred = inferredType(record, types, node.attributes);
+    if (inferred === node.type || sameType(inferred, node.type)) return;
     report("TYPE", {
       message: "the type is not the inferred one",
       expected: typeText(inferred),

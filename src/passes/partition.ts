@@ -10,6 +10,7 @@
 import { Builder, type NodeContext } from "../ir/builder.ts";
 import { partAttributes, type Range } from "../ir/cuts.ts";
 import { compact, type Graph, wholeChunk } from "../ir/graph.ts";
+import { bytesOf } from "../ir/ops/common.ts";
 import type { PassResult } from "./manager.ts";
 import { type Chunked, chunksOf } from "./partition-chunks.ts";
 import { combined, sliced } from "./partition-parts.ts";
@@ -21,6 +22,7 @@ const mostRounds = 3;
 
 /** A graph without values, and without reads of tables, of more than `limit` bytes, as far as its ops can be cut. Equal to the graph when all fit. */
 export function partition(graph: Graph, limit: number): PassResult {
+  if (graph.nodes.every(({ type }) => bytesOf(type) <= limit)) return { graph };
   let at = graph;
   const notes: NonNullable<PassResult["notes"]>[number][] = [];
   for (let round = 0; round < mostRounds; round++) {

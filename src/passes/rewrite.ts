@@ -3,7 +3,7 @@
  * when a rule sees a node, its inputs are already rewritten, and whatever a rule builds goes through the rules again.
  * A rule must make the graph smaller or move it towards a normal form; the driver stops with an error after `maximumDepth` nested rewrites.
  */
-import { Builder, type NodeContext, nodeKey } from "../ir/builder.ts";
+import { Builder, type NodeContext } from "../ir/builder.ts";
 import { type Attributes, compact, type Graph, type Node } from "../ir/graph.ts";
 import { opRecord } from "../ir/registry.ts";
 import type { TensorType } from "../ir/types.ts";
@@ -25,10 +25,9 @@ export const typeOf = (c: Candidate, r: Rewriter): TensorType =>
     c.attributes,
   ) as TensorType;
 
-/** The rewriting builder: `add` and all sugar of `Builder` apply the rules to what they make. */
+/** The rewriting builder: `add` and all sugar of `Builder` apply the rules to what they make. What is asked for again is not worked out again. */
 export class Rewriter extends Builder {
   readonly hits = new Map<string, number>();
-  private readonly replaced = new Map<string, number>();
   private depth = 0;
 
   constructor(
@@ -38,13 +37,8 @@ export class Rewriter extends Builder {
     super(name);
   }
 
-  override add(op: string, inputs: readonly number[], attributes: Attributes = {}, context: NodeContext = {}): number {
-    const rules = this.rules.get(op);
-    if (rules === undefined) return super.add(op, inputs, attributes, context);
-    // What is asked for again (a transpose of something that stands in many places) is not worked out again.
-    const key = nodeKey(op, inputs, attributes);
-    const before = this.replaced.get(key);
-    if (before !== undefined) return before;
+  protected override make(op: string, inputs: readonly number[], attributes: Attributes, context: NodeContext): number {
+    const rules = this.rules.get(op) ?? [];
     if (this.depth > maximumDepth) throw new Error(`the rules of ${this.name} do not terminate at ${op}`);
     this.depth++;
     try {
@@ -52,10 +46,9 @@ export class Rewriter extends Builder {
         const replacement = rule.rewrite({ op, inputs, attributes }, this);
         if (replacement === undefined) continue;
         this.hits.set(rule.name, (this.hits.get(rule.name) ?? 0) + 1);
-        this.replaced.set(key, replacement);
         return replacement;
       }
-      return super.add(op, inputs, attributes, context);
+      return super.make(op, inputs, attributes, context);
     } finally {
       this.depth--;
     }
@@ -91,14 +84,12 @@ export function rewrite(graph: Graph, rules: readonly Rule[]): RewriteResult {
 }
 
 /** What a node that is made from another one keeps of it. */
-export function contextOf({ scope, location, chunk }: Node, id: number): NodeContext {
-  return {
-    ...(scope === undefined ? {} : { scope }),
-    ...(location === undefined ? {} : { location }),
-    ...(chunk === undefined ? {} : { chunk }),
-    from: [id],
-  };
-}
+export const contextOf = ({ scope, location, chunk }: Node, id: number): NodeContext => ({
+  scope,
+  location,
+  chunk,
+  from: [id],
+});
 
 /** Re-adds every node of `graph` to `builder`; `replace` may answer for a node itself. Returns new ids by old id. */
 export function rebuild(

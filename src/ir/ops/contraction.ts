@@ -5,6 +5,7 @@
 import { WebpeftError } from "../diagnostics.ts";
 import type { Attributes } from "../graph.ts";
 import type { OpRecord } from "../op-record.ts";
+import { remembered } from "../remember.ts";
 import { tensor } from "../types.ts";
 import { asTensor, bytesOf, requireThat, sizeOf, stridesOf, value } from "./common.ts";
 
@@ -48,7 +49,10 @@ export function parseEinsum(spec: string): EinsumSpec {
   };
 }
 
-export const einsumOf = (attributes: Attributes): EinsumSpec => parseEinsum(attributes.spec as string);
+const specs = new WeakMap<Attributes, EinsumSpec>();
+
+export const einsumOf = (attributes: Attributes): EinsumSpec =>
+  remembered(specs, attributes, () => parseEinsum(attributes.spec as string));
 
 /** Extent of every letter. */
 export function einsumExtents(spec: EinsumSpec, a: readonly number[], b: readonly number[]): Map<string, number> {

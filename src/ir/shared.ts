@@ -1,0 +1,50 @@
+/**
+ * Attributes and types that nodes share. Equal layers have equal nodes, and passes hand on what nodes have: the same questions are asked
+ * again and again. So equal attributes and equal types are one object, and what an op infers from the same objects is worked out once.
+ */
+import type { Attributes } from "./graph.ts";
+import type { OpRecord } from "./op-record.ts";
+import { remembered } from "./remember.ts";
+import { type Type, typeText } from "./types.ts";
+
+/** Texts of shared attributes. */
+const texts = new WeakMap<Attributes, string>();
+const attributesByText = new Map<string, Attributes>();
+const typesByText = new Map<string, Type>();
+
+/** Equal for equal attributes, in whatever order they are given. */
+export const attributesText = (attributes: Attributes): string =>
+  texts.get(attributes) ?? JSON.stringify(Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1)));
+
+/** The one object for equal attributes. Those of ports, with names of their own, are shared by what is made of the port. */
+export function sharedAttributes(op: string, attributes: Attributes): Attributes {
+  if (texts.has(attributes)) return attributes;
+  const text = attributesText(attributes);
+  const shared = op === "port" ? attributes : remembered(attributesByText, text, () => attributes);
+  texts.set(shared, text);
+  return shared;
+}
+
+/** A place in the tree of questions: record, attributes, types of inputs. */
+interface Question {
+  type?: Type;
+  next?: WeakMap<object, Question>;
+}
+
+const questions: Question = {};
+
+function after(question: Question, part: object): Question {
+  question.next ??= new WeakMap();
+  return remembered(question.next, part, () => ({}));
+}
+
+/** What a record infers, a shared type. Throws as the record does. */
+export function inferredType(record: OpRecord, inputs: readonly Type[], attributes: Attributes): Type {
+  let question = after(after(questions, record), attributes);
+  for (const type of inputs) question = after(question, type);
+  if (question.type === undefined) {
+    const made = record.infer(inputs, attributes);
+    question.type = remembered(typesByText, typeText(made), () => made);
+  }
+  return question.type;
+}
