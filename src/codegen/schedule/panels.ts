@@ -48,8 +48,9 @@ function estimate(c: ScheduleContext): PanelEstimate | undefined {
   const across = batches * Math.ceil(columns / tile.columns);
   const blocks = Math.min(Math.ceil(whole / panelRows), Math.max(1, Math.ceil(c.target.parallelism / across)));
   const depth = Math.ceil(whole / blocks);
-  const price = (tile.rows + tile.columns / 4) / (tile.rows * tile.columns);
-  return { tile, depth, cost: () => price * lengthsOf(parts).reduce((sum, n) => sum + n, 0) };
+  const cost = (): number =>
+    lengthsOf(parts).reduce((sum, n) => sum + (n * (tile.rows + tile.columns / 4)) / (tile.rows * tile.columns), 0);
+  return { tile, depth, cost };
 }
 
 const array = "panel";
