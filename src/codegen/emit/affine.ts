@@ -64,7 +64,7 @@ const affine = (terms: readonly Term[], constantPart: number, lo: number, hi: nu
 
 export const constant = (value: number): Affine => affine([], value, value, value);
 
-const atomAffine = (atom: Atom): Affine => affine([{ factor: 1, atom }], 0, atom.min, atom.max);
+export const atomAffine = (atom: Atom): Affine => affine([{ factor: 1, atom }], 0, atom.min, atom.max);
 
 /** A variable in [0, extent). */
 export function variable(
@@ -280,35 +280,3 @@ export function linearize(index: readonly Affine[], shape: readonly number[]): A
   }
   return sum;
 }
-
-/** The value in one of the four lanes. */
-export const atLane = (a: Affine, lane: number): Affine => replaceLane(a, element("lane", lane));
-
-function replaceLane(a: Affine, by: Affine): Affine {
-  if (!hasLane(a)) return a;
-  const replaced = a.terms.reduce(
-    (sum, t) => add(sum, scale(atomWithLane(t.atom, by), t.factor)),
-    constant(a.constant),
-  );
-  return within(replaced, Math.max(replaced.lo, a.lo), Math.min(replaced.hi, a.hi));
-}
-
-function atomWithLane(atom: Atom, lane: Affine): Affine {
-  if (!atom.lane) return atomAffine(atom);
-  if (atom.kind === "variable") return lane;
-  const of = replaceLane(atom.of, lane);
-  return atom.kind === "div" ? divide(of, atom.by) : remainder(of, atom.by);
-}
-
-/** How an address runs over the four lanes: one element, four in a row from a multiple of 4, or something else. */
-export function laneForm(a: Affine): "one" | "row" | "other" {
-  if (!hasLane(a)) return "one";
-  const direct = a.terms.find((t) => t.atom.kind === "variable" && t.atom.lane);
-  const others = a.terms.filter((t) => t !== direct);
-  const isAligned = ({ factor, atom }: Term): boolean => factor % 4 === 0 || (atom.kind === "variable" && atom.aligned);
-  const aligned = a.constant % 4 === 0 && others.every((t) => isAligned(t) && !t.atom.lane);
-  return direct?.factor === 1 && aligned ? "row" : "other";
-}
-
-/** The address without its lane term (form "row"). */
-export const withoutLane = (a: Affine): Affine => replaceLane(a, constant(0));

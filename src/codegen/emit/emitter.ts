@@ -3,7 +3,7 @@
  * the index, `uniform` an inline counter. A node that was computed already at the same index is used again, in the outermost block where its
  * operands are known, so that loop-invariant work leaves the loop by itself.
  *
- * An index may hold the *lane* variable (0 .. 3, see `affine.ts`): the value then has four lanes. Loads of four elements in a row become one
+ * An index may hold the *lane* variable (0 .. 3, see `lanes.ts`): the value then has four lanes. Loads of four elements in a row become one
  * load; what cannot be done on four lanes at once is done per lane.
  */
 import type { Graph, Node } from "../../ir/graph.ts";
@@ -13,6 +13,7 @@ import type { Affine } from "./affine.ts";
 import * as affine from "./affine.ts";
 import { BlockWriter, memoKey, type Val } from "./block-writer.ts";
 import { type AxisOrder, moveIndex, positionOf } from "./index-maps.ts";
+import { atLane, laneForm, withoutLane } from "./lanes.ts";
 
 /** A stored value that the body of a kernel reads or writes. */
 export interface TensorUse {
@@ -93,9 +94,9 @@ export class Emitter extends BlockWriter {
     const type = this.type(id);
     const tensor = this.tensor(id);
     const address = this.placed(positionOf(index, type.shape, this.orderOf(id)), tensor);
-    const form = affine.laneForm(address);
+    const form = laneForm(address);
     if (form === "other") return this.perLane(id, index);
-    const at = this.address(this.padAddress(form === "row" ? affine.withoutLane(address) : address));
+    const at = this.address(this.padAddress(form === "row" ? withoutLane(address) : address));
     const expr: Expr = {
       kind: "load",
       tensor,
@@ -111,7 +112,7 @@ export class Emitter extends BlockWriter {
     const parts = [0, 1, 2, 3].map((lane) =>
       this.value(
         id,
-        index.map((a) => affine.atLane(a, lane)),
+        index.map((a) => atLane(a, lane)),
       ),
     );
     return {
@@ -199,8 +200,8 @@ export class Emitter extends BlockWriter {
   private guard(a: Affine, extent: number): Val | boolean | undefined {
     if (a.lo >= 0 && a.hi < extent) return true;
     if (a.hi < 0 || a.lo >= extent) return false;
-    if (affine.hasLane(a) && (affine.laneForm(a) !== "row" || extent % 4 !== 0)) return undefined;
-    const at = this.address(affine.withoutLane(a));
+    if (affine.hasLane(a) && (laneForm(a) !== "row" || extent % 4 !== 0)) return undefined;
+    const at = this.address(withoutLane(a));
     return { expr: binary("<", at.expr, sizeLiteral(extent)), depth: at.depth };
   }
 
@@ -254,13 +255,13 @@ export class Emitter extends BlockWriter {
   store(id: number, index: readonly Affine[], value: Expr): void {
     const tensor = this.tensor(id, true);
     const address = this.placed(positionOf(index, this.type(id).shape, this.orderOf(id)), tensor);
-    const form = affine.laneForm(address);
+    const form = laneForm(address);
     if (form !== "other") {
       const wide = form === "row" ? this.spread(value) : value;
       this.push({
         kind: "store",
         tensor,
-        index: this.address(this.padAddress(affine.withoutLane(address))).expr,
+        index: this.address(this.padAddress(withoutLane(address))).expr,
         value: wide,
       });
       return;
@@ -271,7 +272,7 @@ export class Emitter extends BlockWriter {
       this.push({
         kind: "store",
         tensor,
-        index: this.address(this.padAddress(affine.atLane(address, lane))).expr,
+        index: this.address(this.padAddress(atLane(address, lane))).expr,
         value: part,
       });
     }

@@ -1,8 +1,9 @@
 /** One product of a contraction: how its operands are indexed and read for a tile. */
 import { once, remembered } from "../../ir/remember.ts";
 import { sizeOf } from "../../ir/types.ts";
-import { type Affine, add, atLane, constant, delinearize, element, hasLane, scale } from "../emit/affine.ts";
+import { type Affine, add, constant, delinearize, element, hasLane, scale } from "../emit/affine.ts";
 import { lane } from "../emit/emitter.ts";
+import { atLane } from "../emit/lanes.ts";
 import { type Accumulator, accumulatorsOf, type ContractionForm, contractionForm } from "../fuse/contraction-form.ts";
 import { countLoads } from "../kernel/accesses.ts";
 import { binary, type Expr, lanesOf, sizeLiteral, u32 } from "../kernel/kernel.ts";
