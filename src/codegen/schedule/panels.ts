@@ -9,17 +9,16 @@ import { lane } from "../emit/emitter.ts";
 import { binary, type Expr, f32, type SharedArray, sizeLiteral, u32 } from "../kernel/kernel.ts";
 import { type Body, blockIndex, bodyOf, type Estimate, opNames, type Schedule, type ScheduleContext } from "./body.ts";
 import { loopOfSums } from "./long-sums.ts";
+import { columnReader, rowReader } from "./operands.ts";
 import { emitResults, run } from "./results.ts";
 import {
   along,
   type Contraction,
   clamped,
-  columnReader,
   describe,
   lengthsOf,
   partsOf,
   plainSegmentOf,
-  rowReader,
   segmentOf,
   type TilePlace,
   tileAt,

@@ -1,12 +1,12 @@
 /** One product of a contraction: how its operands are indexed and read for a tile. */
 import { once, remembered } from "../../ir/remember.ts";
 import { sizeOf } from "../../ir/types.ts";
-import { type Affine, add, constant, delinearize, element, hasLane, scale } from "../emit/affine.ts";
+import { type Affine, add, constant, delinearize, hasLane, scale } from "../emit/affine.ts";
 import { lane } from "../emit/emitter.ts";
 import { atLane } from "../emit/lanes.ts";
 import { type Accumulator, accumulatorsOf, type ContractionForm, contractionForm } from "../fuse/contraction-form.ts";
 import { countLoads } from "../kernel/accesses.ts";
-import { binary, type Expr, lanesOf, sizeLiteral, u32 } from "../kernel/kernel.ts";
+import { binary, type Expr, sizeLiteral, u32 } from "../kernel/kernel.ts";
 import { probeOf, type ScheduleContext } from "./body.ts";
 import type { Tile } from "./tile.ts";
 
@@ -19,7 +19,7 @@ export interface Contraction {
   readonly extents: readonly [number, number, number];
   /** Columns come in vectors of four. */
   readonly wide: boolean;
-  /** How operands are read, for every product, tile and loop that was looked at. */
+  /** How operands are read by register tiles, for every product, tile and loop that was looked at. */
   readonly ways: Map<string, Ways>;
   /** A turn of the loop takes four contracted elements, where their number allows. */
   readonly unrolled: boolean;
@@ -169,11 +169,12 @@ export function operandIndex(
   return axes.map((axis) => (axis >= 0 ? domain[axis]! : contracted[-1 - axis]!));
 }
 
-export function segmentOf(k: Contraction, einsum: number, place: TilePlace): Segment {
+/** `known`: ways that were chosen before, for tiles that are placed in one way. */
+export function segmentOf(k: Contraction, einsum: number, place: TilePlace, known = new Map<string, Ways>()): Segment {
   const parts = operandsOf(k, einsum, place);
   const { tile, wide, unrolled } = k;
   const key = [einsum, tile.rows, tile.columns, wide, unrolled].join();
-  return { ...parts, ...remembered(k.ways, key, () => chooseWays(k, parts)) };
+  return { ...parts, ...remembered(known, key, () => chooseWays(k, parts)) };
 }
 
 /** A segment whose operands are read one contracted element after the other. */
@@ -204,64 +205,8 @@ function operandsOf(k: Contraction, einsum: number, place: TilePlace): Operands 
   };
 }
 
-const component = (e: Expr, at: number): Expr =>
-  lanesOf(e) === 4 ? { kind: "component", of: e, at, type: e.type } : e;
-
-type ReadSegment = Omit<Segment, "loads">;
-
-export type Reader = (element: number, kk: number) => Expr;
-
-export function rowReader(k: Contraction, segment: ReadSegment, first: Affine, pads: readonly Affine[]): Reader {
-  const { emitter } = k.c;
-  const { node } = segment.form.rowOperand;
-  const read = (index: readonly Affine[]): Expr =>
-    emitter.padded(pads, () => emitter.bind(emitter.value(node, index)).expr);
-  return (i, kk) => {
-    if (segment.row === "inner") return component(read(segment.rowIndex(i, add(first, lane))), kk);
-    const inner = add(first, element("inner", kk));
-    return segment.row === "own"
-      ? component(read(segment.rowIndex(i, inner, true)), i % 4)
-      : read(segment.rowIndex(i, inner));
-  };
-}
-
-export function columnReader(k: Contraction, segment: ReadSegment, first: Affine, pads: readonly Affine[]): Reader {
-  const { emitter } = k.c;
-  const { node } = segment.form.columnOperand;
-  const made = new Map<string, Expr>();
-  const read = (index: readonly Affine[]): Expr =>
-    emitter.padded(pads, () => emitter.bind(emitter.value(node, index)).expr);
-  return (j, kk) => {
-    const key = `${j} ${kk}`;
-    const known = made.get(key);
-    if (known !== undefined) return known;
-    const expr =
-      segment.column === "inner"
-        ? innerColumns(k, segment, j, first, kk, read)
-        : read(segment.columnIndex(j, add(first, element("inner", kk))));
-    const bound = emitter.bind({ expr: k.wide ? emitter.spread(expr) : expr, depth: emitter.depth }).expr;
-    made.set(key, bound);
-    return bound;
-  };
-}
-
-/** A column (or four) of which four contracted elements were read at once. */
-function innerColumns(
-  k: Contraction,
-  segment: ReadSegment,
-  j: number,
-  first: Affine,
-  kk: number,
-  read: (index: readonly Affine[]) => Expr,
-): Expr {
-  const inner = add(first, lane);
-  if (!k.wide) return component(read(segment.columnIndex(j, inner)), kk);
-  const parts = [0, 1, 2, 3].map((at) => component(read(oneColumn(segment, j, at, inner)), kk));
-  return { kind: "vector", parts, type: "f32", lanes: 4 };
-}
-
 /** Index of column `at` of a vector of columns: the lane is taken from the column and given to the contracted element. */
-function oneColumn(segment: Operands, j: number, at: number, inner: Affine): readonly Affine[] {
+export function oneColumn(segment: Operands, j: number, at: number, inner: Affine): readonly Affine[] {
   const [own, both] = [segment.columnIndex(j, constant(0)), segment.columnIndex(j, inner)];
   return own.map((a, axis) => (hasLane(a) ? atLane(a, at) : both[axis]!));
 }
