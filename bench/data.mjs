@@ -15,6 +15,8 @@ const tensor = (r, shape, s) => {
   return { shape, data: d };
 };
 export const cfg = {
+  M128: { m: 128, k: 512, n: 512 },
+  M512: { m: 512, k: 512, n: 512 },
   W1: { N: 128, d: 512, r: 8, scale: 2 },
   W2: { N: 128, d: 512, bs: 32 },
   W3: { N: 128, d: 512, ff: 1024 },
@@ -39,8 +41,9 @@ export const cfg = {
 };
 export function inputs(w) {
   const r = rng(1234 + w.charCodeAt(1)),
-    c = cfg[w.slice(0, 2)],
+    c = cfg[w] ?? cfg[w.slice(0, 2)],
     t = (s, k) => tensor(r, s, k);
+  if (w.startsWith("M")) return { A: t([c.m, c.k], 1), B: t([c.k, c.n], 0.05) };
   if (w === "W1")
     return {
       x: t([c.N, c.d], 1),

@@ -72,5 +72,5 @@ const rows = runs.map(({ entry, made, ms, cpu }) => {
   return { name: entry.name, limit: entry.limit, wall, work, ms, cpu, dispatches, megaflops, megabytes, kernels };
 });
 writeFileSync("results/methods.json", JSON.stringify(rows, null, 1));
-console.log(`\n${device.adapter.description}; medians of ${rounds} rounds.`);
+console.log(`\n${device.description}; medians of ${rounds} rounds.`);
 process.exit(0);

@@ -1,13 +1,11 @@
 /** A training step of one method on the bench's llama, for the comparison of methods (`methods.mjs`). */
-import { targetOf } from "../src/codegen/index.ts";
 import { compile } from "../src/compile/index.ts";
 import { methods } from "../src/methods/index.ts";
-import type { OpenDevice } from "../src/runtime/device/index.ts";
-import { webgpuExecutor } from "../src/runtime/executors/webgpu/executor.ts";
 import type { FileRecord } from "../src/runtime/files/folder.ts";
 import type { Model } from "../src/runtime/files/model.ts";
 import type { SessionBatch } from "../src/runtime/session/session.ts";
 import { experts, llama, sizes } from "../test/budgets/llama.ts";
+import type { Engine } from "./webpeft.ts";
 
 export { load } from "./webpeft.ts";
 
@@ -61,14 +59,14 @@ async function expertFolders(model: Model): Promise<Record<string, FileRecord>> 
   return Object.fromEntries(await Promise.all(made));
 }
 
-export async function prepare(open: OpenDevice, entry: Entry): Promise<MethodStep> {
-  const target = targetOf(open.target);
+export async function prepare(engine: Engine, entry: Entry): Promise<MethodStep> {
+  const { target } = engine;
   // A method that mixes adapters has their targets.
   const targets = entry.config.adapters === undefined ? { target_modules: ["q_proj", "v_proj"] } : {};
   const [model, config] = [await llama(), { ...targets, ...entry.config }];
   const program = await compile(model, config, { batch: sizes.batch, length: sizes.length, target, experts });
   const folders = await expertFolders(model);
-  const session = await program.start({ device: webgpuExecutor(open, { target }), seed: 1, experts: folders });
+  const session = await program.start({ device: engine.executor, seed: 1, experts: folders });
   const more = Object.entries(entry.inputs ?? {}).map(([name, values]) => [name, Int32Array.from(values)]);
   const batch: SessionBatch = { ...tokens(), ...Object.fromEntries(more) };
   const dispatches = program.plan.stages

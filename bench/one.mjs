@@ -1,21 +1,23 @@
-// node one.mjs <peer: webpeft|tfjs|jax> <workload> [steps] [file for outputs]: one peer on one workload in a process of its own; prints JSON.
+// node one.mjs <peer> <workload> [steps] [file for outputs]: one peer on one workload in a process of its own; prints JSON. Peers: webpeft, tfjs, jax on WebGPU;
+// webpeft-wasm, webpeft-wasm-1 (one thread), webpeft-tfjs, tfjs-wasm, jax-wasm, ort-wasm on the processor.
 import { writeFileSync } from "node:fs";
 import { cfg, inputs } from "./data.mjs";
 import { diff, live, opt, setupGpu, snapshot } from "./env.mjs";
 
 const [peer, workload, steps = "15", file] = process.argv.slice(2);
-const constants = cfg[workload.slice(0, 2)];
+const constants = cfg[workload] ?? cfg[workload.slice(0, 2)];
 const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
 
 async function open() {
-  if (peer === "webpeft") {
+  const [name, engine = "webgpu", threads] = peer.split("-");
+  if (name === "webpeft") {
     const module = await import("./results/webpeft/webpeft.js");
-    const device = await module.load({ driver: opt.BENCH_DRIVER });
-    return { module, device, adapter: device.adapter.description };
+    const device = await module.load({ driver: opt.BENCH_DRIVER, engine, threads: threads && Number(threads) });
+    return { module, device, adapter: device.description };
   }
-  const { description } = await setupGpu();
-  const module = await import(`./peer-${peer}.mjs`);
-  return { module, device: await module.load(opt), adapter: description };
+  const adapter = engine === "webgpu" ? (await setupGpu()).description : engine;
+  const module = await import(`./peer-${name}.mjs`);
+  return { module, device: await module.load(engine), adapter };
 }
 
 const { module, device, adapter } = await open();
@@ -37,6 +39,7 @@ for (let i = 0; i < 2; i++) {
 }
 const [times, host] = [[], []];
 const start = snapshot();
+const usage = process.cpuUsage();
 for (let i = 0; i < Number(steps); i++) {
   const from = performance.now();
   work.step();
@@ -44,6 +47,7 @@ for (let i = 0; i < Number(steps); i++) {
   await work.sync();
   times.push(performance.now() - from);
 }
+const { user, system } = process.cpuUsage(usage);
 const counted = diff(start, snapshot());
 const perStep = work.facts
   ? { dispatches: work.facts.dispatches, submits: 1, megabytesBound: work.facts.bytesBound / 1e6 }
@@ -59,6 +63,7 @@ const record = {
   ms: median(times),
   min: Math.min(...times),
   max: Math.max(...times),
+  processorMs: (user + system) / 1000 / Number(steps),
   hostMs: median(host),
   firstMs: first,
   ...perStep,

@@ -1,8 +1,7 @@
 // jax-js peer. Arrays are reference counted: every use consumes one reference, `.ref` adds one.
 export const name = "jax-js";
-export async function load(opt) {
+export async function load(dev) {
   const jax = await import("@jax-js/jax");
-  const dev = opt.JAX_DEVICE ?? "webgpu";
   const have = await jax.init(dev);
   if (!have.includes(dev)) throw new Error(`no ${dev}`);
   jax.defaultDevice(dev);
@@ -46,7 +45,24 @@ function fb(jax, names, consts, vars, f, jit = true) {
     outputs: () => read(last),
   };
 }
+function matrixProduct(jax, { A, B }) {
+  const [a, b] = [A_(jax, A), A_(jax, B)];
+  const product = jax.jit((x, y) => jax.numpy.matmul(x, y));
+  let last = null;
+  return {
+    step() {
+      if (last) disp(last);
+      last = { C: product(a.ref, b.ref) };
+    },
+    async sync() {
+      await last.C.ref.data();
+    },
+    outputs: () => read(last),
+  };
+}
 export const workloads = {
+  M128: matrixProduct,
+  M512: matrixProduct,
   W1(jax, I, c) {
     const np = jax.numpy,
       a = (k) => A_(jax, I[k]);

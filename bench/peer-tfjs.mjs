@@ -1,8 +1,10 @@
 // tfjs peer. Each workload: async make(tf, inputs, cfg) -> { step(): promise-free launch, outputs(): {name: Float32Array}, sync() }
 export const name = "tfjs";
-export async function load(opt) {
-  const tf = await import("./results/tfjs.bundle.mjs");
-  const backend = opt.TF_BACKEND ?? "webgpu";
+export async function load(backend) {
+  // The bundle has gradients but no backend of WebAssembly, which finds its files beside itself only.
+  const tf =
+    backend === "webgpu" ? await import("./results/tfjs.bundle.mjs") : (await import("@tensorflow/tfjs-core")).default;
+  if (backend === "wasm") await import("@tensorflow/tfjs-backend-wasm");
   if (!(await tf.setBackend(backend))) throw new Error(`backend ${backend}`);
   await tf.ready();
   return tf;
@@ -47,7 +49,13 @@ const wl = (_tf, run) => {
     outputs: () => read(last),
   };
 };
+const matrixProduct = (tf, { A, B }) => {
+  const [a, b] = [T(tf, A), T(tf, B)];
+  return wl(tf, () => ({ C: tf.matMul(a, b) }));
+};
 export const workloads = {
+  M128: matrixProduct,
+  M512: matrixProduct,
   W1(tf, I, c) {
     const x = T(tf, I.x),
       W = T(tf, I.W),

@@ -45,7 +45,7 @@ const difference = (a, b) =>
 const environment = driver();
 const rows = [];
 for (const workload of list.split(",")) {
-  const exact = reference(workload, inputs(workload), cfg[workload.slice(0, 2)]);
+  const exact = reference(workload, inputs(workload), cfg[workload] ?? cfg[workload.slice(0, 2)]);
   let want = exact && Object.fromEntries(Object.entries(exact).map(([name, values]) => [name, Array.from(values)]));
   console.log(
     `\n| ${workload} | ms (min - max) | host ms | first ms | dispatches | submits | MB bound | pipelines | peak MB | largest difference to ${exact ? "f64" : "the first row"} |\n|---|---|---|---|---|---|---|---|---|---|`,

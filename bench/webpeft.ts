@@ -1,6 +1,6 @@
 /** webpeft as one of the peers: the workloads through its own compiler, with its own fragments; no kernel is written for them. */
 import { oneAdapter } from "../src/adapters/one.ts";
-import { targetOf } from "../src/codegen/index.ts";
+import { cpuTarget, generate, type Target, targetOf, wasmTarget } from "../src/codegen/index.ts";
 import { compile } from "../src/compile/index.ts";
 import { Builder } from "../src/ir/builder.ts";
 import { DiagnosticSink } from "../src/ir/diagnostics.ts";
@@ -17,8 +17,13 @@ import type { ProgramStorage } from "../src/program/index.ts";
 import { openAdapter } from "../src/runtime/device/device.ts";
 import { type OpenDevice, openDevice } from "../src/runtime/device/index.ts";
 import { searchIn } from "../src/runtime/device/search.ts";
+import type { Executor } from "../src/runtime/executors/executor.ts";
+import { tfjsExecutor } from "../src/runtime/executors/tfjs/executor.ts";
+import { wasmExecutor } from "../src/runtime/executors/wasm/executor.ts";
 import { webgpuExecutor } from "../src/runtime/executors/webgpu/executor.ts";
 import { loadModel } from "../src/runtime/files/model.ts";
+
+export { compile, loadModel };
 
 interface Tensor {
   readonly shape: readonly number[];
@@ -39,8 +44,45 @@ export interface Workload {
   };
 }
 
-export async function load(options: { readonly driver?: string }): Promise<OpenDevice> {
-  if (options.driver !== "swiftshader") return openDevice({ prefer: "webgpu" });
+/** What runs the workloads. */
+export interface Engine {
+  readonly executor: Executor;
+  readonly target: Target;
+  readonly description: string;
+  /** Waits for all that was given to a device. */
+  finished(): Promise<unknown>;
+}
+
+/** `engine`: `webgpu` unless given, `wasm` (on `threads`, if given) or `tfjs`; `driver`: `swiftshader` for the bundled one. */
+export async function load(options: {
+  readonly driver?: string;
+  readonly engine?: string;
+  readonly threads?: number;
+}): Promise<Engine> {
+  const { driver, engine, threads } = options;
+  if (engine === "wasm") return onProcessor(wasmExecutor(threads === undefined ? {} : { threads }), wasmTarget);
+  if (engine === "tfjs") return onProcessor(await tfjsExecutor({ backend: "wasm" }), cpuTarget);
+  return engineOf(driver === "swiftshader" ? await bundledDriver() : await openDevice({ prefer: "webgpu" }));
+}
+
+export function engineOf(open: OpenDevice): Engine {
+  const target = targetOf(open.target);
+  return {
+    executor: webgpuExecutor(open, { target }),
+    target,
+    description: open.adapter.description,
+    finished: () => open.wait(open.device.queue.onSubmittedWorkDone()),
+  };
+}
+
+const onProcessor = (executor: Executor, target: Target): Engine => ({
+  executor,
+  target,
+  description: executor.description,
+  finished: () => Promise.resolve(),
+});
+
+async function bundledDriver(): Promise<OpenDevice> {
   const { found } = (await searchIn("swiftshader", undefined)) as { found: Parameters<typeof openAdapter>[0] };
   return openAdapter(found);
 }
@@ -90,7 +132,7 @@ function withResults(storage: ProgramStorage, size: number): ProgramStorage {
   return { buffers, bindings: { ...storage.bindings, y: { buffer: "results", offset: 0, size } } };
 }
 
-async function layerWorkload(open: OpenDevice, layer: Layer): Promise<Workload> {
+async function layerWorkload(engine: Engine, layer: Layer): Promise<Workload> {
   const sink = new DiagnosticSink();
   const adapter = oneAdapter({
     config: layer.config,
@@ -132,10 +174,8 @@ async function layerWorkload(open: OpenDevice, layer: Layer): Promise<Workload> 
   for (const [path, { data: values }] of Object.entries(layer.weights)) data.set(`${path}.weight`, values);
   const keyOf = (end: string): string => keys.find(({ key }) => key.endsWith(end))!.key;
   for (const [end, values] of Object.entries(layer.params)) data.set(keyOf(end), values);
-  const executor = webgpuExecutor(open, { target: targetOf(open.target) });
-  const { generate } = await import("../src/codegen/index.ts");
-  const { plan, kernels } = generate(stages, storage, targetOf(open.target));
-  const instance = await executor.instantiate({ stages, storage }, data);
+  const { plan, kernels } = generate(stages, storage, engine.target);
+  const instance = await engine.executor.instantiate({ stages, storage }, data);
   if (derived.length > 0) await instance.run(["prepare"], {});
   const micro = plan.stages.find((stage) => stage.name === "micro")!;
   let running: Promise<unknown> = Promise.resolve();
@@ -145,7 +185,7 @@ async function layerWorkload(open: OpenDevice, layer: Layer): Promise<Workload> 
     },
     async sync() {
       await running;
-      await open.wait(open.device.queue.onSubmittedWorkDone());
+      await engine.finished();
     },
     async outputs() {
       const grads = new Map<string, Float32Array>();
@@ -198,9 +238,9 @@ function packedSkew(
   };
 }
 
-function oftLayer(open: OpenDevice, inputs: Tensors, c: Numbers, exact: boolean): Promise<Workload> {
+function oftLayer(engine: Engine, inputs: Tensors, c: Numbers, exact: boolean): Promise<Workload> {
   const { packed, unpack } = packedSkew(inputs.Q!, exact ? -1 : 1);
-  return layerWorkload(open, {
+  return layerWorkload(engine, {
     config: {
       peft_type: "OFT",
       oft_block_size: c.bs,
@@ -220,8 +260,8 @@ function oftLayer(open: OpenDevice, inputs: Tensors, c: Numbers, exact: boolean)
 }
 
 export const workloads = {
-  W1: (open: OpenDevice, inputs: Tensors, c: Numbers): Promise<Workload> =>
-    layerWorkload(open, {
+  W1: (engine: Engine, inputs: Tensors, c: Numbers): Promise<Workload> =>
+    layerWorkload(engine, {
       config: { peft_type: "LORA", r: c.r, lora_alpha: c.r! * c.scale!, target_modules: ["q"] },
       modules: [linear("model.q", c.d!, c.d!)],
       build: (builder, x, weight) => builder.add("site.linear", [x, weight("model.q")], { path: "model.q" }),
@@ -231,10 +271,10 @@ export const workloads = {
       params: { "lora_A.weight": inputs.A!.data, "lora_B.weight": inputs.B!.data },
       results: (grad, y, dx) => ({ y, dA: grad("lora_A.weight"), dB: grad("lora_B.weight"), dx }),
     }),
-  W2n: (open: OpenDevice, inputs: Tensors, c: Numbers): Promise<Workload> => oftLayer(open, inputs, c, false),
-  W2s: (open: OpenDevice, inputs: Tensors, c: Numbers): Promise<Workload> => oftLayer(open, inputs, c, true),
-  W3: (open: OpenDevice, inputs: Tensors, c: Numbers): Promise<Workload> =>
-    layerWorkload(open, {
+  W2n: (engine: Engine, inputs: Tensors, c: Numbers): Promise<Workload> => oftLayer(engine, inputs, c, false),
+  W2s: (engine: Engine, inputs: Tensors, c: Numbers): Promise<Workload> => oftLayer(engine, inputs, c, true),
+  W3: (engine: Engine, inputs: Tensors, c: Numbers): Promise<Workload> =>
+    layerWorkload(engine, {
       config: { peft_type: "IA3", target_modules: ["down"], feedforward_modules: ["down"] },
       modules: [linear("mlp.gate", c.ff!, c.d!), linear("mlp.up", c.ff!, c.d!), linear("mlp.down", c.d!, c.ff!)],
       build: (builder, x, weight) => {
@@ -250,7 +290,30 @@ export const workloads = {
       results: (grad, y, dx) => ({ y, dl: grad("ia3_l"), dx }),
     }),
   W4: trainingStep,
+  M128: matrixProduct,
+  M512: matrixProduct,
 };
+
+/** One contraction, A f32[m, k] with B f32[k, n], which is a weight; the result is read back. */
+async function matrixProduct(engine: Engine, { A, B }: Tensors): Promise<Workload> {
+  const builder = new Builder("product");
+  const a = builder.port("A", "input", "f32", A!.shape);
+  const b = builder.port("B", "weight", "f32", B!.shape);
+  const graph = builder.finish([{ name: "C", node: builder.einsum("mk,kn->mn", a, b) }]);
+  const stages = [{ name: "forward" as const, graph }];
+  const storage: ProgramStorage = { buffers: [], bindings: {} };
+  const { plan, kernels } = generate(stages, storage, engine.target);
+  const instance = await engine.executor.instantiate({ stages, storage }, new Map([["B", B!.data]]));
+  let running: ReturnType<typeof instance.run>;
+  return {
+    step() {
+      running = instance.run(["forward"], { A: A!.data }, ["C"]);
+    },
+    sync: async () => void (await running),
+    outputs: () => running,
+    facts: factsOf(plan.stages[0]!.dispatches, plan.peakBytes, kernels.length),
+  };
+}
 
 interface StepInputs {
   readonly base: Tensors;
@@ -282,7 +345,7 @@ function fileKey(name: string): string {
 }
 
 /** One training step of a small llama through `compile` and `Session.step`, status block read back. */
-async function trainingStep(open: OpenDevice, inputs: Tensors, c: Numbers): Promise<Workload> {
+async function trainingStep(engine: Engine, inputs: Tensors, c: Numbers): Promise<Workload> {
   const { base, lora, ids, tgt } = inputs as unknown as StepInputs;
   const config = {
     ...{
@@ -308,13 +371,13 @@ async function trainingStep(open: OpenDevice, inputs: Tensors, c: Numbers): Prom
       Object.entries(base).map(([name, tensor]) => [fileKey(name), { shape: [...tensor.shape], data: tensor.data }]),
     ),
   });
-  const target = targetOf(open.target);
+  const { target } = engine;
   const program = await compile(
     model,
     { peft_type: "LORA", r: c.r, lora_alpha: c.r! * c.scale!, target_modules: ["q_proj", "v_proj"] },
     { batch: c.B!, length: c.T!, target },
   );
-  const session = await program.start({ device: open });
+  const session = await program.start({ device: engine.executor });
   const keyOf = (name: string): string =>
     `base_model.model.model.layers.${name.slice(2)}.${projections[name[1]!]}.lora_${name[0]}.weight`;
   const state = await session.optimizerState();
