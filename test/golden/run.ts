@@ -1,6 +1,6 @@
 /** One golden case through the whole path on one executor: everything that PEFT's numbers say about it. */
 
-import { expect } from "vitest";
+import assert from "node:assert/strict";
 import type { Target } from "../../src/codegen/index.ts";
 import { compile } from "../../src/compile/index.ts";
 import type { Program } from "../../src/compile/program.ts";
@@ -100,7 +100,7 @@ export async function runCase(golden: GoldenCase, executor: Executor, target?: T
     if (byTask !== undefined) deviations.set("merged_logits", deviation(golden, "logits", byTask));
     if (byTask === undefined && golden.facts.merge.includes("PEFT has none")) {
       const code = program.adapter!.options.length > 0 ? "MERGE-OPTION" : "MERGE-METHOD";
-      await expect(session.merge()).rejects.toMatchObject({ code });
+      await assert.rejects(session.merge(), { code });
       await train();
       return { deviations, saved };
     }
@@ -117,7 +117,7 @@ export async function runCase(golden: GoldenCase, executor: Executor, target?: T
       else deviations.set("merged_logits", deviation(golden, "logits", got));
     }
     if (!golden.facts.training_run) {
-      await expect(session.step(batch, adamW)).rejects.toMatchObject({ code: "TRAIN-TOP-K" });
+      await assert.rejects(session.step(batch, adamW), { code: "TRAIN-TOP-K" });
       return { deviations, saved };
     }
     await train();
