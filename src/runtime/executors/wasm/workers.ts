@@ -29,6 +29,8 @@ interface Answer {
 interface Port {
   post(request: Request): void;
   listen(listener: (answer: Answer) => void): void;
+  /** Whether the process has to live on until it answers. */
+  hold(isHeld: boolean): void;
 }
 
 /** What a worker does. Its text is the worker's program: it uses nothing from outside but what it is given. */
@@ -71,7 +73,8 @@ const body = (post: string, listen: string): string =>
   `(${serve.toString()})(${runScript.toString()}, ${post}, ${listen});`;
 
 async function openPort(): Promise<Port> {
-  if (typeof Worker === "function") {
+  // Deno and Bun have both kinds; only the one of Node lets a process end.
+  if (typeof globalThis.process?.versions?.node !== "string") {
     const text = body("(answer) => postMessage(answer)", "(f) => { onmessage = ({ data }) => f(data); }");
     const url = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
     const worker = new Worker(url, { type: "module" });
@@ -81,6 +84,7 @@ async function openPort(): Promise<Port> {
         worker.onmessage = ({ data }: MessageEvent<Answer>) => listener(data);
         worker.onerror = ({ message }) => listener({ id: -1, error: message });
       },
+      hold: () => undefined,
     };
   }
   const threads = await import("node:worker_threads");
@@ -91,13 +95,15 @@ async function openPort(): Promise<Port> {
       eval: true,
     },
   );
-  worker.unref();
   return {
     post: (request) => worker.postMessage(request),
     listen: (listener) => {
       worker.on("message", listener);
       worker.on("error", (error: Error) => listener({ id: -1, error: error.message }));
+      // To listen holds the process.
+      worker.unref();
     },
+    hold: (isHeld) => (isHeld ? worker.ref() : worker.unref()),
   };
 }
 
@@ -115,7 +121,9 @@ class Pool {
 
   private heard(worker: number, answer: Answer): void {
     if (answer.id >= 0) {
-      this.waiting[worker]!.shift()!(answer);
+      const queue = this.waiting[worker]!;
+      queue.shift()!(answer);
+      if (queue.length === 0) this.ports[worker]!.hold(false);
       return;
     }
     this.failure = answer.error;
@@ -126,6 +134,7 @@ class Pool {
   async ask(worker: number, request: Request): Promise<void> {
     if (this.failure !== undefined) throw new Error(this.failure);
     const answered = new Promise<Answer>((settle) => this.waiting[worker]!.push(settle));
+    this.ports[worker]!.hold(true);
     this.ports[worker]!.post(request);
     const { error } = await answered;
     if (error !== undefined) throw new Error(error);
