@@ -13,9 +13,11 @@ const run = promisify(execFile);
 let inside: string;
 let outside: string;
 
-/** The device module and what it imports as JavaScript in a folder, with the same layout. */
+const begins = ["src/runtime/device/index.ts", "src/runtime/executors/wasm/executor.ts", "src/ir/builder.ts"];
+
+/** The device module, the executor of processors and what they import as JavaScript in a folder, with the same layout. */
 async function transpileInto(folder: string): Promise<string> {
-  const names = new Set(["src/runtime/device/index.ts"]);
+  const names = new Set(begins);
   // A set that grows is gone through to its end.
   for (const name of names) {
     const source = await readFile(join(root, name), "utf8");
@@ -51,7 +53,24 @@ afterAll(async () => {
   await rm(outside, { recursive: true });
 });
 
+/** A program that is large enough for threads, run several times at once. */
+const threaded = `
+import { wasmExecutor } from "./src/runtime/executors/wasm/executor.js";
+import { Builder } from "./src/ir/builder.js";
+const k = new Builder("square");
+const x = k.port("x", "weight", "f32", [160, 160]);
+const graph = k.finish([{ name: "y", node: k.einsum("mk,kn->mn", x, x) }]);
+const program = { stages: [{ name: "forward", graph }], storage: { buffers: [], bindings: {} } };
+const data = new Map([["x", new Float32Array(160 * 160).fill(0.5)]]);
+const instance = await wasmExecutor({ threads: 3 }).instantiate(program, data);
+const results = await Promise.all([1, 2, 3].map(() => instance.run(["forward"], {}, ["y"])));
+console.log(results.map(({ y }) => y[7]).join());`;
+
 describe("a process of its own", () => {
+  it("ends by itself though workers wait, and not before they answered", async () => {
+    expect(await runModule(outside, threaded)).toBe("40,40,40");
+  });
+
   it("ends by itself after dispose, and also without it", async () => {
     const open = 'const open = await openDevice({ prefer: "webgpu" });';
     const work = "await open.wait(open.device.queue.onSubmittedWorkDone());";
