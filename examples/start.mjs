@@ -21,7 +21,7 @@ import {
   textExamples,
   validationLoss,
   WebpeftError,
-  wasmTarget,
+  wasmTargetHere,
   webgpuExecutor,
 } from "../dist/index.js";
 
@@ -55,14 +55,14 @@ function oneOf(possible, name, got) {
 /** What `--device` stands for: what runs it, what kernels are made for, and why where there is no GPU. */
 async function choose(prefer) {
   if (prefer === "tfjs") return { device: "tfjs", why: "as you asked" };
-  if (prefer === "cpu") return { device: "cpu", target: wasmTarget, why: "as you asked" };
+  if (prefer === "cpu") return { device: "cpu", target: wasmTargetHere(), why: "as you asked" };
   try {
     const open = await openDevice({ prefer });
     const target = targetOf(open.target);
     return { device: webgpuExecutor(open, { target }), target, open }; // one executor, so that all programs share compiled kernels
   } catch (error) {
     if (prefer === "auto" && error instanceof WebpeftError && error.code === "DEVICE-NONE")
-      return { device: "cpu", target: wasmTarget, why: error.message };
+      return { device: "cpu", target: wasmTargetHere(), why: error.message };
     throw error;
   }
 }

@@ -19,6 +19,7 @@ export { type Example, jsonLinesExamples, textExamples } from "./runtime/data/ex
 export { loadTokenizer, type TextTokenizer } from "./runtime/data/tokenizer.ts";
 export { openDevice } from "./runtime/device/index.ts";
 export { wasmExecutor } from "./runtime/executors/wasm/executor.ts";
+export { wasmTargetHere } from "./runtime/executors/wasm/features.ts";
 export { webgpuExecutor } from "./runtime/executors/webgpu/executor.ts";
 export { type AdapterFiles, configsOf, readAdapter } from "./runtime/files/adapter.ts";
 export { loadModel, type Model } from "./runtime/files/model.ts";

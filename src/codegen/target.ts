@@ -165,6 +165,9 @@ export const cpuTarget: Target = {
   memory: "one",
 };
 
+/** The feature of engines that add products without rounding in between. */
+export const relaxedSimd = "relaxed-simd";
+
 /** Processors by WebAssembly: one invocation a workgroup, one memory, kernels specialised to their sizes (see `wasm/`). */
 export const wasmTarget: Target = {
   kind: "cpu",

@@ -1,7 +1,10 @@
 /**
  * Everything that the compiler made of a program, as text files by name. The dump is the program: `plan.json`, `kernels/*.wgsl` and the
- * tensors of the model and the adapter are all that a replayer needs (`examples/replay.mjs`).
+ * tensors of the model and the adapter are all that a replayer needs (`examples/replay.mjs`). For processors the module that they run stands
+ * beside, `kernels.wat`.
  */
+import type { Target } from "../codegen/index.ts";
+import { programText } from "../codegen/wasm/index.ts";
 import { formatDiagnostic, WebpeftError } from "../ir/diagnostics.ts";
 import type { Graph } from "../ir/graph.ts";
 import { printGraph } from "../ir/text/print.ts";
@@ -81,6 +84,9 @@ export interface Inspection {
   readonly error?: unknown;
 }
 
+/** Whether kernels are printed as WebAssembly too: there a workgroup is one invocation. */
+const runsOnProcessors = ({ limits }: Target): boolean => limits.maxComputeInvocationsPerWorkgroup === 1;
+
 /** All files that can be made; needs no device. `graph.*.ir` parse back to the graphs of the main stage. */
 export function inspectProgram(program: InspectedProgram): Inspection {
   const files = new Map<string, string>();
@@ -98,6 +104,7 @@ export function inspectProgram(program: InspectedProgram): Inspection {
   add("graph.json", () => json(graphs(program)));
   add("graph.dot", () => program.toDot("tensor"));
   for (const { name, wgsl } of program.kernelsSoFar) files.set(fileOf(name), wgsl);
+  if (runsOnProcessors(program.target)) add("kernels.wat", () => programText(program.generated, program.target));
   add("kernels.json", () =>
     json(program.kernels.map(({ wgsl: _wgsl, ...kernel }) => ({ ...kernel, file: fileOf(kernel.name) }))),
   );

@@ -1,5 +1,6 @@
 /** The files of an inspection: complete, consistent with each other, the same every time. */
 import { beforeAll, describe, expect, it } from "vitest";
+import { wasmTarget } from "../../src/codegen/index.ts";
 import { compile } from "../../src/compile/index.ts";
 import type { Program } from "../../src/compile/program.ts";
 import { inspectionFiles } from "../../src/inspect/index.ts";
@@ -31,6 +32,16 @@ describe("inspection files", () => {
     const names = [...files.keys()].filter((name) => !name.startsWith("kernels/"));
     const graphs = ["graph.operator.ir", "graph.tensor.ir", "graph.kernel.ir", "graph.json", "graph.dot"];
     expect(names).toEqual([...graphs, "kernels.json", "plan.json", "timeline.json", "report.html"]);
+  });
+
+  it("have the module that processors run beside WGSL, a function for every kernel and its sizes", async () => {
+    const own = inspectionFiles(
+      await compile(await baseModel("llama"), config, { batch: 2, length: 8, target: wasmTarget }),
+    );
+    const text = own.get("kernels.wat")!;
+    const { kernels } = JSON.parse(own.get("plan.json")!) as { kernels: { name: string }[] };
+    for (const { name } of kernels) expect(text).toMatch(new RegExp(`\\(func \\$${name}_\\d+ \\(export`));
+    expect(text).toMatch(/^\(module\n {2}\(import "env" "memory"/);
   });
 
   it("hold graphs that parse back", () => {

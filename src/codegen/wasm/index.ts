@@ -1,4 +1,6 @@
 /** WebAssembly of a plan. */
+export { relaxedSimd } from "../target.ts";
 export { encodeModule } from "./encode.ts";
+export { aligned, layoutMemory, pageBytes, pagesOf } from "./layout.ts";
 export { type LinkedProgram, link, type MemoryMap, scratchGlobal, type WasmCall } from "./link.ts";
-export { printModule } from "./wat.ts";
+export { printModule, programText } from "./wat.ts";

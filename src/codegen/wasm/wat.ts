@@ -1,5 +1,20 @@
 /** WebAssembly modules as text (WAT), one instruction a line. */
+import type { Generated } from "../plan.ts";
+import { relaxedSimd, type Target } from "../target.ts";
 import { type Instruction, instructions, type WasmFunction, type WasmModule } from "./instructions.ts";
+import { layoutMemory, pagesOf } from "./layout.ts";
+import { link } from "./link.ts";
+
+/** The module of a plan. Its memory is what one thread needs at least. */
+export function programText(generated: Generated, { features }: Target): string {
+  const { addresses, end } = layoutMemory(generated.plan);
+  const map = { bytes: end, addressOf: (buffer: string) => addresses.get(buffer)! };
+  const { module, scratchBytes } = link(generated, { map, fuses: features.includes(relaxedSimd) });
+  return printModule({ ...module, memory: { pages: pagesOf(end + scratchBytes), most: mostPages, shared: false } });
+}
+
+/** Of what WebAssembly can address. */
+const mostPages = 65536;
 
 export function printModule(module: WasmModule): string {
   const { pages, most, shared } = module.memory;

@@ -4,6 +4,7 @@
  */
 import { type Generated, generate, type Target } from "../../../codegen/index.ts";
 import type { Dispatch, PlannedStage, PlannedValue } from "../../../codegen/plan.ts";
+import { relaxedSimd } from "../../../codegen/wasm/index.ts";
 import { sizeOf } from "../../../ir/types.ts";
 import type { ExecutableProgram, StageName } from "../../../program/index.ts";
 import {
@@ -21,7 +22,7 @@ import {
 } from "../executor.ts";
 import { isNeeded, joinPieces, type Recipe, Recipes } from "../recipes.ts";
 import { deviceBytes, placedBytes, readWords } from "../words.ts";
-import { fusesProducts, wasmTargetHere } from "./features.ts";
+import { wasmTargetHere } from "./features.ts";
 import { type LoadedProgram, loadProgram } from "./load.ts";
 import { type ScriptEntry, scriptOf } from "./script.ts";
 import { threadsHere } from "./workers.ts";
@@ -42,7 +43,7 @@ export function wasmExecutor({ target = wasmTargetHere(), threads }: WasmOptions
       const generated = options.generated?.(target) ?? generate(program.stages, program.storage, target);
       options.signal?.throwIfAborted();
       const team = isLarge(generated) ? (threads ?? (await threadsHere())) : 1;
-      const loaded = await loadProgram(generated, team, fusesProducts());
+      const loaded = await loadProgram(generated, team, target.features.includes(relaxedSimd));
       const instance = new WasmInstance(program, generated, loaded, options.onKernels);
       try {
         for await (const { port, tensor } of portUploads(program, data, options)) instance.upload(port.name, tensor);

@@ -1,6 +1,6 @@
 /** What the engine can do beyond what every one does. */
 import { type Target, wasmTarget } from "../../../codegen/index.ts";
-import { encodeModule } from "../../../codegen/wasm/index.ts";
+import { encodeModule, relaxedSimd } from "../../../codegen/wasm/index.ts";
 
 const multiplyAdd = {
   name: "probe",
@@ -17,7 +17,7 @@ const multiplyAdd = {
 let known: boolean | undefined;
 
 /** Whether it adds products without rounding in between (relaxed SIMD); numbers then differ in their last bits from those without. */
-export function fusesProducts(): boolean {
+function fusesProducts(): boolean {
   const memory = { pages: 1, most: 1, shared: false };
   known ??= WebAssembly.validate(encodeModule({ memory, globals: [], functions: [multiplyAdd] }));
   return known;
@@ -26,5 +26,5 @@ export function fusesProducts(): boolean {
 /** The target of this engine: no register holds a product, so that tiles have four more vectors of sums. */
 export const wasmTargetHere = (): Target =>
   fusesProducts()
-    ? { ...wasmTarget, tuning: { ...wasmTarget.tuning, panelTile: { rows: 6, columns: 8 } } }
+    ? { ...wasmTarget, features: [relaxedSimd], tuning: { ...wasmTarget.tuning, panelTile: { rows: 6, columns: 8 } } }
     : wasmTarget;

@@ -1,7 +1,7 @@
 /** From a plan to a module that is ready to run: memory, functions, the places of every call, threads. */
 import type { Dispatch, Generated } from "../../../codegen/index.ts";
-import { encodeModule, link, scratchGlobal } from "../../../codegen/wasm/index.ts";
-import { aligned, createMemory, layoutMemory, pagesOf } from "./memory.ts";
+import { aligned, encodeModule, layoutMemory, link, pagesOf, scratchGlobal } from "../../../codegen/wasm/index.ts";
+import { createMemory } from "./memory.ts";
 import { controlWords, type Kernel, runScript, type Team } from "./script.ts";
 import { canWait, type SharedProgram, Workers } from "./workers.ts";
 
