@@ -12,7 +12,7 @@ import {
   text,
   warnOfDropout,
 } from "./config.ts";
-import { classes, classifierKind } from "./head.ts";
+import { classes, headKind } from "./head.ts";
 import type { ModelConfig, ModelDefaults } from "./model.ts";
 import { headWidth } from "./shapes.ts";
 
@@ -60,7 +60,10 @@ export function readBertConfig(config: ModelConfig, sink: DiagnosticSink): BertS
     ...(padding === undefined ? {} : { padding }),
     defaults: {
       modelType: name,
-      head: { kind: classifierKind(config, "sequence"), classes: classes(config) },
+      head: {
+        kind: headKind(config, { sequence: "ForSequenceClassification", token: "ForTokenClassification" }),
+        classes: classes(config),
+      },
       vocabulary: positiveInteger(config, "vocab_size", name === "bert" ? 30522 : 50265),
       hidden,
       layers,

@@ -137,17 +137,3 @@ export function requirePlainWeights(config: ModelConfig): void {
     });
   }
 }
-
-/** Refuses what changes the numbers of any causal family and is not built: quantised weights, other heads than the causal one. */
-export function requirePlainCausalModel(config: ModelConfig, ending = "ForCausalLM"): void {
-  requirePlainWeights(config);
-  const architectures = texts(config, "architectures");
-  if (architectures !== undefined && !architectures.some((name) => name.endsWith(ending))) {
-    throw new WebpeftError("MODEL-ARCHITECTURE", {
-      message: "the base model has another head than the one for causal language modelling",
-      where: "config.json: architectures",
-      expected: `a name that ends with ${ending}`,
-      got: architectures.join(", "),
-    });
-  }
-}

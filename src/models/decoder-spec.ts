@@ -69,6 +69,8 @@ export interface DecoderSpec {
     readonly path: readonly string[];
     readonly parts: Names<DecoderRole>;
     readonly head: string;
+    /** A classifier of tokens; `score` unless given, as that of rows is for all. */
+    readonly tokenClassifier?: string;
   };
   readonly norm: NormSpec;
   /** Of the table where it is not that of the stream. */

@@ -3,44 +3,84 @@ import { softcap } from "./attention.ts";
 import { specialTokens } from "./config.ts";
 import { type DecoderLayer, decoderAttention } from "./decoder-attention.ts";
 import type { DecoderSpec, LayerSpec } from "./decoder-spec.ts";
+import { classes } from "./head.ts";
 import { embedding, linear, norm, type Unary } from "./layers.ts";
 import { mlp, mlpOf, mlpParts } from "./mlp.ts";
 import { type ModelConfig, tokenInput } from "./model.ts";
-import { block, cast, list, type ModelTree, type Module, maybe, named } from "./module.ts";
+import { block, cast, list, type ModelTree, type Module, maybe, named, silent } from "./module.ts";
 import { rotary } from "./rope.ts";
 import { Text } from "./text.ts";
 
 type Decoder = (text: Text) => number;
 
-/** The model that a spec describes; the config gives its special tokens. */
-export function decoderModel(spec: DecoderSpec, config: ModelConfig): ModelTree {
-  const { modelType, vocabulary, hidden, layers, maximumLength, names, head, positions, ropes } = spec;
-  const table = [...names.path, nameOf(spec, "embedding"), "weight"].join(".");
-  const weight = head.tied ? table : undefined;
-  const [top, ...inside] = names.path as [string, ...string[]];
+/** What the head of a decoder is: logits of the next token, classes of every token, or classes of a row, read from its last token. */
+export type DecoderHead = "causal" | "token" | "sequence";
+
+/** The model that a spec describes, with a head; the config gives its special tokens and labels. Throws `MODEL-` errors for what the head lacks. */
+export function decoderModel(spec: DecoderSpec, kind: DecoderHead, config: ModelConfig): ModelTree {
+  const { modelType, vocabulary, hidden, layers, maximumLength, positions, ropes } = spec;
+  const tokens = specialTokens(config);
+  const [top, ...inside] = spec.names.path as [string, ...string[]];
   const nested = inside.reduceRight<Module<Decoder>>(
     (inner, name) => block({ [name]: inner }, (modules) => named<Decoder>(modules, name)),
     decoder(spec),
   );
-  const logits = linear(spec.embeddingWidth ?? hidden, vocabulary, head.bias ?? false, { weight });
-  const root: ModelTree["root"] = block(
-    { [top]: nested, [names.head]: logits },
-    (modules, { sites, builder }) =>
-      (options) => {
-        const stream = named<Decoder>(modules, top)(new Text(sites, options));
-        const scores = builder.scale(named<Unary>(modules, names.head)(stream), head.scale ?? 1);
-        return head.cap === undefined ? scores : softcap(builder, scores, head.cap);
-      },
-  );
+  const head = kind === "causal" ? { kind, classes: vocabulary } : { kind, classes: classes(config) };
+  const ends = kind === "causal" ? causalHead(spec) : classifier(spec, kind, head.classes, tokens.padToken);
+  const root: ModelTree["root"] = block({ [top]: nested, ...ends.modules }, (modules, { sites }) => (options) => {
+    const text = new Text(sites, options);
+    return ends.logits(named<Unary>(modules, ends.name), named<Decoder>(modules, top)(text), text);
+  });
   const longest = Math.min(maximumLength, ...Object.values(ropes).map((rope) => rope.longest ?? maximumLength));
   const limits = positions !== undefined || Object.values(ropes).some((rope) => rope.longest !== undefined);
   return {
     ...{ root, prefix: top },
     inputs: [tokenInput(vocabulary)],
     defaults: {
-      ...{ modelType, head: { kind: "causal", classes: vocabulary }, vocabulary, hidden, layers: layers.length },
-      ...{ maximumLength: longest, ...(limits ? { limitsLength: true } : {}), ...specialTokens(config) },
+      ...{ modelType, head, vocabulary, hidden, layers: layers.length, maximumLength: longest },
+      ...(limits ? { limitsLength: true } : {}),
+      ...tokens,
     },
+  };
+}
+
+/** What stands behind the decoder at the top of the model. */
+interface Head {
+  readonly modules: Readonly<Record<string, Module>>;
+  /** Of the layer that makes the logits. */
+  readonly name: string;
+  readonly logits: (layer: Unary, stream: number, text: Text) => number;
+}
+
+function causalHead(spec: DecoderSpec): Head {
+  const { names, head, vocabulary, embeddingWidth = spec.hidden } = spec;
+  const table = [...names.path, nameOf(spec, "embedding"), "weight"].join(".");
+  const weight = head.tied ? table : undefined;
+  const layer = linear(embeddingWidth, vocabulary, head.bias ?? false, { weight });
+  return {
+    ...{ modules: { [names.head]: layer }, name: names.head },
+    logits: (of, stream, { builder }) => {
+      const scores = builder.scale(of(stream), head.scale ?? 1);
+      return head.cap === undefined ? scores : softcap(builder, scores, head.cap);
+    },
+  };
+}
+
+function classifier(
+  { names, hidden, embeddingWidth = hidden }: DecoderSpec,
+  kind: "token" | "sequence",
+  count: number,
+  padToken: number | undefined,
+): Head {
+  if (kind === "sequence")
+    return {
+      ...{ modules: { score: linear(embeddingWidth, count, false) }, name: "score" },
+      logits: (layer, stream, text) => layer(text.lastReal(stream, padToken)),
+    };
+  const name = names.tokenClassifier ?? "score";
+  return {
+    ...{ modules: { dropout: silent, [name]: linear(embeddingWidth, count, true) }, name },
+    logits: (layer, stream) => layer(stream),
   };
 }
 

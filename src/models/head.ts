@@ -68,29 +68,20 @@ export function finishModel(
   return builder.finish(outputs);
 }
 
-/** The head that `architectures` names, by the end of its name: of a classifier with as many classes as the config has labels. */
-export function classifierKind(config: ModelConfig, fallback: "sequence" | "token"): "sequence" | "token" {
+/**
+ * The head that `architectures` names, by the end of its name; the first of those that are built where it names none. Throws `MODEL-ARCHITECTURE`
+ * for others.
+ */
+export function headKind<K extends string>(config: ModelConfig, endings: Readonly<Record<K, string>>): K {
   const architectures = texts(config, "architectures") ?? [];
-  const kinds = { sequence: "ForSequenceClassification", token: "ForTokenClassification" } as const;
-  if (architectures.length === 0) return fallback;
-  for (const kind of ["sequence", "token"] as const)
-    if (architectures.some((name) => name.endsWith(kinds[kind]))) return kind;
+  const built = Object.entries<string>(endings) as [K, string][];
+  const found = built.find(([, ending]) => architectures.some((name) => name.endsWith(ending)));
+  if (found !== undefined) return found[0];
+  if (architectures.length === 0) return built[0]![0];
   throw new WebpeftError("MODEL-ARCHITECTURE", {
     message: "the base model has a head that is not built",
     where: "config.json: architectures",
-    expected: Object.values(kinds).join(" or "),
-    got: architectures.join(", "),
-  });
-}
-
-/** Throws `MODEL-ARCHITECTURE` when `architectures` names other heads than the one that is built. */
-export function requireArchitecture(config: ModelConfig, ending: string): void {
-  const architectures = texts(config, "architectures") ?? [];
-  if (architectures.length === 0 || architectures.some((name) => name.endsWith(ending))) return;
-  throw new WebpeftError("MODEL-ARCHITECTURE", {
-    message: "the base model has a head that is not built",
-    where: "config.json: architectures",
-    expected: `a name that ends with ${ending}`,
+    expected: `a name that ends with ${built.map(([, ending]) => ending).join(", ")}`,
     got: architectures.join(", "),
   });
 }

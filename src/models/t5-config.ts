@@ -11,7 +11,7 @@ import {
   text,
   warnOfDropout,
 } from "./config.ts";
-import { requireArchitecture } from "./head.ts";
+import { headKind } from "./head.ts";
 import type { ModelConfig, ModelDefaults } from "./model.ts";
 import { wholeParts } from "./shapes.ts";
 
@@ -37,7 +37,7 @@ export interface T5Settings {
 /** Throws `MODEL-` errors for what is missing, malformed or not built; warns where a field is not honoured. */
 export function readT5Config(config: ModelConfig, sink: DiagnosticSink): T5Settings {
   requirePlainWeights(config);
-  requireArchitecture(config, "T5ForConditionalGeneration");
+  headKind(config, { decoder: "T5ForConditionalGeneration" });
   warnOfDropout(config, ["dropout_rate"], sink);
   const hidden = positiveInteger(config, "d_model", 512);
   const layers = layerCount(config, "num_layers", 6);

@@ -1,7 +1,9 @@
 /** What a causal model reads: tokens, which of them are seen, and room for virtual tokens in front. */
 import type { Builder } from "../ir/builder.ts";
+import { WebpeftError } from "../ir/diagnostics.ts";
 import { visibility, withOnes } from "./attention.ts";
 import type { Unary } from "./layers.ts";
+import { alongRows } from "./lowering.ts";
 import { type BuildOptions, noVirtualTokens } from "./model.ts";
 import type { Bound } from "./module.ts";
 import type { SiteBuilder } from "./sites.ts";
@@ -46,7 +48,7 @@ export class Text {
 
   /** The number of every position, behind virtual keys: i32[positions], or i32[batch, positions] where padding is not counted. */
   numbers({ offset, counted }: { readonly offset: number; readonly counted: boolean }): number {
-    const { builder } = this.sites;
+    const { builder } = this;
     if (!counted || this.mask === undefined) {
       const places = builder.iota([this.positions], 0);
       const first = this.keys + offset;
@@ -56,6 +58,35 @@ export class Text {
     const count = runningCount(builder, real);
     const own = builder.slice(count, [0, this.keys], [this.batch, this.keys + this.positions]);
     return builder.cast(builder.plus(own, builder.constantLike(own, offset - 1)), "i32");
+  }
+
+  get builder(): Builder {
+    return this.sites.builder;
+  }
+
+  /**
+   * What x f32[batch, positions, width] holds at the last token of each row that is no padding, whatever the mask says; the first where all are:
+   * f32[batch, width]. Throws `MODEL-FEATURE` for several rows of a model that has no token for padding.
+   */
+  lastReal(x: number, padToken: number | undefined): number {
+    const { builder } = this;
+    if (padToken === undefined && this.batch > 1)
+      throw new WebpeftError("MODEL-FEATURE", {
+        message: "rows of a batch cannot be told from their padding",
+        where: "config.json: pad_token_id",
+        expected: "a token that stands for padding, or a batch of one row",
+        got: "none",
+      });
+    const shape = [this.batch, this.positions];
+    const places = builder.iota(shape, 1);
+    const last = (): number => {
+      if (padToken === undefined || this.tokens > 0) return builder.constantLike(places, this.positions - 1);
+      const isPadding = builder.compare("eq", this.ids, builder.constantLike(this.ids, padToken));
+      const real = builder.select(isPadding, builder.constant(0, shape), builder.cast(places, "f32"));
+      return builder.cast(alongRows(builder, builder.max(real, [1]), this.positions), "i32");
+    };
+    const isLast = builder.cast(builder.compare("eq", places, last()), "f32");
+    return builder.einsum("bs,bsd->bd", isLast, x);
   }
 
   /** Which keys a position sees; see `visibility`. */

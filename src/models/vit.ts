@@ -6,7 +6,7 @@ import type { DiagnosticSink } from "../ir/diagnostics.ts";
 import { type Activation, readActivation } from "./activation.ts";
 import { flag, layerCount, positiveInteger, positiveNumber, requirePlainWeights, warnOfDropout } from "./config.ts";
 import { attendAll, firstToken } from "./encoder.ts";
-import { classes, requireArchitecture } from "./head.ts";
+import { classes, headKind } from "./head.ts";
 import { attentionEntry, layerNorm, linear, patches, type Unary, withBias } from "./layers.ts";
 import { mlp } from "./mlp.ts";
 import type { BuildOptions, ModelConfig, ModelDefaults } from "./model.ts";
@@ -61,7 +61,7 @@ const fileKey = (key: string): string => inFiles.reduce((name, [memory, file]) =
 
 function readVitConfig(config: ModelConfig, sink: DiagnosticSink): VitSettings {
   requirePlainWeights(config);
-  requireArchitecture(config, "ForImageClassification");
+  headKind(config, { sequence: "ForImageClassification" });
   warnOfDropout(config, ["hidden_dropout_prob", "attention_probs_dropout_prob"], sink);
   const hidden = positiveInteger(config, "hidden_size", 768);
   const heads = positiveInteger(config, "num_attention_heads", 12);

@@ -151,7 +151,7 @@ const longrope = { rope_type: "longrope", rope_theta: 1000, short_factor: [1, 1,
 
 describe("what is not built is refused", () => {
   const refused: readonly (readonly [string, ModelConfig, string])[] = [
-    ["gpt2", { architectures: ["GPT2ForSequenceClassification"] }, "MODEL-ARCHITECTURE"],
+    ["gpt2", { architectures: ["GPT2ForQuestionAnswering"] }, "MODEL-ARCHITECTURE"],
     ["gpt2", { add_cross_attention: true }, "MODEL-FEATURE"],
     ["gpt2", { activation_function: "mish" }, "MODEL-ACTIVATION"],
     ["gpt2", { n_head: 5 }, "MODEL-HEADS"],

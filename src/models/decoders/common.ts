@@ -1,7 +1,7 @@
 /** What decoders that came after LLaMA have in common, as a spec that each of them changes. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import type { Activation } from "../activation.ts";
-import { requirePlainCausalModel, texts } from "../config.ts";
+import { requirePlainWeights, texts } from "../config.ts";
 import { decoderModel } from "../decoder.ts";
 import type {
   AttentionRole,
@@ -13,6 +13,7 @@ import type {
   MlpSpec,
 } from "../decoder-spec.ts";
 import { activation, layersOf, optional, type Read, readFields, type Schema, truth, whole } from "../fields.ts";
+import { headKind } from "../head.ts";
 import { type Bias, type NormSpec, withoutBias } from "../layers.ts";
 import type { ModelConfig } from "../model.ts";
 import type { ModelFamily, Names } from "../module.ts";
@@ -58,8 +59,12 @@ export const decoderFamily = <S extends Schema>(
   modelTypes: [modelType],
   layerFields: [layerField],
   read: (config, sink) => {
-    requirePlainCausalModel(config, architecture);
-    return decoderModel({ modelType, ...describe(readFields(schema, config, sink), config) }, config);
+    requirePlainWeights(config);
+    const kind = headKind(config, {
+      causal: architecture,
+      ...{ sequence: "ForSequenceClassification", token: "ForTokenClassification" },
+    });
+    return decoderModel({ modelType, ...describe(readFields(schema, config, sink), config) }, kind, config);
   },
 });
 

@@ -26,7 +26,7 @@ export const gptNeox = decoderFamily(
           ...{ embed_in: "embedding", emb_dropout: "silent", layers: "layers" },
           ...{ final_layer_norm: "norm", rotary_emb: "rope" },
         },
-        head: "lm_head",
+        ...{ head: "lm_head", tokenClassifier: "classifier" },
       },
       attention: {
         ...{ names: { query_key_value: "joint", dense: "output" }, rows: "by key head" },
@@ -90,7 +90,7 @@ export const falcon = decoderFamily("falcon", falconFields, (f, config) => {
     names: {
       path: ["transformer"],
       parts: { word_embeddings: "embedding", h: "layers", ln_f: "norm", rotary_emb: "rope" },
-      head: "lm_head",
+      ...{ head: "lm_head", tokenClassifier: "classifier" },
     },
     attention: {
       ...{ names: { query_key_value: "joint", dense: "output", attention_dropout: "silent" }, rows: "by key head" },

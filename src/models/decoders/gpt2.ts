@@ -39,7 +39,7 @@ export const gpt2 = decoderFamily(
       names: {
         path: ["transformer"],
         parts: { wte: "embedding", wpe: "positions", drop: "silent", h: "layers", ln_f: "norm" },
-        head: "lm_head",
+        ...{ head: "lm_head", tokenClassifier: "classifier" },
       },
       positions: { offset: 0, counted: false },
       attention: {
