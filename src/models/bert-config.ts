@@ -1,7 +1,8 @@
-/** What the configs of bert and roberta say, in one form. */
+/** What the configs of bert, roberta and their kin say, in one form. */
 import type { DiagnosticSink } from "../ir/diagnostics.ts";
 import { type Activation, readActivation } from "./activation.ts";
 import {
+  flag,
   layerCount,
   positiveInteger,
   positiveNumber,
@@ -12,13 +13,17 @@ import {
   text,
   warnOfDropout,
 } from "./config.ts";
-import { classes, headKind } from "./head.ts";
+import { headKind, labelCount, rowLabels } from "./head.ts";
 import type { ModelConfig, ModelDefaults } from "./model.ts";
 import { headWidth } from "./shapes.ts";
 
 export interface BertSettings {
-  /** `bert` or `roberta`: the first part of every path. */
+  /** The first part of every path. */
   readonly name: "bert" | "roberta";
+  /** The head gives the masked tokens. */
+  readonly masked: boolean;
+  /** Then it has the table's weight. */
+  readonly tied: boolean;
   readonly hidden: number;
   readonly intermediate: number;
   readonly layers: number;
@@ -40,14 +45,19 @@ export function readBertConfig(config: ModelConfig, sink: DiagnosticSink): BertS
   requireValue(config, "position_embedding_type", "absolute");
   requireValue(config, "is_decoder", false);
   requireValue(config, "add_cross_attention", false);
-  const name = text(config, "model_type", "bert") === "roberta" ? "roberta" : "bert";
+  const modelType = text(config, "model_type", "bert");
+  const name = modelType === "bert" ? "bert" : "roberta";
+  const head = headKind(config, {
+    ...{ sequence: "ForSequenceClassification", token: "ForTokenClassification", masked: "ForMaskedLM" },
+  });
+  const vocabulary = positiveInteger(config, "vocab_size", name === "bert" ? 30522 : 50265);
   const padding = name === "roberta" ? (specialTokens(config).padToken ?? 1) : undefined;
   const hidden = positiveInteger(config, "hidden_size", 768);
   const heads = positiveInteger(config, "num_attention_heads", 12);
   const layers = layerCount(config, "num_hidden_layers", 12);
   const positions = positiveInteger(config, "max_position_embeddings", 512);
   return {
-    name,
+    ...{ name, masked: head === "masked", tied: flag(config, "tie_word_embeddings", true) },
     hidden,
     intermediate: positiveInteger(config, "intermediate_size", 3072),
     layers,
@@ -59,12 +69,12 @@ export function readBertConfig(config: ModelConfig, sink: DiagnosticSink): BertS
     activation: readActivation(config, "hidden_act", "gelu"),
     ...(padding === undefined ? {} : { padding }),
     defaults: {
-      modelType: name,
+      modelType,
       head: {
-        kind: headKind(config, { sequence: "ForSequenceClassification", token: "ForTokenClassification" }),
-        classes: classes(config),
+        kind: head === "masked" ? "token" : head,
+        ...(head === "sequence" ? rowLabels(config) : { classes: head === "masked" ? vocabulary : labelCount(config) }),
       },
-      vocabulary: positiveInteger(config, "vocab_size", name === "bert" ? 30522 : 50265),
+      vocabulary,
       hidden,
       layers,
       maximumLength: padding === undefined ? positions : positions - padding - 1,

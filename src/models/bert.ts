@@ -1,6 +1,6 @@
 /**
- * The family bert, roberta: embeddings of tokens, token types and positions, normalised; per layer attention in both directions and MLP, each
- * added to the stream and normalised after it; a classifier of rows or of tokens.
+ * The family bert, roberta, xlm-roberta, camembert: embeddings of tokens, token types and positions, normalised; per layer attention in both directions and MLP, each
+ * added to the stream and normalised after it; a classifier of rows or of tokens, or the head of masked tokens.
  */
 import type { Builder } from "../ir/builder.ts";
 import { activate } from "./activation.ts";
@@ -13,7 +13,7 @@ import { block, layers, type ModelFamily, type ModelTree, type Module, named, ty
 import { runningCount } from "./text.ts";
 
 export const bertFamily: ModelFamily = {
-  modelTypes: ["bert", "roberta"],
+  modelTypes: ["bert", "roberta", "xlm-roberta", "camembert"],
   layerFields: ["num_hidden_layers"],
   read: (config, sink) => {
     const settings = readBertConfig(config, sink);
@@ -24,6 +24,8 @@ export const bertFamily: ModelFamily = {
   /** Files made from TensorFlow's checkpoints call gain and bias of a norm gamma and beta. */
   otherKeys: (key) => [
     key.replace(/LayerNorm\.weight$/, "LayerNorm.gamma").replace(/LayerNorm\.bias$/, "LayerNorm.beta"),
+    key.replace(/^(cls\.predictions|lm_head)\.bias$/, "$1.decoder.bias"),
+    key.replace(/^(cls\.predictions|lm_head)\.decoder\.bias$/, "$1.bias"),
   ],
 };
 
@@ -40,19 +42,49 @@ const inputOf = ({ builder }: Place, { batch, length, mask }: BuildOptions): Inp
   masked: mask,
 });
 
+/** The layers of the head of masked tokens, and their names. */
+function maskedHead(settings: BertSettings): Readonly<Record<string, Module<Unary>>> {
+  const { name, hidden, epsilon, activation, tied, defaults } = settings;
+  const table = `${name}.embeddings.word_embeddings.weight`;
+  const place = name === "bert" ? "cls.predictions" : "lm_head";
+  const options = tied ? { bias: `${place}.bias`, weight: table } : {};
+  const decoder = linear(hidden, defaults.vocabulary, true, options);
+  const dense = linear(hidden, hidden, true);
+  const LayerNorm = layerNorm(hidden, epsilon);
+  const inTurn =
+    (...layers: readonly Unary[]): Unary =>
+    (x) =>
+      layers.reduce((y, layer) => layer(y), x);
+  if (name === "roberta") {
+    const names = { dense, layer_norm: LayerNorm, decoder };
+    const call = (modules: Readonly<Record<keyof typeof names, Unary>>, { builder }: Place): Unary =>
+      inTurn(modules.dense, (x) => activate(builder, "gelu", x), modules.layer_norm, modules.decoder);
+    return { lm_head: block(names, call) };
+  }
+  const transform = block({ dense, transform_act_fn: silent, LayerNorm }, (modules, { builder }) =>
+    inTurn(modules.dense, (x) => activate(builder, activation, x), modules.LayerNorm),
+  );
+  const predictions = block({ transform, decoder }, (modules) => inTurn(modules.transform, modules.decoder));
+  return { cls: block({ predictions }, (modules) => modules.predictions) };
+}
+
 /** Of tokens, or of rows: from the first token, through a layer with tanh, which BERT has in the encoder and RoBERTa in the head. */
 function classifier(settings: BertSettings): ModelTree["root"] {
-  const { name, hidden, defaults } = settings;
+  const { name, hidden, masked, defaults } = settings;
   const out = linear(hidden, defaults.head.classes, true);
   const ofTokens = { dropout: silent, classifier: out };
   const ofRows = { dense: linear(hidden, hidden, true), dropout: silent, out_proj: out };
   const isOfTokens = defaults.head.kind === "token";
   const pools = name === "bert" && !isOfTokens;
-  const head = isOfTokens || pools ? ofTokens : { classifier: rowClassifier(ofRows) };
+  const ofClasses = isOfTokens || pools ? ofTokens : { classifier: rowClassifier(ofRows) };
+  const head: Readonly<Record<string, Module>> = masked ? maskedHead(settings) : ofClasses;
+  const last = Object.keys(head).at(-1)!;
+  const body = { [name]: encoder(settings, pools) };
+  const isHeadFirst = defaults.modelType !== name;
   return block(
-    { [name]: encoder(settings, pools), ...head },
+    isHeadFirst ? { ...head, ...body } : { ...body, ...head },
     (modules, place) => (options) =>
-      named<Unary>(modules, "classifier")(named<Encoder>(modules, name)(inputOf(place, options))),
+      named<Unary>(modules, last)(named<Encoder>(modules, name)(inputOf(place, options))),
   );
 }
 

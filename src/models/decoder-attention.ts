@@ -130,6 +130,6 @@ export function decoderAttention(hidden: number, spec: AttentionSpec): Module<De
         const rows = builder.reshape(context, [batch, positions, heads * headWidth]);
         return sites.attended(path, modules.output(rows));
       },
-    attentionEntry({ in: hidden, out: keyHeads * headWidth, keyHeads }),
+    attentionEntry(spec.closed === true ? undefined : { in: hidden, out: keyHeads * headWidth, keyHeads }),
   );
 }

@@ -30,6 +30,8 @@ export interface AttentionSpec {
   readonly window?: number | undefined;
   /** Name of the rope; undefined where nothing turns. */
   readonly rope?: string | undefined;
+  /** Adapters cannot put keys in front of its own. */
+  readonly closed?: boolean;
 }
 
 /** `gate` gates `up`; `joint` is both in one layer, the gate first. Without a gate, `up` is activated. */
@@ -57,7 +59,15 @@ export interface LayerSpec {
   readonly residualScale?: number;
 }
 
-export type DecoderRole = "embedding" | "positions" | "project in" | "layers" | "norm" | "project out" | "rope";
+export type DecoderRole =
+  | "embedding"
+  | "embedding norm"
+  | "positions"
+  | "project in"
+  | "layers"
+  | "norm"
+  | "project out"
+  | "rope";
 
 export interface DecoderSpec {
   readonly modelType: string;
@@ -73,6 +83,8 @@ export interface DecoderSpec {
     readonly tokenClassifier?: string;
   };
   readonly norm: NormSpec;
+  /** Positions see what comes after them too; a window reaches as far on both sides. */
+  readonly bothWays?: boolean;
   /** Of the table where it is not that of the stream. */
   readonly embeddingWidth?: number;
   /** Factor of embeddings; virtual tokens come with it. */

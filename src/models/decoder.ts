@@ -3,33 +3,41 @@ import { softcap } from "./attention.ts";
 import { specialTokens } from "./config.ts";
 import { type DecoderLayer, decoderAttention } from "./decoder-attention.ts";
 import type { DecoderSpec, LayerSpec } from "./decoder-spec.ts";
-import { classes } from "./head.ts";
+import { labelCount, rowLabels } from "./head.ts";
 import { embedding, linear, norm, type Unary } from "./layers.ts";
 import { mlp, mlpOf, mlpParts } from "./mlp.ts";
-import { type ModelConfig, tokenInput } from "./model.ts";
-import { block, cast, list, type ModelTree, type Module, maybe, named, silent } from "./module.ts";
+import { type ModelConfig, type ModelHead, tokenInput } from "./model.ts";
+import { block, cast, list, type ModelTree, type Module, maybe, named, pathOf, silent } from "./module.ts";
 import { rotary } from "./rope.ts";
 import { Text } from "./text.ts";
 
 type Decoder = (text: Text) => number;
 
-/** What the head of a decoder is: logits of the next token, classes of every token, or classes of a row, read from its last token. */
-export type DecoderHead = "causal" | "token" | "sequence";
+/** What stands behind the decoder at the top of the model, and makes the logits of its stream. */
+export interface Head {
+  readonly modules: Readonly<Record<string, Module>>;
+  readonly logits: (modules: Readonly<Record<string, Unary>>, stream: number, text: Text) => number;
+  /** What the logits are of. */
+  readonly is: ModelHead;
+  /** Modules that are listed before the decoder. */
+  readonly before?: Readonly<Record<string, Module>>;
+}
 
-/** The model that a spec describes, with a head; the config gives its special tokens and labels. Throws `MODEL-` errors for what the head lacks. */
-export function decoderModel(spec: DecoderSpec, kind: DecoderHead, config: ModelConfig): ModelTree {
+/** The model that a spec describes, with a head; the config gives its special tokens. */
+export function modelOf(
+  spec: DecoderSpec,
+  { modules: ends, logits, is: head, before = {} }: Head,
+  config: ModelConfig,
+): ModelTree {
   const { modelType, vocabulary, hidden, layers, maximumLength, positions, ropes } = spec;
-  const tokens = specialTokens(config);
   const [top, ...inside] = spec.names.path as [string, ...string[]];
   const nested = inside.reduceRight<Module<Decoder>>(
     (inner, name) => block({ [name]: inner }, (modules) => named<Decoder>(modules, name)),
     decoder(spec),
   );
-  const head = kind === "causal" ? { kind, classes: vocabulary } : { kind, classes: classes(config) };
-  const ends = kind === "causal" ? causalHead(spec) : classifier(spec, kind, head.classes, tokens.padToken);
-  const root: ModelTree["root"] = block({ [top]: nested, ...ends.modules }, (modules, { sites }) => (options) => {
+  const root: ModelTree["root"] = block({ ...before, [top]: nested, ...ends }, (modules, { sites }) => (options) => {
     const text = new Text(sites, options);
-    return ends.logits(named<Unary>(modules, ends.name), named<Decoder>(modules, top)(text), text);
+    return logits(modules as object as Readonly<Record<string, Unary>>, named<Decoder>(modules, top)(text), text);
   });
   const longest = Math.min(maximumLength, ...Object.values(ropes).map((rope) => rope.longest ?? maximumLength));
   const limits = positions !== undefined || Object.values(ropes).some((rope) => rope.longest !== undefined);
@@ -39,53 +47,48 @@ export function decoderModel(spec: DecoderSpec, kind: DecoderHead, config: Model
     defaults: {
       ...{ modelType, head, vocabulary, hidden, layers: layers.length, maximumLength: longest },
       ...(limits ? { limitsLength: true } : {}),
-      ...tokens,
+      ...specialTokens(config),
     },
   };
 }
 
-/** What stands behind the decoder at the top of the model. */
-interface Head {
-  readonly modules: Readonly<Record<string, Module>>;
-  /** Of the layer that makes the logits. */
-  readonly name: string;
-  readonly logits: (layer: Unary, stream: number, text: Text) => number;
-}
+/** Key of the weight of the spec's table. */
+export const tableOf = ({ names }: DecoderSpec): string =>
+  [...names.path, pathOf(names.parts, "embedding"), "weight"].join(".");
 
-function causalHead(spec: DecoderSpec): Head {
-  const { names, head, vocabulary, embeddingWidth = spec.hidden } = spec;
-  const table = [...names.path, nameOf(spec, "embedding"), "weight"].join(".");
-  const weight = head.tied ? table : undefined;
-  const layer = linear(embeddingWidth, vocabulary, head.bias ?? false, { weight });
-  return {
-    ...{ modules: { [names.head]: layer }, name: names.head },
-    logits: (of, stream, { builder }) => {
-      const scores = builder.scale(of(stream), head.scale ?? 1);
-      return head.cap === undefined ? scores : softcap(builder, scores, head.cap);
-    },
-  };
-}
-
-function classifier(
-  { names, hidden, embeddingWidth = hidden }: DecoderSpec,
-  kind: "token" | "sequence",
-  count: number,
-  padToken: number | undefined,
-): Head {
-  if (kind === "sequence")
+/** The heads that decoders have: logits of the next token, classes of every token, or classes of a row, read from its last token. */
+export const decoderHeads: Readonly<
+  Record<"causal" | "token" | "sequence", (spec: DecoderSpec, config: ModelConfig) => Head>
+> = {
+  causal: (spec) => {
+    const { names, head, vocabulary, embeddingWidth = spec.hidden } = spec;
+    const weight = head.tied ? tableOf(spec) : undefined;
     return {
-      ...{ modules: { score: linear(embeddingWidth, count, false) }, name: "score" },
-      logits: (layer, stream, text) => layer(text.lastReal(stream, padToken)),
+      modules: { [names.head]: linear(embeddingWidth, vocabulary, head.bias ?? false, { weight }) },
+      logits: (modules, stream, { builder }) => {
+        const scores = builder.scale(modules[names.head]!(stream), head.scale ?? 1);
+        return head.cap === undefined ? scores : softcap(builder, scores, head.cap);
+      },
+      is: { kind: "causal", classes: vocabulary },
     };
-  const name = names.tokenClassifier ?? "score";
-  return {
-    ...{ modules: { dropout: silent, [name]: linear(embeddingWidth, count, true) }, name },
-    logits: (layer, stream) => layer(stream),
-  };
-}
-
-const nameOf = ({ names }: DecoderSpec, role: string): string =>
-  Object.entries(names.parts).find(([, part]) => part === role)![0];
+  },
+  sequence: ({ hidden, embeddingWidth = hidden }, config) => {
+    const is = { kind: "sequence", ...rowLabels(config) } as const;
+    const { padToken } = specialTokens(config);
+    return {
+      ...{ modules: { score: linear(embeddingWidth, is.classes, false) }, is },
+      logits: ({ score }, stream, text) => score!(text.lastReal(stream, padToken)),
+    };
+  },
+  token: ({ names, hidden, embeddingWidth = hidden }, config) => {
+    const name = names.tokenClassifier ?? "score";
+    const is = { kind: "token", classes: labelCount(config) } as const;
+    return {
+      ...{ modules: { dropout: silent, [name]: linear(embeddingWidth, is.classes, true) }, is },
+      logits: (modules, stream) => modules[name]!(stream),
+    };
+  },
+};
 
 function decoder(spec: DecoderSpec): Module<Decoder> {
   const { vocabulary, hidden, embeddingWidth = hidden, embeddingScale = 1, streamScale = 1, positions } = spec;
@@ -95,6 +98,7 @@ function decoder(spec: DecoderSpec): Module<Decoder> {
     spec.names.parts,
     {
       embedding: embedding(vocabulary, embeddingWidth),
+      "embedding norm": maybe(norm(embeddingWidth, spec.norm)),
       positions: maybe(embedding(spec.maximumLength + (positions?.offset ?? 0), hidden)),
       "project in": projects ? linear(embeddingWidth, hidden, false) : undefined,
       "project out": projects ? linear(hidden, embeddingWidth, false) : undefined,
@@ -108,9 +112,12 @@ function decoder(spec: DecoderSpec): Module<Decoder> {
         const embedded = text.embedded(modules.embedding, embeddingScale);
         const wide = modules["project in"]?.(embedded) ?? embedded;
         const placed = positions === undefined ? wide : builder.plus(wide, modules.positions!(text.numbers(positions)));
+        const first = modules["embedding norm"]?.(placed) ?? placed;
+        const seen = (window: number | undefined): number =>
+          spec.bothWays === true ? text.seenBothWays(window) : text.seen(window);
         const stream = modules.layers.reduce(
-          (x, one, index) => one(x, { text, ropes, seen: text.seen(windows[index]) }),
-          builder.scale(placed, streamScale),
+          (x, one, index) => one(x, { text, ropes, seen: seen(windows[index]) }),
+          builder.scale(first, streamScale),
         );
         const last = modules.norm?.(stream) ?? stream;
         return modules["project out"]?.(last) ?? last;

@@ -18,7 +18,7 @@ export function attendAll(
 }
 
 /** f32[b, d] of f32[b, s, d]. */
-export function firstToken({ builder }: Place, stream: number): number {
+export function firstToken({ builder }: Pick<Place, "builder">, stream: number): number {
   const [batch, , width] = builder.shape(stream) as [number, number, number];
   return builder.reshape(builder.slice(stream, [0, 0, 0], [batch, 1, width]), [batch, width]);
 }

@@ -3,19 +3,19 @@ import type { Builder } from "../ir/builder.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import type { Graph, Output } from "../ir/graph.ts";
 import { runInput } from "../ir/run-inputs.ts";
-import { positiveInteger, present, section, texts } from "./config.ts";
-import { causalLoss, crossEntropy, ignoredLabel } from "./loss.ts";
+import { positiveInteger, section, text, texts } from "./config.ts";
+import { binaryCrossEntropy, causalLoss, crossEntropy, ignoredLabel, squaredError } from "./loss.ts";
 import type { BuildOptions, ModelConfig, ModelHead } from "./model.ts";
 
 /** Shape of the labels of a batch. */
-export const labelShape = ({ kind }: ModelHead, batch: number, length: number): readonly number[] =>
-  kind === "sequence" ? [batch] : [batch, length];
+export function labelShape({ kind, classes, labels }: ModelHead, batch: number, length: number): readonly number[] {
+  if (kind !== "sequence") return [batch, length];
+  return labels === "flags" || (labels === "numbers" && classes > 1) ? [batch, classes] : [batch];
+}
 
 /** Shape of the logits of a batch. */
-export const logitShape = (head: ModelHead, batch: number, length: number): readonly number[] => [
-  ...labelShape(head, batch, length),
-  head.classes,
-];
+export const logitShape = ({ kind, classes }: ModelHead, batch: number, length: number): readonly number[] =>
+  kind === "sequence" ? [batch, classes] : [batch, length, classes];
 
 /**
  * Labels that count: those that are not -100, and of a causal model those behind the first place of a row; behind virtual `tokens` that place
@@ -24,9 +24,10 @@ export const logitShape = (head: ModelHead, batch: number, length: number): read
 export function countLabels(
   labels: ArrayLike<number>,
   length: number,
-  { kind }: Pick<ModelHead, "kind">,
+  { kind, labels: meaning }: Pick<ModelHead, "kind" | "labels">,
   tokens = 0,
 ): number {
+  if (meaning !== undefined) return labels.length;
   let count = 0;
   for (let i = 0; i < labels.length; i++) {
     const predicted = kind !== "causal" || tokens > 0 || i % length !== 0;
@@ -45,8 +46,13 @@ function headLoss(
   tokens: number,
 ): number {
   return builder.within({ scope: "loss" }, () => {
-    const given = builder.port("labels", "input", "i32", labelShape(head, batch, length));
+    const shape = labelShape(head, batch, length);
+    const given = builder.port("labels", "input", head.labels === undefined ? "i32" : "f32", shape);
     const scale = runInput(builder, "label_scale");
+    if (head.labels !== undefined) {
+      const loss = head.labels === "numbers" ? squaredError : binaryCrossEntropy;
+      return loss(builder, builder.reshape(logits, shape), given, scale);
+    }
     const loss = head.kind === "causal" ? causalLoss : crossEntropy;
     if (tokens === 0) return loss(builder, logits, given, scale);
     const unlabelled = builder.constant(ignoredLabel, [batch, tokens], "i32");
@@ -86,16 +92,33 @@ export function headKind<K extends string>(config: ModelConfig, endings: Readonl
   });
 }
 
-/** Classes of a classifier. Throws `MODEL-PROBLEM-TYPE` for regression and for several labels at once. */
-export function classes(config: ModelConfig): number {
-  const named = section(config, "id2label");
-  const count = named === undefined ? positiveInteger(config, "num_labels", 2) : Object.keys(named).length;
-  const problem = present(config, "problem_type");
-  if (count > 1 && (problem === undefined || problem === "single_label_classification")) return count;
+/**
+ * What a classifier of rows gives, by the fields of its config: as many classes as it has labels, of which one holds; or numbers, where
+ * there is one label or `problem_type` says so; or several of the classes at once. Throws `MODEL-PROBLEM-TYPE` for other problems.
+ */
+export function rowLabels(config: ModelConfig): Pick<ModelHead, "classes" | "labels"> {
+  const classes = labelCount(config);
+  const problem = text(config, "problem_type", classes === 1 ? "regression" : "single_label_classification");
+  const meaning = {
+    regression: "numbers",
+    multi_label_classification: "flags",
+    single_label_classification: undefined,
+  } as const;
+  const isOne = problem === "single_label_classification";
+  if (Object.hasOwn(meaning, problem) && !(isOne && classes === 1)) {
+    const labels = meaning[problem as keyof typeof meaning];
+    return { classes, ...(labels === undefined ? {} : { labels }) };
+  }
   throw new WebpeftError("MODEL-PROBLEM-TYPE", {
-    message: "only classification into one of several classes is built",
-    where: problem === undefined ? "config.json: id2label" : "config.json: problem_type",
-    expected: "two classes or more, and problem_type single_label_classification",
-    got: problem === undefined ? `${count} classes` : JSON.stringify(problem),
+    message: "a classifier of this kind is not built",
+    where: "config.json: problem_type",
+    expected: `${Object.keys(meaning).join(", ")}; with one class alone regression`,
+    got: `${JSON.stringify(problem)}, ${classes} classes`,
   });
+}
+
+/** How many labels the config names. */
+export function labelCount(config: ModelConfig): number {
+  const named = section(config, "id2label");
+  return named === undefined ? positiveInteger(config, "num_labels", 2) : Object.keys(named).length;
 }

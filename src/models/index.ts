@@ -3,6 +3,9 @@ import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { bertFamily } from "./bert.ts";
 import { tooManyLayers } from "./config.ts";
 import { decoders } from "./decoders/index.ts";
+import { dinov2Family } from "./dinov2.ts";
+import { distilbert } from "./encoders/distilbert.ts";
+import { modernbert } from "./encoders/modernbert.ts";
 import { finishModel } from "./head.ts";
 import {
   type BuildOptions,
@@ -20,7 +23,15 @@ import { vitFamily } from "./vit.ts";
 export * from "./head.ts";
 export * from "./model.ts";
 
-const families: readonly ModelFamily[] = [...decoders, bertFamily, vitFamily, t5Family];
+const families: readonly ModelFamily[] = [
+  ...decoders,
+  bertFamily,
+  distilbert,
+  modernbert,
+  vitFamily,
+  dinov2Family,
+  t5Family,
+];
 
 /** By `model_type` of config.json. */
 const modelFamilies: ReadonlyMap<string, ModelFamily> = new Map(

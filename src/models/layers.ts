@@ -16,8 +16,9 @@ export const withBias: Bias = { has: true };
 export const withoutBias: Bias = { has: false };
 
 interface LinearOptions {
-  /** Key of the weight, where it is that of another module. */
+  /** Keys of the weight and the bias, where they are those of another module. */
   readonly weight?: string | undefined;
+  readonly bias?: string;
   readonly layout?: ModuleInfo["layout"];
   readonly patch?: readonly number[];
 }
@@ -36,7 +37,7 @@ export const linear = (
       path,
       kind: "linear",
       weight: weight ?? `${path}.weight`,
-      ...(has ? { bias: `${path}.bias` } : {}),
+      ...(has ? { bias: options.bias ?? `${path}.bias` } : {}),
       ...(has || field === undefined ? {} : { biasField: field }),
       in: width,
       out,

@@ -1,4 +1,4 @@
-/** Cross entropy. */
+/** Losses: cross entropy of classes and of flags, squared error of numbers. */
 import type { Builder } from "../ir/builder.ts";
 import { alongRows } from "./lowering.ts";
 
@@ -51,4 +51,28 @@ function following(builder: Builder, x: number, last: number): number {
   const end = builder.constant(last, [batch, 1], builder.tensorType(x).dtype);
   if (length === 1) return end;
   return builder.concat([builder.slice(x, [0, 1], [batch, length]), end], 1);
+}
+
+const total = (builder: Builder, x: number, scale: number): number =>
+  builder.mul(
+    builder.sum(
+      x,
+      builder.shape(x).map((_n, axis) => axis),
+    ),
+    scale,
+  );
+
+/** The sum of (logit - number)^2 times the scalar `scale`: f32[]. Both f32[..s]. */
+export function squaredError(builder: Builder, logits: number, numbers: number, scale: number): number {
+  const apart = builder.sub(logits, numbers);
+  return total(builder, builder.mul(apart, apart), scale);
+}
+
+/** The sum of -log of the probability of every flag, 1 or 0, times the scalar `scale`: f32[]. Both f32[..s]. */
+export function binaryCrossEntropy(builder: Builder, logits: number, flags: number, scale: number): number {
+  // max(x, 0) - x flag + log(1 + exp(-|x|))
+  const positive = builder.add("maximum", [logits, builder.zerosLike(logits)]);
+  const decay = builder.add("exp", [builder.neg(builder.add("abs", [logits]))]);
+  const rest = builder.add("log", [builder.plus(decay, builder.constantLike(decay, 1))]);
+  return total(builder, builder.plus(builder.sub(positive, builder.mul(logits, flags)), rest), scale);
 }

@@ -75,12 +75,17 @@ export interface BuildOptions {
  * - `causal`    logits [b, s, classes] of the next token; labels [b, s], unshifted
  * - `decoder`   logits [b, s, classes] of every label; labels [b, s], which a decoder reads shifted right
  * - `token`     logits [b, s, classes] of every token; labels [b, s]
- * - `sequence`  logits [b, classes] of a row; labels [b]
+ * - `sequence`  logits [b, classes] of a row; labels by `labels`
  */
 export interface ModelHead {
   readonly kind: "causal" | "decoder" | "token" | "sequence";
   /** Classes of a label; of a causal model its tokens. */
   readonly classes: number;
+  /**
+   * What the labels of a row are: one class [b], unless given; `numbers` [b, classes], or [b] where there is one, of which the logits are to be
+   * near (mean squared error); `flags` [b, classes], ones for the classes that it is in. Of the last two all count.
+   */
+  readonly labels?: "numbers" | "flags";
 }
 
 /** What callers use when nothing else is said. */

@@ -51,8 +51,23 @@ export function block<K extends Children, C extends Call>(
   return { entry, children, call: (place) => call(bindAll(children, place), place) };
 }
 
-/** The name of every child, in the order of `named_modules()`, and the part that it plays; a part that is not there has no child. */
-export type Names<R extends string> = Readonly<Record<string, R | "silent">>;
+/**
+ * The name of every child, in the order of `named_modules()`, and the part that it plays; or the names inside of it, where it only holds
+ * others. A part that is not there has no child.
+ */
+export interface Names<R extends string> {
+  readonly [name: string]: R | "silent" | Names<R>;
+}
+
+/** Path of the first child that plays a part; undefined where none does. */
+export function pathOf<R extends string>(names: Names<R>, role: R): string | undefined {
+  for (const [name, part] of Object.entries(names)) {
+    if (part === role) return name;
+    const within = typeof part === "string" ? undefined : pathOf(part, role);
+    if (within !== undefined) return `${name}.${within}`;
+  }
+  return undefined;
+}
 
 /** A part that not all names have. */
 export const maybe = <M extends Module>(part: M): M | undefined => part;
@@ -62,17 +77,34 @@ export function cast<K extends Children, C extends Call>(
   names: Names<keyof K & string>,
   parts: K,
   call: (modules: BoundChildren<K>, place: Place) => C,
-  entry?: Module["entry"],
+  entry: Module["entry"] = containerEntry,
 ): Module<C> {
-  const roles = Object.entries(names);
-  const children = roles.map(([name, role]) => [name, role === "silent" ? silent : parts[role]] as const);
-  return block(
-    Object.fromEntries(children),
-    (modules, place) =>
-      call(Object.fromEntries(roles.map(([name, role]) => [role, modules[name]])) as BoundChildren<K>, place),
-    entry,
-  );
+  const children = castChildren(names, parts);
+  return { entry, children, call: (place) => call(boundRoles(names, parts, place) as BoundChildren<K>, place) };
 }
+
+const castChildren = <K extends Children>(names: Names<keyof K & string>, parts: K): Children =>
+  Object.fromEntries(
+    Object.entries(names).map(([name, part]) => {
+      if (part === "silent") return [name, silent];
+      return [name, typeof part === "string" ? parts[part] : { ...silent, children: castChildren(part, parts) }];
+    }),
+  );
+
+/** The parts in their places, by role. */
+const boundRoles = <K extends Children>(
+  names: Names<keyof K & string>,
+  parts: K,
+  place: Place,
+): Readonly<Record<string, unknown>> =>
+  Object.assign(
+    {},
+    ...Object.entries(names).map(([name, part]) => {
+      if (part === "silent") return {};
+      if (typeof part !== "string") return boundRoles(part, parts, { ...place, path: inside(place.path, name) });
+      return { [part]: Object.values(bindAll({ [name]: parts[part] }, place))[0] };
+    }),
+  );
 
 export function list<C extends Call>(each: readonly Module<C>[]): ModuleList<C> {
   return { entry: containerEntry, children: Object.fromEntries(each.entries()), each, call: () => () => undefined };

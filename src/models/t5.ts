@@ -13,7 +13,7 @@ import { relativeBuckets } from "./relative.ts";
 import { readT5Config, type T5Settings } from "./t5-config.ts";
 
 export const t5Family: ModelFamily = {
-  modelTypes: ["t5"],
+  modelTypes: ["t5", "mt5"],
   layerFields: ["num_layers", "num_decoder_layers"],
   read: (config, sink) => {
     const settings = readT5Config(config, sink);

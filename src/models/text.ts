@@ -1,7 +1,7 @@
 /** What a causal model reads: tokens, which of them are seen, and room for virtual tokens in front. */
 import type { Builder } from "../ir/builder.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
-import { visibility, withOnes } from "./attention.ts";
+import { unpadded, visibility, withOnes } from "./attention.ts";
 import type { Unary } from "./layers.ts";
 import { alongRows } from "./lowering.ts";
 import { type BuildOptions, noVirtualTokens } from "./model.ts";
@@ -87,6 +87,27 @@ export class Text {
     };
     const isLast = builder.cast(builder.compare("eq", places, last()), "f32");
     return builder.einsum("bs,bsd->bd", isLast, x);
+  }
+
+  /** Which keys a position sees that also sees what comes after it: those of unpadded tokens, `reach` places away at most. */
+  seenBothWays(reach?: number): number {
+    const { builder, positions } = this;
+    const [query, key] = [0, 1].map((axis) => builder.cast(builder.iota([positions, positions], axis), "f32"));
+    const apart = builder.add("abs", [builder.sub(query!, key!)]);
+    const near = builder.compare("le", apart, builder.constantLike(apart, reach ?? positions));
+    if (this.mask === undefined) return near;
+    const real = unpadded(builder, this.mask);
+    if (reach === undefined) return real;
+    return builder.compare("and", real, builder.broadcast(near, builder.shape(real), [1, 2]));
+  }
+
+  /** The mean of x f32[batch, positions, width] over the tokens that are no padding: f32[batch, width]. */
+  meanReal(x: number): number {
+    const { builder } = this;
+    const ones = builder.constant(1, [this.batch, this.positions]);
+    const real = this.mask === undefined ? ones : builder.cast(this.mask, "f32");
+    const sum = builder.einsum("bs,bsd->bd", real, x);
+    return builder.div(sum, alongRows(builder, builder.sum(real, [1]), builder.shape(x)[2]!));
   }
 
   /** Which keys a position sees; see `visibility`. */

@@ -6,17 +6,16 @@ import type { DiagnosticSink } from "../ir/diagnostics.ts";
 import { type Activation, readActivation } from "./activation.ts";
 import { flag, layerCount, positiveInteger, positiveNumber, requirePlainWeights, warnOfDropout } from "./config.ts";
 import { attendAll, firstToken } from "./encoder.ts";
-import { classes, headKind } from "./head.ts";
+import { headKind, rowLabels } from "./head.ts";
 import { attentionEntry, layerNorm, linear, patches, type Unary, withBias } from "./layers.ts";
 import { mlp } from "./mlp.ts";
 import type { BuildOptions, ModelConfig, ModelDefaults } from "./model.ts";
-import { block, layers, type ModelFamily, type Module, type Place, silent } from "./module.ts";
+import { block, layers, type ModelFamily, type ModelTree, type Module, named, type Place, silent } from "./module.ts";
 import { headWidth, wholeParts } from "./shapes.ts";
 
-interface VitSettings {
+/** Of both families; the layers of each are its own. */
+export interface ImageSettings {
   readonly hidden: number;
-  readonly intermediate: number;
-  readonly layers: number;
   readonly heads: number;
   readonly epsilon: number;
   readonly activation: Activation;
@@ -28,23 +27,38 @@ interface VitSettings {
   readonly defaults: ModelDefaults;
 }
 
+interface VitSettings extends ImageSettings {
+  readonly intermediate: number;
+}
+
 export const vitFamily: ModelFamily = {
   modelTypes: ["vit"],
   layerFields: ["num_hidden_layers"],
   read: (config, sink) => {
     const settings = readVitConfig(config, sink);
-    const { hidden, channels, side, patch, defaults } = settings;
-    const shape = [channels, side * patch, side * patch];
-    const root = block(
-      { vit: encoder(settings), classifier: linear(hidden, defaults.head.classes, true) },
-      ({ vit, classifier }, { builder }) =>
-        ({ batch }: BuildOptions) =>
-          classifier(vit(builder.port("pixel_values", "input", "f32", [batch, ...shape]))),
-    );
-    return { ...{ root, prefix: "vit" }, inputs: [{ name: "pixel_values", dtype: "f32", rowShape: shape }], defaults };
+    return imageClassifier("vit", encoder(settings), settings.hidden, settings);
   },
   otherKeys: (key) => [fileKey(key)],
 };
+
+/** A classifier of images on what an encoder under its name makes of them, f32[b, width]. */
+export function imageClassifier(
+  name: string,
+  encoder: Module<Unary>,
+  width: number,
+  { channels, side, patch, defaults }: ImageSettings,
+): ModelTree {
+  const shape = [channels, side * patch, side * patch];
+  const root = block(
+    { [name]: encoder, classifier: linear(width, defaults.head.classes, true) },
+    (modules, { builder }) =>
+      ({ batch }: BuildOptions) => {
+        const pixels = builder.port("pixel_values", "input", "f32", [batch, ...shape]);
+        return named<Unary>(modules, "classifier")(named<Unary>(modules, name)(pixels));
+      },
+  );
+  return { ...{ root, prefix: name }, inputs: [{ name: "pixel_values", dtype: "f32", rowShape: shape }], defaults };
+}
 
 /** Names in files, which transformers 5 translates on loading. */
 const inFiles: readonly (readonly [string, string])[] = [
@@ -59,44 +73,45 @@ const inFiles: readonly (readonly [string, string])[] = [
 
 const fileKey = (key: string): string => inFiles.reduce((name, [memory, file]) => name.replace(memory, file), key);
 
-function readVitConfig(config: ModelConfig, sink: DiagnosticSink): VitSettings {
+/** What the configs of both families say alike. */
+export function readImageConfig(
+  config: ModelConfig,
+  sink: DiagnosticSink,
+  fallbacks: { readonly modelType: string; readonly patch: number; readonly epsilon: number },
+): ImageSettings {
   requirePlainWeights(config);
   headKind(config, { sequence: "ForImageClassification" });
   warnOfDropout(config, ["hidden_dropout_prob", "attention_probs_dropout_prob"], sink);
   const hidden = positiveInteger(config, "hidden_size", 768);
   const heads = positiveInteger(config, "num_attention_heads", 12);
-  const count = layerCount(config, "num_hidden_layers", 12);
-  const patch = positiveInteger(config, "patch_size", 16);
+  const layers = layerCount(config, "num_hidden_layers", 12);
+  const patch = positiveInteger(config, "patch_size", fallbacks.patch);
   const side = wholeParts(positiveInteger(config, "image_size", 224), patch, "image_size, patch_size");
   headWidth(hidden, heads, "hidden_size, num_attention_heads");
   return {
-    hidden,
-    intermediate: positiveInteger(config, "intermediate_size", 3072),
-    layers: count,
-    heads,
-    epsilon: positiveNumber(config, "layer_norm_eps", 1e-12),
+    ...{ hidden, heads, patch, side },
+    epsilon: positiveNumber(config, "layer_norm_eps", fallbacks.epsilon),
     activation: readActivation(config, "hidden_act", "gelu"),
     projectionBias: flag(config, "qkv_bias", true),
     channels: positiveInteger(config, "num_channels", 3),
-    patch,
-    side,
     defaults: {
-      modelType: "vit",
-      head: { kind: "sequence", classes: classes(config) },
-      vocabulary: 0,
-      hidden,
-      layers: count,
-      maximumLength: side * side + 1,
-      endTokens: [],
+      modelType: fallbacks.modelType,
+      head: { kind: "sequence", ...rowLabels(config) },
+      ...{ vocabulary: 0, hidden, layers, maximumLength: side * side + 1, endTokens: [] },
     },
   };
 }
+
+const readVitConfig = (config: ModelConfig, sink: DiagnosticSink): VitSettings => ({
+  ...readImageConfig(config, sink, { modelType: "vit", patch: 16, epsilon: 1e-12 }),
+  intermediate: positiveInteger(config, "intermediate_size", 3072),
+});
 
 const encoder = (settings: VitSettings): Module<Unary> =>
   block(
     {
       embeddings: embeddings(settings),
-      layers: layers(settings.layers, () => layer(settings)),
+      layers: layers(settings.defaults.layers, () => layer(settings)),
       layernorm: layerNorm(settings.hidden, settings.epsilon),
     },
     (modules, place) => (pixels) => {
@@ -105,7 +120,8 @@ const encoder = (settings: VitSettings): Module<Unary> =>
     },
   );
 
-function embeddings({ hidden, channels, patch, side, defaults }: VitSettings): Module<Unary> {
+/** A class token, then the patches of an image f32[b, channels, height, width], plus positions: f32[b, 1 + patches, hidden]. */
+export function embeddings({ hidden, channels, patch, side, defaults }: ImageSettings): Module<Unary> {
   const patchEmbeddings = block(
     { projection: patches(channels, patch, hidden) },
     ({ projection }, { builder }) =>
@@ -137,7 +153,7 @@ const layer = (settings: VitSettings): Module<Unary> => {
   const { hidden, intermediate, epsilon, activation } = settings;
   return block(
     {
-      attention: attention(settings),
+      attention: imageAttention(settings),
       layernorm_before: layerNorm(hidden, epsilon),
       layernorm_after: layerNorm(hidden, epsilon),
       mlp: mlp(hidden, {
@@ -154,7 +170,7 @@ const layer = (settings: VitSettings): Module<Unary> => {
   );
 };
 
-const attention = ({ hidden, heads, projectionBias }: VitSettings): Module<Unary> => {
+export const imageAttention = ({ hidden, heads, projectionBias }: ImageSettings): Module<Unary> => {
   const part = (): Module<Unary> => linear(hidden, hidden, { has: projectionBias, field: "qkv_bias" });
   return block(
     { q_proj: part(), k_proj: part(), v_proj: part(), o_proj: linear(hidden, hidden, true) },

@@ -2,7 +2,7 @@
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import type { Activation } from "../activation.ts";
 import { requirePlainWeights, texts } from "../config.ts";
-import { decoderModel } from "../decoder.ts";
+import { decoderHeads, modelOf } from "../decoder.ts";
 import type {
   AttentionRole,
   AttentionSpec,
@@ -64,7 +64,8 @@ export const decoderFamily = <S extends Schema>(
       causal: architecture,
       ...{ sequence: "ForSequenceClassification", token: "ForTokenClassification" },
     });
-    return decoderModel({ modelType, ...describe(readFields(schema, config, sink), config) }, kind, config);
+    const spec = { modelType, ...describe(readFields(schema, config, sink), config) };
+    return modelOf(spec, decoderHeads[kind](spec, config), config);
   },
 });
 

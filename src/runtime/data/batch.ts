@@ -3,7 +3,7 @@ import { WebpeftError } from "../../ir/diagnostics.ts";
 import { sizeOf } from "../../ir/types.ts";
 import { labelShape } from "../../models/head.ts";
 import { ignoredLabel } from "../../models/loss.ts";
-import type { ModelInput } from "../../models/model.ts";
+import type { ModelHead, ModelInput } from "../../models/model.ts";
 import type { AdapterInput, CompiledProgram } from "../../program/index.ts";
 import { shown, unknownName } from "../options.ts";
 import { labelRole, paddingRole } from "./batches.ts";
@@ -113,6 +113,18 @@ function modelInput(
   return given;
 }
 
+/** Throws `DATA-TOKEN-RANGE` for a class that the model does not have, `DATA-BATCH` for what is no number, or no flag. */
+function checkLabels(given: ArrayLike<number>, { classes, labels }: ModelHead): void {
+  if (labels === undefined) {
+    checkTokens(given, classes, "labels", ignoredLabel);
+    return;
+  }
+  const fits = (x: number): boolean => (labels === "flags" ? x >= 0 && x <= 1 : Number.isFinite(x));
+  const odd = Array.prototype.findIndex.call(given, (x) => !fits(x));
+  if (odd >= 0)
+    throw noArray(`labels[${odd}]`, given[odd], labels === "flags" ? "numbers from 0 to 1" : "finite numbers");
+}
+
 type Named = Readonly<Record<string, ArrayLike<number> | undefined>>;
 
 const has = (data: ArrayLike<number>, values: readonly number[]): boolean =>
@@ -179,8 +191,9 @@ export function batchInputs(
     ]),
   );
   const wanted = labelShape(head, batch, length);
-  const labels = given.labels ?? new Int32Array(sizeOf(wanted)).fill(ignoredLabel);
-  checkTokens(labels, head.classes, "labels", ignoredLabel);
+  const none = head.labels === undefined ? ignoredLabel : 0;
+  const labels = given.labels ?? new Int32Array(sizeOf(wanted)).fill(none);
+  checkLabels(labels, head);
   if (labels.length !== sizeOf(wanted)) throw wrongSize("labels", wanted, labels.length);
   if (!mask) return { ...inputs, labels };
   return { ...inputs, labels, attention_mask: attentionMask(given.attention_mask, [batch, length]) };

@@ -1,7 +1,7 @@
 /** Data files as streams of batches. Every stream is a function of the step, so that a resumed run goes on as an uninterrupted one. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import type { ModelHead } from "../../models/model.ts";
-import { openSafetensors } from "../files/safetensors.ts";
+import { openSafetensors, type SafetensorsFile } from "../files/safetensors.ts";
 import { fileSource } from "../files/source.ts";
 import { toFloat32, toInt32 } from "../files/tensor.ts";
 import { readWholeText } from "../files/text.ts";
@@ -13,7 +13,9 @@ import { type DataReport, fitExamples, usableExamples, withTasks } from "./fit.t
 import type { TextTokenizer } from "./tokenizer.ts";
 
 /** A batch that may carry a mask and token types, or images in place of tokens. */
-export interface StreamBatch extends Omit<Batch, "input_ids" | "input_type_mask"> {
+export interface StreamBatch extends Omit<Batch, "input_ids" | "input_type_mask" | "labels"> {
+  /** Numbers that logits are to be near are floats. */
+  readonly labels: Int32Array | Float32Array;
   readonly input_ids?: Int32Array;
   readonly pixel_values?: Float32Array;
   readonly attention_mask?: Int32Array;
@@ -111,8 +113,7 @@ export async function readBatch(path: string): Promise<ReadyBatch> {
   const read = async (name: string): Promise<Int32Array | undefined> => {
     const info = file.tensors.get(name);
     if (info === undefined) return undefined;
-    const isOfRows =
-      (name === "labels" || name === "task_ids") && info.shape.length === 1 && info.shape[0] === shape[0];
+    const isOfRows = name === "task_ids" && info.shape.length === 1 && info.shape[0] === shape[0];
     if (!isOfRows && info.shape.join() !== shape.join()) {
       throw new WebpeftError("DATA-BATCH", {
         message: `${name} has another shape than input_ids`,
@@ -124,7 +125,8 @@ export async function readBatch(path: string): Promise<ReadyBatch> {
     return Int32Array.from(toInt32(await file.read(name), name));
   };
   const optional: Record<string, Int32Array> = {};
-  for (const name of batchTensors.filter((one) => one !== "input_ids" && one !== "pixel_values")) {
+  const others = batchTensors.filter((one) => !["input_ids", "pixel_values", "labels"].includes(one));
+  for (const name of others) {
     const tensor = await read(name);
     if (tensor !== undefined) optional[name] = tensor;
   }
@@ -132,7 +134,27 @@ export async function readBatch(path: string): Promise<ReadyBatch> {
     images === undefined
       ? { input_ids: (await read("input_ids"))! }
       : { pixel_values: toFloat32(await file.read("pixel_values")).slice() };
-  return { batch: shape[0]!, length: shape[1]!, ...main, ...optional };
+  const labels = await readLabels(file, path, shape[0]!);
+  return { batch: shape[0]!, length: shape[1]!, ...main, ...(labels === undefined ? {} : { labels }), ...optional };
+}
+
+/** Labels of rows, of tokens, or of the classes of rows. Throws `DATA-BATCH` for those of another number of rows. */
+async function readLabels(
+  file: SafetensorsFile,
+  path: string,
+  rows: number,
+): Promise<StreamBatch["labels"] | undefined> {
+  const info = file.tensors.get("labels");
+  if (info === undefined) return undefined;
+  if (info.shape.length > 2 || info.shape[0] !== rows)
+    throw new WebpeftError("DATA-BATCH", {
+      message: "labels has another shape than input_ids",
+      where: path,
+      expected: `[${rows}] or [${rows}, ...]`,
+      got: `[${info.shape.join(", ")}]`,
+    });
+  const tensor = await file.read("labels");
+  return info.dtype.startsWith("I") ? Int32Array.from(toInt32(tensor, "labels")) : toFloat32(tensor).slice();
 }
 
 async function readyBatch(path: string, { head, task }: DatasetOptions): Promise<BatchStream> {

@@ -19,10 +19,11 @@ function ownRows(given: ArrayLike<number>, owners: Owners, name: string | null, 
   return Int32Array.from(given, (x, i) => (owners[Math.floor(i / width)] === name ? x : other));
 }
 
-/** A batch in which only the rows of one adapter have something to learn. */
-function ownBatch(batch: SessionBatch, owners: Owners, name: string | null): SessionBatch {
+/** A batch in which only the rows of one adapter have something to learn; without labels where none `ignores` labels, which all count. */
+function ownBatch(batch: SessionBatch, owners: Owners, name: string | null, ignores: boolean): SessionBatch {
   const { labels, input_type_mask } = batch;
   if (labels === undefined) return batch;
+  if (!ignores) return { ...batch, labels: undefined };
   const roles = input_type_mask ?? new Int32Array(labels.length).fill(labelRole);
   return {
     ...batch,
@@ -38,7 +39,8 @@ export async function mixedForward(
   owners: Owners,
   forward: Forward,
 ): Promise<ForwardResult> {
-  const rows = adapters.active.program.batch;
+  const { batch: rows, model } = adapters.active.program;
+  const { head } = model.defaults;
   if (owners.length !== rows) {
     throw new WebpeftError("DATA-BATCH", {
       message: "every row of the batch has one adapter",
@@ -49,7 +51,7 @@ export async function mixedForward(
   }
   const names = [...new Set(owners)];
   const results = await adapters.visit(names, (entry, place) =>
-    forward(entry, ownBatch(batch, owners, names[place] ?? null)),
+    forward(entry, ownBatch(batch, owners, names[place] ?? null, head.labels === undefined)),
   );
   const logits = new Float32Array(results[0]!.logits.length);
   const other = results.findIndex((result) => result.logits.length !== logits.length);

@@ -1,0 +1,132 @@
+/** ModernBERT: norms before attention and MLP, rotary embedding with one base for layers that see all and one for those with a window. */
+import { activate } from "../activation.ts";
+import { requirePlainWeights, text } from "../config.ts";
+import { type Head, modelOf, tableOf } from "../decoder.ts";
+import type { DecoderSpec, LayerSpec } from "../decoder-spec.ts";
+import { layerTypes } from "../decoders/common.ts";
+import { firstToken } from "../encoder.ts";
+import { activation, dropout, layersOf, positive, type Read, readFields, truth, whole } from "../fields.ts";
+import { headKind, labelCount, rowLabels } from "../head.ts";
+import { linear, norm, type Unary, withMean } from "../layers.ts";
+import type { ModelConfig } from "../model.ts";
+import { block, type ModelFamily, type Module, silent } from "../module.ts";
+import { readRopes } from "../rope-config.ts";
+import { headWidth } from "../shapes.ts";
+
+const schema = {
+  ...{ vocab_size: whole(50368), hidden_size: whole(768), intermediate_size: whole(1152) },
+  ...{ num_hidden_layers: layersOf(22), num_attention_heads: whole(12), max_position_embeddings: whole(8192) },
+  ...{ hidden_activation: activation("gelu"), norm_eps: positive(1e-5), norm_bias: truth(false) },
+  ...{ attention_bias: truth(false), mlp_bias: truth(false), decoder_bias: truth(true), classifier_bias: truth(false) },
+  ...{ classifier_activation: activation("gelu"), local_attention: whole(128), global_attn_every_n_layers: whole(3) },
+  ...{ tie_word_embeddings: truth(true), attention_dropout: dropout, embedding_dropout: dropout, mlp_dropout: dropout },
+  classifier_dropout: dropout,
+};
+
+type Fields = Read<typeof schema>;
+
+function specOf(c: Fields, config: ModelConfig): DecoderSpec {
+  const types = layerTypes(config, c.num_hidden_layers, (i) => i % c.global_attn_every_n_layers !== 0);
+  const normed = withMean(c.norm_eps, c.norm_bias);
+  const heads = c.num_attention_heads;
+  const width = headWidth(c.hidden_size, heads, "hidden_size, num_attention_heads");
+  const biased = { has: c.attention_bias, field: "attention_bias" };
+  const layer = (index: number): LayerSpec => ({
+    names: {
+      // What comes out of the embeddings is normalised already.
+      attn_norm: index === 0 ? "silent" : "before attention",
+      ...{ attn: "attention", mlp_norm: "before mlp", mlp: "mlp" },
+    },
+    norm: normed,
+    attention: {
+      names: { Wqkv: "joint", Wo: "output", out_drop: "silent" },
+      ...{
+        heads,
+        keyHeads: heads,
+        headWidth: width,
+        scale: 1 / Math.sqrt(width),
+        bias: [biased, biased],
+        closed: true,
+      },
+      ...{ rope: types[index]!, window: types[index] === "sliding_attention" ? c.local_attention >> 1 : undefined },
+    },
+    mlp: {
+      names: { Wi: "joint", act: "silent", drop: "silent", Wo: "down" },
+      ...{ inner: c.intermediate_size, activation: c.hidden_activation, bias: { has: c.mlp_bias, field: "mlp_bias" } },
+    },
+  });
+  const thetas = {
+    full_attention: config.global_rope_theta ?? 160000,
+    sliding_attention: config.local_rope_theta ?? 10000,
+  };
+  return {
+    ...{ modelType: "modernbert", vocabulary: c.vocab_size, hidden: c.hidden_size },
+    maximumLength: c.max_position_embeddings,
+    names: {
+      path: ["model"],
+      parts: {
+        embeddings: { tok_embeddings: "embedding", norm: "embedding norm", drop: "silent" },
+        ...{ layers: "layers", final_norm: "norm", rotary_emb: "rope" },
+      },
+      head: "decoder",
+    },
+    ...{ norm: normed, bothWays: true, ropes: readRopes(config, { thetas, maximum: 8192 }) },
+    layers: Array.from({ length: c.num_hidden_layers }, (_unused, index) => layer(index)),
+    head: { tied: c.tie_word_embeddings },
+  };
+}
+
+/** What all heads begin with. */
+const transform = (c: Fields): Module<Unary> =>
+  block(
+    {
+      dense: linear(c.hidden_size, c.hidden_size, c.classifier_bias),
+      act: silent,
+      norm: norm(c.hidden_size, withMean(c.norm_eps, c.norm_bias)),
+    },
+    (modules, { builder }) =>
+      (x) =>
+        modules.norm(activate(builder, c.classifier_activation, modules.dense(x))),
+  );
+
+type Kind = "sequence" | "token" | "masked";
+
+const heads: Readonly<Record<Kind, (c: Fields, config: ModelConfig) => Head>> = {
+  sequence: (c: Fields, config: ModelConfig) => {
+    const is = { kind: "sequence", ...rowLabels(config) } as const;
+    const pooling = text(config, "classifier_pooling", "cls");
+    return {
+      modules: { head: transform(c), drop: silent, classifier: linear(c.hidden_size, is.classes, true) },
+      logits: ({ head, classifier }, stream, read) =>
+        classifier!(head!(pooling === "mean" ? read.meanReal(stream) : firstToken(read, stream))),
+      is,
+    };
+  },
+  token: (c: Fields, config: ModelConfig) => {
+    const is = { kind: "token", classes: labelCount(config) } as const;
+    return {
+      modules: { head: transform(c), drop: silent, classifier: linear(c.hidden_size, is.classes, true) },
+      ...{ logits: ({ head, classifier }, stream) => classifier!(head!(stream)), is },
+    };
+  },
+  masked: (c: Fields, config: ModelConfig) => {
+    const weight = c.tie_word_embeddings ? tableOf(specOf(c, config)) : undefined;
+    return {
+      modules: { head: transform(c), decoder: linear(c.hidden_size, c.vocab_size, c.decoder_bias, { weight }) },
+      logits: ({ head, decoder }, stream) => decoder!(head!(stream)),
+      is: { kind: "token", classes: c.vocab_size },
+    };
+  },
+};
+
+export const modernbert: ModelFamily = {
+  ...{ modelTypes: ["modernbert"], layerFields: ["num_hidden_layers"] },
+  read: (config, sink) => {
+    requirePlainWeights(config);
+    const kind = headKind<Kind>(config, {
+      ...{ sequence: "ForSequenceClassification", token: "ForTokenClassification", masked: "ForMaskedLM" },
+    });
+    const fields = readFields(schema, config, sink);
+    return modelOf(specOf(fields, config), heads[kind](fields, config), config);
+  },
+};
