@@ -97,7 +97,6 @@ export function typedConfig(method: Method): string {
     "",
     ...interfaceText(type, extended, fields),
     "",
-    `/** A config as \`compile\` takes it, with its \`peft_type\`. */`,
     ...helper(
       `export const ${name} = (config: ${type} = {}) =>`,
       `({ peft_type: "${method.peftType}", ...config }) as const;`,
@@ -114,7 +113,7 @@ export function typedIndex(): string {
   });
   return [
     "/**",
-    ` * Typed configs, one function per method: \`oft({ oft_block_size: 32 })\`.`,
+    ` * Typed configs, one function per method: \`oft({ oft_block_size: 32 })\` is a config as \`compile\` takes it, with its \`peft_type\`.`,
     ` * ${made}`,
     " */",
     ...lines.sort((a, b) => (a.split(" from ")[1]! < b.split(" from ")[1]! ? -1 : 1)),

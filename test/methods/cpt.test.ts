@@ -69,7 +69,7 @@ describe("the loss", () => {
       { name: "labels", node: made.get("labels")! },
     ];
     const data = {
-      ...Object.fromEntries(elaboration.data),
+      ...Object.fromEntries(elaboration.notes.data),
       ...{ logits: numbers(60, (k) => Math.sin(0.7 * k + 0.3)), labels, input_type_mask: codes },
     };
     const graph = compact(b.finish(outputs));
@@ -108,7 +108,7 @@ describe("the prompt", () => {
     const b = new Builder("prompt");
     const rows = additions(elaboration, b, 8, 2).get("rows")!;
     const graph = associate(compact(b.finish([{ name: "rows", node: rows }])), { train: false }).graph;
-    const made = evaluate(graph, { ...Object.fromEntries(elaboration.data), ...data }).rows!.data;
+    const made = evaluate(graph, { ...Object.fromEntries(elaboration.notes.data), ...data }).rows!.data;
     const wanted = [0.066008, 0.269187, 0.361784, 0.306114];
     for (const [i, x] of wanted.entries()) expect(made[i]).toBeCloseTo(x, 5);
     expect(made.at(-1)).toBeCloseTo(0.291426, 5);
@@ -119,7 +119,7 @@ describe("the prompt", () => {
     const elaboration = toy(8, fields);
     const graph = compact(elaboration.projectionGraph()!);
     const norms = (offset: Float32Array): number[] => {
-      const ports = { ...Object.fromEntries(elaboration.data), prompt_embeddings: offset };
+      const ports = { ...Object.fromEntries(elaboration.notes.data), prompt_embeddings: offset };
       const made = evaluate(graph, ports).prompt_embeddings!.data;
       return [0, 1, 2, 3].map((row) => Math.hypot(...made.subarray(8 * row, 8 * row + 8)));
     };

@@ -59,7 +59,7 @@ describe("constants", () => {
         saved: true,
       }),
     ]);
-    const data = [...t.elaboration.data.get(t.elaboration.tensors[0]!.key)!];
+    const data = [...t.elaboration.notes.data.get(t.elaboration.tensors[0]!.key)!];
     expect(data).toEqual([...data].sort((a, b) => a - b));
     expect(new Set(data).size).toBe(3);
   });

@@ -148,7 +148,7 @@ export function toy(method: Method, changed: Readonly<Record<string, FieldValue>
     sample_offset: [0],
     pass: [5],
     training: [1],
-    ...Object.fromEntries(elaboration.data),
+    ...Object.fromEntries(elaboration.notes.data),
   };
   elaboration.tensors.forEach((tensor, i) => {
     const count = tensor.shape.reduce((p, n) => p * n, 1);

@@ -237,7 +237,10 @@ test("VeRA: slices of shared matrices as wide as the widest sites", () => {
 
 test("VeRA: A and B are PyTorch's for the key, bit for bit", () => {
   const t = toy(method("VERA"), { r: 4 }, { in: 16, out: 24 });
-  const [A, B] = [t.elaboration.data.get("base_model.vera_A")!, t.elaboration.data.get("base_model.vera_B")!];
+  const [A, B] = [
+    t.elaboration.notes.data.get("base_model.vera_A")!,
+    t.elaboration.notes.data.get("base_model.vera_B")!,
+  ];
   expect([...A.slice(0, 4)]).toEqual([-0.00458472269, 0.328503281, -0.504010201, -0.450668782].map(Math.fround));
   expect(A[63]).toBe(Math.fround(0.185002059));
   expect([...B.slice(0, 4)]).toEqual([0.672350705, -0.15458408, 0.0467626527, 0.283779174].map(Math.fround));
@@ -269,7 +272,7 @@ test("FourierFT: the sum of cosines at PyTorch's places", () => {
     c.reduce((sum, x, k) => sum + x * Math.cos(2 * Math.PI * ((u[k]! * p) / 24 + (v[k]! * q) / 16)), 0),
   );
   expectWeight(t, plus(t.W, scale(40 / (24 * 16), delta)));
-  expect([...t.elaboration.data.values()].map((x) => [...x])).toEqual([u, v]);
+  expect([...t.elaboration.notes.data.values()].map((x) => [...x])).toEqual([u, v]);
 });
 
 test("FourierFT: sites of one size share their tables", () => {
@@ -284,7 +287,7 @@ test("FourierFT: sites of one size share their tables", () => {
       scalars: { seed: scalar, step: scalar, sampleOffset: scalar, pass: scalar, training: scalar },
     });
   }
-  expect([...t.elaboration.data.keys()]).toEqual([
+  expect([...t.elaboration.notes.data.keys()]).toEqual([
     "fourierft.rows",
     "fourierft.columns",
     "fourierft.rows.1",

@@ -22,7 +22,7 @@ function rows(expression: string, roles: readonly number[] = [0, 7, 4, 4, 8, 1, 
   const labels = tensorValue(b.port("labels", "input", "i32", [samples, length]));
   const made = elaboration.additions(0, b, { samples, length, words: new Map([["labels", labels]]), scalars });
   const graph = compact(b.finish([{ name: "rows", node: made.get("rows")! }]));
-  const data = { ...Object.fromEntries(elaboration.data), roles, labels: [5, 6, 7, -100, 1, 2, 3, 4] };
+  const data = { ...Object.fromEntries(elaboration.notes.data), roles, labels: [5, 6, 7, -100, 1, 2, 3, 4] };
   return [...evaluate(graph, data).rows!.data];
 }
 

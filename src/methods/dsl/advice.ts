@@ -30,12 +30,11 @@ export function unreadParameters(method: MethodAst): { readonly item: TensorItem
   const read = method.blocks.map((block) => ({ block, names: namesRead(method, block) }));
   const shared = method.items.filter(trains).filter((item) => item.role === "shared");
   const nowhere = shared.filter((item) => read.every(({ names }) => !names.has(item.name)));
-  const bySite = read.flatMap(({ block, names }) =>
-    itemsOf(method, [block])
-      .filter(trains)
-      .filter((item) => item.role === "param" && !names.has(item.name))
-      .map((item) => ({ item, kind: block.siteKind })),
-  );
+  const bySite = read.flatMap(({ block, names }) => {
+    const own = itemsOf(method, [block]).filter(trains);
+    const unread = own.filter((item) => item.role === "param" && !names.has(item.name));
+    return unread.map((item) => ({ item, kind: block.siteKind }));
+  });
   return [...nowhere.map((item) => ({ item, kind: "any" })), ...bySite];
 }
 
@@ -52,14 +51,11 @@ function declaredNames(items: readonly Item[]): { readonly name: string; readonl
 }
 
 /** Declared names that have a meaning at the sites where they are declared. */
-function hidingNames(method: MethodAst): { readonly name: string; readonly at: Place }[] {
-  const among = (items: readonly Item[], kinds: readonly string[]) => {
-    const words = new Set([...Object.keys(predefined), ...kinds.flatMap((kind) => namesOf(siteNames[kind]!))]);
-    return declaredNames(items).filter(({ name }) => words.has(name));
-  };
-  const kinds = method.blocks.map(({ siteKind }) => siteKind);
-  return [...among(method.items, kinds), ...method.blocks.flatMap(({ items, siteKind }) => among(items, [siteKind]))];
-}
+const hidingNames = (method: MethodAst): { readonly name: string; readonly at: Place }[] =>
+  method.blocks.flatMap((block) => {
+    const words = new Set([...Object.keys(predefined), ...namesOf(siteNames[block.siteKind]!)]);
+    return declaredNames(itemsOf(method, [block])).filter(({ name }) => words.has(name));
+  });
 
 /** Warnings METHOD-SHADOWED and METHOD-UNREAD of a fragment that has no faults, each once, in the order of the text. */
 export function advice(method: MethodAst): Diagnostic[] {

@@ -99,23 +99,19 @@ class Checker {
     this.oneOf("dtype or form", item.storedAs, ["base", ...patchForms], at);
     this.oneOf("file", item.file, ["encoder"], at);
     this.oneOf("form in files", item.coded?.form, Object.keys(codings), at);
+    const isSaved = role === "const" || key !== undefined;
+    this.must(isSaved, at, `The ${role} ${name} has no key in the adapter file.`, 'add at "key"');
     const number = `{${family?.name}}`;
-    this.must(
-      role === "const" || key !== undefined,
-      at,
-      `The ${role} ${name} has no key in the adapter file.`,
-      'add at "key"',
-    );
     const areApart = family === undefined || (key?.includes(number) ?? true);
     this.must(areApart, at, `All tensors of ${name} have one key.`, `write ${number} in it`);
-    const isFamily = family !== undefined && role === "computed";
-    this.must(!isFamily, at, `What is computed can be no family; ${name} is one.`);
-    const ofShared = trained ? "declared as param" : also && "saved under the paths of its sites";
-    if (ofShared && role !== "shared")
-      this.must(false, at, `Only what is shared can also be ${ofShared}; ${name} is not.`);
-    const ofParam = [item.project && "is projected", item.replaces && "replaces rows"];
-    for (const does of ofParam)
-      if (does && role !== "param") this.must(false, at, `Only a param ${does}, and ${name} is a ${role}.`);
+    const isOne = family === undefined || role !== "computed";
+    this.must(isOne, at, `What is computed can be no family; ${name} is one.`);
+    const [isShared, isParam] = [role === "shared", role === "param"];
+    const paths = `Only what is shared can also be saved under the paths of its sites; ${name} is not.`;
+    this.must(isShared || !trained, at, `Only what is shared can also be declared as param; ${name} is not.`);
+    this.must(isShared || also === undefined, at, paths);
+    this.must(isParam || item.project === undefined, at, `Only a param is projected, and ${name} is a ${role}.`);
+    this.must(isParam || item.replaces === undefined, at, `Only a param replaces rows, and ${name} is a ${role}.`);
   }
 
   repeated(items: readonly Item[]): void {

@@ -108,11 +108,6 @@ export class Elaboration {
     return this.made.get(`${kind} ${target}`)?.[0] ?? 0;
   }
 
-  /** Data of the buffers: what `shared` tensors are drawn as, by key, and index tables by port name. */
-  get data(): ReadonlyMap<string, Float32Array | Int32Array> {
-    return this.notes.data;
-  }
-
   /** Whether something trains, `copies` being how many tensors of the base train beside the method's own. */
   trains(copies: number): boolean {
     return !this.lacksEncoder && (copies > 0 || this.tensors.some(({ role }) => role === "param"));

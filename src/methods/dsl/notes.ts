@@ -8,7 +8,7 @@ const equal = (a: HostTable, b: HostTable): boolean =>
 
 /** Filled while the sites are declared; then it is complete, and building them only reads it. */
 export class Notes {
-  /** What buffers of the program hold, by port. */
+  /** What buffers of the program hold: what `shared` tensors are drawn as, by key, and index tables, by port. */
   readonly data = new Map<string, HostTable>();
   /** Numbers of this adapter that are inputs of a padded program, by port. */
   readonly settings = new Map<string, number>();

@@ -3,7 +3,7 @@
 import { withTargets } from "../config/profiles.ts";
 import { type CallContext, makesOperator, makesValue } from "../lib/builtin.ts";
 import { whole } from "../lib/numbers.ts";
-import { sparseMatrix } from "../lib/sparse.ts";
+import { sparseMatrix } from "../lib/tensors.ts";
 import type { MethodRecord } from "../record.ts";
 import { vera } from "./vera.ts";
 

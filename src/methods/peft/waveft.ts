@@ -1,7 +1,7 @@
 /** WaveFT: trained wavelet coefficients at random places; the update is their inverse transform. arXiv 2505.12532. */
 import type { Builder } from "../../ir/builder.ts";
 import { type CallContext, makesTensor } from "../lib/builtin.ts";
-import { sparseMatrix } from "../lib/sparse.ts";
+import { sparseMatrix } from "../lib/tensors.ts";
 import type { MethodRecord } from "../record.ts";
 import { fourierft } from "./fourierft.ts";
 

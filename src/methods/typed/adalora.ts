@@ -37,5 +37,4 @@ export interface AdaloraConfig extends CommonConfig, Omit<SharedConfig, "init_we
   readonly ensure_weight_tying?: boolean;
 }
 
-/** A config as `compile` takes it, with its `peft_type`. */
 export const adalora = (config: AdaloraConfig = {}) => ({ peft_type: "ADALORA", ...config }) as const;

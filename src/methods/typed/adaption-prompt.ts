@@ -8,6 +8,5 @@ export interface AdaptionPromptConfig extends CommonConfig, Pick<SharedConfig, "
   readonly adapter_layers?: number | null;
 }
 
-/** A config as `compile` takes it, with its `peft_type`. */
 export const adaptionPrompt = (config: AdaptionPromptConfig = {}) =>
   ({ peft_type: "ADAPTION_PROMPT", ...config }) as const;

@@ -14,5 +14,4 @@ export interface BoftConfig extends CommonConfig, Omit<SharedConfig, "init_weigh
   readonly init_weights?: boolean;
 }
 
-/** A config as `compile` takes it, with its `peft_type`. */
 export const boft = (config: BoftConfig = {}) => ({ peft_type: "BOFT", ...config }) as const;

@@ -9,5 +9,4 @@ export interface BoneConfig extends CommonConfig, Omit<SharedConfig, "init_weigh
   readonly init_weights?: FieldValue;
 }
 
-/** A config as `compile` takes it, with its `peft_type`. */
 export const bone = (config: BoneConfig = {}) => ({ peft_type: "BONE", ...config }) as const;

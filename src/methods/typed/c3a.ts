@@ -12,5 +12,4 @@ export interface C3aConfig
   readonly block_size_pattern?: Readonly<Record<string, number>>;
 }
 
-/** A config as `compile` takes it, with its `peft_type`. */
 export const c3a = (config: C3aConfig = {}) => ({ peft_type: "C3A", ...config }) as const;

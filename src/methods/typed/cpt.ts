@@ -30,5 +30,4 @@ export interface CptConfig extends CommonConfig, Pick<SharedConfig, "modules_to_
   readonly num_attention_heads?: number | null;
 }
 
-/** A config as `compile` takes it, with its `peft_type`. */
 export const cpt = (config: CptConfig = {}) => ({ peft_type: "CPT", ...config }) as const;

@@ -14,5 +14,4 @@ export interface DeloraConfig extends CommonConfig, Omit<SharedConfig, "init_wei
   readonly lambda_pattern?: Readonly<Record<string, number>>;
 }
 
-/** A config as `compile` takes it, with its `peft_type`. */
 export const delora = (config: DeloraConfig = {}) => ({ peft_type: "DELORA", ...config }) as const;

@@ -13,5 +13,4 @@ export interface FourierftConfig extends CommonConfig, Omit<SharedConfig, "init_
   readonly init_weights?: boolean;
 }
 
-/** A config as `compile` takes it, with its `peft_type`. */
 export const fourierft = (config: FourierftConfig = {}) => ({ peft_type: "FOURIERFT", ...config }) as const;

@@ -16,5 +16,4 @@ export interface GraloraConfig extends CommonConfig, Omit<SharedConfig, "exclude
   readonly init_weights?: boolean;
 }
 
-/** A config as `compile` takes it, with its `peft_type`. */
 export const gralora = (config: GraloraConfig = {}) => ({ peft_type: "GRALORA", ...config }) as const;

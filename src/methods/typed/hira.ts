@@ -12,5 +12,4 @@ export interface HiraConfig extends CommonConfig, Omit<SharedConfig, "bias" | "i
   readonly rank_pattern?: Readonly<Record<string, number>>;
 }
 
-/** A config as `compile` takes it, with its `peft_type`. */
 export const hira = (config: HiraConfig = {}) => ({ peft_type: "HIRA", ...config }) as const;

@@ -10,5 +10,4 @@ export interface HraConfig extends CommonConfig, Omit<SharedConfig, "init_weight
   readonly init_weights?: boolean;
 }
 
-/** A config as `compile` takes it, with its `peft_type`. */
 export const hra = (config: HraConfig = {}) => ({ peft_type: "HRA", ...config }) as const;

@@ -11,5 +11,4 @@ export interface Ia3Config
   readonly init_ia3_weights?: boolean;
 }
 
-/** A config as `compile` takes it, with its `peft_type`. */
 export const ia3 = (config: Ia3Config = {}) => ({ peft_type: "IA3", ...config }) as const;

@@ -1,5 +1,5 @@
 /**
- * Typed configs, one function per method: `oft({ oft_block_size: 32 })`.
+ * Typed configs, one function per method: `oft({ oft_block_size: 32 })` is a config as `compile` takes it, with its `peft_type`.
  * Made from the methods' declarations; `npx vitest run test/docs -u` writes it again.
  */
 export { type AdaloraConfig, adalora } from "./adalora.ts";

@@ -5,5 +5,4 @@ export interface LnTuningConfig
   extends CommonConfig,
     Pick<SharedConfig, "target_modules" | "modules_to_save" | "exclude_modules"> {}
 
-/** A config as `compile` takes it, with its `peft_type`. */
 export const lnTuning = (config: LnTuningConfig = {}) => ({ peft_type: "LN_TUNING", ...config }) as const;

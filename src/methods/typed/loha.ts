@@ -18,5 +18,4 @@ export interface LohaConfig extends CommonConfig, Omit<SharedConfig, "bias" | "i
   readonly alpha_pattern?: Readonly<Record<string, number>>;
 }
 
-/** A config as `compile` takes it, with its `peft_type`. */
 export const loha = (config: LohaConfig = {}) => ({ peft_type: "LOHA", ...config }) as const;

@@ -25,5 +25,4 @@ export interface LokrConfig extends CommonConfig, Omit<SharedConfig, "bias" | "i
   readonly alpha_pattern?: Readonly<Record<string, number>>;
 }
 
-/** A config as `compile` takes it, with its `peft_type`. */
 export const lokr = (config: LokrConfig = {}) => ({ peft_type: "LOKR", ...config }) as const;

@@ -25,5 +25,4 @@ export interface LoraConfig extends CommonConfig, Omit<SharedConfig, "init_weigh
   readonly ensure_weight_tying?: boolean;
 }
 
-/** A config as `compile` takes it, with its `peft_type`. */
 export const lora = (config: LoraConfig = {}) => ({ peft_type: "LORA", ...config }) as const;

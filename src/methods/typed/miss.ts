@@ -13,5 +13,4 @@ export interface MissConfig extends CommonConfig, Omit<SharedConfig, "init_weigh
   readonly init_weights?: FieldValue;
 }
 
-/** A config as `compile` takes it, with its `peft_type`. */
 export const miss = (config: MissConfig = {}) => ({ peft_type: "MISS", ...config }) as const;

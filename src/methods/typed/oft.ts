@@ -21,5 +21,4 @@ export interface OftConfig extends CommonConfig, Omit<SharedConfig, "init_weight
   readonly init_weights?: boolean;
 }
 
-/** A config as `compile` takes it, with its `peft_type`. */
 export const oft = (config: OftConfig = {}) => ({ peft_type: "OFT", ...config }) as const;

@@ -22,5 +22,4 @@ export interface PTuningConfig extends CommonConfig, Pick<SharedConfig, "modules
   readonly num_attention_heads?: number | null;
 }
 
-/** A config as `compile` takes it, with its `peft_type`. */
 export const pTuning = (config: PTuningConfig = {}) => ({ peft_type: "P_TUNING", ...config }) as const;

@@ -18,5 +18,4 @@ export interface PolyConfig
   readonly init_weights?: boolean;
 }
 
-/** A config as `compile` takes it, with its `peft_type`. */
 export const poly = (config: PolyConfig = {}) => ({ peft_type: "POLY", ...config }) as const;

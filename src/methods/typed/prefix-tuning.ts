@@ -21,5 +21,4 @@ export interface PrefixTuningConfig extends CommonConfig, Pick<SharedConfig, "mo
   readonly num_attention_heads?: number | null;
 }
 
-/** A config as `compile` takes it, with its `peft_type`. */
 export const prefixTuning = (config: PrefixTuningConfig = {}) => ({ peft_type: "PREFIX_TUNING", ...config }) as const;

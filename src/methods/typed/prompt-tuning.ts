@@ -23,5 +23,4 @@ export interface PromptTuningConfig extends CommonConfig, Pick<SharedConfig, "mo
   readonly num_attention_heads?: number | null;
 }
 
-/** A config as `compile` takes it, with its `peft_type`. */
 export const promptTuning = (config: PromptTuningConfig = {}) => ({ peft_type: "PROMPT_TUNING", ...config }) as const;

@@ -20,5 +20,4 @@ export interface RandloraConfig extends CommonConfig, Omit<SharedConfig, "exclud
   readonly init_weights?: boolean;
 }
 
-/** A config as `compile` takes it, with its `peft_type`. */
 export const randlora = (config: RandloraConfig = {}) => ({ peft_type: "RANDLORA", ...config }) as const;

@@ -10,5 +10,4 @@ export interface RoadConfig extends CommonConfig, Pick<SharedConfig, "target_mod
   readonly init_weights?: boolean;
 }
 
-/** A config as `compile` takes it, with its `peft_type`. */
 export const road = (config: RoadConfig = {}) => ({ peft_type: "ROAD", ...config }) as const;

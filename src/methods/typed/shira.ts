@@ -14,5 +14,4 @@ export interface ShiraConfig
   readonly init_weights?: boolean;
 }
 
-/** A config as `compile` takes it, with its `peft_type`. */
 export const shira = (config: ShiraConfig = {}) => ({ peft_type: "SHIRA", ...config }) as const;

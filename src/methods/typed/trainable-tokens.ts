@@ -8,6 +8,5 @@ export interface TrainableTokensConfig extends CommonConfig, Pick<SharedConfig, 
   readonly init_weights?: boolean;
 }
 
-/** A config as `compile` takes it, with its `peft_type`. */
 export const trainableTokens = (config: TrainableTokensConfig = {}) =>
   ({ peft_type: "TRAINABLE_TOKENS", ...config }) as const;

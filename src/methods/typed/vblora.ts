@@ -20,5 +20,4 @@ export interface VbloraConfig extends CommonConfig, Omit<SharedConfig, "init_wei
   readonly init_logits_std?: number;
 }
 
-/** A config as `compile` takes it, with its `peft_type`. */
 export const vblora = (config: VbloraConfig = {}) => ({ peft_type: "VBLORA", ...config }) as const;

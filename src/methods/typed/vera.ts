@@ -16,5 +16,4 @@ export interface VeraConfig extends CommonConfig, Omit<SharedConfig, "exclude_mo
   readonly init_weights?: boolean;
 }
 
-/** A config as `compile` takes it, with its `peft_type`. */
 export const vera = (config: VeraConfig = {}) => ({ peft_type: "VERA", ...config }) as const;

@@ -19,5 +19,4 @@ export interface WaveftConfig extends CommonConfig, Omit<SharedConfig, "init_wei
   readonly init_weights?: boolean;
 }
 
-/** A config as `compile` takes it, with its `peft_type`. */
 export const waveft = (config: WaveftConfig = {}) => ({ peft_type: "WAVEFT", ...config }) as const;

@@ -35,5 +35,4 @@ export interface XloraConfig extends CommonConfig {
   readonly use_bias?: boolean;
 }
 
-/** A config as `compile` takes it, with its `peft_type`. */
 export const xlora = (config: XloraConfig = {}) => ({ peft_type: "XLORA", ...config }) as const;
