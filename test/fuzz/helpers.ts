@@ -12,11 +12,17 @@ export const runsOr = (few: number): number => Number(process.env.WEBPEFT_FUZZ ?
 /** Every fuzz draws from this; fast-check tells a path to the run that failed, and `pasteable` shows it as code. */
 export const seed = 20261128;
 
-const sizes = { width: 16, heads: 2, hidden: 24, vocabulary: 20 };
+interface Sizes {
+  readonly width: number;
+  readonly heads: number;
+  readonly hidden: number;
+  readonly vocabulary: number;
+}
+
+export const tinyLlama = (): Promise<Model> => llamaOf({ width: 16, heads: 2, hidden: 24, vocabulary: 20 });
 
 /** A llama of one layer. */
-export function tinyLlama(): Promise<Model> {
-  const { width, heads, hidden, vocabulary } = sizes;
+export function llamaOf({ width, heads, hidden, vocabulary }: Sizes): Promise<Model> {
   const random = generator(11);
   const drawn = (...shape: number[]) => {
     const value = (): number => (shape.length === 1 ? 1 : random() - 0.5);
