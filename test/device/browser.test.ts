@@ -139,3 +139,27 @@ describe.skipIf(!hasChromium)("a browser, bundled for Linux on x64 only", () => 
     expect(report.versions.userAgent).toContain("Chrome");
   });
 });
+
+describe.skipIf(!hasChromium)("threads of a page", () => {
+  it.each([true, false])("compute what one does, which the page does not stop for (isolated: %s)", async (isolates) => {
+    const browser = await openChromium({ isolates });
+    try {
+      const page = await browser.newPage();
+      const headers = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
+      await page.route(`${address}**`, (route) =>
+        route.fulfill({ contentType: "text/html", body: "<title>page</title>", headers }),
+      );
+      await page.goto(address);
+      await page.addScriptTag({ content: await bundle() });
+      const [one, three] = await page.evaluate(async () => {
+        const { squareInThreads } = Reflect.get(globalThis, "device") as typeof import("./kernel.ts");
+        return [await squareInThreads(1), await squareInThreads(3)] as const;
+      });
+      expect(three.isIsolated).toBe(isolates);
+      expect(three.sums).toEqual(one.sums);
+      expect(one.sums.every(Number.isFinite)).toBe(true);
+    } finally {
+      await browser.close();
+    }
+  });
+});

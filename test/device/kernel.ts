@@ -1,5 +1,7 @@
 /** A trivial kernel, run through the waits that the runtime uses. */
+import { Builder } from "../../src/ir/builder.ts";
 import { bufferUsage, listDevices, mapMode, type OpenDevice, openDevice } from "../../src/runtime/device/index.ts";
+import { wasmExecutor } from "../../src/runtime/executors/wasm/executor.ts";
 
 /** For the browser test, which loads this file as one script. */
 export { listDevices, openDevice };
@@ -42,3 +44,17 @@ export async function runTwicePlusIndex(open: OpenDevice, data: Float32Array<Arr
 export const twicePlusIndexOf = (data: Float32Array): Float32Array => data.map((value, i) => 2 * value + i);
 
 export { writePageFolder } from "../../src/runtime/files/page-folder.ts";
+
+/** A product that is large enough for threads, and what the page allows. */
+export async function squareInThreads(threads: number): Promise<{ isIsolated: boolean; sums: number[] }> {
+  const size = 200;
+  const k = new Builder("square");
+  const x = k.port("x", "weight", "f32", [size, size]);
+  const graph = k.finish([{ name: "y", node: k.sum(k.einsum("mk,kn->mn", x, x), [0]) }]);
+  const program = { stages: [{ name: "forward" as const, graph }], storage: { buffers: [], bindings: {} } };
+  const data = new Map([["x", Float32Array.from({ length: size * size }, (_unused, i) => Math.sin(i))]]);
+  const instance = await wasmExecutor({ threads }).instantiate(program, data);
+  const runs = await Promise.all([1, 2].map(() => instance.run(["forward"], {}, ["y"])));
+  instance.dispose();
+  return { isIsolated: globalThis.crossOriginIsolated, sums: runs.flatMap(({ y }) => [...y!]) };
+}

@@ -42,7 +42,7 @@ export function wasmExecutor({ target = wasmTargetHere(), threads }: WasmOptions
       checkBindings(program);
       const generated = options.generated?.(target) ?? generate(program.stages, program.storage, target);
       options.signal?.throwIfAborted();
-      const team = isLarge(generated) ? (threads ?? (await threadsHere())) : 1;
+      const team = isLarge(generated) ? await threadsHere(threads) : 1;
       const loaded = await loadProgram(generated, team, target.features.includes(relaxedSimd));
       const instance = new WasmInstance(program, generated, loaded, options.onKernels);
       try {

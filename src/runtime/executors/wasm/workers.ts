@@ -193,10 +193,11 @@ export class Workers {
   }
 }
 
-/** Threads that a program can have here: those of the machine, or one where memory cannot be shared. */
-export async function threadsHere(): Promise<number> {
+/** Threads that a program gets here: those of the machine, or fewer; one where memory cannot be shared, as in a page that is not isolated. */
+export async function threadsHere(most?: number): Promise<number> {
   const isIsolated = (globalThis as { crossOriginIsolated?: boolean }).crossOriginIsolated !== false;
   if (typeof SharedArrayBuffer === "undefined" || !isIsolated) return 1;
+  if (most !== undefined) return most;
   const cores = globalThis.navigator?.hardwareConcurrency ?? (await import("node:os")).availableParallelism();
   return Math.min(8, cores);
 }
