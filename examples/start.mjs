@@ -97,11 +97,7 @@ async function main() {
       .filter((e) => e.ids.length === length)
       .slice(0, limit);
   };
-  const [bible, heldOut, training] = [
-    await windows("kjv-heldout.txt", 64),
-    await windows("austen-heldout.txt", 64),
-    await windows("austen-train.txt"),
-  ];
+  const training = await windows("austen-train.txt");
   const reference = JSON.parse(await read("reference.json"));
   const config = JSON.parse(await readFile(join(here, "configs", `${method}.json`), "utf8"));
   const model = await loadModel(join(here, "tiny-llama"));
@@ -125,6 +121,7 @@ async function main() {
   const { loss: first } = await session.gradients(batches.step(0)[0]);
   say(`\nThe loss of the first training batch: ${nat(first)}   [${seconds()}]`);
 
+  const [bible, heldOut] = [await windows("kjv-heldout.txt", 64), await windows("austen-heldout.txt", 64)];
   // Nothing is folded into weights here, so that this program and the merged model agree only if merging is right.
   const row = { mode: "infer", batch: 1, length, ...(target && { target }) };
   const single = await compile(model, config, { ...row, loaded: true, fold: false });

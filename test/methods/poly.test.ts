@@ -7,7 +7,7 @@ import { evaluate } from "../../src/ir/evaluate.ts";
 import { compact } from "../../src/ir/graph.ts";
 import { elaborateModel, parseMethod } from "../../src/methods/index.ts";
 import type { Executor } from "../../src/runtime/executors/executor.ts";
-import { tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
+import { wasmExecutor } from "../../src/runtime/executors/wasm/executor.ts";
 import type { Session, SessionBatch } from "../../src/runtime/session/session.ts";
 import { type GoldenCase, loadCase } from "../golden/helpers.ts";
 
@@ -80,7 +80,7 @@ describe("an adapter for two tasks", () => {
   let goldenCase: GoldenCase;
   let batch: SessionBatch;
   beforeAll(async () => {
-    executor = await tfjsExecutor();
+    executor = wasmExecutor();
     goldenCase = await loadCase("llama-poly");
     batch = goldenCase.inputs as SessionBatch;
   });

@@ -12,7 +12,7 @@ import { differentiate } from "../../src/passes/differentiate.ts";
 import { openDevice } from "../../src/runtime/device/index.ts";
 import type { Executor } from "../../src/runtime/executors/executor.ts";
 import { referenceExecutor } from "../../src/runtime/executors/reference.ts";
-import { tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
+import { wasmExecutor } from "../../src/runtime/executors/wasm/executor.ts";
 import { webgpuExecutor } from "../../src/runtime/executors/webgpu/executor.ts";
 import type { Session, SessionBatch } from "../../src/runtime/session/session.ts";
 import { baseModel, readNumbers } from "../golden/helpers.ts";
@@ -149,10 +149,9 @@ it("has draws around the posterior mean, whose bits are 0 or 1 for predictions",
 
 describe("a session", () => {
   const config = { peft_type: "VBLORA", vb_r: 4, vb_init_std: 0.3, target_modules: ["q_proj", "v_proj"] };
-  let tfjs: Executor;
+  const cpu = wasmExecutor();
   let batch: SessionBatch;
   beforeAll(async () => {
-    tfjs = await tfjsExecutor();
     batch = (await readNumbers("cases/llama-lora/inputs.safetensors")) as SessionBatch;
   });
 
@@ -177,7 +176,7 @@ describe("a session", () => {
   }
 
   it("predicts a mean and a deviation, the same at every call and on every executor", async () => {
-    const onTfjs = await withSession(tfjs, {}, async (session) => {
+    const onCpu = await withSession(cpu, {}, async (session) => {
       const { logits } = await session.forward(batch);
       const [one, many] = [await session.predictive(batch, 1), await session.predictive(batch, 30)];
       expect(one.deviation.every((x) => x === 0)).toBe(true);
@@ -189,15 +188,15 @@ describe("a session", () => {
       return many;
     });
     const onReference = await withSession(referenceExecutor(), {}, (session) => session.predictive(batch, 30));
-    expect(difference(onTfjs.mean, onReference.mean)).toBeLessThan(1e-4);
-    expect(difference(onTfjs.deviation, onReference.deviation)).toBeLessThan(1e-3);
+    expect(difference(onCpu.mean, onReference.mean)).toBeLessThan(1e-4);
+    expect(difference(onCpu.deviation, onReference.deviation)).toBeLessThan(1e-3);
   });
 
   it("merges the posterior mean, and saves what a LoRA can be made of", async () => {
-    await withSession(tfjs, {}, async (session) => {
+    await withSession(cpu, {}, async (session) => {
       const { logits } = await session.forward(batch);
       const merged = await compile(await session.merge(), null, { mode: "infer", batch: 2, length: 8, mask: true });
-      const plain = await merged.start({ device: tfjs });
+      const plain = await merged.start({ device: cpu });
       expect(difference((await plain.forward(batch)).logits, logits)).toBeLessThan(1e-5);
       plain.dispose();
       const keys = [...(await session.adapterTensors()).keys()].filter((key) =>
@@ -217,19 +216,19 @@ describe("a session", () => {
     });
   });
 
-  it("trains and predicts on WebGPU with the numbers of TensorFlow.js", async () => {
+  it("trains and predicts on WebGPU with the numbers of WebAssembly", async () => {
     const open = await openDevice({ prefer: "webgpu" });
     const run = async (session: Session) => {
       const steps = [await session.step(batch, { lr: 0.05 }), await session.step(batch, { lr: 0.05 })];
       return { losses: steps.map(({ loss }) => loss), prediction: await session.predictive(batch, 4) };
     };
     try {
-      const want = await withSession(tfjs, {}, run);
+      const want = await withSession(cpu, {}, run);
       const got = await withSession(webgpuExecutor(open), {}, run, targetOf(open.target));
       expect(difference(Float32Array.from(got.losses), Float32Array.from(want.losses))).toBeLessThan(1e-5);
       expect(difference(got.prediction.mean, want.prediction.mean)).toBeLessThan(1e-4);
       expect(difference(got.prediction.deviation, want.prediction.deviation)).toBeLessThan(1e-3);
-      const other = await withSession(tfjs, { vb_seed: 1 }, run);
+      const other = await withSession(cpu, { vb_seed: 1 }, run);
       expect(difference(Float32Array.from(other.losses), Float32Array.from(want.losses))).toBeGreaterThan(1e-5);
     } finally {
       open.dispose();
@@ -261,7 +260,7 @@ describe("a session", () => {
       { batch: 2, length: 8, mask: true },
     );
     expect(program.stages.map(({ name }) => name)).not.toContain("predict");
-    const session = await program.start({ device: tfjs });
+    const session = await program.start({ device: cpu });
     await expect(session.predictive(batch, 2)).rejects.toMatchObject({ code: "SESSION-MODE" });
     session.dispose();
   });

@@ -13,7 +13,7 @@ import { algebraRules } from "../../src/passes/algebra.ts";
 import { associate } from "../../src/passes/associate.ts";
 import { rewrite } from "../../src/passes/rewrite.ts";
 import type { Executor } from "../../src/runtime/executors/executor.ts";
-import { tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
+import { wasmExecutor } from "../../src/runtime/executors/wasm/executor.ts";
 import { readAdapter } from "../../src/runtime/files/adapter.ts";
 import type { Session, SessionBatch } from "../../src/runtime/session/session.ts";
 import { type GoldenCase, loadCase } from "../golden/helpers.ts";
@@ -192,7 +192,7 @@ describe("a program", () => {
   const batch = (): SessionBatch => given.inputs as SessionBatch;
 
   beforeAll(async () => {
-    [cpu, given] = [await tfjsExecutor(), await loadCase("llama-xlora-depth2")];
+    [cpu, given] = [wasmExecutor(), await loadCase("llama-xlora-depth2")];
   });
   afterAll(() => rmSync(folder, { recursive: true }));
 

@@ -9,8 +9,10 @@ import {
   updateGraph,
 } from "../../src/passes/optimizer.ts";
 import { layoutStorage, slotSize } from "../../src/passes/storage.ts";
+import type { Executor } from "../../src/runtime/executors/executor.ts";
 import { referenceExecutor } from "../../src/runtime/executors/reference.ts";
 import { tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
+import { wasmExecutor } from "../../src/runtime/executors/wasm/executor.ts";
 import { difference, generator, programOf } from "../runtime/executor-samples.ts";
 
 interface State {
@@ -53,16 +55,10 @@ const numbers = (random: () => number, size: number, scale = 1): number[] =>
   Array.from({ length: size }, () => Math.fround((random() * 2 - 1) * scale));
 
 /** Three updates by the graph and by the plain loop above; the largest differences of parameters and norms. */
-async function compare(
-  hyper: Hyper,
-  executorName: "reference" | "tfjs",
-  gradientScale: number,
-  spoil = 0,
-): Promise<number> {
+async function compare(hyper: Hyper, executor: Executor, gradientScale: number, spoil = 0): Promise<number> {
   const random = generator(11);
   const storage = layoutStorage(tensors, [], { train: true });
   const size = storage.buffers.find((b) => b.name === "params")!.size;
-  const executor = executorName === "tfjs" ? await tfjsExecutor() : referenceExecutor({ storage: "f64" });
   const states = sizes.map((n) => ({
     p: numbers(random, n),
     m: new Array<number>(n).fill(0),
@@ -103,9 +99,11 @@ describe("update", () => {
     ["with gradients as small as epsilon", { lr: 1e-2, weightDecay: 0, maxNorm: 1 }, 1e-8],
   ];
   it.each(cases)("is torch's AdamW, %s", async (_name, hyper, scale) => {
-    expect(await compare(hyper, "reference", scale)).toBeLessThan(2e-7);
-    expect(await compare(hyper, "tfjs", scale)).toBeLessThan(2e-6);
-    expect(await compare(hyper, "reference", scale, 1e-5)).toBeGreaterThan(2e-6);
+    const exact = referenceExecutor({ storage: "f64" });
+    expect(await compare(hyper, exact, scale)).toBeLessThan(2e-7);
+    expect(await compare(hyper, await tfjsExecutor(), scale)).toBeLessThan(2e-6);
+    expect(await compare(hyper, wasmExecutor(), scale)).toBeLessThan(2e-6);
+    expect(await compare(hyper, exact, scale, 1e-5)).toBeGreaterThan(2e-6);
   });
 
   const scalars = feed(given);
@@ -119,6 +117,7 @@ describe("update", () => {
       referenceExecutor(),
       await tfjsExecutor({ backend: "wasm" }),
       await tfjsExecutor({ backend: "cpu" }),
+      wasmExecutor(),
     ]) {
       const storage = layoutStorage([{ key: "a", size: 3 }], [], { train: true });
       const first = new Map([
@@ -147,6 +146,7 @@ describe("update", () => {
       referenceExecutor(),
       await tfjsExecutor({ backend: "wasm" }),
       await tfjsExecutor({ backend: "cpu" }),
+      wasmExecutor(),
     ]) {
       // More than one round of the sum, and the only parameter that overflows is the last.
       const size = 1300;
@@ -203,10 +203,7 @@ describe("update", () => {
   it("sums a million squares in f32 within 1e-6", async () => {
     const size = 2 ** 20;
     const storage = layoutStorage([{ key: "a", size }], [], { train: true });
-    const instance = await (await tfjsExecutor()).instantiate(
-      programOf({ update: updateGraph(size) }, storage),
-      new Map(),
-    );
+    const instance = await wasmExecutor().instantiate(programOf({ update: updateGraph(size) }, storage), new Map());
     const random = generator(5);
     const g = Float32Array.from({ length: size }, () => random() * 2 - 1);
     instance.write("grad.a", g);

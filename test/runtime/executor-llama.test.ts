@@ -5,8 +5,9 @@ import { buildModel } from "../../src/models/index.ts";
 import { associate } from "../../src/passes/associate.ts";
 import { attach } from "../../src/passes/attach.ts";
 import { differentiate } from "../../src/passes/differentiate.ts";
-import type { PortSource } from "../../src/runtime/executors/executor.ts";
-import { type TfjsExecutor, tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
+import type { Executor, PortSource } from "../../src/runtime/executors/executor.ts";
+import { tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
+import { wasmExecutor } from "../../src/runtime/executors/wasm/executor.ts";
 import { lowerModel, readJson, readTensors, relativeError } from "../models/helpers.ts";
 import { programOf } from "./executor-samples.ts";
 
@@ -28,10 +29,13 @@ function trainedModel(): Graph {
   return compact(differentiate(lowered));
 }
 
-describe("llama on tfjs", () => {
-  let executor: TfjsExecutor;
+describe.each([
+  ["TensorFlow.js", () => tfjsExecutor()],
+  ["WebAssembly", async () => wasmExecutor()],
+])("llama on %s", (_name, make) => {
+  let executor: Executor;
   beforeAll(async () => {
-    executor = await tfjsExecutor();
+    executor = await make();
   });
 
   it("has the logits and the loss of transformers", async () => {

@@ -11,7 +11,7 @@ import { buildModel } from "../../src/models/index.ts";
 import { type OpenDevice, openDevice } from "../../src/runtime/device/index.ts";
 import type { Executor } from "../../src/runtime/executors/executor.ts";
 import { referenceExecutor } from "../../src/runtime/executors/reference.ts";
-import { tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
+import { wasmExecutor } from "../../src/runtime/executors/wasm/executor.ts";
 import { webgpuExecutor } from "../../src/runtime/executors/webgpu/executor.ts";
 import { loadModel, type Model } from "../../src/runtime/files/model.ts";
 import { smolLM2 } from "../budgets/real-shapes.ts";
@@ -74,12 +74,12 @@ describe.runIf(isAll)("thirty layers", () => {
     }
   }
 
-  it("train on a software adapter as on tfjs, with the loss of f64", { timeout: 1_800_000 }, async () => {
+  it("train on a software adapter as on WebAssembly, with the loss of f64", { timeout: 1_800_000 }, async () => {
     const onDevice = await losses(webgpuExecutor(device), 2);
-    const onTfjs = await losses(await tfjsExecutor(), 2);
+    const onCpu = await losses(wasmExecutor(), 2);
     const [exact] = await losses(referenceExecutor(), 1);
     expect(onDevice[1]).toBeLessThan(onDevice[0]!);
     expect(Math.abs(onDevice[0]! / exact! - 1)).toBeLessThan(1e-5);
-    for (const [step, loss] of onTfjs.entries()) expect(Math.abs(onDevice[step]! / loss - 1)).toBeLessThan(1e-4);
+    for (const [step, loss] of onCpu.entries()) expect(Math.abs(onDevice[step]! / loss - 1)).toBeLessThan(1e-4);
   });
 });
