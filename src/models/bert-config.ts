@@ -19,7 +19,9 @@ import { headWidth } from "./shapes.ts";
 
 export interface BertSettings {
   /** The first part of every path. */
-  readonly name: "bert" | "roberta";
+  readonly name: "bert" | "roberta" | "electra";
+  /** Width of the tables, where it is not that of the stream. */
+  readonly embeddingWidth: number;
   /** The head gives the masked tokens. */
   readonly masked: boolean;
   /** Then it has the table's weight. */
@@ -46,20 +48,22 @@ export function readBertConfig(config: ModelConfig, sink: DiagnosticSink): BertS
   requireValue(config, "is_decoder", false);
   requireValue(config, "add_cross_attention", false);
   const modelType = text(config, "model_type", "bert");
-  const name = modelType === "bert" ? "bert" : "roberta";
+  const name = modelType === "bert" || modelType === "electra" ? modelType : "roberta";
   const head = headKind(config, {
     ...{ sequence: "ForSequenceClassification", token: "ForTokenClassification", masked: "ForMaskedLM" },
   });
-  const vocabulary = positiveInteger(config, "vocab_size", name === "bert" ? 30522 : 50265);
+  const vocabulary = positiveInteger(config, "vocab_size", name === "roberta" ? 50265 : 30522);
   const padding = name === "roberta" ? (specialTokens(config).padToken ?? 1) : undefined;
-  const hidden = positiveInteger(config, "hidden_size", 768);
-  const heads = positiveInteger(config, "num_attention_heads", 12);
+  const isElectra = name === "electra";
+  const hidden = positiveInteger(config, "hidden_size", isElectra ? 256 : 768);
+  const heads = positiveInteger(config, "num_attention_heads", isElectra ? 4 : 12);
   const layers = layerCount(config, "num_hidden_layers", 12);
   const positions = positiveInteger(config, "max_position_embeddings", 512);
   return {
     ...{ name, masked: head === "masked", tied: flag(config, "tie_word_embeddings", true) },
     hidden,
-    intermediate: positiveInteger(config, "intermediate_size", 3072),
+    embeddingWidth: isElectra ? positiveInteger(config, "embedding_size", 128) : hidden,
+    intermediate: positiveInteger(config, "intermediate_size", isElectra ? 1024 : 3072),
     layers,
     heads,
     headWidth: headWidth(hidden, heads, "hidden_size, num_attention_heads"),

@@ -1,19 +1,19 @@
 /**
- * The family bert, roberta, xlm-roberta, camembert: embeddings of tokens, token types and positions, normalised; per layer attention in both directions and MLP, each
+ * The family bert, roberta, xlm-roberta, camembert, electra: embeddings of tokens, token types and positions, normalised; per layer attention in both directions and MLP, each
  * added to the stream and normalised after it; a classifier of rows or of tokens, or the head of masked tokens.
  */
 import type { Builder } from "../ir/builder.ts";
 import { activate } from "./activation.ts";
 import { unpadded } from "./attention.ts";
 import { type BertSettings, readBertConfig } from "./bert-config.ts";
-import { attendAll, pooled } from "./encoder.ts";
+import { attendAll, firstToken, pooled } from "./encoder.ts";
 import { attentionEntry, embedding, layerNorm, linear, type Unary } from "./layers.ts";
 import { type BuildOptions, tokenInput } from "./model.ts";
 import { block, layers, type ModelFamily, type ModelTree, type Module, named, type Place, silent } from "./module.ts";
 import { runningCount } from "./text.ts";
 
 export const bertFamily: ModelFamily = {
-  modelTypes: ["bert", "roberta", "xlm-roberta", "camembert"],
+  modelTypes: ["bert", "roberta", "xlm-roberta", "camembert", "electra"],
   layerFields: ["num_hidden_layers"],
   read: (config, sink) => {
     const settings = readBertConfig(config, sink);
@@ -44,9 +44,22 @@ const inputOf = ({ builder }: Place, { batch, length, mask }: BuildOptions): Inp
 
 /** The layers of the head of masked tokens, and their names. */
 function maskedHead(settings: BertSettings): Readonly<Record<string, Module<Unary>>> {
-  const { name, hidden, epsilon, activation, tied, defaults } = settings;
+  const { name, hidden, embeddingWidth, epsilon, activation, tied, defaults } = settings;
   const table = `${name}.embeddings.word_embeddings.weight`;
   const place = name === "bert" ? "cls.predictions" : "lm_head";
+  if (name === "electra") {
+    const generator_predictions = block(
+      {
+        ...{ activation: silent, LayerNorm: layerNorm(embeddingWidth, epsilon) },
+        dense: linear(hidden, embeddingWidth, true),
+      },
+      (modules, { builder }) =>
+        (x: number) =>
+          modules.LayerNorm(activate(builder, "gelu", modules.dense(x))),
+    );
+    const weight = tied ? table : undefined;
+    return { generator_predictions, generator_lm_head: linear(embeddingWidth, defaults.vocabulary, true, { weight }) };
+  }
   const options = tied ? { bias: `${place}.bias`, weight: table } : {};
   const decoder = linear(hidden, defaults.vocabulary, true, options);
   const dense = linear(hidden, hidden, true);
@@ -73,28 +86,35 @@ function classifier(settings: BertSettings): ModelTree["root"] {
   const { name, hidden, masked, defaults } = settings;
   const out = linear(hidden, defaults.head.classes, true);
   const ofTokens = { dropout: silent, classifier: out };
-  const ofRows = { dense: linear(hidden, hidden, true), dropout: silent, out_proj: out };
+  const dense = linear(hidden, hidden, true);
+  const end = { dropout: silent, out_proj: out };
+  const ofRows = name === "electra" ? { dense, activation: silent, ...end } : { dense, ...end };
   const isOfTokens = defaults.head.kind === "token";
   const pools = name === "bert" && !isOfTokens;
-  const ofClasses = isOfTokens || pools ? ofTokens : { classifier: rowClassifier(ofRows) };
+  const ofClasses =
+    isOfTokens || pools ? ofTokens : { classifier: rowClassifier(ofRows, name === "electra" ? "gelu" : "tanh") };
   const head: Readonly<Record<string, Module>> = masked ? maskedHead(settings) : ofClasses;
-  const last = Object.keys(head).at(-1)!;
+  const made = masked ? Object.keys(head) : ["classifier"];
   const body = { [name]: encoder(settings, pools) };
   const isHeadFirst = defaults.modelType !== name;
   return block(
     isHeadFirst ? { ...head, ...body } : { ...body, ...head },
     (modules, place) => (options) =>
-      named<Unary>(modules, last)(named<Encoder>(modules, name)(inputOf(place, options))),
+      made.reduce(
+        (x, layer) => named<Unary>(modules, layer)(x),
+        named<Encoder>(modules, name)(inputOf(place, options)),
+      ),
   );
 }
 
-const rowClassifier = (modules: { readonly dense: Module<Unary>; readonly out_proj: Module<Unary> }): Module<Unary> =>
-  block(
-    modules,
-    ({ dense, out_proj }, place) =>
-      (stream) =>
-        out_proj(pooled(place, dense, stream)),
-  );
+const rowClassifier = (
+  modules: { readonly dense: Module<Unary>; readonly out_proj: Module<Unary> },
+  activation: "tanh" | "gelu",
+): Module<Unary> =>
+  block(modules, ({ dense, out_proj }, place) => (stream) => {
+    if (activation === "tanh") return out_proj(pooled(place, dense, stream));
+    return out_proj(activate(place.builder, activation, dense(firstToken(place, stream))));
+  });
 
 function encoder(settings: BertSettings, pools: boolean): Module<Encoder> {
   const { hidden } = settings;
@@ -108,12 +128,15 @@ function encoder(settings: BertSettings, pools: boolean): Module<Encoder> {
     { layer: layers(settings.layers, () => layer(settings)) },
     (modules) => (x: number, seen?: number) => modules.layer.reduce((stream, one) => one(stream, seen), x),
   );
+  const { embeddingWidth: width } = settings;
+  const embeddings_project = width === hidden ? undefined : linear(width, hidden, true);
   return block(
-    { embeddings: embeddings(settings), encoder: stack, pooler: pools ? pooler : undefined },
+    { embeddings: embeddings(settings), embeddings_project, encoder: stack, pooler: pools ? pooler : undefined },
     (modules, { builder }) =>
       (input) => {
         const seen = input.masked ? unpadded(builder, input.port("attention_mask")) : undefined;
-        const stream = modules.encoder(modules.embeddings(input), seen);
+        const embedded = modules.embeddings(input);
+        const stream = modules.encoder(modules.embeddings_project?.(embedded) ?? embedded, seen);
         return modules.pooler?.(stream) ?? stream;
       },
   );
@@ -121,7 +144,7 @@ function encoder(settings: BertSettings, pools: boolean): Module<Encoder> {
 
 function embeddings({
   name,
-  hidden,
+  embeddingWidth,
   positions,
   tokenTypes,
   epsilon,
@@ -129,14 +152,14 @@ function embeddings({
   defaults,
 }: BertSettings): Module<Encoder> {
   const tables = {
-    word_embeddings: embedding(defaults.vocabulary, hidden),
-    token_type_embeddings: embedding(tokenTypes, hidden),
-    position_embeddings: embedding(positions, hidden),
+    word_embeddings: embedding(defaults.vocabulary, embeddingWidth),
+    token_type_embeddings: embedding(tokenTypes, embeddingWidth),
+    position_embeddings: embedding(positions, embeddingWidth),
   };
-  const end = { LayerNorm: layerNorm(hidden, epsilon), dropout: silent };
+  const end = { LayerNorm: layerNorm(embeddingWidth, epsilon), dropout: silent };
   const { word_embeddings, token_type_embeddings, position_embeddings } = tables;
   const order =
-    name === "bert"
+    name !== "roberta"
       ? { word_embeddings, position_embeddings, token_type_embeddings, ...end }
       : { word_embeddings, token_type_embeddings, ...end, position_embeddings };
   return block(order, (modules, { builder }) => ({ port }) => {

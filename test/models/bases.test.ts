@@ -16,7 +16,8 @@ function load(name: string) {
     ...readTensors(`base-outputs/${name}/inputs.safetensors`),
   };
   const { inputs, defaults } = describeModel(config);
-  for (const { name: input, fill } of inputs) if (fill !== undefined) data[input] ??= new Int32Array(16).fill(fill);
+  for (const { name: input, fill } of inputs)
+    if (fill !== undefined) data[input] ??= new Int32Array(data.input_ids!.length).fill(fill);
   const length = (data.input_ids?.length ?? 2) / 2;
   return { config, data, length, scale: 1 / countLabels(data.labels!, length, defaults.head) };
 }

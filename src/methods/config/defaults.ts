@@ -26,7 +26,10 @@ export const usualTargets: TargetTable = {
   gpt2: ["c_attn"],
   bert: ["query", "value"],
   roberta: ["query", "value"],
+  "xlm-roberta": ["query", "value"],
+  electra: ["query", "value"],
   t5: ["q", "v"],
+  mt5: ["q", "v"],
   phi: ["q_proj", "v_proj", "fc1", "fc2"],
 };
 

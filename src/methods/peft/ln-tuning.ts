@@ -27,6 +27,7 @@ export const lnTuning = {
     qwen3: ["post_attention_layernorm"],
     gpt2: ["ln_1", "ln_2", "ln_f"],
     t5: ["layer_norm", "final_layer_norm"],
+    mt5: ["layer_norm", "final_layer_norm"],
     phi: ["input_layernorm", "final_layernorm"],
   },
 } satisfies MethodRecord;

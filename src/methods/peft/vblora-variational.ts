@@ -64,6 +64,7 @@ export const vbloraVariational = {
     bert: ["query", "value"],
     roberta: ["query", "value"],
     t5: ["q", "k", "v", "o", "wi", "wo"],
+    mt5: ["q", "k", "v", "o", "wi_0", "wi_1", "wo"],
   },
   builtins: [
     makesTensor(
