@@ -169,7 +169,8 @@ const contraction: Step = {
     const { k, pick, choose } = draw;
     const a = pick((shape) => shape.length >= 1 && shape.length <= 4)!;
     const mine = [...k.shape(a).keys()].map((i) => "abcd"[i]!);
-    const b = pick((shape) => shape.length <= 3 && shape.some((n) => k.shape(a).includes(n)))!;
+    const b = pick((shape) => shape.length <= 3 && shape.some((n) => k.shape(a).includes(n)));
+    if (b === undefined) return undefined;
     const extents = new Map(mine.map((letter, i) => [letter, k.shape(a)[i]!]));
     const free = [..."uvw"];
     const [shared, batch]: [string[], string[]] = [[], []];
