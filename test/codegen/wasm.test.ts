@@ -117,8 +117,7 @@ describe("the binary format", () => {
     for (const op of Object.keys(instructions) as Opcode[]) {
       if (["else", "end", "call", "global.get", "br", "br_if", "f32x4.relaxed_madd"].includes(op)) continue;
       const { immediate } = instructions[op];
-      const immediates =
-        immediate === "bytes" ? new Array<number>(16).fill(1) : immediate === "memory lane" ? [4, 3] : [0];
+      const immediates = immediate === "bytes" ? new Array<number>(16).fill(1) : [0];
       // Behind `unreachable` operands are of whatever type they have to be.
       const unreachable: Instruction = { op: "unreachable", immediates: [] };
       const end: Instruction[] = immediate === "block" ? [{ op: "end", immediates: [] }] : [];

@@ -8,6 +8,7 @@ import { opRecords } from "../../src/ir/registry.ts";
 import { type TensorType, tensor } from "../../src/ir/types.ts";
 import type { RunInputs } from "../../src/runtime/executors/executor.ts";
 import { wasmExecutor } from "../../src/runtime/executors/wasm/executor.ts";
+import { createMemory } from "../../src/runtime/executors/wasm/memory.ts";
 import { fromFloat32 } from "../../src/runtime/files/tensor.ts";
 import { randomGraph } from "./executor-random-graph.ts";
 import { difference, generator, programOf, sampleGraph, sampleInputs } from "./executor-samples.ts";
@@ -88,6 +89,13 @@ describe("threads", () => {
     for (const result of results) expect(result).toEqual(results[0]);
     expect(Number.isFinite(results[0]!.total![0])).toBe(true);
   });
+});
+
+it("says how much memory WebAssembly can address", () => {
+  expect(() => createMemory(5 * 2 ** 30, false)).toThrow(
+    expect.objectContaining({ code: "DEVICE-MEMORY", got: "5.00 GiB", expected: "at most 4.00 GiB" }),
+  );
+  expect(createMemory(100, false).buffer.byteLength).toBe(65536);
 });
 
 describe("WebAssembly", () => {

@@ -93,8 +93,6 @@ function encodeInstruction({ op, immediates }: Instruction): number[] {
     // Alignment is a hint: that of four bytes, which every operand of two or more has at least by half.
     case "memory":
       return [...opcode, op === "i32.load16_u" ? 1 : 2, ...unsigned(first)];
-    case "memory lane":
-      return [...opcode, 2, ...unsigned(first), immediates[1]!];
     case "lane":
       return [...opcode, first];
     case "bytes":

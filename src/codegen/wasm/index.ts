@@ -2,5 +2,5 @@
 export { relaxedSimd } from "../target.ts";
 export { encodeModule } from "./encode.ts";
 export { aligned, layoutMemory, pageBytes, pagesOf } from "./layout.ts";
-export { type LinkedProgram, link, type MemoryMap, scratchGlobal, type WasmCall } from "./link.ts";
+export { link, scratchGlobal } from "./link.ts";
 export { printModule, programText } from "./wat.ts";

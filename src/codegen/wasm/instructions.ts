@@ -2,8 +2,8 @@
 
 export type ValueType = "i32" | "f32" | "v128";
 
-/** What follows an opcode. `memory`: offset in bytes; `memory lane`: offset and lane; `bytes`: sixteen bytes. */
-export type Immediate = "none" | "index" | "i32" | "f32" | "memory" | "memory lane" | "lane" | "bytes" | "block";
+/** What follows an opcode. `memory`: offset in bytes; `bytes`: sixteen bytes. */
+type Immediate = "none" | "index" | "i32" | "f32" | "memory" | "lane" | "bytes" | "block";
 
 interface InstructionRecord {
   readonly code: readonly number[];
@@ -39,13 +39,10 @@ export const instructions = {
     select: 0x1b,
     "i32.eqz": 0x45,
     "i32.eq": 0x46,
-    "i32.ne": 0x47,
     "i32.lt_s": 0x48,
     "i32.lt_u": 0x49,
-    "i32.gt_u": 0x4b,
     "i32.le_s": 0x4c,
     "i32.le_u": 0x4d,
-    "i32.ge_u": 0x4f,
     "f32.eq": 0x5b,
     "f32.lt": 0x5d,
     "f32.gt": 0x5e,
@@ -61,7 +58,6 @@ export const instructions = {
     "i32.or": 0x72,
     "i32.xor": 0x73,
     "i32.shl": 0x74,
-    "i32.shr_s": 0x75,
     "i32.shr_u": 0x76,
     "i32.rotl": 0x77,
     "f32.abs": 0x8b,
@@ -77,7 +73,6 @@ export const instructions = {
     "f32.max": 0x97,
     "f32.convert_i32_s": 0xb2,
     "f32.convert_i32_u": 0xb3,
-    "i32.reinterpret_f32": 0xbc,
     "f32.reinterpret_i32": 0xbe,
   }),
   ...codes("none", [0xfc], { "i32.trunc_sat_f32_s": 0, "i32.trunc_sat_f32_u": 1 }),
@@ -88,7 +83,7 @@ export const instructions = {
     call: 0x10,
     "local.get": 0x20,
     "local.set": 0x21,
-    "local.tee": 0x22,
+
     "global.get": 0x23,
   }),
   ...codes("memory", [], {
@@ -106,9 +101,7 @@ export const instructions = {
     "v128.load16x4_u": 4,
     "v128.load32_splat": 9,
     "v128.store": 11,
-    "v128.load32_zero": 0x5c,
   }),
-  ...codes("memory lane", simd, { "v128.load32_lane": 0x56, "v128.store32_lane": 0x5a }),
   ...codes("lane", simd, {
     "i32x4.extract_lane": 0x1b,
     "i32x4.replace_lane": 0x1c,

@@ -10,13 +10,13 @@ import { mathFunctions } from "./math.ts";
 import { printKernelFunction } from "./print-kernel.ts";
 
 /** Where things are in the memory of a program. */
-export interface MemoryMap {
+interface MemoryMap {
   readonly bytes: number;
   addressOf(buffer: string): number;
 }
 
 /** A part of a dispatch. */
-export interface WasmCall {
+interface WasmCall {
   readonly name: string;
   /** Addresses of the tensors, in the order of their words. */
   readonly places: readonly number[];

@@ -19,7 +19,7 @@ export interface Specialization {
 }
 
 /** What a name of kernel IR stands for. */
-export type Named =
+type Named =
   /** A u32 that never changes. */
   | { readonly kind: "index"; readonly form: IndexForm }
   | { readonly kind: "local"; readonly local: number; readonly isSpread: boolean }
@@ -43,7 +43,7 @@ export interface Loop {
 }
 
 /** An address that grows with every turn of a loop. */
-export interface Pointer {
+interface Pointer {
   readonly local: number;
   readonly form: IndexForm;
   readonly width: number;

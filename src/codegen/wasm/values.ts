@@ -137,7 +137,7 @@ function fusedProduct(c: Context, { operator, a, b, type, lanes }: ExprOf<"binar
 }
 
 /** Names values in the text of the context. */
-export const binder =
+const binder =
   (c: Context) =>
   (type: ValueType, value: Tree): Tree =>
     value.op === "local.get" || value.op.endsWith(".const") ? value : c.writer.bind(type, value);

@@ -29,7 +29,7 @@ export function printModule(module: WasmModule): string {
 }
 
 /** The lines of one function. */
-export function printFunction(f: WasmFunction, module: WasmModule): string[] {
+function printFunction(f: WasmFunction, module: WasmModule): string[] {
   const parameters = f.parameters.map((type, i) => ` (param $${i} ${type})`).join("");
   const results = f.results.map((type) => ` (result ${type})`).join("");
   const locals = f.locals.map((type, i) => `(local $${f.parameters.length + i} ${type})`);
@@ -46,7 +46,7 @@ export function printFunction(f: WasmFunction, module: WasmModule): string[] {
 }
 
 function instructionText({ op, immediates }: Instruction, { functions, globals }: WasmModule): string {
-  const [first = 0, second = 0] = immediates;
+  const [first = 0] = immediates;
   if (op === "call") return `call $${functions[first]!.name}`;
   if (op === "global.get") return `global.get $${globals[first]!}`;
   if (op === "br" || op === "br_if") return `${op} ${first}`;
@@ -58,8 +58,6 @@ function instructionText({ op, immediates }: Instruction, { functions, globals }
       return `${op} $${first}`;
     case "memory":
       return first === 0 ? op : `${op} offset=${first}`;
-    case "memory lane":
-      return `${op}${first === 0 ? "" : ` offset=${first}`} ${second}`;
     case "f32":
       return `${op} ${floatText(first)}`;
     case "i32":

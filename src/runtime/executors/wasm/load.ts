@@ -6,7 +6,7 @@ import { controlWords, type Kernel, runScript, type Team } from "./script.ts";
 import { canWait, type SharedProgram, Workers } from "./workers.ts";
 
 /** A call of a function: its number, where its places stand, how many workgroups. */
-export interface ReadyCall {
+interface ReadyCall {
   readonly kernel: number;
   readonly places: number;
   readonly blocks: number;
