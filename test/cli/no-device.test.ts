@@ -51,5 +51,6 @@ describe("without WebGPU", () => {
     expect([run.code, run.stdout]).toEqual([0, expect.stringContaining("WebAssembly")]);
     const doctor = webpeft(["doctor"], { command });
     expect([doctor.code, doctor.stdout]).toEqual([0, expect.stringContaining("there is no WebGPU adapter")]);
+    expect(doctor.stdout).toMatch(/^cpu +found +WebAssembly on /m);
   });
 });

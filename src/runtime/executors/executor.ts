@@ -1,5 +1,5 @@
 /**
- * What the three executors share (reference, tfjs, WebGPU). An executor takes a program and the data behind its ports and makes an
+ * What the executors share (WebGPU, WebAssembly, tfjs, reference). An executor takes a program and the data behind its ports and makes an
  * instance: weights and buffers uploaded once, storage allocated and zeroed. `run` is one submit: the stages in the order given, each
  * reading storage as the stage before left it. Everything that outlives a run is in storage; nothing else is remembered between runs.
  *
@@ -44,7 +44,7 @@ export interface InstantiateOptions {
 }
 
 export interface Executor {
-  /** `reference`, `tfjs` or `webgpu`. */
+  /** `webgpu`, `wasm`, `tfjs` or `reference`. */
   readonly name: string;
   /** What runs it, in words: the adapter or the backend. */
   readonly description: string;
