@@ -24,9 +24,9 @@ export function tiedSites({ sites, fields }: ResolvedAdapter, method: Method, mo
     return own === undefined || valueAt(own) === valueAt(site) ? { ...site, follower: other } : site;
   });
   for (const { path, kind, weight, from } of sites) {
+    if (kind !== "embedding" || !method.followsTie("embedding", from)) continue;
     const twin = modules.find((other) => other.path !== path && other.kind === "embedding" && other.weight === weight);
-    if (kind === "embedding" && twin !== undefined && method.followsTie("embedding", from))
-      throw sharedTables(path, twin.path);
+    if (twin !== undefined) throw sharedTables(path, twin.path);
   }
   if (fields.ensure_weight_tying === true) checkEnsured(ends, modules);
   const followers = new Map(ends.flatMap(({ follower, from }) => (follower ? [[follower.path, from] as const] : [])));

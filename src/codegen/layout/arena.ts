@@ -15,45 +15,61 @@ export interface Lifetime {
   readonly to: number;
 }
 
-interface Placed extends Lifetime {
-  readonly offset: number;
-  /** Where the next may begin. */
-  readonly end: number;
+/** What has a place in an arena, by offset: a list for every field, as all of it is gone through for every value. */
+class Arena {
+  private readonly first: number[] = [];
+  private readonly last: number[] = [];
+  private readonly offsets: number[] = [];
+  private readonly ends: number[] = [];
+
+  get bytes(): number {
+    return Math.max(0, ...this.ends);
+  }
+
+  /** The lowest offset at which the arena is free while a value lives. */
+  freeOffset({ from, to }: Lifetime, bytes: number): number {
+    const { first, last, offsets, ends } = this;
+    let offset = 0;
+    for (let i = 0; i < offsets.length; i++) {
+      if (first[i]! > to || from > last[i]!) continue;
+      if (offset + bytes <= offsets[i]!) break;
+      if (ends[i]! > offset) offset = ends[i]!;
+    }
+    return offset;
+  }
+
+  put({ from, to }: Lifetime, offset: number, bytes: number): void {
+    let at = 0;
+    for (let end = this.offsets.length; at < end; ) {
+      const middle = (at + end) >> 1;
+      if (this.offsets[middle]! <= offset) at = middle + 1;
+      else end = middle;
+    }
+    this.first.splice(at, 0, from);
+    this.last.splice(at, 0, to);
+    this.offsets.splice(at, 0, offset);
+    this.ends.splice(at, 0, offset + bytes);
+  }
 }
 
 /** `largest` bytes of an arena; a value that is larger has one of its own. */
 export function layoutArena(values: readonly Lifetime[], alignment: number, largest: number): ArenaLayout {
-  /** By offset. */
-  const arenas: Placed[][] = [];
+  const arenas: Arena[] = [];
   const places = new Map<number, ArenaPlace>();
   const order = [...values].sort((a, b) => b.bytes - a.bytes || a.from - b.from || a.key - b.key);
   for (const value of order) {
     const bytes = alignUp(value.bytes, alignment);
     let arena = 0;
-    let offset = freeOffset(arenas[0] ?? [], value, bytes);
-    while (offset > 0 && offset + bytes > largest) {
-      arena++;
-      offset = freeOffset(arenas[arena] ?? [], value, bytes);
+    let offset = 0;
+    for (; ; arena++) {
+      arenas[arena] ??= new Arena();
+      offset = arenas[arena]!.freeOffset(value, bytes);
+      if (offset === 0 || offset + bytes <= largest) break;
     }
-    arenas[arena] ??= [];
-    const placed = arenas[arena]!;
-    const behind = placed.findIndex((p) => p.offset > offset);
-    placed.splice(behind < 0 ? placed.length : behind, 0, { ...value, offset, end: offset + bytes });
+    arenas[arena]!.put(value, offset, bytes);
     places.set(value.key, { arena, offset });
   }
-  const end = (placed: readonly Placed[]): number => placed.reduce((most, p) => Math.max(most, p.end), 0);
-  return { places, bytes: arenas.map(end) };
-}
-
-/** The lowest offset at which an arena is free while a value lives. */
-function freeOffset(placed: readonly Placed[], { from, to }: Lifetime, bytes: number): number {
-  let offset = 0;
-  for (const rival of placed) {
-    if (rival.from > to || from > rival.to) continue;
-    if (offset + bytes <= rival.offset) break;
-    if (rival.end > offset) offset = rival.end;
-  }
-  return offset;
+  return { places, bytes: arenas.map(({ bytes }) => bytes) };
 }
 
 /** When the values between the kernels of a stage live, by number of the group. */

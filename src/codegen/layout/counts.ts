@@ -32,14 +32,8 @@ function elementsRead(graph: Graph, node: Node, place: number, made: number): nu
   return Math.ceil((made * all) / whole);
 }
 
-/** Counts of the units of a dispatch together. `isRead`: whether a unit reads a node from memory instead of computing it. */
-export function countsOf(graph: Graph, units: readonly Unit[], isRead: (unit: Unit, id: number) => boolean): Counts {
-  const own = units.map((unit) => unitCounts(graph, unit.stored, (id) => isRead(unit, id)));
-  const sum = (field: keyof Counts): number => own.reduce((total, counts) => total + counts[field], 0);
-  return { flops: sum("flops"), bytes: sum("bytes") };
-}
-
-function unitCounts(graph: Graph, stored: readonly number[], isRead: (id: number) => boolean): Counts {
+/** `isRead`: whether the unit reads a node from memory instead of computing it. */
+export function countsOf(graph: Graph, { stored }: Unit, isRead: (id: number) => boolean): Counts {
   const needed = new Map<number, { whole: number; parts: number }>();
   for (const id of stored) needed.set(id, { whole: elementsOf(graph.nodes[id]!), parts: 0 });
   let flops = 0;

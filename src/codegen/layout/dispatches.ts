@@ -4,8 +4,9 @@ import type { TensorType } from "../../ir/types.ts";
 import type { Unit } from "../fuse/fuse.ts";
 import type { KernelTable } from "../kernel/kernel-table.ts";
 import type { Dispatch, PlannedStage, PlannedValue } from "../plan.ts";
+import type { Body } from "../schedule/body.ts";
 import { assemble, type Part } from "./assemble.ts";
-import { countsOf } from "./counts.ts";
+import { type Counts, countsOf } from "./counts.ts";
 import type { Regions } from "./regions.ts";
 import { isRead, placeOf, type StageSteps, typeOf } from "./stage.ts";
 
@@ -13,8 +14,9 @@ import { isRead, placeOf, type StageSteps, typeOf } from "./stage.ts";
 export function dispatchesOf(steps: StageSteps, regions: Regions, table: KernelTable): PlannedStage {
   const { input, groups, results } = steps;
   const needs = needsOf(steps);
+  const making = { regions, table, counts: new Map() };
   const dispatches = groups.flatMap((group, i) =>
-    splitByBuffer(steps, group, regions).map((part) => dispatch(steps, part, regions, table, needs[i]!)),
+    splitByBuffer(steps, group, regions).map((part) => dispatch(steps, part, making, needs[i]!)),
   );
   return { name: input.name, dispatches, copies: results.copies, outputs: outputsOf(steps) };
 }
@@ -77,13 +79,15 @@ function splitByBuffer(steps: StageSteps, group: readonly number[], regions: Reg
   return [...parts.values()];
 }
 
-function dispatch(
-  steps: StageSteps,
-  group: readonly number[],
-  regions: Regions,
-  table: KernelTable,
-  needs: Needs,
-): Dispatch {
+interface Making {
+  readonly regions: Regions;
+  readonly table: KernelTable;
+  /** Counts by statements: those of units that are alike are equal. */
+  readonly counts: Map<Body["statements"], Counts>;
+}
+
+function dispatch(steps: StageSteps, group: readonly number[], making: Making, needs: Needs): Dispatch {
+  const { regions, table, counts } = making;
   const { input, fusion, bodies, canonicals } = steps;
   const parts = group.map((u): Part => {
     const places = bodies[u]!.tensors.map((use) => {
@@ -95,14 +99,20 @@ function dispatch(
   const { kernel, bindings, sizes, workgroups } = assemble(parts, input.target);
   const most = input.target.limits.maxComputeWorkgroupsPerDimension;
   const units = group.map((u) => fusion.units[u]!);
-  const reads = (unit: Unit, id: number): boolean => isRead({ graph: input.graph, home: fusion.home }, unit, id);
+  const fused = { graph: input.graph, home: fusion.home };
+  const reads = (unit: Unit, id: number): boolean => isRead(fused, unit, id);
+  const own = units.map((unit) =>
+    remembered(counts, bodies[unit.id]!.statements, () => countsOf(input.graph, unit, (id) => reads(unit, id))),
+  );
+  const sum = (field: keyof Counts): number => own.reduce((total, count) => total + count[field], 0);
   return {
     kernel: table.add(parts[0]!.body.name, kernel),
     bindings,
     sizes,
     grid: [Math.min(workgroups, most), Math.ceil(workgroups / most), 1],
     nodes: computedNodes(steps, units, reads),
-    ...countsOf(input.graph, units, reads),
+    flops: sum("flops"),
+    bytes: sum("bytes"),
     always: needs.always,
     outputs: [...needs.outputs],
   };
