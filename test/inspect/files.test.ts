@@ -70,6 +70,16 @@ describe("inspection files", () => {
     for (const { file } of plan.kernels) expect(files.get(file)).toContain("@compute");
   });
 
+  it("have a timeline of what rules did and what was compared, without copies of graphs", () => {
+    const text = files.get("timeline.json")!;
+    const entries = JSON.parse(text) as Record<string, unknown>[];
+    for (const entry of entries) expect(Object.keys(entry)).not.toContain("patches");
+    expect(entries.map(({ hits }) => hits)).toEqual(program.timeline.map(({ hits }) => hits));
+    // A model of thirty layers with as many adapted modules stays below 2 MB.
+    expect(text.length).toBeLessThan(2e6 / 15);
+    expect(program.timeline.some(({ patches }) => patches.length > 0)).toBe(true);
+  });
+
   it("are the same for the same program, but for the times that passes took", async () => {
     const again = inspectionFiles(await make());
     const timed = new Set(["timeline.json", "report.html"]);

@@ -1,0 +1,61 @@
+/** How much work compiling is: equal layers are one layer, and what grows with their number grows as it does. Counts, never milliseconds. */
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { UnitGraph } from "../../src/codegen/fuse/unit-graph.ts";
+import { arrange, cpuTarget, defaultTarget } from "../../src/codegen/index.ts";
+import { opRecord } from "../../src/ir/registry.ts";
+import { benchmarkSizes, trainingProgram } from "./training-program.ts";
+
+afterEach(() => vi.restoreAllMocks());
+
+const layered = (layers: number) => trainingProgram({ ...benchmarkSizes, layers });
+
+describe.each([cpuTarget, defaultTarget])("on a $kind target", (target) => {
+  const countsOf = (layers: number) => {
+    const { stages, storage } = layered(layers);
+    const { steps } = arrange(stages, storage, target);
+    const bodies = steps.flatMap((step) => step.bodies);
+    const statements = steps.flatMap(({ canonicals }) => canonicals.map((canonical) => canonical.statements));
+    return {
+      units: bodies.length,
+      lowered: new Set(bodies.map((b) => b.statements)).size,
+      texts: new Set(statements).size,
+    };
+  };
+
+  it("units of further layers are lowered no more", () => {
+    const [three, nine] = [countsOf(3), countsOf(9)];
+    expect(nine.units).toBeGreaterThan(2.5 * three.units);
+    expect(nine.lowered).toBe(three.lowered);
+    expect(nine.texts).toBe(three.texts);
+    expect(nine.lowered).toBeLessThan(nine.units / 4);
+  });
+});
+
+it("types of products of further layers are inferred no more", () => {
+  const infer = vi.spyOn(opRecord("einsum"), "infer");
+  const sizes = { ...benchmarkSizes, width: 136 };
+  trainingProgram({ ...sizes, layers: 3 });
+  expect(infer).toHaveBeenCalled();
+  infer.mockClear();
+  trainingProgram({ ...sizes, layers: 9 });
+  expect(infer).not.toHaveBeenCalled();
+});
+
+/** Layers of units, each a chain with a side path; every unit asks whether the one two layers before needs its newest. */
+function visitsOf(layers: number): number {
+  const units = new UnitGraph<number>();
+  const made: number[] = [];
+  for (let age = 0; age < 10 * layers; age++) {
+    const unit = units.add(age, age);
+    if (age > 0) units.depend(unit, made[age - 1]!);
+    if (age > 7) units.depend(unit, made[age - 7]!);
+    made.push(unit);
+    expect(units.reaches(made[Math.max(0, age - 20)]!, unit)).toBe(age > 0);
+    expect(units.reaches(unit, made[Math.max(0, age - 20)]!)).toBe(false);
+  }
+  return units.visits;
+}
+
+it("searches among units stay near what they look for", () => {
+  expect(visitsOf(60)).toBeLessThan(2.1 * visitsOf(30));
+});
