@@ -61,7 +61,7 @@ export function wasmExecutor({ target = wasmTargetHere(), threads }: WasmOptions
 /** Operations of a run from which threads are started: below it is over before they are. */
 const manyOperations = 5e6;
 /** Operations and bytes of a dispatch from which it is cut: to meet costs some microseconds. */
-const worthCutting = 2e5;
+const worthCutting = 1e6;
 
 const isLarge = ({ plan }: Generated): boolean =>
   plan.stages.some(({ dispatches }) => dispatches.reduce((sum, { flops }) => sum + flops, 0) > manyOperations);

@@ -51,7 +51,7 @@ export function runScript(
       return;
     }
     for (let looks = 0; Atomics.load(words, turn) === now && Atomics.load(words, failed) === 0; looks++)
-      if (looks > 10_000) Atomics.wait(words, turn, now, 100);
+      if (looks > 4000) Atomics.wait(words, turn, now, 100);
   };
   let isCut = false;
   let cuts = 0;
