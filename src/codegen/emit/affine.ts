@@ -19,7 +19,7 @@ interface AnyAtom {
   readonly lane: boolean;
 }
 
-export interface Variable extends AnyAtom {
+interface Variable extends AnyAtom {
   readonly kind: "variable";
   readonly expr: Expr;
   /** The value is a multiple of four. */

@@ -100,7 +100,7 @@ export function coding(scope: Scope, { coded }: TensorItem): TensorCoding | unde
 export const patchForms: readonly PatchForm["name"][] = ["kernel", "pointwise", "channels", "row"];
 
 /** The form of a tensor at a layer on patches, where that is as PEFT's convolutions have it. */
-export function patchForm(scope: Scope, { storedAs }: TensorItem): PatchForm | undefined {
+function patchForm(scope: Scope, { storedAs }: TensorItem): PatchForm | undefined {
   const patch = scope.site?.patch;
   const name = patchForms.find((form) => form === storedAs);
   return patch === undefined || name === undefined ? undefined : { name, patch };
@@ -121,17 +121,17 @@ function wholeNumbers(
 }
 
 /** The array that a saved constant holds places of. */
-export const arrayOf = (scope: Scope, { within }: TensorItem): readonly number[] | undefined =>
+const arrayOf = (scope: Scope, { within }: TensorItem): readonly number[] | undefined =>
   wholeNumbers(scope, within, 1, { message: "within wants a shape.", expected: "within [rows, columns]" });
 
 /** The rows of the weight's table that the tensor replaces. */
-export const replacedRows = (scope: Scope, { replaces }: TensorItem): readonly number[] | undefined => {
+const replacedRows = (scope: Scope, { replaces }: TensorItem): readonly number[] | undefined => {
   const fault = { message: "replaces wants the numbers of rows.", expected: "a list of whole numbers" };
   return wholeNumbers(scope, replaces, Number.MIN_SAFE_INTEGER, fault);
 };
 
 /** Throws METHOD-ARGUMENT for places that lie outside of the array, a row of them per axis. */
-export function checkPlaces(scope: Scope, item: TensorItem, within: readonly number[], data: ArrayLike<number>): void {
+function checkPlaces(scope: Scope, item: TensorItem, within: readonly number[], data: ArrayLike<number>): void {
   const count = data.length / within.length;
   const outside = Array.from(data).find((place, i) => {
     const extent = within[Math.floor(i / count)];

@@ -32,7 +32,7 @@ export const projects = (scope: Scope, { project }: TensorItem): boolean =>
   project !== undefined && holds(scope, project.condition);
 
 /** The scope in which shapes are those of the program's ports: of a padded program tensors are larger than the file says, with zeros behind. */
-export function paddedScope(scope: Scope): Scope {
+function paddedScope(scope: Scope): Scope {
   const { model, block, site } = scope;
   const { padding } = model.situation;
   if (padding === undefined || site === undefined) return scope;

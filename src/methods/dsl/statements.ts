@@ -117,7 +117,7 @@ export const clauses: Readonly<Record<string, Clause>> = {
   },
 };
 
-export const tensorSyntax = (word: string): string =>
+const tensorSyntax = (word: string): string =>
   `${word} NAME[EXTENT, ...] (for K: FROM .. TO (by STEP)?)? = FIRST CLAUSE ...;`;
 
 function family(r: Reader): Family {
@@ -128,7 +128,7 @@ function family(r: Reader): Family {
   return { name, from, to: readExpression(r), by: r.behind("by", () => readExpression(r)) };
 }
 
-export function readTensor(r: Reader, role: TensorRole): TensorItem {
+function readTensor(r: Reader, role: TensorRole): TensorItem {
   const trained = r.flag("param");
   const { image: name, at } = r.of("name");
   const shape = r.listIn("[", "]", () => readExpression(r));
