@@ -9,6 +9,7 @@ import { openSafetensors } from "../../src/runtime/files/safetensors.ts";
 import { bytesSource } from "../../src/runtime/files/source.ts";
 import { type HostTensor, toFloat32 } from "../../src/runtime/files/tensor.ts";
 import type { Session } from "../../src/runtime/session/session.ts";
+import { part } from "../extent.ts";
 import { difference } from "../runtime/executor-samples.ts";
 import { baseModel, golden, readNumbers } from "./helpers.ts";
 
@@ -57,7 +58,7 @@ function expectAlike(key: string, got: HostTensor, { min, max, std }: { min: num
   expect(deviation(values) / std, key).toBeLessThan(1.3);
 }
 
-describe.each(names)("%s", (name) => {
+describe.each(part(names, 2))("%s", (name) => {
   const facts = json(`init/${name}/case.json`) as FreshFacts;
 
   it("has PEFT's tensors", async () => {

@@ -94,10 +94,13 @@ describe("on TensorFlow.js", () => {
 describe("on WebAssembly", () => {
   const executor = wasmExecutor();
 
-  it.for(names)("%s has PEFT's numbers, and is saved as it was loaded", async (name, task) => {
-    const goldenCase = await loadCase(name);
-    expectAll(await runCase(goldenCase, executor), goldenCase, "WebAssembly", task);
-  });
+  it.for([...new Set([...part(names, 2), ...sample])])(
+    "%s has PEFT's numbers, and is saved as it was loaded",
+    async (name, task) => {
+      const goldenCase = await loadCase(name);
+      expectAll(await runCase(goldenCase, executor), goldenCase, "WebAssembly", task);
+    },
+  );
 
   it("notices one flipped byte of an adapter", async () => {
     const goldenCase = await loadCase("llama-lora");
