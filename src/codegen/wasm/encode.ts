@@ -22,8 +22,8 @@ export function encodeModule(module: WasmModule): Uint8Array<ArrayBuffer> {
   const exports = functions.flatMap(({ name, exported }, at) =>
     exported ? [[...text(name), 0x00, ...unsigned(at)]] : [],
   );
-  return Uint8Array.from([
-    ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+  return joined([
+    [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
     ...section(
       1,
       types.map((type) => type.split(",").map(Number)),
@@ -38,6 +38,18 @@ export function encodeModule(module: WasmModule): Uint8Array<ArrayBuffer> {
   ]);
 }
 
+type Bytes = readonly number[] | Uint8Array;
+
+function joined(parts: readonly Bytes[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
 /** The bytes of a function's type, as a text. */
 const signature = ({ parameters, results }: WasmFunction): string =>
   [0x60, ...vector(parameters.map((t) => [typeCodes[t]])), ...vector(results.map((t) => [typeCodes[t]]))].join();
@@ -48,15 +60,10 @@ function vector(items: readonly (readonly number[])[]): number[] {
   return bytes;
 }
 
-function section(id: number, items: readonly (readonly number[])[]): number[] {
-  const bytes = vector(items);
-  return concat([[id], unsigned(bytes.length), bytes]);
-}
-
-function concat(parts: readonly (readonly number[])[]): number[] {
-  const bytes: number[] = [];
-  for (const part of parts) for (const byte of part) bytes.push(byte);
-  return bytes;
+function section(id: number, items: readonly Bytes[]): Bytes[] {
+  const count = unsigned(items.length);
+  const length = items.reduce((sum, item) => sum + item.length, count.length);
+  return [[id], unsigned(length), count, ...items];
 }
 
 const text = (name: string): number[] => {
@@ -64,41 +71,57 @@ const text = (name: string): number[] => {
   return [...unsigned(bytes.length), ...bytes];
 };
 
-function code({ locals, body }: WasmFunction): number[] {
+/** Functions that every module has are encoded once. */
+const known = new WeakMap<WasmFunction, Uint8Array>();
+
+function code(f: WasmFunction): Uint8Array {
+  const before = known.get(f);
+  if (before !== undefined) return before;
   const runs: [number, ValueType][] = [];
-  for (const type of locals) {
+  for (const type of f.locals) {
     const last = runs.at(-1);
     if (last?.[1] === type) last[0]++;
     else runs.push([1, type]);
   }
-  const declared = vector(runs.map(([count, type]) => [...unsigned(count), typeCodes[type]]));
-  const bytes = concat([declared, ...body.map(encodeInstruction), instructions.end.code]);
-  return concat([unsigned(bytes.length), bytes]);
+  const bytes = vector(runs.map(([count, type]) => [...unsigned(count), typeCodes[type]]));
+  for (const instruction of f.body) encodeInstruction(bytes, instruction);
+  bytes.push(...instructions.end.code);
+  const made = joined([unsigned(bytes.length), bytes]);
+  known.set(f, made);
+  return made;
 }
 
-function encodeInstruction({ op, immediates }: Instruction): number[] {
+function encodeInstruction(bytes: number[], { op, immediates }: Instruction): void {
   const { code: opcode, immediate } = instructions[op];
+  for (const byte of opcode) bytes.push(byte);
   const [first = 0] = immediates;
   switch (immediate) {
     case "none":
-      return [...opcode];
+      return;
     case "block":
-      return [...opcode, noResult];
+      bytes.push(noResult);
+      return;
     case "index":
-      return [...opcode, ...unsigned(first)];
+      bytes.push(...unsigned(first));
+      return;
     case "i32":
-      return [...opcode, ...signed(first | 0)];
+      bytes.push(...signed(first | 0));
+      return;
     case "f32":
-      return [...opcode, ...new Uint8Array(Float32Array.of(first).buffer)];
+      bytes.push(...new Uint8Array(Float32Array.of(first).buffer));
+      return;
     // Alignment is a hint: that of four bytes, which every operand of two or more has at least by half.
     case "memory":
-      return [...opcode, op === "i32.load16_u" ? 1 : 2, ...unsigned(first)];
+      bytes.push(op === "i32.load16_u" ? 1 : 2, ...unsigned(first));
+      return;
     case "lane":
-      return [...opcode, first];
+      bytes.push(first);
+      return;
     case "bytes":
-      return [...opcode, ...immediates];
+      bytes.push(...immediates);
+      return;
     default:
-      return immediate satisfies never;
+      immediate satisfies never;
   }
 }
 

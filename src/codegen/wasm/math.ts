@@ -165,12 +165,19 @@ export const call = (name: keyof typeof functions | "uniform", ...operands: read
 
 export const isMathFunction = (name: string): name is keyof typeof functions => Object.hasOwn(functions, name);
 
+let made: readonly WasmFunction[] | undefined;
+
 /** What every module begins with. */
-export function mathFunctions(): WasmFunction[] {
-  const made = Object.entries(functions).map(([name, make]) => {
+export function mathFunctions(): readonly WasmFunction[] {
+  made ??= makeFunctions();
+  return made;
+}
+
+function makeFunctions(): WasmFunction[] {
+  const ofFour = Object.entries(functions).map(([name, make]) => {
     const writer = new FunctionWriter(["v128"]);
     writer.push(make(get(0), (value) => writer.bind("v128", value)));
     return writer.finish(name, ["v128"]);
   });
-  return [...made, uniform()];
+  return [...ofFour, uniform()];
 }
