@@ -91,6 +91,24 @@ describe("threads", () => {
   });
 });
 
+it.each([1, 3])("takes calls in the order in which they are made, with %i threads", async (threads) => {
+  const k = new Builder("doubled");
+  const [x, w] = [k.port("x", "input", "f32", [200, 200]), k.port("w", "param", "f32", [200, 200])];
+  const graph = k.finish([{ name: "y", node: k.sum(k.einsum("mk,kn->mn", x, w), [0]) }]);
+  const size = 200 * 200;
+  const storage = { buffers: [{ name: "params", size }], bindings: { w: { buffer: "params", offset: 0, size } } };
+  const instance = await wasmExecutor({ threads }).instantiate(programOf({ forward: graph }, storage), new Map());
+  const filled = (value: number): Float32Array => new Float32Array(size).fill(value);
+  const run = (value: number) => instance.run(["forward"], { x: filled(value) }, ["y"]);
+  instance.write("w", filled(1));
+  const calls = [run(1), run(2)];
+  instance.write("w", filled(3));
+  const [results, held] = await Promise.all([Promise.all([...calls, run(1)]), instance.read("w")]);
+  expect(results.map(({ y }) => y![7])).toEqual([40_000, 80_000, 120_000]);
+  expect(held[0]).toBe(3);
+  instance.dispose();
+});
+
 it("says how much memory WebAssembly can address", () => {
   expect(() => createMemory(5 * 2 ** 30, false)).toThrow(
     expect.objectContaining({ code: "DEVICE-MEMORY", got: "5.00 GiB", expected: "at most 4.00 GiB" }),

@@ -1,6 +1,6 @@
 /** Calls that stand in line. */
 import { describe, expect, it } from "vitest";
-import { Turns } from "../../src/runtime/executors/webgpu/turns.ts";
+import { Turns } from "../../src/runtime/executors/turns.ts";
 
 const pause = (): Promise<void> => new Promise((done) => setTimeout(done));
 

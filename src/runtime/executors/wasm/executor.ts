@@ -21,6 +21,7 @@ import {
   sliceOf,
 } from "../executor.ts";
 import { isNeeded, joinPieces, type Recipe, Recipes } from "../recipes.ts";
+import { Turns } from "../turns.ts";
 import { deviceBytes, placedBytes, readWords } from "../words.ts";
 import { wasmTargetHere } from "./features.ts";
 import { type LoadedProgram, loadProgram } from "./load.ts";
@@ -77,6 +78,7 @@ class WasmInstance implements Instance {
   private readonly recipes: Recipes;
   private readonly ports;
   private readonly runs = new Map<Recipe, Run>();
+  private readonly turns = new Turns();
   private disposed = false;
 
   constructor(
@@ -122,22 +124,29 @@ class WasmInstance implements Instance {
   write(name: string, data: Float32Array): void {
     const slice = this.slice(name);
     if (slice.length !== data.length) throw new Error(`${name} holds ${slice.length} numbers, not ${data.length}`);
-    slice.set(data);
+    const copy = Float32Array.from(data);
+    void this.turns.take(undefined, () => slice.set(copy));
   }
 
   async read(name: string): Promise<Float32Array> {
-    return this.slice(name).slice();
+    const slice = this.slice(name);
+    return this.turns.take(undefined, () => slice.slice());
   }
 
   async run(stages: readonly StageName[], inputs: RunInputs, want: readonly string[] = []) {
     this.checkAlive();
     const run = this.runOf(this.recipes.of(stages, want));
     const words = this.recipes.inputWords(run.recipe, inputs);
+    return this.turns.take(undefined, () => this.go(run, words));
+  }
+
+  /** The next call has its turn when the results of this one are read. */
+  private async go(run: Run, words: Uint8Array): Promise<Record<string, Float32Array>> {
+    this.checkAlive();
     if (words.length > 0) this.bytesAt("inputs", 0, words.length).set(words);
-    const times: (KernelTime | undefined)[] = [];
-    const told = this.onKernels === undefined ? undefined : this.teller(run, times);
-    await this.loaded.run(run.script, told);
-    this.onKernels?.(times.filter((time) => time !== undefined));
+    const times: KernelTime[] = [];
+    await this.loaded.run(run.script, this.onKernels === undefined ? undefined : this.teller(run, times));
+    if (times.length > 0) this.onKernels!(times);
     return joinPieces(run.recipe.results, (value) => this.numbers(value));
   }
 
@@ -168,7 +177,7 @@ class WasmInstance implements Instance {
   }
 
   /** Collects what entries took, by dispatch. */
-  private teller({ sources }: Run, times: (KernelTime | undefined)[]) {
+  private teller({ sources }: Run, times: KernelTime[]) {
     return (entry: number, milliseconds: number): void => {
       const { stage, dispatch } = sources[entry]!;
       if (dispatch === undefined) return;

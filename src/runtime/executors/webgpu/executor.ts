@@ -19,11 +19,11 @@ import {
   sliceOf,
 } from "../executor.ts";
 import { type Recipe, Recipes } from "../recipes.ts";
+import { Turns } from "../turns.ts";
 import { deviceBytes, placedBytes, readWords } from "../words.ts";
 import { PipelineCache } from "./pipelines.ts";
 import { Recorder } from "./recorder.ts";
 import { readResults, type StagedResults, stageResults } from "./results.ts";
-import { Turns } from "./turns.ts";
 
 export interface WebgpuOptions {
   /** Made from the device's facts unless given. */
