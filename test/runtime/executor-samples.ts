@@ -4,6 +4,7 @@ import type { Graph } from "../../src/ir/graph.ts";
 import type { OpRecord, OpSample } from "../../src/ir/op-record.ts";
 import { sizeOf, type TensorType } from "../../src/ir/types.ts";
 import type { ExecutableProgram, ProgramStorage, StageName } from "../../src/program/index.ts";
+import type { Executor, RunInputs } from "../../src/runtime/executors/executor.ts";
 
 /** Reproducible numbers in [0, 1). */
 export function generator(seed: number): () => number {
@@ -56,4 +57,22 @@ export function difference(a: ArrayLike<number>, b: ArrayLike<number>): number {
     scale = Math.max(scale, Math.abs(b[i]!));
   }
   return largest / scale;
+}
+
+/** All outputs of a graph that is run once. */
+export async function runOnce(
+  executor: Executor,
+  graph: Graph,
+  inputs: RunInputs,
+): Promise<Record<string, Float32Array>> {
+  const instance = await executor.instantiate(programOf({ forward: graph }), new Map());
+  try {
+    return await instance.run(
+      ["forward"],
+      inputs,
+      graph.outputs.map((o) => o.name),
+    );
+  } finally {
+    instance.dispose();
+  }
 }

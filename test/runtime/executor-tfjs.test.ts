@@ -2,29 +2,22 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { Builder } from "../../src/ir/builder.ts";
 import { evaluate } from "../../src/ir/evaluate.ts";
-import type { Graph } from "../../src/ir/graph.ts";
 import { opRecords } from "../../src/ir/registry.ts";
-import type { RunInputs } from "../../src/runtime/executors/executor.ts";
 import { loadBackend, type Tf } from "../../src/runtime/executors/tfjs/backend.ts";
 import { type TfjsExecutor, tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
 import { tfOps } from "../../src/runtime/executors/tfjs/ops.ts";
 import { randomGraph } from "./executor-random-graph.ts";
-import { difference, generator, programOf, randomData, sampleGraph, sampleInputs } from "./executor-samples.ts";
+import {
+  difference,
+  generator,
+  programOf,
+  randomData,
+  runOnce,
+  sampleGraph,
+  sampleInputs,
+} from "./executor-samples.ts";
 
 const tensorOps = opRecords().filter((record) => record.opClass !== "operator" && record.name !== "port");
-
-async function runOnce(executor: TfjsExecutor, graph: Graph, inputs: RunInputs): Promise<Record<string, Float32Array>> {
-  const instance = await executor.instantiate(programOf({ forward: graph }), new Map());
-  try {
-    return await instance.run(
-      ["forward"],
-      inputs,
-      graph.outputs.map((o) => o.name),
-    );
-  } finally {
-    instance.dispose();
-  }
-}
 
 it("has an entry for every tensor-level op and no other", () => {
   expect(Object.keys(tfOps).sort()).toEqual(tensorOps.map((record) => record.name).sort());

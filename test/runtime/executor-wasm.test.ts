@@ -6,28 +6,14 @@ import type { Graph } from "../../src/ir/graph.ts";
 import type { OpRecord, OpSample } from "../../src/ir/op-record.ts";
 import { opRecords } from "../../src/ir/registry.ts";
 import { type TensorType, tensor } from "../../src/ir/types.ts";
-import type { RunInputs } from "../../src/runtime/executors/executor.ts";
 import { wasmExecutor } from "../../src/runtime/executors/wasm/executor.ts";
 import { createMemory } from "../../src/runtime/executors/wasm/memory.ts";
 import { fromFloat32 } from "../../src/runtime/files/tensor.ts";
 import { randomGraph } from "./executor-random-graph.ts";
-import { difference, generator, programOf, sampleGraph, sampleInputs } from "./executor-samples.ts";
+import { difference, generator, programOf, runOnce, sampleGraph, sampleInputs } from "./executor-samples.ts";
 
 const tensorOps = opRecords().filter((record) => record.opClass !== "operator" && record.name !== "port");
 const executor = wasmExecutor();
-
-async function runOnce(graph: Graph, inputs: RunInputs): Promise<Record<string, Float32Array>> {
-  const instance = await executor.instantiate(programOf({ forward: graph }), new Map());
-  try {
-    return await instance.run(
-      ["forward"],
-      inputs,
-      graph.outputs.map((o) => o.name),
-    );
-  } finally {
-    instance.dispose();
-  }
-}
 
 /** A contraction, what is made of it by rows, and a tail that one thread does. */
 function layered(): Graph {
@@ -125,7 +111,7 @@ describe("WebAssembly", () => {
         const graph = sampleGraph(record, sample);
         const inputs = sampleInputs(sample, random);
         const expected = evaluate(graph, inputs).y!.data;
-        expect(difference((await runOnce(graph, inputs)).y!, expected)).toBeLessThan(1e-5);
+        expect(difference((await runOnce(executor, graph, inputs)).y!, expected)).toBeLessThan(1e-5);
       }
     },
   );
@@ -140,7 +126,7 @@ describe("WebAssembly", () => {
         const exact = evaluate(graph, inputs).y!.data;
         const isInteger = sample.inputs.at(-1)!.dtype !== "f32";
         const expected = isInteger ? exact.map(Math.trunc) : exact;
-        const got = (await runOnce(graph, inputs)).y!;
+        const got = (await runOnce(executor, graph, inputs)).y!;
         expect(difference(got, expected)).toBeLessThan(1e-5);
       }
     },
@@ -151,7 +137,7 @@ describe("WebAssembly", () => {
       fc.asyncProperty(fc.integer({ min: 0, max: 2 ** 31 }), async (seed) => {
         const { graph, inputs } = randomGraph(seed);
         const expected = evaluate(graph, inputs);
-        const got = await runOnce(graph, inputs);
+        const got = await runOnce(executor, graph, inputs);
         for (const { name } of graph.outputs)
           expect(difference(got[name]!, expected[name]!.data), name).toBeLessThan(1e-4);
       }),
