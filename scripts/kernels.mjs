@@ -10,8 +10,8 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const json = (path) => JSON.parse(readFileSync(join(root, path), "utf8"));
-// Where in a method's text a node or a warning comes from is no part of what is generated.
-const places = new Set(["location", "where"]);
+// Where in a method's text a node or a warning comes from, and whether it is part of a gradient, is no part of what is generated.
+const places = new Set(["location", "where", "phase"]);
 const placeless = (key, value) => (places.has(key) ? undefined : value);
 const hash = (value) => createHash("sha256").update(JSON.stringify(value, placeless)).digest("hex").slice(0, 16);
 const run = (command, given, cwd) => execFileSync(command, given, { cwd, stdio: ["ignore", "pipe", "inherit"], maxBuffer: 2 ** 30 }).toString();

@@ -12,16 +12,24 @@ import { type DType, fitsF32, type OperatorType, sameShape, type TensorType, typ
 export interface NodeContext {
   readonly scope?: string | undefined;
   readonly location?: SourceLocation | undefined;
+  readonly phase?: Node["phase"];
   readonly chunk?: string | undefined;
   readonly from?: readonly number[] | undefined;
 }
 
-const nothing: NodeContext = { scope: undefined, location: undefined, chunk: undefined, from: undefined };
+const nothing: NodeContext = {
+  scope: undefined,
+  location: undefined,
+  phase: undefined,
+  chunk: undefined,
+  from: undefined,
+};
 
 /** What a context says, and of an outer one the rest. */
 const joined = (own: NodeContext, outer: NodeContext): NodeContext => ({
   scope: own.scope ?? outer.scope,
   location: own.location ?? outer.location,
+  phase: own.phase ?? outer.phase,
   chunk: own.chunk ?? outer.chunk,
   from: own.from ?? outer.from,
 });
@@ -93,8 +101,8 @@ export class Builder {
   protected make(op: string, inputs: readonly number[], attributes: Attributes, context: NodeContext): number {
     const shared = sharedAttributes(op, attributes);
     const type = this.infer(op, inputs, shared);
-    const { scope, location, chunk, from } = joined(context, this.context);
-    this.nodes.push({ op, inputs: [...inputs], attributes: shared, type, scope, location, chunk, from });
+    const { scope, location, phase, chunk, from } = joined(context, this.context);
+    this.nodes.push({ op, inputs: [...inputs], attributes: shared, type, scope, location, phase, chunk, from });
     return this.nodes.length - 1;
   }
 

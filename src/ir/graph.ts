@@ -22,6 +22,8 @@ export interface Node {
   /** Module path the node belongs to, e.g. `model.layers.0.self_attn.q_proj`. */
   readonly scope?: string | undefined;
   readonly location?: SourceLocation | undefined;
+  /** Set where the node is part of a gradient. */
+  readonly phase?: "backward" | undefined;
   /** The part of a cut value that the node computes (see `passes/partition.ts`): kernels do not join nodes of different chunks. */
   readonly chunk?: string | undefined;
   /** Ids, in the graph that the last pass read, of the nodes that this one was made from. */

@@ -6,7 +6,7 @@ import { Builder } from "../ir/builder.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { compact, type Graph, type Output, portName, portRole } from "../ir/graph.ts";
 import { opRecord } from "../ir/registry.ts";
-import { rebuild } from "./rewrite.ts";
+import { contextOf, rebuild } from "./rewrite.ts";
 
 /** True for every node that depends on a param port by differentiable steps. */
 function dependsOnParams(graph: Graph): boolean[] {
@@ -47,11 +47,7 @@ export function differentiate(graph: Graph, lossName = "loss"): Graph {
       throw new Error(`${node.op} is on the path of a gradient and has no derivative`);
     const needed = node.inputs.map((i) => depends[i]!);
     const vjp = record.vjp;
-    const context = {
-      ...(node.scope === undefined ? {} : { scope: node.scope }),
-      ...(node.location === undefined ? {} : { location: node.location }),
-      from: [id],
-    };
+    const context = { ...contextOf(node, id), phase: "backward" } as const;
     const gradients = builder.within(context, () =>
       vjp({ builder, node, inputs: node.inputs.map((i) => ids[i]!), output: ids[id]!, cotangent, needed }),
     );

@@ -66,17 +66,24 @@ export class LoweredOperators implements OperatorLowering, Choosing {
     return { node, record: operatorRecord(node.op) };
   }
 
+  /** What an operator is lowered to stands where the operator was written, not where it is applied. */
+  private lowered<T>(id: number, body: (record: OperatorRecord, node: Node) => T): T {
+    const { node, record } = this.of(id);
+    return this.builder.within({ location: node.location }, () => body(record, node));
+  }
+
   apply(id: number, x: number): number {
     return remembered(this.applied, `${id} ${x}`, () => {
-      const { node, record } = this.of(id);
-      if (this.applied.size >= mostApplied) throw tooMany(node.scope);
-      return record.apply(this, node, x);
+      if (this.applied.size >= mostApplied) throw tooMany(this.builder.node(id).scope);
+      return this.lowered(id, (record, node) => record.apply(this, node, x));
     });
   }
 
   applyTransposed(id: number, x: number): number {
-    const { node, record } = this.of(id);
-    return record.applyTransposed?.(this, node, x) ?? this.apply(this.transposed(id), x);
+    return this.lowered(
+      id,
+      (record, node) => record.applyTransposed?.(this, node, x) ?? this.apply(this.transposed(id), x),
+    );
   }
 
   transposed(id: number): number {
@@ -89,19 +96,20 @@ export class LoweredOperators implements OperatorLowering, Choosing {
   }
 
   dense(id: number): number {
-    const { node, record } = this.of(id);
-    return remembered(this.matrices, id, () => record.dense(this, node));
+    return remembered(this.matrices, id, () => this.lowered(id, (record, node) => record.dense(this, node)));
   }
 
   columns(id: number, ids: number): number {
-    const { node, record } = this.of(id);
-    if (record.columns !== undefined) return record.columns(this, node, ids);
-    return this.builder.add("gather", [this.builder.transpose(this.dense(id), [1, 0]), ids]);
+    return this.lowered(
+      id,
+      (record, node) =>
+        record.columns?.(this, node, ids) ??
+        this.builder.add("gather", [this.builder.transpose(this.dense(id), [1, 0]), ids]),
+    );
   }
 
   columnEntry(id: number, ids: number): ColumnEntry | undefined {
-    const { node, record } = this.of(id);
-    return record.columnEntry?.(this, node, ids);
+    return this.lowered(id, (record, node) => record.columnEntry?.(this, node, ids));
   }
 
   varies(id: number): boolean {

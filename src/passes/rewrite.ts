@@ -84,9 +84,10 @@ export function rewrite(graph: Graph, rules: readonly Rule[]): RewriteResult {
 }
 
 /** What a node that is made from another one keeps of it. */
-export const contextOf = ({ scope, location, chunk }: Node, id: number): NodeContext => ({
+export const contextOf = ({ scope, location, phase, chunk }: Node, id: number): NodeContext => ({
   scope,
   location,
+  phase,
   chunk,
   from: [id],
 });

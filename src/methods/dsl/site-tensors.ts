@@ -1,5 +1,6 @@
 /** Questions about the declared tensors of a scope: which there are, how large the program holds them, how they begin, how they are projected. */
 import type { Builder } from "../../ir/builder.ts";
+import type { SourceLocation } from "../../ir/graph.ts";
 import { sameShape } from "../../ir/types.ts";
 import type { FieldValue } from "../fields.ts";
 import type { Expression, TensorItem, TensorRole } from "./ast.ts";
@@ -53,6 +54,9 @@ export function paddedShapes(scope: Scope): [string, readonly number[]][] {
   });
 }
 
+/** Where a tensor is declared. */
+const placeOf = ({ model }: Scope, { at }: TensorItem): SourceLocation => ({ file: model.method.file, line: at.line });
+
 /** The port of a declared tensor, as large as the program has it. Throws METHOD-NAME for one that does not exist. */
 export function portOf(scope: Scope, item: TensorItem): number {
   const { builder } = scope.buildOrFail(item.at);
@@ -68,8 +72,11 @@ export function portOf(scope: Scope, item: TensorItem): number {
   const role = item.role === "param" || item.trained ? "param" : "buffer";
   const shape = shapeOf(ofModel ? new Scope(scope.model) : paddedScope(scope), item);
   const turned = scope.model.tied?.get(key);
-  if (turned === undefined) return builder.port(key, role, "f32", shape);
-  return builder.transpose(builder.port(turned, role, "f32", [...shape].reverse()), [1, 0]);
+  // It stands where it is declared, not where it is read first.
+  const port = (name: string, extents: readonly number[]): number =>
+    builder.within({ location: placeOf(scope, item) }, () => builder.port(name, role, "f32", extents));
+  if (turned === undefined) return port(key, shape);
+  return builder.transpose(port(turned, [...shape].reverse()), [1, 0]);
 }
 
 /** `project f(x)` of a parameter p is f(p, x). */
@@ -109,7 +116,7 @@ function initialValue(scope: Scope, item: TensorItem, seed: number, builder: Bui
   const site = scope.site ?? { path: "", index: 0 };
   const node = value.kind === "distribution" ? value.distribution.node : undefined;
   if (node !== undefined) {
-    const context = { scope: site.path, location: { file: scope.model.method.file, line: item.at.line } };
+    const context = { scope: site.path, location: placeOf(scope, item) };
     const stream = { site: site.index, tensor: item.ordinal, seed };
     try {
       return builder.within(context, () => node(builder, shape, stream));

@@ -1,0 +1,47 @@
+/** Where kernels come from: those that read a parameter know the lines of the formula that they compute, and what is part of a gradient. */
+import { beforeAll, describe, expect, it } from "vitest";
+import type { Graph, Node } from "../../src/ir/graph.ts";
+import type { Model } from "../../src/runtime/files/model.ts";
+import { adapters, compileAdapter, llama } from "../budgets/llama.ts";
+
+let model: Model;
+beforeAll(async () => {
+  model = await llama();
+});
+
+const isParam = ({ op, attributes }: Node): boolean => op === "port" && attributes.role === "param";
+
+const placeOf = ({ location }: Node): string => (location === undefined ? "" : `${location.file}:${location.line}`);
+
+/** Methods whose formula is a parameter in place of a tensor of the base: it has the place of its declaration, and computes nothing. */
+const replacing = ["ln-tuning", "prompt-tuning"];
+
+describe.each(Object.keys(adapters))("kernels of %s", (name) => {
+  it("know the lines of what they compute", async () => {
+    const program = await compileAdapter(model, name, {});
+    const graphs = new Map<string, Graph>(program.stages.map((stage) => [stage.name, stage.graph]));
+    const reading = program.plan.stages.flatMap(({ name: stage, dispatches }) => {
+      const { nodes } = graphs.get(stage)!;
+      return dispatches.map((dispatch) => ({
+        at: `${stage} ${dispatch.kernel}`,
+        parameters: dispatch.nodes.flatMap((id) => nodes[id]!.inputs.map((input) => nodes[input]!)).filter(isParam),
+        lines: dispatch.nodes.map((id) => placeOf(nodes[id]!)).filter((place) => place !== ""),
+      }));
+    });
+    const ofModel = reading.filter(({ at, parameters }) => parameters.length > 0 && /^(micro|forward) /.test(at));
+    expect(ofModel.length).toBeGreaterThan(0);
+    expect(ofModel.filter(({ parameters }) => parameters.some((node) => placeOf(node) === ""))).toEqual([]);
+    if (!replacing.includes(name)) expect(ofModel.filter(({ lines }) => lines.length === 0)).toEqual([]);
+  });
+});
+
+it("nodes of a gradient say so, and keep the line of what they are the gradient of", async () => {
+  const program = await compileAdapter(model, "lora", {});
+  const { graph } = program.stages.find(({ name }) => name === "micro")!;
+  const backward = graph.nodes.filter(({ phase }) => phase === "backward");
+  expect(backward.length).toBeGreaterThan(50);
+  const gradients = graph.outputs.filter(({ name }) => name.startsWith("grad.")).map(({ node }) => graph.nodes[node]!);
+  expect(gradients.every(({ phase, location }) => phase === "backward" && location?.file === "lora.ts")).toBe(true);
+  const loss = graph.nodes[graph.outputs.find(({ name }) => name === "loss")!.node]!;
+  expect(loss.phase).toBeUndefined();
+});
