@@ -111,3 +111,9 @@ export function compact(graph: Graph, keepPorts = false): Graph {
     outputs: graph.outputs.map((o) => ({ name: o.name, node: renumbered[o.node]! })),
   };
 }
+
+/** The node that casts make others of. */
+export function behindCasts(graph: Graph, id: number): number {
+  const { op, inputs } = graph.nodes[id]!;
+  return op === "cast" ? behindCasts(graph, inputs[0]!) : id;
+}

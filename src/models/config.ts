@@ -117,14 +117,17 @@ export function warnOfDropout(config: ModelConfig, fields: readonly string[], si
 /** Throws `MODEL-FEATURE` where a field that is not built has another value than the one that is. */
 export function requireValue(config: ModelConfig, field: string, built: string | boolean): void {
   const value = present(config, field) ?? built;
-  if (value === built) return;
-  throw new WebpeftError("MODEL-FEATURE", {
+  if (value !== built) throw notBuilt(field, JSON.stringify(built), value);
+}
+
+/** An error for a field that may have such a value, of which something else is built. */
+export const notBuilt = (field: string, expected: string, got: unknown): WebpeftError =>
+  new WebpeftError("MODEL-FEATURE", {
     message: `a model with this ${field} is not built`,
     where: `config.json: ${field}`,
-    expected: JSON.stringify(built),
-    got: JSON.stringify(value),
+    expected,
+    got: JSON.stringify(got),
   });
-}
 
 /** Refuses quantised weights. */
 export function requirePlainWeights(config: ModelConfig): void {

@@ -3,6 +3,7 @@ import type { Activation } from "./activation.ts";
 import type { Bias, NormSpec } from "./layers.ts";
 import type { Names } from "./module.ts";
 import type { RopeSettings } from "./rope-config.ts";
+import type { RouterSpec } from "./router.ts";
 
 export type AttentionRole = "query" | "key" | "value" | "joint" | "output" | "query norm" | "key norm";
 
@@ -45,6 +46,19 @@ export interface MlpSpec {
   readonly transposed?: boolean;
 }
 
+/** `shared` is an MLP that all tokens go to as well, weighted by its gate. */
+export type MoeRole = "router" | "experts" | "shared" | "shared gate";
+
+/** MLPs with a gate, of which a router takes some for every token. */
+export interface MoeSpec extends RouterSpec {
+  readonly names: Names<MoeRole>;
+  readonly inner: number;
+  readonly activation: Activation;
+  /** Names of an expert's layers in files that hold each by itself. */
+  readonly stored: Readonly<Record<"gate" | "up" | "down", string>>;
+  readonly shared?: MlpSpec;
+}
+
 /** A norm stands before a part of the layer, behind it, or behind the sum with the stream. Layers of the MLP may stand without a module around them. */
 export type LayerRole = "attention" | "mlp" | MlpRole | `${"before" | "after" | "sum"} ${"attention" | "mlp"}`;
 
@@ -52,7 +66,7 @@ export interface LayerSpec {
   readonly names: Names<LayerRole>;
   readonly norm: NormSpec;
   readonly attention: AttentionSpec;
-  readonly mlp: MlpSpec;
+  readonly mlp: MlpSpec | MoeSpec;
   /** Attention and MLP read the same stream, and are added to it together. Without a norm of its own the MLP reads what attention does. */
   readonly parallel?: boolean;
   /** Factor of what is added to the stream. */
@@ -103,4 +117,6 @@ export interface DecoderSpec {
     /** Logits are bent towards +-cap. */
     readonly cap?: number | undefined;
   };
+  /** Of models with experts that are trained to share tokens out equally: the factor of what the loss of next tokens gets for it. */
+  readonly balance?: number | undefined;
 }

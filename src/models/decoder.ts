@@ -3,9 +3,10 @@ import { softcap } from "./attention.ts";
 import { specialTokens } from "./config.ts";
 import { type DecoderLayer, decoderAttention } from "./decoder-attention.ts";
 import type { DecoderSpec, LayerSpec } from "./decoder-spec.ts";
+import { imbalance, type Mixture, mixture } from "./experts.ts";
 import { labelCount, rowLabels } from "./head.ts";
 import { embedding, linear, norm, type Unary } from "./layers.ts";
-import { mlp, mlpOf, mlpParts } from "./mlp.ts";
+import { isMixture, mlp, mlpOf, mlpParts } from "./mlp.ts";
 import { type ModelConfig, type ModelHead, tokenInput } from "./model.ts";
 import { block, cast, list, type ModelTree, type Module, maybe, named, pathOf, silent } from "./module.ts";
 import { rotary } from "./rope.ts";
@@ -65,7 +66,9 @@ export const decoderHeads: Readonly<
     const weight = head.tied ? tableOf(spec) : undefined;
     return {
       modules: { [names.head]: linear(embeddingWidth, vocabulary, head.bias ?? false, { weight }) },
-      logits: (modules, stream, { builder }) => {
+      logits: (modules, stream, text) => {
+        const { builder } = text;
+        if (spec.balance !== undefined) text.addLoss(builder.scale(imbalance(builder, text), spec.balance));
         const scores = builder.scale(modules[names.head]!(stream), head.scale ?? 1);
         return head.cap === undefined ? scores : softcap(builder, scores, head.cap);
       },
@@ -132,7 +135,7 @@ function decoderLayer(hidden: number, spec: LayerSpec): Module<DecoderLayer> {
     names,
     {
       attention: decoderAttention(hidden, spec.attention),
-      mlp: maybe(mlp(hidden, spec.mlp)),
+      mlp: maybe<Module<Mixture>>(isMixture(spec.mlp) ? mixture(hidden, spec.mlp) : mlp(hidden, spec.mlp)),
       ...mlpParts(hidden, spec.mlp),
       "before attention": normed(),
       "after attention": normed(),
@@ -143,7 +146,7 @@ function decoderLayer(hidden: number, spec: LayerSpec): Module<DecoderLayer> {
     },
     (modules, place) => {
       const { builder } = place;
-      const apart = modules.mlp ?? mlpOf(modules, place, spec.mlp);
+      const apart: Mixture = modules.mlp ?? mlpOf(modules, place, spec.mlp);
       /** What a part of the layer gives to the stream: its norms around what it makes. */
       const branch = (part: "attention" | "mlp", x: number, of: Unary): number => {
         const made = of(modules[`before ${part}`]?.(x) ?? x);
@@ -157,7 +160,7 @@ function decoderLayer(hidden: number, spec: LayerSpec): Module<DecoderLayer> {
         return (x, input) => {
           const read = modules["before attention"]?.(x) ?? x;
           const own = modules["before mlp"]?.(x) ?? read;
-          return builder.plus(builder.plus(modules.attention(read, input), apart(own)), x);
+          return builder.plus(builder.plus(modules.attention(read, input), apart(own, input.text)), x);
         };
       return (x, input) => {
         const attended = sum(
@@ -165,7 +168,11 @@ function decoderLayer(hidden: number, spec: LayerSpec): Module<DecoderLayer> {
           x,
           branch("attention", x, (y) => modules.attention(y, input)),
         );
-        return sum("mlp", attended, branch("mlp", attended, apart));
+        return sum(
+          "mlp",
+          attended,
+          branch("mlp", attended, (y) => apart(y, input.text)),
+        );
       };
     },
   );

@@ -4,7 +4,17 @@
  */
 import type { DiagnosticSink } from "../ir/diagnostics.ts";
 import { type Activation, readActivation } from "./activation.ts";
-import { flag, layerCount, positiveInteger, positiveNumber, requireValue, warnOfDropout, wrong } from "./config.ts";
+import {
+  flag,
+  layerCount,
+  notBuilt,
+  positiveInteger,
+  positiveNumber,
+  present,
+  requireValue,
+  warnOfDropout,
+  wrong,
+} from "./config.ts";
 import type { ModelConfig } from "./model.ts";
 
 /** Reads the field of a name. Throws `MODEL-` errors; warns where it is not honoured. */
@@ -36,6 +46,12 @@ export const positive =
   (config, name) =>
     positiveNumber(config, name, fallback);
 
+/** Zero or a positive number. */
+export const positiveOrZero =
+  (fallback: number): Field<number> =>
+  (config, name) =>
+    config[name] === 0 ? 0 : positiveNumber(config, name, fallback);
+
 export const truth =
   (fallback: boolean): Field<boolean> =>
   (config, name) =>
@@ -62,6 +78,11 @@ export const only =
   (value: string | boolean): Field<void> =>
   (config, name) =>
     requireValue(config, name, value);
+
+/** A field that only null is built of. */
+export const empty: Field<void> = (config, name) => {
+  if (present(config, name) !== undefined) throw notBuilt(name, "null", config[name]);
+};
 
 /** A list of whole numbers. */
 export const wholes: Field<readonly number[]> = (config, name) => {

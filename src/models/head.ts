@@ -61,16 +61,26 @@ function headLoss(
   });
 }
 
-/** The graph of a model that ends in these logits: outputs `logits` and, with labels, `loss`. The model put `tokens` virtual ones in front of the text. */
+/**
+ * The graph of a model that ends in these logits: outputs `logits` and, with labels, `loss`. The model put `tokens` virtual ones in front of the
+ * text, and adds `losses` to its head's.
+ */
 export function finishModel(
   builder: Builder,
   head: ModelHead,
   logits: number,
   { batch, length, labels }: BuildOptions,
-  tokens = 0,
+  { tokens, losses }: { readonly tokens: number; readonly losses: readonly number[] },
 ): Graph {
   const outputs: Output[] = [{ name: "logits", node: logits }];
-  if (labels) outputs.push({ name: "loss", node: headLoss(builder, head, logits, batch, length, tokens) });
+  if (labels) {
+    const own = headLoss(builder, head, logits, batch, length, tokens);
+    const share = (): number => runInput(builder, "loss_share");
+    outputs.push({
+      name: "loss",
+      node: losses.reduce((sum, loss) => builder.plus(sum, builder.mul(loss, share())), own),
+    });
+  }
   return builder.finish(outputs);
 }
 

@@ -81,7 +81,12 @@ const respelled = (
   parameters: Readonly<Record<string, ModuleParameter>>,
   spelled: (key: string) => string,
 ): Readonly<Record<string, ModuleParameter>> =>
-  Object.fromEntries(Object.entries(parameters).map(([name, { key, shape }]) => [name, { key: spelled(key), shape }]));
+  Object.fromEntries(
+    Object.entries(parameters).map(([name, { key, parts, ...rest }]) => [
+      name,
+      { ...rest, key: spelled(key), ...(parts === undefined ? {} : { parts: parts.map(spelled) }) },
+    ]),
+  );
 
 /** The graph of a base model for one batch x length; see `BuiltModel` for its ports and outputs. */
 export function buildModel(config: ModelConfig, options: BuildOptions): BuiltModel {
@@ -95,7 +100,7 @@ export function buildModel(config: ModelConfig, options: BuildOptions): BuiltMod
   const logits = bind(root, { path: "", sites, builder })(options);
   const { head } = description.defaults;
   const tokens = head.kind === "causal" ? (options.virtual?.tokens ?? 0) : 0;
-  return { graph: finishModel(builder, head, logits, options, tokens), ...description };
+  return { graph: finishModel(builder, head, logits, options, { tokens, losses: sites.losses }), ...description };
 }
 
 /** Every layer has a tensor of its own. Throws `MODEL-LAYERS` before anything is made for layers that the files do not have. */

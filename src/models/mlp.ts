@@ -1,14 +1,16 @@
 /** The MLPs of transformers: two layers with an activation between them, which a third may gate. */
 import { activate } from "./activation.ts";
-import type { MlpRole, MlpSpec } from "./decoder-spec.ts";
+import type { MlpRole, MlpSpec, MoeSpec } from "./decoder-spec.ts";
 import { linear, type Unary } from "./layers.ts";
 import { type Bound, cast, type Module, type Place } from "./module.ts";
 
-/** Every layer that an MLP may have; its names choose. */
-export function mlpParts(
-  hidden: number,
-  { inner, bias, transposed }: MlpSpec,
-): Record<MlpRole, Module<Unary> | undefined> {
+/** Whether experts stand in the place of an MLP. */
+export const isMixture = (spec: MlpSpec | MoeSpec): spec is MoeSpec => "taken" in spec;
+
+/** Every layer that an MLP may have; its names choose. Experts have none. */
+export function mlpParts(hidden: number, spec: MlpSpec | MoeSpec): Record<MlpRole, Module<Unary> | undefined> {
+  if (isMixture(spec)) return { gate: undefined, up: undefined, joint: undefined, down: undefined };
+  const { inner, bias, transposed } = spec;
   const layout = transposed === true ? "conv1d" : "linear";
   const layer = (from: number, to: number): Module<Unary> => linear(from, to, bias, { layout });
   return {
@@ -24,7 +26,7 @@ export const mlpOf =
   (
     { gate, up, joint, down }: Readonly<Record<MlpRole, Bound<Unary> | undefined>>,
     { builder }: Place,
-    { inner, activation }: MlpSpec,
+    { inner, activation }: Pick<MlpSpec, "inner" | "activation">,
   ): Unary =>
   (x) => {
     const active = (y: number): number => activate(builder, activation, y);

@@ -38,6 +38,8 @@ export interface ModuleParameter {
   /** Key in the base model's file. */
   readonly key: string;
   readonly shape: readonly number[];
+  /** Keys of the tensors that files hold it in, one behind the other, where they have none of its own key. */
+  readonly parts?: readonly string[];
 }
 
 /** Virtual tokens that an adapter puts in front: `tokens` before the embeddings, `keys` before the keys and values of every attention. */

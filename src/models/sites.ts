@@ -24,6 +24,8 @@ export interface AttentionSite {
 
 export class SiteBuilder {
   readonly builder: Builder;
+  /** What the model adds to the loss of its head, f32[] each; a micro-batch adds its share of the counted labels. */
+  readonly losses: number[] = [];
   private readonly modules: ReadonlyMap<string, ModuleInfo>;
 
   constructor(

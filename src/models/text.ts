@@ -6,6 +6,7 @@ import type { Unary } from "./layers.ts";
 import { alongRows } from "./lowering.ts";
 import { type BuildOptions, noVirtualTokens } from "./model.ts";
 import type { Bound } from "./module.ts";
+import type { Routes } from "./router.ts";
 import type { SiteBuilder } from "./sites.ts";
 
 /** How many ones of f32[b, s] stand up to each of its ones; 0 elsewhere. */
@@ -22,6 +23,8 @@ export class Text {
   readonly positions: number;
   /** Virtual keys in front of those of every attention: positions count from them. */
   readonly keys: number;
+  /** Of every layer of experts that has been built, in their order. */
+  readonly routes: Routes[] = [];
   private readonly tokens: number;
   private readonly ids: number;
   private readonly mask: number | undefined;
@@ -108,6 +111,20 @@ export class Text {
     const real = this.mask === undefined ? ones : builder.cast(this.mask, "f32");
     const sum = builder.einsum("bs,bsd->bd", real, x);
     return builder.div(sum, alongRows(builder, builder.sum(real, [1]), builder.shape(x)[2]!));
+  }
+
+  /** One for every position that is no padding, else zero: f32[batch positions]. */
+  real(): number {
+    const { builder, batch, positions } = this;
+    const count = batch * positions;
+    return this.mask === undefined
+      ? builder.constant(1, [count])
+      : builder.reshape(builder.cast(this.mask, "f32"), [count]);
+  }
+
+  /** Adds f32[] to the model's loss. */
+  addLoss(loss: number): void {
+    this.sites.losses.push(loss);
   }
 
   /** Which keys a position sees; see `visibility`. */

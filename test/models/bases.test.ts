@@ -11,11 +11,14 @@ const namedModules = readJson("modules.json") as Record<string, string[]>;
 
 function load(name: string) {
   const config = readJson(`bases/${name}/config.json`);
-  const data = {
+  const data: Record<string, ArrayLike<number>> = {
     ...readTensors(`bases/${name}/model.safetensors`),
     ...readTensors(`base-outputs/${name}/inputs.safetensors`),
   };
-  const { inputs, defaults } = describeModel(config);
+  const { inputs, defaults, modules } = describeModel(config, new DiagnosticSink(), (key) => data[key] !== undefined);
+  for (const { parameters = {} } of modules)
+    for (const { key, parts = [] } of Object.values(parameters))
+      if (data[key] === undefined) data[key] = parts.flatMap((part) => Array.from(data[part]!));
   for (const { name: input, fill } of inputs)
     if (fill !== undefined) data[input] ??= new Int32Array(data.input_ids!.length).fill(fill);
   const length = (data.input_ids?.length ?? 2) / 2;
@@ -25,7 +28,7 @@ function load(name: string) {
 const run = ({ data, length, scale }: ReturnType<typeof load>, config: ModelConfig) =>
   runModel(buildModel(config, options({ length, stored: (key) => data[key] !== undefined })).graph, {
     ...data,
-    label_scale: [scale],
+    ...{ label_scale: [scale], loss_share: [1] },
   });
 
 describe.each(names)("%s", (name) => {
@@ -117,6 +120,13 @@ describe("every field of a config that is honoured changes the numbers", () => {
     ["llama-yarn", { rope_parameters: { ...yarn, attention_factor: 2 } }],
     ["llama-yarn", { rope_parameters: { ...yarn, truncate: false } }],
     ["llama-yarn", { rope_parameters: { ...yarn, mscale: 1, mscale_all_dim: 0.5 } }],
+    ["mixtral", { num_experts_per_tok: 1 }],
+    ["mixtral", { sliding_window: 3 }],
+    ["mixtral", { hidden_act: "gelu" }],
+    ["qwen3-moe", { norm_topk_prob: true }],
+    ["qwen3-moe", { use_sliding_window: true, sliding_window: 3 }],
+    ["qwen2-moe", { norm_topk_prob: false }],
+    ["qwen2-moe", { layer_types: null, max_window_layers: 0 }],
     ["vit-cls", { hidden_act: "gelu_new" }],
     ["vit-cls", { layer_norm_eps: 0.1 }],
     ["vit-cls", { num_attention_heads: 2 }],

@@ -1,5 +1,5 @@
 /** Which values of a graph are kept (see `fuse.ts`) and which are computed where they are read. */
-import { type Graph, liveNodes, type Node, usersOf, wholeChunk } from "../../ir/graph.ts";
+import { behindCasts, type Graph, liveNodes, type Node, usersOf, wholeChunk } from "../../ir/graph.ts";
 import { opRecord } from "../../ir/registry.ts";
 import { sizeOf, type TensorType } from "../../ir/types.ts";
 
@@ -71,7 +71,7 @@ export function keptValues(graph: Graph, liveness: Liveness): Set<number> {
   graph.nodes.forEach((node, id) => {
     if (!liveness.live[id] || kept.has(id)) return;
     // Rows that were looked up are looked up once.
-    if (node.op === "gather" && reach[id]!.size >= 2) kept.add(id);
+    if (node.op === "gather" && reach[id]!.size >= 2 && !repeatsWeights(graph, liveness, id)) kept.add(id);
     if (!liveness.pointwise[id]) return;
     const size = sizeOf((node.type as TensorType).shape);
     const leaves = liveness.leaves(node.inputs, kept);
@@ -83,6 +83,14 @@ export function keptValues(graph: Graph, liveness: Liveness): Set<number> {
     else if (leaves.length > mostLeaves) kept.add(id);
   });
   return kept;
+}
+
+/** Whether weights that are looked up for contractions would be held more often than they are in the table. */
+function repeatsWeights(graph: Graph, { users }: Liveness, id: number): boolean {
+  const { inputs, type } = graph.nodes[id]!;
+  const table = graph.nodes[behindCasts(graph, inputs[0]!)]!;
+  const isLarger = sizeOf((type as TensorType).shape) > sizeOf((table.type as TensorType).shape);
+  return table.op === "port" && isLarger && users[id]!.every((user) => graph.nodes[user]!.op === "einsum");
 }
 
 /** For every light value the kept values that are computed from it, stopping at two. */

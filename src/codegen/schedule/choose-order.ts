@@ -4,7 +4,7 @@
  * (tokens) inside, so that both operands of the next contraction are read in vectors along the tile, and neighbouring invocations of a row
  * kernel read neighbouring numbers. Frozen weights that are read that way are laid out once, when they are uploaded.
  */
-import type { Graph } from "../../ir/graph.ts";
+import { behindCasts, type Graph } from "../../ir/graph.ts";
 import type { TensorType } from "../../ir/types.ts";
 import { add, scale, variable } from "../emit/affine.ts";
 import { Emitter, lane } from "../emit/emitter.ts";
@@ -84,9 +84,4 @@ export function weightOrders(
     }
   }
   return orders;
-}
-
-function behindCasts(graph: Graph, id: number): number {
-  const node = graph.nodes[id]!;
-  return node.op === "cast" ? behindCasts(graph, node.inputs[0]!) : id;
 }

@@ -14,6 +14,7 @@ const queryKeyValue = ["query_key_value"];
 export const usualTargets: TargetTable = {
   llama: qv,
   mistral: qv,
+  mixtral: qv,
   qwen2: qv,
   qwen3: qv,
   gemma: qv,

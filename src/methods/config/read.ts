@@ -115,7 +115,7 @@ function declarationsOf(methodFields: readonly FieldDeclaration[], profile: Meth
 function refusePassive(config: Fields, methodFields: readonly FieldDeclaration[], profile: MethodProfile): void {
   for (const [name, only] of Object.entries(profile.passive)) {
     const given = Object.hasOwn(config, name) ? config[name] : undefined;
-    if (given === undefined || given === null || sameJson(given, only)) continue;
+    if (given === undefined || given === null || sameJson(given, only) || sameJson(given, [])) continue;
     if (methodFields.some((field) => field.name === name)) continue;
     throw new WebpeftError("METHOD-UNSUPPORTED", {
       message: `Config field ${name} asks for a variant that is not built.`,

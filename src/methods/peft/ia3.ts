@@ -26,6 +26,7 @@ export const ia3 = {
       feedforward_modules: {
         llama: ["down_proj"],
         mistral: ["down_proj"],
+        mixtral: ["w2"],
         qwen2: ["down_proj"],
         qwen3: ["down_proj"],
         gemma: ["down_proj"],
@@ -47,6 +48,7 @@ export const ia3 = {
   targets: {
     llama: ["k_proj", "v_proj", "down_proj"],
     mistral: ["k_proj", "v_proj", "down_proj"],
+    mixtral: ["k_proj", "v_proj", "w2"],
     qwen2: qvd,
     qwen3: qvd,
     gemma: qvd,

@@ -11,6 +11,7 @@ import type {
   LayerSpec,
   MlpRole,
   MlpSpec,
+  MoeSpec,
 } from "../decoder-spec.ts";
 import { activation, layersOf, optional, type Read, readFields, type Schema, truth, whole } from "../fields.ts";
 import { headKind } from "../head.ts";
@@ -97,7 +98,7 @@ export const normedAttentionNames: Names<AttentionRole> = {
   k_norm: "key norm",
 };
 
-const mlpNames: Names<MlpRole> = { gate_proj: "gate", up_proj: "up", down_proj: "down", act_fn: "silent" };
+export const mlpNames: Names<MlpRole> = { gate_proj: "gate", up_proj: "up", down_proj: "down", act_fn: "silent" };
 
 type Sizes = {
   readonly vocab_size: number;
@@ -149,6 +150,8 @@ export interface Changes extends Partial<Omit<DecoderSpec, "layers" | "norm" | "
   readonly attention?: Partial<AttentionSpec>;
   readonly mlp?: Partial<MlpSpec>;
   readonly layer?: Partial<LayerSpec>;
+  /** What stands in the place of a layer's MLP, if anything does. */
+  readonly mixture?: (index: number) => MoeSpec | undefined;
   /** What differs from layer to layer. */
   readonly at?: (index: number) => Partial<AttentionSpec>;
 }
@@ -156,7 +159,7 @@ export interface Changes extends Partial<Omit<DecoderSpec, "layers" | "norm" | "
 /** LLaMA's spec of these sizes with the changes. */
 export function gatedDecoder(
   fields: Sizes,
-  { attention, mlp, layer, at, norm, ropes, ...more }: Changes,
+  { attention, mlp, layer, mixture, at, norm, ropes, ...more }: Changes,
 ): Omit<DecoderSpec, "modelType"> {
   const heads = headSizes(
     fields,
@@ -176,7 +179,7 @@ export function gatedDecoder(
       ...attention,
       ...at?.(index),
     },
-    mlp: {
+    mlp: mixture?.(index) ?? {
       ...{
         names: mlpNames,
         inner: fields.intermediate_size,

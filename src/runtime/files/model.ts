@@ -6,6 +6,7 @@ import { type FileTree, type FolderSource, missingFile, openFolder, pathIn, read
 import { duplicateKey, isJsonObject, type JsonObject, parseJsonObject } from "./json.ts";
 import { FileProgress, type ProgressCallback } from "./progress.ts";
 import { openSafetensors, type SafetensorsFile } from "./safetensors.ts";
+import { type Stacks, withStacks } from "./stacks.ts";
 import { withTiesOfFile } from "./ties.ts";
 import { fileWeights, type MemoryWeight, memoryWeights, type Weights } from "./weights.ts";
 
@@ -15,6 +16,8 @@ export interface Model {
   /** `config.json`. */
   readonly config: JsonObject;
   readonly weights: Weights;
+  /** How its files hold the tensors that they have in parts. */
+  readonly stacks?: Stacks;
   /** The folder with the other files (tokenizer, generation config); undefined for models in memory. */
   readonly tree?: FileTree;
   /** What loading has to warn of; compiling the model tells it. */
@@ -57,11 +60,12 @@ export async function loadModel(source: FolderSource | MemoryModel, options: Loa
   options.signal?.throwIfAborted();
   if (isMemoryModel(source)) {
     const { name = "memory", config, weights } = source;
-    return withTiesOfFile({ name, config, weights: memoryWeights(weights) });
+    return withTiesOfFile(withStacks<Model>({ name, config, weights: memoryWeights(weights) }));
   }
   const tree = await openFolder(source);
   const config = await readJson(tree, "config.json", options);
-  const model = { name: tree.name, config, weights: await openWeights(tree, config, options), tree };
+  const weights = await openWeights(tree, config, options);
+  const model = withStacks<Model>({ name: tree.name, config, weights, tree });
   if (options.headersOnly !== true) return withTiesOfFile(model);
   // Without the numbers there is only what the config says.
   return withTiesOfFile(model).catch(() => model);

@@ -8,6 +8,7 @@ import { type FileContent, type FolderOptions, type OutputOptions, pieces } from
 import { type PageFolder, writeInto } from "./page-folder.ts";
 import { torchMetadata } from "./safetensors.ts";
 import { encodeHeader, type TensorPlan } from "./safetensors-header.ts";
+import { unstacked } from "./stacks.ts";
 import { textFiles } from "./text-files.ts";
 import type { Weights } from "./weights.ts";
 
@@ -28,7 +29,7 @@ async function modelContents(
   const files = new Map<string, FileContent>();
   files.set("config.json", await configText(model));
   for (const [name, content] of await companionFiles(model.tree)) files.set(name, content);
-  files.set("model.safetensors", tensorPieces(model.weights, onProgress));
+  files.set("model.safetensors", tensorPieces(unstacked(model), onProgress));
   return files;
 }
 

@@ -1,9 +1,9 @@
 /** Ties of a base model as its tensors have them: a config may say that two layers share a table where the file holds two that differ. */
-import { type Diagnostic, DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
+import type { Diagnostic } from "../../ir/diagnostics.ts";
 import { sameShape } from "../../ir/types.ts";
-import { describeModel } from "../../models/index.ts";
 import type { ModuleInfo } from "../../models/model.ts";
 import type { JsonObject } from "./json.ts";
+import { modulesOf } from "./stacks.ts";
 import { type HostTensor, toFloat32 } from "./tensor.ts";
 import type { Weights } from "./weights.ts";
 
@@ -39,16 +39,8 @@ interface StoredModel {
   readonly diagnostics?: readonly Diagnostic[];
 }
 
-function tiedModules({ config, weights }: StoredModel): readonly ModuleInfo[] {
-  if (config.tie_word_embeddings === false) return [];
-  try {
-    return describeModel(config, new DiagnosticSink(), (key) => weights.info(key) !== undefined).modules;
-  } catch (error) {
-    // What is wrong with a config is said where the model is compiled.
-    if (error instanceof WebpeftError) return [];
-    throw error;
-  }
-}
+const tiedModules = (model: StoredModel): readonly ModuleInfo[] =>
+  model.config.tie_word_embeddings === false ? [] : modulesOf(model);
 
 /**
  * The model with `tie_word_embeddings: false` and a warning where its config ties ends that its file holds apart, as transformers has it.
