@@ -14,6 +14,7 @@ export { type Builtin, makesKnown, makesOperator, makesTensor } from "./methods/
 export type { MethodRecord } from "./methods/record.ts";
 export { type Methods, type OwnMethod, registry } from "./methods/registry.ts";
 export * from "./methods/typed/index.ts";
+export type { MemoryPart, MemoryUse } from "./program/memory.ts";
 export { Batches, padBatch } from "./runtime/data/batches.ts";
 export { type Example, jsonLinesExamples, textExamples } from "./runtime/data/examples.ts";
 export { loadTokenizer, type TextTokenizer } from "./runtime/data/tokenizer.ts";
@@ -27,6 +28,7 @@ export type { PageFolder } from "./runtime/files/page-folder.ts";
 export { modelFiles, saveModel } from "./runtime/files/save-model.ts";
 export type { DeviceName } from "./runtime/session/executor-choice.ts";
 export { type GenerateOptions, generateText } from "./runtime/session/generate.ts";
+export type { HostUse, MemoryForecast } from "./runtime/session/memory.ts";
 export type { OptimizerState, Session, SessionBatch, StepOptions, StepResult } from "./runtime/session/session.ts";
 export type { StartOptions } from "./runtime/session/start.ts";
 export { type TrainEvent, type TrainOptions, train, validationLoss } from "./runtime/training/loop.ts";

@@ -17,7 +17,8 @@ import type { Session } from "../runtime/session/session.ts";
 import type { StartOptions } from "../runtime/session/start.ts";
 import { withAdapterText } from "./adapter-text.ts";
 import { initialTokens } from "./initial-tokens.ts";
-import { type GlobalOptions, warn } from "./output.ts";
+import { memoryLine } from "./memory.ts";
+import { type GlobalOptions, say, warn } from "./output.ts";
 
 /** A command: returns the exit code, 0 when it returns nothing. */
 export interface CommandModule {
@@ -91,12 +92,12 @@ export async function compileSources(
   return program;
 }
 
-/** `fixed`: see `StartOptions`. */
+/** Starts a session, and tells what it will take before anything is loaded. */
 export async function startProgram(
   program: Program,
   sources: Sources,
   options: SourceOptions,
-  fixed?: StartOptions["fixed"],
+  more: Pick<StartOptions, "fixed" | "reads" | "onForecast"> = {},
 ): Promise<Session> {
   const sink = new DiagnosticSink(options.strict ?? false);
   const session = await program.start({
@@ -105,7 +106,8 @@ export async function startProgram(
     sink,
     experts: Object.fromEntries(sources.experts ?? []),
     ...options.debug.kernels(program),
-    ...(fixed === undefined ? {} : { fixed }),
+    onForecast: (forecast) => say(options, memoryLine(forecast)),
+    ...more,
     ...(sources.adapter === undefined ? {} : { adapter: sources.adapter }),
   });
   warn(sink.diagnostics.filter((diagnostic) => diagnostic.severity === "warning"));

@@ -46,7 +46,8 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
     sampling: false,
   });
   const batch = { ...forAllSamples(program, { task: options.task }), ...read };
-  let session = await startProgram(program, sources, options);
+  const reads = readsOf(program, options.grad ?? false);
+  let session = await startProgram(program, sources, options, { reads });
   try {
     const isMerged = options.merged === true && sources.adapter !== undefined;
     if (isMerged) session = await mergedSession(session, batch, options, shape);
@@ -62,6 +63,12 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
     session.dispose();
   }
   return 0;
+}
+
+/** What is read: results of a forward pass, and gradients. */
+function readsOf({ storage }: Program, grad: boolean): readonly string[][] {
+  const gradients = Object.entries(storage.bindings).filter(([, { buffer }]) => grad && buffer === "grads");
+  return [["logits", "loss"], gradients.map(([name]) => name)];
 }
 
 /** A batch without what only the adapter read of it. */
@@ -83,9 +90,8 @@ async function mergedSession(
     strict: options.strict ?? false,
     ...options.debug.passes(),
   });
-  const merged = await plain.start({ device: options.device, ...options.debug.kernels(plain) });
   session.dispose();
-  return merged;
+  return plain.start({ device: options.device, ...options.debug.kernels(plain) });
 }
 
 async function results(session: Session, batch: SessionBatch, grad: boolean): Promise<Map<string, HostTensor>> {

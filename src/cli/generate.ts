@@ -2,6 +2,7 @@
 import { type Diagnostic, printable, WebpeftError } from "../ir/diagnostics.ts";
 import { describeModel } from "../models/index.ts";
 import { generateText, promptTokens } from "../runtime/session/generate.ts";
+import type { MemoryForecast } from "../runtime/session/memory.ts";
 import {
   compileSources,
   modelTokenizer,
@@ -10,7 +11,8 @@ import {
   type Sources,
   startProgram,
 } from "./common.ts";
-import { emit, warn } from "./output.ts";
+import { memoryLine } from "./memory.ts";
+import { emit, say, warn } from "./output.ts";
 
 interface GenerateCommandOptions extends SourceOptions {
   readonly prompt: string;
@@ -54,7 +56,9 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   const wanted = promptTokens(tokenizer, options.prompt).length + options.maxTokens - 1;
   const length = options.length ?? (await windowLength(sources, options, wanted));
   const program = await compileSources(sources, options, { mode: "infer", batch: 1, length });
-  const session = await startProgram(program, sources, options);
+  // What is on stdout is the text.
+  const onForecast = (forecast: MemoryForecast): void => say({ json: true }, memoryLine(forecast));
+  const session = await startProgram(program, sources, options, { onForecast });
   try {
     const stream = options.json ? process.stderr : process.stdout;
     stream.write(options.prompt);

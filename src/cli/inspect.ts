@@ -3,7 +3,9 @@ import type { Target } from "../codegen/index.ts";
 import { type Inspection, inspectProgram, PassRecord } from "../inspect/index.ts";
 import type { ProgramMode } from "../program/index.ts";
 import { writeFolder } from "../runtime/files/output.ts";
+import { forecastTarget } from "../runtime/session/memory.ts";
 import { compileSources, defaultLength, readSources, type SourceOptions, type Sources } from "./common.ts";
+import { memoryLine } from "./memory.ts";
 import { emit, say } from "./output.ts";
 import { claimOutput } from "./output-lock.ts";
 import { readTarget } from "./target.ts";
@@ -17,14 +19,18 @@ interface InspectOptions extends SourceOptions {
   readonly overwrite?: boolean;
 }
 
-/** Compiles as far as it goes. */
+/** Compiles as far as it goes, and tells what the program will take. */
 async function inspect(sources: Sources, options: InspectOptions, target: Target): Promise<Inspection> {
   const { mode, batch } = options;
   const length = options.length ?? defaultLength(sources.model);
   const record = new PassRecord();
   try {
     const onPass = record.listen;
-    return inspectProgram(await compileSources(sources, options, { mode, batch, length, target, onPass }));
+    const program = await compileSources(sources, options, { mode, batch, length, target, onPass });
+    const inspection = inspectProgram(program);
+    if (inspection.error === undefined && mode !== "merge")
+      say(options, memoryLine(forecastTarget(program, program.generated, target, sources.model)));
+    return inspection;
   } catch (error) {
     return record.inspect(error);
   }

@@ -82,10 +82,12 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   const asMerged = options.gates !== undefined;
   const program = await compileSources(sources, options, { mode: "infer", batch: 1, length, fold: false, asMerged });
   const { task, gates } = options;
-  const session = await startProgram(program, sources, options, asMerged ? { task, gates } : undefined);
+  const session = await startProgram(program, sources, options, asMerged ? { fixed: { task, gates } } : {});
   const sink = new DiagnosticSink(options.strict ?? false);
   const model = await session.merge(sink, { task, gates });
   const { logits } = await session.forward({ ...fixedBatch(program), ...forAllSamples(program, { task }) });
+  // What was merged stays usable; the check of what is written has the memory for itself.
+  session.dispose();
   warn(sink.diagnostics);
   let proof: LogitGap = { gap: Number.NaN, scale: 0 };
   const check = async (staged: string): Promise<void> => {
@@ -94,7 +96,6 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
     judgeGap(proof, written);
   };
   await saveModel(model, options.out, { overwrite, check });
-  session.dispose();
   const { gap, scale } = proof;
   say(
     options,

@@ -168,18 +168,12 @@ export class TrainRun {
     const trained = program
       .adapter!.tensors.filter((t) => t.role === "param")
       .reduce((sum, t) => sum + sizeOf(t.shape), 0);
-    const storage = program.storage.buffers.reduce((sum, b) => sum + 4 * b.size, 0);
-    const memory = session.deviceBytes ?? storage;
     say(this.options, `device      ${session.device}`);
     say(
       this.options,
       `adapter     ${program.adapter!.method}, ${program.adapter!.sites.length} modules, ${trained.toLocaleString("en")} trained numbers`,
     );
     say(this.options, `data        ${labels.trained} labels trained, ${labels.ignored} ignored`);
-    say(
-      this.options,
-      `memory      ${(memory / 2 ** 20).toFixed(1)} MiB ${session.deviceBytes !== undefined ? "on the device, all buffers" : "for parameters, gradients and moments"}`,
-    );
     say(
       this.options,
       `steps       ${steps}, ${stream.batch} x ${stream.length} tokens${this.options.accumulate > 1 ? ` x ${this.options.accumulate}` : ""}`,

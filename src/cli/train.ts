@@ -3,11 +3,14 @@ import { WebpeftError } from "../ir/diagnostics.ts";
 import { describeModel } from "../models/index.ts";
 import { type BatchStream, openDataset } from "../runtime/data/dataset.ts";
 import { dataLabels } from "../runtime/data/labels.ts";
+import { usualReads } from "../runtime/executors/memory.ts";
 import { requireCheckpoint } from "../runtime/training/checkpoint.ts";
 import { requireTrainable } from "../runtime/values/prompt-encoder.ts";
 import { compileSources, defaultLength, modelTokenizer, readSources, type Sources, startProgram } from "./common.ts";
 import { checkLog } from "./log-file.ts";
 import { tellOfLost } from "./lost-data.ts";
+import { memoryLine } from "./memory.ts";
+import { emit, say } from "./output.ts";
 import { claimOutput } from "./output-lock.ts";
 import { type TrainCommandOptions, TrainRun } from "./train-run.ts";
 import { digestedModel } from "./weight-digest.ts";
@@ -46,7 +49,15 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   });
   const labels = dataLabels(program, stream);
   requireTrainable(program.adapter);
-  const session = await startProgram(program, sources, options);
+  const state = options.saveEvery === undefined ? [] : ["params", "moment1", "moment2"];
+  const reads = [...usualReads(program), ...state.map((name) => [name])];
+  const session = await startProgram(program, sources, options, {
+    reads,
+    onForecast: (forecast) => {
+      say(options, memoryLine(forecast));
+      emit(options, { type: "memory", ...forecast });
+    },
+  });
   try {
     const parts = { options, sources, program, session, stream, labels, steps, validation };
     return await new TrainRun({ ...parts, weights: weights(), tokenizer }).go();

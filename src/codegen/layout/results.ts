@@ -72,7 +72,7 @@ const canBeResult = (node: Node): boolean =>
 export const outputsBuffer = "outputs";
 
 /** Pieces of results that are larger than a binding. */
-const piecesBuffer = "pieces";
+export const piecesBuffer = "pieces";
 
 /** Whether a buffer is there only for results that are too large to hold unless somebody wants them. */
 export const isOnDemand = (buffer: string): boolean => buffer === piecesBuffer || buffer.startsWith(`${piecesBuffer}:`);

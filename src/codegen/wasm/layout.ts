@@ -1,5 +1,4 @@
 /** Where everything is in the one memory of a program. */
-import { isOnDemand } from "../layout/results.ts";
 import type { Plan } from "../plan.ts";
 
 export const pageBytes = 65536;
@@ -17,21 +16,17 @@ export interface MemoryLayout {
   readonly addresses: ReadonlyMap<string, number>;
   /** Where the last of them ends. */
   readonly end: number;
-  /** Bytes that training touches: large results, which few runs want, are memory only once they are written. */
-  readonly touched: number;
 }
 
 export function layoutMemory({ buffers }: Plan): MemoryLayout {
   const addresses = new Map<string, number>();
   let end = firstAddress;
-  let touched = 0;
   for (const { name, bytes, within } of buffers) {
     if (within !== undefined) continue;
     addresses.set(name, end);
     end = aligned(end + bytes);
-    if (!isOnDemand(name)) touched += aligned(bytes);
   }
   for (const { name, within } of buffers)
     if (within !== undefined) addresses.set(name, addresses.get(within.buffer)! + within.offset);
-  return { addresses, end, touched };
+  return { addresses, end };
 }

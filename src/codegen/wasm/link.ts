@@ -10,7 +10,7 @@ import { mathFunctions } from "./math.ts";
 import { printKernelFunction } from "./print-kernel.ts";
 
 /** Where things are in the memory of a program. */
-interface MemoryMap {
+interface BufferMap {
   readonly bytes: number;
   addressOf(buffer: string): number;
 }
@@ -32,7 +32,7 @@ export interface LinkedProgram {
 }
 
 export interface LinkOptions {
-  readonly map: MemoryMap;
+  readonly map: BufferMap;
   readonly fuses: boolean;
 }
 
@@ -68,7 +68,7 @@ export function link({ kernels, plan }: Generated, { map, fuses }: LinkOptions):
 function callsOf(
   dispatch: Dispatch,
   { ir, name }: GeneratedKernel,
-  map: MemoryMap,
+  map: BufferMap,
   variants: Map<string, Variant>,
 ): WasmCall[] {
   const record = partWords(ir.sizes);

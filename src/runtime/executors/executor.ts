@@ -11,6 +11,7 @@ import { WebpeftError } from "../../ir/diagnostics.ts";
 import { type PortRole, portName, portRole } from "../../ir/graph.ts";
 import { sizeOf, type TensorType } from "../../ir/types.ts";
 import type { ExecutableProgram, ProgramStorage, Stage, StageName, StorageSlice } from "../../program/index.ts";
+import type { MemoryUse } from "../../program/memory.ts";
 import type { HostTensor } from "../files/tensor.ts";
 
 /** Data of a port as the host holds it, row-major, as long as the port's shape says. */
@@ -21,6 +22,9 @@ export type PortSource = PortTensor | (() => Promise<PortTensor>);
 
 /** Input data of one run by port name; integers and booleans as numbers. */
 export type RunInputs = Readonly<Record<string, ArrayLike<number>>>;
+
+/** Results and slices of storage that are read: each list by one run, or one call of `read`. */
+export type Reads = readonly (readonly string[])[];
 
 /** What one dispatch of a run took on the device. */
 export interface KernelTime {
@@ -51,6 +55,11 @@ export interface Executor {
   /** Whether a session first has it take a step with known numbers (`self-test.ts`): where kernels are made in no time. */
   readonly testsItself?: boolean;
   /**
+   * What an instance of the program takes when it has done its work, and `reads` were read of it. Nothing is loaded; what is made for it
+   * (kernels and plan) is kept for the next instance of the program. Absent where nobody counts.
+   */
+  forecast?(program: ExecutableProgram, reads: Reads, options?: InstantiateOptions): Promise<MemoryUse>;
+  /**
    * `data` holds, by name, every weight and buffer port that is not bound to storage (`DATA-TENSOR-MISSING`, `DATA-TENSOR-SIZE` otherwise),
    * and may hold first contents of storage, by binding or buffer name (parameters by key). Names that the program lacks are ignored.
    * The data is copied: the caller may reuse its arrays.
@@ -63,8 +72,8 @@ export interface Executor {
 }
 
 export interface Instance {
-  /** Bytes of all its buffers on the device; absent where the executor leaves memory to a library. */
-  readonly deviceBytes?: number;
+  /** What it has of its device, or had when it had most; absent where nobody counts. */
+  readonly memory?: MemoryUse;
   /** Replaces a bound slice (a parameter by its key, a derived value) or a whole storage buffer (`moment1`). */
   write(name: string, data: Float32Array): void;
   /**

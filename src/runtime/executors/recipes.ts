@@ -1,7 +1,7 @@
 /** What a run of a plan takes and gives: the same for every step of a training, so that it is found out once. */
 import type { Dispatch, Plan, PlannedStage, PlannedValue } from "../../codegen/plan.ts";
 import { compact, portName, portRole } from "../../ir/graph.ts";
-import type { ExecutableProgram, StageName } from "../../program/index.ts";
+import type { ExecutableProgram, ProgramStorage, StageName } from "../../program/index.ts";
 import { inputData, programPorts, type RunInputs, sliceOf, stageOf } from "./executor.ts";
 import { writeWords } from "./words.ts";
 
@@ -34,22 +34,10 @@ export class Recipes {
     const stages = names.map((name) => this.plan.stages.find((s) => s.name === name)!);
     const needed = new Set(names.flatMap((name) => this.neededInputs(name, want)));
     const inputs = this.plan.inputs.filter((input) => needed.has(input.name));
-    const results = want.flatMap((name) => this.resultOf(stages, name));
+    const results = want.flatMap((name) => plannedResult(this.program.storage, stages, name));
     const recipe = { stages, want: new Set(want), inputs, results };
     this.known.set(key, recipe);
     return recipe;
-  }
-
-  /** Where a result is when the stages have run: in pieces when it is too large for a binding. */
-  private resultOf(stages: readonly PlannedStage[], name: string): readonly PlannedValue[] {
-    const slice = sliceOf(this.program.storage, name);
-    if (slice !== undefined) {
-      return [{ name, dtype: "f32", shape: [slice.size], buffer: slice.buffer, offset: 4 * slice.offset }];
-    }
-    const found = stages.map((s) => s.outputs.filter((o) => o.name === name)).findLast((pieces) => pieces.length > 0);
-    if (found === undefined)
-      throw new Error(`no stage of ${stages.map((s) => s.name).join(", ")} has an output ${name}`);
-    return found;
   }
 
   /** Inputs that a stage reads when these outputs are wanted. */
@@ -72,6 +60,20 @@ export class Recipes {
     }
     return new Uint8Array(words.buffer);
   }
+}
+
+/** Where a result is when the stages have run: in pieces when it is too large for a binding. */
+export function plannedResult(
+  storage: ProgramStorage,
+  stages: readonly PlannedStage[],
+  name: string,
+): readonly PlannedValue[] {
+  const slice = sliceOf(storage, name);
+  if (slice !== undefined)
+    return [{ name, dtype: "f32", shape: [slice.size], buffer: slice.buffer, offset: 4 * slice.offset }];
+  const found = stages.map((s) => s.outputs.filter((o) => o.name === name)).findLast((pieces) => pieces.length > 0);
+  if (found === undefined) throw new Error(`no stage of ${stages.map((s) => s.name).join(", ")} has an output ${name}`);
+  return found;
 }
 
 /** Whether a dispatch has to run when these results are wanted. */

@@ -6,9 +6,14 @@ import type { PortTensor } from "./executor.ts";
 
 const isHost = (tensor: PortTensor): tensor is HostTensor => "bytes" in tensor;
 
-/** The bytes to write to a buffer, a multiple of four. */
-export function deviceBytes(tensor: PortTensor, dtype: DType, name: string): Uint8Array<ArrayBuffer> {
+/** The numbers of a tensor of floats; not a copy where it holds such numbers. */
+export const floatsOf = (tensor: PortTensor): Float32Array =>
+  isHost(tensor) ? toFloat32(tensor) : Float32Array.from(tensor);
+
+/** The bytes to write to a buffer, a multiple of four; not a copy where the tensor holds them so. */
+function deviceBytes(tensor: PortTensor, dtype: DType, name: string): Uint8Array<ArrayBuffer> {
   const bytes = bytesOf(tensor, dtype, name);
+  if (bytes.length % 4 === 0 && bytes.buffer instanceof ArrayBuffer) return bytes as Uint8Array<ArrayBuffer>;
   const padded = new Uint8Array(Math.ceil(bytes.length / 4) * 4);
   padded.set(bytes);
   return padded;
@@ -17,7 +22,7 @@ export function deviceBytes(tensor: PortTensor, dtype: DType, name: string): Uin
 function bytesOf(tensor: PortTensor, dtype: DType, name: string): Uint8Array {
   switch (dtype) {
     case "f32":
-      return view(isHost(tensor) ? toFloat32(tensor) : Float32Array.from(tensor));
+      return view(floatsOf(tensor));
     case "bf16":
     case "f16":
       return halves(tensor, dtype);
@@ -32,7 +37,7 @@ const view = (array: Float32Array | Int32Array): Uint8Array =>
 function halves(tensor: PortTensor, dtype: "bf16" | "f16"): Uint8Array {
   const wanted = dtype === "bf16" ? "BF16" : "F16";
   if (isHost(tensor) && tensor.dtype === wanted) return tensor.bytes;
-  const numbers = isHost(tensor) ? toFloat32(tensor) : Float32Array.from(tensor);
+  const numbers = floatsOf(tensor);
   return fromFloat32(numbers, wanted, [numbers.length]).bytes;
 }
 
@@ -99,9 +104,9 @@ export function writeWords(words: DataView, at: number, data: ArrayLike<number>,
   }
 }
 
-/** Words of a result as numbers. */
-export function readWords(bytes: ArrayBuffer, at: number, length: number, dtype: DType): Float32Array {
-  if (dtype === "f32") return new Float32Array(bytes.slice(at, at + 4 * length));
+/** Words of a result as numbers; a copy. */
+export function readWords(bytes: ArrayBufferLike, at: number, length: number, dtype: DType): Float32Array {
+  if (dtype === "f32") return new Float32Array(bytes, at, length).slice();
   if (dtype === "i32") return Float32Array.from(new Int32Array(bytes, at, length));
   return Float32Array.from(new Uint32Array(bytes, at, length));
 }

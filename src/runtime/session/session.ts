@@ -6,6 +6,7 @@ import { DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
 import type { CombineOptions } from "../../methods/combine/sources.ts";
 import type { Methods } from "../../methods/registry.ts";
 import type { CompiledProgram, StageName } from "../../program/index.ts";
+import { bytesInUse, type MemoryUse } from "../../program/memory.ts";
 import { copiedBatch, type SessionBatch } from "../data/batch.ts";
 import type { BatchStream } from "../data/dataset.ts";
 import type { Executor } from "../executors/executor.ts";
@@ -124,9 +125,14 @@ export class Session {
     return this.parts.executor.description;
   }
 
+  /** What the instance has of its device, by what it is for; undefined where the executor does not count. */
+  get memory(): MemoryUse | undefined {
+    return this.parts.adapters.active.instance.memory;
+  }
+
   /** Bytes that the instance holds on its device, where the executor knows them. */
   get deviceBytes(): number | undefined {
-    return this.parts.adapters.active.instance.deviceBytes;
+    return this.memory && bytesInUse(this.memory);
   }
 
   /** Optimizer steps done. */

@@ -4,14 +4,14 @@ import { portRole, ports } from "../../ir/graph.ts";
 import type { Methods } from "../../methods/registry.ts";
 import type { AdapterConfigs, CompiledProgram } from "../../program/index.ts";
 import type { OpenDevice } from "../device/index.ts";
-import type { Executor, Instance, InstantiateOptions, PortSource } from "../executors/executor.ts";
+import type { Executor, Instance, InstantiateOptions, PortSource, Reads } from "../executors/executor.ts";
 import { selfTest } from "../executors/self-test.ts";
 import { wasmExecutor } from "../executors/wasm/executor.ts";
 import { type AdapterFiles, configsOf, type ExpertSources, isRead, readAdapter } from "../files/adapter.ts";
 import type { FolderSource } from "../files/folder.ts";
 import type { Model } from "../files/model.ts";
 import { checkFinite } from "../files/tensor.ts";
-import { anything, type Checks, callable, checkOptions, record, seed, signal } from "../options.ts";
+import { anything, type Checks, callable, checkOptions, list, record, seed, signal } from "../options.ts";
 import { withBaseOf } from "../values/base-tensors.ts";
 import { freshValues, type GivenValues, withGiven } from "../values/fresh.ts";
 import { loadedValues } from "../values/loaded.ts";
@@ -21,6 +21,7 @@ import { toProgram } from "../values/rank-padding.ts";
 import type { AdapterValues, LoadedProgram } from "../values/values.ts";
 import { SessionAdapters } from "./adapters.ts";
 import { chooseExecutor, type DeviceName, deviceNames } from "./executor-choice.ts";
+import { forecastSession, type MemoryForecast } from "./memory.ts";
 import { Session } from "./session.ts";
 
 export interface StartOptions extends InstantiateOptions {
@@ -37,6 +38,10 @@ export interface StartOptions extends InstantiateOptions {
   readonly fixed?: MergeOptions;
   /** Seed of fresh values and of dropout; 0 unless given. */
   readonly seed?: number;
+  /** Told what the session will take before anything is loaded; never called where the executor cannot tell. */
+  readonly onForecast?: (forecast: MemoryForecast) => void;
+  /** What it will be asked for, for the forecast: the loss of a training and its parameters, or else the results of a forward pass. */
+  readonly reads?: Reads;
   /** Takes warnings about the adapter's file. */
   readonly sink?: DiagnosticSink | undefined;
 }
@@ -58,6 +63,8 @@ const checks: Checks<StartOptions> = {
   onProgress: callable,
   generated: callable,
   onKernels: callable,
+  onForecast: callable,
+  reads: list,
 };
 
 /** `model`: the program's. Throws `SESSION-OPTION`. */
@@ -125,15 +132,17 @@ export async function startSession(
   options: StartOptions = {},
 ): Promise<Session> {
   checkStart(options, model);
-  const first = { program, values: await values(program, model, options) };
   const { executor, release } = await chooseExecutor(options.device ?? "auto", options.signal);
-  const { onKernels } = options;
+  const { onKernels, onForecast, reads } = options;
   const instantiate = async (loaded: LoadedProgram, how: InstantiateOptions): Promise<Instance> => {
     const instance = await executor.instantiate(loaded.program, portData(loaded, model), how);
     if (loaded.program.stages.some((stage) => stage.name === "prepare")) await instance.run(["prepare"], {});
     return instance;
   };
   try {
+    const forecast = onForecast && (await forecastSession(executor, program, model, reads, options));
+    if (forecast !== undefined) onForecast!(forecast);
+    const first = { program, values: await values(program, model, options) };
     await selfTest(executor);
     const entry = { ...first, instance: await instantiate(first, options), step: 0 };
     const adapters = new SessionAdapters(entry, {

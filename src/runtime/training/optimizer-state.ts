@@ -47,7 +47,9 @@ function requireTraining({ program }: RunningAdapter): void {
 export async function stateOf(entry: RunningAdapter): Promise<OptimizerState> {
   requireTraining(entry);
   const { instance, program, step } = entry;
-  const [params, moment1, moment2] = await Promise.all(buffers.map((name) => instance.read(name)));
+  const read: Float32Array[] = [];
+  for (const name of buffers) read.push(await instance.read(name));
+  const [params, moment1, moment2] = read;
   return { step, program: identityOf(program), params: params!, moment1: moment1!, moment2: moment2! };
 }
 

@@ -4,9 +4,11 @@
  */
 import { type Generated, generate, type Target } from "../../../codegen/index.ts";
 import type { Dispatch, PlannedStage, PlannedValue } from "../../../codegen/plan.ts";
-import { relaxedSimd } from "../../../codegen/wasm/index.ts";
+import { type MemoryMap, mapMemory, relaxedSimd, useOfMemory } from "../../../codegen/wasm/index.ts";
+import { remembered } from "../../../ir/remember.ts";
 import { sizeOf } from "../../../ir/types.ts";
 import type { ExecutableProgram, StageName } from "../../../program/index.ts";
+import type { MemoryUse } from "../../../program/memory.ts";
 import {
   checkBindings,
   type Executor,
@@ -20,12 +22,13 @@ import {
   type RunInputs,
   sliceOf,
 } from "../executor.ts";
+import { tablesOf } from "../memory.ts";
 import { isNeeded, joinPieces, type Recipe, Recipes } from "../recipes.ts";
 import { Turns } from "../turns.ts";
-import { deviceBytes, placedBytes, readWords } from "../words.ts";
+import { floatsOf, placedBytes, readWords } from "../words.ts";
 import { wasmTargetHere } from "./features.ts";
 import { type LoadedProgram, loadProgram } from "./load.ts";
-import { type ScriptEntry, scriptOf } from "./script.ts";
+import { controlWords, type ScriptEntry, scriptOf } from "./script.ts";
 import { threadsHere } from "./workers.ts";
 
 export interface WasmOptions {
@@ -34,22 +37,43 @@ export interface WasmOptions {
   readonly threads?: number;
 }
 
+/** A program as it is before anything of it is loaded. */
+interface MappedProgram {
+  readonly generated: Generated;
+  readonly map: MemoryMap;
+}
+
 export function wasmExecutor({ target = wasmTargetHere(), threads }: WasmOptions = {}): Executor {
+  const forecast = new WeakMap<ExecutableProgram, Promise<MappedProgram>>();
+  const mapped = async (program: ExecutableProgram, options: InstantiateOptions): Promise<MappedProgram> => {
+    checkBindings(program);
+    const generated = options.generated?.(target) ?? generate(program.stages, program.storage, target);
+    options.signal?.throwIfAborted();
+    const team = isLarge(generated) ? await threadsHere(threads) : 1;
+    const fuses = target.features.includes(relaxedSimd);
+    return { generated, map: mapMemory(generated, { threads: team, controlBytes: 4 * controlWords, fuses }) };
+  };
   return {
     name: "wasm",
     description: "WebAssembly on the processor",
     testsItself: true,
+    async forecast(program, reads, options = {}) {
+      const { generated, map } = await remembered(forecast, program, () => mapped(program, options));
+      return useOfMemory(map, { plan: generated.plan, tables: tablesOf(program) }, new Set(reads.flat()));
+    },
     async instantiate(program, data, options = {}) {
-      checkBindings(program);
-      const generated = options.generated?.(target) ?? generate(program.stages, program.storage, target);
-      options.signal?.throwIfAborted();
-      const team = isLarge(generated) ? await threadsHere(threads) : 1;
-      const loaded = await loadProgram(generated, team, target.features.includes(relaxedSimd));
-      const instance = new WasmInstance(program, generated, loaded, options.onKernels);
+      const { generated, map } = await (forecast.get(program) ?? mapped(program, options));
+      forecast.delete(program);
+      const instance = new WasmInstance(
+        program,
+        generated,
+        { places: map.places, bytes: map.bytes },
+        await loadProgram(map),
+        options.onKernels,
+      );
       try {
         for await (const { port, tensor } of portUploads(program, data, options)) instance.upload(port.name, tensor);
-        for (const { name, tensor } of await initialStorage(program, data))
-          instance.write(name, new Float32Array(deviceBytes(tensor, "f32", name).buffer));
+        for (const { name, tensor } of await initialStorage(program, data)) instance.write(name, floatsOf(tensor));
       } catch (error) {
         instance.dispose();
         throw error;
@@ -79,11 +103,14 @@ class WasmInstance implements Instance {
   private readonly ports;
   private readonly runs = new Map<Recipe, Run>();
   private readonly turns = new Turns();
+  /** Results that were wanted. */
+  private readonly wanted = new Set<string>();
   private disposed = false;
 
   constructor(
     private readonly program: ExecutableProgram,
     private readonly generated: Generated,
+    private readonly map: Pick<MemoryMap, "places" | "bytes">,
     private readonly loaded: LoadedProgram,
     private readonly onKernels: InstantiateOptions["onKernels"],
   ) {
@@ -91,8 +118,8 @@ class WasmInstance implements Instance {
     this.recipes = new Recipes(program, generated.plan);
   }
 
-  get deviceBytes(): number {
-    return this.loaded.bytes;
+  get memory(): MemoryUse {
+    return useOfMemory(this.map, { plan: this.generated.plan, tables: tablesOf(this.program) }, this.wanted);
   }
 
   private checkAlive(): void {
@@ -153,6 +180,7 @@ class WasmInstance implements Instance {
   private runOf(recipe: Recipe): Run {
     const known = this.runs.get(recipe);
     if (known !== undefined) return known;
+    for (const name of recipe.want) this.wanted.add(name);
     const entries: ScriptEntry[] = [];
     const sources: Run["sources"][number][] = [];
     for (const stage of recipe.stages) {
@@ -193,8 +221,7 @@ class WasmInstance implements Instance {
   }
 
   private numbers({ buffer, offset, shape, dtype }: PlannedValue): Float32Array {
-    const size = sizeOf(shape);
-    return readWords(this.bytesAt(buffer, offset, 4 * size).slice().buffer as ArrayBuffer, 0, size, dtype);
+    return readWords(this.loaded.memory.buffer, this.loaded.addressOf(buffer) + offset, sizeOf(shape), dtype);
   }
 
   dispose(): void {

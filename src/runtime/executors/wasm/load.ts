@@ -1,8 +1,8 @@
-/** From a plan to a module that is ready to run: memory, functions, the places of every call, threads. */
-import type { Dispatch, Generated } from "../../../codegen/index.ts";
-import { aligned, encodeModule, layoutMemory, link, pagesOf, scratchGlobal } from "../../../codegen/wasm/index.ts";
+/** From a mapped program to a module that is ready to run: memory, functions, the places of every call, threads. */
+import type { Dispatch } from "../../../codegen/index.ts";
+import { encodeModule, type MemoryMap, pagesOf, scratchGlobal } from "../../../codegen/wasm/index.ts";
 import { createMemory } from "./memory.ts";
-import { controlWords, type Kernel, runScript, type Team } from "./script.ts";
+import { type Kernel, runScript, type Team } from "./script.ts";
 import { canWait, type SharedProgram, Workers } from "./workers.ts";
 
 /** A call of a function: its number, where its places stand, how many workgroups. */
@@ -14,8 +14,6 @@ interface ReadyCall {
 
 export interface LoadedProgram {
   readonly memory: WebAssembly.Memory;
-  /** Bytes of the memory that runs touch. */
-  readonly bytes: number;
   readonly threads: number;
   readonly calls: ReadonlyMap<Dispatch, readonly ReadyCall[]>;
   addressOf(buffer: string): number;
@@ -25,21 +23,14 @@ export interface LoadedProgram {
 }
 
 /** Throws `DEVICE-MEMORY`. */
-export async function loadProgram(generated: Generated, threads: number, fuses: boolean): Promise<LoadedProgram> {
-  const { addresses, end, touched } = layoutMemory(generated.plan);
-  const addressOf = (buffer: string): number => addresses.get(buffer)!;
-  const linked = link(generated, { map: { bytes: end, addressOf }, fuses });
-  const wordCount = [...linked.calls.values()].flat().reduce((sum, { places }) => sum + places.length, 0);
-  const control = aligned(end + 4 * wordCount);
-  const scratch = aligned(control + 4 * controlWords);
-  const own = aligned(linked.scratchBytes);
-  const bytes = scratch + threads * own;
+export async function loadProgram(map: MemoryMap): Promise<LoadedProgram> {
+  const { linked, addressOf, bytes, threads, control } = map;
   const memory = createMemory(bytes, threads > 1);
   const [words, pages] = [new Int32Array(memory.buffer), pagesOf(bytes)];
   const binary = encodeModule({ ...linked.module, memory: { pages, most: pages, shared: threads > 1 } });
   const names = linked.module.functions.filter(({ exported }) => exported).map(({ name }) => name);
   const numbers = new Map(names.map((name, i) => [name, i]));
-  let next = end;
+  let next = map.places;
   const calls = [...linked.calls].map(([dispatch, list]): [Dispatch, readonly ReadyCall[]] => [
     dispatch,
     list.map(({ name, places, blocks }) => {
@@ -50,16 +41,9 @@ export async function loadProgram(generated: Generated, threads: number, fuses: 
     }),
   ]);
   const module = await WebAssembly.compile(binary);
-  const scratches = Array.from({ length: threads }, (_unused, thread) => scratch + thread * own);
+  const scratches = Array.from({ length: threads }, (_unused, thread) => map.scratch + thread * map.own);
   const shared: SharedProgram = { module, memory, names, scratchGlobal, scratches, control };
-  return {
-    memory,
-    bytes: touched + bytes - end,
-    threads,
-    calls: new Map(calls),
-    addressOf,
-    ...(await runner(shared, words)),
-  };
+  return { memory, threads, calls: new Map(calls), addressOf, ...(await runner(shared, words)) };
 }
 
 async function runner(program: SharedProgram, words: Int32Array): Promise<Pick<LoadedProgram, "run" | "dispose">> {

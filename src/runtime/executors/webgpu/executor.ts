@@ -2,9 +2,19 @@
  * The WebGPU executor: generates kernels and a plan for a program (or is given them), uploads weights, and replays the plan. A run is one
  * submit: inputs are written, the dispatches of the stages encoded into one pass, and what is wanted copied to one staging buffer.
  */
-import { type Generated, generate, isOnDemand, type Target, targetOf } from "../../../codegen/index.ts";
+import {
+  buffersMade,
+  type Generated,
+  generate,
+  placeSizes,
+  type Target,
+  targetOf,
+  useOfBuffers,
+} from "../../../codegen/index.ts";
+import { remembered } from "../../../ir/remember.ts";
 import { sizeOf } from "../../../ir/types.ts";
 import type { ExecutableProgram, StageName } from "../../../program/index.ts";
+import { addedUse, type MemoryUse } from "../../../program/memory.ts";
 import { bufferUsage, mapMode, type OpenDevice } from "../../device/index.ts";
 import {
   checkBindings,
@@ -18,12 +28,14 @@ import {
   type RunInputs,
   sliceOf,
 } from "../executor.ts";
-import { type Recipe, Recipes } from "../recipes.ts";
+import { tablesOf } from "../memory.ts";
+import { plannedResult, type Recipe, Recipes } from "../recipes.ts";
 import { Turns } from "../turns.ts";
-import { deviceBytes, placedBytes, readWords } from "../words.ts";
+import { floatsOf, placedBytes, readWords } from "../words.ts";
 import { PipelineCache } from "./pipelines.ts";
 import { Recorder } from "./recorder.ts";
 import { readResults, type StagedResults, stageResults } from "./results.ts";
+import { forecastStaging, StagingPool } from "./staging.ts";
 
 export interface WebgpuOptions {
   /** Made from the device's facts unless given. */
@@ -41,25 +53,35 @@ export interface WebgpuExecutor extends Executor {
 export function webgpuExecutor(open: OpenDevice, options: WebgpuOptions = {}): WebgpuExecutor {
   const pipelines = new PipelineCache(open);
   const target = options.target ?? targetOf(open.target);
+  const forecast = new WeakMap<ExecutableProgram, Generated>();
+  const generated = (program: ExecutableProgram, own: InstantiateOptions): Generated =>
+    own.generated?.(target) ?? generate(program.stages, program.storage, target);
   return {
     name: "webgpu",
     description: `WebGPU on ${open.adapter.description || open.adapter.kind}${open.adapter.software ? " (software)" : ""}`,
     testsItself: !open.adapter.software,
     pipelines,
+    async forecast(program, reads, own = {}) {
+      checkBindings(program);
+      const { plan } = remembered(forecast, program, () => generated(program, own));
+      const use = useOfBuffers({ plan, tables: tablesOf(program) }, buffersMade(plan, new Set(reads.flat())));
+      const resultsOf = (name: string) => plannedResult(program.storage, plan.stages, name);
+      const staging = forecastStaging(reads, resultsOf, open.device.limits.maxBufferSize);
+      return addedUse(use, { kernels: placeSizes(plan).bytes, staging });
+    },
     async instantiate(program, data, instantiateOptions = {}) {
       checkBindings(program);
-      const generated = instantiateOptions.generated?.(target) ?? generate(program.stages, program.storage, target);
+      const made = forecast.get(program) ?? generated(program, instantiateOptions);
+      forecast.delete(program);
       instantiateOptions.signal?.throwIfAborted();
       const instance = await open.scoped(
         "buffers of the plan",
-        () => new WebgpuInstance(open, program, generated, pipelines, instantiateOptions.onKernels),
+        () => new WebgpuInstance(open, program, made, pipelines, instantiateOptions.onKernels),
       );
       try {
         for await (const { port, tensor } of portUploads(program, data, instantiateOptions))
           instance.upload(port.name, tensor);
-        for (const { name, tensor } of await initialStorage(program, data)) {
-          instance.write(name, new Float32Array(deviceBytes(tensor, "f32", name).buffer));
-        }
+        for (const { name, tensor } of await initialStorage(program, data)) instance.write(name, floatsOf(tensor));
       } catch (error) {
         instance.dispose();
         throw error;
@@ -74,7 +96,7 @@ class WebgpuInstance implements Instance {
   private readonly recorder: Recorder;
   private readonly recipes: Recipes;
   private readonly staged = new WeakMap<Recipe, StagedResults>();
-  private readonly staging: GPUBuffer[] = [];
+  private readonly staging: StagingPool<GPUBuffer>;
   private readonly ports;
   private readonly turns = new Turns();
   private disposed = false;
@@ -87,9 +109,9 @@ class WebgpuInstance implements Instance {
     private readonly onKernels: InstantiateOptions["onKernels"],
   ) {
     this.ports = programPorts(program);
-    for (const { name, within } of generated.plan.buffers) {
-      if (within === undefined && !isOnDemand(name)) this.createBuffer(name);
-    }
+    for (const name of buffersMade(generated.plan, new Set()).keys()) this.createBuffer(name);
+    const usage = bufferUsage.MAP_READ | bufferUsage.COPY_DST;
+    this.staging = new StagingPool((size) => open.device.createBuffer({ label: "staging", size, usage }));
     this.recipes = new Recipes(program, generated.plan);
     this.recorder = new Recorder({
       open,
@@ -101,8 +123,11 @@ class WebgpuInstance implements Instance {
     });
   }
 
-  get deviceBytes(): number {
-    return [...this.buffers.values()].reduce((sum, { size }) => sum + size, 0);
+  get memory(): MemoryUse {
+    const { plan } = this.generated;
+    const made = new Map([...this.buffers].map(([name, { size }]) => [name, size]));
+    const use = useOfBuffers({ plan, tables: tablesOf(this.program) }, made);
+    return addedUse(use, { kernels: this.recorder.sizesBytes, staging: this.staging.bytes });
   }
 
   private createBuffer(name: string): void {
@@ -163,7 +188,7 @@ class WebgpuInstance implements Instance {
     const bytes = await this.turns.take(undefined, () => {
       this.checkAlive();
       const encoder = this.open.device.createCommandEncoder();
-      const staging = this.takeStaging(4 * size);
+      const staging = this.staging.take(4 * size);
       encoder.copyBufferToBuffer(buffer, offset, staging, 0, 4 * size);
       this.open.device.queue.submit([encoder.finish()]);
       return { mapped: this.readStaging(staging, 4 * size) };
@@ -193,7 +218,7 @@ class WebgpuInstance implements Instance {
     this.recorder.record(encoder, recipe.stages, recipe.want, timings);
     timings?.resolve(encoder);
     const staged = this.stagedOf(recipe);
-    const stagings = staged.stagings.map((bytes) => this.takeStaging(bytes));
+    const stagings = staged.stagings.map((bytes) => this.staging.take(bytes));
     for (const { staging, at, shape, ...result } of staged.results) {
       const { buffer, offset } = this.locate(result.buffer, result.offset);
       encoder.copyBufferToBuffer(buffer, offset, stagings[staging]!, at, 4 * sizeOf(shape));
@@ -214,32 +239,25 @@ class WebgpuInstance implements Instance {
     return staged;
   }
 
-  private takeStaging(bytes: number): GPUBuffer {
-    const at = this.staging.findIndex((b) => b.size >= bytes);
-    if (at >= 0) return this.staging.splice(at, 1)[0]!;
-    const usage = bufferUsage.MAP_READ | bufferUsage.COPY_DST;
-    return this.open.device.createBuffer({ label: "staging", size: Math.ceil(bytes / 256) * 256, usage });
-  }
-
   private async readStaging(staging: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
     // Copied before anything else can run: a device that goes takes what is mapped with it.
     const mapped = staging.mapAsync(mapMode.READ, 0, bytes).then(() => staging.getMappedRange(0, bytes).slice(0));
     const copy = await this.open.wait(mapped).catch((error: unknown) => {
+      this.staging.lose(staging);
       staging.destroy();
       throw error;
     });
     staging.unmap();
     if (this.disposed) staging.destroy();
-    else this.staging.push(staging);
+    else this.staging.give(staging);
     return copy;
   }
 
   dispose(): void {
     if (this.disposed) return;
     this.disposed = true;
-    for (const buffer of [...this.buffers.values(), ...this.staging]) buffer.destroy();
+    for (const buffer of [...this.buffers.values(), ...this.staging.clear()]) buffer.destroy();
     this.recorder.dispose();
     this.buffers.clear();
-    this.staging.length = 0;
   }
 }

@@ -1,4 +1,5 @@
 /** Pipelines and bind groups of a plan's dispatches, made when they are first needed, and the encoding of stages into a pass. */
+import { placeSizes } from "../../../codegen/index.ts";
 import type { Dispatch, GeneratedKernel, Plan, PlannedStage } from "../../../codegen/plan.ts";
 import { bufferUsage, type OpenDevice } from "../../device/index.ts";
 import { isNeeded } from "../recipes.ts";
@@ -11,8 +12,6 @@ interface Step {
   readonly uniformOffset: number;
   ready?: { readonly pipeline: GPUComputePipeline; readonly group: GPUBindGroup };
 }
-
-const uniformSlot = 256;
 
 export interface RecorderParts {
   readonly open: OpenDevice;
@@ -32,24 +31,24 @@ export class Recorder {
     const { open, plan, kernels } = parts;
     const { device } = open;
     this.kernels = new Map(kernels.map((kernel) => [kernel.name, kernel]));
-    const words: number[] = [];
-    for (const stage of plan.stages) {
-      const steps = stage.dispatches.map((dispatch): Step => {
-        const uniformOffset = 4 * words.length;
-        words.push(...dispatch.sizes);
-        const slots = Math.max(1, Math.ceil((4 * dispatch.sizes.length) / uniformSlot));
-        while (4 * words.length < uniformOffset + slots * uniformSlot) words.push(0);
-        return { dispatch, uniformOffset };
-      });
-      this.steps.set(stage, steps);
-    }
-    const sizes = Uint32Array.from(words);
+    const { offsets, bytes } = placeSizes(plan);
+    const sizes = new Uint32Array(bytes / 4);
+    for (const [dispatch, offset] of offsets) sizes.set(dispatch.sizes, offset / 4);
+    for (const stage of plan.stages)
+      this.steps.set(
+        stage,
+        stage.dispatches.map((dispatch) => ({ dispatch, uniformOffset: offsets.get(dispatch)! })),
+      );
     this.uniforms = device.createBuffer({
       label: "sizes",
-      size: Math.max(uniformSlot, sizes.byteLength),
+      size: bytes,
       usage: bufferUsage.UNIFORM | bufferUsage.COPY_DST,
     });
     device.queue.writeBuffer(this.uniforms, 0, sizes);
+  }
+
+  get sizesBytes(): number {
+    return this.uniforms.size;
   }
 
   /** The dispatches of these stages that run when these results are wanted. */

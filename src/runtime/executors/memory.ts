@@ -1,0 +1,20 @@
+/** What executors ask of a program to tell what memory it will take. */
+import type { ExecutableProgram } from "../../program/index.ts";
+import { programPorts, type Reads, sliceOf } from "./executor.ts";
+
+/** What a training reads, which saves its parameters at its end, or else a forward pass. */
+export function usualReads({ stages, storage }: ExecutableProgram): Reads {
+  const isTrained = stages.some(({ name }) => name === "update");
+  const params = Object.entries(storage.bindings).filter(([, { buffer }]) => buffer === "params");
+  if (isTrained) return [["status"], ...params.map(([name]) => [name])];
+  const outputs = stages.find(({ name }) => name === "forward")?.graph.outputs ?? [];
+  return [outputs.map(({ name }) => name).filter((name) => sliceOf(storage, name) === undefined)];
+}
+
+/** Names of the frozen ports that are no weights of the base. */
+export const tablesOf = (program: ExecutableProgram): ReadonlySet<string> =>
+  new Set(
+    [...programPorts(program).values()]
+      .filter(({ name, role }) => role === "buffer" && sliceOf(program.storage, name) === undefined)
+      .map(({ name }) => name),
+  );
