@@ -19,6 +19,7 @@ import { bufferOfPort, placeInputs, placePorts, portBuffers, portUses, withPortP
 import { arenaName, Regions } from "./layout/regions.ts";
 import { displace, placeOutputs, prepareOutputs } from "./layout/results.ts";
 import { isStoredPort, type Memory, placeOf, type StageInput, type StageSteps } from "./layout/stage.ts";
+import { valuesOf } from "./layout/values.ts";
 import type { BufferSpec, Generated, ScheduleChoice } from "./plan.ts";
 import { type LoweredUnit, lowerUnits } from "./schedule/lower.ts";
 import { type Target, tuningOf } from "./target.ts";
@@ -41,7 +42,8 @@ export function generate(
   const { inputs, frozen } = memory.ports;
   return {
     kernels: table.kernels,
-    plan: { buffers: regions.buffers, inputs, weights: frozen, stages: planned, peakBytes },
+    plan: { buffers: regions.buffers, inputs, weights: frozen, stages: planned.map(({ stage }) => stage), peakBytes },
+    values: steps.map((made, i) => ({ stage: made.input.name, values: valuesOf(made, planned[i]!.groupOf) })),
     choices: steps.flatMap(choicesOf),
   };
 }

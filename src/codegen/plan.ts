@@ -101,9 +101,24 @@ export interface ScheduleChoice {
   readonly candidates: Readonly<Record<string, number>>;
 }
 
+/** A value that is in memory between dispatches of a stage. */
+export interface KeptValue {
+  /** Node of the stage's graph; those behind its last one are copies. */
+  readonly node: number;
+  readonly buffer: string;
+  readonly offset: number;
+  readonly bytes: number;
+  /** The first and the last dispatch of the stage that touch it. */
+  readonly first: number;
+  readonly last: number;
+  readonly why: "saved for backward" | "temporary" | "output";
+}
+
 export interface Generated {
   readonly kernels: readonly GeneratedKernel[];
   readonly plan: Plan;
+  /** What is in memory between the dispatches of every stage: for people, a device needs none of it. */
+  readonly values: readonly { readonly stage: StageName; readonly values: readonly KeptValue[] }[];
   /** What schedules of a unit were compared, by their own estimates. */
   readonly choices: readonly ScheduleChoice[];
 }

@@ -3,7 +3,7 @@
  * tensors of the model and the adapter are all that a replayer needs (`examples/replay.mjs`). For processors the module that they run stands
  * beside, `kernels.wat`.
  */
-import type { Target } from "../codegen/index.ts";
+import type { Generated, Target } from "../codegen/index.ts";
 import { programText } from "../codegen/wasm/index.ts";
 import { formatDiagnostic, WebpeftError } from "../ir/diagnostics.ts";
 import type { Graph } from "../ir/graph.ts";
@@ -30,6 +30,8 @@ interface PlanFile {
   /** Where parameters, gradients, moments and the status are: slices in f32 elements, as in `src/program/`. */
   readonly storage: ProgramStorage;
   readonly tables: readonly PlannedTable[];
+  /** What is in memory between the dispatches of every stage, when and why; a replayer needs none of it. */
+  readonly values: Generated["values"];
 }
 
 function base64(data: Float32Array | Int32Array): string {
@@ -48,11 +50,12 @@ function tables({ adapter }: InspectedProgram): PlannedTable[] {
 }
 
 function planFile(program: InspectedProgram): string {
-  const { batch, length, mode, storage, plan, kernels } = program;
+  const { batch, length, mode, storage, plan, kernels, generated } = program;
   const extra: PlanFile = {
     kernels: kernels.map(({ name }) => ({ name, file: fileOf(name), entry: "main" })),
     storage,
     tables: tables(program),
+    values: generated.values,
   };
   return json({ mode, batch, length, ...extra, ...plan });
 }

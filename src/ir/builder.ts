@@ -125,6 +125,11 @@ export class Builder {
     return { name: this.name, nodes: [...this.nodes], outputs: [...outputs] };
   }
 
+  /** Where in the graph that is being rebuilt nodes come from now. */
+  protected get origin(): readonly number[] {
+    return this.context.from ?? [];
+  }
+
   get size(): number {
     return this.nodes.length;
   }

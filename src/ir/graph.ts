@@ -94,10 +94,16 @@ export function liveNodes(graph: Graph): boolean[] {
 }
 
 /** Drops what no output needs and renumbers; ports stay when `keepPorts`. */
-export function compact(graph: Graph, keepPorts = false): Graph {
+export const compact = (graph: Graph, keepPorts = false): Graph => compacted(graph, keepPorts).graph;
+
+/** The same, with the new ids by old id: those of nodes that are dropped are missing. */
+export function compacted(
+  graph: Graph,
+  keepPorts = false,
+): { readonly graph: Graph; readonly renumbered: readonly (number | undefined)[] } {
   const live = liveNodes(graph);
   const stays = (node: Node, id: number): boolean => live[id]! || (keepPorts && node.op === "port");
-  if (graph.nodes.every(stays)) return graph;
+  if (graph.nodes.every(stays)) return { graph, renumbered: graph.nodes.map((_node, id) => id) };
   const renumbered: number[] = [];
   const nodes: Node[] = [];
   graph.nodes.forEach((node, id) => {
@@ -105,11 +111,8 @@ export function compact(graph: Graph, keepPorts = false): Graph {
     renumbered[id] = nodes.length;
     nodes.push({ ...node, inputs: node.inputs.map((i) => renumbered[i]!) });
   });
-  return {
-    name: graph.name,
-    nodes,
-    outputs: graph.outputs.map((o) => ({ name: o.name, node: renumbered[o.node]! })),
-  };
+  const outputs = graph.outputs.map((o) => ({ name: o.name, node: renumbered[o.node]! }));
+  return { graph: { name: graph.name, nodes, outputs }, renumbered };
 }
 
 /** The node that casts make others of. */

@@ -7,6 +7,7 @@ import { enablePatches, Immer, type Patch } from "immer";
 import type { Graph, Node } from "../ir/graph.ts";
 import { once } from "../ir/remember.ts";
 import type { CostNote } from "./lower-operators.ts";
+import type { Rewrite } from "./rewrite.ts";
 
 /** State of a compilation: the graph of every stage. */
 export interface PipelineState {
@@ -21,6 +22,8 @@ export interface TimelineEntry {
   readonly nodesAfter: number;
   /** How often each named rule rewrote something. */
   readonly hits: Readonly<Record<string, number>>;
+  /** Every one of them, with ids of the graphs before and after. */
+  readonly rewrites: readonly Rewrite[];
   readonly patches: readonly Patch[];
   readonly inversePatches: readonly Patch[];
   readonly notes: readonly CostNote[];
@@ -29,6 +32,7 @@ export interface TimelineEntry {
 export interface PassResult {
   readonly graph: Graph;
   readonly hits?: Readonly<Record<string, number>>;
+  readonly rewrites?: readonly Rewrite[];
   readonly notes?: readonly CostNote[];
 }
 
@@ -95,7 +99,7 @@ export class PassManager {
   run(pass: string, stage: string, run: Pass): Graph {
     const before = this.graphs.get(stage) ?? { name: stage, nodes: [], outputs: [] };
     const start = this.options.now();
-    const { graph, hits = {}, notes = [] } = run(before);
+    const { graph, hits = {}, rewrites = [], notes = [] } = run(before);
     const milliseconds = this.options.now() - start;
     this.options.verify(graph, pass);
     this.snapshots.set(`${stage}/${pass}`, graph);
@@ -104,7 +108,8 @@ export class PassManager {
     const committed = once(() => commit(earlier(), stage, graph));
     this.state = () => committed()[0];
     const [nodesBefore, nodesAfter] = [before.nodes.length, graph.nodes.length];
-    const entry = withPatches({ pass, stage, milliseconds, nodesBefore, nodesAfter, hits, notes }, committed);
+    const counts = { milliseconds, nodesBefore, nodesAfter, hits };
+    const entry = withPatches({ pass, stage, ...counts, rewrites, notes }, committed);
     this.timeline.push(entry);
     this.options.onPass?.(entry, graph);
     return graph;

@@ -4,7 +4,7 @@
  * A rule must make the graph smaller or move it towards a normal form; the driver stops with an error after `maximumDepth` nested rewrites.
  */
 import { Builder, type NodeContext } from "../ir/builder.ts";
-import { type Attributes, compact, type Graph, type Node } from "../ir/graph.ts";
+import { type Attributes, compact, compacted, type Graph, type Node } from "../ir/graph.ts";
 import { opRecord } from "../ir/registry.ts";
 import type { TensorType } from "../ir/types.ts";
 
@@ -25,9 +25,30 @@ export const typeOf = (c: Candidate, r: Rewriter): TensorType =>
     c.attributes,
   ) as TensorType;
 
+/** One application of a rule. */
+export interface Rewrite {
+  readonly rule: string;
+  /** The node of the graph before that the rule changed, or that led to the one it changed. */
+  readonly at: number;
+  /** What stands in its place in the graph after, unless nobody needs it any more. */
+  readonly to?: number;
+  /** What the rule added to the graph after; what other rules made of its nodes is theirs. */
+  readonly added: readonly number[];
+}
+
+/** A rewrite with ids of the growing graph: nodes from `first` up to `end` were made meanwhile. */
+interface Application {
+  readonly rule: string;
+  readonly at: number;
+  readonly first: number;
+  readonly end: number;
+  readonly replacement: number;
+}
+
 /** The rewriting builder: `add` and all sugar of `Builder` apply the rules to what they make. What is asked for again is not worked out again. */
 export class Rewriter extends Builder {
-  readonly hits = new Map<string, number>();
+  /** In the order in which they were done: what a rule's own nodes led to comes before it. */
+  readonly applications: Application[] = [];
   private depth = 0;
 
   constructor(
@@ -43,9 +64,10 @@ export class Rewriter extends Builder {
     this.depth++;
     try {
       for (const rule of rules) {
+        const first = this.size;
         const replacement = rule.rewrite({ op, inputs, attributes }, this);
         if (replacement === undefined) continue;
-        this.hits.set(rule.name, (this.hits.get(rule.name) ?? 0) + 1);
+        this.applications.push({ rule: rule.name, at: this.origin[0]!, first, end: this.size, replacement });
         return replacement;
       }
       return super.make(op, inputs, attributes, context);
@@ -70,6 +92,7 @@ export interface Rule {
 export interface RewriteResult {
   readonly graph: Graph;
   readonly hits: Readonly<Record<string, number>>;
+  readonly rewrites: readonly Rewrite[];
 }
 
 /** Applies the rules to every live node, bottom-up, and drops what is no longer needed. */
@@ -79,8 +102,31 @@ export function rewrite(graph: Graph, rules: readonly Rule[]): RewriteResult {
   const rewriter = new Rewriter(graph.name, byOp);
   const source = compact(graph, true);
   const ids = rebuild(source, rewriter);
-  const result = compact(rewriter.finish(source.outputs.map((o) => ({ name: o.name, node: ids[o.node]! }))), true);
-  return { graph: result, hits: Object.fromEntries([...rewriter.hits].sort(([a], [b]) => (a < b ? -1 : 1))) };
+  const outputs = source.outputs.map((o) => ({ name: o.name, node: ids[o.node]! }));
+  const { graph: result, renumbered } = compacted(rewriter.finish(outputs), true);
+  const rewrites = rewritesOf(rewriter.applications, renumbered);
+  return { graph: result, hits: hitsOf(rewrites), rewrites };
+}
+
+function rewritesOf(applications: readonly Application[], renumbered: readonly (number | undefined)[]): Rewrite[] {
+  const taken: boolean[] = [];
+  return applications.map(({ rule, at, first, end, replacement }) => {
+    const added: number[] = [];
+    for (let id = first; id < end; id++) {
+      const now = renumbered[id];
+      if (now !== undefined && !taken[id]) added.push(now);
+      taken[id] = true;
+    }
+    const to = renumbered[replacement];
+    return { rule, at, ...(to === undefined ? {} : { to }), added };
+  });
+}
+
+/** How often each rule was applied, by name. */
+function hitsOf(rewrites: readonly Rewrite[]): Record<string, number> {
+  const hits: Record<string, number> = {};
+  for (const { rule } of rewrites) hits[rule] = (hits[rule] ?? 0) + 1;
+  return Object.fromEntries(Object.entries(hits).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 /** What a node that is made from another one keeps of it. */

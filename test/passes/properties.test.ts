@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Builder } from "../../src/ir/builder.ts";
 import { evaluate } from "../../src/ir/evaluate.ts";
-import { type Graph, type Node, portName, portRole } from "../../src/ir/graph.ts";
+import { compact, type Graph, type Node, portName, portRole } from "../../src/ir/graph.ts";
 import type { Value } from "../../src/ir/op-record.ts";
 import { verify } from "../../src/ir/verify.ts";
 import { algebraRules } from "../../src/passes/algebra.ts";
@@ -34,6 +34,22 @@ describe.each(suites)("$name on random graphs", ({ rules, level, graphs, pattern
       { seed: 29, numRuns: 1500 },
     );
     expect(rules.map((rule) => rule.name).filter((name) => !hit.has(name))).toEqual([]);
+  });
+
+  it("says of every node what it was before, or which rule added it", () => {
+    fc.assert(
+      fc.property(graphs, (graph) => {
+        const before = compact(graph, true);
+        const { graph: after, hits, rewrites } = rewrite(before, rules);
+        const added = rewrites.flatMap((done) => done.added);
+        expect(added.length).toBe(new Set(added).size);
+        const kept = after.nodes.filter((_node, id) => !added.includes(id));
+        expect(kept.filter(({ op, from }) => before.nodes[from![0]!]!.op !== op)).toEqual([]);
+        expect(rewrites.filter(({ at, to = 0 }) => !(at < before.nodes.length && to < after.nodes.length))).toEqual([]);
+        expect(rewrites.length).toBe(Object.values(hits).reduce((sum, n) => sum + n, 0));
+      }),
+      { seed: 31, numRuns: 300 },
+    );
   });
 
   it("has random graphs for every rule", () => {

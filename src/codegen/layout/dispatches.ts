@@ -10,15 +10,23 @@ import { type Counts, countsOf } from "./counts.ts";
 import type { Regions } from "./regions.ts";
 import { isRead, placeOf, type StageSteps, typeOf } from "./stage.ts";
 
-/** The plan of a stage; its kernels are added to the table. */
-export function dispatchesOf(steps: StageSteps, regions: Regions, table: KernelTable): PlannedStage {
+/** The plan of a stage, and the group of each of its dispatches; its kernels are added to the table. */
+export function dispatchesOf(
+  steps: StageSteps,
+  regions: Regions,
+  table: KernelTable,
+): { readonly stage: PlannedStage; readonly groupOf: readonly number[] } {
   const { input, groups, results } = steps;
   const needs = needsOf(steps);
   const making = { regions, table, counts: new Map() };
+  const groupOf: number[] = [];
   const dispatches = groups.flatMap((group, i) =>
-    splitByBuffer(steps, group, regions).map((part) => dispatch(steps, part, making, needs[i]!)),
+    splitByBuffer(steps, group, regions).map((part) => {
+      groupOf.push(i);
+      return dispatch(steps, part, making, needs[i]!);
+    }),
   );
-  return { name: input.name, dispatches, copies: results.copies, outputs: outputsOf(steps) };
+  return { stage: { name: input.name, dispatches, copies: results.copies, outputs: outputsOf(steps) }, groupOf };
 }
 
 function outputsOf({ input, results }: StageSteps): PlannedValue[] {
