@@ -28,7 +28,7 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   if (options.merged && options.grad) {
     throw new WebpeftError("CLI-GRAD", { message: "--merged and --grad exclude each other" });
   }
-  const { batch: rows, length, ...read } = await readBatch(options.input);
+  const { batch: rows, length, labelLength, ...read } = await readBatch(options.input);
   if (options.grad && options.adapter === undefined)
     throw new WebpeftError("CLI-GRAD", { message: "gradients are of an adapter", expected: "--adapter DIR" });
   if (options.grad && read.labels === undefined) {
@@ -39,7 +39,8 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
     });
   }
   const sources = await readSources(options);
-  const shape = { batch: rows, length, mask: read.attention_mask !== undefined };
+  const own = labelLength === undefined ? {} : { labelLength };
+  const shape = { batch: rows, length, ...own, mask: read.attention_mask !== undefined };
   const program = await compileSources(sources, options, {
     ...shape,
     mode: options.grad ? "train" : "infer",
@@ -81,7 +82,7 @@ async function mergedSession(
   session: Session,
   batch: SessionBatch,
   options: EvalOptions,
-  shape: { batch: number; length: number; mask: boolean },
+  shape: { batch: number; length: number; labelLength?: number; mask: boolean },
 ): Promise<Session> {
   const model = await session.merge(undefined, optionsOf(session.program, batch));
   const plain = await compile(model, null, {

@@ -42,6 +42,7 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
     mode: "train",
     batch: stream.batch,
     length: stream.length,
+    ...(stream.labelLength === undefined ? {} : { labelLength: stream.labelLength }),
     mask: stream.mask || (validation?.mask ?? false),
     accumulate: options.accumulate > 1,
     sampling: options.sampling,
@@ -87,11 +88,11 @@ async function openStream(path: string, options: TrainCommandOptions, { model }:
 async function openValidation(
   options: TrainCommandOptions,
   sources: Sources,
-  { batch, length }: BatchStream,
+  { batch, length, labelLength }: BatchStream,
 ): Promise<BatchStream> {
   const path = options.valid!;
   const stream = await openStream(path, { ...options, batchSize: batch, length, accumulate: 1 }, sources);
-  if (stream.batch === batch && stream.length === length) return stream;
+  if (stream.batch === batch && stream.length === length && stream.labelLength === labelLength) return stream;
   throw new WebpeftError("DATA-VALID-SHAPE", {
     message: "the validation batch has another shape than the training batch",
     where: path,

@@ -125,7 +125,7 @@ class Compilation {
 
   private build(virtual: VirtualTokens, sink: DiagnosticSink): BuiltModel {
     return buildModel(this.source.config, {
-      ...{ batch: this.batch, length: this.length, virtual, sink },
+      ...{ batch: this.batch, length: this.length, labelLength: this.options.labelLength, virtual, sink },
       labels: true,
       mask: this.options.mask ?? false,
       weightTypes: this.weightType,

@@ -25,6 +25,8 @@ export interface CompileOptions {
   /** Rows and tokens per row; 8 and 128 (or the model's length) unless given. */
   readonly batch?: number;
   readonly length?: number;
+  /** Labels of a row, of models whose decoder reads them (T5); as many as tokens unless given. */
+  readonly labelLength?: number;
   /** The device that kernels are made for; WebGPU's default limits unless given. */
   readonly target?: Target;
   /** Configs of the adapters that the config names, by name: X-LoRA's experts. */
@@ -92,6 +94,7 @@ const checks: Checks<CompileOptions> = {
   mode: oneOf(["train", "infer", "merge"]),
   batch: anything,
   length: anything,
+  labelLength: anything,
   target: wholeTarget,
   experts: record,
   strict: flag,
@@ -115,6 +118,6 @@ const checks: Checks<CompileOptions> = {
 /** Throws COMPILE-OPTION for names that do not exist and values of another kind. */
 export function checkCompile(options: CompileOptions): void {
   checkOptions(options, checks, "COMPILE-OPTION");
-  for (const name of ["batch", "length", "maximumRank"] as const)
+  for (const name of ["batch", "length", "labelLength", "maximumRank"] as const)
     if (options[name] !== undefined) positive(name, options[name]);
 }

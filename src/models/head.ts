@@ -8,14 +8,15 @@ import { binaryCrossEntropy, causalLoss, crossEntropy, ignoredLabel, squaredErro
 import type { BuildOptions, ModelConfig, ModelHead } from "./model.ts";
 
 /** Shape of the labels of a batch. */
-export function labelShape({ kind, classes, labels }: ModelHead, batch: number, length: number): readonly number[] {
-  if (kind !== "sequence") return [batch, length];
+export function labelShape(head: ModelHead, batch: number, length: number): readonly number[] {
+  const { kind, classes, labels } = head;
+  if (kind !== "sequence") return [batch, head.length ?? length];
   return labels === "flags" || (labels === "numbers" && classes > 1) ? [batch, classes] : [batch];
 }
 
 /** Shape of the logits of a batch. */
-export const logitShape = ({ kind, classes }: ModelHead, batch: number, length: number): readonly number[] =>
-  kind === "sequence" ? [batch, classes] : [batch, length, classes];
+export const logitShape = (head: ModelHead, batch: number, length: number): readonly number[] =>
+  head.kind === "sequence" ? [batch, head.classes] : [batch, head.length ?? length, head.classes];
 
 /**
  * Labels that count: those that are not -100, and of a causal model those behind the first place of a row; behind virtual `tokens` that place

@@ -92,7 +92,7 @@ const respelled = (
 export function buildModel(config: ModelConfig, options: BuildOptions): BuiltModel {
   const sink = options.sink ?? new DiagnosticSink();
   checkLayers(config, options.keys ?? []);
-  const description = describeModel(config, sink, options.stored);
+  const description = withLabelLength(describeModel(config, sink, options.stored), options);
   checkLength(description, options, sink);
   const { root } = familyOf(config).read(config, new DiagnosticSink());
   const sites = new SiteBuilder(description.defaults.modelType, description.modules, options.weightTypes);
@@ -101,6 +101,13 @@ export function buildModel(config: ModelConfig, options: BuildOptions): BuiltMod
   const { head } = description.defaults;
   const tokens = head.kind === "causal" ? (options.virtual?.tokens ?? 0) : 0;
   return { graph: finishModel(builder, head, logits, options, { tokens, losses: sites.losses }), ...description };
+}
+
+/** The description for labels of a length of their own, where a decoder reads them. */
+function withLabelLength(description: ModelDescription, { labelLength }: BuildOptions): ModelDescription {
+  const { defaults } = description;
+  if (labelLength === undefined || defaults.head.kind !== "decoder") return description;
+  return { ...description, defaults: { ...defaults, head: { ...defaults.head, length: labelLength } } };
 }
 
 /** Every layer has a tensor of its own. Throws `MODEL-LAYERS` before anything is made for layers that the files do not have. */
@@ -117,7 +124,7 @@ function checkLayers(config: ModelConfig, keys: readonly string[]): void {
 function checkLength({ defaults }: ModelDescription, options: BuildOptions, sink: DiagnosticSink): void {
   const { maximumLength, limitsLength } = defaults;
   const { tokens, keys } = options.virtual ?? noVirtualTokens;
-  const length = tokens + keys + options.length;
+  const length = Math.max(tokens + keys + options.length, defaults.head.length ?? 0);
   if (length <= maximumLength) return;
   const where = "config.json: max_position_embeddings";
   const facts = { where, expected: `at most ${maximumLength} tokens`, got: String(length) };

@@ -56,6 +56,8 @@ export type ModelConfig = Readonly<Record<string, unknown>>;
 export interface BuildOptions {
   readonly batch: number;
   readonly length: number;
+  /** Labels of a row, where a decoder reads them; as many as tokens unless given. */
+  readonly labelLength?: number | undefined;
   /** With labels the graph has the inputs `labels` i32 (shape: see `ModelHead`) and `label_scale` f32[] and the output `loss`. */
   readonly labels: boolean;
   /** With a mask the graph has the input `attention_mask` i32[b,s]; without, every token is seen. */
@@ -75,7 +77,7 @@ export interface BuildOptions {
 /**
  * What the logits are of.
  * - `causal`    logits [b, s, classes] of the next token; labels [b, s], unshifted
- * - `decoder`   logits [b, s, classes] of every label; labels [b, s], which a decoder reads shifted right
+ * - `decoder`   logits [b, t, classes] of every label; labels [b, t], which a decoder reads shifted right
  * - `token`     logits [b, s, classes] of every token; labels [b, s]
  * - `sequence`  logits [b, classes] of a row; labels by `labels`
  */
@@ -83,6 +85,8 @@ export interface ModelHead {
   readonly kind: "causal" | "decoder" | "token" | "sequence";
   /** Classes of a label; of a causal model its tokens. */
   readonly classes: number;
+  /** Labels of a row, where they are not as many as its tokens: `decoder` alone. */
+  readonly length?: number;
   /**
    * What the labels of a row are: one class [b], unless given; `numbers` [b, classes], or [b] where there is one, of which the logits are to be
    * near (mean squared error); `flags` [b, classes], ones for the classes that it is in. Of the last two all count.

@@ -26,11 +26,11 @@ export const t5Family: ModelFamily = {
         lm_head: linear(hidden, defaults.vocabulary, false),
       },
       ({ encoder, decoder, lm_head }, { builder }) =>
-        ({ batch, length, mask }: BuildOptions) => {
-          const port = (name: string): number => builder.port(name, "input", "i32", [batch, length]);
+        ({ batch, length, labelLength = length, mask }: BuildOptions) => {
+          const port = (name: string, columns = length): number => builder.port(name, "input", "i32", [batch, columns]);
           const padding = mask ? port("attention_mask") : undefined;
           const encoded = encoder(port("input_ids"), padding);
-          return lm_head(decoder(port("labels"), padding, encoded));
+          return lm_head(decoder(port("labels", labelLength), padding, encoded));
         },
     );
     return { root, inputs: [tokenInput(defaults.vocabulary)], defaults };
@@ -66,9 +66,10 @@ function stack(settings: T5Settings, name: StackName): Module<(ids: number, mask
     },
     (modules, { builder }) =>
       (ids, mask, memory) => {
-        const shown = mask === undefined ? undefined : unpadded(builder, mask);
+        const length = builder.shape(ids)[1]!;
+        const shown = mask === undefined ? undefined : unpadded(builder, mask, length);
         const encodes = memory === undefined;
-        const seen = encodes ? shown : visibility(builder, builder.shape(ids)[1]!, undefined, undefined);
+        const seen = encodes ? shown : visibility(builder, length, undefined, undefined);
         const x = modules.embed_tokens(encodes ? ids : shifted(builder, ids, settings));
         const cross = encodes ? undefined : { memory, seen: shown };
         const last = modules.block.reduce<State>((state, one) => one(state, { seen }, cross), { x });
@@ -124,7 +125,7 @@ function attention(settings: T5Settings, relativeTo: StackName | undefined): Mod
       (state, { memory = state.x, seen }) => {
         const [batch, length] = builder.shape(state.x) as [number, number];
         const split = (y: number, ...groups: number[]): number =>
-          builder.reshape(y, [batch, length, heads, ...groups, headWidth]);
+          builder.reshape(y, [batch, builder.shape(y)[1]!, heads, ...groups, headWidth]);
         const [queries, keys, values] = [
           split(modules.q(state.x), 1),
           split(modules.k(memory)),

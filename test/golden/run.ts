@@ -17,13 +17,16 @@ export interface CaseResult {
   readonly saved: ReadonlyMap<string, Uint8Array>;
 }
 
-/** Tokens of each of the two rows; images have none. */
-const lengthOf = ({ input_ids }: SessionBatch): number => (input_ids?.length ?? 2) / 2;
+/** Two rows: their tokens, of which images have none, and their labels, which models without a decoder of their own do not ask for. */
+const shapeOf = ({ input_ids, labels }: SessionBatch) => ({
+  ...{ batch: 2, length: (input_ids?.length ?? 2) / 2, mask: true },
+  ...(labels === undefined ? {} : { labelLength: Math.ceil(labels.length / 2) }),
+});
 
 /** Logits of a model without an adapter. */
 async function logitsOf(model: Model, batch: SessionBatch, executor: Executor, target?: Target): Promise<Float32Array> {
   const program = await compile(model, null, {
-    ...{ mode: "infer" as const, batch: 2, length: lengthOf(batch), mask: true },
+    ...{ ...shapeOf(batch), mode: "infer" as const },
     ...(target === undefined ? {} : { target }),
   });
   const session = await program.start({ device: executor });
@@ -67,7 +70,7 @@ const adamW = { lr: 1e-2, weightDecay: 0.01 };
 export async function runCase(golden: GoldenCase, executor: Executor, target?: Target): Promise<CaseResult> {
   const { inputs, expected, model, adapter } = golden;
   const program = await compile(model, adapter, {
-    ...{ batch: 2, length: lengthOf(inputs), mask: true, sampling: false, loaded: true, strict: false },
+    ...{ ...shapeOf(inputs), sampling: false, loaded: true, strict: false },
     ...(target === undefined ? {} : { target }),
   });
   const session = await program.start({ device: executor, adapter });

@@ -26,6 +26,8 @@ export interface StreamBatch extends Omit<Batch, "input_ids" | "input_type_mask"
 export interface BatchStream {
   readonly batch: number;
   readonly length: number;
+  /** Labels of a row, where they are not as many as its tokens. */
+  readonly labelLength?: number | undefined;
   readonly mask: boolean;
   /** Absent for a ready batch, which has no epochs. */
   readonly stepsPerEpoch?: number;
@@ -93,6 +95,8 @@ export interface ReadyBatch extends Partial<Omit<StreamBatch, "tokens">> {
   readonly batch: number;
   /** Tokens of a row; 1 for images. */
   readonly length: number;
+  /** Columns of the labels, where there are others than tokens. */
+  readonly labelLength?: number | undefined;
 }
 
 /** Reads a ready batch; all but `input_ids` or `pixel_values` may be absent. Throws `DATA-BATCH` for tensors that nothing reads. */
@@ -135,7 +139,16 @@ export async function readBatch(path: string): Promise<ReadyBatch> {
       ? { input_ids: (await read("input_ids"))! }
       : { pixel_values: toFloat32(await file.read("pixel_values")).slice() };
   const labels = await readLabels(file, path, shape[0]!);
-  return { batch: shape[0]!, length: shape[1]!, ...main, ...(labels === undefined ? {} : { labels }), ...optional };
+  const columns = file.tensors.get("labels")?.shape[1];
+  const labelLength = columns === shape[1] ? undefined : columns;
+  return {
+    batch: shape[0]!,
+    length: shape[1]!,
+    labelLength,
+    ...main,
+    ...(labels === undefined ? {} : { labels }),
+    ...optional,
+  };
 }
 
 /** Labels of rows, of tokens, or of the classes of rows. Throws `DATA-BATCH` for those of another number of rows. */
@@ -158,7 +171,7 @@ async function readLabels(
 }
 
 async function readyBatch(path: string, { head, task }: DatasetOptions): Promise<BatchStream> {
-  const { batch, length, labels, ...read } = await readBatch(path);
+  const { batch, length, labelLength, labels, ...read } = await readBatch(path);
   const tensors = task === undefined ? read : { task_ids: new Int32Array(batch).fill(task), ...read };
   if (labels === undefined)
     throw new WebpeftError("DATA-BATCH", {
@@ -166,7 +179,7 @@ async function readyBatch(path: string, { head, task }: DatasetOptions): Promise
       where: path,
       expected: head.kind === "sequence" ? "labels [batch]" : "labels [batch, length]",
     });
-  return oneBatchStream(batch, length, { ...tensors, labels });
+  return { ...oneBatchStream(batch, length, { ...tensors, labels }), labelLength };
 }
 
 const countSeen = (mask: ArrayLike<number>): number => Array.prototype.filter.call(mask, (seen) => seen !== 0).length;
