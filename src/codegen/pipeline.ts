@@ -8,8 +8,8 @@
 import type { ProgramStorage, Stage } from "../program/index.ts";
 import { fuse } from "./fuse/fuse.ts";
 import { livenessOf } from "./fuse/kept.ts";
-import { Canonicals } from "./kernel/canonical.ts";
 import { KernelTable } from "./kernel/kernel-table.ts";
+import { type Known, knownFor } from "./known.ts";
 import { layoutArena, lifetimesOf } from "./layout/arena.ts";
 import { checkTensors } from "./layout/bindings.ts";
 import { dispatchesOf } from "./layout/dispatches.ts";
@@ -21,7 +21,7 @@ import { displace, placeOutputs, prepareOutputs } from "./layout/results.ts";
 import { isStoredPort, type Memory, placeOf, type StageInput, type StageSteps } from "./layout/stage.ts";
 import { valuesOf } from "./layout/values.ts";
 import type { BufferSpec, Generated, ScheduleChoice } from "./plan.ts";
-import { type LoweredUnit, lowerUnits } from "./schedule/lower.ts";
+import { lowerUnits } from "./schedule/lower.ts";
 import { type Target, tuningOf } from "./target.ts";
 
 /** `table` gets the kernels one by one, and has those that were made before an error. */
@@ -41,7 +41,10 @@ export function generate(
   const peakBytes = regions.buffers.filter((b) => b.within === undefined).reduce((sum, b) => sum + b.bytes, 0);
   const { inputs, frozen } = memory.ports;
   return {
-    kernels: table.kernels,
+    get kernels() {
+      return table.kernels;
+    },
+    sourceOf: (dispatch) => table.sourceOf(dispatch),
     plan: { buffers: regions.buffers, inputs, weights: frozen, stages: planned.map(({ stage }) => stage), peakBytes },
     values: steps.map((made, i) => ({ stage: made.input.name, values: valuesOf(made, planned[i]!.groupOf) })),
     choices: steps.flatMap(choicesOf),
@@ -61,7 +64,7 @@ export function arrange(
   storage: ProgramStorage,
   target: Target,
 ): { readonly steps: readonly StageSteps[]; readonly memory: Memory } {
-  const known: Known = { lowered: new Map(), canonicals: new Canonicals() };
+  const known = knownFor(target);
   let memory: Memory = { ports: placeInputs(stages, storage), results: [] };
   const steps = stages.map((stage) => {
     const made = arrangeStage(prepare(stage, storage, target), memory, known);
@@ -75,12 +78,6 @@ function prepare({ name, graph: given }: Stage, storage: ProgramStorage, target:
   const largest = target.limits.maxStorageBufferBindingSize;
   const { graph, outputs } = prepareOutputs(given, storage, largest);
   return { name, given, graph: withPortParts(graph, storage, largest), outputs, storage, target };
-}
-
-/** What stages of one program have in common: units that are alike are lowered once. */
-interface Known {
-  readonly lowered: Map<string, LoweredUnit>;
-  readonly canonicals: Canonicals;
 }
 
 /** Where kernels would bind too many buffers, they are made again, from units that count every value as a buffer. */

@@ -91,6 +91,13 @@ export interface GeneratedKernel {
   readonly sizes: number;
 }
 
+/** What a dispatch runs, before it is printed. */
+export interface SourceKernel {
+  /** The name without its hash. */
+  readonly kind: string;
+  readonly ir: KernelIR;
+}
+
 /** A unit that several schedules could run. */
 export interface ScheduleChoice {
   readonly stage: StageName;
@@ -115,7 +122,10 @@ export interface KeptValue {
 }
 
 export interface Generated {
+  /** Printed when they, or the name of one, are first asked for. */
   readonly kernels: readonly GeneratedKernel[];
+  /** The kernel of a dispatch of the plan, without printing it. */
+  sourceOf(dispatch: Dispatch): SourceKernel;
   readonly plan: Plan;
   /** What is in memory between the dispatches of every stage: for people, a device needs none of it. */
   readonly values: readonly { readonly stage: StageName; readonly values: readonly KeptValue[] }[];

@@ -141,7 +141,7 @@ it("prints a contraction as loops without index arithmetic", () => {
   const graph = k.finish([{ name: "y", node: k.einsum("tk,nk->tn", x, k.cast(w, "f32")) }]);
   const generated = generate([{ name: "forward", graph }], noStorage, wasmTarget);
   const map = { bytes: 65536, addressOf: () => 1024 };
-  const { module } = link(generated, { map, fuses: false });
+  const { module } = link(generated, { map, fuses: false, nameOf: ({ kernel }) => kernel });
   const text = printModule({ ...module, memory: memoryType });
   expect(text.slice(text.indexOf("  (func $contract"))).toMatchSnapshot();
   expect(WebAssembly.validate(encodeModule({ ...module, memory: memoryType }))).toBe(true);

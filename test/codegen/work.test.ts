@@ -1,8 +1,10 @@
 /** How much work compiling is: equal layers are one layer, and what grows with their number grows as it does. Counts, never milliseconds. */
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { UnitGraph } from "../../src/codegen/fuse/unit-graph.ts";
-import { arrange, cpuTarget, defaultTarget } from "../../src/codegen/index.ts";
+import { arrange, cpuTarget, defaultTarget, generate } from "../../src/codegen/index.ts";
+import { Builder } from "../../src/ir/builder.ts";
 import { opRecord } from "../../src/ir/registry.ts";
+import { noStorage } from "../runtime/executor-samples.ts";
 import { benchmarkSizes, trainingProgram } from "./training-program.ts";
 
 afterEach(() => vi.restoreAllMocks());
@@ -29,6 +31,30 @@ describe.each([cpuTarget, defaultTarget])("on a $kind target", (target) => {
     expect(nine.texts).toBe(three.texts);
     expect(nine.lowered).toBeLessThan(nine.units / 4);
   });
+});
+
+it("units of a further program that are like earlier ones are lowered no more", () => {
+  const bodies = [1, 2].map(() => {
+    const { stages, storage } = layered(2);
+    return arrange(stages, storage, cpuTarget).steps.flatMap((step) => step.bodies.map((body) => body.statements));
+  });
+  expect(bodies[1]!.every((statements, i) => statements === bodies[0]![i])).toBe(true);
+});
+
+it("kernels are printed when somebody asks for them", () => {
+  const k = new Builder("rare");
+  const x = k.port("x", "input", "f32", [24]);
+  // Nothing else has this text.
+  const chain = ["exp", "tanh", "rsqrt", "tanh", "exp", "rsqrt"].reduce((value, op) => k.add(op, [value]), x);
+  const print = vi.spyOn(opRecord("rsqrt"), "wgsl");
+  const stages = [{ name: "forward" as const, graph: k.finish([{ name: "y", node: chain }]) }];
+  const generated = generate(stages, noStorage, cpuTarget);
+  const [dispatch] = generated.plan.stages[0]!.dispatches;
+  expect(generated.sourceOf(dispatch!).kind).toBe("map");
+  expect(print).not.toHaveBeenCalled();
+  expect(dispatch!.kernel).toMatch(/^map_[0-9a-f]{8}$/);
+  expect(print).toHaveBeenCalled();
+  expect(generated.kernels.map(({ name }) => name)).toEqual([dispatch!.kernel]);
 });
 
 it("types of products of further layers are inferred no more", () => {

@@ -46,13 +46,6 @@ export class BlockWriter {
     return this.blocks.pop()!;
   }
 
-  /** Runs `make` inside of `depth` blocks and gives the statements of all. */
-  nested(depth: number, make: () => void): Statement[] {
-    if (depth === this.depth) make();
-    else this.push({ kind: "if", condition: u32(1), body: this.block(() => this.nested(depth, make)) });
-    return this.body;
-  }
-
   /** `for (name = from; name < to; name += step)`; `make` gets the loop variable as an index in [0, extent). */
   loop(from: Expr, to: Expr, step: Expr, extent: number, make: (at: Affine) => void): void {
     const name = this.fresh("k");

@@ -55,12 +55,3 @@ function accesses({ body, bindings, tensors }: KernelIR): Readonly<Record<"loads
   });
   return { loads, stores };
 }
-
-/** Load instructions of the text. */
-export function countLoads(body: readonly Statement[]): number {
-  let count = 0;
-  visitExpressions(body, (e) => {
-    if (e.kind === "load") count++;
-  });
-  return count;
-}

@@ -113,8 +113,7 @@ function dispatch(steps: StageSteps, group: readonly number[], making: Making, n
     remembered(counts, bodies[unit.id]!.statements, () => countsOf(input.graph, unit, (id) => reads(unit, id))),
   );
   const sum = (field: keyof Counts): number => own.reduce((total, count) => total + count[field], 0);
-  return {
-    kernel: table.add(parts[0]!.body.name, kernel),
+  return table.dispatch(parts[0]!.body.name, kernel, {
     bindings,
     sizes,
     grid: [Math.min(workgroups, most), Math.ceil(workgroups / most), 1],
@@ -123,7 +122,7 @@ function dispatch(steps: StageSteps, group: readonly number[], making: Making, n
     bytes: sum("bytes"),
     always: needs.always,
     outputs: [...needs.outputs],
-  };
+  });
 }
 
 /** Nodes of the given graph that are computed in the units. */

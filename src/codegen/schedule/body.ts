@@ -2,8 +2,9 @@
 import type { Graph } from "../../ir/graph.ts";
 import type { TensorType } from "../../ir/types.ts";
 import type { Affine } from "../emit/affine.ts";
-import { Emitter, type TensorUse } from "../emit/emitter.ts";
+import type { Emitter, TensorUse } from "../emit/emitter.ts";
 import type { AxisOrder } from "../emit/index-maps.ts";
+import { LoadCounter } from "../emit/load-counter.ts";
 import type { Unit, UnitForm } from "../fuse/fuse.ts";
 import type { Liveness } from "../fuse/kept.ts";
 import { binary, type Expr, type SharedArray, type Statement, sizeLiteral, u32 } from "../kernel/kernel.ts";
@@ -70,8 +71,8 @@ export const bodyOf = (c: ScheduleContext, own: Pick<Body, "name" | "doc" | "wor
   ...own,
 });
 
-/** An emitter for trying out how something would be read. */
-export const probeOf = (c: ScheduleContext): Emitter => new Emitter(c.graph, c.emitter.isInMemory, c.orderOf);
+/** For trying out how something would be read. */
+export const probeOf = (c: ScheduleContext): LoadCounter => new LoadCounter(c.graph, c.emitter.isInMemory, c.orderOf);
 
 /** Index of the workgroup within the body's part of the dispatch. */
 export const blockIndex: Expr = { kind: "builtin", name: "block", type: "u32" };

@@ -7,11 +7,11 @@
 import { behindCasts, type Graph } from "../../ir/graph.ts";
 import type { TensorType } from "../../ir/types.ts";
 import { add, scale, variable } from "../emit/affine.ts";
-import { Emitter, lane } from "../emit/emitter.ts";
+import { lane } from "../emit/emitter.ts";
 import { type AxisOrder, rowMajor } from "../emit/index-maps.ts";
+import { LoadCounter } from "../emit/load-counter.ts";
 import { contractionForm } from "../fuse/contraction-form.ts";
 import type { Unit } from "../fuse/fuse.ts";
-import { countLoads } from "../kernel/accesses.ts";
 
 /** The order in which a unit stores values of its domain; `orderOf` tells that of the values it reads. */
 export function unitOrder(
@@ -46,7 +46,6 @@ function mapOrder(
   let best = { axis: rank - 1, loads: Number.POSITIVE_INFINITY };
   for (let axis = rank - 1; axis >= 0; axis--) {
     if (unit.shape[axis]! % 4 !== 0) continue;
-    const probe = new Emitter(graph, inMemory, orderOf);
     const index = unit.shape.map((n, i) => {
       const at = variable(
         `x${i}`,
@@ -56,8 +55,7 @@ function mapOrder(
       );
       return i === axis ? add(scale(at, 4), lane) : at;
     });
-    for (const id of unit.stored) probe.bind(probe.value(id, index));
-    const loads = countLoads(probe.body);
+    const loads = new LoadCounter(graph, inMemory, orderOf).count(unit.stored, index);
     if (loads < best.loads) best = { axis, loads };
   }
   return [...rowMajor(rank).filter((axis) => axis !== best.axis), best.axis];

@@ -78,9 +78,7 @@ function estimate(c: ScheduleContext): TileEstimate {
       const probe = probeOf(c);
       const trial: Contraction = { ...parts, tile, unrolled, c: { ...c, emitter: probe } };
       const place = placeOf(trial, tilesOf(trial), probe.index(blockIndex, Number.MAX_SAFE_INTEGER));
-      const segments = accumulators
-        .flatMap((a) => a.einsums)
-        .map((einsum) => segmentOf(trial, einsum, place, parts.ways));
+      const segments = accumulators.flatMap((a) => a.einsums).map((einsum) => segmentOf(trial, einsum, place));
       const loads = segments.reduce((sum, s) => sum + s.length * s.loads(), 0);
       return (loads * (unrolled ? unrollPrice : 1)) / (tile.rows * tile.columns);
     });
@@ -157,7 +155,7 @@ function placeOf(k: Contraction, tiles: readonly [number, number, number], at: A
 /** Adds one einsum to the accumulators. */
 function emitSegment(k: Contraction, einsum: number, place: TilePlace, names: readonly (readonly string[])[]): void {
   const { emitter } = k.c;
-  const segment = segmentOf(k, einsum, place, k.ways);
+  const segment = segmentOf(k, einsum, place);
   const { step } = segment;
   const sums = names.flat();
   const zero = k.wide ? emitter.spread(f32(0)) : f32(0);

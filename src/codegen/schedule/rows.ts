@@ -7,7 +7,6 @@ import { largestFloat32, sizeOf } from "../../ir/types.ts";
 import { type Affine, add, delinearize, scale, variable } from "../emit/affine.ts";
 import { lane } from "../emit/emitter.ts";
 import { keptAxes } from "../fuse/fuse.ts";
-import { countLoads } from "../kernel/accesses.ts";
 import {
   binary,
   type Expr,
@@ -154,7 +153,6 @@ function emitRow(c: ScheduleContext, rows: Rows, row: readonly Affine[]): number
 /** Whether four columns take fewer loads together than one by one, or fewer turns for as many. */
 function readsWide(c: ScheduleContext, axis: number): boolean {
   const loads = (wide: boolean): number => {
-    const probe = probeOf(c);
     const index = c.unit.shape.map((n, i) => {
       const key = `x${i}`;
       const at = variable(
@@ -166,8 +164,7 @@ function readsWide(c: ScheduleContext, axis: number): boolean {
       return wide && i === axis ? add(scale(at, 4), lane) : at;
     });
     const first = c.unit.members.find((id) => isReduction(c, id))!;
-    probe.bind(probe.value(c.graph.nodes[first]!.inputs[0]!, index));
-    return countLoads(probe.body);
+    return probeOf(c).count([c.graph.nodes[first]!.inputs[0]!], index);
   };
   return loads(true) < 4 * loads(false) * (c.order.at(-1) === axis ? 2 : 1);
 }

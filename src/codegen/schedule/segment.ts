@@ -1,11 +1,10 @@
 /** One product of a contraction: how its operands are indexed and read for a tile. */
 import { once, remembered } from "../../ir/remember.ts";
 import { sizeOf } from "../../ir/types.ts";
-import { type Affine, add, constant, delinearize, hasLane, scale } from "../emit/affine.ts";
+import { type Affine, add, constant, delinearize, hasLane, scale, variable } from "../emit/affine.ts";
 import { lane } from "../emit/emitter.ts";
 import { atLane } from "../emit/lanes.ts";
 import { type Accumulator, accumulatorsOf, type ContractionForm, contractionForm } from "../fuse/contraction-form.ts";
-import { countLoads } from "../kernel/accesses.ts";
 import { binary, type Expr, sizeLiteral, u32 } from "../kernel/kernel.ts";
 import { probeOf, type ScheduleContext } from "./body.ts";
 import type { Tile } from "./tile.ts";
@@ -19,8 +18,8 @@ export interface Contraction {
   readonly extents: readonly [number, number, number];
   /** Columns come in vectors of four. */
   readonly wide: boolean;
-  /** How operands are read by register tiles, for every product, tile and loop that was looked at. */
-  readonly ways: Map<string, Ways>;
+  /** Loads of reading operands in a way: the same for every tile. */
+  readonly loads: Map<string, number>;
   /** A turn of the loop takes four contracted elements, where their number allows. */
   readonly unrolled: boolean;
 }
@@ -45,7 +44,7 @@ export function partsOf(c: ScheduleContext): Parts {
     accumulators: accumulatorsOf(graph, liveness, einsums),
     extents,
     wide: extents[2] % 4 === 0,
-    ways: new Map(),
+    loads: new Map(),
   };
   known.set(c, parts);
   return parts;
@@ -169,12 +168,9 @@ export function operandIndex(
   return axes.map((axis) => (axis >= 0 ? domain[axis]! : contracted[-1 - axis]!));
 }
 
-/** `known`: ways that were chosen before, for tiles that are placed in one way. */
-export function segmentOf(k: Contraction, einsum: number, place: TilePlace, known = new Map<string, Ways>()): Segment {
-  const parts = operandsOf(k, einsum, place);
-  const { tile, wide, unrolled } = k;
-  const key = [einsum, tile.rows, tile.columns, wide, unrolled].join();
-  return { ...parts, ...remembered(known, key, () => chooseWays(k, parts)) };
+export function segmentOf(k: Contraction, einsum: number, place: TilePlace): Segment {
+  const operands = operandsOf(k, einsum, place);
+  return { ...operands, ...chooseWays(k, einsum, operands) };
 }
 
 /** A segment whose operands are read one contracted element after the other. */
@@ -212,30 +208,23 @@ export function oneColumn(segment: Operands, j: number, at: number, inner: Affin
 }
 
 /** How each operand is read: the fewest loads for a tile. */
-function chooseWays(k: Contraction, operands: Operands): Ways {
+function chooseWays(k: Contraction, einsum: number, operands: Operands): Ways {
   const { length, form } = operands;
-  const loads = (node: number, index: (inner: Affine) => readonly Affine[]): number => {
-    const probe = probeOf(k.c);
-    const body = probe.nested(k.c.emitter.depth, () => {
-      probe.loop(u32(0), u32(1), u32(1), Math.ceil(length / 4), (at) =>
-        probe.bind(probe.value(node, index(scale(at, 4)))),
-      );
-    });
-    return countLoads(body);
-  };
+  const inner = scale(variable("~inner", Math.ceil(length / 4), u32(0), 0), 4);
+  const fours = add(inner, lane);
+  const loads = (operand: "rowOperand" | "columnOperand", way: Along, index: () => readonly Affine[]): number =>
+    remembered(k.loads, [einsum, operand, way, k.wide].join(), () => probeOf(k.c).count([form[operand].node], index()));
   const { rows, columns } = k.tile;
-  const [rowNode, columnNode] = [form.rowOperand.node, form.columnOperand.node];
   const unrolled = k.unrolled && length % 4 === 0;
   const row = fewest({
-    none: () => rows * loads(rowNode, (inner) => operands.rowIndex(0, inner)),
-    own: rowsGroup(k) && (() => (rows / 4) * loads(rowNode, (inner) => operands.rowIndex(0, inner, true))),
-    inner: unrolled && (() => (rows / 4) * loads(rowNode, (inner) => operands.rowIndex(0, add(inner, lane)))),
+    none: () => rows * loads("rowOperand", "none", () => operands.rowIndex(0, inner)),
+    own: rowsGroup(k) && (() => (rows / 4) * loads("rowOperand", "own", () => operands.rowIndex(0, inner, true))),
+    inner: unrolled && (() => (rows / 4) * loads("rowOperand", "inner", () => operands.rowIndex(0, fours))),
   });
   const column = fewest({
-    none: () => (k.wide ? columns / 4 : columns) * loads(columnNode, (inner) => operands.columnIndex(0, inner)),
+    none: () => (k.wide ? columns / 4 : columns) * loads("columnOperand", "none", () => operands.columnIndex(0, inner)),
     own: false,
-    inner:
-      unrolled && (() => (columns / 4) * loads(columnNode, (inner) => oneColumn(operands, 0, 0, add(inner, lane)))),
+    inner: unrolled && (() => (columns / 4) * loads("columnOperand", "inner", () => oneColumn(operands, 0, 0, fours))),
   });
   return { row: row.way, column: column.way, step: unrolled ? 4 : 1, loads: () => row.loads() + column.loads() };
 }

@@ -11,7 +11,6 @@ import { sizeOf } from "../../ir/types.ts";
 import { type Affine, add, delinearize, element, scale, variable } from "../emit/affine.ts";
 import { lane } from "../emit/emitter.ts";
 import { type ContractionForm, contractionForm } from "../fuse/contraction-form.ts";
-import { countLoads } from "../kernel/accesses.ts";
 import { binary, type Expr, f32, type SharedArray, sizeLiteral, u32 } from "../kernel/kernel.ts";
 import {
   type Body,
@@ -220,8 +219,5 @@ const transposed = (depth: number): Expr =>
   binary("+", binary("*", binary("%", localIndex, u32(depth)), u32(team)), binary("/", localIndex, u32(depth)));
 
 /** Whether four numbers are in a row in memory. */
-function isOneLoad(k: Contraction, node: number, index: readonly Affine[]): boolean {
-  const probe = probeOf(k.c);
-  const body = probe.nested(k.c.emitter.depth, () => probe.bind(probe.value(node, index)));
-  return countLoads(body) === 1;
-}
+const isOneLoad = (k: Contraction, node: number, index: readonly Affine[]): boolean =>
+  probeOf(k.c).count([node], index) === 1;

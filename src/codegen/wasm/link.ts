@@ -2,9 +2,10 @@
  * The module of a plan: one function for every kernel and every set of sizes that it runs with, and for every dispatch which functions to
  * call. Equal layers differ in the places of their tensors only, so that they share their functions.
  */
+import { remembered } from "../../ir/remember.ts";
 import { byteWidth } from "../../ir/types.ts";
 import { type KernelIR, mostParts, partWords } from "../kernel/kernel.ts";
-import type { Dispatch, Generated, GeneratedKernel } from "../plan.ts";
+import type { Dispatch, Generated } from "../plan.ts";
 import type { WasmModule } from "./instructions.ts";
 import { mathFunctions } from "./math.ts";
 import { printKernelFunction } from "./print-kernel.ts";
@@ -34,6 +35,8 @@ export interface LinkedProgram {
 export interface LinkOptions {
   readonly map: BufferMap;
   readonly fuses: boolean;
+  /** The kernel's part of the names of functions: not their hashes unless given, since kernels are printed to know them. */
+  nameOf?(dispatch: Dispatch): string;
 }
 
 /** The global with the address of a thread's own memory. */
@@ -47,12 +50,16 @@ interface Variant {
   readonly highest: number[];
 }
 
-export function link({ kernels, plan }: Generated, { map, fuses }: LinkOptions): LinkedProgram {
-  const byName = new Map(kernels.map((kernel) => [kernel.name, kernel]));
+export function link(generated: Generated, options: LinkOptions): LinkedProgram {
+  const { map, fuses, nameOf = (dispatch: Dispatch) => generated.sourceOf(dispatch).kind } = options;
   const variants = new Map<string, Variant>();
   const calls = new Map<Dispatch, readonly WasmCall[]>();
-  for (const dispatch of plan.stages.flatMap((stage) => stage.dispatches))
-    calls.set(dispatch, callsOf(dispatch, byName.get(dispatch.kernel)!, map, variants));
+  const numbers = new Map<KernelIR, number>();
+  for (const dispatch of generated.plan.stages.flatMap((stage) => stage.dispatches)) {
+    const { ir } = generated.sourceOf(dispatch);
+    const number = remembered(numbers, ir, () => numbers.size);
+    calls.set(dispatch, callsOf(dispatch, { ir, number, name: nameOf(dispatch) }, map, variants));
+  }
   const printed = [...variants.values()].map(({ name, ...variant }) =>
     printKernelFunction(name, { ...variant, memoryBytes: map.bytes, fuses }),
   );
@@ -67,7 +74,7 @@ export function link({ kernels, plan }: Generated, { map, fuses }: LinkOptions):
 /** The parts of a dispatch; variants that are new are added to those that are known. */
 function callsOf(
   dispatch: Dispatch,
-  { ir, name }: GeneratedKernel,
+  { ir, number, name }: { readonly ir: KernelIR; readonly number: number; readonly name: string },
   map: BufferMap,
   variants: Map<string, Variant>,
 ): WasmCall[] {
@@ -79,7 +86,7 @@ function callsOf(
     if (blocks === 0) return [];
     const words = given.slice(0, ir.sizes) as number[];
     const sizes = words.map((value, word) => (tensorOf.has(word) ? undefined : value));
-    const key = JSON.stringify([name, blocks, sizes]);
+    const key = JSON.stringify([number, blocks, sizes]);
     const known = variants.get(key);
     const highest = known?.highest ?? ir.tensors.map(() => 0);
     const variant = known ?? { name: `${name}_${variants.size}`, kernel: ir, sizes, blocks, highest };

@@ -9,7 +9,11 @@ import { link } from "./link.ts";
 export function programText(generated: Generated, { features }: Target): string {
   const { addresses, end } = layoutMemory(generated.plan);
   const map = { bytes: end, addressOf: (buffer: string) => addresses.get(buffer)! };
-  const { module, scratchBytes } = link(generated, { map, fuses: features.includes(relaxedSimd) });
+  const { module, scratchBytes } = link(generated, {
+    map,
+    fuses: features.includes(relaxedSimd),
+    nameOf: ({ kernel }) => kernel,
+  });
   return printModule({ ...module, memory: { pages: pagesOf(end + scratchBytes), most: mostPages, shared: false } });
 }
 
