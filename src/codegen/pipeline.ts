@@ -5,6 +5,7 @@
  *
  * Each step is a function of what those before it made.
  */
+import { once } from "../ir/remember.ts";
 import type { ProgramStorage, Stage } from "../program/index.ts";
 import { fuse } from "./fuse/fuse.ts";
 import { livenessOf } from "./fuse/kept.ts";
@@ -40,13 +41,18 @@ export function generate(
   const planned = steps.map((made) => dispatchesOf(made, regions, table));
   const peakBytes = regions.buffers.filter((b) => b.within === undefined).reduce((sum, b) => sum + b.bytes, 0);
   const { inputs, frozen } = memory.ports;
+  const values = once(() =>
+    steps.map((made, i) => ({ stage: made.input.name, values: valuesOf(made, planned[i]!.groupOf) })),
+  );
   return {
     get kernels() {
       return table.kernels;
     },
     sourceOf: (dispatch) => table.sourceOf(dispatch),
     plan: { buffers: regions.buffers, inputs, weights: frozen, stages: planned.map(({ stage }) => stage), peakBytes },
-    values: steps.map((made, i) => ({ stage: made.input.name, values: valuesOf(made, planned[i]!.groupOf) })),
+    get values() {
+      return values();
+    },
     choices: steps.flatMap(choicesOf),
   };
 }

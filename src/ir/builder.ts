@@ -6,7 +6,7 @@ import { WebpeftError } from "./diagnostics.ts";
 import type { Attributes, Graph, Node, Output, PortRole, SourceLocation } from "./graph.ts";
 import { opRecord } from "./registry.ts";
 import { remembered } from "./remember.ts";
-import { attributesText, inferredType, sharedAttributes } from "./shared.ts";
+import { inferredType, keyOfAttributes, sharedAttributes } from "./shared.ts";
 import { type DType, fitsF32, type OperatorType, sameShape, type TensorType, type Type, typeText } from "./types.ts";
 
 export interface NodeContext {
@@ -34,9 +34,7 @@ const joined = (own: NodeContext, outer: NodeContext): NodeContext => ({
   from: own.from ?? outer.from,
 });
 
-/** Equal for equal nodes, whatever order their attributes are given in. */
-const nodeKey = (op: string, inputs: readonly number[], attributes: Attributes): string =>
-  `${op}(${inputs.join(",")})${attributesText(attributes)}`;
+const noAttributes: Attributes = {};
 
 export class Builder {
   private readonly nodes: Node[] = [];
@@ -50,7 +48,7 @@ export class Builder {
   /** Runs `body` with nodes tagged by the context; the former context is restored. */
   within<T>(context: NodeContext, body: () => T): T {
     const before = this.context;
-    this.context = joined(context, before);
+    this.context = before === nothing ? context : joined(context, before);
     try {
       return body();
     } finally {
@@ -92,17 +90,17 @@ export class Builder {
   }
 
   /** Appends a node and returns its id; throws `IR-TYPE` when the inputs do not fit. */
-  add(op: string, inputs: readonly number[], attributes: Attributes = {}, context: NodeContext = nothing): number {
-    const key = nodeKey(op, inputs, attributes);
-    return remembered(this.known, key, () => this.make(op, inputs, attributes, context));
+  add(op: string, inputs: readonly number[], attributes = noAttributes, context: NodeContext = nothing): number {
+    const shared = sharedAttributes(op, attributes);
+    const key = `${op}(${inputs.join(",")})${keyOfAttributes(shared)}`;
+    return remembered(this.known, key, () => this.make(op, inputs, shared, context));
   }
 
-  /** The id of a node that there is not yet. */
+  /** The id of a node that there is not yet; `attributes` are shared ones. */
   protected make(op: string, inputs: readonly number[], attributes: Attributes, context: NodeContext): number {
-    const shared = sharedAttributes(op, attributes);
-    const type = this.infer(op, inputs, shared);
-    const { scope, location, phase, chunk, from } = joined(context, this.context);
-    this.nodes.push({ op, inputs: [...inputs], attributes: shared, type, scope, location, phase, chunk, from });
+    const type = this.infer(op, inputs, attributes);
+    const { scope, location, phase, chunk, from } = context === nothing ? this.context : joined(context, this.context);
+    this.nodes.push({ op, inputs: [...inputs], attributes, type, scope, location, phase, chunk, from });
     return this.nodes.length - 1;
   }
 

@@ -7,23 +7,29 @@ import type { OpRecord } from "./op-record.ts";
 import { remembered } from "./remember.ts";
 import { type Type, typeText } from "./types.ts";
 
-/** Texts of shared attributes. */
-const texts = new WeakMap<Attributes, string>();
+/** By shared attributes: what stands for them in keys. */
+const keys = new WeakMap<Attributes, string>();
 const attributesByText = new Map<string, Attributes>();
 const typesByText = new Map<string, Type>();
 
 /** Equal for equal attributes, in whatever order they are given. */
-export const attributesText = (attributes: Attributes): string =>
-  texts.get(attributes) ?? JSON.stringify(Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1)));
+function textOf(attributes: Attributes): string {
+  const names = Object.keys(attributes);
+  if (names.length < 2) return JSON.stringify(attributes);
+  return JSON.stringify(names.sort().map((name) => [name, attributes[name]]));
+}
 
 /** The one object for equal attributes. Those of ports, with names of their own, are shared by what is made of the port. */
 export function sharedAttributes(op: string, attributes: Attributes): Attributes {
-  if (texts.has(attributes)) return attributes;
-  const text = attributesText(attributes);
+  if (keys.has(attributes)) return attributes;
+  const text = textOf(attributes);
   const shared = op === "port" ? attributes : remembered(attributesByText, text, () => attributes);
-  texts.set(shared, text);
+  if (!keys.has(shared)) keys.set(shared, op === "port" ? text : `#${attributesByText.size}`);
   return shared;
 }
+
+/** Equal for equal shared attributes. */
+export const keyOfAttributes = (shared: Attributes): string => keys.get(shared)!;
 
 /** A place in the tree of questions: record, attributes, types of inputs. */
 interface Question {

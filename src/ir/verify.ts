@@ -117,9 +117,16 @@ function checkType(graph: Graph, node: Node, record: OpRecord, report: Report): 
   }
 }
 
+/** Types whose extents were found to be right. */
+const sound = new WeakSet<Type>();
+
 function checkShape(type: Type, report: Report): void {
+  if (sound.has(type)) return;
   const extents = type.kind === "operator" ? [type.out, type.in] : type.shape;
-  if (extents.every((n) => Number.isSafeInteger(n) && n > 0)) return;
+  if (extents.every((n) => Number.isSafeInteger(n) && n > 0)) {
+    sound.add(type);
+    return;
+  }
   report("SHAPE", { message: "an extent is no positive integer", got: typeText(type) });
 }
 

@@ -29,16 +29,18 @@ const isFrozenLeaf = (node: Node): boolean => node.op !== "port" || isFrozenPort
 const isTransparent = (node: Node): boolean =>
   node.op === "cast" || ["leaf", "movement"].includes(opRecord(node.op).opClass);
 
-function flopsPerElement(graph: Graph): number[] {
+/** Of the frozen nodes. */
+function flopsPerElement(graph: Graph, frozen: readonly boolean[]): number[] {
   const work: number[] = [];
-  graph.nodes.forEach((node) => {
+  graph.nodes.forEach((node, id) => {
+    if (!frozen[id]) return;
     const own = opRecord(node.op).cost(
       node.inputs.map((i) => graph.nodes[i]!.type),
       node.attributes,
       node.type,
     ).flops;
     const size = Math.max(1, sizeOf((node.type as TensorType).shape));
-    work.push(own / size + node.inputs.reduce((sum, i) => sum + work[i]!, 0));
+    work[id] = own / size + node.inputs.reduce((sum, i) => sum + work[i]!, 0);
   });
   return work;
 }
@@ -49,7 +51,7 @@ function cutNodes(graph: Graph): ReadonlySet<number> {
   graph.nodes.forEach((node) => {
     frozen.push(node.inputs.length === 0 ? isFrozenLeaf(node) : node.inputs.every((i) => frozen[i]!));
   });
-  const work = flopsPerElement(graph);
+  const work = flopsPerElement(graph, frozen);
   const needed = graph.nodes.map(() => false);
   for (const output of graph.outputs) needed[output.node] = true;
   const cut = new Set<number>();

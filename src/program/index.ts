@@ -26,7 +26,15 @@ export {
   type FileRules,
   placePrefix,
 } from "./adapter.ts";
-export type { ExecutableProgram, ProgramStorage, Stage, StageName, StorageBuffer, StorageSlice } from "./stages.ts";
+export {
+  type ExecutableProgram,
+  type ProgramStorage,
+  type Stage,
+  type StageName,
+  type StorageBuffer,
+  type StorageSlice,
+  sliceOf,
+} from "./stages.ts";
 export { type AdapterTensor, type CodingName, codings, type PatchForm, type TensorCoding } from "./tensors.ts";
 
 export type ProgramMode = "train" | "infer" | "merge";

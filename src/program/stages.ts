@@ -1,5 +1,6 @@
 /** Stages, and the storage in which they meet. */
 import type { Graph } from "../ir/graph.ts";
+import { remembered } from "../ir/remember.ts";
 
 export type StageName = "prepare" | "project" | "forward" | "predict" | "micro" | "accumulate" | "update" | "merge";
 
@@ -27,6 +28,15 @@ export interface ProgramStorage {
   /** By port name (params, derived values) and by output name (`grad.<param>`, derived values, `status`). */
   readonly bindings: Readonly<Record<string, StorageSlice>>;
 }
+
+const slices = new WeakMap<ProgramStorage, ReadonlyMap<string, StorageSlice>>();
+
+/** The slice that a name stands for: a binding, or else a whole buffer; undefined when it is neither. */
+export const sliceOf = (storage: ProgramStorage, name: string): StorageSlice | undefined =>
+  remembered(slices, storage, () => {
+    const whole = storage.buffers.map(({ name: buffer, size }) => [buffer, { buffer, offset: 0, size }] as const);
+    return new Map<string, StorageSlice>([...whole, ...Object.entries(storage.bindings)]);
+  }).get(name);
 
 /** What an executor runs. An executor may want more (the WebGPU one makes kernels and a plan from it, or is given them). */
 export interface ExecutableProgram {

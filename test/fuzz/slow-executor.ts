@@ -4,14 +4,13 @@
  */
 
 import { sizeOf, type TensorType } from "../../src/ir/types.ts";
-import type { ExecutableProgram, StageName } from "../../src/program/index.ts";
+import { type ExecutableProgram, type StageName, sliceOf } from "../../src/program/index.ts";
 import {
   type Executor,
   type Instance,
   initialStorage,
   portUploads,
   type RunInputs,
-  sliceOf,
   stageOf,
 } from "../../src/runtime/executors/executor.ts";
 import { toFloat32 } from "../../src/runtime/files/tensor.ts";

@@ -16,20 +16,14 @@ interface Entry extends SourceKernel {
 export class KernelTable {
   private readonly entries: Entry[] = [];
   private readonly known = new Map<readonly Statement[], Map<string, Entry>>();
+  private readonly byKernel = new Map<KernelIR, Entry>();
   private readonly sources = new WeakMap<Dispatch, Entry>();
   private readonly printed: GeneratedKernel[] = [];
   private readonly names = new Map<string, string>();
 
   /** The dispatch that the rest is of, with the kernel's name. */
   dispatch(kind: string, ir: KernelIR, rest: Omit<Dispatch, "kernel">): Dispatch {
-    const { body, doc: _doc, words: _words, ...printed } = ir;
-    const own = remembered(this.known, body, () => new Map<string, Entry>());
-    const frame = JSON.stringify(printed);
-    const entry = remembered(own, `${kind} ${frame}`, () => {
-      const made = { kind, ir, frame };
-      this.entries.push(made);
-      return made;
-    });
+    const entry = remembered(this.byKernel, ir, () => this.entryOf(kind, ir));
     const nameOf = (): string => this.nameOf(entry);
     const dispatch: Dispatch = {
       get kernel() {
@@ -39,6 +33,17 @@ export class KernelTable {
     };
     this.sources.set(dispatch, entry);
     return dispatch;
+  }
+
+  private entryOf(kind: string, ir: KernelIR): Entry {
+    const { body, doc: _doc, words: _words, ...printed } = ir;
+    const own = remembered(this.known, body, () => new Map<string, Entry>());
+    const frame = JSON.stringify(printed);
+    return remembered(own, `${kind} ${frame}`, () => {
+      const made = { kind, ir, frame };
+      this.entries.push(made);
+      return made;
+    });
   }
 
   /** What a dispatch of this table runs. */

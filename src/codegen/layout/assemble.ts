@@ -3,6 +3,7 @@
  * them, at a place that is a word of the part. A buffer is one binding, over everything that the parts touch of it; only where that is more
  * than a binding may hold its tensors are bound one by one.
  */
+import { remembered } from "../../ir/remember.ts";
 import { byteWidth } from "../../ir/types.ts";
 import type { Canonical } from "../kernel/canonical.ts";
 import { type KernelBinding, type KernelIR, type KernelTensor, mostParts, partWords } from "../kernel/kernel.ts";
@@ -27,8 +28,11 @@ export interface Assembled {
   readonly workgroups: number;
 }
 
+/** Kernels by canonical body and by how its tensors are bound. */
+const kernels = new WeakMap<Canonical, Map<string, KernelIR>>();
+
 export function assemble(parts: readonly Part[], target: Target): Assembled {
-  const { body, canonical } = parts[0]!;
+  const { body, canonical, places: first } = parts[0]!;
   const slots = body.tensors.map((tensor, i): Range => {
     const places = parts.map((part) => part.places[i]!);
     const offset = Math.min(...places.map((p) => p.offset));
@@ -43,23 +47,25 @@ export function assemble(parts: readonly Part[], target: Target): Assembled {
     const { buffer, offset } = r;
     return { buffer, offset, size: alignUp(r.end - offset, 16), access: written ? "read_write" : "read" };
   });
-  const kernel: KernelIR = {
+  const holders = slots.map(holder);
+  const access = bindings.map((b) => b.access);
+  const bound = slots.map((_slot, i) => `${first[i]!.dtype} ${holders[i]}`);
+  const known = remembered(kernels, canonical, () => new Map<string, KernelIR>());
+  const kernel = remembered(known, `${access.join()} ${bound.join()}`, () => ({
     doc: body.doc,
     workgroup: body.workgroup,
     features: body.features,
-    bindings: bindings.map((b, i): KernelBinding => ({ name: `b${i}`, access: b.access })),
-    tensors: slots.map(
-      (slot, i): KernelTensor => ({ name: `t${i}`, dtype: parts[0]!.places[i]!.dtype, binding: holder(slot) }),
-    ),
+    bindings: access.map((one, i): KernelBinding => ({ name: `b${i}`, access: one })),
+    tensors: first.map(({ dtype }, i): KernelTensor => ({ name: `t${i}`, dtype, binding: holders[i]! })),
     shared: body.shared,
     sizes: canonical.words.length,
     words: canonical.words.map((word) => (word.kind === "base" ? `base of %t${word.tensor}` : (word.name ?? ""))),
     bases: slots.map((_slot, i) => canonical.words.findIndex((word) => word.kind === "base" && word.tensor === i)),
     body: canonical.statements,
-  };
+  }));
   const base = (part: Part, tensor: number): number => {
     const { offset, dtype } = part.places[tensor]!;
-    return (offset - ranges[holder(slots[tensor]!)]!.offset) / byteWidth(dtype);
+    return (offset - ranges[holders[tensor]!]!.offset) / byteWidth(dtype);
   };
   return { kernel, bindings, ...uniformBlock(parts, base) };
 }

@@ -1,7 +1,7 @@
 /** Where ports live: in storage, among the inputs, or in buffers of frozen data that grow as kernels read them. */
 import { type Graph, isFrozenPort, type Node, portName, portRole } from "../../ir/graph.ts";
 import { byteWidth, type DType, sizeOf, type TensorType } from "../../ir/types.ts";
-import type { ProgramStorage, Stage, StorageSlice } from "../../program/index.ts";
+import { type ProgramStorage, type Stage, type StorageSlice, sliceOf } from "../../program/index.ts";
 import { type AxisOrder, isRowMajor } from "../emit/index-maps.ts";
 import { alignUp, type BufferSpec, type PlannedValue } from "../plan.ts";
 import type { Body } from "../schedule/body.ts";
@@ -16,13 +16,6 @@ export interface Placement {
 }
 
 export const tensorBytes = (type: TensorType): number => sizeOf(type.shape) * byteWidth(type.dtype);
-
-/** The slice that a name stands for: a binding, or a whole buffer. */
-export function sliceOf(storage: ProgramStorage, name: string): StorageSlice | undefined {
-  if (Object.hasOwn(storage.bindings, name)) return storage.bindings[name];
-  const buffer = storage.buffers.find((b) => b.name === name);
-  return buffer === undefined ? undefined : { buffer: name, offset: 0, size: buffer.size };
-}
 
 export const isStored = (storage: ProgramStorage, port: Node): boolean =>
   sliceOf(storage, portName(port)) !== undefined;

@@ -2,9 +2,9 @@
 import type { Graph, Node } from "../../ir/graph.ts";
 import { opRecord } from "../../ir/registry.ts";
 import { sizeOf, type TensorType } from "../../ir/types.ts";
-import type { ProgramStorage, StorageSlice } from "../../program/index.ts";
+import { type ProgramStorage, type StorageSlice, sliceOf } from "../../program/index.ts";
 import { alignUp, type BufferSpec, type PlannedCopy } from "../plan.ts";
-import { inStorage, type Placement, sliceOf, tensorBytes } from "./ports.ts";
+import { inStorage, type Placement, tensorBytes } from "./ports.ts";
 import { displacedBuffer, slot } from "./regions.ts";
 
 interface StageOutput {

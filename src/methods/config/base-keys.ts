@@ -2,6 +2,7 @@
 import type { ModuleInfo } from "../../models/model.ts";
 import { modulePrefix } from "../site.ts";
 import { sharedPrefix } from "./keys.ts";
+import { prefixesOf } from "./match.ts";
 import type { TrainedBaseTensor } from "./trained-base.ts";
 
 export interface BaseKeysRequest {
@@ -20,7 +21,7 @@ export interface BaseKeysRequest {
 function places(path: string, { targets, tokenSites }: BaseKeysRequest): string[] {
   if (targets.has(path)) return [`${path}.base_layer`];
   if (tokenSites.has(path)) return [`${path}.original_module`, `${path}.token_adapter.base_layer`];
-  const around = [...targets].find((target) => target !== "" && path.startsWith(`${target}.`));
+  const around = prefixesOf(path).find((prefix) => targets.has(prefix));
   return [around === undefined ? path : `${around}.model${path.slice(around.length)}`];
 }
 

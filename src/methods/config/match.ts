@@ -28,6 +28,13 @@ export function suffixesOf(path: string): string[] {
   return suffixes;
 }
 
+/** `a` and `a.b` for `a.b.c`, shortest first. */
+export function prefixesOf(path: string): string[] {
+  const prefixes: string[] = [];
+  for (let dot = path.indexOf("."); dot >= 0; dot = path.indexOf(".", dot + 1)) prefixes.push(path.slice(0, dot));
+  return prefixes;
+}
+
 /** Compiles the rules. Throws CONFIG-REGEX. The tests run in PEFT's order: exclusion, saved modules, targets, layers. */
 export function compileMatcher(rules: MatchRules): (path: string) => Match {
   const excluded = compileNames(rules.exclude, "exclude_modules");

@@ -10,6 +10,7 @@ import {
   type Match,
   type MatchRules,
   nameMatcher,
+  prefixesOf,
   suffixesOf,
 } from "./match.ts";
 import type { MethodProfile } from "./profiles.ts";
@@ -42,13 +43,17 @@ export function findTargets(request: TargetRequest, sink: DiagnosticSink): Targe
   // Names of the file stand for those in memory only in configs that have none of the latter, which PEFT refuses.
   const aliases = modules.some(isHit) ? new Map<string, string>() : fileNames(modules);
   const hits: ModuleInfo[] = [];
+  const hitPaths = new Set<string>();
   let [excluded, unmatched, topLevel] = [0, 0, 0];
   for (const module of modules) {
-    if (module.path === "" || hits.some((hit) => module.path.startsWith(`${hit.path}.`))) continue;
+    if (module.path === "" || prefixesOf(module.path).some((path) => hitPaths.has(path))) continue;
     const match = matchEither(matcher, module.path, aliases.get(module.path));
     if (match === "excluded") excluded++;
     else if (match === "unmatched") unmatched++;
-    else hits.push(module);
+    else {
+      hits.push(module);
+      hitPaths.add(module.path);
+    }
     if (match === "top-level") topLevel++;
   }
   if (hits.length === 0) throw nothingHit(request, targets, excluded, unmatched);

@@ -1,5 +1,6 @@
 /** `require` lines: what a method demands of its config and of its sites. */
 import type { DiagnosticSink } from "../../ir/diagnostics.ts";
+import { remembered } from "../../ir/remember.ts";
 import type { Expression, RequireItem } from "./ast.ts";
 import { condition, evaluateKnown } from "./evaluate.ts";
 import { patternFields } from "./field.ts";
@@ -11,6 +12,9 @@ import { namesBehind, placeholder } from "./walk.ts";
 export const fileNote = "METHOD-FILE";
 
 const siteWords = /^(in|out|channels|key_heads|site\..*|W0?|gain0?|b)$/;
+
+/** What `differsBySite` found, which is the same for all sites of a block. */
+const differing = new WeakMap<Scope["declared"], Map<Expression, boolean>>();
 
 /** Whether an expression can differ from site to site. */
 function differsBySite(scope: Scope, expression: Expression): boolean {
@@ -34,8 +38,11 @@ function differsBySite(scope: Scope, expression: Expression): boolean {
  */
 export function checkConstraints(scope: Scope, sink: DiagnosticSink): void {
   const ofSite = scope.site !== undefined;
+  const known = remembered(differing, scope.declared, () => new Map<Expression, boolean>());
   const general = scope.model.method.items.filter(
-    (item) => item.kind === "require" && differsBySite(scope, item.condition) === ofSite,
+    (item) =>
+      item.kind === "require" &&
+      remembered(known, item.condition, () => differsBySite(scope, item.condition)) === ofSite,
   );
   const own = ofSite ? (scope.block?.items ?? []) : [];
   for (const item of [...general, ...own]) {

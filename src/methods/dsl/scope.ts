@@ -3,6 +3,7 @@
 import type { Builder } from "../../ir/builder.ts";
 import type { Code } from "../../ir/codes/index.ts";
 import { type DiagnosticFields, WebpeftError } from "../../ir/diagnostics.ts";
+import { remembered } from "../../ir/remember.ts";
 import type { FieldValue } from "../fields.ts";
 import { type Site, siteKey } from "../site.ts";
 import type { InputItem, Item, MethodAst, Place, SiteBlock, TensorItem } from "./ast.ts";
@@ -50,12 +51,19 @@ export interface BuildScope extends Partial<SiteOperands> {
 /** How a tensor of a family is called. */
 export const memberName = (family: string, number: unknown): string => `${family}[${String(number)}]`;
 
-/** Named items of the method and of one block; the block's win. */
-export const declarations = (method: MethodAst, block?: SiteBlock): Map<string, Item> =>
-  new Map(
-    itemsOf(method, [block]).flatMap((item): [string, Item][] =>
-      "name" in item && item.kind !== "target" ? [[item.name, item]] : [],
-    ),
+type Declarations = ReadonlyMap<string, Item>;
+
+const declared = new WeakMap<MethodAst, Map<SiteBlock | undefined, Declarations>>();
+
+/** Named items of the method and of one block; the block's win. One map for all sites. */
+export const declarations = (method: MethodAst, block?: SiteBlock): Declarations =>
+  remembered(
+    remembered(declared, method, () => new Map<SiteBlock | undefined, Declarations>()),
+    block,
+    () => {
+      const named = itemsOf(method, [block]).filter((item) => "name" in item && item.kind !== "target");
+      return new Map(named.map((item): [string, Item] => [(item as { name: string }).name, item]));
+    },
   );
 
 /** Names that hold in a loop. */
@@ -63,7 +71,7 @@ type Locals = ReadonlyMap<string, Value>;
 export const noLocals: Locals = new Map();
 
 export class Scope {
-  readonly declared: ReadonlyMap<string, Item>;
+  readonly declared: Declarations;
   private readonly memo = new Map<string, Value | "pending">();
   private ofModel: Scope | undefined;
   private steps = 0;

@@ -10,7 +10,7 @@ import type { Dispatch, Generated, GeneratedKernel, Target } from "../../codegen
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { type PortRole, portName, portRole } from "../../ir/graph.ts";
 import { sizeOf, type TensorType } from "../../ir/types.ts";
-import type { ExecutableProgram, ProgramStorage, Stage, StageName, StorageSlice } from "../../program/index.ts";
+import { type ExecutableProgram, type Stage, type StageName, sliceOf } from "../../program/index.ts";
 import type { MemoryUse } from "../../program/memory.ts";
 import type { HostTensor } from "../files/tensor.ts";
 
@@ -94,14 +94,6 @@ export function stageOf(program: ExecutableProgram, name: StageName): Stage {
   const stage = program.stages.find((s) => s.name === name);
   if (stage === undefined) throw new Error(`the program has no stage ${name}`);
   return stage;
-}
-
-/** The slice that a name stands for: a binding, or else a whole buffer; undefined when it is neither. */
-export function sliceOf(storage: ProgramStorage, name: string): StorageSlice | undefined {
-  const bound = Object.hasOwn(storage.bindings, name) ? storage.bindings[name] : undefined;
-  if (bound !== undefined) return bound;
-  const buffer = storage.buffers.find((b) => b.name === name);
-  return buffer === undefined ? undefined : { buffer: name, offset: 0, size: buffer.size };
 }
 
 export interface ProgramPort {

@@ -1,6 +1,6 @@
 /** What executors ask of a program to tell what memory it will take. */
-import type { ExecutableProgram } from "../../program/index.ts";
-import { programPorts, type Reads, sliceOf } from "./executor.ts";
+import { type ExecutableProgram, sliceOf } from "../../program/index.ts";
+import { programPorts, type Reads } from "./executor.ts";
 
 /** What a training reads, which saves its parameters at its end, or else a forward pass. */
 export function usualReads({ stages, storage }: ExecutableProgram): Reads {

@@ -1,8 +1,8 @@
 /** What a run of a plan takes and gives: the same for every step of a training, so that it is found out once. */
 import type { Dispatch, Plan, PlannedStage, PlannedValue } from "../../codegen/plan.ts";
 import { compact, portName, portRole } from "../../ir/graph.ts";
-import type { ExecutableProgram, ProgramStorage, StageName } from "../../program/index.ts";
-import { inputData, programPorts, type RunInputs, sliceOf, stageOf } from "./executor.ts";
+import { type ExecutableProgram, type ProgramStorage, type StageName, sliceOf } from "../../program/index.ts";
+import { inputData, programPorts, type RunInputs, stageOf } from "./executor.ts";
 import { writeWords } from "./words.ts";
 
 /** A run with certain stages and wishes. */

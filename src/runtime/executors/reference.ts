@@ -1,7 +1,7 @@
 /** The oracle as an executor: stages by f64 evaluation, storage in f32 (as on a device) or in f64. Slow and plain on purpose. */
 import { evaluate } from "../../ir/evaluate.ts";
 import { compact, type Graph, portName, portRole } from "../../ir/graph.ts";
-import type { ExecutableProgram, StageName } from "../../program/index.ts";
+import { type ExecutableProgram, type StageName, sliceOf } from "../../program/index.ts";
 import { toFloat32, toInt32 } from "../files/tensor.ts";
 import {
   checkBindings,
@@ -13,7 +13,6 @@ import {
   portUploads,
   programPorts,
   type RunInputs,
-  sliceOf,
   stageOf,
 } from "./executor.ts";
 

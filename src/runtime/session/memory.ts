@@ -2,9 +2,9 @@
 import { buffersMade, type Generated, placeSizes, type Target, useOfBuffers } from "../../codegen/index.ts";
 import { mapMemory, relaxedSimd, useOfMemory } from "../../codegen/wasm/index.ts";
 import { byteWidth, sizeOf } from "../../ir/types.ts";
-import type { CompiledProgram } from "../../program/index.ts";
+import { type CompiledProgram, sliceOf } from "../../program/index.ts";
 import { addedUse, bytesInUse, type MemoryUse } from "../../program/memory.ts";
-import { type Executor, type InstantiateOptions, programPorts, type Reads, sliceOf } from "../executors/executor.ts";
+import { type Executor, type InstantiateOptions, programPorts, type Reads } from "../executors/executor.ts";
 import { tablesOf, usualReads } from "../executors/memory.ts";
 import type { Model } from "../files/model.ts";
 import { tensorDtypes } from "../files/tensor.ts";

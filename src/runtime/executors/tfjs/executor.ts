@@ -5,7 +5,7 @@
  */
 import type { Tensor } from "@tensorflow/tfjs-core";
 import type { TensorType } from "../../../ir/types.ts";
-import type { ExecutableProgram, StageName } from "../../../program/index.ts";
+import { type ExecutableProgram, type StageName, sliceOf } from "../../../program/index.ts";
 import { toFloat32, toInt32 } from "../../files/tensor.ts";
 import {
   checkBindings,
@@ -17,7 +17,6 @@ import {
   portUploads,
   programPorts,
   type RunInputs,
-  sliceOf,
   stageOf,
 } from "../executor.ts";
 import { type BackendName, type BackendOptions, type LoadedBackend, loadBackend, withBackend } from "./backend.ts";

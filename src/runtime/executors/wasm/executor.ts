@@ -7,7 +7,7 @@ import type { Dispatch, PlannedStage, PlannedValue } from "../../../codegen/plan
 import { type MemoryMap, mapMemory, relaxedSimd, useOfMemory } from "../../../codegen/wasm/index.ts";
 import { remembered } from "../../../ir/remember.ts";
 import { sizeOf } from "../../../ir/types.ts";
-import type { ExecutableProgram, StageName } from "../../../program/index.ts";
+import { type ExecutableProgram, type StageName, sliceOf } from "../../../program/index.ts";
 import type { MemoryUse } from "../../../program/memory.ts";
 import {
   checkBindings,
@@ -20,7 +20,6 @@ import {
   portUploads,
   programPorts,
   type RunInputs,
-  sliceOf,
 } from "../executor.ts";
 import { tablesOf } from "../memory.ts";
 import { isNeeded, joinPieces, type Recipe, Recipes } from "../recipes.ts";

@@ -13,7 +13,7 @@ import {
 } from "../../../codegen/index.ts";
 import { remembered } from "../../../ir/remember.ts";
 import { sizeOf } from "../../../ir/types.ts";
-import type { ExecutableProgram, StageName } from "../../../program/index.ts";
+import { type ExecutableProgram, type StageName, sliceOf } from "../../../program/index.ts";
 import { addedUse, type MemoryUse } from "../../../program/memory.ts";
 import { bufferUsage, mapMode, type OpenDevice } from "../../device/index.ts";
 import {
@@ -26,7 +26,6 @@ import {
   portUploads,
   programPorts,
   type RunInputs,
-  sliceOf,
 } from "../executor.ts";
 import { tablesOf } from "../memory.ts";
 import { plannedResult, type Recipe, Recipes } from "../recipes.ts";
