@@ -161,7 +161,17 @@ function build(): Command {
       "default (a GPU), cpu (a driver in software), wasm (what --device cpu runs), or a JSON file with a target",
     )
     .option("--method <file>", "a method of your own, as text")
-    .requiredOption("--out <folder>", "where the files go")
+    .option("--out <folder>", "where the files go")
+    .addOption(new Option("--print <level>", "prints textual IR instead").choices(["operator", "tensor", "kernel"]))
+    .option("--kernels", "prints a table of kernels instead")
+    .option("--stage <name>", "of --print, --kernels: micro where the program trains, else forward")
+    .option("--after <pass>", "of --print: the graph as this pass left it")
+    .option("--site <name>", "of --print, --kernels: what is computed at modules of this name, as q_proj")
+    .option("--layer <n>", "of --print, --kernels: what is computed in this layer", whole)
+    .addOption(
+      new Option("--sort <by>", "of --kernels; flops without").choices(["flops", "bytes", "dispatches", "name"]),
+    )
+    .option("--top <n>", "of --kernels: the first of them", count)
     .option("--overwrite", "write into a folder that is not empty");
   add("methods", "the methods with their formulas and fields", () => import("./methods.ts"));
   add("doctor", "devices found, and what auto takes", () => import("./doctor.ts"));

@@ -116,6 +116,7 @@ class Compilation {
       diagnostics: sink.diagnostics,
       timeline: manager.timeline,
       operatorGraph: manager.after("algebra", main.names[0] ?? "merge")!,
+      graphAfter: (pass, stage) => manager.after(pass, stage),
       methods: this.own.methods,
       recompile: (configs) => this.recompile(configs),
     });

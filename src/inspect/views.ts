@@ -13,6 +13,8 @@ export interface ViewedProgram extends CompiledProgram {
   readonly timeline: readonly TimelineEntry[];
   /** The main stage after `algebra`. */
   readonly operatorGraph: Graph;
+  /** A stage's graph as a pass left it; undefined where the pass did not run on it. */
+  readonly graphAfter: (pass: string, stage: StageName) => Graph | undefined;
 }
 
 /** A program that can be looked at. */
@@ -119,7 +121,8 @@ export class ProgramViews {
     return graph;
   }
 
-  private get mainStage(): StageName {
+  /** The stage that people mean when they name none. */
+  get mainStage(): StageName {
     const { mode, stages } = this.parts;
     if (mode === "merge") return "merge";
     return stages.some((s) => s.name === "micro") ? "micro" : "forward";

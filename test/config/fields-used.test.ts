@@ -151,7 +151,7 @@ async function outcome(config: Config, base = model): Promise<Outcome | WebpeftE
     const { tensors, data, frozen } = program.adapter!;
     const tables = [...data].map(([name, values]) => `${name} ${values.join()}`);
     return {
-      program: [...graphs.map(printGraph), ...tables, JSON.stringify({ tensors, frozen })].join("\n"),
+      program: [...graphs.map((graph) => printGraph(graph)), ...tables, JSON.stringify({ tensors, frozen })].join("\n"),
       diagnostics: program.diagnostics.map((d) => `${d.code} ${d.where} ${d.message}`),
     };
   } catch (error) {

@@ -13,6 +13,7 @@ const rooms: Readonly<Record<Room, string>> = {
   METHOD: "The text of a method",
   COMPILE: "What is compiled",
   CODEGEN: "Kernels and the device's limits",
+  INSPECT: "What is looked at",
   DEVICE: "Devices",
   SESSION: "Calls of a session",
   TRAIN: "Training and its checkpoints",

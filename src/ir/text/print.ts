@@ -45,13 +45,14 @@ const lineWidth = 120;
 /** The attributes of a port that a parameter states in its head. */
 export const standardPortAttributes: readonly string[] = ["name", "role", "dtype", "shape"];
 
-/** The canonical text, ending with a line end. */
-export function printGraph(graph: Graph): string {
+/** The canonical text, ending with a line end. With `only`, an excerpt: the nodes that it names, and outputs among them. */
+export function printGraph(graph: Graph, only: (id: number) => boolean = () => true): string {
   const handles = handlesOf(graph);
   const parameters: string[] = [];
   const parameterNotes: string[] = [];
   const statements: string[] = [];
   graph.nodes.forEach((node, id) => {
+    if (!only(id)) return;
     if (isParameter(node)) {
       parameters.push(parameterText(node, handles[id]!));
       parameterNotes.push(noteText(node));
@@ -61,7 +62,8 @@ export function printGraph(graph: Graph): string {
   });
   const head = `func @${nameText(graph.name)}(`;
   const list = parameterList(head, parameters, parameterNotes);
-  return `${head}${list}) {\n${statements.join("")}${returnText(graph, handles)}}\n`;
+  const outputs = graph.outputs.filter(({ node }) => only(node));
+  return `${head}${list}) {\n${statements.join("")}${returnText({ outputs }, handles)}}\n`;
 }
 
 /** Whether the port can stand as a parameter: it states what a parameter states, and nothing in it is malformed. */
@@ -106,7 +108,7 @@ function statementText(node: Node, id: number, handles: readonly string[]): stri
   return `%${id} = ${node.op}${operands}${attributesText(node.attributes)} : ${typeText(node.type)}`;
 }
 
-function returnText(graph: Graph, handles: readonly string[]): string {
+function returnText(graph: Pick<Graph, "outputs">, handles: readonly string[]): string {
   const outputs = graph.outputs.map(({ name, node }) => `${nameText(name)} = %${handles[node] ?? node}`);
   const line = ["  return", outputs.join(", ")].filter((part) => part !== "").join(" ");
   return line.length <= lineWidth ? `${line}\n` : `  return\n    ${outputs.join(",\n    ")}\n`;

@@ -1,0 +1,146 @@
+/** Parts of a program as text: what is computed at one module or in one layer, and its kernels, the most expensive first. */
+import { printKernel } from "../codegen/index.ts";
+import { WebpeftError } from "../ir/diagnostics.ts";
+import type { Graph, Node } from "../ir/graph.ts";
+import { printGraph } from "../ir/text/print.ts";
+import type { StageName } from "../program/index.ts";
+import type { GraphLevel, InspectedProgram } from "./views.ts";
+
+/** Where in a model: a module by the end of its path (`q_proj`), a layer by its number, or both. */
+export interface ModelPlace {
+  readonly site?: string | undefined;
+  readonly layer?: number | undefined;
+}
+
+export interface ExcerptOptions extends ModelPlace {
+  /** `micro` where the program trains, else `forward` or `merge`. */
+  readonly stage?: StageName | undefined;
+  /** The graph as a pass left it; the stage's last one without. */
+  readonly after?: string | undefined;
+}
+
+/** Sorted from the largest; names from the first. */
+export type KernelSort = "flops" | "bytes" | "dispatches" | "name";
+
+/** A kernel with what it does in one stage. */
+export interface KernelRow {
+  readonly name: string;
+  readonly dispatches: number;
+  readonly flops: number;
+  readonly bytes: number;
+  /** Modules that it computes for, without numbers of layers. */
+  readonly sites: readonly string[];
+  /** Lines of formulas, `file:line`. */
+  readonly lines: readonly string[];
+}
+
+const isAt = ({ scope = "" }: Node, { site, layer }: ModelPlace): boolean => {
+  const names = scope.split(".");
+  const path = site?.split(".") ?? [];
+  const inSite = names.some((_name, i) => path.every((name, at) => names[i + at] === name));
+  return (site === undefined || inSite) && (layer === undefined || names.includes(String(layer)));
+};
+
+const isEverywhere = ({ site, layer }: ModelPlace): boolean => site === undefined && layer === undefined;
+
+/** The nodes at a place, and the ports that they read. */
+function nodesAt(graph: Graph, place: ModelPlace): ReadonlySet<number> {
+  const found = new Set<number>();
+  graph.nodes.forEach((node, id) => {
+    if (node.op === "port" || !isAt(node, place)) return;
+    found.add(id);
+    for (const input of node.inputs) if (graph.nodes[input]!.op === "port") found.add(input);
+  });
+  return found;
+}
+
+function unknown(what: string, given: string, known: readonly string[]): WebpeftError {
+  return new WebpeftError("INSPECT-UNKNOWN", {
+    message: `the program has no ${what} of that name`,
+    expected: `one of ${[...new Set(known)].join(", ")}`,
+    got: given,
+  });
+}
+
+/** A stage's graph, as a pass left it. Throws `INSPECT-UNKNOWN` for a stage or a pass that there is not. */
+function graphOf(program: InspectedProgram, level: "operator" | "tensor", options: ExcerptOptions): Graph {
+  const { stage = program.mainStage, after } = options;
+  const ofStage = program.timeline.filter((entry) => entry.stage === stage);
+  if (ofStage.length === 0 && !program.stages.some(({ name }) => name === stage))
+    throw unknown(
+      "stage",
+      stage,
+      program.stages.map(({ name }) => name),
+    );
+  const pass = after ?? (level === "operator" ? "algebra" : undefined);
+  if (pass === undefined) return program.graph("tensor", stage);
+  const graph = program.graphAfter(pass, stage);
+  if (graph !== undefined) return graph;
+  throw unknown(
+    `pass for ${stage}`,
+    pass,
+    ofStage.map((entry) => entry.pass),
+  );
+}
+
+/**
+ * The textual IR of a level, of one place in the model where one is named. Then it is an excerpt, which does not parse as a graph.
+ * Throws `INSPECT-UNKNOWN` for a stage or pass that there is not, and where nothing is computed at the place.
+ */
+export function printLevel(program: InspectedProgram, level: GraphLevel, options: ExcerptOptions = {}): string {
+  if (level === "kernel") {
+    const names = new Set(kernelRows(program, options).map(({ name }) => name));
+    const kernels = program.graph("kernel").filter(({ name }) => names.has(name));
+    return `${kernels.map(({ name, ir }) => printKernel(ir, name)).join("\n\n")}\n`;
+  }
+  const graph = graphOf(program, level, options);
+  if (isEverywhere(options)) return printGraph(graph);
+  const ids = nodesAt(graph, options);
+  if (ids.size === 0) throw nowhere(graph, options);
+  return printGraph(graph, (id) => ids.has(id));
+}
+
+/** Kernels of a stage that compute something at a place, in the order of the plan. Throws as `printLevel` does. */
+export function kernelRows(program: InspectedProgram, options: ExcerptOptions = {}): KernelRow[] {
+  const { stage = program.mainStage } = options;
+  const planned = program.plan.stages.find(({ name }) => name === stage);
+  const known = program.plan.stages.map(({ name }) => name);
+  if (planned === undefined) throw unknown("stage with kernels", stage, known);
+  const graph = program.graph("tensor", stage);
+  const rows = new Map<string, KernelRow>();
+  for (const { kernel, nodes, flops, bytes } of planned.dispatches) {
+    const computed = nodes.map((id) => graph.nodes[id]!);
+    if (!isEverywhere(options) && !computed.some((node) => isAt(node, options))) continue;
+    const before = rows.get(kernel);
+    rows.set(kernel, {
+      name: kernel,
+      dispatches: (before?.dispatches ?? 0) + 1,
+      flops: (before?.flops ?? 0) + flops,
+      bytes: (before?.bytes ?? 0) + bytes,
+      sites: distinct(before?.sites, computed.map(siteOf)),
+      lines: distinct(before?.lines, computed.map(lineOf)),
+    });
+  }
+  if (rows.size === 0) throw nowhere(graph, options);
+  return [...rows.values()];
+}
+
+export const sortKernels = (rows: readonly KernelRow[], by: KernelSort): KernelRow[] =>
+  [...rows].sort((a, b) => (by === "name" ? (a.name < b.name ? -1 : 1) : b[by] - a[by]));
+
+const distinct = (before: readonly string[] | undefined, more: readonly string[]): string[] =>
+  [...new Set([...(before ?? []), ...more])].filter((text) => text !== "");
+
+/** A module's path behind the number of its layer. */
+const siteOf = ({ scope = "" }: Node): string => scope.replace(/^.*\.\d+$/, "layer").replace(/^.*\.\d+\./, "");
+
+const lineOf = ({ location }: Node): string => (location === undefined ? "" : `${location.file}:${location.line}`);
+
+function nowhere(graph: Graph, { site, layer }: ModelPlace): WebpeftError {
+  const sites = distinct(undefined, graph.nodes.map(siteOf)).slice(0, 20);
+  return new WebpeftError("INSPECT-UNKNOWN", {
+    message: "nothing is computed at this place of the model",
+    expected: `a module such as ${sites.join(", ")}, and a layer that has it`,
+    got: [site ?? "any module", layer === undefined ? "any layer" : `layer ${layer}`].join(" in "),
+  });
+}

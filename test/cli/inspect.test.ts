@@ -1,0 +1,63 @@
+/** `webpeft inspect` on stdout: parts of programs, and what is wrong with a question. */
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { type Finished, golden, llama, webpeft } from "./helpers.ts";
+
+const inspect = (...args: readonly string[]): Finished =>
+  webpeft([
+    ...["inspect", "--model", llama, "--adapter", join(golden, "cases/llama-lora")],
+    ...["--device", "cpu", "--batch", "2", "--length", "8", ...args],
+  ]);
+
+describe("what is printed", () => {
+  it("is a graph of what one module computes in one layer, with the lines of the formula", () => {
+    const { code, stdout } = inspect("--print", "tensor", "--site", "q_proj", "--layer", "0");
+    expect(code).toBe(0);
+    const notes = [...stdout.matchAll(/ {2}\/\/ (\S+)/g)].map(([, scope]) => scope!);
+    expect(new Set(notes)).toEqual(new Set(["model.layers.0.self_attn.q_proj"]));
+    expect(stdout).toMatch(/einsum .*\/\/ model\.layers\.0\.self_attn\.q_proj lora\.ts:\d+/);
+    expect(stdout).toMatch(/param "base_model\.model\.model\.layers\.0\.self_attn\.q_proj\.lora_A\.weight"/);
+  });
+
+  it("is the graph as a pass left it", () => {
+    const before = inspect("--print", "tensor", "--after", "associate").stdout;
+    const after = inspect("--print", "tensor", "--after", "differentiate").stdout;
+    expect(before).not.toContain("grad.");
+    expect(after).toContain("grad.");
+  });
+
+  it("is the kernels, the most expensive first, or as many as asked for", () => {
+    const { stdout } = inspect("--kernels", "--sort", "bytes", "--top", "3", "--json");
+    const rows = stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { readonly bytes: number; readonly lines: string[] });
+    expect(rows.length).toBe(3);
+    expect(rows.map(({ bytes }) => bytes)).toEqual(rows.map(({ bytes }) => bytes).sort((a, b) => b - a));
+    const ofSite = inspect("--kernels", "--site", "v_proj").stdout.trim().split("\n");
+    expect(ofSite[0]).toMatch(/^kernel +dispatches +flop +bytes +flop\/byte +computes for +lines$/);
+    for (const row of ofSite.slice(1)) expect(row).toContain("v_proj");
+  });
+
+  it("is kernel IR of the kernels of a module", () => {
+    const names = [...inspect("--print", "kernel", "--site", "embed_tokens").stdout.matchAll(/^kernel @(\w+)/gm)];
+    const all = [...inspect("--print", "kernel").stdout.matchAll(/^kernel @(\w+)/gm)];
+    expect(names.length).toBeGreaterThan(0);
+    expect(names.length).toBeLessThan(all.length);
+  });
+});
+
+it.each([
+  [["--print", "tensor", "--after", "nothing"], 1, "INSPECT-UNKNOWN", "one of build, attach, algebra"],
+  [["--print", "tensor", "--stage", "sideways"], 1, "INSPECT-UNKNOWN", "micro"],
+  [["--kernels", "--site", "z_proj"], 1, "INSPECT-UNKNOWN", "q_proj"],
+  [["--kernels", "--layer", "99"], 1, "INSPECT-UNKNOWN", "layer 99"],
+  [["--site", "q_proj", "--out", "nowhere"], 2, "CLI-INSPECT", "--kernels"],
+  [[], 2, "CLI-INSPECT", "--out"],
+])("%j is told what there is", (args, exit, error, help) => {
+  const { code, stderr, stdout } = inspect(...args);
+  expect(code).toBe(exit);
+  expect(stdout).toBe("");
+  expect(stderr).toContain(error);
+  expect(stderr).toContain(help);
+});
