@@ -4,11 +4,16 @@ import type { Program } from "../compile/program.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { sizeOf } from "../ir/types.ts";
 import { logitShape } from "../models/head.ts";
+import { describeModel } from "../models/index.ts";
+import type { Pooling } from "../models/model.ts";
+import type { CompiledProgram } from "../program/index.ts";
 import { forAllSamples, type SessionBatch } from "../runtime/data/batch.ts";
 import { readBatch } from "../runtime/data/dataset.ts";
+import { isLabelled, takenLabels } from "../runtime/data/head-labels.ts";
 import { writeFileAtomically } from "../runtime/files/output.ts";
 import { encodeSafetensors } from "../runtime/files/safetensors.ts";
 import { type HostTensor, hostTensor, toFloat32 } from "../runtime/files/tensor.ts";
+import type { ForwardResult } from "../runtime/runs/forward.ts";
 import type { Session } from "../runtime/session/session.ts";
 import { underKeys } from "../runtime/values/codecs/plain.ts";
 import { optionsOf } from "../runtime/values/merge-options.ts";
@@ -21,6 +26,7 @@ interface EvalOptions extends SourceOptions {
   readonly merged?: boolean;
   readonly grad?: boolean;
   readonly task?: number;
+  readonly pooling?: Pooling;
 }
 
 export async function run(raw: Record<string, unknown>): Promise<number | undefined> {
@@ -28,30 +34,33 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   if (options.merged && options.grad) {
     throw new WebpeftError("CLI-GRAD", { message: "--merged and --grad exclude each other" });
   }
-  const { batch: rows, length, labelLength, ...read } = await readBatch(options.input);
   if (options.grad && options.adapter === undefined)
     throw new WebpeftError("CLI-GRAD", { message: "gradients are of an adapter", expected: "--adapter DIR" });
-  if (options.grad && read.labels === undefined) {
+  const sources = await readSources(options);
+  const { head } = describeModel(sources.model.config).defaults;
+  const { batch: rows, length, labelLength, ...read } = await readBatch(options.input, head);
+  if (options.grad && !isLabelled(read)) {
     throw new WebpeftError("DATA-LABELS-MISSING", {
       message: "gradients of the loss need labels",
       where: options.input,
-      expected: "a tensor labels",
+      expected: takenLabels(head, rows, length),
     });
   }
-  const sources = await readSources(options);
   const own = labelLength === undefined ? {} : { labelLength };
+  const pooling = options.pooling === undefined ? {} : { pooling: options.pooling };
   const shape = { batch: rows, length, ...own, mask: read.attention_mask !== undefined };
   const program = await compileSources(sources, options, {
     ...shape,
     mode: options.grad ? "train" : "infer",
     sampling: false,
+    ...pooling,
   });
   const batch = { ...forAllSamples(program, { task: options.task }), ...read };
   const reads = readsOf(program, options.grad ?? false);
   let session = await startProgram(program, sources, options, { reads });
   try {
     const isMerged = options.merged === true && sources.adapter !== undefined;
-    if (isMerged) session = await mergedSession(session, batch, options, shape);
+    if (isMerged) session = await mergedSession(session, batch, options, { ...shape, ...pooling });
     const tensors = await results(session, isMerged ? ofModel(program, batch) : batch, options.grad ?? false);
     await writeFileAtomically(options.out, encodeSafetensors(tensors, {}));
     const loss = tensors.has("loss") ? toFloat32(tensors.get("loss")!)[0] : undefined;
@@ -82,7 +91,7 @@ async function mergedSession(
   session: Session,
   batch: SessionBatch,
   options: EvalOptions,
-  shape: { batch: number; length: number; labelLength?: number; mask: boolean },
+  shape: { batch: number; length: number; labelLength?: number; mask: boolean; pooling?: Pooling },
 ): Promise<Session> {
   const model = await session.merge(undefined, optionsOf(session.program, batch));
   const plain = await compile(model, null, {
@@ -95,13 +104,39 @@ async function mergedSession(
   return plain.start({ device: options.device, ...options.debug.kernels(plain) });
 }
 
+/** What a forward pass gives, under the names of transformers. */
+function* outputs({ batch, length, virtual, model }: CompiledProgram, result: ForwardResult) {
+  const { head } = model.defaults;
+  const tensor = (shape: readonly number[], data: Float32Array) => hostTensor("F32", shape, data);
+  const positions = virtual.tokens + length;
+  if (head.kind === "span") {
+    const { logits } = result;
+    for (const [end, name] of ["start_logits", "end_logits"].entries())
+      yield [
+        name,
+        tensor(
+          [batch, positions],
+          logits.filter((_x, i) => i % 2 === end),
+        ),
+      ] as const;
+    return;
+  }
+  if (head.kind !== "none") {
+    yield ["logits", tensor(logitShape(head, batch, positions), result.logits)] as const;
+    return;
+  }
+  const { hidden, pooler_output, pooled } = result;
+  yield ["last_hidden_state", tensor([batch, hidden!.length / batch / head.classes, head.classes], hidden!)] as const;
+  for (const [name, rows] of Object.entries({ pooler_output, pooled }))
+    if (rows !== undefined) yield [name, tensor([batch, rows.length / batch], rows)] as const;
+}
+
 async function results(session: Session, batch: SessionBatch, grad: boolean): Promise<Map<string, HostTensor>> {
   const tensors = new Map<string, HostTensor>();
-  const { logits, loss } = await session.forward(batch);
-  const { batch: rows, length, virtual, model } = session.program;
-  const { head } = model.defaults;
-  tensors.set("logits", hostTensor("F32", logitShape(head, rows, virtual.tokens + length), logits));
-  if (batch.labels !== undefined) {
+  const result = await session.forward(batch);
+  for (const [name, tensor] of outputs(session.program, result)) tensors.set(name, tensor);
+  const { loss } = result;
+  if (isLabelled(batch)) {
     if (loss === undefined) {
       throw new WebpeftError("DATA-LABELS-MASKED", {
         message: "no label of the input counts, so there is no loss",

@@ -118,6 +118,9 @@ function build(): Command {
     .requiredOption("--out <file>", "logits, loss and grad.* as .safetensors")
     .option("--task <n>", "the task of all rows, for adapters that route by tasks", whole)
     .option("--merged", "through merged weights")
+    .addOption(
+      new Option("--pooling <name>", "of a model without a head: one vector of every row").choices(["mean", "cls"]),
+    )
     .option("--grad", "gradients of the trained tensors")
     .option("--method <file>", "a method of your own, as text");
   add("merge", "writes the model with the adapter merged in", () => import("./merge.ts"))

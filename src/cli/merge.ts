@@ -7,6 +7,7 @@ import type { ModelInput } from "../models/model.ts";
 import { forAllSamples, type SessionBatch } from "../runtime/data/batch.ts";
 import { loadModel, type Model } from "../runtime/files/model.ts";
 import { saveModel } from "../runtime/files/save-model.ts";
+import { mainNumbers } from "../runtime/runs/forward.ts";
 import type { DeviceName } from "../runtime/session/executor-choice.ts";
 import { adapterText } from "./adapter-text.ts";
 import { compileSources, defaultLength, readSources, type SourceOptions, startProgram } from "./common.ts";
@@ -44,11 +45,11 @@ export async function logitGap(
 ): Promise<LogitGap> {
   const program = await compile(merged, null, { mode: "infer", batch: 1, length });
   const session = await program.start({ device });
-  const { logits } = await session.forward(fixedBatch(program));
+  const plain = mainNumbers(await session.forward(fixedBatch(program)));
   session.dispose();
   const largest = (value: (x: number, i: number) => number): number =>
     adapted.reduce((most, x, i) => Math.max(most, Math.abs(value(x, i))), 0);
-  return { gap: largest((x, i) => x - logits[i]!), scale: largest((x) => x) };
+  return { gap: largest((x, i) => x - plain[i]!), scale: largest((x) => x) };
 }
 
 /** What rounding every weight once can do to the logits, as a part of the largest one, and what f32 arithmetic can. */
@@ -85,14 +86,14 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   const session = await startProgram(program, sources, options, asMerged ? { fixed: { task, gates } } : {});
   const sink = new DiagnosticSink(options.strict ?? false);
   const model = await session.merge(sink, { task, gates });
-  const { logits } = await session.forward({ ...fixedBatch(program), ...forAllSamples(program, { task }) });
+  const adapted = mainNumbers(await session.forward({ ...fixedBatch(program), ...forAllSamples(program, { task }) }));
   // What was merged stays usable; the check of what is written has the memory for itself.
   session.dispose();
   warn(sink.diagnostics);
   let proof: LogitGap = { gap: Number.NaN, scale: 0 };
   const check = async (staged: string): Promise<void> => {
     const written = await loadModel(staged);
-    proof = await logitGap(logits, written, length, options.device);
+    proof = await logitGap(adapted, written, length, options.device);
     judgeGap(proof, written);
   };
   await saveModel(model, options.out, { overwrite, check });

@@ -8,7 +8,7 @@ import { allWeights } from "../adapters/all-weights.ts";
 import { oneAdapter } from "../adapters/one.ts";
 import { together } from "../adapters/together.ts";
 import { defaultTarget } from "../codegen/index.ts";
-import { DiagnosticSink } from "../ir/diagnostics.ts";
+import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { type Graph, ports } from "../ir/graph.ts";
 import { once } from "../ir/remember.ts";
 import { sizeOf, type TensorType } from "../ir/types.ts";
@@ -125,13 +125,20 @@ class Compilation {
   private readonly weightType = (key: string) => this.weights.type(key);
 
   private build(virtual: VirtualTokens, sink: DiagnosticSink): BuiltModel {
-    return buildModel(this.source.config, {
-      ...{ batch: this.batch, length: this.length, labelLength: this.options.labelLength, virtual, sink },
+    const { mask = false, pooling, labelLength } = this.options;
+    const built = buildModel(this.source.config, {
+      ...{ batch: this.batch, length: this.length, labelLength, virtual, sink, mask, pooling },
       labels: true,
-      mask: this.options.mask ?? false,
       weightTypes: this.weightType,
       stored: (key) => this.source.weights.info(key) !== undefined,
       keys: this.source.weights.keys(),
+    });
+    const { kind } = built.defaults.head;
+    if (pooling === undefined || kind === "none") return built;
+    throw new WebpeftError("COMPILE-OPTION", {
+      message: "what is pooled are the hidden states of a model without a head",
+      where: "pooling",
+      got: `a model whose head is of the kind ${kind}`,
     });
   }
 
@@ -168,7 +175,8 @@ class Compilation {
   private situations({ trains, predicts }: Adapter): ReadonlyMap<StageName, Situation> {
     const { sampling = true, asMerged = false, maximumRank: padding } = this.options;
     const situations = new Map<StageName, Situation>();
-    if (this.mode === "train" && trains) situations.set("micro", { purpose: "train", sampling, padding });
+    const learns = this.built.defaults.head.kind !== "none";
+    if (this.mode === "train" && trains && learns) situations.set("micro", { purpose: "train", sampling, padding });
     situations.set("forward", { purpose: asMerged ? "merge" : "evaluate", sampling: false, padding });
     if (this.mode !== "merge" && predicts) situations.set("predict", { purpose: "predict", sampling: false, padding });
     return situations;

@@ -2,6 +2,7 @@
 import { defaultTarget, type Target } from "../codegen/index.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { Methods } from "../methods/registry.ts";
+import type { Pooling } from "../models/model.ts";
 import type { PassListener } from "../passes/manager.ts";
 import type { ExpertConfigs, ProgramMode } from "../program/index.ts";
 import {
@@ -68,6 +69,8 @@ export interface CompileOptions {
   readonly maximumRank?: number;
   /** Train every tensor of the base model; the config must be null. */
   readonly full?: boolean;
+  /** Of a base model without a head: `forward` also gives one vector of each row, the mean of its tokens or the first one. */
+  readonly pooling?: Pooling;
 }
 
 /** A whole number above 0; throws COMPILE-OPTION for anything else. */
@@ -113,6 +116,7 @@ const checks: Checks<CompileOptions> = {
   signal,
   maximumRank: anything,
   full: flag,
+  pooling: oneOf(["mean", "cls"]),
 };
 
 /** Throws COMPILE-OPTION for names that do not exist and values of another kind. */

@@ -13,8 +13,8 @@ import {
   text,
   warnOfDropout,
 } from "./config.ts";
-import { headKind, labelCount, rowLabels } from "./head.ts";
-import type { ModelConfig, ModelDefaults } from "./model.ts";
+import { freshHead, headKind, headNames, labelCount, rowLabels } from "./head.ts";
+import type { FreshHead, HeadKind, ModelConfig, ModelDefaults, ModelHead } from "./model.ts";
 import { headWidth } from "./shapes.ts";
 
 export interface BertSettings {
@@ -22,9 +22,9 @@ export interface BertSettings {
   readonly name: "bert" | "roberta" | "electra";
   /** Width of the tables, where it is not that of the stream. */
   readonly embeddingWidth: number;
-  /** The head gives the masked tokens. */
-  readonly masked: boolean;
-  /** Then it has the table's weight. */
+  readonly kind: HeadKind;
+  readonly fresh: FreshHead;
+  /** The head that gives the masked tokens has the table's weight. */
   readonly tied: boolean;
   readonly hidden: number;
   readonly intermediate: number;
@@ -40,6 +40,16 @@ export interface BertSettings {
   readonly defaults: ModelDefaults;
 }
 
+export const bertHeads = headNames("sequence", "token", "masked", "span", "none");
+
+/** What the logits are of. */
+function headOf(kind: HeadKind, config: ModelConfig, sizes: { vocabulary: number; hidden: number }): ModelHead {
+  if (kind === "sequence") return { kind, ...rowLabels(config) };
+  if (kind === "masked") return { kind: "token", classes: sizes.vocabulary };
+  if (kind === "span") return { kind, classes: 2 };
+  return kind === "none" ? { kind, classes: sizes.hidden } : { kind: "token", classes: labelCount(config) };
+}
+
 /** Throws `MODEL-` errors for what is missing, malformed or not built; warns where a field is not honoured. */
 export function readBertConfig(config: ModelConfig, sink: DiagnosticSink): BertSettings {
   requirePlainWeights(config);
@@ -49,9 +59,7 @@ export function readBertConfig(config: ModelConfig, sink: DiagnosticSink): BertS
   requireValue(config, "add_cross_attention", false);
   const modelType = text(config, "model_type", "bert");
   const name = modelType === "bert" || modelType === "electra" ? modelType : "roberta";
-  const head = headKind(config, {
-    ...{ sequence: "ForSequenceClassification", token: "ForTokenClassification", masked: "ForMaskedLM" },
-  });
+  const kind = headKind(config, bertHeads);
   const vocabulary = positiveInteger(config, "vocab_size", name === "roberta" ? 50265 : 30522);
   const padding = name === "roberta" ? (specialTokens(config).padToken ?? 1) : undefined;
   const isElectra = name === "electra";
@@ -60,7 +68,7 @@ export function readBertConfig(config: ModelConfig, sink: DiagnosticSink): BertS
   const layers = layerCount(config, "num_hidden_layers", 12);
   const positions = positiveInteger(config, "max_position_embeddings", 512);
   return {
-    ...{ name, masked: head === "masked", tied: flag(config, "tie_word_embeddings", true) },
+    ...{ name, kind, fresh: freshHead(config), tied: flag(config, "tie_word_embeddings", true) },
     hidden,
     embeddingWidth: isElectra ? positiveInteger(config, "embedding_size", 128) : hidden,
     intermediate: positiveInteger(config, "intermediate_size", isElectra ? 1024 : 3072),
@@ -74,10 +82,7 @@ export function readBertConfig(config: ModelConfig, sink: DiagnosticSink): BertS
     ...(padding === undefined ? {} : { padding }),
     defaults: {
       modelType,
-      head: {
-        kind: head === "masked" ? "token" : head,
-        ...(head === "sequence" ? rowLabels(config) : { classes: head === "masked" ? vocabulary : labelCount(config) }),
-      },
+      head: headOf(kind, config, { vocabulary, hidden }),
       vocabulary,
       hidden,
       layers,

@@ -1,25 +1,38 @@
 /**
  * The family bert, roberta, xlm-roberta, camembert, electra: embeddings of tokens, token types and positions, normalised; per layer attention in both directions and MLP, each
- * added to the stream and normalised after it; a classifier of rows or of tokens, or the head of masked tokens.
+ * added to the stream and normalised after it; a classifier of rows or of tokens, the ends of a span, the head of masked tokens, or none.
  */
 import type { Builder } from "../ir/builder.ts";
 import { activate } from "./activation.ts";
 import { unpadded } from "./attention.ts";
-import { type BertSettings, readBertConfig } from "./bert-config.ts";
-import { attendAll, firstToken, pooled } from "./encoder.ts";
+import { type BertSettings, bertHeads, readBertConfig } from "./bert-config.ts";
+import { attendAll, encoderAlone, pooled, poolerOf } from "./encoder.ts";
 import { attentionEntry, embedding, layerNorm, linear, type Unary } from "./layers.ts";
 import { type BuildOptions, tokenInput } from "./model.ts";
-import { block, layers, type ModelFamily, type ModelTree, type Module, named, type Place, silent } from "./module.ts";
+import {
+  allOfHead,
+  block,
+  layers,
+  type ModelFamily,
+  type ModelTree,
+  type Module,
+  named,
+  ofHead,
+  type Place,
+  silent,
+} from "./module.ts";
+import { firstToken } from "./pooling.ts";
 import { runningCount } from "./text.ts";
 
 export const bertFamily: ModelFamily = {
   modelTypes: ["bert", "roberta", "xlm-roberta", "camembert", "electra"],
+  heads: bertHeads,
   layerFields: ["num_hidden_layers"],
   read: (config, sink) => {
     const settings = readBertConfig(config, sink);
     const types = { name: "token_type_ids", dtype: "i32", limit: settings.tokenTypes, fill: 0 } as const;
     const inputs = [tokenInput(settings.defaults.vocabulary), types];
-    return { root: classifier(settings), prefix: settings.name, inputs, defaults: settings.defaults };
+    return { root: rootOf(settings), prefix: settings.name, inputs, defaults: settings.defaults };
   },
   /** Files made from TensorFlow's checkpoints call gain and bias of a norm gamma and beta. */
   otherKeys: (key) => [
@@ -81,21 +94,15 @@ function maskedHead(settings: BertSettings): Readonly<Record<string, Module<Unar
   return { cls: block({ predictions }, (modules) => modules.predictions) };
 }
 
-/** Of tokens, or of rows: from the first token, through a layer with tanh, which BERT has in the encoder and RoBERTa in the head. */
-function classifier(settings: BertSettings): ModelTree["root"] {
-  const { name, hidden, masked, defaults } = settings;
-  const out = linear(hidden, defaults.head.classes, true);
-  const ofTokens = { dropout: silent, classifier: out };
-  const dense = linear(hidden, hidden, true);
-  const end = { dropout: silent, out_proj: out };
-  const ofRows = name === "electra" ? { dense, activation: silent, ...end } : { dense, ...end };
-  const isOfTokens = defaults.head.kind === "token";
-  const pools = name === "bert" && !isOfTokens;
-  const ofClasses =
-    isOfTokens || pools ? ofTokens : { classifier: rowClassifier(ofRows, name === "electra" ? "gelu" : "tanh") };
-  const head: Readonly<Record<string, Module>> = masked ? maskedHead(settings) : ofClasses;
-  const made = masked ? Object.keys(head) : ["classifier"];
-  const body = { [name]: encoder(settings, pools) };
+function rootOf(settings: BertSettings): ModelTree["root"] {
+  const { name, kind, hidden, fresh, defaults } = settings;
+  if (kind === "none")
+    return encoderAlone(encoder(settings), inputOf, name === "electra" ? undefined : poolerOf(hidden));
+  const head = allOfHead(headModules(settings), fresh);
+  // What computes; other modules of a head do nothing.
+  const made = Object.keys(head).filter((layer) => layer !== "dropout");
+  const pools = kind === "sequence" && name === "bert";
+  const body = { [name]: encoder(settings, pools ? ofHead(poolerOf(hidden), fresh) : undefined) };
   const isHeadFirst = defaults.modelType !== name;
   return block(
     isHeadFirst ? { ...head, ...body } : { ...body, ...head },
@@ -107,6 +114,19 @@ function classifier(settings: BertSettings): ModelTree["root"] {
   );
 }
 
+/** The modules of the head at the top. Rows are classified from the first token, through a layer with tanh, which BERT has in the encoder and RoBERTa in the head. */
+function headModules(settings: BertSettings): Readonly<Record<string, Module>> {
+  const { name, kind, hidden, defaults } = settings;
+  if (kind === "masked") return maskedHead(settings);
+  if (kind === "span") return { qa_outputs: linear(hidden, 2, true) };
+  const out = linear(hidden, defaults.head.classes, true);
+  if (kind === "token" || name === "bert") return { dropout: silent, classifier: out };
+  const dense = linear(hidden, hidden, true);
+  const end = { dropout: silent, out_proj: out };
+  const ofRows = name === "electra" ? { dense, activation: silent, ...end } : { dense, ...end };
+  return { classifier: rowClassifier(ofRows, name === "electra" ? "gelu" : "tanh") };
+}
+
 const rowClassifier = (
   modules: { readonly dense: Module<Unary>; readonly out_proj: Module<Unary> },
   activation: "tanh" | "gelu",
@@ -116,14 +136,8 @@ const rowClassifier = (
     return out_proj(activate(place.builder, activation, dense(firstToken(place, stream))));
   });
 
-function encoder(settings: BertSettings, pools: boolean): Module<Encoder> {
+function encoder(settings: BertSettings, pooler?: Module<Unary>): Module<Encoder> {
   const { hidden } = settings;
-  const pooler = block(
-    { dense: linear(hidden, hidden, true), activation: silent },
-    ({ dense }, place) =>
-      (stream: number) =>
-        pooled(place, dense, stream),
-  );
   const stack = block(
     { layer: layers(settings.layers, () => layer(settings)) },
     (modules) => (x: number, seen?: number) => modules.layer.reduce((stream, one) => one(stream, seen), x),
@@ -131,7 +145,7 @@ function encoder(settings: BertSettings, pools: boolean): Module<Encoder> {
   const { embeddingWidth: width } = settings;
   const embeddings_project = width === hidden ? undefined : linear(width, hidden, true);
   return block(
-    { embeddings: embeddings(settings), embeddings_project, encoder: stack, pooler: pools ? pooler : undefined },
+    { embeddings: embeddings(settings), embeddings_project, encoder: stack, pooler },
     (modules, { builder }) =>
       (input) => {
         const seen = input.masked ? unpadded(builder, input.port("attention_mask")) : undefined;

@@ -95,6 +95,8 @@ export interface DecoderSpec {
     readonly head: string;
     /** A classifier of tokens; `score` unless given, as that of rows is for all. */
     readonly tokenClassifier?: string;
+    /** What stands in the place of the first module of `path` in models that find spans. */
+    readonly aboveSpans?: string | undefined;
   };
   readonly norm: NormSpec;
   /** Positions see what comes after them too; a window reaches as far on both sides. */

@@ -4,11 +4,11 @@ import { specialTokens } from "./config.ts";
 import { type DecoderLayer, decoderAttention } from "./decoder-attention.ts";
 import type { DecoderSpec, LayerSpec } from "./decoder-spec.ts";
 import { imbalance, type Mixture, mixture } from "./experts.ts";
-import { labelCount, rowLabels } from "./head.ts";
+import { freshHead, labelCount, rowLabels } from "./head.ts";
 import { embedding, linear, norm, type Unary } from "./layers.ts";
 import { isMixture, mlp, mlpOf, mlpParts } from "./mlp.ts";
 import { type ModelConfig, type ModelHead, tokenInput } from "./model.ts";
-import { block, cast, list, type ModelTree, type Module, maybe, named, pathOf, silent } from "./module.ts";
+import { allOfHead, block, cast, list, type ModelTree, type Module, maybe, named, pathOf, silent } from "./module.ts";
 import { rotary } from "./rope.ts";
 import { Text } from "./text.ts";
 
@@ -22,34 +22,55 @@ export interface Head {
   readonly is: ModelHead;
   /** Modules that are listed before the decoder. */
   readonly before?: Readonly<Record<string, Module>>;
+  /** The name of the model without its head, where it is not that of the spec. */
+  readonly top?: string | undefined;
 }
 
-/** The model that a spec describes, with a head; the config gives its special tokens. */
-export function modelOf(
-  spec: DecoderSpec,
-  { modules: ends, logits, is: head, before = {} }: Head,
-  config: ModelConfig,
-): ModelTree {
-  const { modelType, vocabulary, hidden, layers, maximumLength, positions, ropes } = spec;
-  const [top, ...inside] = spec.names.path as [string, ...string[]];
-  const nested = inside.reduceRight<Module<Decoder>>(
-    (inner, name) => block({ [name]: inner }, (modules) => named<Decoder>(modules, name)),
-    decoder(spec),
-  );
-  const root: ModelTree["root"] = block({ ...before, [top]: nested, ...ends }, (modules, { sites }) => (options) => {
-    const text = new Text(sites, options);
-    return logits(modules as object as Readonly<Record<string, Unary>>, named<Decoder>(modules, top)(text), text);
-  });
+/** The model that a spec describes, with a head or without one; the config gives its special tokens. */
+export function modelOf(spec: DecoderSpec, head: Head | undefined, config: ModelConfig): ModelTree {
+  const { modelType, vocabulary, hidden, embeddingWidth = hidden, layers, maximumLength, positions, ropes } = spec;
+  const [prefix, ...inside] = spec.names.path as [string, ...string[]];
   const longest = Math.min(maximumLength, ...Object.values(ropes).map((rope) => rope.longest ?? maximumLength));
   const limits = positions !== undefined || Object.values(ropes).some((rope) => rope.longest !== undefined);
+  const { is = { kind: "none", classes: embeddingWidth }, top = prefix } = head ?? {};
   return {
-    ...{ root, prefix: top },
+    root: head === undefined ? headless(spec, inside) : headed(spec, [top, ...inside], head, config),
+    prefix: top,
+    ...(top === prefix ? {} : { otherPrefixes: [prefix] }),
     inputs: [tokenInput(vocabulary)],
     defaults: {
-      ...{ modelType, head, vocabulary, hidden, layers: layers.length, maximumLength: longest },
+      ...{ modelType, head: is, vocabulary, hidden, layers: layers.length, maximumLength: longest },
       ...(limits ? { limitsLength: true } : {}),
       ...specialTokens(config),
     },
+  };
+}
+
+/** The decoder below the modules of a path. */
+const below = (path: readonly string[], spec: DecoderSpec): Module<Decoder> =>
+  path.reduceRight<Module<Decoder>>(
+    (inner, name) => block({ [name]: inner }, (modules) => named<Decoder>(modules, name)),
+    decoder(spec),
+  );
+
+function headed(
+  spec: DecoderSpec,
+  [top, ...inside]: readonly string[],
+  { before = {}, modules: own, logits, is }: Head,
+  config: ModelConfig,
+): ModelTree["root"] {
+  const ends = is.kind === "causal" ? own : allOfHead(own, freshHead(config));
+  return block({ ...before, [top!]: below(inside, spec), ...ends }, (modules, { sites }) => (options) => {
+    const text = new Text(sites, options);
+    return logits(modules as object as Readonly<Record<string, Unary>>, named<Decoder>(modules, top!)(text), text);
+  });
+}
+
+function headless(spec: DecoderSpec, path: readonly string[]): ModelTree["root"] {
+  const alone = below(path, spec);
+  return {
+    ...alone,
+    call: (place) => (options) => ({ hidden: alone.call(place)(new Text(place.sites, options)) }),
   };
 }
 
@@ -57,9 +78,9 @@ export function modelOf(
 export const tableOf = ({ names }: DecoderSpec): string =>
   [...names.path, pathOf(names.parts, "embedding"), "weight"].join(".");
 
-/** The heads that decoders have: logits of the next token, classes of every token, or classes of a row, read from its last token. */
+/** The heads that decoders have: logits of the next token, classes of every token, classes of a row, read from its last token, or the ends of a span. */
 export const decoderHeads: Readonly<
-  Record<"causal" | "token" | "sequence", (spec: DecoderSpec, config: ModelConfig) => Head>
+  Record<"causal" | "token" | "sequence" | "span", (spec: DecoderSpec, config: ModelConfig) => Head>
 > = {
   causal: (spec) => {
     const { names, head, vocabulary, embeddingWidth = spec.hidden } = spec;
@@ -87,11 +108,19 @@ export const decoderHeads: Readonly<
     const name = names.tokenClassifier ?? "score";
     const is = { kind: "token", classes: labelCount(config) } as const;
     return {
-      ...{ modules: { dropout: silent, [name]: linear(embeddingWidth, is.classes, true) }, is },
-      logits: (modules, stream) => modules[name]!(stream),
+      ...{ modules: { dropout: silent, [name]: linear(embeddingWidth, is.classes, true) } },
+      ...{ logits: (modules, stream) => modules[name]!(stream), is },
     };
   },
+  span: ({ names, hidden, embeddingWidth = hidden }) => ({ ...spanHead(embeddingWidth), top: names.aboveSpans }),
 };
+
+/** One layer gives every token two numbers: whether a span begins there, and whether it ends there. */
+export const spanHead = (width: number): Head => ({
+  modules: { qa_outputs: linear(width, 2, true) },
+  logits: ({ qa_outputs }, stream) => qa_outputs!(stream),
+  is: { kind: "span", classes: 2 },
+});
 
 function decoder(spec: DecoderSpec): Module<Decoder> {
   const { vocabulary, hidden, embeddingWidth = hidden, embeddingScale = 1, streamScale = 1, positions } = spec;

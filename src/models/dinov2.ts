@@ -3,19 +3,22 @@
  * token and the mean of the patches.
  */
 import { positiveInteger, requireValue } from "./config.ts";
-import { firstToken } from "./encoder.ts";
 import { layerNorm, type Unary, withBias } from "./layers.ts";
 import { mlp } from "./mlp.ts";
 import type { ModelConfig } from "./model.ts";
-import { block, layers, type ModelFamily, type Module, silent } from "./module.ts";
-import { embeddings, type ImageSettings, imageAttention, imageClassifier, readImageConfig } from "./vit.ts";
+import { block, layers, type ModelFamily, type Module, type Place, silent } from "./module.ts";
+import { firstToken } from "./pooling.ts";
+import { embeddings, type ImageSettings, imageAttention, imageHeads, imageModel, readImageConfig } from "./vit.ts";
 
 export const dinov2Family: ModelFamily = {
   modelTypes: ["dinov2"],
+  heads: imageHeads,
   layerFields: ["num_hidden_layers"],
   read: (config, sink) => {
     const settings = readImageConfig(config, sink, { modelType: "dinov2", patch: 14, epsilon: 1e-6 });
-    return imageClassifier("dinov2", encoder(settings, config), 2 * settings.hidden, settings);
+    return imageModel(config, settings, {
+      ...{ name: "dinov2", encoder: encoder(settings, config), row: classAndPatches, width: 2 * settings.hidden },
+    });
   },
   otherKeys: (key) => [
     key
@@ -33,15 +36,20 @@ const encoder = (settings: ImageSettings, config: ModelConfig): Module<Unary> =>
     (modules) => (x: number) => modules.layer.reduce((stream, one) => one(stream), x),
   );
   const parts = { embeddings: embeddings(settings), encoder: stack };
-  return block({ ...parts, layernorm: layerNorm(settings.hidden, settings.epsilon) }, (modules, place) => (pixels) => {
-    const { builder } = place;
-    const stream = modules.layernorm(modules.encoder(modules.embeddings(pixels)));
-    const [batch, length, width] = builder.shape(stream) as [number, number, number];
-    const patches = builder.slice(stream, [0, 1, 0], [batch, length, width]);
-    const mean = builder.scale(builder.sum(patches, [1]), 1 / (length - 1));
-    return builder.concat([firstToken(place, stream), mean], 1);
-  });
+  return block(
+    { ...parts, layernorm: layerNorm(settings.hidden, settings.epsilon) },
+    (modules) => (pixels) => modules.layernorm(modules.encoder(modules.embeddings(pixels))),
+  );
 };
+
+/** The class token, and the mean of the patches behind it. */
+function classAndPatches(place: Place, stream: number): number {
+  const { builder } = place;
+  const [batch, length, width] = builder.shape(stream) as [number, number, number];
+  const patches = builder.slice(stream, [0, 1, 0], [batch, length, width]);
+  const mean = builder.scale(builder.sum(patches, [1]), 1 / (length - 1));
+  return builder.concat([firstToken(place, stream), mean], 1);
+}
 
 /** Every entry of the last axis times a factor of its own. */
 const layerScale = (width: number): Module<Unary> => ({

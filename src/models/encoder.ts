@@ -1,7 +1,9 @@
-/** What encoders have in common: attention in all directions, and the first token, which stands for the row. */
+/** What encoders have in common: attention in all directions, a pooler of the first token, and how they stand alone. */
 import { type Attention, attend } from "./attention.ts";
-import type { Unary } from "./layers.ts";
-import type { Place } from "./module.ts";
+import { linear, type Unary } from "./layers.ts";
+import type { BuildOptions } from "./model.ts";
+import { bind, block, type ModelTree, type Module, type Place, silent } from "./module.ts";
+import { firstToken } from "./pooling.ts";
 
 /** f32[b, s, heads width] from what the layers of queries, keys and values made of the stream: f32[b, s, heads width] each. */
 export function attendAll(
@@ -17,12 +19,38 @@ export function attendAll(
   return builder.reshape(context, [batch, length, width]);
 }
 
-/** f32[b, d] of f32[b, s, d]. */
-export function firstToken({ builder }: Pick<Place, "builder">, stream: number): number {
-  const [batch, , width] = builder.shape(stream) as [number, number, number];
-  return builder.reshape(builder.slice(stream, [0, 0, 0], [batch, 1, width]), [batch, width]);
-}
-
 /** A layer with tanh behind it, on the first token. */
 export const pooled = (place: Place, dense: Unary, stream: number): number =>
   place.builder.add("tanh", [dense(firstToken(place, stream))]);
+
+/** The same as a module of its own: f32[b, s, width] to f32[b, out]. */
+export const poolerOf = (width: number, out = width): Module<Unary> =>
+  block(
+    { dense: linear(width, out, true), activation: silent },
+    ({ dense }, place) =>
+      (stream) =>
+        pooled(place, dense, stream),
+  );
+
+/**
+ * The root of a model without a head: what is in an encoder of what it reads, and the pooler behind it, which computes only where the files
+ * hold its tensors.
+ */
+export function encoderAlone<Input>(
+  encoder: Module<(input: Input) => number>,
+  read: (place: Place, options: BuildOptions) => Input,
+  pooler: Module<Unary> | undefined,
+): ModelTree["root"] {
+  const children = { ...encoder.children, pooler };
+  return {
+    ...{ entry: encoder.entry, children },
+    call: (place) => {
+      const [encode, pool] = [encoder.call(place), pooler && bind(pooler, { ...place, path: "pooler" })];
+      return (options) => {
+        const hidden = encode(read(place, options));
+        const isStored = pool !== undefined && (options.stored?.(place.sites.weightOf("pooler.dense")) ?? true);
+        return { hidden, pooler: isStored ? pool(hidden) : undefined };
+      };
+    },
+  };
+}

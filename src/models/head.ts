@@ -4,17 +4,19 @@ import { WebpeftError } from "../ir/diagnostics.ts";
 import type { Graph, Output } from "../ir/graph.ts";
 import { runInput } from "../ir/run-inputs.ts";
 import { positiveInteger, section, text, texts } from "./config.ts";
-import { binaryCrossEntropy, causalLoss, crossEntropy, ignoredLabel, squaredError } from "./loss.ts";
-import type { BuildOptions, ModelConfig, ModelHead } from "./model.ts";
+import { binaryCrossEntropy, causalLoss, crossEntropy, ignoredLabel, spanLoss, squaredError } from "./loss.ts";
+import type { BuildOptions, FreshHead, HeadKind, HeadNames, HiddenStates, ModelConfig, ModelHead } from "./model.ts";
+import { firstToken, meanToken } from "./pooling.ts";
 
-/** Shape of the labels of a batch. */
+/** Shape of the labels of a batch; of spans their first and last places. */
 export function labelShape(head: ModelHead, batch: number, length: number): readonly number[] {
   const { kind, classes, labels } = head;
+  if (kind === "span") return [batch, 2];
   if (kind !== "sequence") return [batch, head.length ?? length];
   return labels === "flags" || (labels === "numbers" && classes > 1) ? [batch, classes] : [batch];
 }
 
-/** Shape of the logits of a batch. */
+/** Shape of the logits of a batch, or of the hidden states where there is no head. */
 export const logitShape = (head: ModelHead, batch: number, length: number): readonly number[] =>
   head.kind === "sequence" ? [batch, head.classes] : [batch, head.length ?? length, head.classes];
 
@@ -29,12 +31,20 @@ export function countLabels(
   tokens = 0,
 ): number {
   if (meaning !== undefined) return labels.length;
+  if (kind === "span") return countSpans(labels);
   let count = 0;
   for (let i = 0; i < labels.length; i++) {
     const predicted = kind !== "causal" || tokens > 0 || i % length !== 0;
     if (predicted && labels[i] !== ignoredLabel) count++;
   }
   return count;
+}
+
+/** First and last places that count; none where all of either kind lie outside, as then there is no mean of them. */
+function countSpans(labels: ArrayLike<number>): number {
+  const counts = [0, 0];
+  for (let i = 0; i < labels.length; i++) if (labels[i] !== ignoredLabel) counts[i % 2]!++;
+  return counts.includes(0) ? 0 : counts[0]! + counts[1]!;
 }
 
 /** The sum of -log p over the labels that count, times the port `label_scale`: f32[]. Reads the port `labels`; `tokens` virtual ones in front have those that an adapter gives them. */
@@ -54,6 +64,7 @@ function headLoss(
       const loss = head.labels === "numbers" ? squaredError : binaryCrossEntropy;
       return loss(builder, builder.reshape(logits, shape), given, scale);
     }
+    if (head.kind === "span") return spanLoss(builder, logits, given, scale);
     const loss = head.kind === "causal" ? causalLoss : crossEntropy;
     if (tokens === 0) return loss(builder, logits, given, scale);
     const unlabelled = builder.constant(ignoredLabel, [batch, tokens], "i32");
@@ -86,13 +97,44 @@ export function finishModel(
 }
 
 /**
- * The head that `architectures` names, by the end of its name; the first of those that are built where it names none. Throws `MODEL-ARCHITECTURE`
- * for others.
+ * The graph of a model without a head: outputs `hidden`, `pooler_output` where the model makes one, and `pooled` where the options ask for
+ * it: the mean over the tokens that the mask shows, or the first token. The model put `tokens` virtual ones in front, which are not pooled.
  */
-export function headKind<K extends string>(config: ModelConfig, endings: Readonly<Record<K, string>>): K {
+export function finishHeadless(
+  builder: Builder,
+  { hidden, pooler }: HiddenStates,
+  { batch, length, mask, pooling }: BuildOptions,
+  tokens: number,
+): Graph {
+  const outputs: Output[] = [{ name: "hidden", node: hidden }];
+  if (pooler !== undefined) outputs.push({ name: "pooler_output", node: pooler });
+  if (pooling === undefined) return builder.finish(outputs);
+  const [, positions, width] = builder.shape(hidden) as [number, number, number];
+  const own = tokens === 0 ? hidden : builder.slice(hidden, [0, tokens, 0], [batch, positions, width]);
+  const given = mask ? builder.port("attention_mask", "input", "i32", [batch, length]) : undefined;
+  const node = pooling === "cls" ? firstToken({ builder }, own) : meanToken(builder, own, given);
+  return builder.finish([...outputs, { name: "pooled", node }]);
+}
+
+/** How the names of classes end that have a head, or none. */
+const endings = {
+  ...{ sequence: "ForSequenceClassification", token: "ForTokenClassification", masked: "ForMaskedLM" },
+  ...{ causal: "ForCausalLM", span: "ForQuestionAnswering", none: "Model" },
+} as const;
+
+export const headNames = (...kinds: readonly (keyof typeof endings)[]): HeadNames =>
+  Object.fromEntries(kinds.map((kind) => [kind, endings[kind]]));
+
+/** Parts of names of other classes that also end with Model. */
+const otherModels = /(Head|Heads|Encoder|Decoder|PreTrained)Model$/;
+
+/** The head that `architectures` names, by the end of its name; the first of the family's where it names none. Throws `MODEL-ARCHITECTURE` for others. */
+export function headKind(config: ModelConfig, names: HeadNames): HeadKind {
   const architectures = texts(config, "architectures") ?? [];
-  const built = Object.entries<string>(endings) as [K, string][];
-  const found = built.find(([, ending]) => architectures.some((name) => name.endsWith(ending)));
+  const built = Object.entries(names) as [HeadKind, string][];
+  const isOf = (name: string, [kind, ending]: [HeadKind, string]): boolean =>
+    name.endsWith(ending) && !(kind === "none" && otherModels.test(name));
+  const found = built.find((head) => architectures.some((name) => isOf(name, head)));
   if (found !== undefined) return found[0];
   if (architectures.length === 0) return built[0]![0];
   throw new WebpeftError("MODEL-ARCHITECTURE", {
@@ -126,6 +168,11 @@ export function rowLabels(config: ModelConfig): Pick<ModelHead, "classes" | "lab
     expected: `${Object.keys(meaning).join(", ")}; with one class alone regression`,
     got: `${JSON.stringify(problem)}, ${classes} classes`,
   });
+}
+
+/** How transformers draws the weight of a head. */
+export function freshHead({ initializer_range: given }: ModelConfig): FreshHead {
+  return { deviation: typeof given === "number" && given >= 0 ? given : 0.02 };
 }
 
 /** How many labels the config names. */

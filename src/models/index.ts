@@ -6,7 +6,7 @@ import { decoders } from "./decoders/index.ts";
 import { dinov2Family } from "./dinov2.ts";
 import { distilbert } from "./encoders/distilbert.ts";
 import { modernbert } from "./encoders/modernbert.ts";
-import { finishModel } from "./head.ts";
+import { finishHeadless, finishModel } from "./head.ts";
 import {
   type BuildOptions,
   type BuiltModel,
@@ -15,7 +15,7 @@ import {
   type ModuleParameter,
   noVirtualTokens,
 } from "./model.ts";
-import { bind, type ModelFamily, namedModules } from "./module.ts";
+import { bind, type ModelFamily, type ModelTree, namedModules } from "./module.ts";
 import { SiteBuilder } from "./sites.ts";
 import { t5Family } from "./t5.ts";
 import { vitFamily } from "./vit.ts";
@@ -62,12 +62,8 @@ export function describeModel(
   const ends = new Map<string, string[]>();
   for (const { path, weight = "" } of description.modules)
     ends.set(weight, [...(ends.get(weight) ?? []), `${path}.weight`]);
-  const { prefix } = tree;
-  const inside = (key: string): string => (key.startsWith(`${prefix}.`) ? key.slice(prefix!.length + 1) : key);
-  const spelled = (key: string): string => {
-    const names = [key, ...(family.otherKeys?.(key) ?? [])];
-    return [...names, ...names.map(inside), ...(ends.get(key) ?? [])].find(stored) ?? key;
-  };
+  const spelled = (key: string): string =>
+    [...spellings(key, tree, family), ...(ends.get(key) ?? [])].find(stored) ?? key;
   const modules = description.modules.map(({ weight, bias, parameters, ...rest }) => ({
     ...rest,
     ...(weight === undefined ? {} : { weight: spelled(weight) }),
@@ -75,6 +71,21 @@ export function describeModel(
     ...(parameters === undefined ? {} : { parameters: respelled(parameters, spelled) }),
   }));
   return { ...description, modules };
+}
+
+/** The keys that a tensor may have in files, its own first: with the prefix of a model that has a head, without, or with another. */
+function spellings(
+  key: string,
+  { prefix, otherPrefixes = [], defaults }: Omit<ModelTree, "root">,
+  { otherKeys }: ModelFamily,
+): string[] {
+  const isWhole = prefix === undefined || defaults.head.kind !== "none";
+  const full = isWhole ? key : `${prefix}.${key}`;
+  const names = [full, ...(otherKeys?.(full) ?? [])];
+  if (prefix === undefined) return names;
+  const inside = names.map((name) => (name.startsWith(`${prefix}.`) ? name.slice(prefix.length + 1) : name));
+  const others = otherPrefixes.flatMap((other) => inside.map((name) => `${other}.${name}`));
+  return isWhole ? [...names, ...inside, ...others] : [...inside, ...names, ...others];
 }
 
 const respelled = (
@@ -97,10 +108,14 @@ export function buildModel(config: ModelConfig, options: BuildOptions): BuiltMod
   const { root } = familyOf(config).read(config, new DiagnosticSink());
   const sites = new SiteBuilder(description.defaults.modelType, description.modules, options.weightTypes);
   const { builder } = sites;
-  const logits = bind(root, { path: "", sites, builder })(options);
+  const made = bind(root, { path: "", sites, builder })(options);
   const { head } = description.defaults;
-  const tokens = head.kind === "causal" ? (options.virtual?.tokens ?? 0) : 0;
-  return { graph: finishModel(builder, head, logits, options, { tokens, losses: sites.losses }), ...description };
+  const tokens = options.virtual?.tokens ?? 0;
+  const graph =
+    typeof made === "number"
+      ? finishModel(builder, head, made, options, { tokens: head.kind === "causal" ? tokens : 0, losses: sites.losses })
+      : finishHeadless(builder, made, { ...options, mask: options.mask && readsTokens(description) }, tokens);
+  return { graph, ...description };
 }
 
 /** The description for labels of a length of their own, where a decoder reads them. */
@@ -109,6 +124,9 @@ function withLabelLength(description: ModelDescription, { labelLength }: BuildOp
   if (labelLength === undefined || defaults.head.kind !== "decoder") return description;
   return { ...description, defaults: { ...defaults, head: { ...defaults.head, length: labelLength } } };
 }
+
+/** Images have no mask. */
+const readsTokens = ({ inputs }: ModelDescription): boolean => inputs.some(({ name }) => name === "input_ids");
 
 /** Every layer has a tensor of its own. Throws `MODEL-LAYERS` before anything is made for layers that the files do not have. */
 function checkLayers(config: ModelConfig, keys: readonly string[]): void {

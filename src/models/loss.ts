@@ -53,6 +53,24 @@ function following(builder: Builder, x: number, last: number): number {
   return builder.concat([builder.slice(x, [0, 1], [batch, length]), end], 1);
 }
 
+/**
+ * Of spans of a text: the mean over the first places and the mean over the last places, halved, times the places that count and the scalar
+ * `scale`: f32[]. `logits` f32[b,s,2], `places` i32[b,2].
+ */
+export function spanLoss(builder: Builder, logits: number, places: number, scale: number): number {
+  const byEnd = builder.transpose(logits, [0, 2, 1]);
+  const counts = builder.cast(
+    builder.add("not", [builder.compare("eq", places, builder.constantLike(places, ignoredLabel))]),
+    "f32",
+  );
+  const ofEnd = builder.sum(counts, [0]);
+  const atLeastOne = builder.add("maximum", [ofEnd, builder.constantLike(ofEnd, 1)]);
+  const all = builder.broadcast(builder.sum(ofEnd, [0]), [2], []);
+  const weights = builder.div(builder.scale(all, 0.5), atLeastOne);
+  const spread = builder.broadcast(weights, builder.shape(places), [1]);
+  return crossEntropy(builder, byEnd, places, scale, spread);
+}
+
 const total = (builder: Builder, x: number, scale: number): number =>
   builder.mul(
     builder.sum(

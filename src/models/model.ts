@@ -32,6 +32,14 @@ export interface ModuleInfo {
   readonly keyHeads?: number;
   /** Tensors of the module beside weight and bias, by name. */
   readonly parameters?: Readonly<Record<string, ModuleParameter>>;
+  /** It belongs to the head, and is drawn anew where a file lacks it. */
+  readonly head?: FreshHead;
+}
+
+/** How the weight of a module of a head begins: normal numbers of this deviation, cut off at a multiple of it; a norm begins with ones. */
+export interface FreshHead {
+  readonly deviation: number;
+  readonly cutoff?: number;
 }
 
 export interface ModuleParameter {
@@ -60,6 +68,8 @@ export interface BuildOptions {
   readonly labelLength?: number | undefined;
   /** With labels the graph has the inputs `labels` i32 (shape: see `ModelHead`) and `label_scale` f32[] and the output `loss`. */
   readonly labels: boolean;
+  /** Of a model without a head: with it the graph has the output `pooled` f32[b, hidden]. */
+  readonly pooling?: Pooling | undefined;
   /** With a mask the graph has the input `attention_mask` i32[b,s]; without, every token is seen. */
   readonly mask: boolean;
   /** Room for virtual tokens; none unless given. The graph is then for `tokens` + length positions, counted from `keys`. */
@@ -74,16 +84,33 @@ export interface BuildOptions {
   readonly sink?: DiagnosticSink;
 }
 
+/** The heads of transformers' classes: `masked` gives tokens as `token` does, `none` is the model alone. */
+export type HeadKind = "causal" | "decoder" | "token" | "masked" | "sequence" | "span" | "none";
+
+/** How the name of the class ends for each head that a family has; the first is that of configs that name none. */
+export type HeadNames = Readonly<Partial<Record<HeadKind, string>>>;
+
+/** How hidden states become one vector of each row. */
+export type Pooling = "mean" | "cls";
+
+/** What a model without a head gives: its last hidden states f32[b, s, hidden], and what its own pooler makes of them, f32[b, hidden]. */
+export interface HiddenStates {
+  readonly hidden: number;
+  readonly pooler?: number | undefined;
+}
+
 /**
  * What the logits are of.
  * - `causal`    logits [b, s, classes] of the next token; labels [b, s], unshifted
  * - `decoder`   logits [b, t, classes] of every label; labels [b, t], which a decoder reads shifted right
  * - `token`     logits [b, s, classes] of every token; labels [b, s]
  * - `sequence`  logits [b, classes] of a row; labels by `labels`
+ * - `span`      logits [b, s, 2] of a text's first and last place; labels [b, 2], the places
+ * - `none`      no logits, and no labels: hidden states [b, s, classes]
  */
 export interface ModelHead {
-  readonly kind: "causal" | "decoder" | "token" | "sequence";
-  /** Classes of a label; of a causal model its tokens. */
+  readonly kind: Exclude<HeadKind, "masked">;
+  /** Classes of a label; of a causal model its tokens, of none the width of the hidden states. */
   readonly classes: number;
   /** Labels of a row, where they are not as many as its tokens: `decoder` alone. */
   readonly length?: number;
@@ -138,7 +165,8 @@ export interface ModelDescription {
 
 /**
  * An operator-level graph with `site.*` nodes. Inputs: those of the description and those that the options name. Outputs: `logits` f32
- * (shape: see `ModelHead`) and, with labels, `loss` f32[]: the sum of -log p over the counted labels, times `label_scale`.
+ * (shape: see `ModelHead`) and, with labels, `loss` f32[]: the sum of -log p over the counted labels, times `label_scale`. Without a head:
+ * `hidden`, `pooler_output` and `pooled` (`finishHeadless`).
  */
 export interface BuiltModel extends ModelDescription {
   readonly graph: Graph;

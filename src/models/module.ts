@@ -4,7 +4,15 @@
  */
 import type { Builder } from "../ir/builder.ts";
 import type { DiagnosticSink } from "../ir/diagnostics.ts";
-import type { BuildOptions, ModelConfig, ModelDescription, ModuleInfo } from "./model.ts";
+import type {
+  BuildOptions,
+  FreshHead,
+  HeadNames,
+  HiddenStates,
+  ModelConfig,
+  ModelDescription,
+  ModuleInfo,
+} from "./model.ts";
 import type { SiteBuilder } from "./sites.ts";
 
 type Call = (...given: never) => unknown;
@@ -117,6 +125,22 @@ export const layers = <C extends Call>(count: number, layer: (index: number) => 
 /** Something that is listed and computes nothing here: a dropout, an activation. */
 export const silent: Module<() => void> = { entry: containerEntry, children: {}, call: () => () => undefined };
 
+/** The module as a part of the head, which is drawn anew where a file lacks it. */
+export const ofHead = <M extends Module>(module: M, head: FreshHead): M => ({
+  ...module,
+  entry: (path: string) => {
+    const { head: own = head, ...info } = module.entry(path);
+    return { ...info, head: own };
+  },
+  children: allOfHead(module.children, head),
+});
+
+/** The same of several modules. */
+export const allOfHead = <K extends Children>(modules: K, head: FreshHead): K =>
+  Object.fromEntries(
+    Object.entries(modules).map(([name, module]) => [name, module === undefined ? undefined : ofHead(module, head)]),
+  ) as K;
+
 /** One of the modules whose name is known only when the model is. */
 export const named = <C extends Call>(modules: Readonly<Record<string, unknown>>, name: string): Bound<C> =>
   modules[name] as Bound<C>;
@@ -154,15 +178,22 @@ export const namedModules = ({ children }: Module, path = ""): ModuleInfo[] =>
 
 /** A base model as a tree of modules, with what is said of it as a whole. */
 export interface ModelTree extends Omit<ModelDescription, "modules"> {
-  /** Gives the logits; its children are the modules at the top. */
-  readonly root: Module<(options: BuildOptions) => number>;
-  /** The module at the top that is the model without its head: files of it alone have keys that begin inside of it. */
+  /** Gives the logits, or hidden states where there is no head; its children are the modules at the top. */
+  readonly root: Module<(options: BuildOptions) => number | HiddenStates>;
+  /**
+   * The module at the top that is the model without its head: files of it alone have keys that begin inside of it. Without a head the root
+   * is that module, and files of a model with one have keys that begin with its name.
+   */
   readonly prefix?: string;
+  /** Other names that files have for it. */
+  readonly otherPrefixes?: readonly string[];
 }
 
 /** One family of base models: what a config describes. Throws a `MODEL-` error for configs that it cannot honour. */
 export interface ModelFamily {
   readonly modelTypes: readonly string[];
+  /** The heads that it has. */
+  readonly heads: HeadNames;
   /** Fields of the config that say how many layers there are. */
   readonly layerFields: readonly string[];
   read(config: ModelConfig, sink: DiagnosticSink): ModelTree;

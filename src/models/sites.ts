@@ -48,6 +48,11 @@ export class SiteBuilder {
     return module;
   }
 
+  /** The key of a module's weight in the model's file. */
+  weightOf(path: string): string {
+    return this.module(path).weight!;
+  }
+
   /** The stored tensor, expanded to f32. */
   private stored(key: string, shape: readonly number[]): number {
     return this.builder.cast(this.builder.port(key, "weight", this.weightTypes(key), shape), "f32");

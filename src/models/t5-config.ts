@@ -12,7 +12,7 @@ import {
   warnOfDropout,
 } from "./config.ts";
 import { headKind } from "./head.ts";
-import type { ModelConfig, ModelDefaults } from "./model.ts";
+import type { HeadNames, ModelConfig, ModelDefaults } from "./model.ts";
 import { wholeParts } from "./shapes.ts";
 
 export interface T5Settings {
@@ -33,6 +33,8 @@ export interface T5Settings {
   readonly padToken: number;
   readonly defaults: ModelDefaults;
 }
+
+export const t5Heads: HeadNames = { decoder: "T5ForConditionalGeneration" };
 
 /** What configs of each family have where they say nothing. */
 const sizes: Readonly<
@@ -55,7 +57,7 @@ const sizes: Readonly<
 /** Throws `MODEL-` errors for what is missing, malformed or not built; warns where a field is not honoured. */
 export function readT5Config(config: ModelConfig, sink: DiagnosticSink): T5Settings {
   requirePlainWeights(config);
-  headKind(config, { decoder: "T5ForConditionalGeneration" });
+  headKind(config, t5Heads);
   const modelType = text(config, "model_type", "t5");
   const { model, inner: width, layers: depth, heads, vocabulary: tokens, feedForward: kind } = sizes[modelType]!;
   warnOfDropout(config, ["dropout_rate"], sink);

@@ -10,10 +10,11 @@ import { ignoredLabel } from "./loss.ts";
 import { type BuildOptions, tokenInput } from "./model.ts";
 import { block, layers, list, type ModelFamily, type Module, named, silent } from "./module.ts";
 import { relativeBuckets } from "./relative.ts";
-import { readT5Config, type T5Settings } from "./t5-config.ts";
+import { readT5Config, type T5Settings, t5Heads } from "./t5-config.ts";
 
 export const t5Family: ModelFamily = {
   modelTypes: ["t5", "mt5"],
+  heads: t5Heads,
   layerFields: ["num_layers", "num_decoder_layers"],
   read: (config, sink) => {
     const settings = readT5Config(config, sink);

@@ -6,6 +6,7 @@ import type { Unary } from "./layers.ts";
 import { alongRows } from "./lowering.ts";
 import { type BuildOptions, noVirtualTokens } from "./model.ts";
 import type { Bound } from "./module.ts";
+import { meanToken } from "./pooling.ts";
 import type { Routes } from "./router.ts";
 import type { SiteBuilder } from "./sites.ts";
 
@@ -106,11 +107,7 @@ export class Text {
 
   /** The mean of x f32[batch, positions, width] over the tokens that are no padding: f32[batch, width]. */
   meanReal(x: number): number {
-    const { builder } = this;
-    const ones = builder.constant(1, [this.batch, this.positions]);
-    const real = this.mask === undefined ? ones : builder.cast(this.mask, "f32");
-    const sum = builder.einsum("bs,bsd->bd", real, x);
-    return builder.div(sum, alongRows(builder, builder.sum(real, [1]), builder.shape(x)[2]!));
+    return meanToken(this.builder, x, this.mask);
   }
 
   /** One for every position that is no padding, else zero: f32[batch positions]. */

@@ -1,16 +1,35 @@
 /**
  * ViT for image classification: patches of the image through a linear layer, behind a class token, plus positions; per layer LayerNorm,
- * attention in all directions, LayerNorm, MLP, each half added to the residual stream; LayerNorm; a classifier on the class token.
+ * attention in all directions, LayerNorm, MLP, each half added to the residual stream; LayerNorm; a classifier on the class token, or none.
  */
 import type { DiagnosticSink } from "../ir/diagnostics.ts";
 import { type Activation, readActivation } from "./activation.ts";
-import { flag, layerCount, positiveInteger, positiveNumber, requirePlainWeights, warnOfDropout } from "./config.ts";
-import { attendAll, firstToken } from "./encoder.ts";
-import { headKind, rowLabels } from "./head.ts";
+import {
+  flag,
+  layerCount,
+  positiveInteger,
+  positiveNumber,
+  requirePlainWeights,
+  requireValue,
+  warnOfDropout,
+} from "./config.ts";
+import { attendAll, encoderAlone, poolerOf } from "./encoder.ts";
+import { freshHead, headKind, headNames, rowLabels } from "./head.ts";
 import { attentionEntry, layerNorm, linear, patches, type Unary, withBias } from "./layers.ts";
 import { mlp } from "./mlp.ts";
-import type { BuildOptions, ModelConfig, ModelDefaults } from "./model.ts";
-import { block, layers, type ModelFamily, type ModelTree, type Module, named, type Place, silent } from "./module.ts";
+import type { BuildOptions, HeadNames, ModelConfig, ModelDefaults } from "./model.ts";
+import {
+  block,
+  layers,
+  type ModelFamily,
+  type ModelTree,
+  type Module,
+  named,
+  ofHead,
+  type Place,
+  silent,
+} from "./module.ts";
+import { firstToken } from "./pooling.ts";
 import { headWidth, wholeParts } from "./shapes.ts";
 
 /** Of both families; the layers of each are its own. */
@@ -31,36 +50,61 @@ interface VitSettings extends ImageSettings {
   readonly intermediate: number;
 }
 
+/** The heads of models of images. */
+export const imageHeads: HeadNames = { sequence: "ForImageClassification", ...headNames("none") };
+
 export const vitFamily: ModelFamily = {
   modelTypes: ["vit"],
+  heads: imageHeads,
   layerFields: ["num_hidden_layers"],
   read: (config, sink) => {
     const settings = readVitConfig(config, sink);
-    return imageClassifier("vit", encoder(settings), settings.hidden, settings);
+    const { hidden } = settings;
+    requireValue(config, "pooler_act", "tanh");
+    return imageModel(config, settings, {
+      ...{ name: "vit", width: hidden, encoder: encoder(settings), row: firstToken },
+      pooler: poolerOf(hidden, positiveInteger(config, "pooler_output_size", hidden)),
+    });
   },
   otherKeys: (key) => [fileKey(key)],
 };
 
-/** A classifier of images on what an encoder under its name makes of them, f32[b, width]. */
-export function imageClassifier(
-  name: string,
-  encoder: Module<Unary>,
-  width: number,
-  { channels, side, patch, defaults }: ImageSettings,
-): ModelTree {
-  const shape = [channels, side * patch, side * patch];
-  const root = block(
-    { [name]: encoder, classifier: linear(width, defaults.head.classes, true) },
-    (modules, { builder }) =>
-      ({ batch }: BuildOptions) => {
-        const pixels = builder.port("pixel_values", "input", "f32", [batch, ...shape]);
-        return named<Unary>(modules, "classifier")(named<Unary>(modules, name)(pixels));
-      },
-  );
-  return { ...{ root, prefix: name }, inputs: [{ name: "pixel_values", dtype: "f32", rowShape: shape }], defaults };
+interface ImageParts {
+  readonly name: string;
+  /** Hidden states f32[b, 1 + patches, hidden] of images. */
+  readonly encoder: Module<Unary>;
+  /** What a classifier reads of them, f32[b, width]. */
+  readonly row: (place: Place, stream: number) => number;
+  readonly width: number;
+  /** Only the model without a head has it. */
+  readonly pooler?: Module<Unary>;
 }
 
-/** Names in files, which transformers 5 translates on loading. */
+/** A classifier of images on what an encoder under its name makes of them, or the encoder alone. */
+export function imageModel(
+  config: ModelConfig,
+  { channels, side, patch, hidden, defaults }: ImageSettings,
+  { name, encoder, row, width, pooler }: ImageParts,
+): ModelTree {
+  const shape = [channels, side * patch, side * patch];
+  const pixels = ({ builder }: Place, { batch }: BuildOptions): number =>
+    builder.port("pixel_values", "input", "f32", [batch, ...shape]);
+  const tree = { prefix: name, inputs: [{ name: "pixel_values", dtype: "f32" as const, rowShape: shape }] };
+  if (headKind(config, imageHeads) === "none")
+    return {
+      ...{ ...tree, root: encoderAlone(encoder, pixels, pooler) },
+      defaults: { ...defaults, head: { kind: "none", classes: hidden } },
+    };
+  const classifier = ofHead(linear(width, defaults.head.classes, true), freshHead(config));
+  const root = block(
+    { [name]: encoder, classifier },
+    (modules, place) => (options: BuildOptions) =>
+      named<Unary>(modules, "classifier")(row(place, named<Unary>(modules, name)(pixels(place, options)))),
+  );
+  return { ...tree, root, defaults };
+}
+
+/** Names in files, which/** Names in files, which transformers 5 translates on loading. */
 const inFiles: readonly (readonly [string, string])[] = [
   ["vit.layers.", "vit.encoder.layer."],
   [".attention.q_proj.", ".attention.attention.query."],
@@ -80,7 +124,6 @@ export function readImageConfig(
   fallbacks: { readonly modelType: string; readonly patch: number; readonly epsilon: number },
 ): ImageSettings {
   requirePlainWeights(config);
-  headKind(config, { sequence: "ForImageClassification" });
   warnOfDropout(config, ["hidden_dropout_prob", "attention_probs_dropout_prob"], sink);
   const hidden = positiveInteger(config, "hidden_size", 768);
   const heads = positiveInteger(config, "num_attention_heads", 12);
@@ -114,10 +157,7 @@ const encoder = (settings: VitSettings): Module<Unary> =>
       layers: layers(settings.defaults.layers, () => layer(settings)),
       layernorm: layerNorm(settings.hidden, settings.epsilon),
     },
-    (modules, place) => (pixels) => {
-      const stream = modules.layers.reduce((x, one) => one(x), modules.embeddings(pixels));
-      return firstToken(place, modules.layernorm(stream));
-    },
+    (modules) => (pixels) => modules.layernorm(modules.layers.reduce((x, one) => one(x), modules.embeddings(pixels))),
   );
 
 /** A class token, then the patches of an image f32[b, channels, height, width], plus positions: f32[b, 1 + patches, hidden]. */

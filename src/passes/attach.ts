@@ -142,6 +142,8 @@ function attachPass(
 
 /** What the layer that makes the logits reads: the last hidden states. Throws METHOD-SITE where the logits are made otherwise. */
 function hiddenNode(graph: Graph): number {
+  const hidden = graph.outputs.find(({ name }) => name === "hidden");
+  if (hidden !== undefined) return hidden.node;
   const logits = graph.nodes[graph.outputs.find(({ name }) => name === "logits")!.node]!;
   if (logits.op === "site.linear" && (logits.type as TensorType).shape.length === 3) return logits.inputs[0]!;
   throw new WebpeftError("METHOD-SITE", {

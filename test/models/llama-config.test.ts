@@ -65,7 +65,7 @@ describe("configs that cannot be honoured", () => {
   const refusals: readonly (readonly [string, ModelConfig, string, RegExp])[] = [
     ["an unknown type", { model_type: "mamba" }, "MODEL-TYPE", /llama, mistral, qwen2/],
     ["no type", { model_type: undefined }, "MODEL-TYPE", /llama/],
-    ["another head", { architectures: ["LlamaForQuestionAnswering"] }, "MODEL-ARCHITECTURE", /ForCausalLM/],
+    ["another head", { architectures: ["LlamaForMultipleChoice"] }, "MODEL-ARCHITECTURE", /ForCausalLM/],
     ["a quantised model", { quantization_config: { bits: 4 } }, "MODEL-QUANTIZED", /bf16/],
     ["no hidden size", { hidden_size: undefined }, "MODEL-FIELD", /positive integer/],
     ["a text for a number", { num_hidden_layers: "2" }, "MODEL-FIELD", /positive integer/],

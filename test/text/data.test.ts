@@ -14,7 +14,14 @@ const { files } = byteTokenizer(`${String.fromCharCode(...Array(128).keys())}Ã©Ã
 function open(name: string, content: Uint8Array | string, length = 64) {
   const path = join(temporaryFolder(), name);
   writeFileSync(path, content);
-  const fixed = { batch: 1, accumulate: 1, seed: 0, shuffle: false, padToken: 0, head: { kind: "causal" } } as const;
+  const fixed = {
+    batch: 1,
+    accumulate: 1,
+    seed: 0,
+    shuffle: false,
+    padToken: 0,
+    head: { kind: "causal", classes: 8 },
+  } as const;
   return openDataset(path, { ...fixed, length, tokenizer: () => load(files) });
 }
 

@@ -67,7 +67,7 @@ export const fileCodes = {
   "FILE-WRITE": "The system could not write a file; the message has its reason.",
   "MODEL-ACTIVATION": "The base model's activation function is not built; the message lists those that are.",
   "MODEL-ARCHITECTURE":
-    "The base model has another head than the ones that are built: causal, and classification where the family has it.",
+    "The base model has another head than the ones that are built for its family: the message lists them.",
   "MODEL-DROPOUT":
     "Warning: the base model's own dropout is not applied in training: set it to 0, or use the adapter's.",
   "MODEL-FEATURE": "A field of the base's `config.json` asks for a variant that is not built.",
@@ -77,7 +77,7 @@ export const fileCodes = {
   "MODEL-LENGTH":
     "The sequences are longer than the model has positions; a warning where it was only trained on shorter ones.",
   "MODEL-PROBLEM-TYPE":
-    "Classification is into one of several classes; regression and several labels at once are not built.",
+    "`problem_type` of the base's `config.json` is none of those that classifiers of rows have: one class, several at once, or numbers.",
   "MODEL-QUANTIZED": "The base model is quantised: use the checkpoint of the same model in f32, f16 or bf16.",
   "MODEL-ROPE": "The base model's kind of rotary embedding is not built.",
   "MODEL-SHAPE": "Sizes of the base's `config.json` are no whole multiples of each other where they have to be.",

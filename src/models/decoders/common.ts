@@ -14,9 +14,9 @@ import type {
   MoeSpec,
 } from "../decoder-spec.ts";
 import { activation, layersOf, optional, type Read, readFields, type Schema, truth, whole } from "../fields.ts";
-import { headKind } from "../head.ts";
+import { headKind, headNames } from "../head.ts";
 import { type Bias, type NormSpec, withoutBias } from "../layers.ts";
-import type { ModelConfig } from "../model.ts";
+import type { HeadNames, ModelConfig } from "../model.ts";
 import type { ModelFamily, Names } from "../module.ts";
 import type { RopeSettings } from "../rope-config.ts";
 
@@ -49,26 +49,43 @@ export const switched = <N extends string>(field: N, fields: Readonly<Record<N, 
 /** The same for queries, keys and values as for the output. */
 export const both = (bias: Bias): readonly [Bias, Bias] => [bias, bias];
 
+/** Families with a class that finds spans, and its name for the first module of the decoder's path where that is another one. */
+const spanModels: Readonly<Record<string, string | undefined>> = {
+  ...{ llama: "transformer", ministral: "transformer", qwen2: "transformer", qwen3: "transformer" },
+  ...{ smollm3: "transformer", qwen3_moe: "transformer" },
+  ...{
+    mistral: undefined,
+    mixtral: undefined,
+    gpt2: undefined,
+    gpt_neox: undefined,
+    opt: undefined,
+    falcon: undefined,
+  },
+};
+
 /** One family: the fields of its config beside `model_type`, and what they describe. */
 export const decoderFamily = <S extends Schema>(
   modelType: string,
   schema: S,
   describe: (fields: Read<S>, config: ModelConfig) => Omit<DecoderSpec, "modelType">,
   { layerField = "num_hidden_layers", architecture = "ForCausalLM", ...more }: FamilyOptions = {},
-): ModelFamily => ({
-  ...more,
-  modelTypes: [modelType],
-  layerFields: [layerField],
-  read: (config, sink) => {
-    requirePlainWeights(config);
-    const kind = headKind(config, {
-      causal: architecture,
-      ...{ sequence: "ForSequenceClassification", token: "ForTokenClassification" },
-    });
-    const spec = { modelType, ...describe(readFields(schema, config, sink), config) };
-    return modelOf(spec, decoderHeads[kind](spec, config), config);
-  },
-});
+): ModelFamily => {
+  const spans = Object.hasOwn(spanModels, modelType) ? (["span"] as const) : [];
+  const heads: HeadNames = { causal: architecture, ...headNames("sequence", "token", ...spans, "none") };
+  return {
+    ...more,
+    heads,
+    modelTypes: [modelType],
+    layerFields: [layerField],
+    read: (config, sink) => {
+      requirePlainWeights(config);
+      const kind = headKind(config, heads) as keyof typeof decoderHeads | "none";
+      const { names, ...described } = describe(readFields(schema, config, sink), config);
+      const spec = { modelType, ...described, names: { ...names, aboveSpans: spanModels[modelType] } };
+      return modelOf(spec, kind === "none" ? undefined : decoderHeads[kind](spec, config), config);
+    },
+  };
+};
 
 // Names and order of modules as `named_modules()` has them.
 

@@ -1,14 +1,14 @@
 /** DistilBERT: BERT without token types and pooler; norms behind the sums with the stream. */
 import { activate } from "../activation.ts";
 import { requirePlainWeights } from "../config.ts";
-import { type Head, modelOf, tableOf } from "../decoder.ts";
+import { type Head, modelOf, spanHead, tableOf } from "../decoder.ts";
 import type { DecoderSpec } from "../decoder-spec.ts";
-import { firstToken } from "../encoder.ts";
 import { activation, dropout, layersOf, only, type Read, readFields, truth, whole } from "../fields.ts";
-import { headKind, labelCount, rowLabels } from "../head.ts";
+import { headKind, headNames, labelCount, rowLabels } from "../head.ts";
 import { layerNorm, linear, withBias, withMean } from "../layers.ts";
 import type { ModelConfig } from "../model.ts";
 import { type ModelFamily, silent } from "../module.ts";
+import { firstToken } from "../pooling.ts";
 import { headWidth } from "../shapes.ts";
 
 const schema = {
@@ -58,10 +58,10 @@ function specOf(c: Fields): DecoderSpec {
   };
 }
 
-type Kind = "sequence" | "token" | "masked";
+const kinds = headNames("sequence", "token", "masked", "span", "none");
 
-const heads: Readonly<Record<Kind, (c: Fields, config: ModelConfig) => Head>> = {
-  sequence: (c: Fields, config: ModelConfig) => {
+const heads: Readonly<Record<string, (c: Fields, config: ModelConfig) => Omit<Head, "top">>> = {
+  sequence: (c, config) => {
     const is = { kind: "sequence", ...rowLabels(config) } as const;
     return {
       modules: {
@@ -72,14 +72,14 @@ const heads: Readonly<Record<Kind, (c: Fields, config: ModelConfig) => Head>> = 
       is,
     };
   },
-  token: (c: Fields, config: ModelConfig) => {
+  token: (c, config) => {
     const is = { kind: "token", classes: labelCount(config) } as const;
     return {
       modules: { dropout: silent, classifier: linear(c.dim, is.classes, true) },
       ...{ logits: ({ classifier }, stream) => classifier!(stream), is },
     };
   },
-  masked: (c: Fields) => {
+  masked: (c) => {
     const weight = c.tie_word_embeddings ? tableOf(specOf(c)) : undefined;
     return {
       modules: {
@@ -93,16 +93,18 @@ const heads: Readonly<Record<Kind, (c: Fields, config: ModelConfig) => Head>> = 
       ...{ is: { kind: "token", classes: c.vocab_size }, before: { activation: silent } },
     };
   },
+  span: (c) => {
+    const { modules, ...head } = spanHead(c.dim);
+    return { ...head, modules: { ...modules, dropout: silent } };
+  },
 };
 
 export const distilbert: ModelFamily = {
-  ...{ modelTypes: ["distilbert"], layerFields: ["n_layers"] },
+  ...{ modelTypes: ["distilbert"], layerFields: ["n_layers"], heads: kinds },
   read: (config, sink) => {
     requirePlainWeights(config);
-    const kind = headKind<Kind>(config, {
-      ...{ sequence: "ForSequenceClassification", token: "ForTokenClassification", masked: "ForMaskedLM" },
-    });
+    const kind = headKind(config, kinds);
     const fields = readFields(schema, config, sink);
-    return modelOf(specOf(fields), heads[kind](fields, config), config);
+    return modelOf(specOf(fields), heads[kind]?.(fields, config), config);
   },
 };

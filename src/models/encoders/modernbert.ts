@@ -4,12 +4,12 @@ import { requirePlainWeights, text } from "../config.ts";
 import { type Head, modelOf, tableOf } from "../decoder.ts";
 import type { DecoderSpec, LayerSpec } from "../decoder-spec.ts";
 import { layerTypes } from "../decoders/common.ts";
-import { firstToken } from "../encoder.ts";
 import { activation, dropout, layersOf, positive, type Read, readFields, truth, whole } from "../fields.ts";
-import { headKind, labelCount, rowLabels } from "../head.ts";
+import { freshHead, headKind, headNames, labelCount, rowLabels } from "../head.ts";
 import { linear, norm, type Unary, withMean } from "../layers.ts";
-import type { ModelConfig } from "../model.ts";
-import { block, type ModelFamily, type Module, silent } from "../module.ts";
+import type { FreshHead, ModelConfig } from "../model.ts";
+import { block, type ModelFamily, type Module, ofHead, silent } from "../module.ts";
+import { firstToken } from "../pooling.ts";
 import { readRopes } from "../rope-config.ts";
 import { headWidth } from "../shapes.ts";
 
@@ -89,27 +89,46 @@ const transform = (c: Fields): Module<Unary> =>
         modules.norm(activate(builder, c.classifier_activation, modules.dense(x))),
   );
 
-type Kind = "sequence" | "token" | "masked";
+/** How the layers of classifiers are drawn. */
+function drawn(c: Fields, config: ModelConfig): { readonly head: FreshHead; readonly classifier: FreshHead } {
+  const { initializer_cutoff_factor: given = 2 } = config;
+  const cutoff = typeof given === "number" ? given : 3;
+  const { deviation } = freshHead(config);
+  return {
+    head: { deviation: deviation / Math.sqrt(2 * c.num_hidden_layers), cutoff },
+    classifier: { deviation: c.hidden_size ** -0.5, cutoff },
+  };
+}
 
-const heads: Readonly<Record<Kind, (c: Fields, config: ModelConfig) => Head>> = {
-  sequence: (c: Fields, config: ModelConfig) => {
+/** A classifier on what all heads begin with. */
+function classifiers(c: Fields, config: ModelConfig, classes: number): Head["modules"] {
+  const { head, classifier } = drawn(c, config);
+  return {
+    ...{ head: ofHead(transform(c), head), drop: silent },
+    classifier: ofHead(linear(c.hidden_size, classes, true), classifier),
+  };
+}
+
+const ofAll: Head["logits"] = ({ head, classifier }, stream) => classifier!(head!(stream));
+
+const kinds = headNames("sequence", "token", "masked", "span", "none");
+
+const heads: Readonly<Record<string, (c: Fields, config: ModelConfig) => Head>> = {
+  sequence: (c, config) => {
     const is = { kind: "sequence", ...rowLabels(config) } as const;
     const pooling = text(config, "classifier_pooling", "cls");
     return {
-      modules: { head: transform(c), drop: silent, classifier: linear(c.hidden_size, is.classes, true) },
+      modules: classifiers(c, config, is.classes),
       logits: ({ head, classifier }, stream, read) =>
         classifier!(head!(pooling === "mean" ? read.meanReal(stream) : firstToken(read, stream))),
       is,
     };
   },
-  token: (c: Fields, config: ModelConfig) => {
+  token: (c, config) => {
     const is = { kind: "token", classes: labelCount(config) } as const;
-    return {
-      modules: { head: transform(c), drop: silent, classifier: linear(c.hidden_size, is.classes, true) },
-      ...{ logits: ({ head, classifier }, stream) => classifier!(head!(stream)), is },
-    };
+    return { modules: classifiers(c, config, is.classes), logits: ofAll, is };
   },
-  masked: (c: Fields, config: ModelConfig) => {
+  masked: (c, config) => {
     const weight = c.tie_word_embeddings ? tableOf(specOf(c, config)) : undefined;
     return {
       modules: { head: transform(c), decoder: linear(c.hidden_size, c.vocab_size, c.decoder_bias, { weight }) },
@@ -117,16 +136,15 @@ const heads: Readonly<Record<Kind, (c: Fields, config: ModelConfig) => Head>> = 
       is: { kind: "token", classes: c.vocab_size },
     };
   },
+  span: (c, config) => ({ modules: classifiers(c, config, 2), logits: ofAll, is: { kind: "span", classes: 2 } }),
 };
 
 export const modernbert: ModelFamily = {
-  ...{ modelTypes: ["modernbert"], layerFields: ["num_hidden_layers"] },
+  ...{ modelTypes: ["modernbert"], layerFields: ["num_hidden_layers"], heads: kinds },
   read: (config, sink) => {
     requirePlainWeights(config);
-    const kind = headKind<Kind>(config, {
-      ...{ sequence: "ForSequenceClassification", token: "ForTokenClassification", masked: "ForMaskedLM" },
-    });
+    const kind = headKind(config, kinds);
     const fields = readFields(schema, config, sink);
-    return modelOf(specOf(fields, config), heads[kind](fields, config), config);
+    return modelOf(specOf(fields, config), heads[kind]?.(fields, config), config);
   },
 };

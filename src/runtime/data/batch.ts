@@ -1,19 +1,21 @@
 /** A batch as sessions take it, checked and completed to the inputs of a program's graphs. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { sizeOf } from "../../ir/types.ts";
-import { labelShape } from "../../models/head.ts";
-import { ignoredLabel } from "../../models/loss.ts";
-import type { ModelHead, ModelInput } from "../../models/model.ts";
+import type { ModelInput } from "../../models/model.ts";
 import type { AdapterInput, CompiledProgram } from "../../program/index.ts";
 import { shown, unknownName } from "../options.ts";
 import { labelRole, paddingRole } from "./batches.ts";
+import { headLabels, labelNames, refuseLabels } from "./head-labels.ts";
 
 /** One batch. Arrays are row-major [batch, length]. */
 export interface SessionBatch {
   /** All models but those of images read it. */
   readonly input_ids?: ArrayLike<number>;
   /** [batch, length], unshifted, or [batch] for a classifier of rows; -100 is not counted. */
-  readonly labels?: ArrayLike<number>;
+  readonly labels?: ArrayLike<number> | undefined;
+  /** Of models that find spans: [batch], the first and the last token; places outside of the text are not counted. */
+  readonly start_positions?: ArrayLike<number> | undefined;
+  readonly end_positions?: ArrayLike<number> | undefined;
   readonly attention_mask?: ArrayLike<number>;
   /** Of models with token types; 0 unless given. */
   readonly token_type_ids?: ArrayLike<number>;
@@ -30,6 +32,8 @@ export interface SessionBatch {
 const tensorNames: Record<keyof Omit<SessionBatch, "tokens">, true> = {
   input_ids: true,
   labels: true,
+  start_positions: true,
+  end_positions: true,
   attention_mask: true,
   token_type_ids: true,
   pixel_values: true,
@@ -113,18 +117,6 @@ function modelInput(
   return given;
 }
 
-/** Throws `DATA-TOKEN-RANGE` for a class that the model does not have, `DATA-BATCH` for what is no number, or no flag. */
-function checkLabels(given: ArrayLike<number>, { classes, labels }: ModelHead): void {
-  if (labels === undefined) {
-    checkTokens(given, classes, "labels", ignoredLabel);
-    return;
-  }
-  const fits = (x: number): boolean => (labels === "flags" ? x >= 0 && x <= 1 : Number.isFinite(x));
-  const odd = Array.prototype.findIndex.call(given, (x) => !fits(x));
-  if (odd >= 0)
-    throw noArray(`labels[${odd}]`, given[odd], labels === "flags" ? "numbers from 0 to 1" : "finite numbers");
-}
-
 type Named = Readonly<Record<string, ArrayLike<number> | undefined>>;
 
 const has = (data: ArrayLike<number>, values: readonly number[]): boolean =>
@@ -147,7 +139,7 @@ const unreadHelp: Readonly<Record<string, string>> = {
  * another one of the session.
  */
 function requireRead(program: CompiledProgram, named: Named, session: readonly CompiledProgram[]): void {
-  const read = new Set(["labels", ...program.model.inputs.map(({ name }) => name)]);
+  const read = new Set([...labelNames(program.model.defaults.head), ...program.model.inputs.map(({ name }) => name)]);
   if (program.mask) read.add("attention_mask");
   for (const { adapter } of session) for (const { name } of adapter?.inputs ?? []) read.add(name);
   for (const [name, data] of Object.entries(named)) {
@@ -179,10 +171,11 @@ export function batchInputs(
   given: SessionBatch,
   session: readonly CompiledProgram[] = [program],
 ): Record<string, ArrayLike<number>> {
-  const { batch, length, mask, model } = program;
+  const { batch, length, mask, model, virtual } = program;
   const { head } = model.defaults;
   const { tokens: _tokens, ...tensors } = given;
   const named: Named = tensors;
+  refuseLabels(head, given, batch, length);
   requireRead(program, named, session);
   const inputs = Object.fromEntries(
     model.inputs.map((input) => [
@@ -190,13 +183,10 @@ export function batchInputs(
       modelInput(input, named[input.name], [batch, ...(input.rowShape ?? [length])]),
     ]),
   );
-  const wanted = labelShape(head, batch, length);
-  const none = head.labels === undefined ? ignoredLabel : 0;
-  const labels = given.labels ?? new Int32Array(sizeOf(wanted)).fill(none);
-  checkLabels(labels, head);
-  if (labels.length !== sizeOf(wanted)) throw wrongSize("labels", wanted, labels.length);
-  if (!mask) return { ...inputs, labels };
-  return { ...inputs, labels, attention_mask: attentionMask(given.attention_mask, [batch, length]) };
+  const labels = headLabels(head, given, { batch, length, positions: virtual.tokens + length });
+  const withLabels = labels === undefined ? inputs : { ...inputs, labels };
+  if (!mask) return withLabels;
+  return { ...withLabels, attention_mask: attentionMask(given.attention_mask, [batch, length]) };
 }
 
 /** By the option's name (`task`), the one value that what an adapter reads of a sample has in all of them. */

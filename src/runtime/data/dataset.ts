@@ -10,12 +10,15 @@ import { batchTensors } from "./batch.ts";
 import { type Batch, Batches } from "./batches.ts";
 import { type Example, lineExamples, textExamples } from "./examples.ts";
 import { type DataReport, fitExamples, usableExamples, withTasks } from "./fit.ts";
+import { isLabelled, takenLabels } from "./head-labels.ts";
 import type { TextTokenizer } from "./tokenizer.ts";
 
 /** A batch that may carry a mask and token types, or images in place of tokens. */
 export interface StreamBatch extends Omit<Batch, "input_ids" | "input_type_mask" | "labels"> {
   /** Numbers that logits are to be near are floats. */
-  readonly labels: Int32Array | Float32Array;
+  readonly labels?: Int32Array | Float32Array;
+  readonly start_positions?: Int32Array;
+  readonly end_positions?: Int32Array;
   readonly input_ids?: Int32Array;
   readonly pixel_values?: Float32Array;
   readonly attention_mask?: Int32Array;
@@ -44,7 +47,7 @@ export interface DatasetOptions {
   readonly seed: number;
   readonly shuffle: boolean;
   readonly padToken: number;
-  readonly head: Pick<ModelHead, "kind">;
+  readonly head: ModelHead;
   /** The task of samples that name none. */
   readonly task?: number | undefined;
   /** Asked for only when the data is text. */
@@ -99,8 +102,11 @@ export interface ReadyBatch extends Partial<Omit<StreamBatch, "tokens">> {
   readonly labelLength?: number | undefined;
 }
 
-/** Reads a ready batch; all but `input_ids` or `pixel_values` may be absent. Throws `DATA-BATCH` for tensors that nothing reads. */
-export async function readBatch(path: string): Promise<ReadyBatch> {
+/** Tensors with a number for every row. */
+const ofRows: ReadonlySet<string> = new Set(["task_ids", "start_positions", "end_positions"]);
+
+/** Reads a ready batch for a model with a head; all but `input_ids` or `pixel_values` may be absent. Throws `DATA-BATCH` for tensors that nothing reads. */
+export async function readBatch(path: string, head: ModelHead): Promise<ReadyBatch> {
   const file = await openSafetensors(await fileSource(path));
   const unknown = [...file.tensors.keys()].find((name) => !batchTensors.some((known) => known === name));
   if (unknown !== undefined) throw unknownName("tensor", unknown, batchTensors, "DATA-BATCH");
@@ -117,7 +123,7 @@ export async function readBatch(path: string): Promise<ReadyBatch> {
   const read = async (name: string): Promise<Int32Array | undefined> => {
     const info = file.tensors.get(name);
     if (info === undefined) return undefined;
-    const isOfRows = name === "task_ids" && info.shape.length === 1 && info.shape[0] === shape[0];
+    const isOfRows = ofRows.has(name) && info.shape.length === 1 && info.shape[0] === shape[0];
     if (!isOfRows && info.shape.join() !== shape.join()) {
       throw new WebpeftError("DATA-BATCH", {
         message: `${name} has another shape than input_ids`,
@@ -138,7 +144,7 @@ export async function readBatch(path: string): Promise<ReadyBatch> {
     images === undefined
       ? { input_ids: (await read("input_ids"))! }
       : { pixel_values: toFloat32(await file.read("pixel_values")).slice() };
-  const labels = await readLabels(file, path, shape[0]!);
+  const labels = await readLabels(file, path, shape[0]!, head);
   const columns = file.tensors.get("labels")?.shape[1];
   const labelLength = columns === shape[1] ? undefined : columns;
   return {
@@ -151,11 +157,12 @@ export async function readBatch(path: string): Promise<ReadyBatch> {
   };
 }
 
-/** Labels of rows, of tokens, or of the classes of rows. Throws `DATA-BATCH` for those of another number of rows. */
+/** Labels of rows, of tokens, or of the classes of rows. Throws `DATA-BATCH` for those of another number of rows or another type than the head takes. */
 async function readLabels(
   file: SafetensorsFile,
   path: string,
   rows: number,
+  head: ModelHead,
 ): Promise<StreamBatch["labels"] | undefined> {
   const info = file.tensors.get("labels");
   if (info === undefined) return undefined;
@@ -167,19 +174,27 @@ async function readLabels(
       got: `[${info.shape.join(", ")}]`,
     });
   const tensor = await file.read("labels");
-  return info.dtype.startsWith("I") ? Int32Array.from(toInt32(tensor, "labels")) : toFloat32(tensor).slice();
+  const isWhole = info.dtype.startsWith("I");
+  if (isWhole !== (head.labels === undefined) && head.labels !== "numbers" && head.kind !== "none")
+    throw new WebpeftError("DATA-BATCH", {
+      message: "labels are of another type than the head of the model takes",
+      where: path,
+      expected: takenLabels(head, "batch", "length"),
+      got: `${info.dtype} [${info.shape.join(", ")}]`,
+    });
+  return isWhole ? Int32Array.from(toInt32(tensor, "labels")) : toFloat32(tensor).slice();
 }
 
 async function readyBatch(path: string, { head, task }: DatasetOptions): Promise<BatchStream> {
-  const { batch, length, labelLength, labels, ...read } = await readBatch(path);
+  const { batch, length, labelLength, ...read } = await readBatch(path, head);
   const tensors = task === undefined ? read : { task_ids: new Int32Array(batch).fill(task), ...read };
-  if (labels === undefined)
+  if (!isLabelled(read))
     throw new WebpeftError("DATA-BATCH", {
       message: "a batch to train on needs labels",
       where: path,
-      expected: head.kind === "sequence" ? "labels [batch]" : "labels [batch, length]",
+      expected: takenLabels(head, "batch", "length"),
     });
-  return { ...oneBatchStream(batch, length, { ...tensors, labels }), labelLength };
+  return { ...oneBatchStream(batch, length, tensors), labelLength };
 }
 
 const countSeen = (mask: ArrayLike<number>): number => Array.prototype.filter.call(mask, (seen) => seen !== 0).length;

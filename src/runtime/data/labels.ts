@@ -5,15 +5,17 @@ import { countLabels } from "../../models/head.ts";
 import type { CompiledProgram } from "../../program/index.ts";
 import { batchInputs, type SessionBatch } from "./batch.ts";
 import type { BatchStream } from "./dataset.ts";
+import { isLabelled } from "./head-labels.ts";
 
 type Inputs = Readonly<Record<string, ArrayLike<number>>>;
 
 /** How many labels of a batch count; 0 for a batch without labels. `inputs`: what `batchInputs` makes of it. Throws what that throws. */
 export function countedLabels(program: CompiledProgram, batch: SessionBatch, inputs?: Inputs): number {
   const { length, model, virtual, adapter } = program;
-  if (batch.labels === undefined) return 0;
-  if (adapter?.labels === undefined) return countLabels(batch.labels, length, model.defaults.head, virtual.tokens);
-  const known = { ...Object.fromEntries(adapter.data), ...(inputs ?? batchInputs(program, batch)) };
+  if (!isLabelled(batch)) return 0;
+  const { labels, ...others } = inputs ?? batchInputs(program, batch);
+  if (adapter?.labels === undefined) return countLabels(labels!, length, model.defaults.head, virtual.tokens);
+  const known = { ...Object.fromEntries(adapter.data), ...others, labels: labels! };
   const made = evaluate(adapter.labels, known).labels!.data;
   return countLabels(made, virtual.tokens + length, model.defaults.head);
 }
@@ -40,7 +42,7 @@ export function dataLabels(program: CompiledProgram, stream: BatchStream): { tra
   for (let step = 0; step < (stream.stepsPerEpoch ?? 1); step++) {
     for (const batch of stream.step(step)) {
       trained += countedLabels(program, batch);
-      places += Math.min(batch.labels.length, batch.tokens);
+      places += Math.min(batch.labels?.length ?? 2 * stream.batch, batch.tokens);
     }
   }
   if (trained > 0) return { trained, ignored: Math.max(0, places - trained) };

@@ -9,7 +9,12 @@ import { modelScalars, type RunContext } from "./inputs.ts";
 import { checkResults } from "./non-finite.ts";
 
 export interface ForwardResult {
+  /** Of no numbers where the model has no head. */
   readonly logits: Float32Array;
+  /** Of a model without a head: its last hidden states [batch, length, width], what its own pooler makes of them, and what they are pooled to [batch, width]. */
+  readonly hidden?: Float32Array;
+  readonly pooler_output?: Float32Array;
+  readonly pooled?: Float32Array;
   /** The mean loss, and of how many labels it is; absent when none counts. */
   readonly loss?: number;
   readonly labels?: number;
@@ -34,11 +39,25 @@ async function checkedRun<Name extends string>(
   return results as Readonly<Record<Name, Float32Array>>;
 }
 
+/** What a model without a head gives, by the names of its graph's outputs. */
+const headless = ["hidden", "pooler_output", "pooled"] as const;
+
+/** The numbers that all others come from: logits, or hidden states where there is no head. */
+export const mainNumbers = ({ hidden, logits }: ForwardResult): Float32Array => hidden ?? logits;
+
 /** Logits of a batch, and the mean loss when labels count. Throws `DATA-*` and `RESULT-NOT-FINITE`. */
 export async function forward(context: RunContext, entry: RunningAdapter, batch: SessionBatch): Promise<ForwardResult> {
   const tensors = batchInputs(entry.program, batch, context.programs);
   const labels = countedLabels(entry.program, batch, tensors);
   const scalars = modelScalars(entry, context.seed, { label_scale: labels === 0 ? 0 : 1 / labels });
+  if (entry.program.model.defaults.head.kind === "none") {
+    const { outputs } = entry.program.stages.find(({ name }) => name === "forward")!.graph;
+    const given = headless.filter((name) => outputs.some((output) => output.name === name));
+    return {
+      logits: new Float32Array(),
+      ...(await checkedRun(context, entry, "forward", { ...tensors, ...scalars }, given)),
+    };
+  }
   const { logits, loss } = await checkedRun(context, entry, "forward", { ...tensors, ...scalars }, ["logits", "loss"]);
   return labels === 0 ? { logits } : { logits, loss: loss[0]!, labels };
 }
@@ -61,11 +80,14 @@ export async function predictive(
       got: String(count),
     });
   }
+  const name = entry.program.model.defaults.head.kind === "none" ? "hidden" : "logits";
+  const drawn = async (inputs: RunInputs): Promise<Float32Array> =>
+    (await checkedRun(context, entry, "predict", inputs, [name]))[name];
   let mean = new Float64Array();
   let squares = new Float64Array();
   for (let q = 0; q < count; q++) {
     const inputs = { ...tensors, ...modelScalars(entry, context.seed, { pass: firstPass + q }) };
-    const { logits } = await checkedRun(context, entry, "predict", inputs, ["logits"]);
+    const logits = await drawn(inputs);
     if (q === 0) [mean, squares] = [new Float64Array(logits.length), new Float64Array(logits.length)];
     for (const [i, logit] of logits.entries()) {
       const gap = logit - mean[i]!;

@@ -6,7 +6,7 @@ import { WebpeftError } from "../../ir/diagnostics.ts";
 import { ignoredLabel } from "../../models/loss.ts";
 import type { SessionBatch } from "../data/batch.ts";
 import { labelRole, paddingRole } from "../data/batches.ts";
-import type { ForwardResult } from "../runs/forward.ts";
+import { type ForwardResult, mainNumbers } from "../runs/forward.ts";
 import type { AdapterEntry, SessionAdapters } from "./adapters.ts";
 
 type Forward = (entry: AdapterEntry, batch: SessionBatch) => Promise<ForwardResult>;
@@ -22,8 +22,8 @@ function ownRows(given: ArrayLike<number>, owners: Owners, name: string | null, 
 /** A batch in which only the rows of one adapter have something to learn; without labels where none `ignores` labels, which all count. */
 function ownBatch(batch: SessionBatch, owners: Owners, name: string | null, ignores: boolean): SessionBatch {
   const { labels, input_type_mask } = batch;
+  if (!ignores) return { ...batch, labels: undefined, start_positions: undefined, end_positions: undefined };
   if (labels === undefined) return batch;
-  if (!ignores) return { ...batch, labels: undefined };
   const roles = input_type_mask ?? new Int32Array(labels.length).fill(labelRole);
   return {
     ...batch,
@@ -51,10 +51,10 @@ export async function mixedForward(
   }
   const names = [...new Set(owners)];
   const results = await adapters.visit(names, (entry, place) =>
-    forward(entry, ownBatch(batch, owners, names[place] ?? null, head.labels === undefined)),
+    forward(entry, ownBatch(batch, owners, names[place] ?? null, head.labels === undefined && head.kind !== "span")),
   );
-  const logits = new Float32Array(results[0]!.logits.length);
-  const other = results.findIndex((result) => result.logits.length !== logits.length);
+  const logits = new Float32Array(mainNumbers(results[0]!).length);
+  const other = results.findIndex((result) => mainNumbers(result).length !== logits.length);
   if (other >= 0) {
     throw new WebpeftError("DATA-BATCH", {
       message: "adapters with other numbers of virtual tokens cannot share a batch",
@@ -64,10 +64,11 @@ export async function mixedForward(
   }
   const width = logits.length / rows;
   for (const [row, owner] of owners.entries()) {
-    const own = results[names.indexOf(owner)]!.logits;
+    const own = mainNumbers(results[names.indexOf(owner)]!);
     logits.set(own.subarray(row * width, (row + 1) * width), row * width);
   }
   const counted = results.reduce((sum, { labels = 0 }) => sum + labels, 0);
+  if (head.kind === "none") return { logits: new Float32Array(), hidden: logits };
   if (counted === 0) return { logits };
   const total = results.reduce((sum, { loss = 0, labels = 0 }) => sum + loss * labels, 0);
   return { logits, loss: total / counted, labels: counted };

@@ -1,0 +1,78 @@
+/** Models without a head: their modules, files with and without the prefix of a model that has one, and what stands for a row. */
+import { readdirSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { buildModel, describeModel, type ModelConfig } from "../../src/models/index.ts";
+import { readJson, readTensors, relativeError, runModel } from "./helpers.ts";
+import { options } from "./small.ts";
+
+const bases = readdirSync(new URL("../fixtures/golden/bases", import.meta.url));
+const configOf = (name: string): ModelConfig => readJson(`bases/${name}/config.json`);
+/** The name of the class without a head. */
+const alone = (config: ModelConfig): ModelConfig => {
+  const [name] = config.architectures as readonly [string];
+  return { ...config, architectures: [name.replace(/(For[A-Z]\w*|LMHeadModel|Model)$/, "Model")] };
+};
+const names = bases.filter((name) => !/^m?t5/.test(name) && name !== "bert-headless");
+
+describe.each(names)("%s without its head", (name) => {
+  const config = configOf(name);
+  const data = readTensors(`bases/${name}/model.safetensors`);
+  const stored = (key: string) => data[key] !== undefined;
+
+  it("has the modules that stand inside of the model with a head, and reads its file", () => {
+    const whole = describeModel(config, undefined, stored).modules;
+    const own = describeModel(alone(config), undefined, stored).modules.filter(
+      ({ path }) => !path.startsWith("pooler"),
+    );
+    const inside = whole.filter((module) => own.some(({ path }) => module.path.endsWith(`.${path}`)));
+    const first = inside[0]!.path.split(".")[0]!;
+    const within = whole.filter(({ path }) => path.startsWith(`${first}.`) && !path.includes(".pooler"));
+    expect(own.map(({ path }) => `${first}.${path}`)).toEqual(within.map(({ path }) => path));
+    expect(own.map(({ weight, bias }) => [weight, bias])).toEqual(within.map(({ weight, bias }) => [weight, bias]));
+  });
+
+  it("gives the same hidden states from a file with the prefix and from one without", () => {
+    const inputs = readTensors(`base-outputs/${name}/inputs.safetensors`);
+    const { inputs: read } = describeModel(config);
+    for (const { name: input, fill } of read)
+      if (fill !== undefined) inputs[input] ??= new Int32Array(inputs.input_ids!.length).fill(fill);
+    const first = describeModel(config)
+      .modules.find(({ path }) => path.includes("."))!
+      .path.split(".")[0]!;
+    const bare = Object.fromEntries(Object.entries(data).map(([key, x]) => [key.replace(`${first}.`, ""), x]));
+    const hidden = (weights: typeof data) => {
+      const has = (key: string) => weights[key] !== undefined;
+      const length = (inputs.input_ids?.length ?? 2) / 2;
+      const { graph } = buildModel(alone(config), options({ length, labels: false, stored: has }));
+      return runModel(graph, { ...inputs, ...weights }).hidden!.data;
+    };
+    expect(hidden(bare)).toEqual(hidden(data));
+  });
+});
+
+describe("what stands for a row", () => {
+  const config = configOf("bert-headless");
+  const data = {
+    ...readTensors("bases/bert-headless/model.safetensors"),
+    ...readTensors("base-outputs/bert-headless/inputs.safetensors"),
+    attention_mask: [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0],
+  };
+  const run = (pooling: "mean" | "cls", mask: boolean) =>
+    runModel(buildModel(config, options({ length: 8, labels: false, mask, pooling })).graph, data);
+
+  it("is the mean of the tokens that the mask shows", () => {
+    const { hidden, pooled } = run("mean", true);
+    const mean = [8, 3].flatMap((count, row) =>
+      Array.from({ length: 32 }, (_unused, i) => {
+        const states = Array.from({ length: count }, (_token, t) => hidden!.data[(row * 8 + t) * 32 + i]!);
+        return states.reduce((sum, x) => sum + x, 0) / count;
+      }),
+    );
+    expect(relativeError(pooled!.data, mean)).toBeLessThan(1e-6);
+  });
+
+  it("is the first token where that is asked for", () => {
+    const { hidden, pooled } = run("cls", false);
+    expect([...pooled!.data]).toEqual([...hidden!.data.slice(0, 32), ...hidden!.data.slice(256, 288)]);
+  });
+});
