@@ -43,8 +43,13 @@ describe.each(names)("%s without its head", (name) => {
     const hidden = (weights: typeof data) => {
       const has = (key: string) => weights[key] !== undefined;
       const length = (inputs.input_ids?.length ?? 2) / 2;
-      const { graph } = buildModel(alone(config), options({ length, labels: false, stored: has }));
-      return runModel(graph, { ...inputs, ...weights }).hidden!.data;
+      const { graph, modules } = buildModel(alone(config), options({ length, labels: false, stored: has }));
+      const joined = modules
+        .flatMap(({ parameters = {} }) => Object.values(parameters))
+        .flatMap(({ key, parts }) =>
+          parts === undefined ? [] : [[key, parts.flatMap((part) => Array.from(weights[part]!))]],
+        );
+      return runModel(graph, { ...inputs, ...weights, ...Object.fromEntries(joined) }).hidden!.data;
     };
     expect(hidden(bare)).toEqual(hidden(data));
   });
