@@ -7,7 +7,8 @@ import type { Program } from "../compile/program.ts";
 import { printable, WebpeftError } from "../ir/diagnostics.ts";
 import type { PassListener, TimelineEntry } from "../passes/manager.ts";
 import type { StartOptions } from "../runtime/session/start.ts";
-import { count, KernelLines, scheduleLines } from "./kernel-lines.ts";
+import { count } from "./columns.ts";
+import { KernelLines, scheduleLines } from "./kernel-lines.ts";
 
 const debugLevels = { passes: 1, kernels: 2, costs: 3, texts: 4 } as const;
 

@@ -4,7 +4,7 @@ import { type KernelRow, type KernelSort, kernelRows, printLevel, sortKernels } 
 import type { GraphLevel } from "../inspect/views.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import type { StageName } from "../program/index.ts";
-import { count } from "./kernel-lines.ts";
+import { columns, count } from "./columns.ts";
 import { emit, type PrintOptions } from "./output.ts";
 
 export interface TextOptions extends PrintOptions {
@@ -57,10 +57,5 @@ function kernelTable(rows: readonly KernelRow[]): string {
     sites.length > 4 ? `${sites.slice(0, 4).join(", ")} and ${sites.length - 4} more` : sites.join(", "),
     lines.join(" "),
   ]);
-  const all = [[...headings], ...cells];
-  const widths = headings.map((_heading, i) => Math.max(...all.map((row) => row[i]!.length)));
-  const isNumber = (column: number): boolean => column > 0 && column < 5;
-  const line = (row: readonly string[]): string =>
-    row.map((text, i) => (isNumber(i) ? text.padStart(widths[i]!) : text.padEnd(widths[i]!))).join("  ");
-  return `${all.map((row) => line(row).trimEnd()).join("\n")}\n`;
+  return columns(headings, cells, [1, 2, 3, 4]);
 }

@@ -6,6 +6,7 @@ import type { ProgramMode } from "../program/index.ts";
 import { writeFolder } from "../runtime/files/output.ts";
 import { forecastTarget } from "../runtime/session/memory.ts";
 import { compileSources, defaultLength, readSources, type SourceOptions, type Sources } from "./common.ts";
+import { runDiff } from "./inspect-diff.ts";
 import { checkTextOptions, printText, type TextOptions, wantsText } from "./inspect-text.ts";
 import { memoryLine } from "./memory.ts";
 import { emit, say } from "./output.ts";
@@ -13,6 +14,7 @@ import { claimOutput } from "./output-lock.ts";
 import { readTarget } from "./target.ts";
 
 interface InspectOptions extends SourceOptions, TextOptions {
+  readonly diff?: readonly string[];
   readonly mode: ProgramMode;
   readonly batch: number;
   readonly length?: number;
@@ -59,7 +61,13 @@ async function writeFiles(out: string, options: InspectOptions, target: Target):
 
 export async function run(raw: Record<string, unknown>): Promise<number | undefined> {
   const options = raw as unknown as InspectOptions;
+  if (options.diff !== undefined) {
+    await runDiff({ ...options, diff: options.diff });
+    return 0;
+  }
   checkTextOptions(options);
+  if (options.model === undefined)
+    throw new WebpeftError("CLI-INSPECT", { message: "inspect wants a --model, or --diff with two folders" });
   const target = await readTarget(options.target);
   if (wantsText(options)) {
     const sources = await readSources(options, true);

@@ -1,6 +1,7 @@
 /** A line for each kernel of a program: what it took on a device, or what the plan says of it. */
 import type { Program } from "../compile/program.ts";
 import type { StartOptions } from "../runtime/session/start.ts";
+import { count } from "./columns.ts";
 
 type KernelTimes = Parameters<NonNullable<StartOptions["onKernels"]>>[0];
 
@@ -93,11 +94,6 @@ const summed = (work: readonly Work[]): Sum => {
     sum.nanoseconds += dispatches * nanoseconds;
   }
   return sum;
-};
-
-export const count = (n: number, unit: string): string => {
-  const [size, prefix] = n >= 1e9 ? [1e9, "G"] : n >= 1e6 ? [1e6, "M"] : n >= 1e3 ? [1e3, "k"] : [1, ""];
-  return `${Number((n / size).toPrecision(3))} ${prefix}${unit}`;
 };
 
 function figures({ dispatches, flops, bytes, nanoseconds }: Sum, isMeasured: boolean): string {

@@ -152,7 +152,7 @@ function build(): Command {
     .option("--seed <n>", "seed of the draws", whole, 0)
     .option("--method <file>", "a method of your own, as text");
   add("inspect", "writes what the compiler makes of a config; needs no device", () => import("./inspect.ts"))
-    .requiredOption(...model)
+    .option(...model)
     .option("--config <file>", "adapter_config.json")
     .option("--adapter <folder>", "a trained adapter")
     .option(...expert)
@@ -165,6 +165,7 @@ function build(): Command {
     )
     .option("--method <file>", "a method of your own, as text")
     .option("--out <folder>", "where the files go")
+    .option("--diff <folders...>", "compares two folders that inspect wrote")
     .addOption(new Option("--print <level>", "prints textual IR instead").choices(["operator", "tensor", "kernel"]))
     .option("--kernels", "prints a table of kernels instead")
     .option("--stage <name>", "of --print, --kernels: micro where the program trains, else forward")

@@ -1,16 +1,11 @@
 /** Parts of a program as text: what is computed at one module or in one layer, and its kernels, the most expensive first. */
 import { printKernel } from "../codegen/index.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
-import type { Graph, Node } from "../ir/graph.ts";
+import type { Graph } from "../ir/graph.ts";
 import { printGraph } from "../ir/text/print.ts";
 import type { StageName } from "../program/index.ts";
+import { isAt, isEverywhere, joined, linesOf, type ModelPlace, sitesOf } from "./places.ts";
 import type { GraphLevel, InspectedProgram } from "./views.ts";
-
-/** Where in a model: a module by the end of its path (`q_proj`), a layer by its number, or both. */
-export interface ModelPlace {
-  readonly site?: string | undefined;
-  readonly layer?: number | undefined;
-}
 
 export interface ExcerptOptions extends ModelPlace {
   /** `micro` where the program trains, else `forward` or `merge`. */
@@ -33,15 +28,6 @@ export interface KernelRow {
   /** Lines of formulas, `file:line`. */
   readonly lines: readonly string[];
 }
-
-const isAt = ({ scope = "" }: Node, { site, layer }: ModelPlace): boolean => {
-  const names = scope.split(".");
-  const path = site?.split(".") ?? [];
-  const inSite = names.some((_name, i) => path.every((name, at) => names[i + at] === name));
-  return (site === undefined || inSite) && (layer === undefined || names.includes(String(layer)));
-};
-
-const isEverywhere = ({ site, layer }: ModelPlace): boolean => site === undefined && layer === undefined;
 
 /** The nodes at a place, and the ports that they read. */
 function nodesAt(graph: Graph, place: ModelPlace): ReadonlySet<number> {
@@ -117,8 +103,8 @@ export function kernelRows(program: InspectedProgram, options: ExcerptOptions = 
       dispatches: (before?.dispatches ?? 0) + 1,
       flops: (before?.flops ?? 0) + flops,
       bytes: (before?.bytes ?? 0) + bytes,
-      sites: distinct(before?.sites, computed.map(siteOf)),
-      lines: distinct(before?.lines, computed.map(lineOf)),
+      sites: joined(before?.sites, sitesOf(computed)),
+      lines: joined(before?.lines, linesOf(computed)),
     });
   }
   if (rows.size === 0) throw nowhere(graph, options);
@@ -128,16 +114,8 @@ export function kernelRows(program: InspectedProgram, options: ExcerptOptions = 
 export const sortKernels = (rows: readonly KernelRow[], by: KernelSort): KernelRow[] =>
   [...rows].sort((a, b) => (by === "name" ? (a.name < b.name ? -1 : 1) : b[by] - a[by]));
 
-const distinct = (before: readonly string[] | undefined, more: readonly string[]): string[] =>
-  [...new Set([...(before ?? []), ...more])].filter((text) => text !== "");
-
-/** A module's path behind the number of its layer. */
-const siteOf = ({ scope = "" }: Node): string => scope.replace(/^.*\.\d+$/, "layer").replace(/^.*\.\d+\./, "");
-
-const lineOf = ({ location }: Node): string => (location === undefined ? "" : `${location.file}:${location.line}`);
-
 function nowhere(graph: Graph, { site, layer }: ModelPlace): WebpeftError {
-  const sites = distinct(undefined, graph.nodes.map(siteOf)).slice(0, 20);
+  const sites = sitesOf(graph.nodes).slice(0, 20);
   return new WebpeftError("INSPECT-UNKNOWN", {
     message: "nothing is computed at this place of the model",
     expected: `a module such as ${sites.join(", ")}, and a layer that has it`,

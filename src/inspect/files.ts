@@ -13,6 +13,9 @@ import type { AdapterTensor, ProgramStorage } from "../program/index.ts";
 import { reportPage } from "./report.ts";
 import type { InspectedProgram } from "./views.ts";
 
+/** The version of what `docs/dump.md` describes; a field that is added does not change it. */
+export const dumpVersion = 1;
+
 const json = (value: unknown): string => `${JSON.stringify(value, null, 1)}\n`;
 
 const fileOf = (kernel: string): string => `kernels/${kernel}.wgsl`;
@@ -57,7 +60,7 @@ function planFile(program: InspectedProgram): string {
     tables: tables(program),
     values: generated.values,
   };
-  return json({ mode, batch, length, ...extra, ...plan });
+  return json({ version: dumpVersion, mode, batch, length, ...extra, ...plan });
 }
 
 /** The merge stage, where the method has one: virtual tokens are no part of the weights. */

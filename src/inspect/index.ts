@@ -1,5 +1,6 @@
 /** What the other rooms import from `inspect`. */
 
+export { compareDumps, type Dump, type KernelChange, type ProgramDiff } from "./diff.ts";
 export { type KernelRow, type KernelSort, kernelRows, printLevel, sortKernels } from "./excerpt.ts";
-export { type Inspection, inspectionFiles, inspectProgram, PassRecord } from "./files.ts";
+export { dumpVersion, type Inspection, inspectionFiles, inspectProgram, PassRecord } from "./files.ts";
 export type { GraphLevel, KernelGraph, ProgramKernel } from "./views.ts";

@@ -9,6 +9,7 @@ export const compilerCodes = {
   "COMPILE-LIMIT":
     "The formula, or the batch, makes so many operations that compiling would not end: make them smaller.",
   "COMPILE-OPTION": "`compile` has no option of this name, or not with this value.",
+  "INSPECT-DUMP": "A folder to be compared is no dump that `inspect --out` of this version wrote.",
   "INSPECT-UNKNOWN": "The program has no stage, pass or module of the name that is to be shown.",
   "IR-EINSUM": "An einsum is not a contraction of two tensors, written as `letters,letters->letters`.",
   "IR-TEXT-ATTRIBUTE": "In a graph's text an attribute is missing, malformed, unknown or given twice.",
