@@ -64,8 +64,10 @@ export interface Attention {
   readonly scale?: number;
   /** Scores are bent towards +-cap: cap tanh(score / cap); not where it is 0. */
   readonly cap?: number;
-  /** Added to the scores: f32[n, s, t]. */
+  /** Added to the scores: f32[n, s, t] or f32[b, n, s, t]. */
   readonly bias?: number;
+  /** Scores of keys that are not seen have no gradient, not even in rows that see nothing. */
+  readonly replaces?: boolean;
 }
 
 /** cap tanh(x / cap). */
@@ -73,16 +75,20 @@ export const softcap = (builder: Builder, x: number, cap: number): number =>
   builder.scale(builder.add("tanh", [builder.scale(x, 1 / cap)]), cap);
 
 /** Context f32[b, s, n, g, d]. A query that sees no key gets the mean of all values. */
-export function attend(builder: Builder, { queries, keys, values, seen, scale, cap = 0, bias }: Attention): number {
+export function attend(builder: Builder, attention: Attention): number {
+  const { queries, keys, values, seen, scale, cap = 0, bias, replaces = false } = attention;
   const width = builder.shape(queries).at(-1)!;
   let scores = builder.scale(builder.einsum("bsngd,btnd->bngst", queries, keys), scale ?? 1 / Math.sqrt(width));
   const shape = builder.shape(scores);
   if (cap !== 0) scores = softcap(builder, scores, cap);
-  if (bias !== undefined) scores = builder.plus(scores, builder.broadcast(bias, shape, [1, 3, 4]));
+  const axes = bias === undefined || builder.shape(bias).length === 3 ? [1, 3, 4] : [0, 1, 3, 4];
+  if (bias !== undefined) scores = builder.plus(scores, builder.broadcast(bias, shape, axes));
   if (seen !== undefined) {
     const condition = builder.broadcast(seen, shape, builder.shape(seen).length === 2 ? [3, 4] : [0, 3, 4]);
-    const penalty = builder.select(condition, builder.zerosLike(scores), builder.constantLike(scores, hidden));
-    scores = builder.plus(scores, penalty);
+    const penalty = builder.constantLike(scores, hidden);
+    scores = replaces
+      ? builder.select(condition, scores, penalty)
+      : builder.plus(scores, builder.select(condition, builder.zerosLike(scores), penalty));
   }
   return builder.einsum("bngst,btnd->bsngd", softmax(builder, scores), values);
 }

@@ -6,7 +6,7 @@ import type { Builder } from "../ir/builder.ts";
 import { activate } from "./activation.ts";
 import { unpadded } from "./attention.ts";
 import { type BertSettings, bertHeads, readBertConfig } from "./bert-config.ts";
-import { attendAll, encoderAlone, pooled, poolerOf } from "./encoder.ts";
+import { attendAll, encoderAlone, normedLayer, pooled, poolerOf, predictions } from "./encoder.ts";
 import { attentionEntry, embedding, layerNorm, linear, type Unary } from "./layers.ts";
 import { type BuildOptions, tokenInput } from "./model.ts";
 import {
@@ -57,9 +57,8 @@ const inputOf = ({ builder }: Place, { batch, length, mask }: BuildOptions): Inp
 
 /** The layers of the head of masked tokens, and their names. */
 function maskedHead(settings: BertSettings): Readonly<Record<string, Module<Unary>>> {
-  const { name, hidden, embeddingWidth, epsilon, activation, tied, defaults } = settings;
+  const { name, hidden, embeddingWidth, epsilon, tied, defaults } = settings;
   const table = `${name}.embeddings.word_embeddings.weight`;
-  const place = name === "bert" ? "cls.predictions" : "lm_head";
   if (name === "electra") {
     const generator_predictions = block(
       {
@@ -73,25 +72,17 @@ function maskedHead(settings: BertSettings): Readonly<Record<string, Module<Unar
     const weight = tied ? table : undefined;
     return { generator_predictions, generator_lm_head: linear(embeddingWidth, defaults.vocabulary, true, { weight }) };
   }
-  const options = tied ? { bias: `${place}.bias`, weight: table } : {};
-  const decoder = linear(hidden, defaults.vocabulary, true, options);
-  const dense = linear(hidden, hidden, true);
-  const LayerNorm = layerNorm(hidden, epsilon);
-  const inTurn =
-    (...layers: readonly Unary[]): Unary =>
-    (x) =>
-      layers.reduce((y, layer) => layer(y), x);
   if (name === "roberta") {
-    const names = { dense, layer_norm: LayerNorm, decoder };
-    const call = (modules: Readonly<Record<keyof typeof names, Unary>>, { builder }: Place): Unary =>
-      inTurn(modules.dense, (x) => activate(builder, "gelu", x), modules.layer_norm, modules.decoder);
-    return { lm_head: block(names, call) };
+    const decoder = linear(hidden, defaults.vocabulary, true, tied ? { bias: "lm_head.bias", weight: table } : {});
+    const lm_head = block(
+      { dense: linear(hidden, hidden, true), layer_norm: layerNorm(hidden, epsilon), decoder },
+      (modules, { builder }) =>
+        (x: number) =>
+          modules.decoder(modules.layer_norm(activate(builder, "gelu", modules.dense(x)))),
+    );
+    return { lm_head };
   }
-  const transform = block({ dense, transform_act_fn: silent, LayerNorm }, (modules, { builder }) =>
-    inTurn(modules.dense, (x) => activate(builder, activation, x), modules.LayerNorm),
-  );
-  const predictions = block({ transform, decoder }, (modules) => inTurn(modules.transform, modules.decoder));
-  return { cls: block({ predictions }, (modules) => modules.predictions) };
+  return { cls: predictions({ ...settings, vocabulary: defaults.vocabulary, table: tied ? table : undefined }) };
 }
 
 function rootOf(settings: BertSettings): ModelTree["root"] {
@@ -140,7 +131,7 @@ function encoder(settings: BertSettings, pooler?: Module<Unary>): Module<Encoder
   const { hidden } = settings;
   const stack = block(
     { layer: layers(settings.layers, () => layer(settings)) },
-    (modules) => (x: number, seen?: number) => modules.layer.reduce((stream, one) => one(stream, seen), x),
+    (modules) => (x: number, seen: number | undefined) => modules.layer.reduce((stream, one) => one(stream, seen), x),
   );
   const { embeddingWidth: width } = settings;
   const embeddings_project = width === hidden ? undefined : linear(width, hidden, true);
@@ -197,40 +188,15 @@ function positionsOf(builder: Builder, ids: number, padding: number | undefined)
   return builder.cast(builder.plus(count, builder.constant(padding, [batch, length])), "i32");
 }
 
-const layer = ({
-  hidden,
-  intermediate,
-  heads,
-  epsilon,
-  activation,
-}: BertSettings): Module<(x: number, seen?: number) => number> => {
+const layer = (settings: BertSettings): Module<(x: number, seen: number | undefined) => number> => {
+  const { hidden, heads } = settings;
   const part = (): Module<Unary> => linear(hidden, hidden, true);
   const self = block(
     { query: part(), key: part(), value: part(), dropout: silent },
     ({ query, key, value }, place) =>
-      (x: number, seen?: number) =>
+      (x: number, seen: number | undefined) =>
         attendAll(place, [query(x), key(x), value(x)], heads, seen),
     attentionEntry(),
   );
-  const added = (width: number): Module<(y: number, to: number) => number> =>
-    block(
-      { dense: linear(width, hidden, true), LayerNorm: layerNorm(hidden, epsilon), dropout: silent },
-      ({ dense, LayerNorm }, { builder }) =>
-        (y, to) =>
-          LayerNorm(builder.plus(dense(y), to)),
-    );
-  const attention = block(
-    { self, output: added(hidden) },
-    (modules) => (x: number, seen?: number) => modules.output(modules.self(x, seen), x),
-  );
-  const inner = block(
-    { dense: linear(hidden, intermediate, true), intermediate_act_fn: silent },
-    ({ dense }, { builder }) =>
-      (x: number) =>
-        activate(builder, activation, dense(x)),
-  );
-  return block({ attention, intermediate: inner, output: added(intermediate) }, (modules) => (x, seen) => {
-    const attended = modules.attention(x, seen);
-    return modules.output(modules.intermediate(attended), attended);
-  });
+  return normedLayer(settings, self);
 };

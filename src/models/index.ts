@@ -4,6 +4,7 @@ import { bertFamily } from "./bert.ts";
 import { tooManyLayers } from "./config.ts";
 import { decoders } from "./decoders/index.ts";
 import { dinov2Family } from "./dinov2.ts";
+import { deberta } from "./encoders/deberta.ts";
 import { distilbert } from "./encoders/distilbert.ts";
 import { modernbert } from "./encoders/modernbert.ts";
 import { finishHeadless, finishModel } from "./head.ts";
@@ -26,6 +27,7 @@ export * from "./model.ts";
 const families: readonly ModelFamily[] = [
   ...decoders,
   bertFamily,
+  deberta,
   distilbert,
   modernbert,
   vitFamily,

@@ -25,6 +25,7 @@ export const usualTargets: TargetTable = {
   gpt_neox: queryKeyValue,
   falcon: queryKeyValue,
   gpt2: ["c_attn"],
+  "deberta-v2": ["query_proj", "value_proj"],
   bert: ["query", "value"],
   roberta: ["query", "value"],
   "xlm-roberta": ["query", "value"],

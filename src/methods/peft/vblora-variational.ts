@@ -60,6 +60,7 @@ export const vbloraVariational = {
     gemma3_text: ["q_proj", "v_proj"],
     opt: ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"],
     gpt_neox: ["query_key_value"],
+    "deberta-v2": ["query_proj", "key_proj", "value_proj", "dense"],
     gpt2: ["c_attn"],
     bert: ["query", "value"],
     roberta: ["query", "value"],
