@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { defineConfig } from "tsdown";
+import { reportPagePlugin } from "./scripts/page-plugin.mjs";
 
 const { version } = JSON.parse(readFileSync(new URL("package.json", import.meta.url), "utf8")) as { version: string };
 
@@ -14,6 +15,7 @@ export default defineConfig({
   clean: true,
   // Node's modules are imported where only Node comes by; the neutral platform does not know them.
   deps: { neverBundle: [/^node:/] },
+  plugins: [reportPagePlugin()],
   checks: { pluginTimings: false },
   define: { __VERSION__: JSON.stringify(version) },
 });

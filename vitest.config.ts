@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { reportPagePlugin } from "./scripts/page-plugin.mjs";
 import { SlowFirst } from "./test/sequencer.ts";
 
 /** They take the process with them: devices that are lost, browsers, environments that they change. */
@@ -7,6 +8,7 @@ const alone = ["test/device/**/*.test.ts"];
 
 export default defineConfig({
   define: { __VERSION__: JSON.stringify("test") },
+  plugins: [reportPagePlugin()],
   resolve: { alias: { webpeft: fileURLToPath(new URL("./src/index.ts", import.meta.url)) } },
   test: {
     globalSetup: ["test/cli/build.ts"],

@@ -118,6 +118,18 @@ describe("imports", () => {
     expect(circle(known)).toEqual(["b", "c"]);
   });
 
+  it("of the report's page are its own files, and types of its data", () => {
+    const isPage = (path: string): boolean => path.startsWith("inspect/page/");
+    const across = files.flatMap(({ name, path, imports }) =>
+      imports
+        .filter(({ from }) => from.startsWith("."))
+        .map(({ from, type }) => ({ type, from: name, to: relative(root, resolve(dirname(path), from)) }))
+        .filter(({ from, to }) => isPage(from) !== isPage(to)),
+    );
+    expect(across.length).toBeGreaterThan(0);
+    expect(across.filter(({ type, to }) => !type || to !== "inspect/report-types.ts")).toEqual([]);
+  });
+
   const only = (what: RegExp, where: RegExp): string[] =>
     files
       .filter(({ name, imports }) => !where.test(name) && imports.some(({ from, type }) => !type && what.test(from)))
@@ -147,7 +159,7 @@ describe("files", () => {
 
   it("ask for the machine only in runtime and commands", () => {
     const machine = /\b(process|navigator)\.[a-z]/;
-    const asking = files.filter(({ name, text }) => !/^(runtime|cli)\//.test(name) && machine.test(text));
+    const asking = files.filter(({ name, text }) => !/^(runtime|cli|inspect\/page)\//.test(name) && machine.test(text));
     expect(asking.map(({ name }) => name)).toEqual([]);
   });
 

@@ -219,6 +219,7 @@ class OneAdapter implements MixedAdapter, Part {
       peftType: resolved.peftType,
       method: method.name,
       source: method.source,
+      fragments: [{ file: method.file, line: method.record.line ?? 1, text: method.source }],
       savedConfig: { ...resolved.savedConfig, ...savedText(method) },
       floatFields: resolved.floatFields,
       fields: resolved.fields,

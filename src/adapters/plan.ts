@@ -6,6 +6,7 @@ export const blankPlan: AdapterPlan = {
   peftType: "",
   method: "",
   source: "",
+  fragments: [],
   savedConfig: {},
   floatFields: new Set(),
   fields: {},

@@ -101,6 +101,7 @@ const planned = (plans: readonly AdapterPlan[]): AdapterPlan => ({
   peftType: plans.map(({ peftType }) => peftType).join("+"),
   method: plans.map(({ method }) => method).join("+"),
   source: plans.map(({ source }) => source).join("\n"),
+  fragments: plans.flatMap(({ fragments }) => fragments),
   ...commonInputs(plans),
   sites: [...new Set(plans.flatMap(({ sites }) => sites))],
   projects: plans.some(({ projects }) => projects),

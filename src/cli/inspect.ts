@@ -1,4 +1,5 @@
 /** `webpeft inspect`: everything that the compiler makes of a config, as files, or a part of it on stdout. Needs no device. */
+import { gzipSync } from "node:zlib";
 import type { Target } from "../codegen/index.ts";
 import { type Inspection, inspectProgram, PassRecord } from "../inspect/index.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
@@ -36,7 +37,7 @@ async function inspect(sources: Sources, options: InspectOptions, target: Target
   try {
     const onPass = record.listen;
     const program = await compileSources(sources, options, { ...sizesOf(options, sources, target), onPass });
-    const inspection = inspectProgram(program);
+    const inspection = inspectProgram(program, (text) => gzipSync(text).toString("base64"));
     if (inspection.error === undefined && options.mode !== "merge")
       say(options, memoryLine(forecastTarget(program, program.generated, target, sources.model)));
     return inspection;

@@ -10,7 +10,7 @@
  *   kernel/       kernel IR: a record per construct, canonical form, WGSL, text, interpretation, verifier
  */
 export { type DeviceChoices, interpret } from "./kernel/interpret.ts";
-export type { KernelIR } from "./kernel/kernel.ts";
+export { type KernelIR, partWords } from "./kernel/kernel.ts";
 export { KernelTable } from "./kernel/kernel-table.ts";
 export { printKernel } from "./kernel/print.ts";
 export { verifyKernel } from "./kernel/verify.ts";

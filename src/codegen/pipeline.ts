@@ -42,7 +42,7 @@ export function generate(
   const peakBytes = regions.buffers.filter((b) => b.within === undefined).reduce((sum, b) => sum + b.bytes, 0);
   const { inputs, frozen } = memory.ports;
   const values = once(() =>
-    steps.map((made, i) => ({ stage: made.input.name, values: valuesOf(made, planned[i]!.groupOf) })),
+    steps.map((made, i) => ({ stage: made.input.name, values: valuesOf(made, planned[i]!.unitsOf) })),
   );
   return {
     get kernels() {
@@ -52,6 +52,12 @@ export function generate(
     plan: { buffers: regions.buffers, inputs, weights: frozen, stages: planned.map(({ stage }) => stage), peakBytes },
     get values() {
       return values();
+    },
+    get parts() {
+      return steps.map(({ input, fusion }, i) => ({
+        stage: input.name,
+        stored: planned[i]!.unitsOf.map((units) => units.map((unit) => fusion.units[unit]!.stored)),
+      }));
     },
     choices: steps.flatMap(choicesOf),
   };

@@ -129,6 +129,11 @@ export interface Generated {
   readonly plan: Plan;
   /** What is in memory between the dispatches of every stage: for people, a device needs none of it. */
   readonly values: readonly { readonly stage: StageName; readonly values: readonly KeptValue[] }[];
+  /** The nodes that every part of every dispatch of a stage stores; those behind the last one of its graph are copies. */
+  readonly parts: readonly {
+    readonly stage: StageName;
+    readonly stored: readonly (readonly (readonly number[])[])[];
+  }[];
   /** What schedules of a unit were compared, by their own estimates. */
   readonly choices: readonly ScheduleChoice[];
 }

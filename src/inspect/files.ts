@@ -10,7 +10,7 @@ import type { Graph } from "../ir/graph.ts";
 import { printGraph } from "../ir/text/print.ts";
 import type { PassListener, TimelineEntry } from "../passes/manager.ts";
 import type { AdapterTensor, ProgramStorage } from "../program/index.ts";
-import { reportPage } from "./report.ts";
+import { type Packer, reportPage } from "./report.ts";
 import type { InspectedProgram } from "./views.ts";
 
 /** The version of what `docs/dump.md` describes; a field that is added does not change it. */
@@ -93,8 +93,8 @@ export interface Inspection {
 /** Whether kernels are printed as WebAssembly too: there a workgroup is one invocation. */
 const runsOnProcessors = ({ limits }: Target): boolean => limits.maxComputeInvocationsPerWorkgroup === 1;
 
-/** All files that can be made; needs no device. `graph.*.ir` parse back to the graphs of the main stage. */
-export function inspectProgram(program: InspectedProgram): Inspection {
+/** All files that can be made; needs no device. `graph.*.ir` parse back to the graphs of the main stage. `pack` makes the report smaller. */
+export function inspectProgram(program: InspectedProgram, pack?: Packer): Inspection {
   const files = new Map<string, string>();
   const errors: unknown[] = [];
   const add = (name: string, make: () => string): void => {
@@ -116,7 +116,7 @@ export function inspectProgram(program: InspectedProgram): Inspection {
   );
   add("plan.json", () => planFile(program));
   add("timeline.json", () => json(program.timeline));
-  add("report.html", () => reportPage(program));
+  add("report.html", () => reportPage(program, pack));
   return errors.length === 0 ? { files } : { files: withError(errors[0], files), error: errors[0] };
 }
 

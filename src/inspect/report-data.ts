@@ -1,61 +1,97 @@
-/** What the report shows, as JSON that its script reads. Nodes are short records, since a program has thousands. */
-import type { Diagnostic } from "../ir/diagnostics.ts";
+/** What the report shows, of everything that the compiler made. */
+import { type Dispatch, type GeneratedKernel, partWords } from "../codegen/index.ts";
 import { type Graph, type Node, portName } from "../ir/graph.ts";
-import { sizeOf, typeText } from "../ir/types.ts";
-import type { InspectedProgram, ProgramKernel } from "./views.ts";
+import { opRecord } from "../ir/registry.ts";
+import { byteWidth, sizeOf, typeText } from "../ir/types.ts";
+import type {
+  DecisionRecord,
+  DispatchRecord,
+  KernelRecord,
+  NodeRecord,
+  PartRecord,
+  ReportData,
+  StageRecord,
+} from "./report-types.ts";
+import { type InspectedProgram, stepStages } from "./views.ts";
 
-/** [op or port name, type, scope, inputs, `file:line` of the formula]. */
-type NodeRecord = readonly [string, string, string, readonly number[], string];
+/** Texts by their places; nodes repeat a few hundred of them ten thousand times. */
+class Texts {
+  readonly all: string[] = [];
+  private readonly places = new Map<string, number>();
 
-interface Decision {
-  readonly stage: string;
-  readonly decision: string;
-  readonly candidates: Readonly<Record<string, number>>;
-  readonly scopes: readonly string[];
+  at(text: string): number {
+    const known = this.places.get(text);
+    if (known !== undefined) return known;
+    this.places.set(text, this.all.length);
+    return this.all.push(text) - 1;
+  }
 }
 
-export interface ReportData {
-  readonly title: string;
-  readonly facts: readonly (readonly [string, string])[];
-  readonly formula: string;
-  readonly fields: Readonly<Record<string, unknown>>;
-  readonly diagnostics: readonly Diagnostic[];
-  readonly passes: readonly {
-    readonly stage: string;
-    readonly pass: string;
-    readonly milliseconds: number;
-    readonly before: number;
-    readonly after: number;
-    readonly hits: Readonly<Record<string, number>>;
-  }[];
-  readonly decisions: readonly Decision[];
-  readonly kernels: readonly ProgramKernel[];
-  readonly stages: readonly {
-    readonly name: string;
-    readonly nodes: readonly NodeRecord[];
-    readonly dispatches: readonly {
-      readonly kernel: string;
-      readonly grid: readonly number[];
-      readonly nodes: readonly number[];
-      readonly flops: number;
-      readonly bytes: number;
-      readonly when: string;
-    }[];
-  }[];
-  readonly buffers: readonly { readonly name: string; readonly bytes: number; readonly within: string }[];
-}
-
-function nodeRecord(node: Node): NodeRecord {
-  const { attributes, op, location } = node;
+function nodeRecord(node: Node, graph: Graph, texts: Texts): NodeRecord {
+  const { attributes, op, location, type, inputs } = node;
   const detail = typeof attributes.spec === "string" ? ` ${attributes.spec}` : "";
-  const name = op === "port" ? `port ${portName(node)}` : `${op}${detail}`;
-  const place = location === undefined ? "" : `${location.file}:${location.line}`;
-  return [name, typeText(node.type), node.scope ?? "", node.inputs, place];
+  const name = op === "port" ? `${String(attributes.role)} ${portName(node)}` : `${op}${detail}`;
+  const isTensor = type.kind === "tensor";
+  const inputTypes = inputs.map((input) => graph.nodes[input]!.type);
+  const { flops } = op.startsWith("op.") ? { flops: 0 } : opRecord(op).cost(inputTypes, attributes, type);
+  return [
+    texts.at(name),
+    texts.at(typeText(type)),
+    texts.at(node.scope ?? ""),
+    texts.at(location === undefined ? "" : `${location.file}:${location.line}`),
+    node.phase === "backward" ? 1 : 0,
+    flops,
+    isTensor ? sizeOf(type.shape) * byteWidth(type.dtype) : 0,
+    inputs,
+  ];
 }
+
+const nodeRecords = (graph: Graph, texts: Texts): NodeRecord[] =>
+  graph.nodes.map((node) => nodeRecord(node, graph, texts));
+
+/** Parts of a dispatch from its uniform block: a record of `end`, `first` and the words for each. */
+function partRecords({ sizes }: Dispatch, words: number, stored: readonly (readonly number[])[]): PartRecord[] {
+  const record = partWords(words);
+  return stored.map((nodes, part) => {
+    const [end = 0, first = 0, ...values] = sizes.slice(part * record, part * record + 2 + words);
+    return { stored: nodes, words: values, workgroups: end - first };
+  });
+}
+
+function stageRecord(
+  program: InspectedProgram,
+  { name, graph }: { name: string; graph: Graph },
+  texts: Texts,
+): StageRecord {
+  const { plan, values, parts, kernels } = program.generated;
+  const words = new Map(kernels.map((kernel): [string, number] => [kernel.name, kernel.sizes]));
+  const stored = parts.find(({ stage }) => stage === name)?.stored ?? [];
+  const dispatches = plan.stages.find((stage) => stage.name === name)?.dispatches ?? [];
+  const kept = values.find(({ stage }) => stage === name)?.values ?? [];
+  return {
+    name,
+    isOfStep: stepStages.some((stage) => stage === name),
+    nodes: nodeRecords(graph, texts),
+    outputs: graph.outputs.map((output) => [output.name, output.node]),
+    dispatches: dispatches.map((dispatch, i): DispatchRecord => {
+      const { kernel, grid, nodes, flops, bytes, always, outputs } = dispatch;
+      const own = partRecords(dispatch, words.get(kernel)!, stored[i]!);
+      return { kernel, grid, nodes, flops, bytes, always, outputs: always ? [] : outputs, parts: own };
+    }),
+    values: kept.map((value) => {
+      const { node, buffer, offset, bytes, first, last, why } = value;
+      return [node, buffer, offset, bytes, first, last, why];
+    }),
+  };
+}
+
+const kernelRecord = ({ name, wgsl, workgroup, ir }: GeneratedKernel): KernelRecord => ({
+  ...{ name, wgsl, workgroup, words: ir.words ?? [] },
+});
 
 /** Decisions with equal outcome and costs are one line with all their places. */
-function decisions(program: InspectedProgram): Decision[] {
-  const groups = new Map<string, { first: Omit<Decision, "scopes">; scopes: string[] }>();
+function decisionRecords(program: InspectedProgram): DecisionRecord[] {
+  const groups = new Map<string, { first: Omit<DecisionRecord, "scopes">; scopes: string[] }>();
   for (const { stage, notes } of program.timeline) {
     for (const { scope, decision, candidates } of notes) {
       const key = JSON.stringify([stage, decision, candidates]);
@@ -67,51 +103,43 @@ function decisions(program: InspectedProgram): Decision[] {
   return [...groups.values()].map(({ first, scopes }) => ({ ...first, scopes }));
 }
 
-function facts(program: InspectedProgram): [string, string][] {
-  const { adapter, plan, kernels, modelConfig, mode, batch, length, target } = program;
+function factsOf(program: InspectedProgram): [string, string][] {
+  const { adapter, modelConfig, mode, batch, length, target } = program;
   const number = (n: number): string => n.toLocaleString("en");
   const trained = (adapter?.tensors ?? []).filter((t) => t.role === "param").reduce((n, t) => n + sizeOf(t.shape), 0);
-  const dispatches = plan.stages.map((stage) => `${stage.dispatches.length} ${stage.name}`);
-  const main = plan.stages.find((s) => s.name === "micro" || s.name === "forward");
-  const flops = (main?.dispatches ?? []).reduce((sum, d) => sum + d.flops, 0);
   return [
     ["model", String(modelConfig.model_type ?? "unknown")],
     ["mode", mode],
     ["batch", `${batch} x ${length} tokens`],
     ["target", `${target.kind}, ${target.layout}`],
-    ["adapted layers", number(adapter?.sites.length ?? 0)],
+    ["adapted modules", number(adapter?.sites.length ?? 0)],
     ["trained numbers", number(trained)],
-    ["distinct kernels", number(kernels.length)],
-    ["dispatches", dispatches.join(", ")],
-    [`flops of ${main?.name ?? "a run"}`, `${(flops / 1e6).toFixed(1)} M`],
-    ["device memory", `${(plan.peakBytes / 2 ** 20).toFixed(2)} MiB`],
   ];
 }
 
-function stage(program: InspectedProgram, name: string, graph: Graph): ReportData["stages"][number] {
-  const planned = program.plan.stages.find((s) => s.name === name);
-  const dispatches = (planned?.dispatches ?? []).map(({ kernel, grid, nodes, flops, bytes, always, outputs }) => ({
-    ...{ kernel, grid, nodes, flops, bytes },
-    when: always ? "always" : `for ${outputs.join(", ")}`,
-  }));
-  return { name, nodes: graph.nodes.map(nodeRecord), dispatches };
-}
-
 export function reportData(program: InspectedProgram): ReportData {
-  const { adapter, plan } = program;
+  const { adapter, plan, batch, length, mode, modelConfig, target } = program;
+  const texts = new Texts();
+  const stages = program.stages.map((stage) => stageRecord(program, stage, texts));
+  const layers = modelConfig.num_hidden_layers ?? modelConfig.n_layer;
+  const fragments = (adapter?.fragments ?? []).concat((adapter?.experts ?? []).flatMap(({ plan }) => plan.fragments));
   return {
-    title: `${adapter?.method ?? "base model"} on ${String(program.modelConfig.model_type ?? "a model")}`,
-    facts: facts(program),
-    formula: adapter?.source ?? "",
+    title: `${adapter?.method ?? "base model"} on ${String(modelConfig.model_type ?? "a model")}${layers === undefined ? "" : `, ${String(layers)} layers`}`,
+    subtitle: `${mode}, ${batch} x ${length}, ${target.kind}`,
+    facts: factsOf(program),
+    fragments: [...new Map(fragments.map((fragment) => [fragment.text, fragment])).values()],
     fields: adapter?.savedConfig ?? {},
-    diagnostics: program.diagnostics,
+    diagnostics: program.diagnostics.map(({ code, severity, message }) => ({ code, severity, message })),
     passes: program.timeline.map((entry) => ({
       ...{ stage: entry.stage, pass: entry.pass, milliseconds: entry.milliseconds, hits: entry.hits },
       ...{ before: entry.nodesBefore, after: entry.nodesAfter },
     })),
-    decisions: decisions(program),
-    kernels: program.kernels,
-    stages: program.stages.map(({ name, graph }) => stage(program, name, graph)),
+    decisions: decisionRecords(program),
+    kernels: program.generated.kernels.map(kernelRecord),
+    stages,
+    operators: nodeRecords(program.graph("operator"), texts),
+    texts: texts.all,
     buffers: plan.buffers.map(({ name, bytes, within }) => ({ name, bytes, within: within?.buffer ?? "" })),
+    memory: { peakBytes: plan.peakBytes, largestBinding: target.limits.maxStorageBufferBindingSize },
   };
 }

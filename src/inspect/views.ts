@@ -45,7 +45,7 @@ interface StageCounts {
 }
 
 /** The stages of a training step; what runs once before it, and evaluation, are none of them. */
-const stepStages: readonly StageName[] = ["project", "micro", "accumulate", "update"];
+export const stepStages: readonly StageName[] = ["project", "micro", "accumulate", "update"];
 
 export type GraphLevel = "operator" | "tensor" | "kernel";
 

@@ -57,6 +57,8 @@ export interface AdapterPlan {
   readonly method: string;
   /** Text of the method's fragment; empty when there is none. */
   readonly source: string;
+  /** The fragments that it is made of, with the file that a node's `location` names and the number of the first line there. */
+  readonly fragments: readonly { readonly file: string; readonly line: number; readonly text: string }[];
   /** `adapter_config.json` as it is written, and which of its fields Python writes as floats. */
   readonly savedConfig: Readonly<Record<string, unknown>>;
   readonly floatFields: ReadonlySet<string>;

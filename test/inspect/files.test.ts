@@ -1,10 +1,11 @@
 /** The files of an inspection: complete, consistent with each other, the same every time. */
+import { gunzipSync, gzipSync } from "node:zlib";
 import { beforeAll, describe, expect, it } from "vitest";
 import { wasmTarget } from "../../src/codegen/index.ts";
 import { compile } from "../../src/compile/index.ts";
 import type { Program } from "../../src/compile/program.ts";
-import { inspectionFiles } from "../../src/inspect/index.ts";
-import type { ReportData } from "../../src/inspect/report-data.ts";
+import { inspectionFiles, inspectProgram } from "../../src/inspect/index.ts";
+import type { ReportData } from "../../src/inspect/report-types.ts";
 import type { Graph } from "../../src/ir/graph.ts";
 import { hashGraph } from "../../src/ir/hash.ts";
 import { parseGraph } from "../../src/ir/text/parse.ts";
@@ -90,12 +91,25 @@ describe("inspection files", () => {
 describe("the report", () => {
   it("needs nothing but itself", () => {
     expect(files.get("report.html")).not.toMatch(/\b(src|href)="(?!#)/);
-    expect(files.get("report.html")).not.toContain("http");
+    // Every SVG element is made by naming this; nothing is asked for there.
+    const addresses = files.get("report.html")!.match(/https?:\/\/[^\s"'`]+/g) ?? [];
+    expect(addresses.filter((own) => own !== "http://www.w3.org/2000/svg")).toEqual([]);
+  });
+
+  it("has its script and its style, which are small, and data that packing does not change", () => {
+    const html = files.get("report.html")!;
+    const [, script = ""] = html.match(/<script id="script">(.*?)<\/script>/s)!;
+    expect(script.length).toBeGreaterThan(10_000);
+    expect(html.length - JSON.stringify(report()).length).toBeLessThan(200_000);
+    const pack = (text: string): string => gzipSync(text).toString("base64");
+    const packed = inspectProgram(program, pack).files.get("report.html")!;
+    const [, data = ""] = packed.match(/<script type="application\/gzip" id="data">(.*?)<\/script>/)!;
+    expect(JSON.parse(gunzipSync(Buffer.from(data, "base64")).toString())).toEqual(report());
   });
 
   it("shows the formula, the passes, what was compared and every kernel", () => {
     const data = report();
-    expect(data.formula).toContain("W' = W @ D.T");
+    expect(data.fragments.map(({ text }) => text).join()).toContain("W' = W @ D.T");
     expect(data.passes.find((p) => p.stage === "micro" && p.pass === "algebra")!.hits["transpose-of-blocks"]).toBe(4);
     expect(data.decisions.flatMap((d) => d.scopes)).toContain("model.layers.1.mlp.down_proj");
     for (const { candidates, decision } of data.decisions) {
@@ -104,15 +118,45 @@ describe("the report", () => {
     expect(data.kernels.map((k) => k.name)).toEqual(program.kernels.map((k) => k.name));
   });
 
-  it("links every kernel to nodes that exist", () => {
+  it("links every dispatch to a kernel and to nodes that exist, every part to its sizes and to what it stores", () => {
     const data = report();
-    const sizes = new Map(data.stages.map((stage) => [stage.name, stage.nodes.length]));
-    for (const kernel of data.kernels) {
-      expect(kernel.nodes.length).toBeGreaterThan(0);
-      for (const node of kernel.nodes) {
-        const [stage, id] = node.split("/%");
-        expect(Number(id)).toBeLessThan(sizes.get(stage!)!);
+    const kernels = new Map(data.kernels.map((kernel) => [kernel.name, kernel]));
+    const used = new Set<string>();
+    for (const stage of data.stages) {
+      const planned = program.plan.stages.find(({ name }) => name === stage.name)!;
+      expect(stage.dispatches.length).toBe(planned.dispatches.length);
+      for (const [i, { kernel, nodes, parts }] of stage.dispatches.entries()) {
+        used.add(kernel);
+        expect(nodes.length).toBeGreaterThan(0);
+        for (const node of nodes) expect(node).toBeLessThan(stage.nodes.length);
+        const [x, y] = planned.dispatches[i]!.grid;
+        const workgroups = parts.reduce((sum, part) => sum + part.workgroups, 0);
+        expect(workgroups).toBeLessThanOrEqual(x * y);
+        expect(workgroups).toBeGreaterThan(x * (y - 1));
+        for (const { stored, words } of parts) {
+          expect(words.length).toBe(kernels.get(kernel)!.words.length);
+          expect(stored.length).toBeGreaterThan(0);
+        }
       }
+      const stored = stage.dispatches.flatMap(({ parts }) => parts.flatMap((part) => part.stored));
+      for (const [node, , , bytes, first, last] of stage.values) {
+        expect(stored).toContain(node);
+        expect(bytes).toBeGreaterThan(0);
+        expect(first).toBeLessThanOrEqual(last);
+      }
+    }
+    expect(used).toEqual(new Set(kernels.keys()));
+  });
+
+  it("says for every node where in the formula it was written", () => {
+    const { fragments, stages, texts } = report();
+    const lines = new Set(stages.flatMap(({ nodes }) => nodes.map((node) => texts[node[3]]!)));
+    lines.delete("");
+    expect(lines.size).toBeGreaterThan(1);
+    for (const line of lines) {
+      const [file, at] = line.split(":");
+      const fragment = fragments.find((own) => own.file === file)!;
+      expect(fragment.text.split("\n")[Number(at) - fragment.line]).toMatch(/\S/);
     }
   });
 });

@@ -10,23 +10,23 @@ import { type Counts, countsOf } from "./counts.ts";
 import type { Regions } from "./regions.ts";
 import { isRead, placeOf, type StageSteps, typeOf } from "./stage.ts";
 
-/** The plan of a stage, and the group of each of its dispatches; its kernels are added to the table. */
+/** The plan of a stage, and the units of each of its dispatches; its kernels are added to the table. */
 export function dispatchesOf(
   steps: StageSteps,
   regions: Regions,
   table: KernelTable,
-): { readonly stage: PlannedStage; readonly groupOf: readonly number[] } {
+): { readonly stage: PlannedStage; readonly unitsOf: readonly (readonly number[])[] } {
   const { input, groups, results } = steps;
   const needs = needsOf(steps);
   const making = { regions, table, counts: new Map() };
-  const groupOf: number[] = [];
+  const unitsOf: number[][] = [];
   const dispatches = groups.flatMap((group, i) =>
     splitByBuffer(steps, group, regions).map((part) => {
-      groupOf.push(i);
+      unitsOf.push(part);
       return dispatch(steps, part, making, needs[i]!);
     }),
   );
-  return { stage: { name: input.name, dispatches, copies: results.copies, outputs: outputsOf(steps) }, groupOf };
+  return { stage: { name: input.name, dispatches, copies: results.copies, outputs: outputsOf(steps) }, unitsOf };
 }
 
 function outputsOf({ input, results }: StageSteps): PlannedValue[] {

@@ -3,6 +3,8 @@ import type { KeptValue } from "../plan.ts";
 import { tensorBytes } from "./ports.ts";
 import { isPort, placeOf, type StageSteps, typeOf } from "./stage.ts";
 
+type UnitsOf = readonly (readonly number[])[];
+
 interface Life {
   readonly first: number;
   last: number;
@@ -10,13 +12,13 @@ interface Life {
   saved: boolean;
 }
 
-/** Values with places in arenas, and results that are not in storage, in the order in which they are made. `groupOf`: of every dispatch. */
-export function valuesOf(steps: StageSteps, groupOf: readonly number[]): KeptValue[] {
+/** Values with places in arenas, and results that are not in storage, in the order in which they are made. `unitsOf`: of every dispatch. */
+export function valuesOf(steps: StageSteps, unitsOf: UnitsOf): KeptValue[] {
   const { input, results, arena } = steps;
   const { nodes } = input.graph;
   const outputs = new Set(input.outputs.filter(({ slice }) => slice === undefined).map(({ node }) => node));
   const isKept = (node: number): boolean => arena.places.has(node) || (outputs.has(node) && results.places.has(node));
-  return [...livesOf(steps, groupOf)]
+  return [...livesOf(steps, unitsOf)]
     .filter(([node]) => isKept(node))
     .map(([node, { first, last, saved }]): KeptValue => {
       const { buffer, offset } = placeOf(steps, { node, order: [], writes: false });
@@ -26,11 +28,11 @@ export function valuesOf(steps: StageSteps, groupOf: readonly number[]): KeptVal
     });
 }
 
-function livesOf({ input, groups, fusion, bodies }: StageSteps, groupOf: readonly number[]): Map<number, Life> {
+function livesOf({ input, fusion, bodies }: StageSteps, unitsOf: UnitsOf): Map<number, Life> {
   const { nodes } = input.graph;
   const lives = new Map<number, Life>();
-  groupOf.forEach((group, dispatch) => {
-    for (const unit of groups[group]!) {
+  unitsOf.forEach((units, dispatch) => {
+    for (const unit of units) {
       const backward = fusion.units[unit]!.stored.some((id) => nodes[id]!.phase === "backward");
       for (const { node, writes } of bodies[unit]!.tensors) {
         if (isPort(input, node)) continue;

@@ -1,0 +1,39 @@
+// Puts the script and the style of the report into `src/inspect/page-text.ts` when something is built: `src/inspect/page/` as one minified
+// text. For tsdown, rolldown and vite.
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { rolldown } from "rolldown";
+
+const folder = fileURLToPath(new URL("../src/inspect/page/", import.meta.url));
+
+async function bundledScript() {
+  const bundle = await rolldown({ input: `${folder}main.ts`, platform: "browser", logLevel: "warn" });
+  const { output } = await bundle.generate({ format: "iife", minify: true, comments: { legal: false } });
+  await bundle.close();
+  // Neither may end the element that it stands in.
+  return output[0].code.replaceAll("</script", "<\\/script");
+}
+
+const squeezed = (css) =>
+  css
+    .replace(/\/\*.*?\*\//gs, "")
+    .replace(/\s+/g, " ")
+    .replace(/ ?([{};,>]) ?/g, "$1")
+    .trim();
+
+async function pageText() {
+  const [script, style] = [await bundledScript(), squeezed(readFileSync(`${folder}style.css`, "utf8"))];
+  return `export const pageScript = ${JSON.stringify(script)};\nexport const pageStyle = ${JSON.stringify(style)};\n`;
+}
+
+export function reportPagePlugin() {
+  let text;
+  return {
+    name: "report-page",
+    load(id) {
+      if (!/src[\\/]inspect[\\/]page-text\.ts$/.test(id)) return undefined;
+      text ??= pageText();
+      return text.then((code) => ({ code, moduleType: "js", map: null }));
+    },
+  };
+}

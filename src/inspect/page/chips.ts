@@ -1,0 +1,32 @@
+/** Short names that select what they name. */
+import { chip, h } from "./dom.ts";
+import { lastPart, shortPath } from "./format.ts";
+
+/** What modules of one kind have in common: their last name, or for layers what they are numbered in. */
+function groupOf(path: string): string {
+  const parts = path.split(".");
+  return parts.findLast((part) => !/^\d+$/.test(part)) ?? path;
+}
+
+/** Modules by their last name, each with the number of them: `q_proj × 30`. */
+export function siteChips(sites: readonly string[], most = 6): HTMLElement {
+  const groups = new Map<string, string[]>();
+  for (const site of sites) groups.set(groupOf(site), [...(groups.get(groupOf(site)) ?? []), site]);
+  const entries = [...groups];
+  const chips = entries.slice(0, most).map(([name, paths]) => {
+    const [first = "", ...others] = paths;
+    const isEnd = others.length > 0 && paths.every((path) => lastPart(path) === name);
+    const own = chip(`site:${isEnd ? name : first}`, others.length === 0 ? name : `${name} × ${paths.length}`);
+    own.title = paths.map(shortPath).join("\n");
+    return own;
+  });
+  const rest = entries.length - chips.length;
+  return h("span", { class: "chips" }, ...chips, rest > 0 && h("span", { class: "soft" }, `+${rest}`));
+}
+
+export const kernelChip = (name: string): HTMLElement => chip(`kernel:${name}`, name);
+
+export const nodeChip = (stage: string, id: number, text = ""): HTMLElement =>
+  chip(`node:${stage}/${id}`, `%${id}${text === "" ? "" : ` ${text}`}`);
+
+export const siteChip = (site: string): HTMLElement => chip(`site:${site}`, shortPath(site));

@@ -1,0 +1,34 @@
+/** Numbers, sizes and names as people read them. */
+
+/** Three digits and a unit: 12.3 M. */
+export function count(n: number): string {
+  const units: readonly (readonly [number, string])[] = [
+    [1e12, "T"],
+    [1e9, "G"],
+    [1e6, "M"],
+    [1e3, "k"],
+  ];
+  const unit = units.find(([size]) => n >= size);
+  return unit === undefined ? String(Math.round(100 * n) / 100) : `${digits(n / unit[0])} ${unit[1]}`;
+}
+
+export function bytes(n: number): string {
+  if (n >= 2 ** 30) return `${digits(n / 2 ** 30)} GiB`;
+  if (n >= 2 ** 20) return `${digits(n / 2 ** 20)} MiB`;
+  return n >= 1024 ? `${digits(n / 1024)} KiB` : `${n} B`;
+}
+
+const digits = (n: number): string => (n >= 100 ? n.toFixed(0) : n >= 10 ? n.toFixed(1) : n.toFixed(2));
+
+export const percent = (part: number, whole: number): string =>
+  whole === 0 ? "" : `${((100 * part) / whole).toFixed(1)} %`;
+
+export const lastPart = (path: string): string => path.slice(path.lastIndexOf(".") + 1);
+
+/** A path without what all of them begin with. */
+export const shortPath = (path: string): string => path.replace(/^(base_model\.)?(model\.)+(?=.)/, "");
+
+/** The path of the layer that a module is in: up to the first part that is a number. */
+export const layerOf = (path: string): string => /^(?:.*?\.)?\d+(?=\.|$)/.exec(path)?.[0] ?? "";
+
+export const plural = (n: number, word: string): string => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;

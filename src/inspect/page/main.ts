@@ -1,0 +1,130 @@
+/** The report's page: three panes, one selection, one address for everything that it shows. */
+import type { App, View } from "./app.ts";
+import { readData } from "./data.ts";
+import { detailsOf } from "./details.ts";
+import { h } from "./dom.ts";
+import { kernelsView } from "./kernels.ts";
+import { ProgramModel, type Ref } from "./model.ts";
+import { overviewView } from "./overview.ts";
+import { searchBox } from "./search.ts";
+import { siteIndex } from "./site-index.ts";
+import { hashOf, readHash, type State } from "./state.ts";
+import { themeButton } from "./theme.ts";
+
+const views: readonly View[] = [overviewView, kernelsView];
+
+class Page implements App {
+  state: State;
+  private readonly main = h("main", { id: "main", tabindex: -1 });
+  private readonly details = h("aside", { id: "details", "aria-label": "Details of the selection" });
+  private readonly tabs = h("nav", { "aria-label": "Views" });
+  private shown = "";
+
+  constructor(readonly program: ProgramModel) {
+    this.state = readHash(location.hash, program);
+    const { data } = program;
+    document.body.append(
+      h(
+        "header",
+        {},
+        h("h1", {}, data.title),
+        h("span", { class: "soft subtitle" }, data.subtitle),
+        searchBox(() => this),
+        themeButton(),
+      ),
+      h("div", { class: "index" }, this.tabs, siteIndex(program)),
+      this.main,
+      this.details,
+    );
+    document.addEventListener("click", (event) => this.clicked(event.target as Element));
+    document.addEventListener("keydown", (event) => this.pressed(event));
+    addEventListener("popstate", () => {
+      this.state = readHash(location.hash, program);
+      void this.draw();
+    });
+  }
+
+  go(change: Partial<State>): void {
+    const options = Object.fromEntries(
+      Object.entries({ ...this.state.options, ...change.options }).filter(([, value]) => value !== ""),
+    );
+    this.state = { ...this.state, ...change, options };
+    const hash = hashOf(this.state);
+    if (hash !== location.hash) history.pushState(null, "", hash);
+    void this.draw();
+  }
+
+  private clicked(target: Element): void {
+    const ref = target.closest("[data-ref]")?.getAttribute("data-ref");
+    if (ref != null) this.go({ selection: ref as Ref });
+  }
+
+  private pressed(event: KeyboardEvent): void {
+    if ((event.target as Element).matches("input, select, textarea")) return;
+    const ref = (event.target as Element).getAttribute("data-ref");
+    if (event.key === "/") {
+      event.preventDefault();
+      document.getElementById("search")?.focus();
+    } else if (event.key === "Escape") this.go({ selection: undefined });
+    else if (event.key === "Enter" && ref !== null && !(event.target instanceof HTMLButtonElement))
+      this.go({ selection: ref as Ref });
+  }
+
+  async draw(): Promise<void> {
+    const { state } = this;
+    const view = views.find(({ name }) => name === state.view) ?? overviewView;
+    this.tabs.replaceChildren(
+      ...views.map(({ name, title }) =>
+        h(
+          "button",
+          {
+            type: "button",
+            "aria-current": name === view.name ? "page" : undefined,
+            click: () => this.go({ view: name }),
+          },
+          title,
+        ),
+      ),
+    );
+    const key = JSON.stringify([view.name, state.stage, ...view.options.map((option) => state.options[option])]);
+    if (key !== this.shown) {
+      this.shown = key;
+      const content = await view.show(this);
+      if (key !== this.shown) return;
+      this.main.replaceChildren(content);
+      this.main.scrollTop = 0;
+    }
+    this.drawSelection();
+  }
+
+  private drawSelection(): void {
+    const { selection } = this.state;
+    document.body.classList.toggle("has-selection", selection !== undefined);
+    this.details.replaceChildren(
+      ...(selection === undefined
+        ? []
+        : [
+            h(
+              "button",
+              {
+                type: "button",
+                class: "close",
+                "aria-label": "Close the details",
+                click: () => this.go({ selection: undefined }),
+              },
+              "×",
+            ),
+            detailsOf(this, selection),
+          ]),
+    );
+    this.details.scrollTop = 0;
+    const related = selection === undefined ? new Set<string>() : this.program.related(selection);
+    for (const element of document.querySelectorAll("[data-ref]")) {
+      const ref = element.getAttribute("data-ref")!;
+      element.classList.toggle("is-lit", related.has(ref));
+      element.classList.toggle("is-selected", ref === selection);
+    }
+  }
+}
+
+void readData().then((data) => new Page(new ProgramModel(data)).draw());

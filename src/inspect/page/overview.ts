@@ -1,0 +1,166 @@
+/** Overview: what a step costs, who holds the memory, and the formula with the numbers of a module. */
+import type { App, View } from "./app.ts";
+import { kernelChip, nodeChip, siteChip } from "./chips.ts";
+import { costsOfKernels, costsOfSites, peakOf, totalOf, valuesAt } from "./costs.ts";
+import { bar, type Child, h, number, numberHead, table } from "./dom.ts";
+import { bytes, count, percent } from "./format.ts";
+import { formulaView } from "./formula.ts";
+import { stageChoice } from "./kernels.ts";
+import type { ProgramModel, StageModel } from "./model.ts";
+
+const card = (title: string, value: Child, ...below: readonly Child[]): HTMLElement =>
+  h(
+    "div",
+    { class: "card" },
+    h("h3", {}, title),
+    h("p", { class: "large" }, value),
+    ...below.map((own) => h("p", { class: "soft" }, own)),
+  );
+
+function stepCard(program: ProgramModel): HTMLElement {
+  const step = program.stages.filter(({ isOfStep }) => isOfStep);
+  const stages = step.length > 0 ? step : program.stages.filter(({ name }) => name === program.mainStage);
+  const cost = totalOf(stages);
+  const parts = stages.map(({ name, dispatches }) => `${name} ${dispatches.length}`).join(" + ");
+  return card(
+    step.length > 0 ? "Training step" : `Stage ${program.mainStage}`,
+    `${count(cost.flops)}flop`,
+    `${bytes(cost.bytes)} moved, ${(cost.flops / Math.max(1, cost.bytes)).toFixed(1)} flop/byte`,
+    `${cost.dispatches} dispatches: ${parts}`,
+  );
+}
+
+function memoryCard({ data }: ProgramModel): HTMLElement {
+  const { peakBytes, largestBinding } = data.memory;
+  const largest = Math.max(0, ...data.buffers.filter(({ within }) => within === "").map((buffer) => buffer.bytes));
+  return card(
+    "Device memory",
+    bytes(peakBytes),
+    [bar(largest / largestBinding)],
+    `largest buffer ${bytes(largest)} of ${bytes(largestBinding)} that one binding may have`,
+  );
+}
+
+function programCard({ data, stages }: ProgramModel): HTMLElement {
+  const fact = (name: string): string => data.facts.find(([own]) => own === name)?.[1] ?? "";
+  const others = stages
+    .filter(({ isOfStep }) => !isOfStep)
+    .map(({ name, dispatches }) => `${name} ${dispatches.length}`);
+  return card(
+    "Trained",
+    `${fact("trained numbers")} numbers`,
+    `${fact("adapted modules")} modules, ${data.kernels.length} distinct kernels`,
+    others.length > 0 && `other stages: ${others.join(", ")}`,
+  );
+}
+
+function warningCard({ data }: ProgramModel): HTMLElement {
+  const own = data.diagnostics.map(({ code, message }) => h("li", {}, h("b", {}, code), ` ${message}`));
+  return h(
+    "div",
+    { class: "card" },
+    h("h3", {}, "Warnings"),
+    own.length === 0 ? h("p", { class: "large" }, "none") : h("ul", { class: "warnings" }, ...own),
+  );
+}
+
+const five = (app: App, title: string, view: string, content: HTMLElement): HTMLElement =>
+  h(
+    "section",
+    { class: "panel", "aria-label": title },
+    h("h2", {}, title, h("button", { type: "button", class: "more", click: () => app.go({ view }) }, "all")),
+    content,
+  );
+
+const top = <T>(entries: readonly T[], size: (entry: T) => number): T[] =>
+  [...entries].sort((a, b) => size(b) - size(a)).slice(0, 5);
+
+function kernelsPanel(app: App, stages: readonly StageModel[], total: number): HTMLElement {
+  const rows = top([...costsOfKernels(stages)], ([, cost]) => cost.flops);
+  return five(
+    app,
+    "Kernels by flops",
+    "kernels",
+    table(
+      ["kernel", numberHead("runs"), numberHead("flops"), numberHead("share")],
+      rows.map(([name, cost]) =>
+        h(
+          "tr",
+          { "data-ref": `kernel:${name}` },
+          h("td", {}, kernelChip(name)),
+          number(cost.dispatches),
+          number(count(cost.flops)),
+          number(percent(cost.flops, total)),
+        ),
+      ),
+    ),
+  );
+}
+
+function sitesPanel(app: App, stages: readonly StageModel[], total: number): HTMLElement {
+  const rows = top([...costsOfSites(stages)], ([, cost]) => cost.flops);
+  return five(
+    app,
+    "Modules by flops",
+    "graph",
+    table(
+      ["module", numberHead("flops"), numberHead("share")],
+      rows.map(([site, cost]) =>
+        h(
+          "tr",
+          { "data-ref": `site:${site}` },
+          h("td", {}, siteChip(site)),
+          number(count(cost.flops)),
+          number(percent(cost.flops, total)),
+        ),
+      ),
+    ),
+  );
+}
+
+function peakPanel(app: App, stage: StageModel): HTMLElement {
+  const at = peakOf(stage);
+  const rows = valuesAt(stage, at).slice(0, 5);
+  return five(
+    app,
+    `At the peak of ${stage.name}`,
+    "memory",
+    table(
+      ["value", numberHead("bytes"), "why"],
+      rows.map(([node, , , size, , , why]) =>
+        h(
+          "tr",
+          { "data-ref": `node:${stage.name}/${node}` },
+          h("td", {}, nodeChip(stage.name, node, stage.nodes[node]?.name ?? "copy")),
+          number(bytes(size)),
+          h("td", { class: "nowrap", title: why }, why.replace(" for backward", "")),
+        ),
+      ),
+    ),
+  );
+}
+
+export const overviewView: View = {
+  name: "overview",
+  title: "Overview",
+  options: ["of"],
+  show(app) {
+    const { program, state } = app;
+    const stages = program.chosen(state.stage);
+    const total = totalOf(stages).flops;
+    return h(
+      "div",
+      {},
+      h("div", { class: "cards" }, stepCard(program), memoryCard(program), programCard(program), warningCard(program)),
+      h("div", { class: "tools" }, stageChoice(app, true)),
+      h(
+        "div",
+        { class: "panels" },
+        kernelsPanel(app, stages, total),
+        sitesPanel(app, stages, total),
+        ...stages.slice(0, 1).map((stage) => peakPanel(app, stage)),
+      ),
+      formulaView(app),
+    );
+  },
+};

@@ -1,0 +1,109 @@
+/** What the report has of a program: JSON, in one element of the page. Its script imports these types and nothing else. */
+
+/** A node of a graph; texts are places in `ReportData.texts`. */
+export type NodeRecord = readonly [
+  /** Op with its einsum, or the name of a port. */
+  name: number,
+  type: number,
+  scope: number,
+  /** `file:line` of the formula, or the empty text. */
+  line: number,
+  isBackward: 0 | 1,
+  flops: number,
+  /** Of its result. */
+  bytes: number,
+  inputs: readonly number[],
+];
+
+export interface PartRecord {
+  /** Nodes whose values it stores; those behind the last one of the graph are copies. */
+  readonly stored: readonly number[];
+  /** Values of the kernel's size words. */
+  readonly words: readonly number[];
+  readonly workgroups: number;
+}
+
+export interface DispatchRecord {
+  readonly kernel: string;
+  readonly grid: readonly number[];
+  /** Nodes that it computes. */
+  readonly nodes: readonly number[];
+  readonly parts: readonly PartRecord[];
+  readonly flops: number;
+  readonly bytes: number;
+  /** Outputs that it is for; always run without them. */
+  readonly outputs: readonly string[];
+  readonly always: boolean;
+}
+
+/** A value in memory between the dispatches of a stage. */
+export type ValueRecord = readonly [
+  node: number,
+  buffer: string,
+  offset: number,
+  bytes: number,
+  first: number,
+  last: number,
+  why: "saved for backward" | "temporary" | "output",
+];
+
+export interface StageRecord {
+  readonly name: string;
+  /** Whether it is run in every training step. */
+  readonly isOfStep: boolean;
+  readonly nodes: readonly NodeRecord[];
+  readonly outputs: readonly (readonly [name: string, node: number])[];
+  readonly dispatches: readonly DispatchRecord[];
+  readonly values: readonly ValueRecord[];
+}
+
+export interface KernelRecord {
+  readonly name: string;
+  readonly wgsl: string;
+  readonly workgroup: number;
+  /** What its size words are, where that is known. */
+  readonly words: readonly string[];
+}
+
+/** A decision with all places where it was the same, at the same costs. */
+export interface DecisionRecord {
+  readonly stage: string;
+  readonly decision: string;
+  readonly candidates: Readonly<Record<string, number>>;
+  readonly scopes: readonly string[];
+}
+
+export interface PassRecord {
+  readonly stage: string;
+  readonly pass: string;
+  readonly milliseconds: number;
+  readonly before: number;
+  readonly after: number;
+  readonly hits: Readonly<Record<string, number>>;
+}
+
+export interface FragmentRecord {
+  readonly file: string;
+  /** Number of the first line in that file. */
+  readonly line: number;
+  readonly text: string;
+}
+
+export interface ReportData {
+  readonly title: string;
+  readonly subtitle: string;
+  readonly facts: readonly (readonly [name: string, value: string])[];
+  readonly fragments: readonly FragmentRecord[];
+  /** Fields of the config as it is saved. */
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly diagnostics: readonly { readonly code: string; readonly severity: string; readonly message: string }[];
+  readonly texts: readonly string[];
+  readonly passes: readonly PassRecord[];
+  readonly decisions: readonly DecisionRecord[];
+  readonly kernels: readonly KernelRecord[];
+  readonly stages: readonly StageRecord[];
+  /** The main stage after `algebra`. */
+  readonly operators: readonly NodeRecord[];
+  readonly buffers: readonly { readonly name: string; readonly bytes: number; readonly within: string }[];
+  readonly memory: { readonly peakBytes: number; readonly largestBinding: number };
+}

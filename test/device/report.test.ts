@@ -1,0 +1,161 @@
+/** The report in a browser: it opens by itself, answers what people ask in two clicks, and everybody can read it. */
+import axe from "axe-core";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { compile } from "../../src/compile/index.ts";
+import { inspectionFiles } from "../../src/inspect/index.ts";
+import { baseModel, loadCase } from "../golden/helpers.ts";
+import { hasChromium, openChromium } from "./chromium.ts";
+
+const address = "http://localhost/";
+const views = ["Overview", "Kernels"];
+
+let browser: Browser;
+beforeAll(async () => {
+  if (hasChromium) browser = await openChromium({ isolates: true });
+});
+afterAll(() => browser?.close());
+
+/** A page with a report, what it asked for, and what went wrong. */
+async function open(html: string, { hash = "", width = 1280, dark = false } = {}) {
+  const page = await browser.newPage({ viewport: { width, height: 800 }, colorScheme: dark ? "dark" : "light" });
+  const [requests, faults]: [string[], string[]] = [[], []];
+  page.on("request", (request) => requests.push(request.url()));
+  page.on("pageerror", (error) => faults.push(error.message));
+  page.on("console", (message) => faults.push(message.text()));
+  await page.route(`${address}**`, (route) => route.fulfill({ contentType: "text/html", body: html }));
+  await page.goto(address + hash);
+  await page.waitForSelector("main > *");
+  return { page, requests, faults };
+}
+
+async function reportOf(name: string): Promise<string> {
+  const { model, adapter } = await loadCase(name);
+  return inspectionFiles(await compile(model, adapter, { batch: 2, length: 12 })).get("report.html")!;
+}
+
+// biome-ignore lint/performance/useDomNodeTextContent: what people see has its line breaks and nothing hidden
+const text = (page: Page, selector: string): Promise<string> => page.locator(selector).innerText();
+const tab = (page: Page, name: string): Promise<void> => page.getByRole("button", { name, exact: true }).click();
+
+/** What is wrong with a page for people who cannot see it, use no mouse, or see little contrast. */
+async function barriers(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source);
+  const found = await page.evaluate(() => (Reflect.get(globalThis, "axe") as typeof axe).run());
+  return found.violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+}
+
+describe.skipIf(!hasChromium)("the report", () => {
+  describe.each(["llama-lora", "llama-oft", "llama-boft", "llama-fourierft", "llama-xlora-depth1"])("of %s", (name) => {
+    let page: Page;
+    let opened: Awaited<ReturnType<typeof open>>;
+    beforeAll(async () => {
+      opened = await open(await reportOf(name));
+      page = opened.page;
+    });
+    afterAll(() => page?.close());
+
+    it("says which kernel takes most, what of the formula it computes, and for which modules", async () => {
+      await tab(page, "Kernels");
+      const shares = await page
+        .locator("main tbody tr")
+        .evaluateAll((rows) => rows.map((row) => row.children[6]!.textContent));
+      const numbers = shares.map((share) => Number(share.replace(" %", "")));
+      expect(numbers).toEqual([...numbers].sort((a, b) => b - a));
+      const site = await text(page, ".site-row > .chip >> nth=0");
+      const modules = page.locator("main tbody tr", { has: page.locator(".chip", { hasText: site }) });
+      await modules.first().locator("td").first().click();
+      expect(await text(page, "aside")).toMatch(/Lines of the formula\s+\w+\.ts:\d+/);
+      expect(await page.locator("aside .wgsl .wgsl-word").count()).toBeGreaterThan(5);
+    });
+
+    it("lights what belongs to a line, a module and a kernel", async () => {
+      await tab(page, "Overview");
+      await page.locator(".formula-main", { hasText: "W' =" }).first().click();
+      expect(await text(page, "aside h2")).toMatch(/\.ts:\d+$/);
+      expect(await page.locator(".sites .is-lit").count()).toBeGreaterThan(0);
+      await page.locator(".sites .layers .chip").first().click();
+      expect(await text(page, "aside")).toMatch(/What was decided[\s\S]*Lines of the formula/);
+      expect(await page.locator(".formula .is-lit").count()).toBeGreaterThan(0);
+    });
+
+    it("asks for nothing and has no faults", () => {
+      expect(opened.faults).toEqual([]);
+      expect(new Set(opened.requests)).toEqual(new Set([address]));
+    });
+  });
+
+  it.each(views)("can be read by all in %s, light and dark, on a desk and on a phone", async (view) => {
+    const { page } = await open(await reportOf("llama-lora"));
+    await tab(page, view);
+    for (const [width, colorScheme] of [
+      [1280, "light"],
+      [390, "dark"],
+    ] as const) {
+      await page.setViewportSize({ width, height: 800 });
+      await page.emulateMedia({ colorScheme });
+      await page.keyboard.press("Escape");
+      expect(await barriers(page)).toEqual([]);
+      await page.locator("main [data-ref]").first().click();
+      expect(await barriers(page)).toEqual([]);
+      expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
+    }
+    await page.close();
+  });
+
+  it("has an address for what it shows: links lead in, Back leads back", async () => {
+    const { page } = await open(await reportOf("llama-lora"));
+    await tab(page, "Kernels");
+    const rows = page.locator("main tbody tr");
+    await rows.nth(0).locator("td").first().click();
+    const first = await text(page, "aside h2");
+    await rows.nth(1).locator("td").first().click();
+    const second = await text(page, "aside h2");
+    expect(second).not.toBe(first);
+    const link = new URL(page.url()).hash;
+    await page.goBack();
+    expect(await text(page, "aside h2")).toBe(first);
+    await page.goBack();
+    expect(await page.locator("aside").isVisible()).toBe(false);
+    await page.goBack();
+    expect(await text(page, "[aria-current=page]")).toBe("Overview");
+    await page.close();
+    const linked = await open(await reportOf("llama-lora"), { hash: link });
+    expect(await text(linked.page, "aside h2")).toBe(second);
+    expect(await text(linked.page, "[aria-current=page]")).toBe("Kernels");
+    await linked.page.close();
+  });
+
+  it("sorts kernels by every column and finds things by the keyboard", async () => {
+    const { page } = await open(await reportOf("llama-lora"), { hash: "#view=kernels" });
+    await page.getByRole("button", { name: "runs" }).click();
+    const runs = await page
+      .locator("main tbody tr")
+      .evaluateAll((rows) => rows.map((row) => Number(row.children[1]!.textContent)));
+    expect(runs).toEqual([...runs].sort((a, b) => b - a));
+    expect(new Set(runs).size).toBeGreaterThan(1);
+    await page.keyboard.press("/");
+    await page.keyboard.type("/^%\\d+ einsum .*q_proj/");
+    expect(await text(page, ".found p")).toMatch(/^[1-9]\d* found/);
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("Enter");
+    expect(await text(page, "aside")).toMatch(/^[\s\S]*%\d+ einsum[\s\S]*module\s+layers\.\d\.self_attn\.q_proj/);
+    await page.close();
+  });
+
+  it("shows names of strangers as text", async () => {
+    const hurt = `</script><script>globalThis.hurt = 1</script><img src=x onerror="globalThis.hurt = 1">`;
+    const method = `method stranger on linear { W' = W + B @ A; param A[2, in] = kaiming_uniform at "A"; param B[out, 2] = zeros at "B"; require false warn "${hurt.replaceAll('"', "'")}"; }`;
+    const config = { target_modules: ["q_proj"], base_model_name_or_path: hurt };
+    const program = await compile(await baseModel("llama"), config, { batch: 1, length: 4, method });
+    const { page, faults } = await open(inspectionFiles(program).get("report.html")!);
+    for (const view of views) await tab(page, view);
+    await tab(page, "Overview");
+    expect(await text(page, "main")).toContain("globalThis.hurt");
+    expect(await page.evaluate(() => Reflect.get(globalThis, "hurt"))).toBeUndefined();
+    expect(faults).toEqual([]);
+    await page.close();
+  });
+});
