@@ -97,7 +97,7 @@ export async function startProgram(
   program: Program,
   sources: Sources,
   options: SourceOptions,
-  more: Pick<StartOptions, "fixed" | "reads" | "onForecast"> = {},
+  more: Pick<StartOptions, "fixed" | "reads" | "onForecast" | "onKernels"> = {},
 ): Promise<Session> {
   const sink = new DiagnosticSink(options.strict ?? false);
   const session = await program.start({

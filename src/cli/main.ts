@@ -109,7 +109,8 @@ function build(): Command {
     .option("--no-sampling", "no dropout and no relaxed gates")
     .option("--method <file>", "a method of your own, as text")
     .option("--full", "train all weights and write a model folder")
-    .option("--log <file>", "a line of JSON per step");
+    .option("--log <file>", "a line of JSON per step")
+    .option("--trace <file>", "what every dispatch took, as a trace that Perfetto opens; runs are slower for it");
   add("eval", "one forward pass, and gradients", () => import("./eval.ts"))
     .requiredOption(...model)
     .option("--adapter <folder>", "a trained adapter; the base model alone without")

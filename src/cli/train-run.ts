@@ -45,6 +45,7 @@ export interface TrainCommandOptions extends SourceOptions {
   readonly sampling: boolean;
   readonly full?: boolean;
   readonly log?: string;
+  readonly trace?: string;
 }
 
 export interface TrainRunParts {

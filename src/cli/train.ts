@@ -12,6 +12,7 @@ import { tellOfLost } from "./lost-data.ts";
 import { memoryLine } from "./memory.ts";
 import { emit, say } from "./output.ts";
 import { claimOutput } from "./output-lock.ts";
+import { checkTrace, TraceFile } from "./trace-file.ts";
 import { type TrainCommandOptions, TrainRun } from "./train-run.ts";
 import { digestedModel } from "./weight-digest.ts";
 
@@ -24,6 +25,7 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   const { overwrite = false, resume = false, log } = options;
   await claimOutput(options.out, { overwrite: overwrite || resume });
   if (log !== undefined) await checkLog(log, { overwrite, reads: readPaths(options) });
+  if (options.trace !== undefined) await checkTrace(options.trace, overwrite);
   if (resume) await requireCheckpoint(options.out);
   const read = await readSources(options);
   if (read.config === null && !options.full) {
@@ -52,8 +54,11 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   requireTrainable(program.adapter);
   const state = options.saveEvery === undefined ? [] : ["params", "moment1", "moment2"];
   const reads = [...usualReads(program), ...state.map((name) => [name])];
+  const trace = options.trace === undefined ? undefined : new TraceFile(program, options.trace);
+  const { onKernels } = options.debug.kernels(program);
   const session = await startProgram(program, sources, options, {
     reads,
+    ...(trace === undefined ? {} : { onKernels: trace.listen(onKernels) }),
     onForecast: (forecast) => {
       say(options, memoryLine(forecast));
       emit(options, { type: "memory", ...forecast });
@@ -64,6 +69,7 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
     return await new TrainRun({ ...parts, weights: weights(), tokenizer }).go();
   } finally {
     session.dispose();
+    await trace?.write(options);
   }
 }
 

@@ -270,3 +270,23 @@ describe("the log", () => {
     expect(lines.at(-1)).toMatchObject({ type: "done", status: "finished" });
   });
 });
+
+it("writes a trace of what every dispatch took, and trains the same numbers", () => {
+  const [plain, traced] = [join(folder, "plain"), join(folder, "traced")];
+  const trace = join(folder, "trace.json");
+  expect(webpeft(args(plain, { steps: "4" })).code).toBe(0);
+  const { code, stderr } = webpeft(args(traced, { steps: "4", trace }));
+  expect(code).toBe(0);
+  expect(stderr).toContain("trace.json: open it in Perfetto");
+  expect(adapterBytes(traced)).toEqual(adapterBytes(plain));
+  const { traceEvents } = JSON.parse(readFileSync(trace, "utf8")) as { traceEvents: { cat?: string; dur?: number }[] };
+  const updates = traceEvents.filter(({ cat }) => cat === "update").length;
+  expect(updates).toBeGreaterThan(0);
+  expect(updates % 4).toBe(0);
+  expect(traceEvents.every(({ dur = 0 }) => dur >= 0)).toBe(true);
+  writeFileSync(trace, "a letter");
+  expect(webpeft(args(join(folder, "third"), { steps: "1", trace }))).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining("FILE-OUTPUT-EXISTS"),
+  });
+});
