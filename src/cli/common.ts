@@ -4,10 +4,14 @@ import { type CompileOptions, compile } from "../compile/index.ts";
 import type { Program } from "../compile/program.ts";
 import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { fileNote } from "../methods/index.ts";
+import type { HeadTask } from "../models/choose-head.ts";
+import { present } from "../models/config.ts";
 import { describeModel } from "../models/index.ts";
+import type { AdapterConfigs } from "../program/index.ts";
 import { loadTokenizer, type TextTokenizer } from "../runtime/data/tokenizer.ts";
-import { type AdapterFiles, configsByName, readAdapter, readExperts } from "../runtime/files/adapter.ts";
+import { type AdapterFiles, configsByName, configsOf, readAdapter, readExperts } from "../runtime/files/adapter.ts";
 import { openFolder, readText } from "../runtime/files/folder.ts";
+import { withHead } from "../runtime/files/fresh-head.ts";
 import { type JsonObject, parseJsonObject } from "../runtime/files/json.ts";
 import { loadModel, type Model } from "../runtime/files/model.ts";
 import { fileSource } from "../runtime/files/source.ts";
@@ -35,6 +39,10 @@ export interface SourceOptions extends GlobalOptions {
   readonly strict?: boolean;
   readonly device: DeviceName;
   readonly seed?: number;
+  /** The labels of a head that the model does not have, what it is for, and what its labels are. */
+  readonly labels?: number | readonly string[];
+  readonly head?: HeadTask;
+  readonly problem?: string;
 }
 
 export interface Sources {
@@ -57,17 +65,29 @@ export async function readSources(options: SourceOptions, headersOnly = false): 
   if (options.config !== undefined && options.adapter !== undefined) {
     throw new WebpeftError("CLI-SOURCES", { message: "give either --config or --adapter, not both" });
   }
-  const model = await loadModel(options.model, { headersOnly });
+  const loaded = await loadModel(options.model, { headersOnly });
   const given = { experts: options.expert ?? {} };
   if (options.adapter !== undefined) {
     const adapter = await readAdapter(options.adapter, given);
     const { config, experts } = adapter;
+    const model = await headedModel(loaded, options, configsOf(adapter));
     return { model: withAdapterText(model, adapter.tree), config, adapter, ...(experts && { experts }) };
   }
-  if (options.config === undefined) return { model, config: null };
+  if (options.config === undefined) return { model: await headedModel(loaded, options, {}), config: null };
   const config = await readConfig(options.config);
+  const model = await headedModel(loaded, options, { config });
   const experts = await readExperts(await openFolder(dirname(resolve(options.config))), config, given);
   return { model, config, ...(experts && { experts }) };
+}
+
+/** The model with the head that is asked for, and the token that its tokenizer pads with where a head of rows has to know it. */
+async function headedModel(model: Model, options: SourceOptions, adapter: Partial<AdapterConfigs>): Promise<Model> {
+  const { labels, head: task, problem, seed } = options;
+  const headed = withHead(model, { labels, task, problem, seed }, adapter);
+  if (headed === model || present(headed.config, "pad_token_id") !== undefined) return headed;
+  if (headed.tree === undefined || (await headed.tree.open("tokenizer.json")) === undefined) return headed;
+  const { padToken } = await modelTokenizer(headed);
+  return padToken === undefined ? headed : { ...headed, config: { ...headed.config, pad_token_id: padToken } };
 }
 
 /** Compiles for a command; warnings go to stderr. */

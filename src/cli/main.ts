@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command `webpeft`. Each command stands in a file of its own, which is loaded when it runs. */
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { headTasks } from "../models/choose-head.ts";
 import { amount } from "../runtime/options.ts";
 import type { CommandModule } from "./common.ts";
 import { DebugOutput } from "./debug.ts";
@@ -22,6 +23,13 @@ const folderByName = (text: string, before: Readonly<Record<string, string>> = {
   const [, name, folder] = /^([^=]+)=(.+)$/s.exec(text) ?? [];
   if (name === undefined || folder === undefined) throw new InvalidArgumentError("It must be NAME=FOLDER.");
   return { ...before, [name]: folder };
+};
+
+/** `3`, or `neg,neu,pos`. */
+const labels = (text: string): number | string[] => {
+  const names = text.split(",").map((name) => name.trim());
+  if (names.length > 1) return names;
+  return count(text);
 };
 
 type Loader = () => Promise<CommandModule>;
@@ -70,7 +78,23 @@ function build(): Command {
   const model = ["--model <folder>", "a Hugging Face folder"] as const;
   const expert = ["--expert <name=folder>", "where an adapter that the config mixes is", folderByName] as const;
 
-  add("init", "writes a fresh adapter", () => import("./init.ts"))
+  const head = (command: Command): Command =>
+    command
+      .option(
+        "--labels <list>",
+        "of a model without a classifier: how many labels a new one has, or their names",
+        labels,
+      )
+      .addOption(
+        new Option("--head <task>", "what the labels are of, where the config does not say").choices([...headTasks]),
+      )
+      .addOption(
+        new Option("--problem <name>", "what the labels of rows are").choices([
+          ...["single_label_classification", "multi_label_classification", "regression"],
+        ]),
+      );
+
+  head(add("init", "writes a fresh adapter", () => import("./init.ts")))
     .requiredOption(...model)
     .requiredOption("--config <file>", "adapter_config.json")
     .option(...expert)
@@ -78,7 +102,7 @@ function build(): Command {
     .option("--seed <n>", "seed of the first values", whole, 0)
     .option("--method <file>", "a method of your own, as text")
     .option("--overwrite", "write into a folder that is not empty");
-  add("train", "trains an adapter, or with --full all weights", () => import("./train.ts"))
+  head(add("train", "trains an adapter, or with --full all weights", () => import("./train.ts")))
     .requiredOption(...model)
     .option("--config <file>", "adapter_config.json of a fresh adapter")
     .option("--adapter <folder>", "an adapter to train on")
@@ -111,7 +135,7 @@ function build(): Command {
     .option("--full", "train all weights and write a model folder")
     .option("--log <file>", "a line of JSON per step")
     .option("--trace <file>", "what every dispatch took, as a trace that Perfetto opens; runs are slower for it");
-  add("eval", "one forward pass, and gradients", () => import("./eval.ts"))
+  head(add("eval", "one forward pass, and gradients", () => import("./eval.ts")))
     .requiredOption(...model)
     .option("--adapter <folder>", "a trained adapter; the base model alone without")
     .option(...expert)
@@ -124,7 +148,7 @@ function build(): Command {
     )
     .option("--grad", "gradients of the trained tensors")
     .option("--method <file>", "a method of your own, as text");
-  add("merge", "writes the model with the adapter merged in", () => import("./merge.ts"))
+  head(add("merge", "writes the model with the adapter merged in", () => import("./merge.ts")))
     .requiredOption(...model)
     .requiredOption("--adapter <folder>", "a trained adapter")
     .option(...expert)
@@ -152,7 +176,7 @@ function build(): Command {
     .option("--task <n>", "the task of the text, for adapters that route by tasks", whole)
     .option("--seed <n>", "seed of the draws", whole, 0)
     .option("--method <file>", "a method of your own, as text");
-  add("inspect", "writes what the compiler makes of a config; needs no device", () => import("./inspect.ts"))
+  head(add("inspect", "writes what the compiler makes of a config; needs no device", () => import("./inspect.ts")))
     .option(...model)
     .option("--config <file>", "adapter_config.json")
     .option("--adapter <folder>", "a trained adapter")

@@ -13,6 +13,7 @@ import { type Graph, ports } from "../ir/graph.ts";
 import { once } from "../ir/remember.ts";
 import { sizeOf, type TensorType } from "../ir/types.ts";
 import { verify } from "../ir/verify.ts";
+import { withTaskHeads } from "../methods/config/trained-base.ts";
 import { evaluation, type Situation } from "../methods/index.ts";
 import { ownMethods } from "../methods/registry.ts";
 import { buildModel } from "../models/index.ts";
@@ -24,6 +25,7 @@ import { lowerModelStage, lowerOperatorStage, partitionStage } from "../passes/p
 import { joinPrepared } from "../passes/prepare.ts";
 import type { AdapterConfigs, ProgramMode, StageName } from "../program/index.ts";
 import { configsOf, isRead } from "../runtime/files/adapter.ts";
+import { withHead } from "../runtime/files/fresh-head.ts";
 import type { Model } from "../runtime/files/model.ts";
 import { BaseWeights } from "./base-weights.ts";
 import { type CompileOptions, checkCompile } from "./options.ts";
@@ -44,9 +46,32 @@ const operatorPasses = new Set(["build", "attach", "project", "algebra"]);
  */
 export async function compile(model: Model, config: unknown, options: CompileOptions = {}): Promise<Program> {
   checkCompile(options);
-  if (config === null || config === undefined) return new Compilation(model, [], options).program();
-  if (isRead(config)) return new Compilation(model, [configsOf(config)], { loaded: true, ...options }).program();
-  return new Compilation(model, [{ config, experts: options.experts }], options).program();
+  const { head = {} } = options;
+  if (config === null || config === undefined) return new Compilation(withHead(model, head, {}), [], options).program();
+  if (isRead(config)) {
+    const read = configsOf(config);
+    return new Compilation(withHead(model, head, read), [read], { loaded: true, ...options }).program();
+  }
+  const headed = withHead(model, head, { config });
+  return new Compilation(headed, [{ config: withDrawn(config, headed), experts: options.experts }], options).program();
+}
+
+/** The config with the modules of a drawn head among those that are trained and saved: nobody could draw them again. */
+function withDrawn(config: unknown, { drawn = [] }: Model): unknown {
+  const { task_type, modules_to_save } = config as Readonly<Record<string, unknown>>;
+  const given = Array.isArray(modules_to_save) ? (modules_to_save as readonly unknown[]) : [];
+  const names = [...given, ...(withTaskHeads([], typeof task_type === "string" ? task_type : null) ?? [])].map(String);
+  const isSaved = (path: string): boolean =>
+    path.split(".").some((_part, i, parts) =>
+      names.some((name) =>
+        parts
+          .slice(0, i + 1)
+          .join(".")
+          .endsWith(name),
+      ),
+    );
+  const missing = drawn.filter((path) => !isSaved(path));
+  return missing.length === 0 ? config : { ...(config as object), modules_to_save: [...given, ...missing] };
 }
 
 class Compilation {

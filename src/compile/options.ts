@@ -2,6 +2,7 @@
 import { defaultTarget, type Target } from "../codegen/index.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { Methods } from "../methods/registry.ts";
+import type { HeadOptions } from "../models/choose-head.ts";
 import type { Pooling } from "../models/model.ts";
 import type { PassListener } from "../passes/manager.ts";
 import type { ExpertConfigs, ProgramMode } from "../program/index.ts";
@@ -69,6 +70,8 @@ export interface CompileOptions {
   readonly maximumRank?: number;
   /** Train every tensor of the base model; the config must be null. */
   readonly full?: boolean;
+  /** A head that the base model does not have; drawn, and trained as one of `modules_to_save`. */
+  readonly head?: HeadOptions;
   /** Of a base model without a head: `forward` also gives one vector of each row, the mean of its tokens or the first one. */
   readonly pooling?: Pooling;
 }
@@ -116,6 +119,7 @@ const checks: Checks<CompileOptions> = {
   signal,
   maximumRank: anything,
   full: flag,
+  head: record,
   pooling: oneOf(["mean", "cls"]),
 };
 

@@ -11,6 +11,7 @@ import { finishHeadless, finishModel } from "./head.ts";
 import {
   type BuildOptions,
   type BuiltModel,
+  type HeadNames,
   type ModelConfig,
   type ModelDescription,
   type ModuleParameter,
@@ -50,6 +51,9 @@ function familyOf(config: ModelConfig): ModelFamily {
     got: config.model_type === undefined ? "no such field" : JSON.stringify(config.model_type),
   });
 }
+
+/** The heads that are built for the family of a config. */
+export const familyHeads = (config: ModelConfig): HeadNames => familyOf(config).heads;
 
 /** Modules, inputs and defaults of a model, without building its graph. `stored` tells which keys its file has. */
 export function describeModel(

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { DiagnosticSink, WebpeftError } from "../../src/ir/diagnostics.ts";
 import { type MethodConfig, peftTypeOf, type ResolvedAdapter, resolveAdapter } from "../../src/methods/config/index.ts";
 import { elaborateModel, evaluation, methods, parseMethod } from "../../src/methods/index.ts";
+import { withChosenHead } from "../../src/models/choose-head.ts";
 import { describeModel } from "../../src/models/index.ts";
 import { goldenBases, goldenCases, goldenJson } from "./golden.ts";
 import { fourierft, ia3, lora, oft } from "./methods.ts";
@@ -44,7 +45,9 @@ describe("PEFT's configs, read and written, are equal as JSON, and nothing is wa
     const config = goldenJson(`cases/${name}/adapter_config.json`);
     const sink = new DiagnosticSink(!warned.includes(name));
     const base = goldenBases().findLast((key) => name.startsWith(`${key}-`))!;
-    const modelConfig = goldenJson(`bases/${base}/config.json`);
+    const given = goldenJson(`bases/${base}/config.json`);
+    const known = { taskType: config.task_type, held: () => 3 };
+    const modelConfig = withChosenHead(given, {}, known) ?? given;
     const { modules } = describeModel(modelConfig);
     const method = methods.get(config.peft_type as string)!;
     const resolved = resolveAdapter(config, method, modules, modelConfig, sink);

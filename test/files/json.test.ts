@@ -1,7 +1,14 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { byCodePoint, duplicateKey, nestingOf, parseJsonObject, pythonJson } from "../../src/runtime/files/json.ts";
+import {
+  byCodePoint,
+  duplicateKey,
+  nestingOf,
+  parseJsonObject,
+  pythonJson,
+  pythonJsonLike,
+} from "../../src/runtime/files/json.ts";
 import { jsonPlace } from "../../src/runtime/files/json-place.ts";
 import { failure, golden } from "./helpers.ts";
 
@@ -138,4 +145,13 @@ describe("reading JSON", () => {
     const deep = `{"a":${"[".repeat(100_000)}${"]".repeat(100_000)}}`;
     expect((await failure(() => parseJsonObject(deep, "f"))).message).toContain("nested");
   });
+});
+
+it("members that were not changed keep their text", () => {
+  const text = '{\n  "b": 2.0,\n  "a": [1.0, {"x}": "y,\\"{"}],\n  "c": 3\n}\n';
+  const { c: _c, ...rest } = JSON.parse(text) as Record<string, unknown>;
+  expect(pythonJsonLike({ ...rest, d: { e: 1 } }, text)).toBe(
+    '{\n  "a": [1.0, {"x}": "y,\\"{"}],\n  "b": 2.0,\n  "d": {\n    "e": 1\n  }\n}',
+  );
+  expect(pythonJsonLike({}, "{}")).toBe("{}");
 });

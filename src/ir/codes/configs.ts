@@ -23,6 +23,8 @@ export const configCodes = {
     "Warning: the method has no such field. It is ignored, and written back as it is; check its spelling.",
   "CONFIG-FIELD-VALUE": "A field has a value that is none of those that it may have.",
   "CONFIG-FIELDS-MIXED": "The config has fields of two methods of one `peft_type`: keep those of one.",
+  "CONFIG-HEAD":
+    "The config's task needs a head that the base model does not have: give its labels, or the task; the message says which is missing.",
   "CONFIG-LAYERS":
     "`layers_to_transform`, `layers_pattern` or the number of adapted layers do not go together, or exceed the model.",
   "CONFIG-LAYERS-TOP-LEVEL":

@@ -33,6 +33,8 @@ export interface TextTokenizer {
   /** Id of the token that ends a text, when the model has one. */
   readonly endToken?: number;
   readonly beginToken?: number;
+  /** Id of the token that stands for padding. */
+  readonly padToken?: number;
   /** The text of a conversation; absent when the model has no chat template. */
   readonly chat?: RenderChat;
 }
@@ -121,7 +123,7 @@ export async function loadTokenizer(readText: ReadText, folder: string): Promise
       : usable(where, () => within(() => tokenizer.decode([...ids], options), textBudget(ids.length)));
   const idOf = (name: string) =>
     tokens.named[name] === undefined ? undefined : tokenizer.token_to_id(tokens.named[name]);
-  const [beginToken, endToken] = [idOf("bos_token"), idOf("eos_token")];
+  const [beginToken, endToken, padToken] = [idOf("bos_token"), idOf("eos_token"), idOf("pad_token")];
   const template = templateSource(folder, config, await readText("chat_template.jinja"));
   const how = { tokenize, marks: marksOf(json), separators: separatorsOf(json) };
   return {
@@ -133,6 +135,7 @@ export async function loadTokenizer(readText: ReadText, folder: string): Promise
     decodeStable: (ids) => stablePart(decode(ids), options.clean_up_tokenization_spaces),
     ...(beginToken === undefined ? {} : { beginToken }),
     ...(endToken === undefined ? {} : { endToken }),
+    ...(padToken === undefined ? {} : { padToken }),
     ...(template === undefined ? {} : { chat: await chatRenderer(template, tokens, within) }),
   };
 }

@@ -113,6 +113,43 @@ export function pythonJson(value: JsonObject, floatFields: ReadonlySet<string> =
   return write(value, "", false);
 }
 
+/** The texts of the members of the object that a valid JSON text is, by name. */
+function memberTexts(text: string): ReadonlyMap<string, string> {
+  const members = new Map<string, string>();
+  const name = /[\s{,]*("(?:[^"\\]|\\.)*")\s*:\s*/y;
+  const part = /"(?:[^"\\]|\\.)*"|[[\]{},]|[^"[\]{},]+/y;
+  for (let found = name.exec(text); found !== null; found = name.exec(text)) {
+    const start = name.lastIndex;
+    part.lastIndex = start;
+    let [depth, end] = [0, start];
+    for (let piece = part.exec(text)?.[0]; piece !== undefined; piece = part.exec(text)?.[0]) {
+      if (depth === 0 && (piece === "," || piece === "}")) break;
+      if (piece === "{" || piece === "[") depth++;
+      if (piece === "}" || piece === "]") depth--;
+      end = part.lastIndex;
+    }
+    members.set(JSON.parse(found[1]!) as string, text.slice(start, end).trimEnd());
+    name.lastIndex = end;
+  }
+  return members;
+}
+
+/**
+ * `pythonJson` of an object that was changed after it had been read from a text: members that are as they were stand as in the text, so that
+ * `2.0` stays a float.
+ */
+export function pythonJsonLike(value: JsonObject, text: string): string {
+  const [before, texts] = [JSON.parse(text) as JsonObject, memberTexts(text)];
+  const keys = Object.keys(value).filter((key) => value[key] !== undefined);
+  const lines = keys.sort(byCodePoint).map((key) => {
+    const written = pythonJson({ [key]: value[key] });
+    const own =
+      Object.hasOwn(before, key) && pythonJson({ [key]: before[key] }) === written ? texts.get(key) : undefined;
+    return own === undefined ? written.slice("{\n".length, -"\n}".length) : `  ${pythonString(key)}: ${own}`;
+  });
+  return wrap("{", lines, "}");
+}
+
 function wrap(open: string, lines: readonly string[], close: string): string {
   return lines.length === 0 ? open + close.trim() : `${open}\n${lines.join(",\n")}\n${close}`;
 }

@@ -20,6 +20,8 @@ export interface Model {
   readonly stacks?: Stacks;
   /** The folder with the other files (tokenizer, generation config); undefined for models in memory. */
   readonly tree?: FileTree;
+  /** Paths of modules whose tensors no file has: those of a head that was drawn. */
+  readonly drawn?: readonly string[];
   /** What loading has to warn of; compiling the model tells it. */
   readonly diagnostics?: readonly Diagnostic[];
 }

@@ -2,7 +2,7 @@
 
 import { type Checks, callable, checkOptions, flag, signal } from "../options.ts";
 import { type FileTree, readText } from "./folder.ts";
-import { isJsonObject, pythonJson } from "./json.ts";
+import { isJsonObject, pythonJson, pythonJsonLike } from "./json.ts";
 import type { Model } from "./model.ts";
 import { type FileContent, type FolderOptions, type OutputOptions, pieces } from "./output.ts";
 import { type PageFolder, writeInto } from "./page-folder.ts";
@@ -66,6 +66,7 @@ async function configText(model: Model): Promise<string> {
   if (original !== undefined) {
     const parsed: unknown = JSON.parse(original);
     if (isJsonObject(parsed) && pythonJson(parsed) === pythonJson(model.config)) return original;
+    if (isJsonObject(parsed)) return `${pythonJsonLike(model.config, original)}\n`;
   }
   return `${pythonJson(model.config)}\n`;
 }
