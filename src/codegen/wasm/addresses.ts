@@ -14,10 +14,13 @@ export interface Address {
 /** Pointers of one loop: with more the registers run out. */
 const mostPointers = 8;
 
-/** The address of `bytes` at an element of `width` bytes. Where `highest` + the index may lie outside of the memory, it is kept inside. */
-export function addressOf(c: Context, form: IndexForm, width: number, bytes: number, highest: number): Address {
-  const { memoryBytes } = c.specialization;
-  const isInside = form.lo >= 0 && highest + form.hi * width + bytes <= memoryBytes;
+/** The address of `bytes` at an element of `width` bytes of something. Where it may lie outside of the memory it is kept inside. */
+export function addressOf(c: Context, form: IndexForm, width: number, bytes: number, of: number | "own"): Address {
+  const { memoryBytes, highest } = c.specialization;
+  const end = form.hi * width + bytes;
+  const isInside = form.lo >= 0 && (of === "own" || highest[of]! + end <= memoryBytes);
+  if (!isInside) c.reach.fixed = true;
+  else if (of !== "own") c.reach.ends[of] = Math.max(c.reach.ends[of] ?? 0, end);
   if (!isInside) return { tree: keptInside(c, formTree(form, width), memoryBytes - bytes), offset: 0 };
   // What is left without the constant must not be negative: the sum of address and offset does not wrap around.
   const folds = form.constant > 0 && form.lo - form.constant >= 0;

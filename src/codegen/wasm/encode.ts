@@ -71,11 +71,11 @@ const text = (name: string): number[] => {
   return [...unsigned(bytes.length), ...bytes];
 };
 
-/** Functions that every module has are encoded once. */
-const known = new WeakMap<WasmFunction, Uint8Array>();
+/** Functions that several modules have are encoded once, by their instructions. */
+const known = new WeakMap<WasmFunction["body"], Uint8Array>();
 
 function code(f: WasmFunction): Uint8Array {
-  const before = known.get(f);
+  const before = known.get(f.body);
   if (before !== undefined) return before;
   const runs: [number, ValueType][] = [];
   for (const type of f.locals) {
@@ -87,7 +87,7 @@ function code(f: WasmFunction): Uint8Array {
   for (const instruction of f.body) encodeInstruction(bytes, instruction);
   bytes.push(...instructions.end.code);
   const made = joined([unsigned(bytes.length), bytes]);
-  known.set(f, made);
+  known.set(f.body, made);
   return made;
 }
 

@@ -8,7 +8,7 @@ import { type KernelIR, mostParts, partWords } from "../kernel/kernel.ts";
 import type { Dispatch, Generated } from "../plan.ts";
 import type { WasmModule } from "./instructions.ts";
 import { mathFunctions } from "./math.ts";
-import { printKernelFunction } from "./print-kernel.ts";
+import { kernelFunction } from "./print-kernel.ts";
 
 /** Where things are in the memory of a program. */
 interface BufferMap {
@@ -61,7 +61,7 @@ export function link(generated: Generated, options: LinkOptions): LinkedProgram 
     calls.set(dispatch, callsOf(dispatch, { ir, number, name: nameOf(dispatch) }, map, variants));
   }
   const printed = [...variants.values()].map(({ name, ...variant }) =>
-    printKernelFunction(name, { ...variant, memoryBytes: map.bytes, fuses }),
+    kernelFunction(name, { ...variant, memoryBytes: map.bytes, fuses }),
   );
   const functions = [...mathFunctions(), ...printed.map(({ code }) => code)];
   return {

@@ -3,24 +3,42 @@
  * that are places of tensors are read when it begins. `(places, from, to)`: the address of the places, and which workgroups to run, one after
  * the other. A workgroup is one invocation, so that barriers are nothing and memory of the workgroup belongs to the thread.
  */
-import { type Expr, lanesOf, type Statement } from "../kernel/kernel.ts";
+import { remembered } from "../../ir/remember.ts";
+import { type Expr, type KernelIR, lanesOf, type Statement } from "../kernel/kernel.ts";
 import { visitExpressions } from "../kernel/walk.ts";
 import { FunctionWriter, get, i32, isConstant, type Tree, tree } from "./function-writer.ts";
 import { constantOf, formTree, type IndexForm, localForm, rangeOf } from "./index-form.ts";
 import type { WasmFunction } from "./instructions.ts";
 import { storeNumbers } from "./memory.ts";
-import type { ArrayPlace, Context, Loop, Specialization } from "./specialization.ts";
+import type { ArrayPlace, Context, Loop, Reach, Specialization } from "./specialization.ts";
 import { arrayAddress, indexOf, tensorAddress, valueTree, valueType, wideTree } from "./values.ts";
 
 /** A function, and the bytes of memory of its own that a thread needs for it. */
-export interface PrintedKernel {
+interface PrintedKernel {
   readonly code: WasmFunction;
   readonly scratchBytes: number;
 }
 
+/** What it reads tells in which memories it fits. */
+type PrintedAnywhere = PrintedKernel & { readonly reach: Reach };
+
+const known = new WeakMap<KernelIR, Map<string, PrintedAnywhere>>();
+
+/** The function of a kernel with these sizes: one that another program had, where all that it reads lies in this memory too. */
+export function kernelFunction(name: string, specialization: Specialization): PrintedKernel {
+  const { kernel, sizes, blocks, highest, memoryBytes, fuses } = specialization;
+  const own = remembered(known, kernel, () => new Map<string, PrintedAnywhere>());
+  const key = [blocks, fuses, ...sizes].join();
+  const before = own.get(key);
+  const fits = before?.reach.ends.every((end, tensor) => highest[tensor]! + end <= memoryBytes);
+  const printed = before !== undefined && fits ? before : printKernelFunction(name, specialization);
+  if (!printed.reach.fixed) own.set(key, printed);
+  return { ...printed, code: { ...printed.code, name } };
+}
+
 const [placesParameter, fromParameter, toParameter] = [0, 1, 2];
 
-export function printKernelFunction(name: string, specialization: Specialization): PrintedKernel {
+function printKernelFunction(name: string, specialization: Specialization): PrintedAnywhere {
   const { kernel, sizes, blocks } = specialization;
   const writer = new FunctionWriter(["i32", "i32", "i32"]);
   let scratchBytes = 0;
@@ -52,13 +70,14 @@ export function printKernelFunction(name: string, specialization: Specialization
     loops: [],
     spreads: spreadNames(kernel.body),
     reserve,
+    reach: { ends: [], fixed: false },
   };
   const body = writer.apart(() => {
     print(context, kernel.body);
     writer.set(fromParameter, tree("i32.add", [get(fromParameter), i32(1)]));
   });
   writer.repeat(body, tree("i32.lt_u", [get(fromParameter), get(toParameter)]));
-  return { code: writer.finish(name, [], true), scratchBytes };
+  return { code: writer.finish(name, [], true), scratchBytes, reach: context.reach };
 }
 
 type StatementOf<K extends Statement["kind"]> = Extract<Statement, { readonly kind: K }>;

@@ -51,6 +51,14 @@ interface Pointer {
   readonly stride: number;
 }
 
+/** How far behind their begins tensors are read and written. */
+export interface Reach {
+  /** By tensor: bytes. */
+  readonly ends: number[];
+  /** Something is kept inside of a memory of this size, so that the function is for no other. */
+  fixed: boolean;
+}
+
 export interface Context {
   readonly specialization: Specialization;
   readonly writer: FunctionWriter;
@@ -68,4 +76,5 @@ export interface Context {
   readonly spreads: ReadonlySet<string>;
   /** Takes bytes of the thread's memory. */
   readonly reserve: (bytes: number) => number;
+  readonly reach: Reach;
 }

@@ -164,13 +164,13 @@ function notCanonical(): never {
 /** Where elements of a tensor are; `lanes` of them in a row. */
 export function tensorAddress(c: Context, tensor: number, index: Expr, lanes: number) {
   const width = byteWidth(c.specialization.kernel.tensors[tensor]!.dtype);
-  return addressOf(c, indexOf(c, index), width, lanes * width, c.specialization.highest[tensor]!);
+  return addressOf(c, indexOf(c, index), width, lanes * width, tensor);
 }
 
 export function arrayAddress(c: Context, { offset, lanes }: ArrayPlace, index: Expr) {
   const width = 4 * lanes;
   const form = addForms(baseForm(c.scratch), indexOf(c, index))!;
-  const { tree: address, offset: more } = addressOf(c, form, width, width, Number.NEGATIVE_INFINITY);
+  const { tree: address, offset: more } = addressOf(c, form, width, width, "own");
   return { tree: address, offset: offset + more };
 }
 
@@ -212,33 +212,41 @@ function named(c: Context, value: Tree, lo: number, hi: number): IndexForm {
 
 function binaryForm(c: Context, e: ExprOf<"binary">): IndexForm {
   const [a, b] = [indexOf(c, e.a), indexOf(c, e.b)];
-  const [x, y] = [constantOf(a), constantOf(b)];
-  const linear =
-    e.operator === "+"
-      ? addForms(a, b)
-      : e.operator === "-"
-        ? addForms(a, b, -1)
-        : e.operator === "*" && x !== undefined
-          ? addForms(constantForm(0), b, x)
-          : e.operator === "*" && y !== undefined
-            ? addForms(constantForm(0), a, y)
-            : undefined;
-  if (linear !== undefined) return linear;
-  const [[aLow, aHigh], [bLow, bHigh]] = [rangeOf(a), rangeOf(b)];
-  if (y !== undefined && y > 0 && e.operator === "/") {
-    if (aHigh < y) return constantForm(0);
-    return named(c, tree("i32.div_u", [formTree(a), i32(y)]), Math.floor(aLow / y), Math.floor(aHigh / y));
-  }
-  if (y !== undefined && y > 0 && e.operator === "%") {
-    if (aHigh < y && a.lo >= 0) return a;
-    return named(c, tree("i32.rem_u", [formTree(a), i32(y)]), 0, Math.min(aHigh, y - 1));
-  }
-  if (e.operator === "*" && aHigh * bHigh <= mostWord)
-    return named(c, tree("i32.mul", [formTree(a), formTree(b)]), aLow * bLow, aHigh * bHigh);
-  const most = e.operator === "&" ? Math.min(aHigh, bHigh) : mostWord;
+  const form = binaryForms[e.operator]?.(c, a, b);
+  if (form !== undefined) return form;
+  const most = e.operator === "&" ? Math.min(rangeOf(a)[1], rangeOf(b)[1]) : mostWord;
   const value = pointwiseTree(operatorNames[e.operator], [formTree(a), formTree(b)], "u32", "u32", binder(c));
   return named(c, value, 0, most);
 }
+
+type BinaryForm = (c: Context, a: IndexForm, b: IndexForm) => IndexForm | undefined;
+
+/** What is known of sums that meet in an operator. */
+const binaryForms: { readonly [K in BinaryOperator]?: BinaryForm } = {
+  "+": (_c, a, b) => addForms(a, b),
+  "-": (_c, a, b) => addForms(a, b, -1),
+  "*": (c, a, b) => {
+    const [x, y] = [constantOf(a), constantOf(b)];
+    const [factor, other] = x === undefined ? [y, a] : [x, b];
+    const scaled = factor === undefined ? undefined : addForms(constantForm(0), other, factor);
+    if (scaled !== undefined) return scaled;
+    const [[aLow, aHigh], [bLow, bHigh]] = [rangeOf(a), rangeOf(b)];
+    if (aHigh * bHigh > mostWord) return undefined;
+    return named(c, tree("i32.mul", [formTree(a), formTree(b)]), aLow * bLow, aHigh * bHigh);
+  },
+  "/": (c, a, b) => {
+    const [y, [low, high]] = [constantOf(b), rangeOf(a)];
+    if (y === undefined || y <= 0) return undefined;
+    if (high < y) return constantForm(0);
+    return named(c, tree("i32.div_u", [formTree(a), i32(y)]), Math.floor(low / y), Math.floor(high / y));
+  },
+  "%": (c, a, b) => {
+    const [y, [, high]] = [constantOf(b), rangeOf(a)];
+    if (y === undefined || y <= 0) return undefined;
+    if (high < y && a.lo >= 0) return a;
+    return named(c, tree("i32.rem_u", [formTree(a), i32(y)]), 0, Math.min(high, y - 1));
+  },
+};
 
 function smallerForm(c: Context, a: IndexForm, b: IndexForm): IndexForm {
   const [[aLow, aHigh], [bLow, bHigh]] = [rangeOf(a), rangeOf(b)];

@@ -2,7 +2,7 @@
 import type { Dispatch } from "../../../codegen/index.ts";
 import { encodeModule, type MemoryMap, pagesOf, scratchGlobal } from "../../../codegen/wasm/index.ts";
 import { createMemory } from "./memory.ts";
-import { type Kernel, runScript, type Team } from "./script.ts";
+import { beginRun, failTeam, type Kernel, runScript, type Team } from "./script.ts";
 import { canWait, type SharedProgram, Workers } from "./workers.ts";
 
 /** A call of a function: its number, where its places stand, how many workgroups. */
@@ -53,13 +53,10 @@ async function runner(program: SharedProgram, words: Int32Array): Promise<Pick<L
   const others = scratches.map((_scratch, thread) => thread).slice(isMember ? 1 : 0);
   const workers = others.length === 0 ? undefined : await Workers.install(program, others);
   const dispose = (): void => workers?.dispose();
-  const [counters, failed] = [control / 4 + 2, control / 4 + 4];
-  const begin = (): void => {
-    words.fill(0, counters, counters + 2);
-  };
+  const team: Team = { thread: 0, threads, words, control: control / 4 };
   if (!isMember) {
     const run = (script: Int32Array): Promise<void> => {
-      begin();
+      beginRun(team);
       return workers!.run(script);
     };
     return { run, dispose };
@@ -67,14 +64,13 @@ async function runner(program: SharedProgram, words: Int32Array): Promise<Pick<L
   const global = new WebAssembly.Global({ value: "i32", mutable: false }, scratches[0]!);
   const { exports } = await WebAssembly.instantiate(module, { env: { memory, [scratchGlobal]: global } });
   const functions = names.map((name) => exports[name] as Kernel);
-  const team: Team = { thread: 0, threads, words, control: control / 4 };
   const run: LoadedProgram["run"] = async (script, told) => {
-    begin();
+    beginRun(team);
     const others = workers?.run(script);
     try {
       runScript(team, functions, script, told);
     } catch (error) {
-      Atomics.store(words, failed, 1);
+      failTeam(team);
       await others?.catch(() => undefined);
       throw error;
     }

@@ -29,6 +29,17 @@ export interface Team {
   readonly control: number;
 }
 
+/** What the words of a team are before every run: the counters begin anew. */
+export function beginRun({ words, control }: Pick<Team, "words" | "control">): void {
+  words.fill(0, control + 2, control + 4);
+}
+
+/** Tells the others of a team that this thread failed. Workers are given the text of this function too. */
+export function failTeam({ words, control }: Pick<Team, "words" | "control">): void {
+  Atomics.store(words, control + 4, 1);
+  Atomics.notify(words, control + 1);
+}
+
 /**
  * Runs a script as one of a team. Threads meet before and behind what is cut; a workgroup is done by one thread as it would be by any other, so
  * that numbers do not depend on how many there are. `told` gets the milliseconds of every entry. Workers are given the text of this function:

@@ -2,7 +2,7 @@
  * Workers that run programs together with the thread that started them, or, in a page, whose main thread may not wait, in its place. They are
  * made once, when a program is large enough to be worth it, and do not keep a process alive.
  */
-import { type Kernel, runScript } from "./script.ts";
+import { failTeam, type Kernel, runScript } from "./script.ts";
 
 /** A program as every thread needs it. */
 export interface SharedProgram {
@@ -36,6 +36,7 @@ interface Port {
 /** What a worker does. Its text is the worker's program: it uses nothing from outside but what it is given. */
 function serve(
   run: typeof runScript,
+  fail: typeof failTeam,
   post: (answer: Answer) => void,
   listen: (listener: (request: Request) => void) => void,
 ): void {
@@ -49,10 +50,7 @@ function serve(
     const team = { thread, threads: scratches.length, words, control: control / 4 };
     programs.set(id, {
       run: (script) => run(team, functions, script),
-      failed: () => {
-        Atomics.store(words, team.control + 4, 1);
-        Atomics.notify(words, team.control + 1);
-      },
+      failed: () => fail(team),
     });
   };
   listen((request) => {
@@ -70,7 +68,7 @@ function serve(
 }
 
 const body = (post: string, listen: string): string =>
-  `(${serve.toString()})(${runScript.toString()}, ${post}, ${listen});`;
+  `(${serve.toString()})(${runScript.toString()}, ${failTeam.toString()}, ${post}, ${listen});`;
 
 async function openPort(): Promise<Port> {
   // Deno and Bun have both kinds; only the one of Node lets a process end.
