@@ -12,6 +12,8 @@ export interface Site extends ModuleInfo {
   readonly index: number;
   /** The field that names the site, when it is not `target_modules`. */
   readonly from?: string;
+  /** The path under which an adapter's file has its tensors, where that is not its own. */
+  readonly keys?: string;
   /** The layer that shares the weight of an embedding and changes with it. */
   readonly follower?: ModuleInfo;
 }
@@ -29,3 +31,6 @@ export const modulePrefix = "base_model.model.";
 
 /** Key in the adapter's file of a tensor of the module at a path; a prompt belongs to no module, and its tensors have their key alone. */
 export const siteKey = (path: string, key: string): string => (path === "" ? key : `${modulePrefix}${path}.${key}`);
+
+/** Key in the adapter's file of a tensor of a site. */
+export const keyAt = ({ path, keys = path }: Pick<Site, "path" | "keys">, key: string): string => siteKey(keys, key);

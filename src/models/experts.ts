@@ -15,13 +15,13 @@ export type Mixture = (x: number, text: Text) => number;
 const router = (hidden: number, experts: number): Module<Unary> => ({
   entry: (path) => ({
     ...{ path, kind: "container", layout: "linear" },
-    parameters: { weight: { key: `${path}.weight`, shape: [experts, hidden] } },
+    parameters: { weight: { key: `${path}.weight`, shape: [experts, hidden], matrices: true } },
   }),
   children: {},
   call:
-    ({ builder, sites, path }) =>
+    ({ sites, path }) =>
     (x) =>
-      builder.einsum("nk,ek->ne", x, sites.parameter(path, "weight")),
+      sites.matrices(path, "weight", x),
 });
 
 /** Rows f32[tiles, rows, hidden] through the expert of each tile, i32[tiles]. Weights of all experts are one tensor, gate and up another. */
@@ -34,11 +34,11 @@ function expertsModule(hidden: number, { experts, inner, activation, stored }: M
       parameters: {
         gate_up_proj: {
           ...{ key: `${path}.gate_up_proj`, shape: [experts, 2 * inner, hidden] },
-          parts: parts(path, [stored.gate, stored.up]),
+          ...{ matrices: true, parts: parts(path, [stored.gate, stored.up]) },
         },
         down_proj: {
           ...{ key: `${path}.down_proj`, shape: [experts, hidden, inner] },
-          parts: parts(path, [stored.down]),
+          ...{ matrices: true, parts: parts(path, [stored.down]) },
         },
       },
     }),
@@ -46,13 +46,11 @@ function expertsModule(hidden: number, { experts, inner, activation, stored }: M
     call:
       ({ builder, sites, path }) =>
       (x, owners) => {
-        const layer = (name: string, rows: number): number =>
-          builder.einsum("trk,tnk->trn", rows, builder.add("gather", [sites.parameter(path, name), owners]));
-        const both = layer("gate_up_proj", x);
+        const both = sites.matrices(path, "gate_up_proj", x, owners);
         const [tiles, rows] = builder.shape(both) as [number, number];
         const half = (side: number): number =>
           builder.slice(both, [0, 0, side * inner], [tiles, rows, (side + 1) * inner]);
-        return layer("down_proj", builder.mul(activate(builder, activation, half(0)), half(1)));
+        return sites.matrices(path, "down_proj", builder.mul(activate(builder, activation, half(0)), half(1)), owners);
       },
   };
 }

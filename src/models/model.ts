@@ -3,8 +3,11 @@ import type { DiagnosticSink } from "../ir/diagnostics.ts";
 import type { Graph } from "../ir/graph.ts";
 import type { DType } from "../ir/types.ts";
 
-/** `prompt`: the place where virtual tokens come before the embeddings; no module of transformers. */
-export type ModuleKind = "linear" | "embedding" | "norm" | "attention" | "container" | "prompt";
+/**
+ * `prompt`: the place where virtual tokens come before the embeddings; `parameter`: a parameter of a module that is a matrix, or several; no
+ * modules of transformers.
+ */
+export type ModuleKind = "linear" | "embedding" | "norm" | "attention" | "container" | "prompt" | "parameter";
 
 /** One module of the base model, as `named_modules()` lists it. */
 export interface ModuleInfo {
@@ -30,6 +33,8 @@ export interface ModuleInfo {
   readonly patch?: readonly number[];
   /** An attention: heads of its keys. `in` is the hidden width, `out` the width of all keys. */
   readonly keyHeads?: number;
+  /** A parameter: its matrices, which stand below one another. */
+  readonly matrices?: number;
   /** Tensors of the module beside weight and bias, by name. */
   readonly parameters?: Readonly<Record<string, ModuleParameter>>;
   /** It belongs to the head, and is drawn anew where a file lacks it. */
@@ -46,6 +51,8 @@ export interface ModuleParameter {
   /** Key in the base model's file. */
   readonly key: string;
   readonly shape: readonly number[];
+  /** One matrix [out, in], or several beside one another [count, out, in], as which adapters can change it. */
+  readonly matrices?: boolean;
   /** Keys of the tensors that files hold it in, one behind the other, where they have none of its own key. */
   readonly parts?: readonly string[];
 }

@@ -67,6 +67,12 @@ export class SiteBuilder {
     });
   }
 
+  /** x f32[..., in] through a parameter that is a matrix, or f32[t, r, in] through one of several for every t, by their numbers i32[t]. */
+  matrices(path: string, name: string, x: number, numbers?: number): number {
+    const inputs = [x, this.parameter(path, name), ...(numbers === undefined ? [] : [numbers])];
+    return this.within(path, (builder) => builder.add("site.matrices", inputs, { path: `${path}.${name}` }));
+  }
+
   /** Rows of an embedding: [...s, d] for i32 ids [...s]. */
   embedding(path: string, ids: number): number {
     const { weight, in: rows, out: width } = this.module(path);

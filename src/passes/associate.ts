@@ -45,8 +45,8 @@ export function associate(graph: Graph, options: AssociateOptions): AssociateRes
     trained: trainedIn(builder),
     note: (note) => notes.push(note),
   });
-  const ids = rebuild(graph, builder, ({ op, scope = "" }, inputs) =>
-    readingRecord(op)?.lower(lowering, inputs, scope),
+  const ids = rebuild(graph, builder, ({ op, attributes, scope = "" }, inputs) =>
+    readingRecord(op)?.lower(lowering, inputs, scope, attributes),
   );
   return { graph: compact(builder.finish(graph.outputs.map((o) => ({ name: o.name, node: ids[o.node]! })))), notes };
 }

@@ -6,6 +6,7 @@ import { Builder } from "../ir/builder.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { compact, type Graph, type Node } from "../ir/graph.ts";
 import { hashGraph } from "../ir/hash.ts";
+import { throughTable } from "../ir/operators/per-part.ts";
 import { sameType, type TensorType, typeText } from "../ir/types.ts";
 import type { SiteOperands, SiteResult } from "../methods/index.ts";
 import { lowerNorm, type NormKind } from "../models/lowering.ts";
@@ -106,6 +107,7 @@ function attachSite(
     added.put(path, loss);
     return builder.add("op.lookup", [weight, ids]);
   }
+  if (node.op === "site.matrices") return attachMatrices(builder, path, inputs, attachment, pass, added);
   const [x, stored, storedBias] = inputs as [number, number, number | undefined];
   const kind = node.op === "site.linear" ? "linear" : "norm";
   const tensors = siteTensors(builder, path, { weight: stored, bias: storedBias }, attachment);
@@ -118,6 +120,29 @@ function attachSite(
   }
   const y = builder.apply(weight, x);
   return bias === undefined ? y : builder.plus(y, bias);
+}
+
+/** A parameter that is a matrix, or several of which every vector goes through one. */
+function attachMatrices(
+  builder: Builder,
+  path: string,
+  [x, parameter, numbers]: readonly number[],
+  { sites, trained, asMerged }: Attachment,
+  pass: BatchOperands,
+  added: AddedLosses,
+): number {
+  const copy = trained.get(path);
+  const tensor = copy === undefined ? parameter! : withCopy(builder, parameter!, copy);
+  const adapter = sites.get(path);
+  if (adapter === undefined)
+    return numbers === undefined
+      ? builder.apply(builder.dense(tensor), x!)
+      : throughTable(builder, tensor, x!, numbers);
+  const batch = asMerged ? {} : pass;
+  const { weight, loss } = adaptedSite(builder, "parameter", { weight: tensor }, adapter, path, batch);
+  added.put(path, loss);
+  if (numbers === undefined) return builder.apply(weight, x!);
+  return builder.add("op.apply_part", [weight, x!, numbers], { parts: builder.shape(tensor)[0]! });
 }
 
 /** The graph with everything attached, in a builder that may hold other passes over the same model: new ids by old id. */

@@ -114,14 +114,18 @@ function moduleOutputs(
       ...(biasChanges && bias !== undefined ? [{ name: biasName!, node: bias }] : []),
     ];
   }
-  const parameters = Object.entries(module.parameters ?? {}).filter(([parameter]) => isTrained(parameter));
+  const parameters = Object.entries(module.parameters ?? {}).flatMap(([parameter, { key, shape }]): Output[] => {
+    const read = (): number => stored.read(module, parameter, key, shape);
+    const path = `${module.path}.${parameter}`;
+    const own = sites.get(path);
+    if (own === undefined) return isTrained(parameter) ? [{ name: key, node: read() }] : [];
+    const { weight } = adaptedSite(builder, "parameter", { weight: read() }, own, path);
+    return [{ name: key, node: builder.reshape(builder.add("op.to_dense", [weight]), shape) }];
+  });
   return [
     ...(name === undefined ? [] : [{ name, node: stored.weight(module) }]),
     ...(isTrained("bias") ? [{ name: module.bias!, node: stored.bias(module)! }] : []),
-    ...parameters.map(([parameter, { key, shape }]) => ({
-      name: key,
-      node: stored.read(module, parameter, key, shape),
-    })),
+    ...parameters,
   ];
 }
 

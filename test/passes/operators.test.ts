@@ -194,3 +194,37 @@ it("notices a record whose parts are not one operator", () => {
   const got = evaluate(associate(graph, { train: false }).graph, {}).y!.data;
   expect([...got]).not.toEqual([...wrong.matrix(b.node(id), [], 0).data]);
 });
+
+describe("parts of an operator's rows, by number", () => {
+  const [parts, out, width, rank] = [3, 4, 5, 2];
+  const port = (b: Builder, data: Data, name: string, ...shape: number[]): number => {
+    data[name] = noise(sizeOf(shape), name.length);
+    return b.port(name, "param", "f32", shape);
+  };
+  const dense = (b: Builder, data: Data, name: string, ...shape: number[]): number =>
+    b.dense(port(b, data, name, ...shape));
+  const low = (b: Builder, data: Data): number =>
+    b.add("op.compose", [
+      b.add("op.blockdiag", [port(b, data, "blocks", parts, out, rank)]),
+      dense(b, data, "down", parts * rank, width),
+    ]);
+  const whole = (b: Builder, data: Data): number => dense(b, data, "w", parts * out, width);
+  const cases: readonly (readonly [string, (b: Builder, data: Data) => number])[] = [
+    ["a matrix", whole],
+    ["a sum with blocks behind a matrix", (b, data) => b.add("op.add", [whole(b, data), low(b, data)])],
+    ["a multiple of those", (b, data) => b.add("op.scale", [low(b, data), b.constant(0.5)])],
+    [
+      "a product of matrices",
+      (b, data) => b.add("op.compose", [dense(b, data, "up", parts * out, rank), dense(b, data, "downs", rank, width)]),
+    ],
+  ];
+
+  it.each(cases)("of %s", (_name, make) => {
+    const b = new Builder("parts");
+    const data: Data = { x: noise(4 * 2 * width, 5), numbers: [2, 0, 2, 1] };
+    const x = b.port("x", "input", "f32", [4, 2, width]);
+    const numbers = b.port("numbers", "input", "i32", [4]);
+    const y = b.add("op.apply_part", [make(b, data), x, numbers], { parts });
+    expect(gap(b.finish([{ name: "y", node: y }]), data, true, true)).toBeLessThan(1e-12);
+  });
+});

@@ -3,6 +3,7 @@ import type { Value } from "../op-record.ts";
 import { asTensor, operatorLevel, requireThat } from "../ops/common.ts";
 import { tensor } from "../types.ts";
 import { asOperator, at, matrixOf } from "./helpers.ts";
+import { throughPart } from "./per-part.ts";
 import type { ReadingRecord } from "./record.ts";
 import { rowNorm } from "./row-norm.ts";
 
@@ -34,6 +35,31 @@ export const readings: readonly ReadingRecord[] = [
     eval: ([operator, x]) =>
       vectors(x!.shape.slice(0, -1), operator!.shape[0]!, (vector, row) => dot(operator!, row, x!, vector)),
     lower: (l, [operator, x], scope) => l.applyCheapest(operator!, x!, scope),
+  },
+  {
+    ...operatorLevel,
+    name: "op.apply_part",
+    arity: 3,
+    attributes: { parts: "integer" },
+    doc: "x f32[t, r, in] through one of the equal parts of an operator's rows, by numbers i32[t]: [t, r, out / parts]. Attribute: parts.",
+    infer: (inputs, attributes) => {
+      const type = asOperator("op.apply_part", inputs, 0);
+      const [x, numbers] = [asTensor("op.apply_part", inputs[1]), asTensor("op.apply_part", inputs[2])];
+      const parts = attributes.parts as number;
+      const fits = x.dtype === "f32" && x.shape.length === 3 && x.shape[2] === type.in && type.out % parts === 0;
+      const numbered = numbers.dtype === "i32" && numbers.shape.length === 1 && numbers.shape[0] === x.shape[0];
+      requireThat(fits && numbered, "op.apply_part", `f32[t, r, ${type.in}] and i32[t]`, inputs);
+      return tensor("f32", [x.shape[0]!, x.shape[1]!, type.out / parts]);
+    },
+    eval: ([operator, x, numbers], attributes) => {
+      const [count, rows] = x!.shape as [number, number];
+      const out = operator!.shape[0]! / (attributes.parts as number);
+      return vectors([count, rows], out, (vector, row) =>
+        dot(operator!, numbers!.data[Math.floor(vector / rows)]! * out + row, x!, vector),
+      );
+    },
+    lower: (l, [operator, x, numbers], _scope, attributes) =>
+      throughPart(l, operator!, x!, numbers!, attributes.parts as number),
   },
   {
     ...operatorLevel,

@@ -85,7 +85,12 @@ export interface OperatorRecord extends OpRecord {
 /** What an operator comes to in the end: a tensor. With `eval` on operators as matrices. */
 export interface ReadingRecord extends OpRecord {
   eval: NonNullable<OpRecord["eval"]>;
-  lower(lowering: OperatorLowering & Choosing, inputs: readonly number[], scope: string): number;
+  lower(
+    lowering: OperatorLowering & Choosing,
+    inputs: readonly number[],
+    scope: string,
+    attributes: Attributes,
+  ): number;
 }
 
 /** The decision that the pass makes. */

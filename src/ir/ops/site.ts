@@ -1,7 +1,7 @@
 /** Sites: the places of a base model that an adapter may change. `attach` replaces every one of them. */
 import type { Attributes } from "../graph.ts";
 import type { OpRecord } from "../op-record.ts";
-import { f32, sameType, type Type, tensor } from "../types.ts";
+import { f32, sameShape, sameType, type Type, tensor } from "../types.ts";
 import { asTensor, isFloat, operatorLevel, requireThat } from "./common.ts";
 
 const site = (
@@ -36,6 +36,24 @@ export const siteOps: readonly OpRecord[] = [
       const ids = asTensor("site.embedding", inputs[1]);
       requireThat(isFloat(table, 2) && ids.dtype === "i32", "site.embedding", "a table f32[v,d] and i32 ids", inputs);
       return tensor("f32", [...ids.shape, table.shape[1]!]);
+    },
+    { path: "text" },
+  ),
+  site(
+    "site.matrices",
+    "variadic",
+    "y[..., out] = x[..., in] M^T with the only matrix of a parameter f32[out,in], or x f32[t,r,in] through one of several f32[e,out,in] for every t, by " +
+      "numbers i32[t]. Inputs: x, the parameter, of several the numbers. Attribute: path (of the module, and the parameter's name).",
+    (inputs) => {
+      const [x, parameter, numbers] = inputs.map((type) => asTensor("site.matrices", type));
+      const [out, width] = parameter!.shape.slice(-2);
+      const isOne = inputs.length === 2 && isFloat(parameter!, 2);
+      const areSeveral =
+        inputs.length === 3 && isFloat(parameter!, 3) && isFloat(x!, 3) && sameShape(numbers!.shape, [x!.shape[0]!]);
+      const fits =
+        x!.dtype === "f32" && x!.shape.at(-1) === width && (isOne || (areSeveral && numbers!.dtype === "i32"));
+      requireThat(fits, "site.matrices", "x f32[..., in], f32[out,in], or f32[t,r,in], f32[e,out,in], i32[t]", inputs);
+      return tensor("f32", [...x!.shape.slice(0, -1), out!]);
     },
     { path: "text" },
   ),

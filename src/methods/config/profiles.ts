@@ -16,6 +16,8 @@ export interface MethodProfile {
   readonly sets: readonly string[];
   /** Lists of 20 or more targets are compressed. */
   readonly compresses: boolean;
+  /** Layers that experts no longer have may be named; their parameters are adapted instead. */
+  readonly fuses?: boolean;
   /** A string in `target_modules` is one name and no regular expression. */
   readonly targetIsName?: boolean;
   /** Any kind of module can be adapted. */

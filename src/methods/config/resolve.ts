@@ -4,18 +4,20 @@ import type { ModuleInfo } from "../../models/model.ts";
 import type { FieldDeclaration, FieldValue } from "../fields.ts";
 import { type Site, siteAt } from "../site.ts";
 import { baseKeys } from "./base-keys.ts";
-import type { DefaultTargets } from "./defaults.ts";
+import { type DefaultTargets, untargetedHead } from "./defaults.ts";
 import { checkFieldSites, type FieldSites, findFieldSites, type NamedModule } from "./field-sites.ts";
+import { withFusedTargets } from "./fused-targets.ts";
 import { withoutPrefix } from "./keys.ts";
 import type { MatchRules } from "./match.ts";
 import { withHiddenSize, withModelFacts } from "./model-facts.ts";
+import { namedParameters, parameterKind, warnOfNone } from "./parameter-sites.ts";
 import { compilePatterns } from "./patterns.ts";
 import type { MethodProfile } from "./profiles.ts";
 import { shown } from "./python-text.ts";
 import { checkTogether, configObject, type Fields, list, readFields, settleSubsets, text } from "./read.ts";
 import { peftFields, savedFields } from "./saved-config.ts";
 import { savedEmbeddings } from "./saved-embeddings.ts";
-import { findTargets } from "./targets.ts";
+import { findTargets, linearPaths } from "./targets.ts";
 import {
   biasMode,
   findModulesToSave,
@@ -100,13 +102,23 @@ export function resolveAdapter(
   const ties = ensureTies(withHeads(withHiddenSize(withFacts, modelConfig)), modules, sink);
   checkTogether(ties.fields, profile);
   const modelType = typeof modelConfig.model_type === "string" ? modelConfig.model_type : "custom";
-  const located = locate(ties.fields, method, modelType, modules, sink);
+  const targeted = profile.fuses === true ? fused(ties.fields, modules) : ties.fields;
+  const parameterFields = (method.fieldSites ?? []).filter(namesParameters);
+  const parameters = parameterFields.flatMap((declared) => namedParameters(declared, targeted, modules));
+  const located = locate(targeted, method, { modelType, beside: parameters.length > 0 }, modules, sink);
   const hits = withTiedHits(located.hits, ties, modules);
   const fields = correctLayout(located.fields, read.present, hits, profile, sink);
   const patterns = compilePatterns(fields, read.declarations, method.patterns ?? new Map(), profile.dottedPatterns);
   const sites = hits.map((module, index) => siteAt(module, { index, fields: patterns.fieldsOf(module.path) }));
+  const ownNamed = (method.fieldSites ?? []).flatMap((declared) =>
+    namesParameters(declared)
+      ? parameters.flatMap((named) =>
+          named.from === declared.field ? [{ ...named, fields: patterns.fieldsOf(named.module.path) }] : [],
+        )
+      : findFieldSites(declared, fields, modules),
+  );
+  for (const declared of parameterFields) warnOfNone(declared, fields, parameters, sink);
   patterns.finish(sink);
-  const ownNamed = (method.fieldSites ?? []).flatMap((declared) => findFieldSites(declared, fields, modules));
   const named = [...ownNamed, ...ofExperts.map((hit) => ({ ...hit, fields }))];
   const bias = biasMode(typeof fields.bias === "string" ? fields.bias : "none");
   const targets = new Set(hits.map((module) => module.path));
@@ -168,6 +180,14 @@ function heldModules(held: Iterable<string> | undefined): ((path: string) => boo
   return (path) => names.some((name) => name.startsWith(`${path}.`));
 }
 
+const namesParameters = ({ siteKinds }: FieldSites): boolean => siteKinds.includes(parameterKind);
+
+/** Fields whose targets name layers that a model's experts no longer have. */
+function fused(fields: Fields, modules: readonly ModuleInfo[]): Fields {
+  const head = untargetedHead(modules, text(fields.task_type));
+  return withFusedTargets(fields, rulesOf(fields), modules, () => linearPaths(modules, head));
+}
+
 const names = (value: FieldValue | undefined): MatchRules["targets"] => text(value) ?? list(value);
 
 function withHeads(fields: Fields): Fields {
@@ -178,6 +198,17 @@ function withHeads(fields: Fields): Fields {
 const isAttention = (kinds: readonly string[]): boolean =>
   kinds.length > 0 && kinds.every((kind) => kind === "attention");
 
+function rulesOf(fields: Fields): MatchRules {
+  const layers = fields.layers_to_transform ?? null;
+  return {
+    targets: names(fields.target_modules),
+    exclude: names(fields.exclude_modules),
+    modulesToSave: list(fields.modules_to_save) ?? [],
+    layers: typeof layers === "number" || layers === null ? layers : (layers as readonly number[]),
+    layersPattern: names(fields.layers_pattern),
+  };
+}
+
 /**
  * Finds the targets and stores them in the fields as PEFT does. Without targets the sites are the place of a prompt and all attentions, where the method
  * has them.
@@ -185,7 +216,7 @@ const isAttention = (kinds: readonly string[]): boolean =>
 function locate(
   fields: Fields,
   method: MethodConfig,
-  modelType: string,
+  { modelType, beside }: { readonly modelType: string; readonly beside: boolean },
   modules: readonly ModuleInfo[],
   sink: DiagnosticSink,
 ): { fields: Fields; hits: readonly ModuleInfo[] } {
@@ -202,17 +233,13 @@ function locate(
     checkAttentions(attentions);
     return { fields, hits: [...prompts, ...attentions] };
   }
-  const layers = fields.layers_to_transform ?? null;
-  const rules: MatchRules = {
-    targets: names(fields.target_modules),
-    exclude: names(fields.exclude_modules),
-    modulesToSave: list(fields.modules_to_save) ?? [],
-    layers: typeof layers === "number" || layers === null ? layers : (layers as readonly number[]),
-    layersPattern: names(fields.layers_pattern),
-  };
+  const rules = rulesOf(fields);
   const taskType = text(fields.task_type);
   const settled = settleSubsets(fields, profile, modelType);
-  const found = findTargets({ peftType, profile, defaults, siteKinds, rules, taskType, modelType, modules }, sink);
+  const found = findTargets(
+    { peftType, profile, defaults, siteKinds, rules, taskType, modelType, modules, beside },
+    sink,
+  );
   const kept = profile.targetIsName ? (fields.target_modules ?? found.targets?.[0] ?? null) : found.targets;
   const last = profile.lastHits;
   const hits = last === undefined ? found.hits : lastHits(found.hits, last, fields[last]);

@@ -26,6 +26,8 @@ export interface TargetRequest {
   readonly taskType: string | null;
   readonly modelType: string;
   readonly modules: readonly ModuleInfo[];
+  /** Parameters are named as well, so that no module need be. */
+  readonly beside: boolean;
 }
 
 export interface Targets {
@@ -38,6 +40,7 @@ export interface Targets {
 export function findTargets(request: TargetRequest, sink: DiagnosticSink): Targets {
   const { modules, rules } = request;
   const targets = settleTargets(request);
+  if (request.beside && (targets === null || targets.length === 0)) return { hits: [], targets };
   const matcher = compileMatcher({ ...rules, targets });
   const isHit = ({ path }: ModuleInfo): boolean => path !== "" && !["unmatched", "excluded"].includes(matcher(path));
   // Names of the file stand for those in memory only in configs that have none of the latter, which PEFT refuses.
@@ -56,7 +59,7 @@ export function findTargets(request: TargetRequest, sink: DiagnosticSink): Targe
     }
     if (match === "top-level") topLevel++;
   }
-  if (hits.length === 0) throw nothingHit(request, targets, excluded, unmatched);
+  if (hits.length === 0 && !request.beside) throw nothingHit(request, targets, excluded, unmatched);
   if (rules.exclude !== null && rules.exclude.length > 0 && excluded === 0) warnNothingExcluded(rules.exclude, sink);
   if (topLevel > 0) noteTopLevel(topLevel, sink);
   warnUnused(request, aliases, sink);
@@ -69,6 +72,7 @@ function settleTargets(request: TargetRequest): MatchRules["targets"] {
   const { profile, modules, defaults } = request;
   const preset = typeof defaults === "function" ? defaults(modules) : targetsIn(defaults, request.modelType);
   let targets = request.rules.targets ?? preset;
+  if (targets === undefined && request.beside) return null;
   if (targets === undefined) throw noDefault(request);
   if (typeof targets === "string" && targets.toLowerCase() === "all-linear") targets = allLinear(request);
   if (typeof targets === "string") return profile.targetIsName ? [targets] : targets;
@@ -78,12 +82,14 @@ function settleTargets(request: TargetRequest): MatchRules["targets"] {
   return compressTargets(targets, others);
 }
 
-function allLinear({ modules, taskType }: TargetRequest): string[] {
-  const head = untargetedHead(modules, taskType);
-  const isLinear = ({ kind, layout, path }: ModuleInfo): boolean =>
-    kind === "linear" && layout !== "patches" && path !== head;
-  return modules.filter(isLinear).map((module) => module.path);
-}
+const allLinear = ({ modules, taskType }: TargetRequest): string[] =>
+  linearPaths(modules, untargetedHead(modules, taskType));
+
+/** Paths of all linear layers but one. */
+export const linearPaths = (modules: readonly ModuleInfo[], head: string | undefined): string[] =>
+  modules.flatMap(({ kind, layout, path }) =>
+    kind === "linear" && layout !== "patches" && path !== head ? [path] : [],
+  );
 
 /** Names of modules in the base's file where they differ from those in memory and belong to one module only. */
 function fileNames(modules: readonly ModuleInfo[]): Map<string, string> {

@@ -29,8 +29,19 @@ export function alikeSites(method: MethodAst, sites: readonly Site[]): (readonly
   const differ = ofSite.some((path) => used.has(path));
   const groups = new Map<string, Site[]>();
   for (const site of sites) {
-    const { kind, from, fields, bias, keyHeads, patch, follower, index } = site;
-    const parts = [kind, from, site.in, site.out, fields, bias === undefined, keyHeads, patch, follower === undefined];
+    const { kind, from, fields, bias, keyHeads, matrices, patch, follower, index } = site;
+    const parts = [
+      kind,
+      from,
+      site.in,
+      site.out,
+      fields,
+      bias === undefined,
+      keyHeads,
+      matrices,
+      patch,
+      follower === undefined,
+    ];
     const key = differ ? String(index) : JSON.stringify(parts);
     const group = groups.get(key) ?? [];
     groups.set(key, group);

@@ -3,7 +3,7 @@ import { Builder } from "../../ir/builder.ts";
 import type { Graph, Output } from "../../ir/graph.ts";
 import { runInput } from "../../ir/run-inputs.ts";
 import { codings } from "../../program/index.ts";
-import { type Site, siteKey } from "../site.ts";
+import { keyAt, type Site } from "../site.ts";
 import { evaluation } from "../situation.ts";
 import type { TensorItem } from "./ast.ts";
 import type { SiteOperands } from "./elaboration-types.ts";
@@ -73,7 +73,7 @@ export function initialGraph(model: ModelScope, baseOf: BaseOf): Graph {
     };
     const scope: Scope = siteScope(still(model), site, build);
     for (const item of ownTensors(scope).filter((one) => !isEmpty(scope, one)))
-      outputs.push({ name: siteKey(site.path, item.key!), node: build.tensor(item) });
+      outputs.push({ name: keyAt(site, item.key!), node: build.tensor(item) });
   }
   return builder.finish(outputs);
 }
@@ -84,7 +84,7 @@ export function projectionGraph(model: ModelScope): Graph | undefined {
   const outputs = model.sites.flatMap((site): Output[] => {
     const scope = building(model, site, { builder });
     const items = ownTensors(scope).filter((item) => projects(scope, item));
-    return items.map((item) => ({ name: siteKey(site.path, item.key!), node: projected(scope, item) }));
+    return items.map((item) => ({ name: keyAt(site, item.key!), node: projected(scope, item) }));
   });
   return outputs.length === 0 ? undefined : builder.finish(outputs);
 }

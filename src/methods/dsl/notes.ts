@@ -1,5 +1,5 @@
 /** What graphs of an adapter take from outside: host tables, numbers that are inputs of a padded program, and constants that a file must agree with. */
-import { type Site, siteKey } from "../site.ts";
+import { keyAt, type Site } from "../site.ts";
 
 type HostTable = Float32Array | Int32Array;
 
@@ -48,15 +48,15 @@ export class Notes {
 
   /** The port of a number of a site. */
   setting(site: Site, end: string, value: number): string {
-    const port = siteKey(site.path, end);
+    const port = keyAt(site, end);
     this.check(this.settings.get(port) === value, port);
-    for (const one of this.alike) this.settings.set(siteKey(one.path, end), value);
+    for (const one of this.alike) this.settings.set(keyAt(one, end), value);
     return port;
   }
 
   pin(site: Site, end: string): void {
-    this.check(this.pinned.has(siteKey(site.path, end)), end);
-    for (const one of this.alike) this.pinned.add(siteKey(one.path, end));
+    this.check(this.pinned.has(keyAt(site, end)), end);
+    for (const one of this.alike) this.pinned.add(keyAt(one, end));
   }
 
   private check(isNoted: boolean, what: string): void {

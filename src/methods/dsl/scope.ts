@@ -5,7 +5,7 @@ import type { Code } from "../../ir/codes/index.ts";
 import { type DiagnosticFields, WebpeftError } from "../../ir/diagnostics.ts";
 import { remembered } from "../../ir/remember.ts";
 import type { FieldValue } from "../fields.ts";
-import { type Site, siteKey } from "../site.ts";
+import { keyAt, type Site } from "../site.ts";
 import type { InputItem, Item, MethodAst, Place, SiteBlock, TensorItem } from "./ast.ts";
 import { type BaseFacts, type ElaborationInput, type SiteOperands, unknownBase } from "./elaboration-types.ts";
 import { limitError, limits } from "./limits.ts";
@@ -196,7 +196,7 @@ export class Scope {
 
   /** Key in the adapter's file of a tensor of this site. */
   siteKey(end: string): string {
-    return siteKey(this.siteOrFail().path, end);
+    return keyAt(this.siteOrFail(), end);
   }
 
   /** The value of `name`, worked out once; `make` may come back here, but not for the same name. */

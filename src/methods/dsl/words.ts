@@ -17,12 +17,13 @@ export interface SiteNames {
 }
 
 /**
- * Names by kind of site. An embedding is the linear layer that is applied to one-hot vectors: its W has a column for every token. The weight
+ * Names by kind of site. A parameter is one matrix, or those of experts below one another. An embedding is the linear layer that is applied to one-hot vectors: its W has a column for every token. The weight
  * of a norm is a vector. Of a prompt and an attention nothing is replaced: what is assigned is put in front or added.
  */
 export const siteNames: Readonly<Record<string, SiteNames>> = {
   linear: { weight: "W", base: "W0", bias: "b", form: "operator", targets: ["W", "b", "loss"] },
   embedding: { weight: "W", base: "W0", form: "operator", targets: ["W", "loss"] },
+  parameter: { weight: "W", base: "W0", form: "operator", targets: ["W", "loss"] },
   norm: { weight: "gain", base: "gain0", bias: "b", form: "vector", targets: ["gain", "b", "loss"] },
   prompt: { base: "W0", form: "operator", targets: ["rows", "labels", "weights", "loss"], words: ["labels"] },
   attention: {
@@ -60,7 +61,11 @@ export const predefined: Readonly<Record<string, Word>> = {
   model_type: ofModel("model_type of the base model", ({ base }) => base.modelType),
   "site.index": ofSite("number of the site, from 0", (site) => site.index),
   "site.path": ofSite("module path of the site", (site) => site.path),
-  "site.kind": ofSite("linear, embedding, norm, prompt or attention", (site) => site.kind),
+  "site.kind": ofSite("linear, embedding, parameter, norm, prompt or attention", (site) => site.kind),
+  "site.matrices": ofSite(
+    "matrices that a parameter holds below one another; 1 elsewhere",
+    (site) => site.matrices ?? 1,
+  ),
   channels: ofSite(
     "channels of the site's input: of a layer on patches of an image those of the image, else in",
     (site) => site.patch?.[0] ?? site.in,

@@ -35,13 +35,23 @@ export const lora = {
     let tokens = trainable_token_indices, head = site.kind == "linear", known = head ? out : in;
     require distinct(tokens) and all_below(tokens, known) else "trainable_token_indices must be different numbers below {known}.";
   }
+  on parameter from target_parameters {
+    W' = W + s * blockdiag(transpose(reshape(B, [out / n, r, n]), [2, 0, 1])) @ A;
+    param A[r * n, in] = init_lora_weights == "gaussian" ? normal(0, 1 / r) : kaiming_uniform at "lora_A.weight";
+    param B[out / n, r * n] = init_lora_weights == false ? kaiming_uniform : zeros at "lora_B.weight";
+    let n = site.matrices, s = lora_alpha / (use_rslora ? sqrt(r) : r);
+    require lora_dropout == 0 else "lora.ParamWrapper does not work with lora_dropout != 0.";
+    require not lora_bias else "lora.ParamWrapper does not work with lora_bias=True.";
+    require not use_dora else "lora.ParamWrapper does not work with use_dora=True.";
+  }
   let init = init_lora_weights, fresh = init == true or init == false or init == "gaussian";
   config r: int = 8 (above: 0, pattern: rank_pattern, padded: true) "rank of the update",
          lora_alpha: float = 8 (pattern: alpha_pattern) "scale of the update, divided by r",
          lora_dropout: float = 0 (minimum: 0, maximum: 1) "dropout on the input of the update",
          use_rslora: bool = false "divide lora_alpha by sqrt(r)", use_dora: bool = false "train the norms of the rows apart from their directions",
          lora_bias: bool = false "a trained bias on B", init_lora_weights: any = true "false: B is random too",
-         rank_pattern: int_map = {}, alpha_pattern: float_map = {}, trainable_token_indices: any? = null "tokens whose rows train";
+         rank_pattern: int_map = {}, alpha_pattern: float_map = {}, trainable_token_indices: any? = null "tokens whose rows train",
+         target_parameters: any? = null "parameters of experts and routers that are adapted as layers are";
   require not (lora_bias and use_dora) else "The argument lora_bias=True is not supported together with DoRA.";
   require fresh or loaded and (init == "orthogonal" or init == "eva" or init == "mica" or init == "lora_ga")
     else "init_lora_weights = {init_lora_weights} is not supported: it needs data, or PEFT changes the base weight with it when it loads the file."
@@ -55,6 +65,7 @@ export const lora = {
     tied: { "lora_A.weight": "lora_embedding_B", "lora_B.weight": "lora_embedding_A" },
     checks: "abc",
     patches: true,
+    fuses: true,
     noTargets: "Please specify `target_modules` or `target_parameters`in `peft_config`",
     passive: {
       alora_invocation_tokens: null,

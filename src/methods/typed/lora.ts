@@ -21,6 +21,8 @@ export interface LoraConfig extends CommonConfig, Omit<SharedConfig, "init_weigh
   readonly alpha_pattern?: Readonly<Record<string, number>>;
   /** tokens whose rows train */
   readonly trainable_token_indices?: FieldValue;
+  /** parameters of experts and routers that are adapted as layers are */
+  readonly target_parameters?: FieldValue;
   /** Whether ends of a tie must train alike; refused where they would not. */
   readonly ensure_weight_tying?: boolean;
 }
