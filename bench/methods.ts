@@ -1,5 +1,6 @@
 /** A training step of one method on the bench's llama, for the comparison of methods (`methods.mjs`). */
 import { compile } from "../src/compile/index.ts";
+import { stepStages } from "../src/inspect/views.ts";
 import { methods } from "../src/methods/index.ts";
 import type { FileRecord } from "../src/runtime/files/folder.ts";
 import type { Model } from "../src/runtime/files/model.ts";
@@ -70,7 +71,7 @@ export async function prepare(engine: Engine, entry: Entry): Promise<MethodStep>
   const more = Object.entries(entry.inputs ?? {}).map(([name, values]) => [name, Int32Array.from(values)]);
   const batch: SessionBatch = { ...tokens(), ...Object.fromEntries(more) };
   const dispatches = program.plan.stages
-    .filter(({ name }) => name === "project" || name === "micro" || name === "update")
+    .filter(({ name }) => stepStages.includes(name))
     .flatMap((stage) => stage.dispatches);
   const total = (field: "flops" | "bytes", of = dispatches): number => of.reduce((sum, d) => sum + d[field], 0) / 1e6;
   const kernels = [...new Set(dispatches.map(({ kernel }) => kernel))].map((kernel): KernelCost => {

@@ -56,6 +56,9 @@ function reordered(bytes, size, shape, order) {
   return result;
 }
 
+/** The stages of a step; a plan has those that its method needs. */
+const stepStages = ["project", "micro_parameters", "micro", "parameters_backward", "update"];
+
 /** Labels that count: not -100, and not the first of a row, which predicts nothing. */
 const counted = (labels, length) => labels.filter((label, i) => i % length !== 0 && label !== -100).length;
 
@@ -209,7 +212,7 @@ export async function openDump(device, folder, tensors, { seed = 0 } = {}) {
         weight_decay: [0],
         max_norm: [0],
       };
-      replay.run(["project", "micro", "update"], { input_ids, labels, ...scalars, ...optimizer });
+      replay.run(stepStages, { input_ids, labels, ...scalars, ...optimizer });
       const [loss, gradNorm, finite] = await replay.read("status");
       return { loss, gradNorm, finite: finite === 1 };
     },

@@ -21,22 +21,24 @@ import { type BuiltModel, noVirtualTokens, type VirtualTokens } from "../models/
 import { attachAlike } from "../passes/attach.ts";
 import { PassManager } from "../passes/manager.ts";
 import { mergeGraph, storedOperands } from "../passes/merge.ts";
-import { lowerModelStage, lowerOperatorStage, partitionStage } from "../passes/pipeline.ts";
+import { lowerHoistedStage, lowerOperatorStage, partitionStage } from "../passes/pipeline.ts";
 import { joinPrepared } from "../passes/prepare.ts";
-import type { AdapterConfigs, ProgramMode, StageName } from "../program/index.ts";
+import type { AdapterConfigs, MainStage, ProgramMode, Stage } from "../program/index.ts";
 import { configsOf, isRead } from "../runtime/files/adapter.ts";
 import { withHead } from "../runtime/files/fresh-head.ts";
 import type { Model } from "../runtime/files/model.ts";
 import { BaseWeights } from "./base-weights.ts";
 import { type CompileOptions, checkCompile } from "./options.ts";
 import { createProgram, type Program } from "./program.ts";
-import { type ModelStages, programStages, programStorage } from "./stages.ts";
+import { type ModelStages, programStages, programStorage, type StageFacts, stagesOf } from "./stages.ts";
 
 export type { CompileOptions } from "./options.ts";
 
 /** Elements of a graph's weights. */
 const elementsOf = (graph: Graph): number =>
   ports(graph, "weight").reduce((sum, { node }) => sum + sizeOf((node.type as TensorType).shape), 0);
+
+type Situations = ReadonlyMap<MainStage, Situation>;
 
 const operatorPasses = new Set(["build", "attach", "project", "algebra"]);
 
@@ -116,14 +118,15 @@ class Compilation {
     const situations = this.situations(adapter);
     const training = situations.get("micro");
     const projection = training === undefined ? undefined : adapter.projection(training);
-    const computed = adapter.computed();
+    const graph = adapter.computed();
     const initial = adapter.initial(storedOperands(this.weightType));
     const merge = adapter.merges ? once(() => this.merge(adapter)) : undefined;
     // A program that does nothing else fails here where it cannot be merged.
     if (mode === "merge") merge?.();
-    const main = await this.modelStages(adapter, situations);
+    const facts = { accumulate, computed: graph && this.lowered("computed", graph) };
+    const main = await this.modelStages(adapter, situations, facts);
     const plan = adapter.plan([...situations.values()]);
-    const storage = programStorage(plan, main, accumulate);
+    const storage = programStorage(plan, main, facts);
     return createProgram({
       ...{ mode, batch, length, source, target, storage, merge },
       virtual: adapter.virtual,
@@ -136,11 +139,11 @@ class Compilation {
       modelConfig: source.config,
       adapter: plan,
       stages: programStages(main, { projection, accumulate }, storage),
-      computed: computed && this.lowered("computed", computed),
+      computed: facts.computed,
       init: initial && once(() => this.lowered("init", initial)),
       diagnostics: sink.diagnostics,
       timeline: manager.timeline,
-      operatorGraph: manager.after("algebra", main.names[0] ?? "merge")!,
+      operatorGraph: manager.after("algebra", mode === "merge" ? mode : [...situations.keys()][0]!)!,
       graphAfter: (pass, stage) => manager.after(pass, stage),
       methods: this.own.methods,
       recompile: (configs) => this.recompile(configs),
@@ -197,9 +200,9 @@ class Compilation {
   }
 
   /** What the adapter's graphs are for, by the stages that hold the model. */
-  private situations({ trains, predicts }: Adapter): ReadonlyMap<StageName, Situation> {
+  private situations({ trains, predicts }: Adapter): Situations {
     const { sampling = true, asMerged = false, maximumRank: padding } = this.options;
-    const situations = new Map<StageName, Situation>();
+    const situations = new Map<MainStage, Situation>();
     const learns = this.built.defaults.head.kind !== "none";
     if (this.mode === "train" && trains && learns) situations.set("micro", { purpose: "train", sampling, padding });
     situations.set("forward", { purpose: asMerged ? "merge" : "evaluate", sampling: false, padding });
@@ -207,23 +210,27 @@ class Compilation {
     return situations;
   }
 
-  /** The stages that hold the model, lowered, and what they take from frozen data; none where a program only merges. */
-  private async modelStages(adapter: Adapter, situations: ReadonlyMap<StageName, Situation>): Promise<ModelStages> {
+  /** The stages that hold the model, lowered, with those of parameters alone; none where a program only merges. */
+  private async modelStages(adapter: Adapter, situations: Situations, facts: StageFacts): Promise<ModelStages> {
     const { manager, built } = this;
     const { target = defaultTarget, fold } = this.options;
     const attached = [...situations].map(([name, situation]) => [name, adapter.attach(situation)] as const);
     const forward = new Map(attached).get("forward")!;
-    const names: StageName[] = [];
-    const graphs: Graph[] = [];
+    const stages: Stage[] = [];
     for (const [name, attachment] of this.mode === "merge" ? [] : attached) {
       if (name === "predict" && attachAlike(built.graph, forward, attachment)) continue;
       await this.pause();
-      names.push(name);
-      graphs.push(lowerModelStage(manager, name, built.graph, attachment, { gradients: name === "micro", fold }));
+      const made = lowerHoistedStage(manager, name, built.graph, attachment, { gradients: name === "micro", fold });
+      stages.push(...stagesOf(name, made, facts));
     }
-    const prepared = joinPrepared(graphs);
-    const mains = prepared.mains.map((graph, i) => partitionStage(manager, names[i]!, graph, target.limits));
-    return { ...prepared, mains, names };
+    const { mains, ...prepared } = joinPrepared(stages.map(({ graph }) => graph));
+    return {
+      ...prepared,
+      stages: mains.map((graph, i) => {
+        const { name } = stages[i]!;
+        return { name, graph: partitionStage(manager, name, graph, target.limits) };
+      }),
+    };
   }
 
   private merge(adapter: Adapter): Graph {

@@ -45,7 +45,14 @@ interface StageCounts {
 }
 
 /** The stages of a training step; what runs once before it, and evaluation, are none of them. */
-export const stepStages: readonly StageName[] = ["project", "micro", "accumulate", "update"];
+export const stepStages: readonly StageName[] = [
+  "project",
+  "micro_parameters",
+  "micro",
+  "accumulate",
+  "parameters_backward",
+  "update",
+];
 
 export type GraphLevel = "operator" | "tensor" | "kernel";
 

@@ -1,4 +1,5 @@
 /** All op records, by name. A new op is a record in one of the lists below, and nothing else. */
+import type { Node } from "./graph.ts";
 import type { OpRecord } from "./op-record.ts";
 import { operators, readings } from "./operators/index.ts";
 import { contractionOps } from "./ops/contraction.ts";
@@ -42,3 +43,8 @@ export function opRecord(name: string): OpRecord {
   if (record === undefined) throw new Error(`no op is called ${name}`);
   return record;
 }
+
+const heavyClasses = ["reduce", "contraction", "scatter", "matrix"];
+
+/** Whether an element of the result is made of many: such a value is made once, by a kernel that writes it. */
+export const isHeavy = (node: Node): boolean => heavyClasses.includes(opRecord(node.op).opClass);

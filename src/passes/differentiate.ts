@@ -9,7 +9,7 @@ import { opRecord } from "../ir/registry.ts";
 import { contextOf, rebuild } from "./rewrite.ts";
 
 /** True for every node that depends on a param port by differentiable steps. */
-function dependsOnParams(graph: Graph): boolean[] {
+export function dependsOnParams(graph: Graph): boolean[] {
   const depends: boolean[] = [];
   graph.nodes.forEach((node) => {
     if (node.op === "port") depends.push(portRole(node) === "param");
@@ -21,14 +21,14 @@ function dependsOnParams(graph: Graph): boolean[] {
 
 /**
  * Adds outputs `grad.<name>` for every param port: the derivative of the scalar output `loss`. Outputs of the graph are kept.
- * A parameter that the loss does not depend on gets a gradient of zeros.
+ * A parameter that the loss does not depend on gets a gradient of zeros, or with `zeros: false` none.
  */
-export function differentiate(graph: Graph, lossName = "loss"): Graph {
+export function differentiate(graph: Graph, { zeros = true }: { readonly zeros?: boolean } = {}): Graph {
   const source = compact(graph, true);
-  const loss = source.outputs.find((o) => o.name === lossName);
+  const loss = source.outputs.find((o) => o.name === "loss");
   if (loss === undefined) {
     throw new WebpeftError("PASS-LOSS", {
-      message: `the graph ${graph.name} has no output ${lossName} to differentiate`,
+      message: `the graph ${graph.name} has no output loss to differentiate`,
       where: graph.name,
     });
   }
@@ -65,7 +65,8 @@ export function differentiate(graph: Graph, lossName = "loss"): Graph {
   const outputs: Output[] = source.outputs.map((o) => ({ name: o.name, node: ids[o.node]! }));
   source.nodes.forEach((node, id) => {
     if (node.op !== "port" || portRole(node) !== "param") return;
-    outputs.push({ name: `grad.${portName(node)}`, node: cotangents.get(id) ?? builder.zerosLike(ids[id]!) });
+    const gradient = cotangents.get(id) ?? (zeros ? builder.zerosLike(ids[id]!) : undefined);
+    if (gradient !== undefined) outputs.push({ name: `grad.${portName(node)}`, node: gradient });
   });
   return compact(builder.finish(outputs), true);
 }

@@ -69,19 +69,21 @@ const updateScalars = ["lr", "bias1", "bias2", "weight_decay", "max_norm"] as co
 export interface UpdateGraphOptions extends Partial<AdamWOptions> {
   /** Reads `grads_total` instead of `grads`. */
   readonly accumulate?: boolean;
+  /** Numbers of the gradients' buffer; `size` + 64 unless given. */
+  readonly gradients?: number;
 }
 
 /**
  * Stage `update` for flat buffers of `size` numbers (the size of the storage buffer `params`).
- * Ports and outputs `params`, `moment1`, `moment2`: f32[size], in place; port `grads` or `grads_total`: f32[size + 64], the loss at `size`;
+ * Ports and outputs `params`, `moment1`, `moment2`: f32[size], in place; port `grads` or `grads_total`: the gradients, then the loss;
  * the scalars that `runInputs` has for `update`; output `status`: f32[4], see `statusFields`.
  */
 export function updateGraph(size: number, options: UpdateGraphOptions = {}): Graph {
-  const { beta1, beta2, epsilon } = { ...adamWDefaults, ...options };
+  const { beta1, beta2, epsilon, gradients: length = size + slotSize } = { ...adamWDefaults, ...options };
   const k = new Builder("update");
-  const vector = (name: string, length = size): number => k.port(name, "param", "f32", [length]);
+  const vector = (name: string, numbers = size): number => k.port(name, "param", "f32", [numbers]);
   const [params, moment1, moment2] = [vector("params"), vector("moment1"), vector("moment2")];
-  const gradients = vector(options.accumulate === true ? "grads_total" : "grads", size + slotSize);
+  const gradients = vector(options.accumulate === true ? "grads_total" : "grads", length);
   const [lr, bias1, bias2, weightDecay, maxNorm] = updateScalars.map((name) => runInput(k, name));
   const loss = k.reshape(k.slice(gradients, [size], [size + 1]), []);
   const raw = k.slice(gradients, [0], [size]);
@@ -113,11 +115,10 @@ export function updateGraph(size: number, options: UpdateGraphOptions = {}): Gra
 
 /**
  * Stage `accumulate`: `grads_total` = `grads` for the first micro-batch (input `first` = 1), `grads_total` + `grads` for the others (0).
- * The buffers are f32[size + 64] and hold the loss too, so that the loss of the accumulated batch is summed with the gradients.
+ * The buffers are f32[length] and hold the loss too, so that the loss of the accumulated batch is summed with the gradients.
  */
-export function accumulateGraph(size: number): Graph {
+export function accumulateGraph(length: number): Graph {
   const k = new Builder("accumulate");
-  const length = size + slotSize;
   const total = k.port("grads_total", "param", "f32", [length]);
   const gradients = k.port("grads", "param", "f32", [length]);
   const first = runInput(k, "first");

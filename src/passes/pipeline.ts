@@ -1,13 +1,15 @@
 /**
  * The pipeline, top-down: what happens to the graph of one stage from the base model with sites to tensor IR.
  *
- *   base graph -> attach -> algebra -> associate -> [differentiate] -> simplify -> (prepare) -> partition -> (codegen: fuse, schedule, plan)
+ *   base graph -> attach -> algebra -> associate -> (hoist) -> [differentiate] -> simplify -> (prepare) -> partition -> (codegen: fuse, ...)
  */
-import type { Graph } from "../ir/graph.ts";
+import { type Graph, ports } from "../ir/graph.ts";
+import { type MainStage, parameterStages } from "../program/index.ts";
 import { algebraRules } from "./algebra.ts";
 import { associate } from "./associate.ts";
 import { type Attachment, attach } from "./attach.ts";
 import { differentiate } from "./differentiate.ts";
+import { hoist, splitBackward, withBackward } from "./hoist.ts";
 import type { PassManager } from "./manager.ts";
 import { partition } from "./partition.ts";
 import { substitutePorts } from "./project.ts";
@@ -31,20 +33,67 @@ export function lowerModelStage(
   attachment: Attachment,
   options: StageOptions,
 ): Graph {
+  attached(manager, stage, base, attachment);
+  return lowerOperatorStage(manager, stage, options);
+}
+
+function attached(manager: PassManager, stage: string, base: Graph, attachment: Attachment): void {
   manager.run("build", stage, () => ({ graph: base }));
   manager.run("attach", stage, (graph) => ({ graph: attach(graph, attachment) }));
-  return lowerOperatorStage(manager, stage, options);
 }
 
 /** The rest of the pipeline, for a stage whose graph has operators but no sites. */
 export function lowerOperatorStage(manager: PassManager, stage: string, options: StageOptions): Graph {
-  const { projection } = options;
+  associated(manager, stage, options);
+  if (options.gradients) manager.run("differentiate", stage, (graph) => ({ graph: differentiate(graph) }));
+  return simplified(manager, stage);
+}
+
+function associated(manager: PassManager, stage: string, { projection, gradients, fold }: StageOptions): Graph {
   if (projection !== undefined)
     manager.run("project", stage, (graph) => ({ graph: substitutePorts(graph, projection) }));
   manager.run("algebra", stage, (graph) => rewrite(graph, algebraRules));
-  manager.run("associate", stage, (graph) => associate(graph, { train: options.gradients, fold: options.fold }));
-  if (options.gradients) manager.run("differentiate", stage, (graph) => ({ graph: differentiate(graph) }));
-  return manager.run("simplify", stage, (graph) => rewrite(graph, simplifyRules));
+  return manager.run("associate", stage, (graph) => associate(graph, { train: gradients, fold }));
+}
+
+const simplified = (manager: PassManager, stage: string): Graph =>
+  manager.run("simplify", stage, (graph) => rewrite(graph, simplifyRules));
+
+/** A stage that holds the model, and what is done once for all its runs with the same parameters. */
+export interface HoistedStage {
+  readonly main: Graph;
+  readonly parameters?: Graph;
+  readonly backward?: Graph;
+}
+
+/** Lowers a base graph with sites to tensor IR, with what parameters alone decide in stages of its own. */
+export function lowerHoistedStage(
+  manager: PassManager,
+  stage: MainStage,
+  base: Graph,
+  attachment: Attachment,
+  options: StageOptions,
+): HoistedStage {
+  attached(manager, stage, base, attachment);
+  const whole = associated(manager, stage, options);
+  const { main, parameters } = hoist(whole, stage);
+  if (parameters.outputs.length === 0) {
+    if (options.gradients) manager.run("differentiate", stage, (graph) => ({ graph: differentiate(graph) }));
+    return { main: simplified(manager, stage) };
+  }
+  manager.run("hoist", stage, () => ({ graph: main }));
+  const [before, after] = [parameterStages[stage], "parameters_backward"] as const;
+  manager.run("hoist", before, () => ({ graph: parameters }));
+  if (!options.gradients) return { main: simplified(manager, stage), parameters: simplified(manager, before) };
+  const given = manager.run("differentiate", stage, (graph) => ({ graph: differentiate(graph, { zeros: false }) }));
+  const params = ports(whole, "param").map(({ node }) => node);
+  manager.run("differentiate", before, (graph) => ({ graph: withBackward(graph, given, params) }));
+  const made = splitBackward(simplified(manager, before), stage);
+  return {
+    main: simplified(manager, stage),
+    parameters: manager.run("hoist", before, () => ({ graph: { ...made.parameters, name: before } })),
+    backward: manager.run("hoist", after, () => ({ graph: { ...made.backward, name: after } })),
+  };
 }
 
 /** The stage with no value that is too large for a binding of the target, as far as its ops can be done in parts. */

@@ -3,7 +3,8 @@
  * elementwise over them. Every slice starts at a multiple of 64 numbers (256 bytes, WebGPU's binding alignment); gaps are zero and the
  * optimizer keeps them zero.
  *
- * The gradient buffers are one slot longer than the parameters: behind the gradients stands the loss, so that `accumulate` adds both at once.
+ * The gradient buffers are longer than the parameters: behind the gradients stand the loss and the gradients of hoisted values, so that
+ * `accumulate` adds all at once.
  */
 import type { ProgramStorage, StorageBuffer, StorageSlice } from "../program/index.ts";
 
@@ -23,10 +24,17 @@ export interface StorageOptions {
   readonly accumulate?: boolean;
   /** What of a forward pass can be read afterwards. */
   readonly reports?: readonly StoredTensor[];
+  /** Values of parameters alone, in a list for every stage that reads some: of one stage at a time the buffer `hoisted` has them. */
+  readonly hoisted?: readonly (readonly StoredTensor[])[];
+  /** Gradients of such values, by the names of outputs. */
+  readonly gradients?: readonly StoredTensor[];
 }
 
 /** Size of the status block: see `statusFields`. */
 export const statusSize = 4;
+
+/** The name of the sum over micro-batches of a gradient, or of the loss. */
+export const totalOf = (name: string): string => name.replace(/^(grad|loss)(?=\.|$)/, "$1_total");
 
 const roundUp = (size: number): number => Math.ceil(size / slotSize) * slotSize;
 
@@ -65,20 +73,24 @@ export function layoutStorage(
   const flat = place("params", params);
   place("derived", derived);
   place("reports", options.reports ?? []);
+  const hoisted = (options.hoisted ?? []).map((values) => pack("hoisted", values));
+  const most = Math.max(0, ...hoisted.map(({ size }) => size));
+  if (most > 0) buffers.push({ name: "hoisted", size: most });
+  for (const [name, slice] of hoisted.flatMap(({ slices }) => slices)) bind(name, slice);
   if (options.train === true) {
-    const gradients = params.map(({ key, size }) => ({ key: `grad.${key}`, size }));
+    const own = params.map(({ key, size }) => ({ key: `grad.${key}`, size }));
+    const gradients = pack("grads", [...own, { key: "loss", size: 1 }, ...(options.gradients ?? [])]);
     buffers.push(
-      { name: "grads", size: flat + slotSize },
+      { name: "grads", size: gradients.size },
       { name: "moment1", size: flat },
       { name: "moment2", size: flat },
     );
-    for (const [name, slice] of pack("grads", gradients).slices) bind(name, slice);
-    bind("loss", { buffer: "grads", offset: flat, size: 1 });
+    for (const [name, slice] of gradients.slices) bind(name, slice);
     buffers.push({ name: "status", size: slotSize });
     bind("status", { buffer: "status", offset: 0, size: statusSize });
     if (options.accumulate === true) {
-      buffers.push({ name: "grads_total", size: flat + slotSize });
-      bind("loss_total", { buffer: "grads_total", offset: flat, size: 1 });
+      buffers.push({ name: "grads_total", size: gradients.size });
+      for (const [name, slice] of gradients.slices) bind(totalOf(name), { ...slice, buffer: "grads_total" });
     }
   }
   const names = new Set(buffers.map((b) => b.name));

@@ -6,10 +6,11 @@
  * (role `input`), or is a weight or buffer that is uploaded once.
  *
  * Stages of a training program, run in this order in one submit: `prepare` (once at start: what depends on frozen weights only),
- * `project` (projections of parameters, in place), `micro` (forward, backward: outputs `loss`, `logits` if asked, and `grad.<param>`),
+ * `project` (projections of parameters, in place), `micro_parameters` (values of parameters alone), `micro` (forward, backward: outputs
+ * `loss`, `logits` if asked, and gradients `grad.<param>`), `parameters_backward` (gradients of those values to gradients of parameters),
  * `update` (clipping, AdamW on the flat buffers, in place). With accumulation `micro` runs several times and `accumulate` adds gradients.
- * Evaluation: `forward`, and `predict` with weights drawn from a posterior. Merging and fresh adapters are graphs beside the stages: `merge` has one output per changed base tensor, named by
- * its file key, `init` one per trained tensor.
+ * Evaluation: `forward`, and `predict` with weights drawn from a posterior, each behind its stage of values of parameters. Merging and fresh
+ * adapters are graphs beside the stages: `merge` has one output per changed base tensor, named by its file key, `init` one per trained tensor.
  */
 import type { Diagnostic } from "../ir/diagnostics.ts";
 import type { Graph } from "../ir/graph.ts";
@@ -28,7 +29,9 @@ export {
 } from "./adapter.ts";
 export {
   type ExecutableProgram,
+  type MainStage,
   type ProgramStorage,
+  parameterStages,
   type Stage,
   type StageName,
   type StorageBuffer,
@@ -54,7 +57,7 @@ export interface CompiledProgram extends ExecutableProgram {
   readonly adapter?: AdapterPlan;
   /** Initial values of the trained tensors by key; evaluated on the host. Lowered when first asked for. */
   readonly init?: () => Graph;
-  /** What the adapter's file holds of its computed tensors, from parameters, by key; evaluated on the host. */
+  /** What the adapter's file holds of its computed tensors, from parameters, by key: outputs of `forward_parameters` too. */
   readonly computed?: Graph;
   /** Merged base tensors by file key; run tensor by tensor, so it is not among the stages. Lowered when first asked for. */
   readonly merge?: () => Graph;

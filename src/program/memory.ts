@@ -3,7 +3,7 @@
  *
  * - `weights`      tensors of the base, in every order in which kernels read them
  * - `tables`       constant tables, and what is prepared of frozen data
- * - `parameters`   trained tensors, their gradients and moments
+ * - `parameters`   trained tensors, their gradients and moments, and values of parameters alone
  * - `caches`       what else outlives a run
  * - `activations`  values between kernels, of the stage that needs most
  * - `results`      inputs of a run, and what it gives
@@ -42,6 +42,7 @@ const partOfBuffer: Readonly<Record<string, MemoryPart>> = {
   moment1: "parameters",
   moment2: "parameters",
   status: "parameters",
+  hoisted: "parameters",
   derived: "tables",
   reports: "results",
 };

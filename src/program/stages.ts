@@ -2,7 +2,25 @@
 import type { Graph } from "../ir/graph.ts";
 import { remembered } from "../ir/remember.ts";
 
-export type StageName = "prepare" | "project" | "forward" | "predict" | "micro" | "accumulate" | "update" | "merge";
+/** Stages that hold the model. */
+export type MainStage = "micro" | "forward" | "predict";
+
+export type StageName =
+  | MainStage
+  | (typeof parameterStages)[MainStage]
+  | "prepare"
+  | "project"
+  | "accumulate"
+  | "parameters_backward"
+  | "update"
+  | "merge";
+
+/** The stage that makes what a stage reads and parameters alone decide; where it has none the program lacks it. */
+export const parameterStages = {
+  micro: "micro_parameters",
+  forward: "forward_parameters",
+  predict: "predict_parameters",
+} as const;
 
 export interface Stage {
   readonly name: StageName;
@@ -23,7 +41,7 @@ export interface StorageBuffer {
 }
 
 export interface ProgramStorage {
-  /** `params`, `grads`, `moment1`, `moment2`, `derived` (results of `prepare`), `status`. */
+  /** `params`, `grads`, `moment1`, `moment2`, `derived` (results of `prepare`), `hoisted` (of a stage in `parameterStages`), `status`. */
   readonly buffers: readonly StorageBuffer[];
   /** By port name (params, derived values) and by output name (`grad.<param>`, derived values, `status`). */
   readonly bindings: Readonly<Record<string, StorageSlice>>;

@@ -1,6 +1,7 @@
 /** The benchmarks' llama of four layers with drawn weights, and the adapters whose cost is bounded. */
 import { type CompileOptions, compile } from "../../src/compile/index.ts";
 import type { Program } from "../../src/compile/program.ts";
+import { stepStages } from "../../src/inspect/views.ts";
 import { loadModel, type Model } from "../../src/runtime/files/model.ts";
 import { generator } from "../runtime/executor-samples.ts";
 import programs from "./programs.json" with { type: "json" };
@@ -73,9 +74,7 @@ export function association({ timeline }: Program): Association {
 
 /** What one training step costs by the plan: all that is not done once at start. */
 export function stepCost({ plan }: Program): Cost {
-  const dispatches = plan.stages
-    .filter(({ name }) => name === "project" || name === "micro" || name === "update")
-    .flatMap((stage) => stage.dispatches);
+  const dispatches = plan.stages.filter(({ name }) => stepStages.includes(name)).flatMap((stage) => stage.dispatches);
   return {
     dispatches: dispatches.length,
     kernels: new Set(dispatches.map(({ kernel }) => kernel)).size,

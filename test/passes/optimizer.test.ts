@@ -218,7 +218,7 @@ describe("accumulate", () => {
   it("starts with the first micro-batch, adds the others and the loss, and feeds the update", async () => {
     const storage = layoutStorage([{ key: "a", size: 3 }], [], { train: true, accumulate: true });
     const program = programOf(
-      { accumulate: accumulateGraph(64), update: updateGraph(64, { accumulate: true }) },
+      { accumulate: accumulateGraph(128), update: updateGraph(64, { accumulate: true }) },
       storage,
     );
     const instance = await referenceExecutor().instantiate(program, new Map());

@@ -1,6 +1,6 @@
 /** Passes on texts: `// RUN: pass words` says what is run, and the checks what its printed result holds. */
 import { describe, expect, it } from "vitest";
-import { type Graph, portName } from "../../src/ir/graph.ts";
+import { type Graph, portName, ports } from "../../src/ir/graph.ts";
 import { parseGraph } from "../../src/ir/text/parse.ts";
 import { printGraph } from "../../src/ir/text/print.ts";
 import type { OperatorType } from "../../src/ir/types.ts";
@@ -9,9 +9,12 @@ import type { ModuleInfo } from "../../src/models/model.ts";
 import { associate } from "../../src/passes/associate.ts";
 import { type Attachment, attach, type SiteAdapter } from "../../src/passes/attach.ts";
 import { differentiate } from "../../src/passes/differentiate.ts";
+import { hoist, splitBackward, withBackward } from "../../src/passes/hoist.ts";
 import { mergeGraph } from "../../src/passes/merge.ts";
 import { partition } from "../../src/passes/partition.ts";
 import { splitPrepare } from "../../src/passes/prepare.ts";
+import { rewrite } from "../../src/passes/rewrite.ts";
+import { simplifyRules } from "../../src/passes/simplify.ts";
 import { failedChecks, numericDifference, passFiles } from "./files.ts";
 
 /** W' = W + B A of rank 2. */
@@ -62,6 +65,15 @@ const runs: Readonly<Record<string, Run>> = {
   prepare: (graph) => {
     const { prepare, main } = splitPrepare(graph);
     return [prepare, main];
+  },
+  hoist: (graph, words) => {
+    const { main, parameters } = hoist(graph, "micro");
+    if (!words.includes("train")) return [parameters, main];
+    const given = differentiate(main, { zeros: false });
+    const params = ports(graph, "param").map(({ node }) => node);
+    const whole = rewrite(withBackward(parameters, given, params), simplifyRules).graph;
+    const made = splitBackward(whole, "micro");
+    return [made.parameters, given, made.backward];
   },
   partition: (graph, [limit]) => [partition(graph, Number(limit)).graph],
   attach: (graph, words) => [attach(graph, attachment(words))],

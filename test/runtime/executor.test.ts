@@ -3,7 +3,7 @@ import { Builder } from "../../src/ir/builder.ts";
 import type { Graph } from "../../src/ir/graph.ts";
 import { type Fed, feed } from "../../src/ir/run-inputs.ts";
 import { accumulateGraph, biasCorrections, updateGraph } from "../../src/passes/optimizer.ts";
-import { layoutStorage } from "../../src/passes/storage.ts";
+import { layoutStorage, slotSize } from "../../src/passes/storage.ts";
 import type { ExecutableProgram } from "../../src/program/index.ts";
 import type { Executor, PortSource } from "../../src/runtime/executors/executor.ts";
 import { referenceExecutor } from "../../src/runtime/executors/reference.ts";
@@ -58,7 +58,7 @@ function regression(accumulate: boolean): { program: ExecutableProgram; data: Ma
     prepare: prepareGraph(),
     micro,
     update,
-    ...(accumulate ? { accumulate: accumulateGraph(size) } : {}),
+    ...(accumulate ? { accumulate: accumulateGraph(size + slotSize) } : {}),
   };
   const random = generator(2);
   const w = fromFloat32(

@@ -12,10 +12,11 @@
  * same rows are one unit too (softmax, RMSNorm, cross entropy).
  */
 import type { Graph } from "../../ir/graph.ts";
+import { isHeavy } from "../../ir/registry.ts";
 import { sameShape, sizeOf, type TensorType } from "../../ir/types.ts";
 import type { Tuning } from "../target.ts";
 import { accumulatorsOf, contractionForm, sameForm } from "./contraction-form.ts";
-import { isHeavy, keptValues, type Liveness } from "./kept.ts";
+import { keptValues, type Liveness } from "./kept.ts";
 import { type Source, sourcesOf } from "./sources.ts";
 import { UnitGraph } from "./unit-graph.ts";
 

@@ -1,11 +1,7 @@
 /** Which values of a graph are kept (see `fuse.ts`) and which are computed where they are read. */
-import { behindCasts, type Graph, liveNodes, type Node, usersOf, wholeChunk } from "../../ir/graph.ts";
-import { opRecord } from "../../ir/registry.ts";
+import { behindCasts, type Graph, liveNodes, usersOf, wholeChunk } from "../../ir/graph.ts";
+import { isHeavy, opRecord } from "../../ir/registry.ts";
 import { sizeOf, type TensorType } from "../../ir/types.ts";
-
-const heavyClasses = ["reduce", "contraction", "scatter", "matrix"];
-
-export const isHeavy = (node: Node): boolean => heavyClasses.includes(opRecord(node.op).opClass);
 
 export interface Liveness {
   readonly live: readonly boolean[];

@@ -1,6 +1,7 @@
 /** Which kept values a value is computed from, and how it reads them: what decides whether it can join their unit. */
 import type { Graph } from "../../ir/graph.ts";
-import { isHeavy, type Liveness } from "./kept.ts";
+import { isHeavy } from "../../ir/registry.ts";
+import type { Liveness } from "./kept.ts";
 
 /** How a value reads a member: at its own index, at the index of its row (the kept axes in the text), or anyhow. */
 type Mode = "same" | "other" | `row ${string}`;

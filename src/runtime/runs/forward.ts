@@ -1,6 +1,6 @@
 /** Forward passes: logits and loss, and the mean and spread of predictions over draws of the weights. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
-import type { StageName } from "../../program/index.ts";
+import type { MainStage } from "../../program/index.ts";
 import { batchInputs, type SessionBatch } from "../data/batch.ts";
 import { countedLabels } from "../data/labels.ts";
 import type { RunInputs } from "../executors/executor.ts";
@@ -30,7 +30,7 @@ export interface Prediction {
 async function checkedRun<Name extends string>(
   { model }: RunContext,
   entry: RunningAdapter,
-  stage: StageName,
+  stage: MainStage,
   inputs: RunInputs,
   want: readonly Name[],
 ): Promise<Readonly<Record<Name, Float32Array>>> {

@@ -3,7 +3,8 @@ import { WebpeftError } from "../../ir/diagnostics.ts";
 import { evaluateAll } from "../../ir/evaluate.ts";
 import { type Graph, portRole, ports } from "../../ir/graph.ts";
 import { largestFloat32, sizeOf } from "../../ir/types.ts";
-import type { StageName } from "../../program/index.ts";
+import { totalOf } from "../../passes/storage.ts";
+import { type CompiledProgram, type MainStage, parameterStages } from "../../program/index.ts";
 import type { Instance, RunInputs } from "../executors/executor.ts";
 import type { Model } from "../files/model.ts";
 import { toFloat32 } from "../files/tensor.ts";
@@ -42,28 +43,50 @@ interface Origin {
   readonly where?: string;
 }
 
+/** The graphs that a stage's results come from, in their order: what it reads of parameters alone, itself, and gradients through the former. */
+function graphsBehind({ stages }: CompiledProgram, stage: MainStage): Graph[] {
+  const names = [parameterStages[stage], stage, ...(stage === "micro" ? ["parameters_backward"] : [])];
+  return names.flatMap((name) => stages.find((one) => one.name === name)?.graph ?? []);
+}
+
 /** What of a stage is the first to be not finite. */
-async function firstOrigin(parts: Parts, stage: StageName, runs: readonly RunInputs[]): Promise<Origin> {
-  const { graph } = parts.program.stages.find(({ name }) => name === stage)!;
-  if (numbersIn(graph) > largestSearch) return { message: "the model is too large to look for where it began" };
+async function firstOrigin(parts: Parts, stage: MainStage, runs: readonly RunInputs[]): Promise<Origin> {
+  const graphs = graphsBehind(parts.program, stage);
+  if (graphs.some((graph) => numbersIn(graph) > largestSearch))
+    return { message: "the model is too large to look for where it began" };
   for (const inputs of runs) {
-    const data = await portData(parts, graph, inputs);
-    const broken = Object.entries(data).find(([, values]) => !Array.prototype.every.call(values, isFiniteF32));
-    if (broken !== undefined)
-      return { message: `the tensor ${broken[0]} holds a NaN or an infinity`, where: broken[0] };
-    const values = evaluateAll(graph, data);
-    const id = values.findIndex(
-      (value, i) => value !== undefined && graph.nodes[i]!.type.kind === "tensor" && !value.data.every(isFiniteF32),
-    );
-    if (id < 0) continue;
-    const { op, scope, location } = graph.nodes[id]!;
-    const line = location === undefined ? "" : ` (${location.file}:${location.line})`;
-    return {
-      message: `%${id} = ${op}${line} was the first to give a NaN or an infinity`,
-      ...(scope === undefined ? {} : { where: scope }),
-    };
+    const made: Record<string, ArrayLike<number>> = {};
+    for (const graph of graphs) {
+      const found = originIn(graph, { ...(await portData(parts, graph, inputs)), ...made }, made);
+      if (found !== undefined) return found;
+    }
   }
   return { message: "every operation is finite in f64, so f32 overflowed between them" };
+}
+
+/** What is not finite in a graph; what it gives is added to `made`. */
+function originIn(
+  graph: Graph,
+  data: Readonly<Record<string, ArrayLike<number>>>,
+  made: Record<string, ArrayLike<number>>,
+): Origin | undefined {
+  const broken = Object.entries(data).find(([, values]) => !Array.prototype.every.call(values, isFiniteF32));
+  if (broken !== undefined) return { message: `the tensor ${broken[0]} holds a NaN or an infinity`, where: broken[0] };
+  const values = evaluateAll(graph, data);
+  const id = values.findIndex(
+    (value, i) => value !== undefined && graph.nodes[i]!.type.kind === "tensor" && !value.data.every(isFiniteF32),
+  );
+  if (id < 0) {
+    // Sums over micro-batches are taken for the gradients of this one.
+    for (const { name, node } of graph.outputs) made[totalOf(name)] = made[name] = values[node]!.data;
+    return undefined;
+  }
+  const { op, scope, location } = graph.nodes[id]!;
+  const line = location === undefined ? "" : ` (${location.file}:${location.line})`;
+  return {
+    message: `%${id} = ${op}${line} was the first to give a NaN or an infinity`,
+    ...(scope === undefined ? {} : { where: scope }),
+  };
 }
 
 /** The error for a step whose loss and gradient are finite, and whose new parameters or moments are not. */
@@ -87,7 +110,7 @@ export async function firstNonFinite(parts: Parts, runs: readonly RunInputs[], s
 /** Throws `RESULT-NOT-FINITE` when a result of a stage holds a NaN or an infinity, with the first operation that gave one. */
 export async function checkResults(
   parts: Parts,
-  stage: StageName,
+  stage: MainStage,
   inputs: RunInputs,
   results: Readonly<Record<string, Float32Array>>,
 ): Promise<void> {

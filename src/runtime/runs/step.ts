@@ -2,6 +2,7 @@
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { type Fed, feed } from "../../ir/run-inputs.ts";
 import { biasCorrections, statusFields } from "../../passes/optimizer.ts";
+import { totalOf } from "../../passes/storage.ts";
 import type { CompiledProgram, StageName } from "../../program/index.ts";
 import { batchInputs, copiedBatch, type SessionBatch } from "../data/batch.ts";
 import { requireLabels } from "../data/labels.ts";
@@ -37,9 +38,8 @@ export interface PlannedStep {
 /** A check for every option of a step; an option of the loop is one too. */
 export const stepChecks: Checks<StepOptions> = { lr: amount, weightDecay: amount, maxNorm: amount };
 
-/** The stages that make gradients of a batch with the parameters as they are, which projections are made of first. */
-const gradientStages = (program: CompiledProgram): readonly StageName[] =>
-  hasStage(program, "project") ? ["project", "micro"] : ["micro"];
+const present = (program: CompiledProgram, ...stages: readonly StageName[]): StageName[] =>
+  stages.filter((stage) => hasStage(program, stage));
 
 /** A step with its options checked and its batches copied. Throws `SESSION-OPTION` and `DATA-BATCH`. */
 export function copiedStep({ batch, options }: PlannedStep): PlannedStep {
@@ -90,19 +90,20 @@ export async function optimizerStep(
 /** Runs the micro-batches, adds their gradients and updates the parameters; gives the status block (`statusFields`). */
 async function runStep(entry: RunningAdapter, runs: readonly RunInputs[], options: StepOptions): Promise<Float32Array> {
   const { program, instance } = entry;
-  const first = gradientStages(program);
   const update = updateScalars(entry.step, options);
+  const [start, end] = [present(program, "project"), present(program, "parameters_backward", "update")];
   if (!hasStage(program, "accumulate")) {
     if (runs.length !== 1) throw notAccumulating();
-    return (await instance.run([...first, "update"], { ...runs[0], ...update }, ["status"])).status!;
+    return (await instance.run([...start, "micro", ...end], { ...runs[0], ...update }, ["status"])).status!;
   }
   for (const [i, run] of runs.entries()) {
-    const stages: StageName[] = i === 0 ? [...first, "accumulate"] : ["micro", "accumulate"];
-    const accumulation: Fed<"accumulate"> = { first: i === 0 ? 1 : 0 };
-    await instance.run(stages, { ...run, ...feed(accumulation) });
+    const stages: StageName[] = [...(i === 0 ? start : []), "micro", "accumulate"];
+    await instance.run(stages, { ...run, ...feed(accumulation(i)) });
   }
-  return (await instance.run(["update"], update, ["status"])).status!;
+  return (await instance.run(end, update, ["status"])).status!;
 }
+
+const accumulation = (place: number): Fed<"accumulate"> => ({ first: place === 0 ? 1 : 0 });
 
 function updateScalars(step: number, { lr = 1e-3, weightDecay = 0, maxNorm = 0 }: StepOptions): RunInputs {
   const numbers: Fed<"update"> = { lr, ...biasCorrections(step), weight_decay: weightDecay, max_norm: maxNorm };
@@ -124,15 +125,21 @@ export async function gradientsOf(
   const { program, instance } = entry;
   const tensors = batchInputs(program, batch, programs);
   const { all: counted } = requireLabels(program, [batch], [tensors]);
-  const inputs = { ...tensors, ...modelScalars(entry, seed, { label_scale: 1 / counted }) };
+  const scalars = modelScalars(entry, seed, { label_scale: 1 / counted });
+  const inputs = { ...tensors, ...scalars, ...feed(accumulation(0)) };
   const keys = trainedTensors(program).map((tensor) => tensor.key);
   const before = hasStage(program, "project") ? await instance.read("params") : undefined;
-  const results = await instance
-    .run(gradientStages(program), inputs, ["loss", ...keys.map((key) => `grad.${key}`)])
+  // The backward pass through values of parameters alone is one through sums, where there are sums.
+  const sums = hasStage(program, "accumulate") && hasStage(program, "parameters_backward");
+  const nameOf = (key: string): string => (sums ? totalOf(`grad.${key}`) : `grad.${key}`);
+  const stages = present(program, "project", "micro", ...(sums ? ["accumulate" as const] : []), "parameters_backward");
+  const { loss, ...made } = await instance
+    .run(stages, inputs, ["loss", ...keys.map(nameOf)])
     .finally(() => before !== undefined && instance.write("params", before));
-  await checkResults({ ...entry, model }, "micro", inputs, results);
+  const results = Object.fromEntries(keys.map((key) => [`grad.${key}`, made[nameOf(key)]!]));
+  await checkResults({ ...entry, model }, "micro", inputs, { loss: loss!, ...results });
   return {
-    loss: results.loss![0]!,
+    loss: loss![0]!,
     gradients: Object.fromEntries(keys.map((key) => [key, fromProgram(program.adapter, key, results[`grad.${key}`]!)])),
   };
 }

@@ -5,6 +5,7 @@ import type { Methods } from "../../methods/registry.ts";
 import type { AdapterConfigs, CompiledProgram } from "../../program/index.ts";
 import type { OpenDevice } from "../device/index.ts";
 import type { Executor, Instance, InstantiateOptions, PortSource, Reads } from "../executors/executor.ts";
+import { withParameterStages } from "../executors/parameter-stages.ts";
 import { selfTest } from "../executors/self-test.ts";
 import { wasmExecutor } from "../executors/wasm/executor.ts";
 import { type AdapterFiles, configsOf, type ExpertSources, isRead, readAdapter } from "../files/adapter.ts";
@@ -137,7 +138,7 @@ export async function startSession(
   const instantiate = async (loaded: LoadedProgram, how: InstantiateOptions): Promise<Instance> => {
     const instance = await executor.instantiate(loaded.program, portData(loaded, model), how);
     if (loaded.program.stages.some((stage) => stage.name === "prepare")) await instance.run(["prepare"], {});
-    return instance;
+    return withParameterStages(loaded.program, instance);
   };
   try {
     const forecast = onForecast && (await forecastSession(executor, program, model, reads, options));

@@ -1,7 +1,7 @@
 /** An adapter on a device: its trained tensors as they are now, and what it reports. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import type { TensorType } from "../../ir/types.ts";
-import type { AdapterTensor, CompiledProgram } from "../../program/index.ts";
+import { type AdapterTensor, type CompiledProgram, parameterStages } from "../../program/index.ts";
 import type { Instance } from "../executors/executor.ts";
 import { fromProgram } from "./rank-padding.ts";
 import type { AdapterValues, LoadedProgram } from "./values.ts";
@@ -21,6 +21,13 @@ export async function parametersOf({ program, instance }: RunningAdapter): Promi
   for (const { key } of trainedTensors(program))
     params.set(key, fromProgram(program.adapter, key, await instance.read(key)));
   return params;
+}
+
+/** What the adapter's file holds of computed tensors, by key, as the instance computes them. */
+export async function computedOf({ program, instance }: RunningAdapter): Promise<Map<string, Float32Array>> {
+  const keys = (program.computed?.outputs ?? []).map(({ name }) => name);
+  if (keys.length === 0) return new Map();
+  return new Map(Object.entries(await instance.run([parameterStages.forward], {}, keys)));
 }
 
 /** The numbers that an adapter has now; it must be the one in use. */

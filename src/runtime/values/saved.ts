@@ -8,11 +8,13 @@ import type { HostTensor } from "../files/tensor.ts";
 import { readTextFiles, textFiles } from "../files/text-files.ts";
 import type { Numbers } from "./codecs/codec.ts";
 import { computedValues } from "./prompt-encoder.ts";
-import { parametersOf, type RunningAdapter } from "./running.ts";
+import { computedOf, parametersOf, type RunningAdapter } from "./running.ts";
 import type { AdapterValues, MixedAdapter } from "./values.ts";
 
 type Made = Pick<CompiledProgram, "adapter" | "computed">;
 type Parameters = ReadonlyMap<string, Float32Array>;
+/** What the file holds of computed tensors, by key. */
+type Computed = () => ReadonlyMap<string, Float32Array> | Promise<ReadonlyMap<string, Float32Array>>;
 
 const isAsRead = (params: Parameters, values: AdapterValues): boolean =>
   [...params].every(([key, data]) => data.every((x, i) => Object.is(x, values.params.get(key)?.[i])));
@@ -22,6 +24,7 @@ async function savedTensors(
   program: Made,
   params: Parameters,
   values: AdapterValues,
+  compute: Computed = () => computedValues(program, params),
 ): Promise<Pick<AdapterContent, "tensors" | "encoder">> {
   const { tensors } = program.adapter!;
   const saved = new Map<string, HostTensor>(values.asRead);
@@ -29,7 +32,7 @@ async function savedTensors(
   const stale = program.computed !== undefined && !isAsRead(params, values);
   for (const { key, role } of tensors) if (stale && role === "computed") saved.delete(key);
   const hasAll = tensors.every(({ key, role }) => role !== "computed" || saved.has(key));
-  const computed = hasAll ? new Map<string, Float32Array>() : computedValues(program, params);
+  const computed = hasAll ? new Map<string, Float32Array>() : await compute();
   const numbersOf = ({ key, role }: AdapterTensor): Numbers | undefined =>
     ({ param: params, buffer: values.buffers, computed })[role].get(key);
   for (const tensor of tensors.filter((t) => t.saved)) {
@@ -76,10 +79,11 @@ export async function writtenContent(
   program: Made,
   params: Parameters,
   values: AdapterValues,
+  compute?: Computed,
 ): Promise<AdapterContent> {
   const { savedConfig, floatFields, experts, expertsFrom: field } = program.adapter!;
   const config = savedConfig as AdapterContent["config"];
-  const own = { config, floatFields, ...(await savedTensors(program, params, values)) };
+  const own = { config, floatFields, ...(await savedTensors(program, params, values, compute)) };
   const { mixed } = values;
   if (field === undefined || mixed === undefined) return own;
   const named = new Map(Object.entries(config[field] as Readonly<Record<string, unknown>>));
@@ -99,7 +103,7 @@ export async function adapterContent(entry: RunningAdapter): Promise<AdapterCont
     throw new WebpeftError("SESSION-MODE", { message: "the base model alone has no adapter to save" });
   if (adapter.savedConfig.peft_type === undefined)
     throw new WebpeftError("SESSION-MODE", { message: "what is in use is no adapter with a file: use one by name" });
-  return writtenContent(entry.program, await parametersOf(entry), entry.values);
+  return writtenContent(entry.program, await parametersOf(entry), entry.values, () => computedOf(entry));
 }
 
 /** The same with the files of its folder that text is read and written with. */
