@@ -8,7 +8,7 @@ const compiled = async (mode: CompileOptions["mode"] = "train"): Promise<Program
   compile(await loadModel("test/fixtures/golden/bases/llama"), config, { batch: 2, length: 8, mode });
 const withoutOrigin = (graph: Graph): Graph => ({
   ...graph,
-  nodes: graph.nodes.map(({ from: _from, ...node }) => node),
+  nodes: graph.nodes.map(({ from: _from, phase: _phase, ...node }) => node),
 });
 const stagesIn = (program: Program): string[] => [...new Set(program.timeline.map(({ stage }) => stage))].sort();
 
