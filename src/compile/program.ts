@@ -1,4 +1,5 @@
 /** A compiled program as callers have it: what the compiler made, the views of it, and a session on a device. */
+import { reportPage } from "../inspect/report.ts";
 import { type InspectedProgram, ProgramViews, type ViewedProgram } from "../inspect/views.ts";
 import type { Methods } from "../methods/registry.ts";
 import type { AdapterConfigs, CompiledProgram } from "../program/index.ts";
@@ -20,6 +21,11 @@ class StartableProgram extends ProgramViews {
     super(program);
   }
 
+  /** The page of `webpeft inspect` as HTML: one text that asks nothing of the network. */
+  report(this: InspectedProgram): string {
+    return reportPage(this);
+  }
+
   /** A session on a device: weights uploaded, parameters fresh or from an adapter folder. */
   start(options: StartOptions = {}): Promise<Session> {
     const { target, source, methods, recompile } = this.program;
@@ -34,6 +40,6 @@ class StartableProgram extends ProgramViews {
   }
 }
 
-export type Program = ProgramParts & InspectedProgram & Pick<StartableProgram, "start">;
+export type Program = ProgramParts & InspectedProgram & Pick<StartableProgram, "start" | "report">;
 
 export const createProgram = (parts: ProgramParts): Program => Object.assign(new StartableProgram(parts), parts);

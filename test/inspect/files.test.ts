@@ -28,6 +28,11 @@ function report(): ReportData {
   return JSON.parse(json![1]!) as ReportData;
 }
 
+it("the report of a program is the page of its inspection", () => {
+  // Milliseconds of passes are the same: they were taken when it was compiled.
+  expect(program.report()).toBe(files.get("report.html"));
+});
+
 describe("inspection files", () => {
   it("have the agreed names", () => {
     const names = [...files.keys()].filter((name) => !name.startsWith("kernels/"));
