@@ -21,9 +21,22 @@ const squeezed = (css) =>
     .replace(/ ?([{};,>]) ?/g, "$1")
     .trim();
 
+/** What the licences of the libraries in the script ask to stand beside them. */
+function notices() {
+  const packages = ["@dagrejs/dagre", "@dagrejs/graphlib"];
+  return packages.map((name) => {
+    const file = fileURLToPath(new URL("./LICENSE", import.meta.resolve(`${name}/package.json`)));
+    return `${name}\n\n${readFileSync(file, "utf8").trim()}\n`;
+  }).join("\n");
+}
+
 async function pageText() {
-  const [script, style] = [await bundledScript(), squeezed(readFileSync(`${folder}style.css`, "utf8"))];
-  return `export const pageScript = ${JSON.stringify(script)};\nexport const pageStyle = ${JSON.stringify(style)};\n`;
+  const texts = {
+    pageScript: await bundledScript(),
+    pageStyle: squeezed(readFileSync(`${folder}style.css`, "utf8")),
+    pageNotices: notices(),
+  };
+  return Object.entries(texts).map(([name, text]) => `export const ${name} = ${JSON.stringify(text)};\n`).join("");
 }
 
 export function reportPagePlugin() {

@@ -3,6 +3,7 @@ import { type Dispatch, type GeneratedKernel, partWords } from "../codegen/index
 import { type Graph, type Node, portName } from "../ir/graph.ts";
 import { opRecord } from "../ir/registry.ts";
 import { byteWidth, sizeOf, typeText } from "../ir/types.ts";
+import { passRecords, ruleDocs } from "./report-passes.ts";
 import type {
   DecisionRecord,
   DispatchRecord,
@@ -93,9 +94,12 @@ const kernelRecord = ({ name, wgsl, workgroup, ir }: GeneratedKernel): KernelRec
 function decisionRecords(program: InspectedProgram): DecisionRecord[] {
   const groups = new Map<string, { first: Omit<DecisionRecord, "scopes">; scopes: string[] }>();
   for (const { stage, notes } of program.timeline) {
-    for (const { scope, decision, candidates } of notes) {
+    for (const { scope, decision, candidates, growth } of notes) {
       const key = JSON.stringify([stage, decision, candidates]);
-      const group = groups.get(key) ?? { first: { stage, decision, candidates }, scopes: [] };
+      const group = groups.get(key) ?? {
+        first: { stage, decision, candidates, ...(growth === undefined ? {} : { growth }) },
+        scopes: [],
+      };
       group.scopes.push(scope);
       groups.set(key, group);
     }
@@ -130,10 +134,8 @@ export function reportData(program: InspectedProgram): ReportData {
     fragments: [...new Map(fragments.map((fragment) => [fragment.text, fragment])).values()],
     fields: adapter?.savedConfig ?? {},
     diagnostics: program.diagnostics.map(({ code, severity, message }) => ({ code, severity, message })),
-    passes: program.timeline.map((entry) => ({
-      ...{ stage: entry.stage, pass: entry.pass, milliseconds: entry.milliseconds, hits: entry.hits },
-      ...{ before: entry.nodesBefore, after: entry.nodesAfter },
-    })),
+    passes: passRecords(program),
+    rules: ruleDocs(),
     decisions: decisionRecords(program),
     kernels: program.generated.kernels.map(kernelRecord),
     stages,

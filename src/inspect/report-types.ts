@@ -71,6 +71,19 @@ export interface DecisionRecord {
   readonly decision: string;
   readonly candidates: Readonly<Record<string, number>>;
   readonly scopes: readonly string[];
+  /** What each costs more with every further vector, and how many there are. */
+  readonly growth?: { readonly vectors: number; readonly each: Readonly<Record<string, number>> };
+}
+
+/** A node near a rewrite. `mark`: 0 is left alone, 1 is gone or new, 2 is what the rule changed or what stands in its place. */
+export type SnippetNode = readonly [id: number, name: string, type: string, inputs: readonly number[], mark: 0 | 1 | 2];
+
+/** One of the rewrites of a rule, with what is near it in the graphs before and after. */
+export interface RewriteRecord {
+  readonly rule: string;
+  readonly scope: string;
+  readonly before: readonly SnippetNode[];
+  readonly after: readonly SnippetNode[];
 }
 
 export interface PassRecord {
@@ -80,6 +93,8 @@ export interface PassRecord {
   readonly before: number;
   readonly after: number;
   readonly hits: Readonly<Record<string, number>>;
+  /** The first few of every rule. */
+  readonly rewrites: readonly RewriteRecord[];
 }
 
 export interface FragmentRecord {
@@ -99,6 +114,8 @@ export interface ReportData {
   readonly diagnostics: readonly { readonly code: string; readonly severity: string; readonly message: string }[];
   readonly texts: readonly string[];
   readonly passes: readonly PassRecord[];
+  /** What rules do, by name. */
+  readonly rules: Readonly<Record<string, string>>;
   readonly decisions: readonly DecisionRecord[];
   readonly kernels: readonly KernelRecord[];
   readonly stages: readonly StageRecord[];

@@ -1,5 +1,5 @@
 /** The report: one page with everything in it, which asks nothing of the network. Its views are made of its data by `page/`. */
-import { pageScript, pageStyle } from "./page-text.ts";
+import { pageNotices, pageScript, pageStyle } from "./page-text.ts";
 import { reportData } from "./report-data.ts";
 import type { InspectedProgram } from "./views.ts";
 
@@ -28,6 +28,7 @@ export function reportPage(program: InspectedProgram, pack?: Packer): string {
 <body>
 <noscript><p>This page needs scripts to show its tables. Everything in it is also in the files beside it.</p></noscript>
 <script type="${type}" id="data">${text}</script>
+<script type="text/plain" id="notices">${pageNotices.replaceAll("<", "\\u003c")}</script>
 <script id="script">${pageScript}</script>
 </body>
 </html>

@@ -24,6 +24,8 @@ export interface CostNote {
   readonly decision: string;
   /** Flops of every candidate; of values in chunks, bytes of the largest one. */
   readonly candidates: Readonly<Record<string, number>>;
+  /** What candidates cost more with every further vector that the operator is applied to, and how many those are. */
+  readonly growth?: { readonly vectors: number; readonly each: Readonly<Record<string, number>> };
 }
 
 export interface LowerOptions {
@@ -45,6 +47,11 @@ const tooMany = (scope: string | undefined): WebpeftError =>
     expected: `at most ${mostApplied}`,
     help: "a product that repeats itself and varies with the batch, by dropout or gates, grows with every repetition",
   });
+
+function growthOf(vectors: number, flops: Readonly<Record<string, (vectors: number) => number>>): CostNote["growth"] {
+  const each = Object.entries(flops).map(([name, of]) => [name, (of(2 * vectors) - of(vectors)) / vectors]);
+  return { vectors, each: Object.fromEntries(each) };
+}
 
 export class LoweredOperators implements OperatorLowering, Choosing {
   readonly fold: boolean;
@@ -134,13 +141,18 @@ export class LoweredOperators implements OperatorLowering, Choosing {
   applyCheapest(id: number, x: number, scope: string): number {
     if (isDense(this.builder, id)) return this.apply(id, x);
     const vectors = vectorsOf(this.builder, x);
-    const activation = this.flops(id, vectors);
-    const weight = foldedFlops(this, this.builder.node(id), vectors, this.denseFlops(id));
+    const activationFlops = (many: number): number => this.flops(id, many);
+    const building = this.denseFlops(id);
+    const weightFlops = (many: number): number => foldedFlops(this, this.builder.node(id), many, building);
+    const [activation, weight] = [activationFlops(vectors), weightFlops(vectors)];
     const folds = this.fold && weight < activation;
     this.options.note({
       scope,
       decision: folds ? "weight" : "activation",
       candidates: { activation, weight: Number.isFinite(weight) ? weight : Number.MAX_VALUE },
+      ...(Number.isFinite(weight)
+        ? { growth: growthOf(vectors, { activation: activationFlops, weight: weightFlops }) }
+        : {}),
     });
     return folds ? this.apply(this.builder.dense(this.dense(id)), x) : this.apply(id, x);
   }

@@ -8,7 +8,7 @@ import { baseModel, loadCase } from "../golden/helpers.ts";
 import { hasChromium, openChromium } from "./chromium.ts";
 
 const address = "http://localhost/";
-const views = ["Overview", "Kernels"];
+const views = ["Overview", "Kernels", "Graph", "Memory", "Passes", "Decisions"];
 
 let browser: Browser;
 beforeAll(async () => {
@@ -81,9 +81,75 @@ describe.skipIf(!hasChromium)("the report", () => {
       expect(await page.locator(".formula .is-lit").count()).toBeGreaterThan(0);
     });
 
+    it("says who holds the memory at the peak, and what is computed more than once", async () => {
+      await tab(page, "Memory");
+      expect(await text(page, "main")).toMatch(/At the peak, dispatch \d+[\s\S]*Computed more than once[\s\S]*Buffers/);
+      const [values, again] = await page
+        .locator("main table")
+        .evaluateAll((tables) => tables.map((table) => table.querySelectorAll("tbody tr").length));
+      expect(values).toBeGreaterThan(0);
+      expect(again).toBeGreaterThan(0);
+      const rectangles = page.locator(".memory rect[data-ref]");
+      expect(await rectangles.count()).toBeGreaterThan(10);
+      await page.locator("main table tbody tr").first().locator("td").nth(2).click();
+      expect(await text(page, "aside")).toMatch(/in memory[\s\S]*from dispatch/);
+      expect(await page.locator(".memory rect.is-selected").count()).toBe(1);
+    });
+
+    it("says what a rule changed, before and after", async () => {
+      await tab(page, "Passes");
+      await page.locator("main td .chip", { hasText: "×" }).first().click();
+      await page.waitForSelector(".snippet");
+      expect(
+        (await page.locator(".snippet").count()) + (await page.locator(".snippets .soft").count()),
+      ).toBeGreaterThanOrEqual(1);
+      expect(await page.locator(".snippet .line-before, .snippet .line-after").count()).toBeGreaterThan(0);
+      const shown = await page.locator(".tools").first().textContent();
+      await page.keyboard.press("ArrowRight");
+      if (!shown!.includes("1 of 1 "))
+        await page.waitForFunction((was) => document.querySelector<HTMLElement>(".tools")?.textContent !== was, shown);
+    });
+
+    it("says what was decided, how clearly, and what would flip it", async () => {
+      await tab(page, "Decisions");
+      const rows = await page
+        .locator("main tbody tr")
+        .evaluateAll((all) => all.map((row) => [...row.children].map((cell) => cell.textContent)));
+      expect(rows.length).toBeGreaterThan(0);
+      for (const [, , places, chosen, costs, clear] of rows) {
+        expect(Number(places)).toBeGreaterThan(0);
+        expect(costs).toContain(chosen);
+        expect(clear).toMatch(/× cheaper|equal, first taken|the only way/);
+      }
+      expect(rows.some(([, , , , , , flip]) => /tokens/.test(flip!))).toBe(true);
+    });
+
+    it("draws the graph with layers that open, and walks it by the keyboard", async () => {
+      await tab(page, "Graph");
+      await page.waitForSelector(".graph .is-folded");
+      const folded = await page.locator(".graph .box").count();
+      await page.locator(".graph .is-folded").first().focus();
+      await page.keyboard.press("Enter");
+      await page.waitForSelector(".graph .frame");
+      expect(await page.locator(".graph .box").count()).toBeGreaterThan(folded);
+      await page.locator(".graph .box").first().focus();
+      await page.keyboard.press("ArrowDown");
+      const focused = await page.evaluate(() => document.activeElement?.textContent);
+      expect(focused).toMatch(/\S/);
+      for (const level of ["tensors", "formula"]) {
+        await page.getByLabel("Level").selectOption(level);
+        await page.waitForFunction(
+          (wanted) => new URLSearchParams(location.hash.slice(1)).get("level") === wanted,
+          level,
+        );
+        await page.waitForSelector(".graph .box .box-title:text-matches('^%\\\\d')");
+      }
+    });
+
     it("asks for nothing and has no faults", () => {
       expect(opened.faults).toEqual([]);
-      expect(new Set(opened.requests)).toEqual(new Set([address]));
+      // Layouts are made by a worker that is the page's own text.
+      expect(new Set(opened.requests.filter((url) => !url.startsWith("blob:")))).toEqual(new Set([address]));
     });
   });
 
@@ -98,7 +164,8 @@ describe.skipIf(!hasChromium)("the report", () => {
       await page.emulateMedia({ colorScheme });
       await page.keyboard.press("Escape");
       expect(await barriers(page)).toEqual([]);
-      await page.locator("main [data-ref]").first().click();
+      const selectable = page.locator("main [data-ref]");
+      if ((await selectable.count()) > 0) await selectable.first().click();
       expect(await barriers(page)).toEqual([]);
       expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
     }
@@ -142,6 +209,21 @@ describe.skipIf(!hasChromium)("the report", () => {
     await page.keyboard.press("ArrowDown");
     await page.keyboard.press("Enter");
     expect(await text(page, "aside")).toMatch(/^[\s\S]*%\d+ einsum[\s\S]*module\s+layers\.\d\.self_attn\.q_proj/);
+    await page.close();
+  });
+
+  it("says how q, k and v share a kernel, and with which sizes", async () => {
+    const { page } = await open(await reportOf("llama-lora"), { hash: "#view=kernels" });
+    const shared = page.locator("main tbody tr", { has: page.locator(".chip", { hasText: /^q_proj/ }) });
+    await shared
+      .filter({ has: page.locator(".chip", { hasText: /^v_proj/ }) })
+      .first()
+      .locator("td")
+      .first()
+      .click();
+    expect(await text(page, "aside")).toMatch(
+      /part 0\s+part 1[\s\S]*module\s+layers\.0\.self_attn\.[qkv]_proj\s+layers\.0\.self_attn\.[qkv]_proj[\s\S]*Sizes/,
+    );
     await page.close();
   });
 

@@ -1,17 +1,22 @@
 /** The report's page: three panes, one selection, one address for everything that it shows. */
 import type { App, View } from "./app.ts";
 import { readData } from "./data.ts";
+import { decisionsView } from "./decisions.ts";
 import { detailsOf } from "./details.ts";
 import { h } from "./dom.ts";
+import { graphView } from "./graph-view.ts";
 import { kernelsView } from "./kernels.ts";
-import { ProgramModel, type Ref } from "./model.ts";
+import { serveLayouts } from "./layout-worker.ts";
+import { memoryView } from "./memory.ts";
+import { layerOfRef, ProgramModel, type Ref } from "./model.ts";
 import { overviewView } from "./overview.ts";
+import { passesView } from "./passes.ts";
 import { searchBox } from "./search.ts";
 import { siteIndex } from "./site-index.ts";
 import { hashOf, readHash, type State } from "./state.ts";
 import { themeButton } from "./theme.ts";
 
-const views: readonly View[] = [overviewView, kernelsView];
+const views: readonly View[] = [overviewView, kernelsView, graphView, memoryView, passesView, decisionsView];
 
 class Page implements App {
   state: State;
@@ -46,12 +51,20 @@ class Page implements App {
 
   go(change: Partial<State>): void {
     const options = Object.fromEntries(
-      Object.entries({ ...this.state.options, ...change.options }).filter(([, value]) => value !== ""),
+      Object.entries({ ...this.state.options, ...this.opened(change.selection), ...change.options }).filter(
+        ([, value]) => value !== "",
+      ),
     );
     this.state = { ...this.state, ...change, options };
     const hash = hashOf(this.state);
     if (hash !== location.hash) history.pushState(null, "", hash);
     void this.draw();
+  }
+
+  /** The layer that the graph shows open where something in one is chosen. */
+  private opened(selection: Ref | undefined): Readonly<Record<string, string>> {
+    const layer = selection === undefined ? "" : layerOfRef(this.program, selection);
+    return layer === "" ? {} : { layer };
   }
 
   private clicked(target: Element): void {
@@ -65,7 +78,13 @@ class Page implements App {
     if (event.key === "/") {
       event.preventDefault();
       document.getElementById("search")?.focus();
-    } else if (event.key === "Escape") this.go({ selection: undefined });
+    } else if (
+      document.querySelector(`[data-key="${CSS.escape(event.key)}"]`) !== null &&
+      !event.ctrlKey &&
+      !event.metaKey
+    )
+      document.querySelector<HTMLElement>(`[data-key="${CSS.escape(event.key)}"]`)?.click();
+    else if (event.key === "Escape") this.go({ selection: undefined });
     else if (event.key === "Enter" && ref !== null && !(event.target instanceof HTMLButtonElement))
       this.go({ selection: ref as Ref });
   }
@@ -127,4 +146,6 @@ class Page implements App {
   }
 }
 
-void readData().then((data) => new Page(new ProgramModel(data)).draw());
+// The same script is the worker that lays graphs out.
+if (typeof document === "undefined") serveLayouts();
+else void readData().then((data) => new Page(new ProgramModel(data)).draw());

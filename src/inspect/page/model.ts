@@ -1,6 +1,6 @@
 /** The program as views ask about it: records of the report with what leads from one to another. */
 import type { DispatchRecord, NodeRecord, ReportData, ValueRecord } from "../report-types.ts";
-import { lastPart } from "./format.ts";
+import { lastPart, layerOf } from "./format.ts";
 
 export interface PageNode {
   readonly id: number;
@@ -170,7 +170,7 @@ export class ProgramModel {
   }
 
   /** Everything that belongs to something: what computes it, what it computes, where it was written, which modules it is for. */
-  related(ref: Ref): ReadonlySet<string> {
+  related(ref: Ref): Set<string> {
     const found = new Set<string>([ref]);
     for (const stage of this.stages) {
       const meant = meanings[kindOf(ref)](stage, idOf(ref));
@@ -190,4 +190,17 @@ export class ProgramModel {
     }
     return found;
   }
+}
+
+/** The layer of a node or of a dispatch, or nothing. */
+export function layerOfRef(program: ProgramModel, ref: Ref): string {
+  const { graph, stage, at = -1 } = program.place(idOf(ref)) ?? {};
+  if (kindOf(ref) === "node") return layerOf(graph?.nodes[at]?.scope ?? "");
+  if (kindOf(ref) !== "dispatch" || stage?.dispatches[at] === undefined) return "";
+  return (
+    stage
+      .scopesOf(at)
+      .map(layerOf)
+      .find((layer) => layer !== "") ?? ""
+  );
 }

@@ -140,6 +140,15 @@ function peakPanel(app: App, stage: StageModel): HTMLElement {
   );
 }
 
+/** The licences of the libraries in the page. */
+const noticesView = (): HTMLElement =>
+  h(
+    "details",
+    { class: "soft" },
+    h("summary", {}, "Made by webpeft. Graphs are laid out by dagre; its licence"),
+    h("pre", { tabindex: 0 }, document.getElementById("notices")?.textContent ?? ""),
+  );
+
 export const overviewView: View = {
   name: "overview",
   title: "Overview",
@@ -161,6 +170,7 @@ export const overviewView: View = {
         ...stages.slice(0, 1).map((stage) => peakPanel(app, stage)),
       ),
       formulaView(app),
+      noticesView(),
     );
   },
 };

@@ -11,10 +11,10 @@ export function partsView({ program }: App, stage: StageModel, at: number): HTML
   const rows = names.map((name, word) => ({ name, word, values: parts.map((part) => part.words[word] ?? 0) }));
   const named = rows.filter(({ name }) => name !== "" && !name.startsWith("base of"));
   const others = rows.filter((row) => !named.includes(row));
-  const heads = ["", ...parts.map((_part, i) => numberHead(`part ${i}`))];
+  const heads = () => ["", ...parts.map((_part, i) => numberHead(`part ${i}`))];
   const view = (own: typeof rows): HTMLElement =>
     table(
-      heads,
+      heads(),
       own.map(({ name, word, values }) =>
         h(
           "tr",
@@ -24,7 +24,7 @@ export function partsView({ program }: App, stage: StageModel, at: number): HTML
         ),
       ),
     );
-  const modules = table(heads, [
+  const modules = table(heads(), [
     h(
       "tr",
       {},

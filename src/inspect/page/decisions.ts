@@ -1,0 +1,87 @@
+/** Decisions: what was compared where, by how much it was decided, and how many tokens would turn it over. */
+
+import type { DecisionRecord } from "../report-types.ts";
+import type { View } from "./app.ts";
+import { siteChips } from "./chips.ts";
+import { bar, h, number, numberHead, table } from "./dom.ts";
+import { count } from "./format.ts";
+
+/** A bound that stands for what cannot be done. */
+const isImpossible = (cost: number): boolean => cost >= Number.MAX_VALUE;
+
+/** How clear it was. */
+function verdict({ decision, candidates }: DecisionRecord): string {
+  const chosen = candidates[decision] ?? 0;
+  const others = Object.entries(candidates).filter(([name]) => name !== decision);
+  const next = Math.min(...others.map(([, cost]) => cost));
+  if (others.length === 0 || isImpossible(next)) return "the only way";
+  return next === chosen ? "equal, first taken" : `${(next / Math.max(1, chosen)).toFixed(2)} × cheaper`;
+}
+
+/** Costs are straight lines over the number of vectors: where they cross the other way is taken. */
+export function flip({ decision, candidates, growth }: DecisionRecord): string {
+  if (growth === undefined) return "";
+  const crossings = Object.keys(candidates)
+    .filter((name) => name !== decision && growth.each[name] !== undefined && growth.each[decision] !== undefined)
+    .map((name) => {
+      const steeper = growth.each[decision]! - growth.each[name]!;
+      return { name, at: growth.vectors + (candidates[name]! - candidates[decision]!) / steeper };
+    })
+    .filter(({ at }) => Number.isFinite(at) && at >= 1 && at !== growth.vectors);
+  const [first] = crossings.sort((a, b) => Math.abs(a.at - growth.vectors) - Math.abs(b.at - growth.vectors));
+  if (first === undefined) return "no number of tokens";
+  return first.at > growth.vectors
+    ? `${first.name} from ${Math.ceil(first.at).toLocaleString("en")} tokens on`
+    : `${first.name} below ${Math.ceil(first.at).toLocaleString("en")} tokens`;
+}
+
+function candidatesView({ decision, candidates }: DecisionRecord): HTMLElement {
+  const most = Math.max(...Object.values(candidates).filter((cost) => !isImpossible(cost)));
+  return h(
+    "div",
+    {},
+    ...Object.entries(candidates).map(([name, cost]) =>
+      h(
+        "div",
+        { class: name === decision ? "chosen" : "soft" },
+        bar(isImpossible(cost) ? 1 : cost / most),
+        isImpossible(cost) ? `${name}: cannot be` : `${name} ${count(cost)}`,
+      ),
+    ),
+  );
+}
+
+export const decisionsView: View = {
+  name: "decisions",
+  title: "Decisions",
+  options: [],
+  show({ program }) {
+    const { decisions } = program.data;
+    if (decisions.length === 0) return h("p", {}, "Nothing was compared: there was one way everywhere.");
+    return h(
+      "section",
+      { "aria-label": "Decisions" },
+      h(
+        "p",
+        { class: "soft" },
+        "Flops, forward and backward together where the stage trains; of values in chunks the bytes of the largest one.",
+      ),
+      table(
+        ["stage", "for", numberHead("places"), "chosen", "costs", "how clear", "what would flip it"],
+        decisions.map((own) =>
+          h(
+            "tr",
+            {},
+            h("td", {}, own.stage),
+            h("td", {}, siteChips(own.scopes)),
+            number(own.scopes.length),
+            h("td", {}, h("b", {}, own.decision)),
+            h("td", { class: "nowrap" }, candidatesView(own)),
+            h("td", { class: "nowrap" }, verdict(own)),
+            h("td", {}, flip(own)),
+          ),
+        ),
+      ),
+    );
+  },
+};

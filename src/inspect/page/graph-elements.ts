@@ -1,0 +1,106 @@
+/** What a graph is drawn of: dispatches, or nodes, with what they read, the layer that they are in and what they cost. */
+import { bytes, layerOf, shortPath } from "./format.ts";
+import type { GraphModel, ProgramModel, Ref, StageModel } from "./model.ts";
+
+export interface Element {
+  readonly ref: Ref;
+  readonly title: string;
+  readonly detail: string;
+  /** Path of its layer, or nothing. */
+  readonly layer: string;
+  readonly isBackward: boolean;
+  readonly role: "forward" | "backward" | "param" | "weight" | "input";
+  readonly flops: number;
+  readonly bytes: number;
+  /** Elements that it reads. */
+  readonly inputs: readonly number[];
+  /** What it keeps for the backward pass, in words. */
+  readonly saved: string;
+}
+
+export const levels: readonly (readonly [level: string, title: string])[] = [
+  ["kernels", "kernels"],
+  ["tensors", "tensors"],
+  ["formula", "formula"],
+];
+
+function dispatchElements(stage: StageModel): Element[] {
+  const savedOf = (at: number): number =>
+    stage.values
+      .filter(([, , , , first, , why]) => first === at && why === "saved for backward")
+      .reduce((sum, value) => sum + value[3], 0);
+  return stage.dispatches.map((dispatch, at): Element => {
+    const scopes = stage.scopesOf(at);
+    const isBackward = stage.isBackward(at);
+    const makers = stage.readOf(at).map((node) => stage.storedBy.get(node));
+    const names = scopes.map((scope) =>
+      scope
+        .slice(layerOf(scope).length)
+        .replace(/^\.(self_attn|mlp)\./, "")
+        .replace(/^\./, ""),
+    );
+    const saved = savedOf(at);
+    return {
+      ...{ ref: `dispatch:${stage.name}/${at}`, title: `${at} ${dispatch.kernel.replace(/_[0-9a-f]+$/, "")}` },
+      detail: names.filter(Boolean).join(" ") || scopes.map(shortPath).join(" "),
+      ...{ layer: scopes.map(layerOf).find((layer) => layer !== "") ?? "", isBackward },
+      ...{ role: isBackward ? "backward" : "forward", flops: dispatch.flops, bytes: dispatch.bytes },
+      inputs: [...new Set(makers)].filter((maker) => maker !== undefined && maker !== at) as number[],
+      saved: saved === 0 ? "" : `saved ${bytes(saved)}`,
+    };
+  });
+}
+
+/** Numbers that graphs are full of and that tell nothing. */
+const isHidden = (name: string): boolean => name === "constant" || name === "iota";
+
+function nodeElements(graph: GraphModel, stage: StageModel | undefined): Element[] {
+  const shown = graph.nodes.filter(({ name }) => !isHidden(name));
+  const places = new Map(shown.map(({ id }, place) => [id, place]));
+  return shown.map((node): Element => {
+    const [, role] = /^(param|weight|input|buffer) /.exec(node.name) ?? [];
+    const value = stage?.kept.get(node.id);
+    return {
+      ...{
+        ref: `node:${graph.name}/${node.id}`,
+        title: `%${node.id} ${role === undefined ? node.name : node.name.split(/[ .]/).slice(-2).join(".")}`,
+      },
+      ...{ detail: node.type, layer: layerOf(node.scope), isBackward: node.isBackward },
+      role:
+        role === undefined
+          ? node.isBackward
+            ? "backward"
+            : "forward"
+          : role === "buffer"
+            ? "weight"
+            : (role as "param"),
+      ...{ flops: node.flops, bytes: node.bytes },
+      inputs: [...new Set(node.inputs)].flatMap((input) => places.get(input) ?? []),
+      saved: value?.[6] === "saved for backward" ? `saved ${bytes(value[3])}` : "",
+    };
+  });
+}
+
+export function elementsOf(program: ProgramModel, stageName: string, level: string): Element[] {
+  const stage = program.stage(stageName) ?? program.stage(program.mainStage);
+  if (level === "formula") return nodeElements(program.operators, undefined);
+  if (stage === undefined) return [];
+  return level === "tensors" ? nodeElements(stage, stage) : dispatchElements(stage);
+}
+
+/** Rows of the drawing, from the first to the last: what comes before all layers, the layers, what comes behind them. */
+export const [beginning, end] = ["the beginning", "the end"];
+
+/** The row of every element. What has no layer stands behind the layers if it reads of them; gradients the other way round. */
+export function rowsOf(elements: readonly Element[]): string[] {
+  const behind: boolean[] = [];
+  return elements.map(({ layer, isBackward, inputs }, at) => {
+    const reads = inputs.some((input) => {
+      const own = elements[input]!;
+      return own.isBackward === isBackward && (own.layer !== "" || behind[input] === true);
+    });
+    behind[at] = reads;
+    if (layer !== "") return layer;
+    return reads === isBackward ? beginning : end;
+  });
+}
