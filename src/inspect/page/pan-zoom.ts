@@ -15,7 +15,8 @@ export function panZoom(
   /** All of the width, but no smaller than can be read; a place of interest in the middle. */
   const begin = (): void => {
     scale = Math.min(1.2, Math.max(0.85, svg.clientWidth / width));
-    x = (focus?.x ?? width / 2) - svg.clientWidth / scale / 2;
+    const across = svg.clientWidth / scale;
+    x = focus === undefined ? Math.min(0, (width - across) / 2) : focus.x - across / 2;
     y = focus === undefined ? 0 : focus.y - svg.clientHeight / scale / 2;
     draw();
   };

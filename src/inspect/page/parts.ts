@@ -1,6 +1,6 @@
 /** The parts of a dispatch: how several modules share a kernel, and with which sizes. */
 import type { App } from "./app.ts";
-import { nodeChip, siteChip } from "./chips.ts";
+import { nodeChip, siteChips } from "./chips.ts";
 import { h, number, numberHead, table } from "./dom.ts";
 import type { StageModel } from "./model.ts";
 
@@ -31,7 +31,7 @@ export function partsView({ program }: App, stage: StageModel, at: number): HTML
       h("td", {}, "module"),
       ...parts.map(({ stored }) => {
         const scope = stage.nodes[stored[0] ?? -1]?.scope ?? "";
-        return h("td", { class: "number" }, scope === "" ? "" : siteChip(scope));
+        return h("td", { class: "number" }, scope === "" ? "" : siteChips([scope]));
       }),
     ),
     h(
