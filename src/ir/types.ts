@@ -26,7 +26,12 @@ export const f32 = (...shape: number[]): TensorType => tensor("f32", shape);
 export const i32 = (...shape: number[]): TensorType => tensor("i32", shape);
 export const operatorType = (out: number, in_: number): OperatorType => ({ kind: "operator", out, in: in_ });
 
-export const sizeOf = (shape: readonly number[]): number => shape.reduce((product, n) => product * n, 1);
+export function sizeOf(shape: readonly number[]): number {
+  let size = 1;
+  for (const n of shape) size *= n;
+  return size;
+}
+
 /** Whether a number is finite as f32. */
 export const fitsF32 = (value: number): boolean => Number.isFinite(Math.fround(value));
 export const byteWidth = (dtype: DType): number => (dtype === "f16" || dtype === "bf16" ? 2 : 4);

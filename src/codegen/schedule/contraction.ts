@@ -12,7 +12,7 @@ import { opRecord } from "../../ir/registry.ts";
 import { once } from "../../ir/remember.ts";
 import { type Affine, add, divide, element, remainder, scale } from "../emit/affine.ts";
 import { lane } from "../emit/emitter.ts";
-import { binary, type Expr, f32, u32 } from "../kernel/kernel.ts";
+import { u32 } from "../kernel/kernel.ts";
 import {
   type Body,
   blockIndex,
@@ -28,6 +28,7 @@ import { longSum, loopOfSums } from "./long-sums.ts";
 import { columnReader, rowReader } from "./operands.ts";
 import { emitResults, run } from "./results.ts";
 import {
+  accumulate,
   along,
   type Contraction,
   clamped,
@@ -36,8 +37,10 @@ import {
   partsOf,
   rowsGroup,
   segmentOf,
+  sumsOf,
   type TilePlace,
   tileAt,
+  tileSums,
   vectorsOf,
 } from "./segment.ts";
 import { chooseTile, type Tile } from "./tile.ts";
@@ -113,13 +116,12 @@ const tilesOf = ({ extents, tile }: Contraction): readonly [number, number, numb
 
 function emitTile(k: Contraction, tiles: readonly [number, number, number], at: Affine): void {
   const place = placeOf(k, tiles, at);
-  const names = k.accumulators.map(() => place.rows.map(() => place.columns.map(() => k.c.emitter.fresh("c"))));
-  const zero = k.wide ? k.c.emitter.spread(f32(0)) : f32(0);
-  for (const name of names.flat(2)) k.c.emitter.push({ kind: "var", name, value: zero });
-  k.accumulators.forEach((accumulator, a) => {
-    for (const einsum of accumulator.einsums) emitSegment(k, einsum, place, names[a]!);
-  });
-  emitResults(k, place, names);
+  const size = [place.rows.length, place.columns.length] as const;
+  emitResults(
+    k,
+    place,
+    tileSums(k, size, (einsum, names) => emitSegment(k, einsum, place, names)),
+  );
 }
 
 function placeOf(k: Contraction, tiles: readonly [number, number, number], at: Affine): TilePlace {
@@ -157,16 +159,7 @@ function emitSegment(k: Contraction, einsum: number, place: TilePlace, names: re
   const { emitter } = k.c;
   const segment = segmentOf(k, einsum, place);
   const { step } = segment;
-  const sums = names.flat();
-  const zero = k.wide ? emitter.spread(f32(0)) : f32(0);
-  const loop = {
-    from: u32(0),
-    turns: segment.length / step,
-    step: 1,
-    sums,
-    zero,
-    sumOf: (name: string) => sumOf(k, name),
-  };
+  const loop = { from: u32(0), turns: segment.length / step, step: 1, sums: names.flat(), ...sumsOf(k) };
   loopOfSums(emitter, loop, segment.length, (at, own) => {
     const first = scale(at, step);
     const { batch, row: rowAt, column: columnAt } = place.tile;
@@ -180,10 +173,4 @@ function emitSegment(k: Contraction, einsum: number, place: TilePlace, names: re
       });
     }
   });
-}
-
-const sumOf = (k: Contraction, name: string): Expr => ({ kind: "variable", name, type: "f32", lanes: k.wide ? 4 : 1 });
-
-function accumulate(k: Contraction, name: string, a: Expr, b: Expr): void {
-  k.c.emitter.push({ kind: "assign", name, value: binary("+", sumOf(k, name), binary("*", a, b)) });
 }

@@ -6,12 +6,13 @@
  */
 import { type Affine, add, constant, element, scale } from "../emit/affine.ts";
 import { lane } from "../emit/emitter.ts";
-import { binary, type Expr, f32, type SharedArray, sizeLiteral, u32 } from "../kernel/kernel.ts";
+import { binary, type Expr, type SharedArray, sizeLiteral, u32 } from "../kernel/kernel.ts";
 import { type Body, blockIndex, bodyOf, type Estimate, opNames, type Schedule, type ScheduleContext } from "./body.ts";
 import { loopOfSums } from "./long-sums.ts";
 import { columnReader, rowReader } from "./operands.ts";
 import { emitResults, run } from "./results.ts";
 import {
+  accumulate,
   along,
   type Contraction,
   clamped,
@@ -20,8 +21,10 @@ import {
   partsOf,
   plainSegmentOf,
   segmentOf,
+  sumsOf,
   type TilePlace,
   tileAt,
+  tileSums,
 } from "./segment.ts";
 import type { Tile } from "./tile.ts";
 
@@ -53,7 +56,6 @@ function estimate(c: ScheduleContext): PanelEstimate | undefined {
 }
 
 const array = "panel";
-const sumOf = (name: string): Expr => ({ kind: "variable", name, type: "f32", lanes: 4 });
 
 function emit(c: ScheduleContext, { tile, depth }: PanelEstimate): Body {
   c.emitter.divides = "by words";
@@ -141,13 +143,12 @@ function panelIndex(k: Contraction, at: Affine, start: number, vector: number): 
 }
 
 function emitTile(k: Contraction, place: TilePlace, starts: ReadonlyMap<number, number>): void {
-  const { emitter } = k.c;
-  const names = k.accumulators.map(() => place.rows.map(() => place.columns.map(() => emitter.fresh("c"))));
-  for (const name of names.flat(2)) emitter.push({ kind: "var", name, value: emitter.spread(f32(0)) });
-  k.accumulators.forEach((accumulator, a) => {
-    for (const einsum of accumulator.einsums) emitProduct(k, einsum, place, starts.get(einsum)!, names[a]!.flat());
-  });
-  emitResults(k, place, names);
+  const size = [place.rows.length, place.columns.length] as const;
+  emitResults(
+    k,
+    place,
+    tileSums(k, size, (einsum, names) => emitProduct(k, einsum, place, starts.get(einsum)!, names.flat())),
+  );
 }
 
 /** Adds one product to the sums. */
@@ -155,8 +156,7 @@ function emitProduct(k: Contraction, einsum: number, place: TilePlace, start: nu
   const { emitter } = k.c;
   const segment = plainSegmentOf(k, einsum, place);
   const { length } = segment;
-  const zero = emitter.spread(f32(0));
-  loopOfSums(emitter, { from: u32(0), turns: length, step: 1, sums, zero, sumOf }, length, (at, own) => {
+  loopOfSums(emitter, { from: u32(0), turns: length, step: 1, sums, ...sumsOf(k) }, length, (at, own) => {
     const row = rowReader(k, segment, at, []);
     const columns = place.columns.map((_column, j): Expr => {
       const expr: Expr = { kind: "shared", array, index: panelIndex(k, at, start, j), type: "f32", lanes: 4 };
@@ -164,8 +164,7 @@ function emitProduct(k: Contraction, einsum: number, place: TilePlace, start: nu
     });
     place.rows.forEach((_row, i) => {
       columns.forEach((column, j) => {
-        const name = own[i * columns.length + j]!;
-        emitter.push({ kind: "assign", name, value: binary("+", sumOf(name), binary("*", row(i, 0), column)) });
+        accumulate(k, own[i * columns.length + j]!, row(i, 0), column);
       });
     });
   });

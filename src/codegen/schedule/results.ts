@@ -1,7 +1,7 @@
 /** The end of a contraction: what the unit stores, at every element of a tile whose sums are known. */
 import { type Affine, element } from "../emit/affine.ts";
 import { binary, type Expr, sizeLiteral, u32 } from "../kernel/kernel.ts";
-import { type Contraction, domainIndexOf, type TilePlace } from "./segment.ts";
+import { type Contraction, domainIndexOf, sumOf, type TilePlace } from "./segment.ts";
 
 export const run = (count: number): number[] => Array.from({ length: count }, (_unused, i) => i);
 
@@ -14,7 +14,7 @@ export function emitResults(
   const { emitter } = k.c;
   const [rows, columns] = [place.rows.length, place.columns.length];
   const lanes = k.wide ? 4 : 1;
-  const accumulator = (name: string): Expr => ({ kind: "variable", name, type: "f32", lanes });
+  const accumulator = (name: string): Expr => sumOf(k, name);
   if (rows * columns < k.c.tuning.loopedResults) {
     for (const i of run(rows)) {
       for (const j of run(columns)) {

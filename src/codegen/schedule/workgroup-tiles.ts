@@ -11,7 +11,7 @@ import { sizeOf } from "../../ir/types.ts";
 import { type Affine, add, delinearize, element, scale, variable } from "../emit/affine.ts";
 import { lane } from "../emit/emitter.ts";
 import { type ContractionForm, contractionForm } from "../fuse/contraction-form.ts";
-import { binary, type Expr, f32, type SharedArray, sizeLiteral, u32 } from "../kernel/kernel.ts";
+import { binary, type Expr, type SharedArray, sizeLiteral, u32 } from "../kernel/kernel.ts";
 import {
   type Body,
   blockIndex,
@@ -26,6 +26,7 @@ import {
 import { loopOfSums } from "./long-sums.ts";
 import { emitResults, run } from "./results.ts";
 import {
+  accumulate,
   along,
   type Contraction,
   clamped,
@@ -36,8 +37,10 @@ import {
   operandIndex,
   type Parts,
   partsOf,
+  sumsOf,
   type TilePlace,
   tileAt,
+  tileSums,
 } from "./segment.ts";
 
 /** Rows and columns of a workgroup's tile, of an invocation's, and invocations along each. */
@@ -78,19 +81,15 @@ function estimate(c: ScheduleContext): Estimate | undefined {
 }
 
 function emit(c: ScheduleContext): Body {
-  const { accumulators, ...parts } = partsOf(c);
+  const parts = partsOf(c);
   c.emitter.divides = "by words";
   const { emitter } = c;
-  const k: Contraction = { ...parts, accumulators, wide: true, unrolled: false, tile: { rows: own, columns: own } };
+  const k: Contraction = { ...parts, wide: true, unrolled: false, tile: { rows: own, columns: own } };
   const tile = tileOf(k);
   const shared = Object.values(arrays).map((name): SharedArray => {
     return { name, type: "f32", lanes: 4, length: strip };
   });
-  const names = accumulators.map(() => run(own).map(() => [emitter.fresh("c")]));
-  for (const name of names.flat(2)) emitter.push({ kind: "var", name, value: emitter.spread(f32(0)) });
-  accumulators.forEach((accumulator, a) => {
-    for (const einsum of accumulator.einsums) emitProduct(k, einsum, tile, names[a]!.flat());
-  });
+  const names = tileSums(k, [own, 1], (einsum, sums) => emitProduct(k, einsum, tile, sums.flat()));
   emitter.when(tile.inside, () => emitResults(k, tile.place, names));
   const doc = [`contraction, ${side} x ${side} elements per workgroup, ${describe(k)}: ${opNames(c)}`];
   return bodyOf(c, { name: `contract_${side}x${side}`, doc, workgroup, workgroups: tile.workgroups, shared });
@@ -148,16 +147,13 @@ function tileOf(k: Contraction): WorkgroupTile {
   };
 }
 
-const sumOf = (name: string): Expr => ({ kind: "variable", name, type: "f32", lanes: 4 });
-
 /** Adds one product to the sums, strip by strip. */
 function emitProduct(k: Contraction, einsum: number, tile: WorkgroupTile, sums: readonly string[]): void {
   const { emitter } = k.c;
   const form = formOf(k, einsum);
   const length = sizeOf(form.inner);
   const depth = depthOf(length)!;
-  const zero = emitter.spread(f32(0));
-  const loop = { from: u32(0), turns: length / depth, step: 1, sums, zero, sumOf };
+  const loop = { from: u32(0), turns: length / depth, step: 1, sums, ...sumsOf(k) };
   loopOfSums(emitter, loop, length, (turn, own) => {
     const first = scale(turn, depth);
     fill(k, form, tile, "rows", first, depth);
@@ -173,7 +169,7 @@ function emitProduct(k: Contraction, einsum: number, tile: WorkgroupTile, sums: 
       const [row, column] = [read("rows"), read("columns")];
       own.forEach((name, i) => {
         const factor: Expr = { kind: "component", of: row, at: i, type: "f32" };
-        emitter.push({ kind: "assign", name, value: binary("+", sumOf(name), binary("*", factor, column)) });
+        accumulate(k, name, factor, column);
       });
     });
     emitter.push({ kind: "barrier" });
