@@ -1,6 +1,6 @@
-/** OLMo 2 and 3: norms behind attention and MLP, none before them, and over all heads of queries and of keys at once. */
+/** OLMo 2 and 3, and EXAONE 4: norms behind attention and MLP, none before them, and norms of queries and keys. */
 import type { LayerRole } from "../decoder-spec.ts";
-import { dropout, optional, positive, type Read, truth, whole } from "../fields.ts";
+import { dropout, natural, optional, positive, type Read, truth, whole } from "../fields.ts";
 import { rms } from "../layers.ts";
 import type { Names } from "../module.ts";
 import { readRope, readRopes } from "../rope-config.ts";
@@ -46,5 +46,28 @@ export const olmo3 = decoderFamily("olmo3", { ...fields, sliding_window: optiona
     ...common(c),
     ropes: readRopes(config, { thetas, maximum: 2048 }),
     at: (i) => ({ ...windows(i), rope: types[i]! }),
+  });
+});
+
+const exaoneFields = {
+  ...{ ...sizes, rms_norm_eps: positive(1e-5), attention_dropout: dropout, num_key_value_heads: optional(whole(), 32) },
+  ...{ sliding_window: optional(whole(), 4096), sliding_window_pattern: optional(natural, 4) },
+};
+
+/** Where some layers have a window, only those turn. */
+export const exaone4 = decoderFamily("exaone4", exaoneFields, (c, config) => {
+  const { sliding_window: window, sliding_window_pattern: pattern = 4 } = c;
+  const types = layerTypes(
+    config,
+    c.num_hidden_layers,
+    (i) => window !== undefined && pattern > 0 && (i + 1) % pattern !== 0,
+  );
+  const windows = slides(types, window);
+  return gatedDecoder(c, {
+    norm: rms(c.rms_norm_eps),
+    ropes: { all: readRope(config, { maximum: 2048 }) },
+    layer: { names: behind },
+    attention: { names: normedAttentionNames, norms: { ...rms(c.rms_norm_eps), heads: "one gain" } },
+    at: (i) => ({ ...windows(i), rope: window === undefined || types[i] === "sliding_attention" ? "all" : undefined }),
   });
 });
