@@ -117,7 +117,7 @@ export async function startProgram(
   program: Program,
   sources: Sources,
   options: SourceOptions,
-  more: Pick<StartOptions, "fixed" | "reads" | "onForecast" | "onKernels"> = {},
+  more: Pick<StartOptions, "device" | "fixed" | "reads" | "onForecast" | "onKernels"> = {},
 ): Promise<Session> {
   const sink = new DiagnosticSink(options.strict ?? false);
   const session = await program.start({

@@ -10,6 +10,8 @@ import type { CompiledProgram } from "../program/index.ts";
 import { forAllSamples, type SessionBatch } from "../runtime/data/batch.ts";
 import { readBatch } from "../runtime/data/dataset.ts";
 import { isLabelled, takenLabels } from "../runtime/data/head-labels.ts";
+import type { Reads } from "../runtime/executors/executor.ts";
+import { forwardReads } from "../runtime/executors/memory.ts";
 import { writeFileAtomically } from "../runtime/files/output.ts";
 import { encodeSafetensors } from "../runtime/files/safetensors.ts";
 import { type HostTensor, hostTensor, toFloat32 } from "../runtime/files/tensor.ts";
@@ -18,6 +20,7 @@ import type { Session } from "../runtime/session/session.ts";
 import { underKeys } from "../runtime/values/codecs/plain.ts";
 import { optionsOf } from "../runtime/values/merge-options.ts";
 import { compileSources, readSources, type SourceOptions, startProgram } from "./common.ts";
+import { fitInto } from "./memory.ts";
 import { emit, say } from "./output.ts";
 
 interface EvalOptions extends SourceOptions {
@@ -27,6 +30,7 @@ interface EvalOptions extends SourceOptions {
   readonly grad?: boolean;
   readonly task?: number;
   readonly pooling?: Pooling;
+  readonly memory?: number;
 }
 
 export async function run(raw: Record<string, unknown>): Promise<number | undefined> {
@@ -49,36 +53,40 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   const own = labelLength === undefined ? {} : { labelLength };
   const pooling = options.pooling === undefined ? {} : { pooling: options.pooling };
   const shape = { batch: rows, length, ...own, mask: read.attention_mask !== undefined };
-  const program = await compileSources(sources, options, {
-    ...shape,
-    mode: options.grad ? "train" : "infer",
-    sampling: false,
-    ...pooling,
+  const reads = (program: CompiledProgram): Reads => readsOf(program, options.grad ?? false);
+  await fitInto(options, sources.model, reads, async (fit) => {
+    const program = await compileSources(sources, options, {
+      ...fit.compile,
+      ...shape,
+      mode: options.grad ? "train" : "infer",
+      sampling: false,
+      ...pooling,
+    });
+    const batch = { ...forAllSamples(program, { task: options.task }), ...read };
+    let session = await startProgram(program, sources, options, { device: fit.device, reads: reads(program) });
+    try {
+      const isMerged = options.merged === true && sources.adapter !== undefined;
+      if (isMerged) session = await mergedSession(session, batch, options, { ...shape, ...pooling });
+      const tensors = await results(session, isMerged ? ofModel(program, batch) : batch, options.grad ?? false);
+      await writeFileAtomically(options.out, encodeSafetensors(tensors, {}));
+      const loss = tensors.has("loss") ? toFloat32(tensors.get("loss")!)[0] : undefined;
+      say(
+        options,
+        `${options.out}: ${[...tensors.keys()].length} tensors${loss === undefined ? "" : `, loss ${loss}`} (${session.device})`,
+      );
+      emit(options, { type: "done", out: options.out, loss: loss ?? null, device: session.device });
+    } finally {
+      session.dispose();
+    }
   });
-  const batch = { ...forAllSamples(program, { task: options.task }), ...read };
-  const reads = readsOf(program, options.grad ?? false);
-  let session = await startProgram(program, sources, options, { reads });
-  try {
-    const isMerged = options.merged === true && sources.adapter !== undefined;
-    if (isMerged) session = await mergedSession(session, batch, options, { ...shape, ...pooling });
-    const tensors = await results(session, isMerged ? ofModel(program, batch) : batch, options.grad ?? false);
-    await writeFileAtomically(options.out, encodeSafetensors(tensors, {}));
-    const loss = tensors.has("loss") ? toFloat32(tensors.get("loss")!)[0] : undefined;
-    say(
-      options,
-      `${options.out}: ${[...tensors.keys()].length} tensors${loss === undefined ? "" : `, loss ${loss}`} (${session.device})`,
-    );
-    emit(options, { type: "done", out: options.out, loss: loss ?? null, device: session.device });
-  } finally {
-    session.dispose();
-  }
   return 0;
 }
 
 /** What is read: results of a forward pass, and gradients. */
-function readsOf({ storage }: Program, grad: boolean): readonly string[][] {
-  const gradients = Object.entries(storage.bindings).filter(([, { buffer }]) => grad && buffer === "grads");
-  return [["logits", "loss"], gradients.map(([name]) => name)];
+function readsOf(program: CompiledProgram, grad: boolean): Reads {
+  const bound = Object.entries(program.storage.bindings);
+  const gradients = bound.filter(([, { buffer }]) => grad && buffer === "grads");
+  return [...forwardReads(program), gradients.map(([name]) => name)];
 }
 
 /** A batch without what only the adapter read of it. */

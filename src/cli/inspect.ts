@@ -20,14 +20,16 @@ interface InspectOptions extends SourceOptions, TextOptions {
   readonly batch: number;
   readonly length?: number;
   readonly target?: string;
+  readonly memory?: number;
   readonly out?: string;
   readonly overwrite?: boolean;
 }
 
-type Sizes = Pick<InspectOptions, "mode" | "batch"> & { readonly length: number; readonly target: Target };
+type Sizes = Pick<InspectOptions, "mode" | "batch" | "memory"> & { readonly length: number; readonly target: Target };
 
-const sizesOf = ({ mode, batch, length }: InspectOptions, { model }: Sources, target: Target): Sizes => ({
+const sizesOf = ({ mode, batch, length, memory }: InspectOptions, { model }: Sources, target: Target): Sizes => ({
   ...{ mode, batch, target },
+  ...(memory === undefined ? {} : { memory }),
   length: length ?? defaultLength(model),
 });
 
@@ -39,7 +41,7 @@ async function inspect(sources: Sources, options: InspectOptions, target: Target
     const program = await compileSources(sources, options, { ...sizesOf(options, sources, target), onPass });
     const inspection = inspectProgram(program, (text) => gzipSync(text).toString("base64"));
     if (inspection.error === undefined && options.mode !== "merge")
-      say(options, memoryLine(forecastTarget(program, program.generated, target, sources.model)));
+      say(options, memoryLine(forecastTarget(program, sources.model)));
     return inspection;
   } catch (error) {
     return record.inspect(error);

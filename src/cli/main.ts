@@ -18,6 +18,19 @@ const level = number((x) => [0, 1, 2, 3, 4].includes(x), "0 to 4");
 const numbers = (text: string) => text.split(",").map(number(Number.isFinite, "numbers with commas between them"));
 const positive = number((x) => amount(x) === undefined, "a finite number, 0 or above, that f32 can hold");
 
+const units: Readonly<Record<string, number>> = {
+  ...{ "": 1, B: 1, KB: 1e3, MB: 1e6, GB: 1e9 },
+  ...{ KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 },
+};
+
+/** Bytes: `2GiB`, `800 MB`, or a number of them. */
+const bytes = (text: string): number => {
+  const [, digits = "", unit = ""] = /^(\d+(?:\.\d+)?) ?([KMG]i?B|B|)$/.exec(text.trim()) ?? [];
+  const size = Math.floor(Number(digits) * units[unit]!);
+  if (Number.isSafeInteger(size) && size > 0) return size;
+  throw new InvalidArgumentError("It must be a size, such as 2GiB or 800MB.");
+};
+
 /** Collects `NAME=FOLDER`, given any number of times. */
 const folderByName = (text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> => {
   const [, name, folder] = /^([^=]+)=(.+)$/s.exec(text) ?? [];
@@ -76,6 +89,11 @@ function build(): Command {
     return command;
   };
   const model = ["--model <folder>", "a Hugging Face folder"] as const;
+  const memory = [
+    "--memory <size>",
+    "what it may take, such as 2GiB: it takes more time for less, or says what would fit",
+    bytes,
+  ] as const;
   const expert = ["--expert <name=folder>", "where an adapter that the config mixes is", folderByName] as const;
 
   const head = (command: Command): Command =>
@@ -133,6 +151,7 @@ function build(): Command {
     .option("--no-sampling", "no dropout and no relaxed gates")
     .option("--method <file>", "a method of your own, as text")
     .option("--full", "train all weights and write a model folder")
+    .option(...memory)
     .option("--log <file>", "a line of JSON per step")
     .option("--trace <file>", "what every dispatch took, as a trace that Perfetto opens; runs are slower for it");
   head(add("eval", "one forward pass, and gradients", () => import("./eval.ts")))
@@ -147,6 +166,7 @@ function build(): Command {
       new Option("--pooling <name>", "of a model without a head: one vector of every row").choices(["mean", "cls"]),
     )
     .option("--grad", "gradients of the trained tensors")
+    .option(...memory)
     .option("--method <file>", "a method of your own, as text");
   head(add("merge", "writes the model with the adapter merged in", () => import("./merge.ts")))
     .requiredOption(...model)
@@ -188,6 +208,7 @@ function build(): Command {
       "--target <name>",
       "default (a GPU), cpu (a driver in software), wasm (what --device cpu runs), or a JSON file with a target",
     )
+    .option(...memory)
     .option("--method <file>", "a method of your own, as text")
     .option("--out <folder>", "where the files go")
     .option("--diff <folders...>", "compares two folders that inspect wrote")

@@ -46,6 +46,7 @@ export interface TrainCommandOptions extends SourceOptions {
   readonly full?: boolean;
   readonly log?: string;
   readonly trace?: string;
+  readonly memory?: number;
 }
 
 export interface TrainRunParts {
@@ -116,6 +117,7 @@ export class TrainRun {
       full = false,
       method,
       adapter,
+      memory,
     } = this.options;
     const headers = model.weights.keys().map((key) => [key, model.weights.info(key)]);
     return {
@@ -138,6 +140,7 @@ export class TrainRun {
         seed,
         task,
         sampling,
+        memory,
         steps: this.parts.steps,
         batch: this.parts.stream.batch,
         length: this.parts.stream.length,

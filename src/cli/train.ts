@@ -1,15 +1,17 @@
 /** `webpeft train`: trains an adapter (or all weights), with checkpoints that go on bit for bit. */
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { describeModel } from "../models/index.ts";
+import type { CompiledProgram } from "../program/index.ts";
 import { type BatchStream, openDataset } from "../runtime/data/dataset.ts";
 import { dataLabels } from "../runtime/data/labels.ts";
+import type { Reads } from "../runtime/executors/executor.ts";
 import { usualReads } from "../runtime/executors/memory.ts";
 import { requireCheckpoint } from "../runtime/training/checkpoint.ts";
 import { requireTrainable } from "../runtime/values/prompt-encoder.ts";
 import { compileSources, defaultLength, modelTokenizer, readSources, type Sources, startProgram } from "./common.ts";
 import { checkLog } from "./log-file.ts";
 import { tellOfLost } from "./lost-data.ts";
-import { memoryLine } from "./memory.ts";
+import { fitInto, memoryLine } from "./memory.ts";
 import { emit, say } from "./output.ts";
 import { claimOutput } from "./output-lock.ts";
 import { checkTrace, TraceFile } from "./trace-file.ts";
@@ -40,37 +42,43 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   const steps = stepsOf(stream, options);
   const tokenizer = files();
   const validation = options.valid === undefined ? undefined : await openValidation(options, sources, stream);
-  const program = await compileSources(sources, options, {
-    mode: "train",
-    batch: stream.batch,
-    length: stream.length,
-    ...(stream.labelLength === undefined ? {} : { labelLength: stream.labelLength }),
-    mask: stream.mask || (validation?.mask ?? false),
-    accumulate: options.accumulate > 1,
-    sampling: options.sampling,
-    full: options.full ?? false,
+  const readsOf = (program: CompiledProgram): Reads => {
+    const state = options.saveEvery === undefined ? [] : ["params", "moment1", "moment2"];
+    return [...usualReads(program), ...state.map((name) => [name])];
+  };
+  return fitInto(options, model, readsOf, async (fit) => {
+    const program = await compileSources(sources, options, {
+      ...fit.compile,
+      mode: "train",
+      batch: stream.batch,
+      length: stream.length,
+      ...(stream.labelLength === undefined ? {} : { labelLength: stream.labelLength }),
+      mask: stream.mask || (validation?.mask ?? false),
+      accumulate: options.accumulate > 1,
+      sampling: options.sampling,
+      full: options.full ?? false,
+    });
+    const labels = dataLabels(program, stream);
+    requireTrainable(program.adapter);
+    const trace = options.trace === undefined ? undefined : new TraceFile(program, options.trace);
+    const { onKernels } = options.debug.kernels(program);
+    const session = await startProgram(program, sources, options, {
+      device: fit.device,
+      reads: readsOf(program),
+      ...(trace === undefined ? {} : { onKernels: trace.listen(onKernels) }),
+      onForecast: (forecast) => {
+        say(options, memoryLine(forecast));
+        emit(options, { type: "memory", ...forecast });
+      },
+    });
+    try {
+      const parts = { options, sources, program, session, stream, labels, steps, validation };
+      return await new TrainRun({ ...parts, weights: weights(), tokenizer }).go();
+    } finally {
+      session.dispose();
+      await trace?.write(options);
+    }
   });
-  const labels = dataLabels(program, stream);
-  requireTrainable(program.adapter);
-  const state = options.saveEvery === undefined ? [] : ["params", "moment1", "moment2"];
-  const reads = [...usualReads(program), ...state.map((name) => [name])];
-  const trace = options.trace === undefined ? undefined : new TraceFile(program, options.trace);
-  const { onKernels } = options.debug.kernels(program);
-  const session = await startProgram(program, sources, options, {
-    reads,
-    ...(trace === undefined ? {} : { onKernels: trace.listen(onKernels) }),
-    onForecast: (forecast) => {
-      say(options, memoryLine(forecast));
-      emit(options, { type: "memory", ...forecast });
-    },
-  });
-  try {
-    const parts = { options, sources, program, session, stream, labels, steps, validation };
-    return await new TrainRun({ ...parts, weights: weights(), tokenizer }).go();
-  } finally {
-    session.dispose();
-    await trace?.write(options);
-  }
 }
 
 async function openStream(path: string, options: TrainCommandOptions, { model }: Sources): Promise<BatchStream> {

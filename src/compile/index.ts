@@ -27,10 +27,12 @@ import type { AdapterConfigs, MainStage, ProgramMode, Stage } from "../program/i
 import { configsOf, isRead } from "../runtime/files/adapter.ts";
 import { withHead } from "../runtime/files/fresh-head.ts";
 import type { Model } from "../runtime/files/model.ts";
+import { forecastTarget } from "../runtime/session/memory.ts";
 import { BaseWeights } from "./base-weights.ts";
 import { type CompileOptions, checkCompile } from "./options.ts";
 import { createProgram, type Program } from "./program.ts";
 import { type ModelStages, programStages, programStorage, type StageFacts, stagesOf } from "./stages.ts";
+import { type Fitted, fitted, inHalves, mostThrift, type Thrift, type Thrifts, thriftsOf, tooLarge } from "./thrift.ts";
 
 export type { CompileOptions } from "./options.ts";
 
@@ -110,6 +112,17 @@ class Compilation {
   }
 
   async program(): Promise<Program> {
+    const { mode, batch, length } = this;
+    const { memory } = this.options;
+    const { thrifts, make } = await this.plans();
+    if (memory === undefined) return make(thrifts.chunked[0]!);
+    const made = await fitted(thrifts, memory, (thrift) => this.forecast(make(thrift)));
+    if (made.bytes <= memory) return made.program;
+    throw await tooLarge({ memory, mode, batch, length }, made.forecast, this.least);
+  }
+
+  /** Everything of a program but its stages, and what makes it with more or less thrift; what was made before is forgotten. */
+  private async plans(): Promise<{ readonly thrifts: Thrifts; make(thrift: Thrift): Program }> {
     await this.pause();
     const adapter = this.adapter();
     this.makeRoom(adapter);
@@ -124,31 +137,57 @@ class Compilation {
     // A program that does nothing else fails here where it cannot be merged.
     if (mode === "merge") merge?.();
     const facts = { accumulate, computed: graph && this.lowered("computed", graph) };
-    const main = await this.modelStages(adapter, situations, facts);
+    const lowered = await this.modelStages(adapter, situations, facts);
     const plan = adapter.plan([...situations.values()]);
-    const storage = programStorage(plan, main, facts);
-    return createProgram({
-      ...{ mode, batch, length, source, target, storage, merge },
-      virtual: adapter.virtual,
-      mask: ports(built.graph, "input").some(({ name }) => name === "attention_mask"),
-      model: {
-        modules: built.modules,
-        inputs: [...built.inputs, ...(plan?.inputs ?? [])],
-        defaults: built.defaults,
-      },
-      modelConfig: source.config,
-      adapter: plan,
-      stages: programStages(main, { projection, accumulate }, storage),
-      computed: facts.computed,
-      init: initial && once(() => this.lowered("init", initial)),
-      diagnostics: sink.diagnostics,
-      timeline: manager.timeline,
-      operatorGraph: manager.after("algebra", mode === "merge" ? mode : [...situations.keys()][0]!)!,
-      graphAfter: (pass, stage) => manager.after(pass, stage),
-      methods: this.own.methods,
-      recompile: (configs) => this.recompile(configs),
-    });
+    const tables = target.limits.maxStorageBufferBindingSize;
+    const forget = manager.mark();
+    const make = ({ limit: values, recomputed }: Thrift): Program => {
+      forget();
+      const stages = lowered.stages.map(({ name, graph: whole }) => {
+        const sizes = { values, tables, recomputed: name === "micro" ? recomputed : 0 };
+        return { name, graph: partitionStage(manager, name, whole, sizes) };
+      });
+      const main = { ...lowered, stages };
+      const storage = programStorage(plan, main, facts);
+      return createProgram({
+        ...{ mode, batch, length, source, target, storage, merge },
+        virtual: adapter.virtual,
+        mask: ports(built.graph, "input").some(({ name }) => name === "attention_mask"),
+        model: {
+          modules: built.modules,
+          inputs: [...built.inputs, ...(plan?.inputs ?? [])],
+          defaults: built.defaults,
+        },
+        modelConfig: source.config,
+        adapter: plan,
+        stages: programStages(main, { projection, accumulate }, storage),
+        computed: facts.computed,
+        init: initial && once(() => this.lowered("init", initial)),
+        diagnostics: sink.diagnostics,
+        timeline: manager.timeline,
+        operatorGraph: manager.after("algebra", mode === "merge" ? mode : [...situations.keys()][0]!)!,
+        graphAfter: (pass, stage) => manager.after(pass, stage),
+        methods: this.own.methods,
+        recompile: (configs) => this.recompile(configs),
+      });
+    };
+    return { thrifts: thriftsOf(lowered.stages, tables), make };
   }
+
+  /** A program with what it takes. */
+  private async forecast(program: Program): Promise<Fitted<Program>> {
+    await this.pause();
+    const forecast = (await this.options.forecast?.(program)) ?? forecastTarget(program, this.source);
+    return { program, forecast, bytes: forecast.bytes };
+  }
+
+  /** What a program with other options takes at most thrift. */
+  private readonly least = async (change: CompileOptions, halves = false): Promise<number> => {
+    const source = halves ? inHalves(this.source) : this.source;
+    const other = new Compilation(source, this.configs, { ...this.options, ...change });
+    const { thrifts, make } = await other.plans();
+    return (await other.forecast(make(mostThrift(thrifts)))).bytes;
+  };
 
   private readonly weightType = (key: string) => this.weights.type(key);
 
@@ -213,7 +252,7 @@ class Compilation {
   /** The stages that hold the model, lowered, with those of parameters alone; none where a program only merges. */
   private async modelStages(adapter: Adapter, situations: Situations, facts: StageFacts): Promise<ModelStages> {
     const { manager, built } = this;
-    const { target = defaultTarget, fold } = this.options;
+    const { fold } = this.options;
     const attached = [...situations].map(([name, situation]) => [name, adapter.attach(situation)] as const);
     const forward = new Map(attached).get("forward")!;
     const stages: Stage[] = [];
@@ -224,13 +263,7 @@ class Compilation {
       stages.push(...stagesOf(name, made, facts));
     }
     const { mains, ...prepared } = joinPrepared(stages.map(({ graph }) => graph));
-    return {
-      ...prepared,
-      stages: mains.map((graph, i) => {
-        const { name } = stages[i]!;
-        return { name, graph: partitionStage(manager, name, graph, target.limits) };
-      }),
-    };
+    return { ...prepared, stages: mains.map((graph, i) => ({ name: stages[i]!.name, graph })) };
   }
 
   private merge(adapter: Adapter): Graph {

@@ -5,7 +5,7 @@ import { Methods } from "../methods/registry.ts";
 import type { HeadOptions } from "../models/choose-head.ts";
 import type { Pooling } from "../models/model.ts";
 import type { PassListener } from "../passes/manager.ts";
-import type { ExpertConfigs, ProgramMode } from "../program/index.ts";
+import type { CompiledProgram, ExpertConfigs, ProgramMode } from "../program/index.ts";
 import {
   anything,
   type Check,
@@ -20,6 +20,7 @@ import {
   signal,
   text,
 } from "../runtime/options.ts";
+import type { MemoryForecast } from "../runtime/session/memory.ts";
 
 export interface CompileOptions {
   /** `train` (the default) also evaluates and merges; `infer` has no gradients; `merge` only merges. */
@@ -74,6 +75,13 @@ export interface CompileOptions {
   readonly head?: HeadOptions;
   /** Of a base model without a head: `forward` also gives one vector of each row, the mean of its tokens or the first one. */
   readonly pooling?: Pooling;
+  /**
+   * Bytes that the program may take, as `forecast` tells them: where it would take more, large values are made in chunks and parts of the
+   * forward pass are made again for the backward pass, at the cost of time. Throws `COMPILE-MEMORY` with what would fit.
+   */
+  readonly memory?: number;
+  /** What a program takes where it will run (`forecastSession`); by its plan for the target unless given. */
+  readonly forecast?: (program: CompiledProgram) => Promise<MemoryForecast | undefined>;
 }
 
 /** A whole number above 0; throws COMPILE-OPTION for anything else. */
@@ -121,6 +129,8 @@ const checks: Checks<CompileOptions> = {
   full: flag,
   head: record,
   pooling: oneOf(["mean", "cls"]),
+  memory: count,
+  forecast: callable,
 };
 
 /** Throws COMPILE-OPTION for names that do not exist and values of another kind. */

@@ -33,6 +33,14 @@ export interface Node {
 /** The chunk of what puts chunks together. */
 export const wholeChunk = "whole";
 
+const recomputed = "again.";
+
+/** The chunk of what a part of the forward pass is made again by for the backward pass (see `passes/recompute.ts`). */
+export const recomputedChunk = (part: number): string => `${recomputed}${part}`;
+
+/** Whether a chunk is one of these, or lies in one. */
+export const isRecomputed = (chunk: string | undefined): boolean => chunk?.startsWith(recomputed) ?? false;
+
 export interface Output {
   readonly name: string;
   readonly node: number;

@@ -84,8 +84,8 @@ function withPatches(facts: Omit<TimelineEntry, "patches" | "inversePatches">, c
 
 export class PassManager {
   readonly timeline: TimelineEntry[] = [];
-  private readonly snapshots = new Map<string, Graph>();
-  private readonly graphs = new Map<string, Graph>();
+  private snapshots: ReadonlyMap<string, Graph> = new Map();
+  private graphs: ReadonlyMap<string, Graph> = new Map();
   private state: () => PipelineState = () => ({ graphs: {} });
 
   constructor(private readonly options: ManagerOptions) {}
@@ -95,6 +95,16 @@ export class PassManager {
     return this.snapshots.get(`${stage}/${pass}`);
   }
 
+  /** What takes back the passes that were run since: for what is tried. */
+  mark(): () => void {
+    const { snapshots, graphs, state } = this;
+    const { length } = this.timeline;
+    return () => {
+      this.timeline.length = length;
+      Object.assign(this, { snapshots, graphs, state });
+    };
+  }
+
   /** Runs one pass on the graph of a stage (or starts the stage with `run` made from an empty graph). */
   run(pass: string, stage: string, run: Pass): Graph {
     const before = this.graphs.get(stage) ?? { name: stage, nodes: [], outputs: [] };
@@ -102,8 +112,8 @@ export class PassManager {
     const { graph, hits = {}, rewrites = [], notes = [] } = run(before);
     const milliseconds = this.options.now() - start;
     this.options.verify(graph, pass);
-    this.snapshots.set(`${stage}/${pass}`, graph);
-    this.graphs.set(stage, graph);
+    this.snapshots = new Map(this.snapshots).set(`${stage}/${pass}`, graph);
+    this.graphs = new Map(this.graphs).set(stage, graph);
     const earlier = this.state;
     const committed = once(() => commit(earlier(), stage, graph));
     this.state = () => committed()[0];

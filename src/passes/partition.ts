@@ -9,7 +9,7 @@
  */
 import { Builder, type NodeContext } from "../ir/builder.ts";
 import { partAttributes, type Range } from "../ir/cuts.ts";
-import { compact, type Graph, wholeChunk } from "../ir/graph.ts";
+import { compact, type Graph, isRecomputed, wholeChunk } from "../ir/graph.ts";
 import { bytesOf } from "../ir/ops/common.ts";
 import type { PassResult } from "./manager.ts";
 import { type Chunked, chunksOf } from "./partition-chunks.ts";
@@ -20,8 +20,11 @@ import { contextOf } from "./rewrite.ts";
 /** Axes along which one value may be cut after another: batch, tokens, and one more. */
 const mostRounds = 3;
 
-/** A graph without values, and without reads of tables, of more than `limit` bytes, as far as its ops can be cut. Equal to the graph when all fit. */
-export function partition(graph: Graph, limit: number): PassResult {
+/**
+ * A graph without values of more than `limit` bytes, and without reads of tables of more than `tableLimit`, as far as its ops can be cut.
+ * Equal to the graph when all fit.
+ */
+export function partition(graph: Graph, limit: number, tableLimit = limit): PassResult {
   if (graph.nodes.every(({ type }) => bytesOf(type) <= limit)) return { graph };
   let at = graph;
   const notes: NonNullable<PassResult["notes"]>[number][] = [];
@@ -31,7 +34,7 @@ export function partition(graph: Graph, limit: number): PassResult {
     at = compact(new ChunkWriter(at, chunked).write(), true);
     notes.push(...chunked.notes);
   }
-  const tables = cutTables(at, limit);
+  const tables = cutTables(at, tableLimit);
   return { graph: tables.graph, notes: [...notes, ...(tables.notes ?? [])] };
 }
 
@@ -94,7 +97,8 @@ class ChunkWriter {
     if (done.length !== chunk) return;
     const inputs = node.inputs.map((input, place) => this.partOf(input, cut.inputs[place], group, chunk, range));
     if (inputs.includes(undefined)) return;
-    const name = `${this.chunked.name}.${group}.${chunk}`;
+    const outer = isRecomputed(node.chunk) ? `${node.chunk}/` : "";
+    const name = `${outer}${this.chunked.name}.${group}.${chunk}`;
     const added = this.builder.within(this.context(id, name), () =>
       this.builder.add(node.op, inputs as number[], partAttributes(node, cut, range)),
     );

@@ -1,7 +1,8 @@
 /**
  * The pipeline, top-down: what happens to the graph of one stage from the base model with sites to tensor IR.
  *
- *   base graph -> attach -> algebra -> associate -> (hoist) -> [differentiate] -> simplify -> (prepare) -> partition -> (codegen: fuse, ...)
+ *   base graph -> attach -> algebra -> associate -> (hoist) -> [differentiate] -> simplify -> (prepare) -> (recompute) -> partition
+ *   -> (codegen: fuse, ...)
  */
 import { type Graph, ports } from "../ir/graph.ts";
 import { type MainStage, parameterStages } from "../program/index.ts";
@@ -13,6 +14,7 @@ import { hoist, splitBackward, withBackward } from "./hoist.ts";
 import type { PassManager } from "./manager.ts";
 import { partition } from "./partition.ts";
 import { substitutePorts } from "./project.ts";
+import { recompute } from "./recompute.ts";
 import { rewrite } from "./rewrite.ts";
 import { simplifyRules } from "./simplify.ts";
 
@@ -96,12 +98,17 @@ export function lowerHoistedStage(
   };
 }
 
-/** The stage with no value that is too large for a binding of the target, as far as its ops can be done in parts. */
-export function partitionStage(
-  manager: PassManager,
-  stage: string,
-  graph: Graph,
-  limits: { readonly maxStorageBufferBindingSize: number },
-): Graph {
-  return manager.run("partition", stage, () => partition(graph, limits.maxStorageBufferBindingSize));
+export interface SizeLimits {
+  /** Bytes of a value, and of a table that is read. */
+  readonly values: number;
+  readonly tables: number;
+  /** How many parts of the forward pass are made again for the backward pass. */
+  readonly recomputed: number;
+}
+
+/** The stage with no value that is too large, as far as its ops can be done in parts. */
+export function partitionStage(manager: PassManager, stage: string, graph: Graph, limits: SizeLimits): Graph {
+  const { values, tables, recomputed } = limits;
+  const whole = recomputed === 0 ? graph : manager.run("recompute", stage, () => recompute(graph, recomputed));
+  return manager.run("partition", stage, () => partition(whole, values, tables));
 }

@@ -1,8 +1,10 @@
 /**
  * Order of the units and which of them share a dispatch. A list schedule: the first unit that is ready is taken, and with it others that are
  * ready and are the same kernel over the same buffers, as parts of one dispatch. Units that can wait are taken when nothing else is ready,
- * those first that most others hang on: by the time that the others are taken their likes in other layers are ready too.
+ * those first that most others hang on: by the time that the others are taken their likes in other layers are ready too. What is made again
+ * (`passes/recompute.ts`) is taken last of all.
  */
+import { isRecomputed } from "../../ir/graph.ts";
 import { remembered } from "../../ir/remember.ts";
 import type { Canonical } from "../kernel/canonical.ts";
 import { mostParts } from "../kernel/kernel.ts";
@@ -19,6 +21,8 @@ export interface Schedulable {
   readonly canWait: boolean;
   /** It copies out what others made; what it reads is free once it has run. */
   readonly isUrgent?: boolean;
+  /** It makes again what was not kept: it runs when nothing else can, so that little is held until it is read. */
+  readonly isLate?: boolean;
 }
 
 /** Groups of unit numbers in order of execution: with waiting or without, whichever gives fewer. */
@@ -36,11 +40,13 @@ function scheduled(units: readonly Schedulable[]): number[][] {
   let left = units.length;
   while (left > 0) {
     if (ready.length === 0) throw new Error("the units depend on each other in a circle");
-    const deepest = ready.reduce((most, u) => Math.max(most, depths[u]!), 0);
+    const timely = ready.filter((u) => !units[u]!.isLate);
+    const deepest = timely.reduce((most, u) => Math.max(most, depths[u]!), 0);
     const first =
       ready.find((u) => units[u]!.isUrgent) ??
-      ready.find((u) => !units[u]!.canWait) ??
-      ready.find((u) => depths[u] === deepest)!;
+      timely.find((u) => !units[u]!.canWait) ??
+      timely.find((u) => depths[u] === deepest) ??
+      ready[0]!;
     const group = ready.filter((u) => units[u]!.key === units[first]!.key).slice(0, mostParts);
     const freed = group.flatMap((u) => readers[u]!).filter((reader) => --missing[reader]! === 0);
     ready = ready.filter((u) => !group.includes(u));
@@ -87,6 +93,7 @@ export function schedulables(units: Units): Schedulable[] {
     key: keyOf(units, id, textOf(units.canonicals[id]!)),
     canWait: chunk === undefined && patient.has(id),
     isUrgent: stored.every((node) => pieces.has(node)),
+    isLate: isRecomputed(chunk),
   }));
 }
 

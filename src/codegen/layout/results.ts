@@ -1,5 +1,5 @@
 /** Where results live: in storage, or in buffers of their own. */
-import type { Graph, Node } from "../../ir/graph.ts";
+import { type Graph, type Node, wholeChunk } from "../../ir/graph.ts";
 import { opRecord } from "../../ir/registry.ts";
 import { sizeOf, type TensorType } from "../../ir/types.ts";
 import { type ProgramStorage, type StorageSlice, sliceOf } from "../../program/index.ts";
@@ -23,8 +23,7 @@ export interface PreparedOutputs {
 
 /**
  * Makes every output a value that a kernel can write where it belongs: reshapes are dropped (the memory is the same), and a port, or a value
- * that has to be in two places, gets a node that copies it. What is put together of chunks and larger than `largest` bytes is copied chunk by
- * chunk, and is never in one piece.
+ * that has to be in two places, gets a node that copies it. What is put together of chunks is copied chunk by chunk, and is never in one piece.
  */
 export function prepareOutputs(graph: Graph, storage: ProgramStorage, largest: number): PreparedOutputs {
   const nodes = [...graph.nodes];
@@ -38,7 +37,9 @@ export function prepareOutputs(graph: Graph, storage: ProgramStorage, largest: n
     const slice = sliceOf(storage, name);
     let id = node;
     while (nodes[id]!.op === "reshape" && canBeResult(nodes[nodes[id]!.inputs[0]!]!)) id = nodes[id]!.inputs[0]!;
-    if (slice === undefined && tensorBytes(nodes[id]!.type as TensorType) > largest) {
+    const { type, op, chunk } = nodes[id]!;
+    const isCut = op === "concat" && chunk === wholeChunk;
+    if (slice === undefined && (isCut || tensorBytes(type as TensorType) > largest)) {
       const parts = piecesOf(nodes, id, 0);
       if (parts !== undefined)
         return parts.map((part) => ({ ...part, name, node: copy(part.node, nodes[part.node]!.chunk), slice }));

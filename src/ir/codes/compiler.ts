@@ -8,6 +8,8 @@ export const compilerCodes = {
   "COMPILE-ACTIVE": "These adapters cannot be in use together: both replace the same thing. Use one of them alone.",
   "COMPILE-LIMIT":
     "The formula, or the batch, makes so many operations that compiling would not end: make them smaller.",
+  "COMPILE-MEMORY":
+    "The program needs more memory than it may take (`--memory`); the help says with which batch, length or weights it would fit.",
   "COMPILE-OPTION": "`compile` has no option of this name, or not with this value.",
   "INSPECT-DUMP": "A folder to be compared is no dump that `inspect --out` of this version wrote.",
   "INSPECT-UNKNOWN": "The program has no stage, pass or module of the name that is to be shown.",

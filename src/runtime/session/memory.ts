@@ -50,13 +50,18 @@ export async function forecastSession(
   return device && forecastOf(device, hostUse(program, model, reads), executor.name !== "webgpu");
 }
 
+/** A program that has kernels and plan for a target. */
+interface PlannedFor {
+  readonly generated: Generated;
+  readonly target: Target;
+}
+
 /** The same from kernels and plan alone, for a target that no device is open for. */
-export function forecastTarget(
-  program: CompiledProgram,
-  generated: Generated,
-  { features, limits }: Target,
-  model: Model,
-): MemoryForecast {
+export function forecastTarget(program: CompiledProgram & PlannedFor, model: Model): MemoryForecast {
+  const {
+    generated,
+    target: { features, limits },
+  } = program;
   const reads = usualReads(program);
   const [facts, wanted] = [{ plan: generated.plan, tables: tablesOf(program) }, new Set(reads.flat())];
   const host = hostUse(program, model, reads);

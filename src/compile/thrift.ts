@@ -1,0 +1,136 @@
+/** How a program is made to fit into memory: larger values in chunks, and parts of the forward pass made again for the backward pass. */
+import { WebpeftError } from "../ir/diagnostics.ts";
+import { isFrozenPort } from "../ir/graph.ts";
+import { bytesOf } from "../ir/ops/common.ts";
+import { largestInLayers, segmentsOf } from "../passes/recompute.ts";
+import type { ProgramMode, Stage } from "../program/index.ts";
+import type { Model } from "../runtime/files/model.ts";
+import type { MemoryForecast } from "../runtime/session/memory.ts";
+import type { CompileOptions } from "./options.ts";
+
+export interface Thrift {
+  /** Bytes from which on values are made in chunks. */
+  readonly limit: number;
+  /** Parts of the forward pass that are made again. */
+  readonly recomputed: number;
+}
+
+/** Chunks are no smaller where nothing binds so little. */
+const leastLimit = 2 ** 16;
+
+/** Thrifts from the one that costs nothing to the one that spares most, each for more time than those before it. */
+export interface Thrifts {
+  /** With chunks of what is larger than anything in the layers: the logits and the loss. */
+  readonly chunked: readonly Thrift[];
+  /** Parts that may be made again with the last of those. */
+  readonly parts: number;
+}
+
+export function thriftsOf(stages: readonly Stage[], binding: number): Thrifts {
+  const sizes = stages.flatMap(({ graph }) => graph.nodes.map((node) => (isFrozenPort(node) ? 0 : bytesOf(node.type))));
+  const largest = sizes.reduce((most, bytes) => Math.max(most, bytes), 0);
+  const inLayers = stages.reduce((most, { graph }) => Math.max(most, largestInLayers(graph)), leastLimit);
+  const limits = [4, 16].map((share) => Math.max(inLayers, Math.floor(largest / share)));
+  const smaller = limits.filter((limit, i) => limit < Math.min(binding, largest) && limit !== limits[i - 1]);
+  const trained = stages.find(({ name }) => name === "micro");
+  return {
+    chunked: [binding, ...smaller].map((limit) => ({ limit, recomputed: 0 })),
+    parts: trained === undefined ? 0 : segmentsOf(trained.graph).length,
+  };
+}
+
+export const mostThrift = ({ chunked, parts }: Thrifts): Thrift => ({ ...chunked.at(-1)!, recomputed: parts });
+
+/** What was made with a thrift, and what it takes. */
+export interface Fitted<P> {
+  readonly program: P;
+  readonly forecast: MemoryForecast;
+  readonly bytes: number;
+}
+
+/** The program of the first thrift that fits into `memory` bytes, or else of the one that spares most. */
+export async function fitted<P>(
+  thrifts: Thrifts,
+  memory: number,
+  make: (thrift: Thrift) => Promise<Fitted<P>>,
+): Promise<Fitted<P>> {
+  for (const thrift of thrifts.chunked) {
+    const made = await make(thrift);
+    if (made.bytes <= memory || (thrifts.parts === 0 && thrift === thrifts.chunked.at(-1))) return made;
+  }
+  const most = mostThrift(thrifts);
+  let [best, low, high] = [await make(most), 0, most.recomputed];
+  if (best.bytes > memory) return best;
+  while (high - low > 1) {
+    const recomputed = (low + high) >> 1;
+    const made = await make({ ...most, recomputed });
+    if (made.bytes <= memory) [best, high] = [made, recomputed];
+    else low = recomputed;
+  }
+  return best;
+}
+
+const sizeText = (bytes: number): string =>
+  bytes < 2 ** 30 ? `${(bytes / 2 ** 20).toFixed(1)} MiB` : `${(bytes / 2 ** 30).toFixed(2)} GiB`;
+
+/** The model with weights of 16 bits where it has wider ones; for its headers. */
+export function inHalves(model: Model): Model {
+  const info: Model["weights"]["info"] = (key) => {
+    const own = model.weights.info(key);
+    return own?.dtype === "F32" ? { ...own, dtype: "BF16" } : own;
+  };
+  return { ...model, weights: { ...model.weights, info } };
+}
+
+/** What was asked for, and what a program takes at most thrift with other options, or with weights of 16 bits. */
+interface Asked {
+  readonly memory: number;
+  readonly mode: ProgramMode;
+  readonly batch: number;
+  readonly length: number;
+}
+
+type Least = (
+  change: Partial<Pick<CompileOptions, "batch" | "length" | "accumulate">>,
+  halves?: boolean,
+) => Promise<number>;
+
+interface Alternative {
+  readonly words: string;
+  readonly bytes: number;
+}
+
+/** What takes less: fewer rows at a time, then shorter ones, and weights of 16 bits. */
+async function alternatives({ memory, mode, batch, length }: Asked, least: Least): Promise<Alternative[]> {
+  const found: Alternative[] = [];
+  const fits = (): boolean => found.some(({ bytes }) => bytes <= memory);
+  for (let rows = Math.floor(batch / 2); rows >= 1 && !fits(); rows = Math.floor(rows / 2)) {
+    const parts = Math.ceil(batch / rows);
+    const trains = mode === "train";
+    const same = trains ? `, ${parts} of them a step (--batch-size ${rows} --accumulate ${parts})` : "";
+    const bytes = await least({ batch: rows, ...(trains ? { accumulate: true } : {}) });
+    found.push({ words: `batches of ${rows}${same}`, bytes });
+  }
+  for (let short = Math.floor(length / 2); short >= 8 && !fits(); short = Math.floor(short / 2))
+    found.push({ words: `batches of 1 with length ${short}`, bytes: await least({ batch: 1, length: short }) });
+  found.push({ words: "weights in bf16", bytes: await least({}, true) });
+  return found;
+}
+
+/** The error of a program that takes too much, with what would fit. */
+export async function tooLarge(
+  asked: Asked,
+  { device, host, bytes }: MemoryForecast,
+  least: Least,
+): Promise<WebpeftError> {
+  const all = await alternatives(asked, least);
+  const fitting = all.filter((other) => other.bytes <= asked.memory);
+  const told = (fitting.length > 0 ? fitting : all).map((other) => `${other.words}: ${sizeText(other.bytes)}`);
+  const parts = Object.entries({ ...device, ...host }).filter(([, size]) => size >= bytes / 100);
+  return new WebpeftError("COMPILE-MEMORY", {
+    message: "the program does not fit into the memory that it may take, whatever is made in chunks or made again",
+    expected: `at most ${sizeText(asked.memory)}`,
+    got: `${sizeText(bytes)}: ${parts.map(([part, size]) => `${part} ${sizeText(size)}`).join(", ")}`,
+    help: `${fitting.length > 0 ? "what fits" : "nothing like it fits; it would take with"}: ${told.join("; ")}`,
+  });
+}
