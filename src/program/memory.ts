@@ -2,7 +2,7 @@
  * What memory is for, in bytes. What is forecast of a program and what an instance counts have the same parts:
  *
  * - `weights`      tensors of the base, in every order in which kernels read them
- * - `tables`       constant tables, and what is prepared of frozen data or of parameters
+ * - `tables`       constant tables, and what is prepared of frozen data
  * - `parameters`   trained tensors, their gradients and moments, and values of parameters alone
  * - `caches`       what else outlives a run
  * - `activations`  values between kernels, of the stage that needs most
