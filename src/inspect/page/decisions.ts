@@ -19,7 +19,7 @@ function verdict({ decision, candidates }: DecisionRecord): string {
 }
 
 /** Costs are straight lines over the number of vectors: where they cross the other way is taken. */
-export function flip({ decision, candidates, growth }: DecisionRecord): string {
+function flip({ decision, candidates, growth }: DecisionRecord): string {
   if (growth === undefined) return "";
   const crossings = Object.keys(candidates)
     .filter((name) => name !== decision && growth.each[name] !== undefined && growth.each[decision] !== undefined)

@@ -13,7 +13,7 @@ export interface Box {
   readonly height: number;
 }
 
-export interface Frame {
+interface Frame {
   readonly row: string;
   readonly x: number;
   readonly y: number;

@@ -21,7 +21,7 @@ export interface Layout {
   readonly height: number;
 }
 
-export function layOut({ sizes, edges, isUpwards }: LayoutRequest): Layout {
+function layOut({ sizes, edges, isUpwards }: LayoutRequest): Layout {
   const graph = new Graph();
   graph.setGraph({ rankdir: isUpwards ? "BT" : "TB", nodesep: 46, ranksep: 26, edgesep: 8, marginx: 8, marginy: 8 });
   graph.setDefaultEdgeLabel(() => ({}));

@@ -25,7 +25,7 @@ function matcher(query: string): (text: string) => boolean {
   return (text) => words.every((word) => text.toLowerCase().includes(word));
 }
 
-export function find({ program, state }: App, query: string): Found[] {
+function find({ program, state }: App, query: string): Found[] {
   const is = matcher(query);
   const kernels = program.data.kernels.map(({ name, wgsl }) => ({ name, what: wgsl.slice(0, wgsl.indexOf("\n")) }));
   const stages = program.chosen(state.stage);
