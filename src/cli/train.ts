@@ -6,6 +6,7 @@ import { type BatchStream, openDataset } from "../runtime/data/dataset.ts";
 import { dataLabels } from "../runtime/data/labels.ts";
 import type { Reads } from "../runtime/executors/executor.ts";
 import { usualReads } from "../runtime/executors/memory.ts";
+import { isJsonObject } from "../runtime/files/json.ts";
 import { requireCheckpoint } from "../runtime/training/checkpoint.ts";
 import { requireTrainable } from "../runtime/values/prompt-encoder.ts";
 import { compileSources, defaultLength, modelTokenizer, readSources, type Sources, startProgram } from "./common.ts";
@@ -82,16 +83,18 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
 }
 
 async function openStream(path: string, options: TrainCommandOptions, { model }: Sources): Promise<BatchStream> {
-  const { head, maximumLength } = describeModel(model.config).defaults;
+  const { head, maximumLength, padToken } = describeModel(model.config).defaults;
+  const { id2label } = model.config;
   const stream = await openDataset(path, {
     batch: options.batchSize,
     length: options.length ?? defaultLength(model),
     accumulate: options.accumulate,
     seed: options.seed ?? 0,
     shuffle: true,
-    padToken: 0,
+    padToken: padToken ?? 0,
     task: options.task,
     head,
+    names: isJsonObject(id2label) ? Object.values(id2label).map(String) : [],
     tokenizer: () => modelTokenizer(model),
   });
   if (stream.report !== undefined) tellOfLost(stream.report, maximumLength, options);

@@ -15,11 +15,13 @@ export const runCodes = {
   "DATA-INPUT-MISSING": "A run was started without an input that the program reads.",
   "DATA-INPUT-SIZE": "An input of a run has another length than the program was compiled for.",
   "DATA-INTEGER-RANGE": "A number does not fit the integers that it is wanted as.",
-  "DATA-KIND": "Training data is `.txt`, `.jsonl` or `.safetensors`; other than causal models take ready batches only.",
+  "DATA-KIND":
+    "Training data is `.txt`, `.jsonl` or `.safetensors`; the message says which of them the model's head learns from.",
   "DATA-LABELS-MASKED":
     "Every label is -100, so that there is nothing to learn or no loss; often `--length` cuts all answers off.",
   "DATA-LABELS-MISSING": "Gradients are of a loss, and a loss needs a tensor `labels`.",
-  "DATA-LINE": "A line of the data is no JSON object of a known kind: text, prompt and completion, or messages.",
+  "DATA-LINE":
+    "A line of the data is no JSON object of a known kind: text, prompt and completion, or messages; for classifiers text and label.",
   "DATA-LOST": "Warning: examples are longer than `--length`, so that their ends are cut off or they are left out.",
   "DATA-OPTION": "An option of the samples, such as `task`, was given to an adapter that does not read it.",
   "DATA-PROMPT": "The prompt holds no token: give some text, or a model whose tokenizer begins texts with a token.",

@@ -64,38 +64,65 @@ export interface BatchPlan {
   readonly shuffle: boolean;
 }
 
-export class Batches {
+/** Which examples each step has. */
+export class BatchOrder {
   readonly stepsPerEpoch: number;
-  private readonly tasks: boolean;
   private epoch = -1;
   private order: Uint32Array = new Uint32Array();
 
   constructor(
-    private readonly examples: readonly Example[],
-    private readonly plan: BatchPlan,
+    private readonly count: number,
+    private readonly plan: Pick<BatchPlan, "batch" | "accumulate" | "seed" | "shuffle">,
   ) {
-    this.tasks = examples.some(({ task }) => task !== undefined);
-    this.stepsPerEpoch = Math.ceil(examples.length / (plan.batch * plan.accumulate));
+    this.stepsPerEpoch = Math.ceil(count / (plan.batch * plan.accumulate));
   }
 
-  /** The micro-batches of a step, step 0 first. */
-  step(step: number): Batch[] {
-    const { batch, accumulate, length, padToken } = this.plan;
+  /** The places of the examples of every micro-batch of a step; the last of an epoch have fewer, or with `fills` begin the epoch again. */
+  step(step: number, fills = false): number[][] {
+    const { batch, accumulate } = this.plan;
     const order = this.orderOf(Math.floor(step / this.stepsPerEpoch));
     const first = (step % this.stepsPerEpoch) * batch * accumulate;
     return Array.from({ length: accumulate }, (_unused, micro) => {
       const start = first + micro * batch;
-      const rows = [...order.subarray(start, start + batch)].map((i) => this.examples[i]!);
-      return padBatch(rows, batch, length, padToken, this.tasks);
+      if (!fills) return [...order.subarray(start, start + batch)];
+      return Array.from({ length: batch }, (_row, i) => order[(start + i) % this.count]!);
     });
   }
 
   private orderOf(epoch: number): Uint32Array {
     if (epoch !== this.epoch) {
       const { seed, shuffle } = this.plan;
-      this.order = shuffle ? permutation(this.examples.length, seed, epoch) : Uint32Array.from(this.examples.keys());
+      this.order = shuffle
+        ? permutation(this.count, seed, epoch)
+        : Uint32Array.from(new Uint32Array(this.count).keys());
       this.epoch = epoch;
     }
     return this.order;
+  }
+}
+
+export class Batches {
+  private readonly order: BatchOrder;
+  private readonly tasks: boolean;
+
+  constructor(
+    private readonly examples: readonly Example[],
+    private readonly plan: BatchPlan,
+  ) {
+    this.tasks = examples.some(({ task }) => task !== undefined);
+    this.order = new BatchOrder(examples.length, plan);
+  }
+
+  get stepsPerEpoch(): number {
+    return this.order.stepsPerEpoch;
+  }
+
+  /** The micro-batches of a step, step 0 first. */
+  step(step: number): Batch[] {
+    const { batch, length, padToken } = this.plan;
+    return this.order.step(step).map((chosen) => {
+      const rows = chosen.map((i) => this.examples[i]!);
+      return padBatch(rows, batch, length, padToken, this.tasks);
+    });
   }
 }

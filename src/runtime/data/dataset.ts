@@ -11,6 +11,7 @@ import { type Batch, Batches } from "./batches.ts";
 import { type Example, lineExamples, textExamples } from "./examples.ts";
 import { type DataReport, fitExamples, usableExamples, withTasks } from "./fit.ts";
 import { isLabelled, takenLabels } from "./head-labels.ts";
+import { rowStream } from "./labelled-rows.ts";
 import type { TextTokenizer } from "./tokenizer.ts";
 
 /** A batch that may carry a mask and token types, or images in place of tokens. */
@@ -48,6 +49,8 @@ export interface DatasetOptions {
   readonly shuffle: boolean;
   readonly padToken: number;
   readonly head: ModelHead;
+  /** Names of its classes in their order. */
+  readonly names?: readonly string[];
   /** The task of samples that name none. */
   readonly task?: number | undefined;
   /** Asked for only when the data is text. */
@@ -57,11 +60,14 @@ export interface DatasetOptions {
 /** Opens `.txt`, `.jsonl` or `.safetensors`. Throws `DATA-*` and `FILE-*`. */
 export async function openDataset(path: string, options: DatasetOptions): Promise<BatchStream> {
   if (path.endsWith(".safetensors")) return readyBatch(path, options);
-  if (options.head.kind !== "causal") {
+  const { head, names = [] } = options;
+  const isOfRows = head.kind === "sequence" && path.endsWith(".jsonl");
+  if (head.kind !== "causal" && !isOfRows) {
+    const rows = head.kind === "sequence" ? '.jsonl with a {"text", "label"} in every line, or ' : "";
     throw new WebpeftError("DATA-KIND", {
-      message: "models other than causal ones are trained on ready batches",
+      message: "the head of the model does not learn from texts of this kind",
       where: path,
-      expected: ".safetensors with input_ids and labels",
+      expected: `${rows}.safetensors with ${takenLabels(head, "batch", "length")}`,
     });
   }
   if (!path.endsWith(".txt") && !path.endsWith(".jsonl")) {
@@ -74,6 +80,10 @@ export async function openDataset(path: string, options: DatasetOptions): Promis
   const source = await fileSource(path);
   const text = await readWholeText(source, (line) => `${path}:${line}`);
   const tokenizer = await options.tokenizer();
+  if (isOfRows) {
+    const padToken = tokenizer.padToken ?? options.padToken;
+    return rowStream(text, tokenizer, { head, names }, { ...options, padToken, file: path });
+  }
   if (path.endsWith(".txt")) {
     const windows = usableExamples(textExamples(text, options.length, tokenizer), path);
     return exampleStream(withTasks(windows, options.task, path), options);

@@ -99,7 +99,7 @@ function isMessages(value: unknown): value is readonly ChatMessage[] {
 }
 
 /** Throws `FILE-NOT-UTF8` for texts that no encoding has. */
-function requireCharacters(texts: readonly string[], where: string): void {
+export function requireCharacters(texts: readonly string[], where: string): void {
   const broken = texts.find(hasLoneSurrogate);
   if (broken === undefined) return;
   throw new WebpeftError("FILE-NOT-UTF8", {
@@ -149,7 +149,8 @@ function lineTask(record: unknown, where: string): number | undefined {
   });
 }
 
-function parseLine(line: string, file: string, number: number): unknown {
+/** A line of a `.jsonl` file. Throws `DATA-LINE`. */
+export function parseLine(line: string, file: string, number: number): unknown {
   try {
     return JSON.parse(line);
   } catch (cause) {
