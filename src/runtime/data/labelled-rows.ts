@@ -9,10 +9,10 @@ import { ignoredLabel } from "../../models/loss.ts";
 import type { ModelHead } from "../../models/model.ts";
 import { isJsonObject } from "../files/json.ts";
 import { BatchOrder, type BatchPlan } from "./batches.ts";
-import type { BatchStream, StreamBatch } from "./dataset.ts";
 import { parseLine, requireCharacters } from "./examples.ts";
 import type { DataReport } from "./fit.ts";
 import { takenLabels } from "./head-labels.ts";
+import type { BatchStream, StreamBatch } from "./stream.ts";
 import type { TextTokenizer } from "./tokenizer.ts";
 
 interface LabelledRow {
