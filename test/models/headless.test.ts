@@ -1,7 +1,10 @@
-/** Models without a head: their modules, files with and without the prefix of a model that has one, and what stands for a row. */
+/** Models without a head: their modules, files with and without the prefix of a model that has one, and what stands for a row; and the loss of spans. */
 import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { buildModel, describeModel, type ModelConfig } from "../../src/models/index.ts";
+import { Builder } from "../../src/ir/builder.ts";
+import { evaluate } from "../../src/ir/evaluate.ts";
+import { buildModel, countLabels, describeModel, type ModelConfig } from "../../src/models/index.ts";
+import { spanLoss } from "../../src/models/loss.ts";
 import { readJson, readTensors, relativeError, runModel } from "./helpers.ts";
 import { options } from "./small.ts";
 
@@ -79,5 +82,46 @@ describe("what stands for a row", () => {
   it("is the first token where that is asked for", () => {
     const { hidden, pooled } = run("cls", false);
     expect([...pooled!.data]).toEqual([...hidden!.data.slice(0, 32), ...hidden!.data.slice(256, 288)]);
+  });
+});
+
+describe("the loss of spans", () => {
+  const [batch, length] = [3, 4];
+  const logits = Array.from({ length: batch * length * 2 }, (_unused, i) => Math.sin(3 * i));
+  /** The mean of -log p over the rows that count, of first or of last places. */
+  const mean = (places: readonly number[], end: number): number => {
+    const losses = places.flatMap((place, row) => {
+      if (place < 0) return [];
+      const scores = Array.from({ length }, (_unused, t) => logits[(row * length + t) * 2 + end]!);
+      return [Math.log(scores.reduce((sum, x) => sum + Math.exp(x), 0)) - scores[place]!];
+    });
+    return losses.reduce((sum, x) => sum + x, 0) / losses.length;
+  };
+
+  it.each([
+    [
+      [0, 1, 3],
+      [2, 3, 3],
+    ],
+    [
+      [0, -100, 3],
+      [2, 3, 3],
+    ],
+    [
+      [-100, 1, -100],
+      [0, -100, 2],
+    ],
+  ])("is the mean of both ends, each over the rows that count: %o, %o", (starts, ends) => {
+    const builder = new Builder("spans");
+    const ports = [
+      builder.port("logits", "input", "f32", [batch, length, 2]),
+      builder.port("labels", "input", "i32", [batch, 2]),
+      builder.port("label_scale", "input", "f32", []),
+    ] as const;
+    const graph = builder.finish([{ name: "loss", node: spanLoss(builder, ...ports) }]);
+    const labels = starts.flatMap((start, row) => [start, ends[row]!]);
+    const label_scale = [1 / countLabels(labels, length, { kind: "span" })];
+    const { loss } = evaluate(graph, { logits, labels, label_scale });
+    expect(loss!.data[0]).toBeCloseTo((mean(starts, 0) + mean(ends, 1)) / 2, 6);
   });
 });

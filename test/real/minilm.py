@@ -35,7 +35,7 @@ BATCH, LENGTH, EPOCHS, RATE, SEED = 16, 32, 2, 2e-3, 1
 NAMES = ["negative", "positive"]
 CONFIG = {"peft_type": "LORA", "task_type": "SEQ_CLS", "r": 8, "lora_alpha": 16, "target_modules": ["query", "value"]}
 # losses of the whole run, as a part of the largest; logits of one adapter; sentences that may be judged otherwise after training
-LOSSES, LOGITS, OTHERWISE = 2e-2, 1e-4, 0.01
+LOSSES, LOGITS, OTHERWISE = 1e-3, 1e-4, 0.02
 
 
 def fetch():
