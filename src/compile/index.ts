@@ -13,7 +13,6 @@ import { type Graph, ports } from "../ir/graph.ts";
 import { once } from "../ir/remember.ts";
 import { sizeOf, type TensorType } from "../ir/types.ts";
 import { verify } from "../ir/verify.ts";
-import { withTaskHeads } from "../methods/config/trained-base.ts";
 import { evaluation, type Situation } from "../methods/index.ts";
 import { ownMethods } from "../methods/registry.ts";
 import { buildModel } from "../models/index.ts";
@@ -29,6 +28,7 @@ import { withHead } from "../runtime/files/fresh-head.ts";
 import type { Model } from "../runtime/files/model.ts";
 import { forecastTarget } from "../runtime/session/memory.ts";
 import { BaseWeights } from "./base-weights.ts";
+import { orOwnFault, withDrawn } from "./head.ts";
 import { type CompileOptions, checkCompile } from "./options.ts";
 import { createProgram, type Program } from "./program.ts";
 import { type ModelStages, programStages, programStorage, type StageFacts, stagesOf } from "./stages.ts";
@@ -56,26 +56,12 @@ export async function compile(model: Model, config: unknown, options: CompileOpt
     const read = configsOf(config);
     return new Compilation(withHead(model, head, read), [read], { loaded: true, ...options }).program();
   }
-  const headed = withHead(model, head, { config });
-  return new Compilation(headed, [{ config: withDrawn(config, headed), experts: options.experts }], options).program();
-}
-
-/** The config with the modules of a drawn head among those that are trained and saved: nobody could draw them again. */
-function withDrawn(config: unknown, { drawn = [] }: Model): unknown {
-  const { task_type, modules_to_save } = config as Readonly<Record<string, unknown>>;
-  const given = Array.isArray(modules_to_save) ? (modules_to_save as readonly unknown[]) : [];
-  const names = [...given, ...(withTaskHeads([], typeof task_type === "string" ? task_type : null) ?? [])].map(String);
-  const isSaved = (path: string): boolean =>
-    path.split(".").some((_part, i, parts) =>
-      names.some((name) =>
-        parts
-          .slice(0, i + 1)
-          .join(".")
-          .endsWith(name),
-      ),
-    );
-  const missing = drawn.filter((path) => !isSaved(path));
-  return missing.length === 0 ? config : { ...(config as object), modules_to_save: [...given, ...missing] };
+  const adapter = (given: unknown): AdapterConfigs[] => [{ config: given, experts: options.experts }];
+  const headed = await orOwnFault(
+    () => withHead(model, head, { config }),
+    () => new Compilation(model, adapter(config), options).program(),
+  );
+  return new Compilation(headed, adapter(withDrawn(config, headed)), options).program();
 }
 
 class Compilation {
