@@ -14,7 +14,7 @@ export { type KernelIR, partWords } from "./kernel/kernel.ts";
 export { KernelTable } from "./kernel/kernel-table.ts";
 export { printKernel } from "./kernel/print.ts";
 export { verifyKernel } from "./kernel/verify.ts";
-export { buffersMade, type PlanFacts, useOfBuffers } from "./layout/memory-use.ts";
+export { buffersMade, useOfBuffers } from "./layout/memory-use.ts";
 export { placeSizes } from "./layout/sizes.ts";
 export { arrange, generate } from "./pipeline.ts";
 export type * from "./plan.ts";

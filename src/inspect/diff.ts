@@ -11,7 +11,7 @@ export interface Dump {
   readonly graphs: Readonly<Record<string, Graph>>;
 }
 
-export interface Fact {
+interface Fact {
   readonly name: string;
   readonly a: number;
   readonly b: number;
@@ -24,7 +24,7 @@ export interface KernelChange {
   readonly b?: KernelWork;
 }
 
-export interface KernelWork {
+interface KernelWork {
   readonly dispatches: number;
   readonly flops: number;
   readonly bytes: number;
@@ -33,7 +33,7 @@ export interface KernelWork {
 }
 
 /** A choice that went the other way at the same places. */
-export interface Flip {
+interface Flip {
   readonly stage: string;
   readonly pass: string;
   readonly scopes: readonly string[];
@@ -47,7 +47,7 @@ interface Choice {
 }
 
 /** How often modules of one kind compute an op, in one phase of one stage. */
-export interface OpChange {
+interface OpChange {
   readonly stage: string;
   readonly site: string;
   readonly phase: "forward" | "backward";

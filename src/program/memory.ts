@@ -10,7 +10,7 @@
  * - `kernels`      sizes and places that kernels read, and memory of their own
  * - `staging`      through which results are read
  */
-export const memoryParts = [
+const memoryParts = [
   "weights",
   "tables",
   "parameters",
