@@ -38,8 +38,11 @@ export function withChosenHead(config: ModelConfig, asked: HeadOptions, known: K
   const kind = wantedKind(names, asked, known);
   if (kind === undefined) return undefined;
   const current = headKind(config, names);
-  if (current === kind && asked.labels === undefined && asked.problem === undefined) return undefined;
-  const labels = kind === "span" ? 2 : (asked.labels ?? knownLabels(config, { names, kind, current }, known));
+  const isKept = current === kind && asked.labels === undefined && asked.problem === undefined;
+  if (isKept && (kind === "span" || known.held === undefined)) return undefined;
+  const found = kind === "span" ? 2 : knownLabels(config, { names, kind, current }, known);
+  if (isKept && (found === undefined || found === labelCount(config))) return undefined;
+  const labels = kind === "span" ? 2 : (asked.labels ?? found);
   if (labels === undefined && known.held !== undefined) return undefined;
   if (labels === undefined)
     throw misfit(

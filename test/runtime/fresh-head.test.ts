@@ -101,7 +101,6 @@ describe("what is not clear is refused", () => {
     ["bert-headless", null, { labels: 3 }, "CONFIG-HEAD", /rows, or tokens/],
     ["llama", "CAUSAL_LM", { labels: 3 }, "CONFIG-HEAD", /rows, or tokens/],
     ["gemma", "QUESTION_ANS", { task: "QUESTION_ANS" }, "CONFIG-HEAD", /not built for the family/],
-    ["bert-cls", "SEQ_CLS", { labels: 5 }, "MODEL-HEAD", /another number of labels/],
     ["bert-headless", "SEQ_CLS", { labels: 0 }, "COMPILE-OPTION", /labels/],
     ["bert-headless", "SEQ_CLS", { labels: ["a", "a"] }, "COMPILE-OPTION", /labels/],
   ];

@@ -72,9 +72,8 @@ export const fileCodes = {
     "Warning: the base model's own dropout is not applied in training: set it to 0, or use the adapter's.",
   "MODEL-FEATURE": "A field of the base's `config.json` asks for a variant that is not built.",
   "MODEL-FIELD": "A field of the base's `config.json` is missing, or has a value that it cannot have.",
-  "MODEL-HEAD": "A head with another number of labels was asked for than the one that the base model's files have.",
   "MODEL-HEAD-DRAWN":
-    "Warning: tensors of the head are in no file and are drawn anew, so that the model gives other numbers than the one that was trained.",
+    "Warning: tensors of the head are in no file, or are there for another number of labels, and are drawn anew.",
   "MODEL-HEADS": "The base's widths and numbers of attention heads do not go together.",
   "MODEL-LAYERS": "The base's `config.json` asks for more layers than its files hold, or than any model has.",
   "MODEL-LENGTH":

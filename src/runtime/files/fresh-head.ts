@@ -1,5 +1,5 @@
 /** A model with a head that its files do not have: drawn as transformers draws it, beside the tensors of the files. */
-import { type Diagnostic, WebpeftError } from "../../ir/diagnostics.ts";
+import type { Diagnostic } from "../../ir/diagnostics.ts";
 import { openUniform, threefry } from "../../ir/threefry.ts";
 import { sizeOf } from "../../ir/types.ts";
 import { type HeadOptions, headTasks, withChosenHead } from "../../models/choose-head.ts";
@@ -24,7 +24,7 @@ const checks: Checks<HeadOptions> = { task: oneOf(headTasks), labels, problem: t
 /**
  * The model with the head that is asked for, or that the adapter's task and file want: with another class and labels in its config, without the
  * tensors of the head that it had, and with tensors that are drawn where its files have none. The model as it is where it has the head.
- * Throws `CONFIG-HEAD` where it is not clear which head, `MODEL-HEAD` for one of another size than the files have.
+ * Throws `CONFIG-HEAD` where it is not clear which head. A head of another number of labels than the files have is drawn, with a warning.
  */
 export function withHead(model: Model, asked: HeadOptions, adapter: Partial<AdapterConfigs>): Model {
   checkOptions(asked, checks, "COMPILE-OPTION");
@@ -39,12 +39,17 @@ export function withHead(model: Model, asked: HeadOptions, adapter: Partial<Adap
   const drawn = drawnTensors(moved);
   const isLost = (key: string) => held !== undefined && !held.has(`base_model.model.${key}`);
   const lost = [...drawn.keys()].filter(isLost);
+  const other = [...drawn.keys()].filter((key) => moved.weights.info(key) !== undefined);
   const paths = new Set([...drawn.keys()].map((key) => key.replace(/\.(weight|bias)$/, "")));
   return {
     ...moved,
     weights: withDrawn(moved.weights, drawn, asked.seed ?? 0),
     drawn: [...paths],
-    diagnostics: [...(model.diagnostics ?? []), ...(lost.length === 0 ? [] : [lostHead(lost)])],
+    diagnostics: [
+      ...(model.diagnostics ?? []),
+      ...(lost.length === 0 ? [] : [lostHead(lost)]),
+      ...(other.length === 0 || held !== undefined ? [] : [otherHead(other)]),
+    ],
   };
 }
 
@@ -54,6 +59,13 @@ const lostHead = (keys: readonly string[]): Diagnostic => ({
   message: "tensors of the head are neither in the base model's files nor in the adapter's: they are drawn anew",
   where: keys.join(", "),
   help: "train with these modules in modules_to_save, so that the adapter's file holds them",
+});
+
+const otherHead = (keys: readonly string[]): Diagnostic => ({
+  code: "MODEL-HEAD-DRAWN",
+  severity: "warning",
+  message: "the head of the base model has another number of labels: its tensors are drawn anew",
+  where: keys.join(", "),
 });
 
 type Described = ModelDescription & { readonly prefix?: string; readonly otherPrefixes?: readonly string[] };
@@ -112,7 +124,7 @@ interface Drawn extends WeightInfo {
   readonly fill: number;
 }
 
-/** The tensors of the head that the files lack, in the dtype of the others. */
+/** The tensors of the head that the files lack, or have for another number of labels, in the dtype of the others. */
 function drawnTensors({ config, weights }: Model): ReadonlyMap<string, Drawn> {
   const dtype =
     weights
@@ -128,27 +140,13 @@ function drawnTensors({ config, weights }: Model): ReadonlyMap<string, Drawn> {
     if (weight !== undefined) drawn.set(weight, { dtype, shape, fill: 1, ...(isNorm ? {} : { head }) });
     if (bias !== undefined) drawn.set(bias, { dtype, shape: [out!], fill: 0 });
   }
-  for (const [key, { shape }] of drawn) {
-    const info = weights.info(key);
-    if (info === undefined) continue;
-    drawn.delete(key);
-    if (info.shape.join() !== shape.join()) throw otherSize(key, shape, info.shape);
-  }
+  for (const [key, { shape }] of drawn) if (weights.info(key)?.shape.join() === shape.join()) drawn.delete(key);
   return drawn;
 }
 
-const otherSize = (where: string, wanted: readonly number[], got: readonly number[]): WebpeftError =>
-  new WebpeftError("MODEL-HEAD", {
-    message: "the base model has a head for another number of labels",
-    where,
-    expected: `[${wanted.join(", ")}]`,
-    got: `[${got.join(", ")}]`,
-    help: "leave the number of labels out, or begin with a base model that has no head of this kind",
-  });
-
 function withDrawn(weights: Weights, drawn: ReadonlyMap<string, Drawn>, seed: number): Weights {
   return {
-    keys: () => [...weights.keys(), ...drawn.keys()],
+    keys: () => [...new Set([...weights.keys(), ...drawn.keys()])],
     info: (key) => drawn.get(key) ?? weights.info(key),
     read: async (key) => {
       const tensor = drawn.get(key);
