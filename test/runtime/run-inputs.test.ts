@@ -4,6 +4,7 @@ import { compile } from "../../src/compile/index.ts";
 import { portRole, ports } from "../../src/ir/graph.ts";
 import { type RunInputName, runInputs } from "../../src/ir/run-inputs.ts";
 import type { TensorType } from "../../src/ir/types.ts";
+import { sliceOf } from "../../src/program/index.ts";
 import { tinyModel } from "./tiny-model.ts";
 
 const model = await tinyModel();
@@ -17,11 +18,12 @@ const programs = await Promise.all(
 );
 
 /** Scalars that the graphs are fed, with their types, and the stages that read them. */
-const read = programs.flatMap(({ stages, adapter }) =>
+const read = programs.flatMap(({ stages, adapter, storage }) =>
   stages.flatMap(({ name: stage, graph }) =>
     ports(graph).flatMap(({ name, node }) => {
       const { dtype, shape } = node.type as TensorType;
       const isScalar = portRole(node) === "input" && shape.length === 0 && !adapter!.settings.has(name);
+      if (sliceOf(storage, name) !== undefined) return [];
       return isScalar ? [{ stage, name, dtype }] : [];
     }),
   ),
