@@ -8,6 +8,7 @@ const slow = [
   "cli/train",
   "budgets/budgets",
   "config/fields-used",
+  "runtime/memory-budget",
   "cli/bad-inputs",
 ];
 

@@ -4,6 +4,7 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compile } from "../../src/compile/index.ts";
 import { inspectionFiles } from "../../src/inspect/index.ts";
+import { part } from "../extent.ts";
 import { baseModel, loadCase } from "../golden/helpers.ts";
 import { hasChromium, openChromium } from "./chromium.ts";
 
@@ -48,116 +49,124 @@ async function barriers(page: Page): Promise<string[]> {
 }
 
 describe.skipIf(!hasChromium)("the report", () => {
-  describe.each(["llama-lora", "llama-oft", "llama-boft", "llama-fourierft", "llama-xlora-depth1"])("of %s", (name) => {
-    let page: Page;
-    let opened: Awaited<ReturnType<typeof open>>;
-    beforeAll(async () => {
-      opened = await open(await reportOf(name));
-      page = opened.page;
-    });
-    afterAll(() => page?.close());
-
-    it("says which kernel takes most, what of the formula it computes, and for which modules", async () => {
-      await tab(page, "Kernels");
-      const shares = await page
-        .locator("main tbody tr")
-        .evaluateAll((rows) => rows.map((row) => row.children[6]!.textContent));
-      const numbers = shares.map((share) => Number(share.replace(" %", "")));
-      expect(numbers).toEqual([...numbers].sort((a, b) => b - a));
-      const site = await text(page, ".site-row > .chip >> nth=0");
-      const modules = page.locator("main tbody tr", { has: page.locator(".chip", { hasText: site }) });
-      await modules.first().locator("td").first().click();
-      expect(await text(page, "aside")).toMatch(/Lines of the formula\s+\w+\.ts:\d+/);
-      expect(await page.locator("aside .wgsl .wgsl-word").count()).toBeGreaterThan(5);
-    });
-
-    it("lights what belongs to a line, a module and a kernel", async () => {
-      await tab(page, "Overview");
-      await page.locator(".formula-main", { hasText: "W' =" }).first().click();
-      expect(await text(page, "aside h2")).toMatch(/\.ts:\d+$/);
-      expect(await page.locator(".sites .is-lit").count()).toBeGreaterThan(0);
-      await page.locator(".sites .layers .chip").first().click();
-      expect(await text(page, "aside")).toMatch(/What was decided[\s\S]*Lines of the formula/);
-      expect(await page.locator(".formula .is-lit").count()).toBeGreaterThan(0);
-    });
-
-    it("says who holds the memory at the peak, and what is computed more than once", async () => {
-      await tab(page, "Memory");
-      expect(await text(page, "main")).toMatch(/At the peak, dispatch \d+[\s\S]*Computed more than once[\s\S]*Buffers/);
-      const [values, again] = await page
-        .locator("main table")
-        .evaluateAll((tables) => tables.map((table) => table.querySelectorAll("tbody tr").length));
-      expect(values).toBeGreaterThan(0);
-      expect(again).toBeGreaterThan(0);
-      const rectangles = page.locator(".memory rect[data-ref]");
-      expect(await rectangles.count()).toBeGreaterThan(10);
-      await page.locator("main table tbody tr").first().locator("td").nth(2).click();
-      expect(await text(page, "aside")).toMatch(/in memory[\s\S]*from dispatch/);
-      expect(await page.locator(".memory rect.is-selected").count()).toBe(1);
-    });
-
-    it("says what a rule changed, before and after", async () => {
-      await tab(page, "Passes");
-      await page.locator("main td .chip", { hasText: "×" }).first().click();
-      await page.waitForSelector(".snippet");
-      expect(
-        (await page.locator(".snippet").count()) + (await page.locator(".snippets .soft").count()),
-      ).toBeGreaterThanOrEqual(1);
-      expect(await page.locator(".snippet .line-before, .snippet .line-after").count()).toBeGreaterThan(0);
-      const shown = await page.locator(".tools").first().textContent();
-      await page.keyboard.press("ArrowRight");
-      if (!shown!.includes("1 of 1 "))
-        await page.waitForFunction((was) => document.querySelector<HTMLElement>(".tools")?.textContent !== was, shown);
-    });
-
-    it("says what was decided, how clearly, and what would flip it", async () => {
-      await tab(page, "Decisions");
-      const rows = await page
-        .locator("main tbody tr")
-        .evaluateAll((all) => all.map((row) => [...row.children].map((cell) => cell.textContent)));
-      expect(rows.length).toBeGreaterThan(0);
-      for (const [, , places, chosen, costs, clear] of rows) {
-        expect(Number(places)).toBeGreaterThan(0);
-        expect(costs).toContain(chosen);
-        expect(clear).toMatch(/× cheaper|equal, first taken|the only way/);
-      }
-      expect(rows.some(([, , , , , , flip]) => /tokens/.test(flip!))).toBe(true);
-    });
-
-    it("draws the graph with layers that open, and walks it by the keyboard", async () => {
-      // Nothing is selected: the layer of a selection would be open.
-      await page.evaluate(() => {
-        location.hash = "view=graph";
+  describe.each(part(["llama-oft", "llama-lora", "llama-boft", "llama-fourierft", "llama-xlora-depth1"], 5))(
+    "of %s",
+    (name) => {
+      let page: Page;
+      let opened: Awaited<ReturnType<typeof open>>;
+      beforeAll(async () => {
+        opened = await open(await reportOf(name));
+        page = opened.page;
       });
-      await page.waitForSelector(".graph .is-folded");
-      await page.waitForSelector(".graph .frame", { state: "detached" });
-      const folded = await page.locator(".graph .box").count();
-      await page.locator(".graph .is-folded").first().focus();
-      await page.keyboard.press("Enter");
-      await page.waitForSelector(".graph .frame");
-      expect(await page.locator(".graph .box").count()).toBeGreaterThan(folded);
-      await page.locator(".graph .box").first().focus();
-      await page.keyboard.press("ArrowDown");
-      const focused = await page.evaluate(() => document.activeElement?.textContent);
-      expect(focused).toMatch(/\S/);
-      for (const level of ["tensors", "formula"]) {
-        await page.getByLabel("Level").selectOption(level);
-        await page.waitForFunction(
-          (wanted) => new URLSearchParams(location.hash.slice(1)).get("level") === wanted,
-          level,
+      afterAll(() => page?.close());
+
+      it("says which kernel takes most, what of the formula it computes, and for which modules", async () => {
+        await tab(page, "Kernels");
+        const shares = await page
+          .locator("main tbody tr")
+          .evaluateAll((rows) => rows.map((row) => row.children[6]!.textContent));
+        const numbers = shares.map((share) => Number(share.replace(" %", "")));
+        expect(numbers).toEqual([...numbers].sort((a, b) => b - a));
+        const site = await text(page, ".site-row > .chip >> nth=0");
+        const modules = page.locator("main tbody tr", { has: page.locator(".chip", { hasText: site }) });
+        await modules.first().locator("td").first().click();
+        expect(await text(page, "aside")).toMatch(/Lines of the formula\s+\w+\.ts:\d+/);
+        expect(await page.locator("aside .wgsl .wgsl-word").count()).toBeGreaterThan(5);
+      });
+
+      it("lights what belongs to a line, a module and a kernel", async () => {
+        await tab(page, "Overview");
+        await page.locator(".formula-main", { hasText: "W' =" }).first().click();
+        expect(await text(page, "aside h2")).toMatch(/\.ts:\d+$/);
+        expect(await page.locator(".sites .is-lit").count()).toBeGreaterThan(0);
+        await page.locator(".sites .layers .chip").first().click();
+        expect(await text(page, "aside")).toMatch(/What was decided[\s\S]*Lines of the formula/);
+        expect(await page.locator(".formula .is-lit").count()).toBeGreaterThan(0);
+      });
+
+      it("says who holds the memory at the peak, and what is computed more than once", async () => {
+        await tab(page, "Memory");
+        expect(await text(page, "main")).toMatch(
+          /At the peak, dispatch \d+[\s\S]*Computed more than once[\s\S]*Buffers/,
         );
-        await page.waitForSelector(".graph .box .box-title:text-matches('^%\\\\d')");
-      }
-    });
+        const [values, again] = await page
+          .locator("main table")
+          .evaluateAll((tables) => tables.map((table) => table.querySelectorAll("tbody tr").length));
+        expect(values).toBeGreaterThan(0);
+        expect(again).toBeGreaterThan(0);
+        const rectangles = page.locator(".memory rect[data-ref]");
+        expect(await rectangles.count()).toBeGreaterThan(10);
+        await page.locator("main table tbody tr").first().locator("td").nth(2).click();
+        expect(await text(page, "aside")).toMatch(/in memory[\s\S]*from dispatch/);
+        expect(await page.locator(".memory rect.is-selected").count()).toBe(1);
+      });
 
-    it("asks for nothing and has no faults", () => {
-      expect(opened.faults).toEqual([]);
-      // Layouts are made by a worker that is the page's own text.
-      expect(new Set(opened.requests.filter((url) => !url.startsWith("blob:")))).toEqual(new Set([address]));
-    });
-  });
+      it("says what a rule changed, before and after", async () => {
+        await tab(page, "Passes");
+        await page.locator("main td .chip", { hasText: "×" }).first().click();
+        await page.waitForSelector(".snippet");
+        expect(
+          (await page.locator(".snippet").count()) + (await page.locator(".snippets .soft").count()),
+        ).toBeGreaterThanOrEqual(1);
+        expect(await page.locator(".snippet .line-before, .snippet .line-after").count()).toBeGreaterThan(0);
+        const shown = await page.locator(".tools").first().textContent();
+        await page.keyboard.press("ArrowRight");
+        if (!shown!.includes("1 of 1 "))
+          await page.waitForFunction(
+            (was) => document.querySelector<HTMLElement>(".tools")?.textContent !== was,
+            shown,
+          );
+      });
 
-  it.each(views)("can be read by all in %s, light and dark, on a desk and on a phone", async (view) => {
+      it("says what was decided, how clearly, and what would flip it", async () => {
+        await tab(page, "Decisions");
+        const rows = await page
+          .locator("main tbody tr")
+          .evaluateAll((all) => all.map((row) => [...row.children].map((cell) => cell.textContent)));
+        expect(rows.length).toBeGreaterThan(0);
+        for (const [, , places, chosen, costs, clear] of rows) {
+          expect(Number(places)).toBeGreaterThan(0);
+          expect(costs).toContain(chosen);
+          expect(clear).toMatch(/× cheaper|equal, first taken|the only way/);
+        }
+        expect(rows.some(([, , , , , , flip]) => /tokens/.test(flip!))).toBe(true);
+      });
+
+      it("draws the graph with layers that open, and walks it by the keyboard", async () => {
+        // Nothing is selected: the layer of a selection would be open.
+        await page.evaluate(() => {
+          location.hash = "view=graph";
+        });
+        await page.waitForSelector(".graph .is-folded");
+        await page.waitForSelector(".graph .frame", { state: "detached" });
+        const folded = await page.locator(".graph .box").count();
+        await page.locator(".graph .is-folded").first().focus();
+        await page.keyboard.press("Enter");
+        await page.waitForSelector(".graph .frame");
+        expect(await page.locator(".graph .box").count()).toBeGreaterThan(folded);
+        await page.locator(".graph .box").first().focus();
+        await page.keyboard.press("ArrowDown");
+        const focused = await page.evaluate(() => document.activeElement?.textContent);
+        expect(focused).toMatch(/\S/);
+        for (const level of ["tensors", "formula"]) {
+          await page.getByLabel("Level").selectOption(level);
+          await page.waitForFunction(
+            (wanted) => new URLSearchParams(location.hash.slice(1)).get("level") === wanted,
+            level,
+          );
+          await page.waitForSelector(".graph .box .box-title:text-matches('^%\\\\d')");
+        }
+      });
+
+      it("asks for nothing and has no faults", () => {
+        expect(opened.faults).toEqual([]);
+        // Layouts are made by a worker that is the page's own text.
+        expect(new Set(opened.requests.filter((url) => !url.startsWith("blob:")))).toEqual(new Set([address]));
+      });
+    },
+  );
+
+  it.each(part(views, 3))("can be read by all in %s, light and dark, on a desk and on a phone", async (view) => {
     const { page } = await open(await reportOf("llama-lora"));
     await tab(page, view);
     for (const [width, colorScheme] of [

@@ -4,6 +4,7 @@ import type { Program } from "../../src/compile/program.ts";
 import type { Graph, Node } from "../../src/ir/graph.ts";
 import type { Model } from "../../src/runtime/files/model.ts";
 import { adapters, compileAdapter, llama } from "../budgets/llama.ts";
+import { part } from "../extent.ts";
 
 let model: Model;
 beforeAll(async () => {
@@ -19,7 +20,7 @@ const placeOf = ({ location }: Node): string => (location === undefined ? "" : `
 /** Methods whose formula is a parameter in place of a tensor of the base: it has the place of its declaration, and computes nothing. */
 const replacing = ["ln-tuning", "prompt-tuning"];
 
-describe.each(Object.keys(adapters))("kernels of %s", (name) => {
+describe.each(part(Object.keys(adapters), 3))("kernels of %s", (name) => {
   it("know the lines of what they compute", async () => {
     const program = await compileAdapter(model, name, {});
     const graphs = new Map<string, Graph>(program.stages.map((stage) => [stage.name, stage.graph]));
