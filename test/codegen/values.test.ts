@@ -34,7 +34,8 @@ describe.each(part(Object.keys(adapters), 6))("values of %s", (name) => {
     for (const { stage, values } of program.generated.values) {
       const { graph } = program.stages.find((made) => made.name === stage)!;
       const saved = values.filter(({ why }) => why === "saved for backward");
-      expect(saved.length > 0).toBe(stage === "micro");
+      // The backward pass of what parameters alone decide may keep some of it too.
+      if (stage !== "parameters_backward") expect(saved.length > 0).toBe(stage === "micro");
       expect(saved.filter(({ node }) => graph.nodes[node]!.phase === "backward")).toEqual([]);
     }
   });
