@@ -70,7 +70,7 @@ function map(stage: StageModel, peak: number): SVGSVGElement {
     s("text", { class: "peak-text", x: Math.min(width - 80, x(peak + 0.5) + 4), y: 14 }, `peak at ${peak}`),
     s("text", { x: left, y: tall - 6 }, "dispatch 0"),
     s("text", { x: width - 70, y: tall - 6 }, `dispatch ${stage.dispatches.length - 1}`),
-    s("text", { x: 2, y: 14 }, bytes(height)),
+    s("text", { x: width / 2, y: tall - 6 }, `${bytes(height)} from bottom to top`),
   );
 }
 
