@@ -2,7 +2,8 @@
 import type { Plan } from "../codegen/index.ts";
 import type { Graph } from "../ir/graph.ts";
 import type { TimelineEntry } from "../passes/manager.ts";
-import { joined, linesOf, sitesOf } from "./places.ts";
+import { type KernelWork, withDispatch } from "./kernel-work.ts";
+import { joined, sitesOf } from "./places.ts";
 
 /** The files of a dump that are compared; `docs/dump.md` describes them. */
 export interface Dump {
@@ -22,14 +23,6 @@ export interface KernelChange {
   readonly name: string;
   readonly a?: KernelWork;
   readonly b?: KernelWork;
-}
-
-interface KernelWork {
-  readonly dispatches: number;
-  readonly flops: number;
-  readonly bytes: number;
-  readonly sites: readonly string[];
-  readonly lines: readonly string[];
 }
 
 /** A choice that went the other way at the same places. */
@@ -124,17 +117,12 @@ interface Work extends KernelWork {
 function works({ plan, graphs }: Dump): Map<string, Work> {
   const found = new Map<string, Work>();
   for (const { name: stage, dispatches } of plan.stages) {
-    for (const { kernel, grid, flops, bytes, nodes } of dispatches) {
+    for (const dispatch of dispatches) {
+      const { kernel, grid, flops, bytes } = dispatch;
       const before = found.get(kernel);
-      const computed = nodes.flatMap((id) => graphs[stage]?.nodes[id] ?? []);
-      found.set(kernel, {
-        dispatches: (before?.dispatches ?? 0) + 1,
-        flops: (before?.flops ?? 0) + flops,
-        bytes: (before?.bytes ?? 0) + bytes,
-        sites: joined(before?.sites, sitesOf(computed)),
-        lines: joined(before?.lines, linesOf(computed)),
-        sizes: `${before?.sizes ?? ""} ${stage}:${grid.join("x")}:${flops}:${bytes}`,
-      });
+      const computed = dispatch.nodes.flatMap((id) => graphs[stage]?.nodes[id] ?? []);
+      const sizes = `${before?.sizes ?? ""} ${stage}:${grid.join("x")}:${flops}:${bytes}`;
+      found.set(kernel, { ...withDispatch(before, dispatch, computed), sizes });
     }
   }
   return found;

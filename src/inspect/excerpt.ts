@@ -4,7 +4,8 @@ import { WebpeftError } from "../ir/diagnostics.ts";
 import type { Graph } from "../ir/graph.ts";
 import { printGraph } from "../ir/text/print.ts";
 import type { StageName } from "../program/index.ts";
-import { isAt, isEverywhere, joined, linesOf, type ModelPlace, sitesOf } from "./places.ts";
+import { type KernelWork, withDispatch } from "./kernel-work.ts";
+import { isAt, isEverywhere, type ModelPlace, sitesOf } from "./places.ts";
 import type { GraphLevel, InspectedProgram } from "./views.ts";
 
 export interface ExcerptOptions extends ModelPlace {
@@ -18,15 +19,8 @@ export interface ExcerptOptions extends ModelPlace {
 export type KernelSort = "flops" | "bytes" | "dispatches" | "name";
 
 /** A kernel with what it does in one stage. */
-export interface KernelRow {
+export interface KernelRow extends KernelWork {
   readonly name: string;
-  readonly dispatches: number;
-  readonly flops: number;
-  readonly bytes: number;
-  /** Modules that it computes for, without numbers of layers. */
-  readonly sites: readonly string[];
-  /** Lines of formulas, `file:line`. */
-  readonly lines: readonly string[];
 }
 
 /** The nodes at a place, and the ports that they read. */
@@ -94,18 +88,11 @@ export function kernelRows(program: InspectedProgram, options: ExcerptOptions = 
   if (planned === undefined) throw unknown("stage with kernels", stage, known);
   const graph = program.graph("tensor", stage);
   const rows = new Map<string, KernelRow>();
-  for (const { kernel, nodes, flops, bytes } of planned.dispatches) {
-    const computed = nodes.map((id) => graph.nodes[id]!);
+  for (const dispatch of planned.dispatches) {
+    const { kernel } = dispatch;
+    const computed = dispatch.nodes.map((id) => graph.nodes[id]!);
     if (!isEverywhere(options) && !computed.some((node) => isAt(node, options))) continue;
-    const before = rows.get(kernel);
-    rows.set(kernel, {
-      name: kernel,
-      dispatches: (before?.dispatches ?? 0) + 1,
-      flops: (before?.flops ?? 0) + flops,
-      bytes: (before?.bytes ?? 0) + bytes,
-      sites: joined(before?.sites, sitesOf(computed)),
-      lines: joined(before?.lines, linesOf(computed)),
-    });
+    rows.set(kernel, { name: kernel, ...withDispatch(rows.get(kernel), dispatch, computed) });
   }
   if (rows.size === 0) throw nowhere(graph, options);
   return [...rows.values()];

@@ -20,7 +20,8 @@ export const isEverywhere = ({ site, layer }: ModelPlace): boolean => site === u
 const siteOf = ({ scope = "" }: Node): string => scope.replace(/^.*\.\d+$/, "layer").replace(/^.*\.\d+\./, "");
 
 /** The line of a formula that a node computes, `file:line`, or nothing. */
-const lineOf = ({ location }: Node): string => (location === undefined ? "" : `${location.file}:${location.line}`);
+export const lineOf = ({ location }: Node): string =>
+  location === undefined ? "" : `${location.file}:${location.line}`;
 
 const distinct = (texts: readonly string[]): string[] => [...new Set(texts)].filter((text) => text !== "");
 

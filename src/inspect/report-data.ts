@@ -3,6 +3,7 @@ import { type Dispatch, type GeneratedKernel, partWords } from "../codegen/index
 import { type Graph, type Node, portName } from "../ir/graph.ts";
 import { opRecord } from "../ir/registry.ts";
 import { byteWidth, sizeOf, typeText } from "../ir/types.ts";
+import { lineOf } from "./places.ts";
 import { passRecords, ruleDocs } from "./report-passes.ts";
 import type {
   DecisionRecord,
@@ -29,7 +30,7 @@ class Texts {
 }
 
 function nodeRecord(node: Node, graph: Graph, texts: Texts): NodeRecord {
-  const { attributes, op, location, type, inputs } = node;
+  const { attributes, op, type, inputs } = node;
   const detail = typeof attributes.spec === "string" ? ` ${attributes.spec}` : "";
   const name = op === "port" ? `${String(attributes.role)} ${portName(node)}` : `${op}${detail}`;
   const isTensor = type.kind === "tensor";
@@ -39,7 +40,7 @@ function nodeRecord(node: Node, graph: Graph, texts: Texts): NodeRecord {
     texts.at(name),
     texts.at(typeText(type)),
     texts.at(node.scope ?? ""),
-    texts.at(location === undefined ? "" : `${location.file}:${location.line}`),
+    texts.at(lineOf(node)),
     node.phase === "backward" ? 1 : 0,
     flops,
     isTensor ? sizeOf(type.shape) * byteWidth(type.dtype) : 0,

@@ -1,19 +1,24 @@
-/** Light or dark: the reader's own choice, which the button turns over. */
+/** Light or dark: what the system says, until the reader chooses by the button. */
 import { h } from "./dom.ts";
 
-const isDark = (): boolean => {
-  const chosen = document.documentElement.dataset.theme;
-  return chosen === undefined ? matchMedia("(prefers-color-scheme: dark)").matches : chosen === "dark";
+const show = (dark: boolean): void => {
+  document.documentElement.dataset.theme = dark ? "dark" : "light";
 };
 
-export const themeButton = (): HTMLElement =>
-  h(
+export function themeButton(): HTMLElement {
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const follow = (): void => show(system.matches);
+  follow();
+  system.addEventListener("change", follow);
+  return h(
     "button",
     {
       ...{ type: "button", class: "tool", "aria-label": "Light or dark", title: "Light or dark" },
       click: () => {
-        document.documentElement.dataset.theme = isDark() ? "light" : "dark";
+        system.removeEventListener("change", follow);
+        show(document.documentElement.dataset.theme !== "dark");
       },
     },
     "◐",
   );
+}

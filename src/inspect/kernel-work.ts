@@ -1,0 +1,27 @@
+/** What the dispatches of a kernel do together, for which modules and lines of formulas. */
+import type { Dispatch } from "../codegen/index.ts";
+import type { Node } from "../ir/graph.ts";
+import { joined, linesOf, sitesOf } from "./places.ts";
+
+export interface KernelWork {
+  readonly dispatches: number;
+  readonly flops: number;
+  readonly bytes: number;
+  /** Modules that it computes for, without numbers of layers. */
+  readonly sites: readonly string[];
+  /** Lines of formulas, `file:line`. */
+  readonly lines: readonly string[];
+}
+
+/** The work with one more dispatch, which computes `nodes`. */
+export const withDispatch = (
+  before: KernelWork | undefined,
+  { flops, bytes }: Pick<Dispatch, "flops" | "bytes">,
+  nodes: readonly Node[],
+): KernelWork => ({
+  dispatches: (before?.dispatches ?? 0) + 1,
+  flops: (before?.flops ?? 0) + flops,
+  bytes: (before?.bytes ?? 0) + bytes,
+  sites: joined(before?.sites, sitesOf(nodes)),
+  lines: joined(before?.lines, linesOf(nodes)),
+});
