@@ -1,7 +1,14 @@
 /** `webpeft inspect --diff A B`: what differs between two dumps, as text on stdout or as files. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { compareDumps, type Dump, dumpVersion, type KernelChange, type ProgramDiff } from "../inspect/index.ts";
+import {
+  compareDumps,
+  comparisonPage,
+  type Dump,
+  dumpVersion,
+  type KernelChange,
+  type ProgramDiff,
+} from "../inspect/index.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { writeFolder } from "../runtime/files/output.ts";
 import { columns, count } from "./columns.ts";
@@ -35,29 +42,43 @@ export async function runDiff({ diff, out, overwrite = false, ...options }: Diff
   const files = new Map([
     ["diff.txt", text],
     ["diff.json", `${JSON.stringify({ a, b, ...compared }, null, 1)}\n`],
+    ["report.html", await bothReports(a, b)],
   ]);
   await writeFolder(out, files, { overwrite });
-  say(options, `${out}: diff.txt, diff.json`);
+  say(options, `${out}: diff.txt, diff.json; open report.html`);
   emit(options, { type: "done", out, files: [...files.keys()] });
 }
 
+const noDump = (where: string, cause?: unknown): WebpeftError =>
+  new WebpeftError(
+    "INSPECT-DUMP",
+    {
+      message: "this is no dump that can be compared",
+      where,
+      expected: `a folder that inspect --out wrote, of version ${dumpVersion}`,
+      help: "write it again with this version: webpeft inspect ... --out DIR",
+    },
+    { cause },
+  );
+
+async function readText(path: string): Promise<string> {
+  return readFile(path, "utf8").catch((cause: unknown) => {
+    throw noDump(path, cause);
+  });
+}
+
+async function bothReports(a: string, b: string): Promise<string> {
+  const paths = [a, b].map((folder) => join(folder, "report.html"));
+  const [first, second] = await Promise.all(paths.map(readText));
+  const page = comparisonPage(first!, second!);
+  if (page === undefined) throw noDump(paths.join(" or "));
+  return page;
+}
+
 async function readDump(folder: string): Promise<Dump> {
-  const noDump = (where: string, cause?: unknown): WebpeftError =>
-    new WebpeftError(
-      "INSPECT-DUMP",
-      {
-        message: "this is no dump that can be compared",
-        where,
-        expected: `a folder that inspect --out wrote, of version ${dumpVersion}`,
-        help: "write it again with this version: webpeft inspect ... --out DIR",
-      },
-      { cause },
-    );
   const read = async (name: string): Promise<unknown> => {
     const path = join(folder, name);
-    const text = await readFile(path, "utf8").catch((cause: unknown) => {
-      throw noDump(path, cause);
-    });
+    const text = await readText(path);
     try {
       return JSON.parse(text);
     } catch (cause) {

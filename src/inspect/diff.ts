@@ -1,15 +1,36 @@
 /** What differs between two programs, from their dumps: figures, kernels, decisions, and what their modules compute. */
-import type { Plan } from "../codegen/index.ts";
-import type { Graph } from "../ir/graph.ts";
-import type { TimelineEntry } from "../passes/manager.ts";
+import type { Dispatch } from "../codegen/index.ts";
+import type { Node } from "../ir/graph.ts";
 import { type KernelWork, withDispatch } from "./kernel-work.ts";
-import { joined, sitesOf } from "./places.ts";
+import { joined, type PlacedNode, sitesOf } from "./places.ts";
 
-/** The files of a dump that are compared; `docs/dump.md` describes them. */
+interface Choice {
+  readonly decision: string;
+  readonly candidates: Readonly<Record<string, number>>;
+}
+
+/** What is compared of a program: parts of the files of a dump, which `docs/dump.md` describes, or of the data of a report. */
 export interface Dump {
-  readonly plan: Plan & { readonly kernels: readonly object[]; readonly batch: number; readonly length: number };
-  readonly timeline: readonly Pick<TimelineEntry, "pass" | "stage" | "notes">[];
-  readonly graphs: Readonly<Record<string, Graph>>;
+  readonly plan: {
+    readonly batch: number;
+    readonly length: number;
+    readonly peakBytes: number;
+    readonly kernels: readonly object[];
+    readonly stages: readonly {
+      readonly name: string;
+      readonly dispatches: readonly Pick<Dispatch, "kernel" | "grid" | "nodes" | "flops" | "bytes">[];
+    }[];
+  };
+  readonly timeline: readonly {
+    readonly pass: string;
+    readonly stage: string;
+    readonly notes: readonly (Choice & { readonly scope: string })[];
+  }[];
+  readonly graphs: Readonly<Record<string, ComparedGraph>>;
+}
+
+interface ComparedGraph {
+  readonly nodes: readonly (PlacedNode & Pick<Node, "op" | "phase">)[];
 }
 
 interface Fact {
@@ -32,11 +53,6 @@ interface Flip {
   readonly scopes: readonly string[];
   readonly a: Choice;
   readonly b: Choice;
-}
-
-interface Choice {
-  readonly decision: string;
-  readonly candidates: Readonly<Record<string, number>>;
 }
 
 /** How often modules of one kind compute an op, in one phase of one stage. */
@@ -178,7 +194,7 @@ function compareOps(a: Dump, b: Dump): OpChange[] {
     });
 }
 
-function counts(graph: Graph | undefined): Map<string, number> {
+function counts(graph: ComparedGraph | undefined): Map<string, number> {
   const found = new Map<string, number>();
   for (const node of graph?.nodes ?? []) {
     const [site = ""] = sitesOf([node]);

@@ -3,5 +3,6 @@
 export { compareDumps, type Dump, type KernelChange, type ProgramDiff } from "./diff.ts";
 export { type KernelRow, type KernelSort, kernelRows, printLevel, sortKernels } from "./excerpt.ts";
 export { dumpVersion, type Inspection, inspectionFiles, inspectProgram, PassRecord } from "./files.ts";
+export { comparisonPage } from "./report.ts";
 export { type MeasuredDispatch, Trace } from "./trace.ts";
 export type { GraphLevel, KernelGraph, ProgramKernel } from "./views.ts";

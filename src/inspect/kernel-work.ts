@@ -1,7 +1,6 @@
 /** What the dispatches of a kernel do together, for which modules and lines of formulas. */
 import type { Dispatch } from "../codegen/index.ts";
-import type { Node } from "../ir/graph.ts";
-import { joined, linesOf, sitesOf } from "./places.ts";
+import { joined, linesOf, type PlacedNode, sitesOf } from "./places.ts";
 
 export interface KernelWork {
   readonly dispatches: number;
@@ -17,7 +16,7 @@ export interface KernelWork {
 export const withDispatch = (
   before: KernelWork | undefined,
   { flops, bytes }: Pick<Dispatch, "flops" | "bytes">,
-  nodes: readonly Node[],
+  nodes: readonly PlacedNode[],
 ): KernelWork => ({
   dispatches: (before?.dispatches ?? 0) + 1,
   flops: (before?.flops ?? 0) + flops,

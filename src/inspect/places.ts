@@ -1,13 +1,16 @@
 /** Where in a model, and of which line of a formula, nodes are. */
 import type { Node } from "../ir/graph.ts";
 
+/** What of a node says where it is. */
+export type PlacedNode = Pick<Node, "scope" | "location">;
+
 /** A module by the end of its path (`q_proj`), a layer by its number, or both. */
 export interface ModelPlace {
   readonly site?: string | undefined;
   readonly layer?: number | undefined;
 }
 
-export function isAt({ scope = "" }: Node, { site, layer }: ModelPlace): boolean {
+export function isAt({ scope = "" }: PlacedNode, { site, layer }: ModelPlace): boolean {
   const names = scope.split(".");
   const path = site?.split(".") ?? [];
   const inSite = names.some((_name, i) => path.every((name, at) => names[i + at] === name));
@@ -17,19 +20,19 @@ export function isAt({ scope = "" }: Node, { site, layer }: ModelPlace): boolean
 export const isEverywhere = ({ site, layer }: ModelPlace): boolean => site === undefined && layer === undefined;
 
 /** A module's path behind the number of its layer. */
-const siteOf = ({ scope = "" }: Node): string => scope.replace(/^.*\.\d+$/, "layer").replace(/^.*\.\d+\./, "");
+const siteOf = ({ scope = "" }: PlacedNode): string => scope.replace(/^.*\.\d+$/, "layer").replace(/^.*\.\d+\./, "");
 
 /** The line of a formula that a node computes, `file:line`, or nothing. */
-export const lineOf = ({ location }: Node): string =>
+export const lineOf = ({ location }: PlacedNode): string =>
   location === undefined ? "" : `${location.file}:${location.line}`;
 
 const distinct = (texts: readonly string[]): string[] => [...new Set(texts)].filter((text) => text !== "");
 
 /** Modules that nodes belong to, without numbers of layers. */
-export const sitesOf = (nodes: readonly Node[]): string[] => distinct(nodes.map(siteOf));
+export const sitesOf = (nodes: readonly PlacedNode[]): string[] => distinct(nodes.map(siteOf));
 
 /** Lines of formulas that nodes compute. */
-export const linesOf = (nodes: readonly Node[]): string[] => distinct(nodes.map(lineOf));
+export const linesOf = (nodes: readonly PlacedNode[]): string[] => distinct(nodes.map(lineOf));
 
 /** Two lists without what both have twice. */
 export const joined = (before: readonly string[] = [], more: readonly string[]): string[] =>

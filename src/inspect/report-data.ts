@@ -5,14 +5,15 @@ import { opRecord } from "../ir/registry.ts";
 import { byteWidth, sizeOf, typeText } from "../ir/types.ts";
 import { lineOf } from "./places.ts";
 import { passRecords, ruleDocs } from "./report-passes.ts";
-import type {
-  DecisionRecord,
-  DispatchRecord,
-  KernelRecord,
-  NodeRecord,
-  PartRecord,
-  ReportData,
-  StageRecord,
+import {
+  type DecisionRecord,
+  type DispatchRecord,
+  type KernelRecord,
+  type NodeRecord,
+  type PartRecord,
+  type ReportData,
+  reportVersion,
+  type StageRecord,
 } from "./report-types.ts";
 import { type InspectedProgram, stepStages } from "./views.ts";
 
@@ -94,11 +95,11 @@ const kernelRecord = ({ name, wgsl, workgroup, ir }: GeneratedKernel): KernelRec
 /** Decisions with equal outcome and costs are one line with all their places. */
 function decisionRecords(program: InspectedProgram): DecisionRecord[] {
   const groups = new Map<string, { first: Omit<DecisionRecord, "scopes">; scopes: string[] }>();
-  for (const { stage, notes } of program.timeline) {
+  for (const { stage, pass, notes } of program.timeline) {
     for (const { scope, decision, candidates, growth } of notes) {
-      const key = JSON.stringify([stage, decision, candidates]);
+      const key = JSON.stringify([stage, pass, decision, candidates]);
       const group = groups.get(key) ?? {
-        first: { stage, decision, candidates, ...(growth === undefined ? {} : { growth }) },
+        first: { stage, pass, decision, candidates, ...(growth === undefined ? {} : { growth }) },
         scopes: [],
       };
       group.scopes.push(scope);
@@ -129,6 +130,7 @@ export function reportData(program: InspectedProgram): ReportData {
   const layers = modelConfig.num_hidden_layers ?? modelConfig.n_layer;
   const fragments = (adapter?.fragments ?? []).concat((adapter?.experts ?? []).flatMap(({ plan }) => plan.fragments));
   return {
+    ...{ version: reportVersion, batch, length },
     title: `${adapter?.method ?? "base model"} on ${String(modelConfig.model_type ?? "a model")}${layers === undefined ? "" : `, ${String(layers)} layers`}`,
     subtitle: `${mode}, ${batch} x ${length}, ${target.kind}`,
     facts: factsOf(program),

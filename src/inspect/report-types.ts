@@ -1,4 +1,7 @@
-/** What the report has of a program: JSON, in one element of the page. Its script imports these types and nothing else. */
+/** What the report has of a program: JSON, in one element of the page. */
+
+/** The version of what is described here: a page opens data of its own version. */
+export const reportVersion = 1;
 
 /** A node of a graph; texts are places in `ReportData.texts`. */
 export type NodeRecord = readonly [
@@ -68,6 +71,7 @@ export interface KernelRecord {
 /** A decision with all places where it was the same, at the same costs. */
 export interface DecisionRecord {
   readonly stage: string;
+  readonly pass: string;
   readonly decision: string;
   readonly candidates: Readonly<Record<string, number>>;
   readonly scopes: readonly string[];
@@ -105,6 +109,9 @@ export interface FragmentRecord {
 }
 
 export interface ReportData {
+  readonly version: number;
+  readonly batch: number;
+  readonly length: number;
   readonly title: string;
   readonly subtitle: string;
   readonly facts: readonly (readonly [name: string, value: string])[];

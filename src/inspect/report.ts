@@ -10,27 +10,52 @@ const escaped = (text: string): string => text.replace(/[&<>"]/g, (character) =>
 /** Compresses the data of a report: base64 of what gzip makes of the text. */
 export type Packer = (text: string) => string;
 
-/** Its data is JSON, as it is or packed; texts of strangers cannot end the element that holds it. */
-export function reportPage(program: InspectedProgram, pack?: Packer): string {
-  const data = reportData(program);
-  const json = JSON.stringify(data);
-  const [type, text] =
-    pack === undefined ? ["application/json", json.replaceAll("<", "\\u003c")] : ["application/gzip", pack(json)];
-  return `<!doctype html>
+/** The data of a report as its element holds it. */
+interface HeldData {
+  readonly type: string;
+  readonly text: string;
+}
+
+const element = (id: string, { type, text }: HeldData): string => `<script type="${type}" id="${id}">${text}</script>`;
+
+const page = (title: string, data: string): string => `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline' blob:; worker-src blob:; style-src 'unsafe-inline'">
-<title>webpeft: ${escaped(data.title)}</title>
+<title>${title}</title>
 <style>${pageStyle}</style>
 </head>
 <body>
 <noscript><p>This page needs scripts to show its tables. Everything in it is also in the files beside it.</p></noscript>
-<script type="${type}" id="data">${text}</script>
+${data}
 <script type="text/plain" id="notices">${pageNotices.replaceAll("<", "\\u003c")}</script>
 <script id="script">${pageScript}</script>
 </body>
 </html>
 `;
+
+/** Its data is JSON, as it is or packed; texts of strangers cannot end the element that holds it. */
+export function reportPage(program: InspectedProgram, pack?: Packer): string {
+  const data = reportData(program);
+  const json = JSON.stringify(data);
+  const held =
+    pack === undefined
+      ? { type: "application/json", text: json.replaceAll("<", "\\u003c") }
+      : { type: "application/gzip", text: pack(json) };
+  return page(`webpeft: ${escaped(data.title)}`, element("data", held));
+}
+
+/** The data of a report, as it stands there; nothing where the text is no report. */
+function heldData(html: string): HeldData | undefined {
+  const [, type, text] = /<script type="(application\/(?:json|gzip))" id="data">([^<]*)<\/script>/.exec(html) ?? [];
+  return type === undefined || text === undefined ? undefined : { type, text };
+}
+
+/** A report of two programs, from theirs; nothing where one of the texts is no report. */
+export function comparisonPage(a: string, b: string): string | undefined {
+  const [first, second] = [heldData(a), heldData(b)];
+  if (first === undefined || second === undefined) return undefined;
+  return page("webpeft: two programs", `${element("data", first)}\n${element("other", second)}`);
 }

@@ -58,6 +58,14 @@ it("writes text and JSON, and prints the same text", () => {
   expect(readFileSync(join(at("diff"), "diff.txt"), "utf8")).toBe(printed);
   for (const title of ["Figures", "Kernels", "In A only", "In B only", "Decisions that flipped", "Operations"])
     expect(printed).toContain(title);
+  const page = readFileSync(join(at("diff"), "report.html"), "utf8");
+  for (const [name, id] of [
+    ["lora", "data"],
+    ["oft", "other"],
+  ]) {
+    const [, data] = /<script[^>]* id="data">([^<]*)</.exec(readFileSync(join(at(name!), "report.html"), "utf8"))!;
+    expect(page).toContain(` id="${id}">${data}<`);
+  }
   expect(JSON.parse(readFileSync(join(at("diff"), "diff.json"), "utf8"))).toMatchObject({ a: at("lora") });
 });
 

@@ -1,52 +1,12 @@
 /** The report in a browser: it opens by itself, answers what people ask in two clicks, and everybody can read it. */
-import axe from "axe-core";
-import type { Browser, Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compile } from "../../src/compile/index.ts";
 import { inspectionFiles } from "../../src/inspect/index.ts";
 import { part } from "../extent.ts";
-import { baseModel, loadCase } from "../golden/helpers.ts";
-import { hasChromium, openChromium } from "./chromium.ts";
-
-const address = "http://localhost/";
-const views = ["Overview", "Kernels", "Graph", "Memory", "Passes", "Decisions"];
-
-let browser: Browser;
-beforeAll(async () => {
-  if (hasChromium) browser = await openChromium({ isolates: true });
-});
-afterAll(() => browser?.close());
-
-/** A page with a report, what it asked for, and what went wrong. */
-async function open(html: string, { hash = "", width = 1280, dark = false } = {}) {
-  const page = await browser.newPage({ viewport: { width, height: 800 }, colorScheme: dark ? "dark" : "light" });
-  const [requests, faults]: [string[], string[]] = [[], []];
-  page.on("request", (request) => requests.push(request.url()));
-  page.on("pageerror", (error) => faults.push(error.message));
-  page.on("console", (message) => faults.push(message.text()));
-  await page.route(`${address}**`, (route) => route.fulfill({ contentType: "text/html", body: html }));
-  await page.goto(address + hash);
-  await page.waitForSelector("main > *");
-  return { page, requests, faults };
-}
-
-async function reportOf(name: string): Promise<string> {
-  const { model, adapter } = await loadCase(name);
-  return inspectionFiles(await compile(model, adapter, { batch: 2, length: 12 })).get("report.html")!;
-}
-
-// biome-ignore lint/performance/useDomNodeTextContent: what people see has its line breaks and nothing hidden
-const text = (page: Page, selector: string): Promise<string> => page.locator(selector).innerText();
-const tab = (page: Page, name: string): Promise<void> => page.getByRole("button", { name, exact: true }).click();
-
-/** What is wrong with a page for people who cannot see it, use no mouse, or see little contrast. */
-async function barriers(page: Page): Promise<string[]> {
-  await page.evaluate(axe.source);
-  const found = await page.evaluate(() => (Reflect.get(globalThis, "axe") as typeof axe).run());
-  return found.violations
-    .filter(({ impact }) => impact === "serious" || impact === "critical")
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
-}
+import { baseModel } from "../golden/helpers.ts";
+import { hasChromium } from "./chromium.ts";
+import { address, barriers, open, reportOf, tab, text, views } from "./report-page.ts";
 
 describe.skipIf(!hasChromium)("the report", () => {
   describe.each(part(["llama-oft", "llama-lora", "llama-boft", "llama-fourierft", "llama-xlora-depth1"], 5))(

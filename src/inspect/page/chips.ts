@@ -24,7 +24,8 @@ export function siteChips(sites: readonly string[], most = 6): HTMLElement {
   return h("span", { class: "chips" }, ...chips, rest > 0 && h("span", { class: "soft" }, `+${rest}`));
 }
 
-export const kernelChip = (name: string): HTMLElement => chip(`kernel:${name}`, name);
+/** `mark` stands before ids of the program that this one is compared with. */
+export const kernelChip = (name: string, mark = ""): HTMLElement => chip(`kernel:${mark}${name}`, name);
 
 export const nodeChip = (stage: string, id: number, text = ""): HTMLElement =>
   chip(`node:${stage}/${id}`, `%${id}${text === "" ? "" : ` ${text}`}`);

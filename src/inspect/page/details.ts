@@ -1,115 +1,12 @@
 /** Details of the selection: a record per kind of what can be selected. */
 import type { App } from "./app.ts";
 import { kernelChip, nodeChip, siteChip, siteChips } from "./chips.ts";
-import { costsOfKernels, sitesOfKernel } from "./costs.ts";
-import { type Child, chip, h, number, numberHead, table } from "./dom.ts";
+import { facts, linesOf, some } from "./detail-parts.ts";
+import { kernelDetails } from "./details-kernel.ts";
+import { chip, h, number, numberHead, table } from "./dom.ts";
 import { bytes, count, shortPath } from "./format.ts";
-import { purpose } from "./kernels.ts";
-import { idOf, isSite, kindOf, type PageNode, type Ref, type RefKind, type StageModel } from "./model.ts";
+import { fromOther, idOf, isOfOther, isSite, kindOf, ofOther, type PageNode, type Ref, type RefKind } from "./model.ts";
 import { partsView } from "./parts.ts";
-import { wgslView } from "./wgsl.ts";
-
-const facts = (entries: readonly (readonly [string, Child])[]): HTMLElement =>
-  h("dl", { class: "facts" }, ...entries.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
-
-const some = <T>(items: readonly T[], most: number, view: (item: T) => Node): HTMLElement =>
-  h(
-    "span",
-    { class: "chips" },
-    ...items.slice(0, most).map(view),
-    items.length > most && h("span", { class: "soft" }, `+${items.length - most}`),
-  );
-
-/** The lines of the formula that nodes were written in. */
-function linesOf(app: App, nodes: readonly PageNode[]): HTMLElement {
-  const lines = [...new Set(nodes.map(({ line }) => line).filter((line) => line !== ""))].sort();
-  if (lines.length === 0) return h("p", { class: "soft" }, "No line of the formula: it is the base model's.");
-  return h(
-    "div",
-    { class: "formula" },
-    ...lines.map((line) =>
-      h(
-        "button",
-        { type: "button", class: "formula-line", "data-ref": `line:${line}` },
-        h("span", { class: "soft" }, line),
-        ` ${app.program.lineText(line)}`,
-      ),
-    ),
-  );
-}
-
-function copyButton(text: string): HTMLElement {
-  const button = h(
-    "button",
-    {
-      type: "button",
-      class: "tool",
-      click: () => void navigator.clipboard?.writeText(text).then(() => button.replaceChildren("Copied")),
-    },
-    "Copy",
-  );
-  return button;
-}
-
-function dispatchesTable(stage: StageModel, dispatches: readonly number[]): HTMLElement {
-  const rows = dispatches.slice(0, 12).map((at) => {
-    const { flops, bytes: moved } = stage.dispatches[at]!;
-    return h(
-      "tr",
-      { "data-ref": `dispatch:${stage.name}/${at}` },
-      h("td", {}, chip(`dispatch:${stage.name}/${at}`, String(at))),
-      h("td", {}, siteChips(stage.scopesOf(at), 3)),
-      number(count(flops)),
-      number(bytes(moved)),
-    );
-  });
-  const rest = dispatches.length - rows.length;
-  return h(
-    "div",
-    {},
-    table([`#`, "for", numberHead("flops"), numberHead("bytes")], rows),
-    rest > 0 && h("p", { class: "soft" }, `and ${rest} more like these`),
-  );
-}
-
-function kernelDetails(app: App, name: string): HTMLElement {
-  const { program, state } = app;
-  const kernel = program.data.kernels.find((own) => own.name === name);
-  if (kernel === undefined) return h("p", {}, "There is no such kernel.");
-  const runs = (stage: StageModel): number[] =>
-    stage.dispatches.flatMap((own, at) => (own.kernel === name ? [at] : []));
-  const chosen = program.chosen(state.stage).filter((stage) => runs(stage).length > 0);
-  const stages = chosen.length > 0 ? chosen : program.stages.filter((stage) => runs(stage).length > 0);
-  const [stage] = stages;
-  const cost = costsOfKernels(stages).get(name);
-  const own = stages.flatMap((at) => runs(at).map((dispatch) => [at, dispatch] as const));
-  const nodes = own.flatMap(([at, dispatch]) => at.dispatches[dispatch]!.nodes.map((id) => at.nodes[id]!));
-  return h(
-    "div",
-    {},
-    h("h2", {}, name),
-    h("p", {}, purpose(kernel.wgsl)),
-    facts([
-      [`in ${stages.map((at) => at.name).join(", ")}`, `${own.length} dispatches`],
-      ["flops", count(cost?.flops ?? 0)],
-      ["bytes moved", bytes(cost?.bytes ?? 0)],
-      ["workgroup", `${kernel.workgroup} invocations`],
-      ["grid of the first", stage?.dispatches[runs(stage)[0]!]?.grid.join(" × ")],
-    ]),
-    h("h3", {}, "Lines of the formula"),
-    linesOf(app, nodes),
-    h("h3", {}, "Modules"),
-    siteChips(sitesOfKernel(stages, name), 40),
-    h("h3", {}, "Dispatches"),
-    ...stages.map((at) =>
-      h("div", {}, stages.length > 1 && h("p", { class: "soft" }, at.name), dispatchesTable(at, runs(at))),
-    ),
-    stage !== undefined &&
-      h("div", {}, h("h3", {}, "Parts of the first dispatch"), partsView(app, stage, runs(stage)[0]!)),
-    h("h3", {}, "WGSL ", copyButton(kernel.wgsl)),
-    wgslView(kernel.wgsl),
-  );
-}
 
 function dispatchDetails(app: App, id: string): HTMLElement {
   const { stage, at } = app.program.place(id) ?? {};
@@ -282,4 +179,22 @@ const views: Readonly<Record<RefKind, (app: App, id: string) => HTMLElement>> = 
   site: siteDetails,
 };
 
-export const detailsOf = (app: App, ref: Ref): HTMLElement => views[kindOf(ref)](app, idOf(ref));
+/** Details of something in the program that this one is compared with: what they lead to is there too. */
+function detailsOfOther(app: App, ref: Ref): HTMLElement {
+  const { other } = app;
+  if (other === undefined) return h("p", {}, "This is in a program that is not open any more.");
+  const stage = other.chosen(app.state.stage).length > 0 ? app.state.stage : other.mainStage;
+  const details = views[kindOf(ref)](
+    {
+      ...{ program: other, other: app.program, problem: "", state: { ...app.state, stage } },
+      ...{ go: (change) => app.go(change), open: (file) => app.open(file) },
+    },
+    idOf(ref),
+  );
+  for (const element of details.querySelectorAll("[data-ref]"))
+    element.setAttribute("data-ref", ofOther(element.getAttribute("data-ref") as Ref));
+  return h("div", {}, h("p", { class: "only-b-text" }, "in B"), details);
+}
+
+export const detailsOf = (app: App, ref: Ref): HTMLElement =>
+  isOfOther(ref) ? detailsOfOther(app, fromOther(ref)) : views[kindOf(ref)](app, idOf(ref));

@@ -16,13 +16,25 @@ export interface Element {
   readonly inputs: readonly number[];
   /** What it keeps for the backward pass, in words. */
   readonly saved: string;
+  /** What it does, and of what kind that is: by these elements of two programs are told to be the same. */
+  readonly does: string;
+  readonly kind: string;
+  /** Modules, and the phase. */
+  readonly place: string;
+  /** Where two programs are drawn together: which of them have it, or that it is not the same in both. */
+  readonly among?: Among;
 }
+
+export type Among = "both" | "changed" | "only-a" | "only-b";
 
 export const levels: readonly (readonly [level: string, title: string])[] = [
   ["kernels", "kernels"],
   ["tensors", "tensors"],
   ["formula", "formula"],
 ];
+
+/** The name of a kernel without the hash of its text. */
+const kindOf = (kernel: string): string => kernel.replace(/_[0-9a-f]+$/, "");
 
 function dispatchElements(stage: StageModel): Element[] {
   const savedOf = (at: number): number =>
@@ -41,7 +53,9 @@ function dispatchElements(stage: StageModel): Element[] {
     );
     const saved = savedOf(at);
     return {
-      ...{ ref: `dispatch:${stage.name}/${at}`, title: `${at} ${dispatch.kernel.replace(/_[0-9a-f]+$/, "")}` },
+      ...{ ref: `dispatch:${stage.name}/${at}`, title: `${at} ${kindOf(dispatch.kernel)}` },
+      ...{ does: `${dispatch.kernel} ${dispatch.flops} ${dispatch.bytes}`, kind: kindOf(dispatch.kernel) },
+      place: `${scopes.join(" ")} ${isBackward}`,
       detail: names.filter(Boolean).join(" ") || scopes.map(shortPath).join(" "),
       ...{ layer: scopes.map(layerOf).find((layer) => layer !== "") ?? "", isBackward },
       ...{ role: isBackward ? "backward" : "forward", flops: dispatch.flops, bytes: dispatch.bytes },
@@ -65,6 +79,7 @@ function nodeElements(graph: GraphModel, stage: StageModel | undefined): Element
         ref: `node:${graph.name}/${node.id}`,
         title: `%${node.id} ${role === undefined ? node.name : node.name.split(/[ .]/).slice(-2).join(".")}`,
       },
+      ...{ does: `${node.name} ${node.type}`, kind: node.name, place: `${node.scope} ${node.isBackward}` },
       ...{ detail: node.type, layer: layerOf(node.scope), isBackward: node.isBackward },
       role:
         role === undefined

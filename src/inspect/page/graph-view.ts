@@ -2,7 +2,8 @@
 import type { App, View } from "./app.ts";
 import { h, s, select } from "./dom.ts";
 import { bytes, count, plural, shortPath } from "./format.ts";
-import { type Element, elementsOf, levels } from "./graph-elements.ts";
+import { bothElements } from "./graph-both.ts";
+import { type Among, type Element, elementsOf, levels } from "./graph-elements.ts";
 import { type Box, type Scene, sceneOf } from "./graph-scene.ts";
 import { stageChoice } from "./kernels.ts";
 import type { Point } from "./layout-worker.ts";
@@ -52,6 +53,13 @@ function showSaved({ elements, scene, arcs }: Drawing, box: Box): void {
   );
 }
 
+/** Of a folded layer: in how many of its elements two programs differ. */
+function differences(own: readonly Element[]): string {
+  const times = (among: Among): number => own.filter((element) => element.among === among).length;
+  const counts = [times("only-a"), times("only-b"), times("changed")].map((n, at) => (n > 0 ? `${"−+≠"[at]}${n}` : ""));
+  return counts.filter((text) => text !== "").join(" ");
+}
+
 function boxView(app: App, drawing: Drawing, box: Box): SVGGElement {
   const { elements, cost, most } = drawing;
   const own = box.elements.map((element) => elements[element]!);
@@ -59,7 +67,9 @@ function boxView(app: App, drawing: Drawing, box: Box): SVGGElement {
   const sum = own.reduce((total, element) => total + costs[cost]!(element), 0);
   const saved = own.filter((element) => element.saved !== "").length;
   const isFolded = box.fold !== undefined;
-  const title = isFolded ? shortPath(box.fold!) : first!.title;
+  const differ = differences(own);
+  const title = isFolded ? `${shortPath(box.fold!)} ${differ}` : first!.title;
+  const among = isFolded ? (differ === "" ? "both" : "changed") : (first!.among ?? "");
   const detail = isFolded
     ? `${plural(own.length, "box").replace("boxs", "boxes")}, ${costTexts[cost]!(sum)}`
     : first!.detail;
@@ -69,7 +79,7 @@ function boxView(app: App, drawing: Drawing, box: Box): SVGGElement {
   return s(
     "g",
     {
-      ...{ class: `box ${first!.role} ${isFolded ? "is-folded" : ""}`, tabindex: 0, role: "button" },
+      ...{ class: `box ${first!.role} ${among} ${isFolded ? "is-folded" : ""}`, tabindex: 0, role: "button" },
       ...(isFolded
         ? { click: open, keydown: (event: KeyboardEvent) => event.key === "Enter" && open() }
         : { "data-ref": first!.ref }),
@@ -176,11 +186,13 @@ function focusOf(app: App, elements: readonly Element[], { boxes, frames }: Scen
 export const graphView: View = {
   name: "graph",
   title: "Graph",
-  options: ["level", "layer", "cost"],
+  options: ["level", "layer", "cost", "both"],
   async show(app) {
     const { options, stage } = app.state;
     const [level, cost] = [options.level ?? "kernels", options.cost ?? "flops"];
-    const elements = elementsOf(app.program, stage, level);
+    const own = elementsOf(app.program, stage, level);
+    const isBoth = app.other !== undefined && options.both === "1";
+    const elements = isBoth ? bothElements(own, elementsOf(app.other!, stage, level)) : own;
     const scene = await sceneOf(elements, options.layer ?? "", sizes[level] ?? sizes.kernels!);
     const svg = draw(app, elements, scene, cost);
     const fit = panZoom(svg, scene.width, scene.height, focusOf(app, elements, scene));
@@ -200,6 +212,11 @@ export const graphView: View = {
           cost,
           (chosen) => app.go({ options: { cost: chosen } }),
         ),
+        app.other !== undefined &&
+          select("Of", [["", "A"] as const, ["1", "A and B"] as const], options.both ?? "", (both) =>
+            app.go({ options: { both } }),
+          ),
+        isBoth && h("span", { class: "soft" }, "− only A, + only B, ≠ changed"),
         h("button", { type: "button", class: "tool", "data-key": "f", title: "f", click: fit }, "Fit"),
         tool("SVG", () => save("graph.svg", "image/svg+xml", svgText(svg, scene.width, scene.height))),
         tool("DOT", () => save("graph.dot", "text/vnd.graphviz", dotText(elements))),

@@ -1,14 +1,16 @@
 /** The report's page: three panes, one selection, one address for everything that it shows. */
 import type { App, View } from "./app.ts";
-import { readData } from "./data.ts";
+import { openReport, readData, readOther } from "./data.ts";
 import { decisionsView } from "./decisions.ts";
 import { detailsOf } from "./details.ts";
+import { diffView } from "./diff-view.ts";
 import { h } from "./dom.ts";
 import { graphView } from "./graph-view.ts";
 import { kernelsView } from "./kernels.ts";
 import { serveLayouts } from "./layout-worker.ts";
 import { memoryView } from "./memory.ts";
 import { layerOfRef, ProgramModel, type Ref } from "./model.ts";
+import { takeDrops } from "./open-report.ts";
 import { overviewView } from "./overview.ts";
 import { passesView } from "./passes.ts";
 import { searchBox } from "./search.ts";
@@ -16,17 +18,21 @@ import { siteIndex } from "./site-index.ts";
 import { hashOf, readHash, type State } from "./state.ts";
 import { themeButton } from "./theme.ts";
 
-const views: readonly View[] = [overviewView, kernelsView, graphView, memoryView, passesView, decisionsView];
+const views: readonly View[] = [overviewView, kernelsView, graphView, memoryView, passesView, decisionsView, diffView];
 
 class Page implements App {
   state: State;
+  problem = "";
   private readonly main = h("main", { id: "main", tabindex: -1 });
   private readonly details = h("aside", { id: "details", "aria-label": "Details of the selection" });
   private readonly tabs = h("nav", { "aria-label": "Views" });
   private shown = "";
 
-  constructor(readonly program: ProgramModel) {
-    this.state = readHash(location.hash, program);
+  constructor(
+    readonly program: ProgramModel,
+    public other: ProgramModel | undefined,
+  ) {
+    this.state = readHash(location.hash, program, other === undefined ? "overview" : "diff");
     const { data } = program;
     document.body.append(
       h(
@@ -44,9 +50,18 @@ class Page implements App {
     document.addEventListener("click", (event) => this.clicked(event.target as Element));
     document.addEventListener("keydown", (event) => this.pressed(event));
     addEventListener("popstate", () => {
-      this.state = readHash(location.hash, program);
+      this.state = readHash(location.hash, program, this.other === undefined ? "overview" : "diff");
       void this.draw();
     });
+    takeDrops(this);
+  }
+
+  async open(file: File): Promise<void> {
+    const opened = await openReport(file);
+    this.problem = typeof opened === "string" ? opened : "";
+    if (typeof opened !== "string") this.other = new ProgramModel(opened);
+    this.shown = "";
+    this.go({ view: "diff", options: { kernels: "", pair: "", beside: "" } });
   }
 
   go(change: Partial<State>): void {
@@ -105,6 +120,7 @@ class Page implements App {
         ),
       ),
     );
+    this.tabs.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
     const key = JSON.stringify([view.name, state.stage, ...view.options.map((option) => state.options[option])]);
     if (key !== this.shown) {
       this.shown = key;
@@ -148,4 +164,7 @@ class Page implements App {
 
 // The same script is the worker that lays graphs out.
 if (typeof document === "undefined") serveLayouts();
-else void readData().then((data) => new Page(new ProgramModel(data)).draw());
+else
+  void Promise.all([readData(), readOther()]).then(([data, other]) =>
+    new Page(new ProgramModel(data), other === undefined ? undefined : new ProgramModel(other)).draw(),
+  );

@@ -91,6 +91,13 @@ export type Ref = `${RefKind}:${string}`;
 export const refKinds = ["kernel", "dispatch", "node", "line", "site"] as const;
 export type RefKind = (typeof refKinds)[number];
 
+/** Marks ids of the program that this one is compared with. */
+export const otherMark = "B:";
+
+export const isOfOther = (ref: Ref): boolean => idOf(ref).startsWith(otherMark);
+export const ofOther = (ref: Ref): Ref => `${kindOf(ref)}:${otherMark}${idOf(ref)}`;
+export const fromOther = (ref: Ref): Ref => `${kindOf(ref)}:${idOf(ref).slice(otherMark.length)}`;
+
 export const kindOf = (ref: Ref): RefKind => ref.slice(0, ref.indexOf(":")) as RefKind;
 export const idOf = (ref: Ref): string => ref.slice(ref.indexOf(":") + 1);
 

@@ -10,7 +10,8 @@ export interface State {
   readonly options: Readonly<Record<string, string>>;
 }
 
-export function readHash(hash: string, program: ProgramModel): State {
+/** `otherwise`: the view where the address says nothing. */
+export function readHash(hash: string, program: ProgramModel, otherwise: string): State {
   const given = [...new URLSearchParams(hash.replace(/^#/, ""))];
   const options = Object.fromEntries(given);
   const [kind, id] = given.find(([name]) => refKinds.some((known) => known === name)) ?? [];
@@ -18,7 +19,7 @@ export function readHash(hash: string, program: ProgramModel): State {
   for (const known of refKinds) delete own[known];
   const knows = stage === "step" || (stage !== undefined && program.stage(stage) !== undefined);
   return {
-    view: view ?? (kind === "node" ? "graph" : kind === "kernel" ? "kernels" : "overview"),
+    view: view ?? (kind === "node" ? "graph" : kind === "kernel" ? "kernels" : otherwise),
     stage: knows ? stage : program.mainStage,
     selection: kind === undefined ? undefined : (`${kind}:${id}` as Ref),
     options: own,

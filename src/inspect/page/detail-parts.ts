@@ -1,0 +1,33 @@
+/** What details of several kinds are made of. */
+import type { App } from "./app.ts";
+import { type Child, h } from "./dom.ts";
+import type { PageNode } from "./model.ts";
+
+export const facts = (entries: readonly (readonly [string, Child])[]): HTMLElement =>
+  h("dl", { class: "facts" }, ...entries.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+
+export const some = <T>(items: readonly T[], most: number, view: (item: T) => Node): HTMLElement =>
+  h(
+    "span",
+    { class: "chips" },
+    ...items.slice(0, most).map(view),
+    items.length > most && h("span", { class: "soft" }, `+${items.length - most}`),
+  );
+
+/** The lines of the formula that nodes were written in. */
+export function linesOf(app: App, nodes: readonly PageNode[]): HTMLElement {
+  const lines = [...new Set(nodes.map(({ line }) => line).filter((line) => line !== ""))].sort();
+  if (lines.length === 0) return h("p", { class: "soft" }, "No line of the formula: it is the base model's.");
+  return h(
+    "div",
+    { class: "formula" },
+    ...lines.map((line) =>
+      h(
+        "button",
+        { type: "button", class: "formula-line", "data-ref": `line:${line}` },
+        h("span", { class: "soft" }, line),
+        ` ${app.program.lineText(line)}`,
+      ),
+    ),
+  );
+}

@@ -1,0 +1,48 @@
+/** Reports opened in a browser, and how their pages are asked. */
+import axe from "axe-core";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll } from "vitest";
+import { compile } from "../../src/compile/index.ts";
+import { inspectionFiles } from "../../src/inspect/index.ts";
+import { loadCase } from "../golden/helpers.ts";
+import { hasChromium, openChromium } from "./chromium.ts";
+
+export const address = "http://localhost/";
+export const views = ["Overview", "Kernels", "Graph", "Memory", "Passes", "Decisions", "Diff"];
+
+let browser: Browser;
+beforeAll(async () => {
+  if (hasChromium) browser = await openChromium({ isolates: true });
+});
+afterAll(() => browser?.close());
+
+/** A page with a report, what it asked for, and what went wrong. */
+export async function open(html: string, { hash = "", width = 1280, dark = false } = {}) {
+  const page = await browser.newPage({ viewport: { width, height: 800 }, colorScheme: dark ? "dark" : "light" });
+  const [requests, faults]: [string[], string[]] = [[], []];
+  page.on("request", (request) => requests.push(request.url()));
+  page.on("pageerror", (error) => faults.push(error.message));
+  page.on("console", (message) => faults.push(message.text()));
+  await page.route(`${address}**`, (route) => route.fulfill({ contentType: "text/html", body: html }));
+  await page.goto(address + hash);
+  await page.waitForSelector("main > *");
+  return { page, requests, faults };
+}
+
+export async function reportOf(name: string): Promise<string> {
+  const { model, adapter } = await loadCase(name);
+  return inspectionFiles(await compile(model, adapter, { batch: 2, length: 12 })).get("report.html")!;
+}
+
+// biome-ignore lint/performance/useDomNodeTextContent: what people see has its line breaks and nothing hidden
+export const text = (page: Page, selector: string): Promise<string> => page.locator(selector).innerText();
+export const tab = (page: Page, name: string): Promise<void> => page.getByRole("button", { name, exact: true }).click();
+
+/** What is wrong with a page for people who cannot see it, use no mouse, or see little contrast. */
+export async function barriers(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source);
+  const found = await page.evaluate(() => (Reflect.get(globalThis, "axe") as typeof axe).run());
+  return found.violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+}
