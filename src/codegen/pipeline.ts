@@ -20,6 +20,7 @@ import { bufferOfPort, placeInputs, placePorts, portBuffers, portUses, withPortP
 import { arenaName, Regions } from "./layout/regions.ts";
 import { displace, placeOutputs, prepareOutputs } from "./layout/results.ts";
 import { isStoredPort, type Memory, placeOf, type StageInput, type StageSteps } from "./layout/stage.ts";
+import { tensorsOf } from "./layout/touched.ts";
 import { valuesOf } from "./layout/values.ts";
 import type { BufferSpec, Generated, ScheduleChoice } from "./plan.ts";
 import { lowerUnits } from "./schedule/lower.ts";
@@ -44,6 +45,7 @@ export function generate(
   const values = once(() =>
     steps.map((made, i) => ({ stage: made.input.name, values: valuesOf(made, planned[i]!.unitsOf) })),
   );
+  const tensors = once(() => steps.map((made, i) => tensorsOf(made, planned[i]!.unitsOf)));
   return {
     get kernels() {
       return table.kernels;
@@ -58,6 +60,9 @@ export function generate(
         stage: input.name,
         stored: planned[i]!.unitsOf.map((units) => units.map((unit) => fusion.units[unit]!.stored)),
       }));
+    },
+    get tensors() {
+      return tensors();
     },
     choices: steps.flatMap(choicesOf),
   };

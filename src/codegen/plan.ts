@@ -5,6 +5,7 @@
  * buffers of the program by their names, and `weights:<dtype>` with the weight and buffer ports. Where one would be larger than a binding
  * there are several (`arena:1`, `weights:bf16:1`), and `pieces` of a result that is too large for one. All offsets are bytes.
  */
+import type { Graph } from "../ir/graph.ts";
 import type { DType } from "../ir/types.ts";
 import type { StageName } from "../program/index.ts";
 import type { KernelIR } from "./kernel/kernel.ts";
@@ -121,6 +122,27 @@ export interface KeptValue {
   readonly why: "saved for backward" | "temporary" | "output";
 }
 
+/** A tensor that a dispatch reads or writes, where it is at that time. */
+export interface TouchedTensor {
+  /** Of the graph of its stage. */
+  readonly node: number;
+  readonly writes: boolean;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** Axes of `shape` in the order in which they are laid out, outermost first. */
+  readonly order: readonly number[];
+  readonly buffer: string;
+  readonly offset: number;
+}
+
+/** What the dispatches of a stage read and write, in the order of the plan. */
+export interface StageTensors {
+  readonly stage: StageName;
+  /** The stage's graph, with copies of results behind its last node. */
+  readonly graph: Graph;
+  readonly dispatches: readonly (readonly TouchedTensor[])[];
+}
+
 export interface Generated {
   /** Printed when they, or the name of one, are first asked for. */
   readonly kernels: readonly GeneratedKernel[];
@@ -134,6 +156,8 @@ export interface Generated {
     readonly stage: StageName;
     readonly stored: readonly (readonly (readonly number[])[])[];
   }[];
+  /** What dispatches read and write: for people too. */
+  readonly tensors: readonly StageTensors[];
   /** What schedules of a unit were compared, by their own estimates. */
   readonly choices: readonly ScheduleChoice[];
 }

@@ -8,9 +8,10 @@
  */
 import type { Dispatch, Generated, GeneratedKernel, Target } from "../../codegen/index.ts";
 import { WebpeftError } from "../../ir/diagnostics.ts";
-import { type PortRole, portName, portRole } from "../../ir/graph.ts";
+import { type Graph, type PortRole, portName, portRole } from "../../ir/graph.ts";
 import { sizeOf, type TensorType } from "../../ir/types.ts";
 import { type ExecutableProgram, type Stage, type StageName, sliceOf } from "../../program/index.ts";
+import type { Clock } from "../../program/measurement.ts";
 import type { MemoryUse } from "../../program/memory.ts";
 import type { HostTensor } from "../files/tensor.ts";
 
@@ -41,10 +42,28 @@ export interface InstantiateOptions {
   /** Kernels and plan that were made of the program before, if they are for this target; for executors that need kernels. */
   readonly generated?: (target: Target) => Generated | undefined;
   /**
-   * Told after every run what each of its dispatches took, where the device has timestamps (`timestamp-query`); never called elsewhere.
-   * Runs are slower for it: every dispatch stands in a pass of its own.
+   * Told after every run what each of its dispatches took, where the device has timestamps (`timestamp-query`); never called elsewhere, unless
+   * `measures` asks for all. Runs are slower for it: every dispatch stands in a pass of its own.
    */
   readonly onKernels?: (times: readonly KernelTime[]) => void;
+  /** Asked before every run what of it `onKernels` is told; what the device's clock can measure unless given. */
+  readonly measures?: () => Measures;
+}
+
+/** `all`: where a device has no clock, every dispatch is a submit of its own, which is waited for. */
+export type Measures = "none" | "clocked" | "all";
+
+/** A dispatch that is over, or an op where there are no dispatches, for those who look at a run from inside. */
+export interface TracedStep {
+  readonly stage: StageName;
+  readonly dispatch?: { readonly at: number; readonly kernel: string };
+  /** Of the stage; copies of results may stand behind its last node. */
+  readonly graph: Graph;
+  /** Nodes whose values it has read and stored. */
+  readonly reads: readonly number[];
+  readonly stores: readonly number[];
+  /** The numbers of one of them as they are in memory now, row-major. */
+  numbers(node: number): Promise<Float32Array>;
 }
 
 export interface Executor {
@@ -52,6 +71,8 @@ export interface Executor {
   readonly name: string;
   /** What runs it, in words: the adapter or the backend. */
   readonly description: string;
+  /** Whose clock `onKernels` tells of when it is told of all; absent where nothing is measured. */
+  readonly clock?: Clock;
   /** Whether a session first has it take a step with known numbers (`self-test.ts`): where kernels are made in no time. */
   readonly testsItself?: boolean;
   /**
@@ -83,6 +104,16 @@ export interface Instance {
    * after the last stage, integers and booleans as numbers. Missing inputs: `DATA-INPUT-MISSING`, wrong length: `DATA-INPUT-SIZE`.
    */
   run(stages: readonly StageName[], inputs: RunInputs, want?: readonly string[]): Promise<Record<string, Float32Array>>;
+  /**
+   * Runs stages as `run` does, one dispatch or op after the other, for as long as `visit`, which is told of each, says to go on. For looking
+   * closely at a run that went wrong. Absent where nobody can look.
+   */
+  trace?(
+    stages: readonly StageName[],
+    inputs: RunInputs,
+    want: readonly string[],
+    visit: (step: TracedStep) => Promise<boolean>,
+  ): Promise<void>;
   /** A copy of a bound slice or of a whole storage buffer. */
   read(name: string): Promise<Float32Array>;
   /** Frees everything; later calls throw. */

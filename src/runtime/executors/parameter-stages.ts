@@ -39,6 +39,7 @@ export function withParameterStages(program: ExecutableProgram, instance: Instan
       else made = maker ?? made;
       return [...needed, stage];
     });
+  const trace = instance.trace?.bind(instance);
   return {
     get memory() {
       return instance.memory;
@@ -55,6 +56,17 @@ export function withParameterStages(program: ExecutableProgram, instance: Instan
         throw error;
       }
     },
+    ...(trace === undefined
+      ? {}
+      : {
+          // What is made anew may be left half made.
+          async trace(stages, inputs, want, visit) {
+            made = undefined;
+            const all = withMakers(stages);
+            made = undefined;
+            await trace(all, inputs, want, visit);
+          },
+        }),
     read: (name) => instance.read(name),
     dispose: () => instance.dispose(),
   };

@@ -1,6 +1,6 @@
 /** The oracle as an executor: stages by f64 evaluation, storage in f32 (as on a device) or in f64. Slow and plain on purpose. */
-import { evaluate } from "../../ir/evaluate.ts";
-import { compact, type Graph, portName, portRole } from "../../ir/graph.ts";
+import { evaluate, evaluateAll } from "../../ir/evaluate.ts";
+import { compact, type Graph, type Node, portName, portRole } from "../../ir/graph.ts";
 import { type ExecutableProgram, type StageName, sliceOf } from "../../program/index.ts";
 import { toFloat32, toInt32 } from "../files/tensor.ts";
 import {
@@ -14,6 +14,7 @@ import {
   programPorts,
   type RunInputs,
   stageOf,
+  type TracedStep,
 } from "./executor.ts";
 
 export interface ReferenceOptions {
@@ -101,17 +102,35 @@ class ReferenceInstance implements Instance {
     const bound = (name: string): boolean => sliceOf(this.program.storage, name) !== undefined;
     const outputs = graph.outputs.filter((output) => bound(output.name) || want.includes(output.name));
     const live = compact({ ...graph, outputs });
-    const data: Record<string, ArrayLike<number>> = {};
-    for (const node of live.nodes) {
-      if (node.op !== "port") continue;
-      const name = portName(node);
-      if (bound(name)) data[name] = this.view(name);
-      else if (portRole(node) === "input") data[name] = inputData(inputs, this.ports.get(name)!);
-      else data[name] = this.constants.get(name)!;
-    }
-    const values = evaluate(live, data);
+    const values = evaluate(live, this.portData(live, inputs));
     for (const { name } of outputs) if (bound(name)) this.view(name).set(values[name]!.data);
     return outputs.filter(({ name }) => !bound(name)).map(({ name }) => [name, values[name]!.data]);
+  }
+
+  private portData(graph: Graph, inputs: RunInputs): Record<string, ArrayLike<number>> {
+    const ofPort = (node: Node): [string, ArrayLike<number>] => {
+      const name = portName(node);
+      if (sliceOf(this.program.storage, name) !== undefined) return [name, this.view(name)];
+      return [name, portRole(node) === "input" ? inputData(inputs, this.ports.get(name)!) : this.constants.get(name)!];
+    };
+    return Object.fromEntries(graph.nodes.filter(({ op }) => op === "port").map(ofPort));
+  }
+
+  async trace(
+    stages: readonly StageName[],
+    inputs: RunInputs,
+    _want: readonly string[],
+    visit: (step: TracedStep) => Promise<boolean>,
+  ): Promise<void> {
+    for (const stage of stages) {
+      const { graph } = stageOf(this.program, stage);
+      const values = evaluateAll(graph, this.portData(graph, inputs));
+      const numbers = async (node: number): Promise<Float32Array> => Float32Array.from(values[node]!.data);
+      for (const [id, { inputs: reads }] of graph.nodes.entries())
+        if (!(await visit({ stage, graph, reads, stores: [id], numbers }))) return;
+      for (const { name, node } of graph.outputs)
+        if (sliceOf(this.program.storage, name) !== undefined) this.view(name).set(values[node]!.data);
+    }
   }
 
   dispose(): void {

@@ -110,3 +110,16 @@ export function readWords(bytes: ArrayBufferLike, at: number, length: number, dt
   if (dtype === "i32") return Float32Array.from(new Int32Array(bytes, at, length));
   return Float32Array.from(new Uint32Array(bytes, at, length));
 }
+
+/** The numbers of a tensor as a device holds it, row-major. */
+export function placedNumbers(
+  bytes: Uint8Array<ArrayBuffer>,
+  { dtype, shape, order }: Pick<PlannedValue, "dtype" | "shape"> & { readonly order: readonly number[] },
+): Float32Array {
+  const extents = order.map((axis) => shape[axis]!);
+  const back = shape.map((_extent, axis) => order.indexOf(axis));
+  const rows = reordered(bytes, dtype, extents, back);
+  if (dtype === "bf16" || dtype === "f16")
+    return toFloat32({ dtype: dtype === "bf16" ? "BF16" : "F16", shape, bytes: rows });
+  return readWords(rows.buffer, 0, sizeOf(shape), dtype);
+}

@@ -28,14 +28,13 @@ export interface Prediction {
 
 /** Runs one stage. Throws `RESULT-NOT-FINITE`. */
 async function checkedRun<Name extends string>(
-  { model }: RunContext,
   entry: RunningAdapter,
   stage: MainStage,
   inputs: RunInputs,
   want: readonly Name[],
 ): Promise<Readonly<Record<Name, Float32Array>>> {
   const results = await entry.instance.run([stage], inputs, want);
-  await checkResults({ ...entry, model }, stage, inputs, results);
+  await checkResults(entry.instance, { stages: [stage], inputs, want }, results);
   return results as Readonly<Record<Name, Float32Array>>;
 }
 
@@ -55,10 +54,10 @@ export async function forward(context: RunContext, entry: RunningAdapter, batch:
     const given = headless.filter((name) => outputs.some((output) => output.name === name));
     return {
       logits: new Float32Array(),
-      ...(await checkedRun(context, entry, "forward", { ...tensors, ...scalars }, given)),
+      ...(await checkedRun(entry, "forward", { ...tensors, ...scalars }, given)),
     };
   }
-  const { logits, loss } = await checkedRun(context, entry, "forward", { ...tensors, ...scalars }, ["logits", "loss"]);
+  const { logits, loss } = await checkedRun(entry, "forward", { ...tensors, ...scalars }, ["logits", "loss"]);
   return labels === 0 ? { logits } : { logits, loss: loss[0]!, labels };
 }
 
@@ -82,7 +81,7 @@ export async function predictive(
   }
   const name = entry.program.model.defaults.head.kind === "none" ? "hidden" : "logits";
   const drawn = async (inputs: RunInputs): Promise<Float32Array> =>
-    (await checkedRun(context, entry, "predict", inputs, [name]))[name];
+    (await checkedRun(entry, "predict", inputs, [name]))[name];
   let mean = new Float64Array();
   let squares = new Float64Array();
   for (let q = 0; q < count; q++) {

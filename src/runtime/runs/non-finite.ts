@@ -1,95 +1,133 @@
-/** Finds what made a NaN or an infinity: the stage is evaluated again in f64, node by node, and the first value that f32 cannot hold is named. */
+/**
+ * Finds what made a NaN or an infinity: the run is made again on its executor, one dispatch after the other, until one has stored the first;
+ * then the nodes of that kernel alone are evaluated on what it read, and the first that f32 cannot hold is named.
+ */
 import { WebpeftError } from "../../ir/diagnostics.ts";
-import { evaluateAll } from "../../ir/evaluate.ts";
-import { type Graph, portRole, ports } from "../../ir/graph.ts";
-import { largestFloat32, sizeOf } from "../../ir/types.ts";
-import { totalOf } from "../../passes/storage.ts";
-import { type CompiledProgram, type MainStage, parameterStages } from "../../program/index.ts";
-import type { Instance, RunInputs } from "../executors/executor.ts";
-import type { Model } from "../files/model.ts";
-import { toFloat32 } from "../files/tensor.ts";
-import { withBaseOf } from "../values/base-tensors.ts";
-import type { LoadedProgram } from "../values/values.ts";
+import { type Graph, type Node, portName } from "../../ir/graph.ts";
+import type { Value } from "../../ir/op-record.ts";
+import { opRecord } from "../../ir/registry.ts";
+import { largestFloat32, type TensorType, typeText } from "../../ir/types.ts";
+import type { StageName } from "../../program/index.ts";
+import type { Instance, RunInputs, TracedStep } from "../executors/executor.ts";
+import { fieldsOf, NotFiniteError, type NotFiniteOrigin, type NumberRange } from "./not-finite-error.ts";
 
-interface Parts extends LoadedProgram {
-  readonly model: Model;
-  readonly instance: Instance;
+/** A run as it was made. */
+export interface RunAgain {
+  readonly stages: readonly StageName[];
+  readonly inputs: RunInputs;
+  readonly want?: readonly string[];
 }
 
 const isFiniteF32 = (x: number): boolean => Math.abs(x) <= largestFloat32;
 
-async function portData(parts: Parts, graph: Graph, inputs: RunInputs): Promise<Record<string, ArrayLike<number>>> {
-  const data: Record<string, ArrayLike<number>> = {};
-  const { weights } = withBaseOf(parts.model, parts.values);
-  for (const { name, node } of ports(graph)) {
-    const bound = parts.program.storage.bindings[name] !== undefined;
-    if (portRole(node) === "input") data[name] = inputs[name]!;
-    else if (bound) data[name] = await parts.instance.read(name);
-    else if (portRole(node) === "weight") data[name] = toFloat32(await weights.read(name));
-    else data[name] = parts.values.buffers.get(name)!;
+const isFloat = ({ type }: Node): boolean => type.kind === "tensor" && type.dtype === "f32";
+
+const nameOf = (graph: Graph, id: number): string => {
+  const node = graph.nodes[id]!;
+  return node.op === "port" ? portName(node) : `%${id} = ${node.op}`;
+};
+
+function rangeOf(node: string, data: ArrayLike<number>): NumberRange {
+  let [least, most, notFinite] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0];
+  for (let i = 0; i < data.length; i++) {
+    const x = data[i]!;
+    if (!isFiniteF32(x)) notFinite++;
+    else [least, most] = [Math.min(least, x), Math.max(most, x)];
   }
-  return data;
+  return { node, least, most, notFinite, count: data.length };
 }
 
-/** Numbers in the values of a graph up to which it is evaluated in f64, which holds all of them at once. */
-const largestSearch = 2 ** 26;
+/** Operations of a kernel up to which its nodes are evaluated one by one. */
+const mostOperations = 2 ** 29;
 
-const numbersIn = ({ nodes }: Graph): number =>
-  nodes.reduce((sum, { type }) => sum + (type.kind === "tensor" ? sizeOf(type.shape) : 0), 0);
-
-/** Where it began, in words. */
-interface Origin {
-  readonly message: string;
-  readonly where?: string;
-}
-
-/** The graphs that a stage's results come from, in their order: what it reads of parameters alone, itself, and gradients through the former. */
-function graphsBehind({ stages }: CompiledProgram, stage: MainStage): Graph[] {
-  const names = [parameterStages[stage], stage, ...(stage === "micro" ? ["parameters_backward"] : [])];
-  return names.flatMap((name) => stages.find((one) => one.name === name)?.graph ?? []);
-}
-
-/** What of a stage is the first to be not finite. */
-async function firstOrigin(parts: Parts, stage: MainStage, runs: readonly RunInputs[]): Promise<Origin> {
-  const graphs = graphsBehind(parts.program, stage);
-  if (graphs.some((graph) => numbersIn(graph) > largestSearch))
-    return { message: "the model is too large to look for where it began" };
-  for (const inputs of runs) {
-    const made: Record<string, ArrayLike<number>> = {};
-    for (const graph of graphs) {
-      const found = originIn(graph, { ...(await portData(parts, graph, inputs)), ...made }, made);
-      if (found !== undefined) return found;
-    }
+/** The nodes between what a step read and one that it stored, in order. */
+function nodesBetween({ graph, reads }: TracedStep, stored: number): number[] {
+  const [isKnown, found, open] = [new Set(reads), new Set<number>(), [stored]];
+  for (let id = open.pop(); id !== undefined; id = open.pop()) {
+    if (isKnown.has(id) || found.has(id)) continue;
+    found.add(id);
+    open.push(...graph.nodes[id]!.inputs);
   }
-  return { message: "every operation is finite in f64, so f32 overflowed between them" };
+  return [...found].sort((a, b) => a - b);
 }
 
-/** What is not finite in a graph; what it gives is added to `made`. */
-function originIn(
-  graph: Graph,
-  data: Readonly<Record<string, ArrayLike<number>>>,
-  made: Record<string, ArrayLike<number>>,
-): Origin | undefined {
-  const broken = Object.entries(data).find(([, values]) => !Array.prototype.every.call(values, isFiniteF32));
-  if (broken !== undefined) return { message: `the tensor ${broken[0]} holds a NaN or an infinity`, where: broken[0] };
-  const values = evaluateAll(graph, data);
-  const id = values.findIndex(
-    (value, i) => value !== undefined && graph.nodes[i]!.type.kind === "tensor" && !value.data.every(isFiniteF32),
+const operationsOf = (graph: Graph, ids: readonly number[]): number =>
+  ids.reduce((sum, id) => {
+    const { op, inputs, attributes, type } = graph.nodes[id]!;
+    const inputTypes = inputs.map((input) => graph.nodes[input]!.type);
+    return sum + opRecord(op).cost(inputTypes, attributes, type).flops;
+  }, 0);
+
+interface Suspect {
+  readonly id: number;
+  readonly data: ArrayLike<number>;
+  readonly inputs: readonly NumberRange[];
+}
+
+/** Of the nodes that a kernel computes on the way to what it stored, the first that is not finite. */
+function firstOfKernel(step: TracedStep, stored: number, read: ReadonlyMap<number, Float32Array>): Suspect | undefined {
+  const { graph } = step;
+  const ids = nodesBetween(step, stored);
+  const isPort = ids.some((id) => graph.nodes[id]!.op === "port" || graph.nodes[id]!.type.kind !== "tensor");
+  if (isPort || operationsOf(graph, ids) > mostOperations) return undefined;
+  const shapeOf = (id: number): readonly number[] => (graph.nodes[id]!.type as TensorType).shape;
+  const values = new Map<number, Value>(
+    [...read].map(([id, data]) => [id, { shape: shapeOf(id), data: Float64Array.from(data) }]),
   );
-  if (id < 0) {
-    // Sums over micro-batches are taken for the gradients of this one.
-    for (const { name, node } of graph.outputs) made[totalOf(name)] = made[name] = values[node]!.data;
-    return undefined;
+  for (const id of ids) {
+    const { op, inputs, attributes, type } = graph.nodes[id]!;
+    const given = inputs.map((input) => values.get(input)!);
+    const value = opRecord(op).eval!(given, attributes, type as TensorType);
+    values.set(id, value);
+    if (!isFloat(graph.nodes[id]!) || value.data.every(isFiniteF32)) continue;
+    return { id, data: value.data, inputs: given.map(({ data }, i) => rangeOf(nameOf(graph, inputs[i]!), data)) };
   }
-  const { op, scope, location } = graph.nodes[id]!;
-  const line = location === undefined ? "" : ` (${location.file}:${location.line})`;
+  return undefined;
+}
+
+async function originIn(step: TracedStep, stored: number, data: Float32Array): Promise<NotFiniteOrigin> {
+  const { graph, stage, dispatch } = step;
+  const read = new Map<number, Float32Array>();
+  for (const id of step.reads) if (id !== stored) read.set(id, await step.numbers(id));
+  const bad = [...read].find(([id, numbers]) => isFloat(graph.nodes[id]!) && !numbers.every(isFiniteF32));
+  const inputs = [...read].map(([id, numbers]) => rangeOf(nameOf(graph, id), numbers));
+  const own = { id: stored, data, inputs };
+  const suspect: Suspect =
+    bad === undefined ? (firstOfKernel(step, stored, read) ?? own) : { id: bad[0], data: bad[1], inputs: [] };
+  const { scope, location, type } = graph.nodes[suspect.id]!;
+  const node = nameOf(graph, suspect.id);
   return {
-    message: `%${id} = ${op}${line} was the first to give a NaN or an infinity`,
-    ...(scope === undefined ? {} : { where: scope }),
+    ...{ stage, node, id: suspect.id, type: typeText(type), inputs: suspect.inputs },
+    ...(scope === undefined ? {} : { scope }),
+    ...(location === undefined ? {} : { line: `${location.file}:${location.line}` }),
+    ...(dispatch === undefined ? {} : { kernel: dispatch.kernel, dispatch: dispatch.at }),
+    result: rangeOf(node, suspect.data),
   };
 }
 
-/** The error for a step whose loss and gradient are finite, and whose new parameters or moments are not. */
+/** The first number that is not finite when these runs are made again; undefined where all are finite, or nobody can look. */
+async function firstOrigin(instance: Instance, runs: readonly RunAgain[]): Promise<NotFiniteOrigin | undefined> {
+  let found: NotFiniteOrigin | undefined;
+  for (const { stages, inputs, want = [] } of runs) {
+    await instance.trace?.(stages, inputs, want, async (step) => {
+      for (const id of step.stores) {
+        if (!isFloat(step.graph.nodes[id]!)) continue;
+        const data = await step.numbers(id);
+        if (data.every(isFiniteF32)) continue;
+        found = await originIn(step, id, data);
+        return false;
+      }
+      return true;
+    });
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** Buffers that the optimizer changes. */
+const stateBuffers = ["params", "moment1", "moment2"];
+
+/** The error for a step whose new parameters or moments are not finite, while its loss and gradient are. */
 export const updateOverflow = (step: number): WebpeftError =>
   new WebpeftError("TRAIN-NOT-FINITE", {
     message: `step ${step} would have made parameters or moments that f32 cannot hold`,
@@ -97,32 +135,51 @@ export const updateOverflow = (step: number): WebpeftError =>
     help: "use a smaller learning rate or weight decay, or clip the gradient; the parameters are as they were before this step",
   });
 
-/** The error for a step whose loss or gradient was not finite. */
-export async function firstNonFinite(parts: Parts, runs: readonly RunInputs[], step: number): Promise<WebpeftError> {
-  const { message, where } = await firstOrigin(parts, "micro", runs);
-  return new WebpeftError("TRAIN-NOT-FINITE", {
-    message: `step ${step} gave a loss or gradient that is not finite: ${message}`,
-    ...(where === undefined ? {} : { where }),
-    help: "use a smaller learning rate or --clip 1; the parameters are as they were before this step",
+/**
+ * The error for a step whose loss or gradient was not finite. The runs begin with the parameters that the instance has now, and leave them, and
+ * the moments, as they are.
+ */
+export async function firstNonFinite(
+  instance: Instance,
+  runs: readonly RunAgain[],
+  step: number,
+): Promise<WebpeftError> {
+  const state = await Promise.all(stateBuffers.map(async (name) => [name, await instance.read(name)] as const));
+  const origin = await firstOrigin(instance, runs).finally(() => {
+    for (const [name, numbers] of state) instance.write(name, numbers);
   });
+  const { message, ...fields } = fieldsOf(origin);
+  return new NotFiniteError(
+    "TRAIN-NOT-FINITE",
+    {
+      ...fields,
+      message: `step ${step} gave a loss or gradient that is not finite: ${message}`,
+      help: "use a smaller learning rate or --clip 1; the parameters are as they were before this step",
+    },
+    origin,
+  );
 }
 
-/** Throws `RESULT-NOT-FINITE` when a result of a stage holds a NaN or an infinity, with the first operation that gave one. */
+/** Throws `RESULT-NOT-FINITE` when a result of a run holds a NaN or an infinity, with the first operation that gave one. */
 export async function checkResults(
-  parts: Parts,
-  stage: MainStage,
-  inputs: RunInputs,
+  instance: Instance,
+  run: RunAgain,
   results: Readonly<Record<string, Float32Array>>,
 ): Promise<void> {
   const broken = Object.entries(results).find(([, data]) => !data.every(Number.isFinite));
   if (broken === undefined) return;
   const [name, data] = broken;
-  const { message, where = name } = await firstOrigin(parts, stage, [inputs]);
-  throw new WebpeftError("RESULT-NOT-FINITE", {
-    message: `${name} holds numbers that are not finite: ${message}`,
-    where,
-    expected: "finite numbers",
-    got: `${data.find((x) => !Number.isFinite(x))} in ${name}`,
-    help: "The adapter's numbers, or the base model's, are too large or do not go together.",
-  });
+  const origin = await firstOrigin(instance, [run]);
+  const { message, where = name, got } = fieldsOf(origin);
+  throw new NotFiniteError(
+    "RESULT-NOT-FINITE",
+    {
+      message: `${name} holds numbers that are not finite: ${message}`,
+      where,
+      expected: "finite numbers",
+      got: got ?? `${data.find((x) => !Number.isFinite(x))} in ${name}`,
+      help: "The adapter's numbers, or the base model's, are too large or do not go together.",
+    },
+    origin,
+  );
 }

@@ -11,7 +11,7 @@ import { amount, type Checks, checkOptions } from "../options.ts";
 import { fromProgram } from "../values/rank-padding.ts";
 import { type RunningAdapter, trainedTensors } from "../values/running.ts";
 import { hasStage, modelScalars, type RunContext } from "./inputs.ts";
-import { checkResults, firstNonFinite, updateOverflow } from "./non-finite.ts";
+import { checkResults, firstNonFinite, type RunAgain, updateOverflow } from "./non-finite.ts";
 
 export interface StepOptions {
   readonly lr?: number;
@@ -53,7 +53,7 @@ export function copiedStep({ batch, options }: PlannedStep): PlannedStep {
  * parameter is not finite; parameters and moments are then as before.
  */
 export async function optimizerStep(
-  { model, seed, programs }: RunContext,
+  { seed, programs }: RunContext,
   entry: RunningAdapter,
   { batch, options }: PlannedStep,
 ): Promise<StepResult> {
@@ -73,34 +73,40 @@ export async function optimizerStep(
   }));
   // Projections are made in place: the update keeps what they gave, not what was there before.
   const before = hasStage(program, "project") ? await instance.read("params") : undefined;
-  const status = await runStep(entry, runs, options);
+  const all = runsOfStep(entry, runs, options);
+  const status = await statusOf(entry, all);
   const [loss, gradNorm] = [status[statusFields.loss]!, status[statusFields.gradNorm]!];
   if (status[statusFields.finite] !== 1) {
-    const error =
-      Number.isFinite(loss) && Number.isFinite(gradNorm)
-        ? updateOverflow(step)
-        : await firstNonFinite({ ...entry, model }, runs, step);
     if (before !== undefined) instance.write("params", before);
-    throw error;
+    const isOfUpdate = Number.isFinite(loss) && Number.isFinite(gradNorm);
+    throw isOfUpdate ? updateOverflow(step) : await firstNonFinite(instance, all, step);
   }
   entry.step++;
   return { step, loss, gradNorm, labels };
 }
 
-/** Runs the micro-batches, adds their gradients and updates the parameters; gives the status block (`statusFields`). */
-async function runStep(entry: RunningAdapter, runs: readonly RunInputs[], options: StepOptions): Promise<Float32Array> {
-  const { program, instance } = entry;
-  const update = updateScalars(entry.step, options);
+/** What an instance does in a step: the micro-batches, one after the other, and the update. */
+function runsOfStep({ program, step }: RunningAdapter, runs: readonly RunInputs[], options: StepOptions): RunAgain[] {
+  const update = updateScalars(step, options);
   const [start, end] = [present(program, "project"), present(program, "parameters_backward", "update")];
   if (!hasStage(program, "accumulate")) {
     if (runs.length !== 1) throw notAccumulating();
-    return (await instance.run([...start, "micro", ...end], { ...runs[0], ...update }, ["status"])).status!;
+    return [{ stages: [...start, "micro", ...end], inputs: { ...runs[0], ...update } }];
   }
-  for (const [i, run] of runs.entries()) {
-    const stages: StageName[] = [...(i === 0 ? start : []), "micro", "accumulate"];
-    await instance.run(stages, { ...run, ...feed(accumulation(i)) });
-  }
-  return (await instance.run(end, update, ["status"])).status!;
+  const added = runs.map(
+    (run, i): RunAgain => ({
+      stages: [...(i === 0 ? start : []), "micro", "accumulate"],
+      inputs: { ...run, ...feed(accumulation(i)) },
+    }),
+  );
+  return [...added, { stages: end, inputs: update }];
+}
+
+/** Makes the runs of a step; gives the status block (`statusFields`). */
+async function statusOf({ instance }: RunningAdapter, runs: readonly RunAgain[]): Promise<Float32Array> {
+  for (const { stages, inputs } of runs.slice(0, -1)) await instance.run(stages, inputs);
+  const { stages, inputs } = runs.at(-1)!;
+  return (await instance.run(stages, inputs, ["status"])).status!;
 }
 
 const accumulation = (place: number): Fed<"accumulate"> => ({ first: place === 0 ? 1 : 0 });
@@ -118,7 +124,7 @@ const notAccumulating = (): WebpeftError =>
 
 /** The mean loss of a batch and its gradients by checkpoint key; parameters are left as they are. Throws `RESULT-NOT-FINITE`. */
 export async function gradientsOf(
-  { seed, programs, model }: RunContext,
+  { seed, programs }: RunContext,
   entry: RunningAdapter,
   batch: SessionBatch,
 ): Promise<{ loss: number; gradients: Record<string, Float32Array> }> {
@@ -133,11 +139,11 @@ export async function gradientsOf(
   const sums = hasStage(program, "accumulate") && hasStage(program, "parameters_backward");
   const nameOf = (key: string): string => (sums ? totalOf(`grad.${key}`) : `grad.${key}`);
   const stages = present(program, "project", "micro", ...(sums ? ["accumulate" as const] : []), "parameters_backward");
-  const { loss, ...made } = await instance
-    .run(stages, inputs, ["loss", ...keys.map(nameOf)])
-    .finally(() => before !== undefined && instance.write("params", before));
+  const want = ["loss", ...keys.map(nameOf)];
+  const restore = (): void => before && instance.write("params", before);
+  const { loss, ...made } = await instance.run(stages, inputs, want).finally(restore);
   const results = Object.fromEntries(keys.map((key) => [`grad.${key}`, made[nameOf(key)]!]));
-  await checkResults({ ...entry, model }, "micro", inputs, { loss: loss!, ...results });
+  await checkResults(instance, { stages, inputs, want }, { loss: loss!, ...results }).finally(restore);
   return {
     loss: loss![0]!,
     gradients: Object.fromEntries(keys.map((key) => [key, fromProgram(program.adapter, key, results[`grad.${key}`]!)])),

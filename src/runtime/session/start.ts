@@ -64,6 +64,7 @@ const checks: Checks<StartOptions> = {
   onProgress: callable,
   generated: callable,
   onKernels: callable,
+  measures: callable,
   onForecast: callable,
   reads: list,
 };
@@ -134,7 +135,8 @@ export async function startSession(
 ): Promise<Session> {
   checkStart(options, model);
   const { executor, release } = await chooseExecutor(options.device ?? "auto", options.signal);
-  const { onKernels, onForecast, reads } = options;
+  const { onKernels, measures, onForecast, reads } = options;
+  const measuring: InstantiateOptions = { ...(onKernels && { onKernels }), ...(measures && { measures }) };
   const instantiate = async (loaded: LoadedProgram, how: InstantiateOptions): Promise<Instance> => {
     const instance = await executor.instantiate(loaded.program, portData(loaded, model), how);
     if (loaded.program.stages.some((stage) => stage.name === "prepare")) await instance.run(["prepare"], {});
@@ -154,7 +156,7 @@ export async function startSession(
         return { program: other, values: await values(other, model, { ...given, sink: options.sink }) };
       },
       together: compile,
-      instantiate: (loaded) => instantiate(loaded, onKernels === undefined ? {} : { onKernels }),
+      instantiate: (loaded) => instantiate(loaded, measuring),
     });
     // Drivers of WebGPU would compile kernels for every tensor.
     const mergeExecutor = executor.name === "tfjs" ? executor : wasmExecutor();

@@ -28,9 +28,12 @@ export class Evaluation {
     private readonly portTensor: (name: string) => { tensor: Tensor; owned: boolean },
   ) {}
 
-  step(id: number, frees: readonly number[]): void {
+  step(id: number): void {
     this.values.set(id, this.stage.roots[id] === true ? this.root(id) : this.value(id, (i) => this.values.get(i)!));
-    for (const node of frees) this.release(node);
+  }
+
+  has(id: number): boolean {
+    return this.values.has(id);
   }
 
   private type(id: number): TensorType {
@@ -104,10 +107,13 @@ export class Evaluation {
     if (this.owned.delete(value.tensor)) value.tensor.dispose();
   }
 
-  private release(node: number): void {
-    const value = this.values.get(node);
-    if (value !== undefined) this.free(value);
-    this.values.delete(node);
+  /** Frees values that nobody reads any more. */
+  release(nodes: readonly number[]): void {
+    for (const node of nodes) {
+      const value = this.values.get(node);
+      if (value !== undefined) this.free(value);
+      this.values.delete(node);
+    }
   }
 
   /** All elements of a value, copied. */

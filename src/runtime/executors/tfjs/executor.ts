@@ -18,6 +18,7 @@ import {
   programPorts,
   type RunInputs,
   stageOf,
+  type TracedStep,
 } from "../executor.ts";
 import { type BackendName, type BackendOptions, type LoadedBackend, loadBackend, withBackend } from "./backend.ts";
 import { Evaluation, type PreparedStage } from "./evaluation.ts";
@@ -58,6 +59,13 @@ const floats = (tensor: PortTensor): Float32Array =>
 function portData(tensor: PortTensor, type: TensorType): ArrayLike<number> {
   if (!("bytes" in tensor)) return tensor;
   return type.dtype === "f32" || type.dtype === "f16" || type.dtype === "bf16" ? toFloat32(tensor) : toInt32(tensor);
+}
+
+/** A stage of a run, on its way. */
+interface BegunStage {
+  readonly stage: PreparedStage;
+  readonly plan: Schedule;
+  readonly evaluation: Evaluation;
 }
 
 class TfjsInstance implements Instance {
@@ -132,29 +140,71 @@ class TfjsInstance implements Instance {
     return prepared;
   }
 
+  private isBound(output: string): boolean {
+    return sliceOf(this.program.storage, output) !== undefined;
+  }
+
+  private begin(name: StageName, inputs: RunInputs, want: readonly string[]): BegunStage {
+    const stage = this.prepare(name);
+    const wanted = stage.graph.outputs
+      .map((o) => o.name)
+      .filter((output) => this.isBound(output) || want.includes(output));
+    const key = JSON.stringify(wanted);
+    const plan = stage.schedules.get(key) ?? schedule(stage.graph, (output) => wanted.includes(output), stage.roots);
+    stage.schedules.set(key, plan);
+    const evaluation = new Evaluation(this.loaded.tf, stage, this.frozen, (port) => this.portTensor(port, inputs));
+    return { stage, plan, evaluation };
+  }
+
   private runStage(
     name: StageName,
     inputs: RunInputs,
     want: readonly string[],
     results: Record<string, Float32Array>,
   ): void {
-    const stage = this.prepare(name);
-    const isBound = (output: string): boolean => sliceOf(this.program.storage, output) !== undefined;
-    const wanted = stage.graph.outputs.map((o) => o.name).filter((output) => isBound(output) || want.includes(output));
-    const key = JSON.stringify(wanted);
-    const plan = stage.schedules.get(key) ?? schedule(stage.graph, (output) => wanted.includes(output), stage.roots);
-    stage.schedules.set(key, plan);
-    const evaluation = new Evaluation(this.loaded.tf, stage, this.frozen, (port) => this.portTensor(port, inputs));
+    const { plan, evaluation } = this.begin(name, inputs, want);
     try {
-      for (const step of plan.steps) evaluation.step(step.node, step.frees);
-      // All outputs are read before any is written: a port may be the same storage as an output.
-      const data = plan.outputs.map((output): [string, Float32Array] => [output.name, evaluation.read(output.node)]);
-      for (const [output, values] of data) {
-        if (isBound(output)) this.write(output, values);
-        else results[output] = values;
+      for (const { node, frees } of plan.steps) {
+        evaluation.step(node);
+        evaluation.release(frees);
       }
+      this.end(plan, evaluation, results);
     } finally {
       evaluation.dispose();
+    }
+  }
+
+  /** All outputs are read before any is written: a port may be the same storage as an output. */
+  private end({ outputs }: Schedule, evaluation: Evaluation, results: Record<string, Float32Array>): void {
+    const data = outputs.map((output): [string, Float32Array] => [output.name, evaluation.read(output.node)]);
+    for (const [output, values] of data) {
+      if (this.isBound(output)) this.write(output, values);
+      else results[output] = values;
+    }
+  }
+
+  async trace(
+    stages: readonly StageName[],
+    inputs: RunInputs,
+    want: readonly string[],
+    visit: (step: TracedStep) => Promise<boolean>,
+  ): Promise<void> {
+    for (const name of stages) {
+      const inside = <T>(work: () => T): T => withBackend(this.loaded, work);
+      const { stage, plan, evaluation } = this.begin(name, inputs, want);
+      const { graph } = stage;
+      try {
+        for (const { node, frees } of plan.steps) {
+          inside(() => evaluation.step(node));
+          const numbers = async (id: number): Promise<Float32Array> => inside(() => evaluation.read(id));
+          const reads = graph.nodes[node]!.inputs.filter((id) => evaluation.has(id));
+          if (!(await visit({ stage: name, graph, reads, stores: [node], numbers }))) return;
+          inside(() => evaluation.release(frees));
+        }
+        inside(() => this.end(plan, evaluation, {}));
+      } finally {
+        inside(() => evaluation.dispose());
+      }
     }
   }
 

@@ -3,7 +3,7 @@
  * calls, which all threads go through together.
  */
 import { type Generated, generate, type Target } from "../../../codegen/index.ts";
-import type { Dispatch, PlannedStage, PlannedValue } from "../../../codegen/plan.ts";
+import type { Dispatch, PlannedStage, PlannedValue, TouchedTensor } from "../../../codegen/plan.ts";
 import { type MemoryMap, mapMemory, relaxedSimd, useOfMemory } from "../../../codegen/wasm/index.ts";
 import { remembered } from "../../../ir/remember.ts";
 import { sizeOf } from "../../../ir/types.ts";
@@ -20,9 +20,11 @@ import {
   portUploads,
   programPorts,
   type RunInputs,
+  type TracedStep,
 } from "../executor.ts";
 import { tablesOf } from "../memory.ts";
 import { isNeeded, joinPieces, type Recipe, Recipes } from "../recipes.ts";
+import { touchedBytes, tracedStep } from "../traced.ts";
 import { Turns } from "../turns.ts";
 import { floatsOf, placedBytes, readWords } from "../words.ts";
 import { wasmTargetHere } from "./features.ts";
@@ -55,6 +57,7 @@ export function wasmExecutor({ target = wasmTargetHere(), threads }: WasmOptions
   return {
     name: "wasm",
     description: "WebAssembly on the processor",
+    clock: "processor",
     testsItself: true,
     async forecast(program, reads, options = {}) {
       const { generated, map } = await remembered(forecast, program, () => mapped(program, options));
@@ -68,7 +71,7 @@ export function wasmExecutor({ target = wasmTargetHere(), threads }: WasmOptions
         generated,
         { places: map.places, bytes: map.bytes },
         await loadProgram(map),
-        options.onKernels,
+        options,
       );
       try {
         for await (const { port, tensor } of portUploads(program, data, options)) instance.upload(port.name, tensor);
@@ -93,6 +96,7 @@ const isLarge = ({ plan }: Generated): boolean =>
 /** A script, and the dispatches and stages that its entries are of. */
 interface Run {
   readonly recipe: Recipe;
+  readonly entries: readonly ScriptEntry[];
   readonly script: Int32Array<ArrayBuffer>;
   readonly sources: readonly { readonly stage: PlannedStage; readonly dispatch: Dispatch | undefined }[];
 }
@@ -111,7 +115,7 @@ class WasmInstance implements Instance {
     private readonly generated: Generated,
     private readonly map: Pick<MemoryMap, "places" | "bytes">,
     private readonly loaded: LoadedProgram,
-    private readonly onKernels: InstantiateOptions["onKernels"],
+    private readonly measuring: Pick<InstantiateOptions, "onKernels" | "measures">,
   ) {
     this.ports = programPorts(program);
     this.recipes = new Recipes(program, generated.plan);
@@ -171,9 +175,35 @@ class WasmInstance implements Instance {
     this.checkAlive();
     if (words.length > 0) this.bytesAt("inputs", 0, words.length).set(words);
     const times: KernelTime[] = [];
-    await this.loaded.run(run.script, this.onKernels === undefined ? undefined : this.teller(run, times));
-    if (times.length > 0) this.onKernels!(times);
+    const { onKernels, measures } = this.measuring;
+    const isMeasured = onKernels !== undefined && measures?.() !== "none";
+    await this.loaded.run(run.script, isMeasured ? this.teller(run, times) : undefined);
+    if (times.length > 0) onKernels!(times);
     return joinPieces(run.recipe.results, (value) => this.numbers(value));
+  }
+
+  async trace(
+    stages: readonly StageName[],
+    inputs: RunInputs,
+    want: readonly string[],
+    visit: (step: TracedStep) => Promise<boolean>,
+  ): Promise<void> {
+    this.checkAlive();
+    const { recipe, entries, sources } = this.runOf(this.recipes.of(stages, want));
+    const words = this.recipes.inputWords(recipe, inputs);
+    const read = async (tensor: TouchedTensor) =>
+      this.bytesAt(tensor.buffer, tensor.offset, touchedBytes(tensor)).slice();
+    await this.turns.take(undefined, async () => {
+      this.checkAlive();
+      if (words.length > 0) this.bytesAt("inputs", 0, words.length).set(words);
+      for (const [i, { stage, dispatch }] of sources.entries()) {
+        await this.loaded.run(scriptOf([entries[i]!]));
+        // A dispatch may be several calls.
+        if (dispatch === undefined || sources[i + 1]?.dispatch === dispatch) continue;
+        const at = stage.dispatches.indexOf(dispatch);
+        if (!(await visit(tracedStep(this.generated, stage, { dispatch, at }, read)))) return;
+      }
+    });
   }
 
   private runOf(recipe: Recipe): Run {
@@ -198,7 +228,7 @@ class WasmInstance implements Instance {
         sources.push({ stage, dispatch: undefined });
       }
     }
-    const run = { recipe, script: scriptOf(entries), sources };
+    const run = { recipe, entries, script: scriptOf(entries), sources };
     this.runs.set(recipe, run);
     return run;
   }

@@ -8,6 +8,7 @@ import {
   generate,
   placeSizes,
   type Target,
+  type TouchedTensor,
   targetOf,
   useOfBuffers,
 } from "../../../codegen/index.ts";
@@ -15,7 +16,7 @@ import { remembered } from "../../../ir/remember.ts";
 import { sizeOf } from "../../../ir/types.ts";
 import { type ExecutableProgram, type StageName, sliceOf } from "../../../program/index.ts";
 import { addedUse, type MemoryUse } from "../../../program/memory.ts";
-import { bufferUsage, mapMode, type OpenDevice } from "../../device/index.ts";
+import { bufferUsage, type OpenDevice } from "../../device/index.ts";
 import {
   checkBindings,
   type Executor,
@@ -26,15 +27,20 @@ import {
   portUploads,
   programPorts,
   type RunInputs,
+  type TracedStep,
 } from "../executor.ts";
 import { tablesOf } from "../memory.ts";
 import { plannedResult, type Recipe, Recipes } from "../recipes.ts";
+import { touchedBytes, tracedStep } from "../traced.ts";
 import { Turns } from "../turns.ts";
 import { floatsOf, placedBytes, readWords } from "../words.ts";
+import { runApart, timesApart } from "./apart.ts";
 import { PipelineCache } from "./pipelines.ts";
+import { Reader } from "./reader.ts";
 import { Recorder } from "./recorder.ts";
 import { readResults, type StagedResults, stageResults } from "./results.ts";
-import { forecastStaging, StagingPool } from "./staging.ts";
+import { forecastStaging } from "./staging.ts";
+import { hasTimestamps, type KernelListener, type Timings } from "./timings.ts";
 
 export interface WebgpuOptions {
   /** Made from the device's facts unless given. */
@@ -58,6 +64,7 @@ export function webgpuExecutor(open: OpenDevice, options: WebgpuOptions = {}): W
   return {
     name: "webgpu",
     description: `WebGPU on ${open.adapter.description || open.adapter.kind}${open.adapter.software ? " (software)" : ""}`,
+    clock: hasTimestamps(open) ? "device" : "outside",
     testsItself: !open.adapter.software,
     pipelines,
     async forecast(program, reads, own = {}) {
@@ -75,7 +82,7 @@ export function webgpuExecutor(open: OpenDevice, options: WebgpuOptions = {}): W
       instantiateOptions.signal?.throwIfAborted();
       const instance = await open.scoped(
         "buffers of the plan",
-        () => new WebgpuInstance(open, program, made, pipelines, instantiateOptions.onKernels),
+        () => new WebgpuInstance(open, program, made, pipelines, instantiateOptions),
       );
       try {
         for await (const { port, tensor } of portUploads(program, data, instantiateOptions))
@@ -90,12 +97,16 @@ export function webgpuExecutor(open: OpenDevice, options: WebgpuOptions = {}): W
   };
 }
 
+interface Submitted {
+  readonly results: Promise<readonly ArrayBuffer[]>;
+}
+
 class WebgpuInstance implements Instance {
   private readonly buffers = new Map<string, GPUBuffer>();
   private readonly recorder: Recorder;
   private readonly recipes: Recipes;
   private readonly staged = new WeakMap<Recipe, StagedResults>();
-  private readonly staging: StagingPool<GPUBuffer>;
+  private readonly reader: Reader;
   private readonly ports;
   private readonly turns = new Turns();
   private disposed = false;
@@ -105,12 +116,11 @@ class WebgpuInstance implements Instance {
     private readonly program: ExecutableProgram,
     private readonly generated: Generated,
     pipelines: PipelineCache,
-    private readonly onKernels: InstantiateOptions["onKernels"],
+    private readonly measuring: Pick<InstantiateOptions, "onKernels" | "measures">,
   ) {
     this.ports = programPorts(program);
     for (const name of buffersMade(generated.plan, new Set()).keys()) this.createBuffer(name);
-    const usage = bufferUsage.MAP_READ | bufferUsage.COPY_DST;
-    this.staging = new StagingPool((size) => open.device.createBuffer({ label: "staging", size, usage }));
+    this.reader = new Reader(open);
     this.recipes = new Recipes(program, generated.plan);
     this.recorder = new Recorder({
       open,
@@ -126,7 +136,7 @@ class WebgpuInstance implements Instance {
     const { plan } = this.generated;
     const made = new Map([...this.buffers].map(([name, { size }]) => [name, size]));
     const use = useOfBuffers({ plan, tables: tablesOf(this.program) }, made);
-    return addedUse(use, { kernels: this.recorder.sizesBytes, staging: this.staging.bytes });
+    return addedUse(use, { kernels: this.recorder.sizesBytes, staging: this.reader.bytes });
   }
 
   private createBuffer(name: string): void {
@@ -186,11 +196,7 @@ class WebgpuInstance implements Instance {
     const { buffer, offset, size } = this.slice(name);
     const bytes = await this.turns.take(undefined, () => {
       this.checkAlive();
-      const encoder = this.open.device.createCommandEncoder();
-      const staging = this.staging.take(4 * size);
-      encoder.copyBufferToBuffer(buffer, offset, staging, 0, 4 * size);
-      this.open.device.queue.submit([encoder.finish()]);
-      return { mapped: this.readStaging(staging, 4 * size) };
+      return { mapped: this.reader.range({ buffer, offset }, 4 * size) };
     });
     return readWords(await bytes.mapped, 0, size, "f32");
   }
@@ -209,15 +215,47 @@ class WebgpuInstance implements Instance {
   }
 
   /** One submit. The results are wrapped, so that the next call need not wait until they are here. */
-  private submit(recipe: Recipe, words: Uint8Array<ArrayBuffer>): { results: Promise<readonly ArrayBuffer[]> } {
+  private submit(recipe: Recipe, words: Uint8Array<ArrayBuffer>): Submitted | Promise<Submitted> {
     this.checkAlive();
     if (words.length > 0) this.writeAt("inputs", 0, words);
+    const { onKernels, measures = () => "clocked" } = this.measuring;
+    const asked = onKernels === undefined ? "none" : measures();
+    if (asked === "all" && !hasTimestamps(this.open)) return this.submitApart(recipe, onKernels!);
     const encoder = this.open.device.createCommandEncoder();
-    const timings = this.recorder.timings(this.onKernels);
+    const timings = asked === "none" ? undefined : this.recorder.timings(onKernels);
     this.recorder.record(encoder, recipe.stages, recipe.want, timings);
     timings?.resolve(encoder);
+    return this.finish(recipe, encoder, timings);
+  }
+
+  async trace(
+    stages: readonly StageName[],
+    inputs: RunInputs,
+    want: readonly string[],
+    visit: (step: TracedStep) => Promise<boolean>,
+  ): Promise<void> {
+    this.checkAlive();
+    const recipe = this.recipes.of(stages, want);
+    const words = this.recipes.inputWords(recipe, inputs);
+    await this.turns.take(this.recorder.prepare(recipe.stages, recipe.want), async () => {
+      this.checkAlive();
+      if (words.length > 0) this.writeAt("inputs", 0, words);
+      const read = async (tensor: TouchedTensor) =>
+        new Uint8Array(await this.reader.range(this.locate(tensor.buffer, tensor.offset), touchedBytes(tensor)));
+      const steps = this.recorder.apart(recipe.stages, recipe.want);
+      await runApart(this.open, steps, ({ stage, ran }) => visit(tracedStep(this.generated, stage, ran, read)));
+    });
+  }
+
+  private async submitApart(recipe: Recipe, tell: KernelListener): Promise<Submitted> {
+    const steps = this.recorder.apart(recipe.stages, recipe.want);
+    tell(await timesApart(this.open, steps, this.generated.kernels));
+    return this.finish(recipe, this.open.device.createCommandEncoder());
+  }
+
+  private finish(recipe: Recipe, encoder: GPUCommandEncoder, timings?: Timings): Submitted {
     const staged = this.stagedOf(recipe);
-    const stagings = staged.stagings.map((bytes) => this.staging.take(bytes));
+    const stagings = staged.stagings.map((bytes) => this.reader.take(bytes));
     for (const { staging, at, shape, ...result } of staged.results) {
       const { buffer, offset } = this.locate(result.buffer, result.offset);
       encoder.copyBufferToBuffer(buffer, offset, stagings[staging]!, at, 4 * sizeOf(shape));
@@ -225,7 +263,7 @@ class WebgpuInstance implements Instance {
     this.open.device.queue.submit([encoder.finish()]);
     const results =
       stagings.length > 0
-        ? Promise.all(stagings.map((staging, i) => this.readStaging(staging, staged.stagings[i]!)))
+        ? Promise.all(stagings.map((staging, i) => this.reader.read(staging, staged.stagings[i]!)))
         : this.open.wait(this.open.device.queue.onSubmittedWorkDone()).then(() => []);
     return { results: timings?.tell(results) ?? results };
   }
@@ -238,24 +276,11 @@ class WebgpuInstance implements Instance {
     return staged;
   }
 
-  private async readStaging(staging: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
-    // Copied before anything else can run: a device that goes takes what is mapped with it.
-    const mapped = staging.mapAsync(mapMode.READ, 0, bytes).then(() => staging.getMappedRange(0, bytes).slice(0));
-    const copy = await this.open.wait(mapped).catch((error: unknown) => {
-      this.staging.lose(staging);
-      staging.destroy();
-      throw error;
-    });
-    staging.unmap();
-    if (this.disposed) staging.destroy();
-    else this.staging.give(staging);
-    return copy;
-  }
-
   dispose(): void {
     if (this.disposed) return;
     this.disposed = true;
-    for (const buffer of [...this.buffers.values(), ...this.staging.clear()]) buffer.destroy();
+    for (const buffer of this.buffers.values()) buffer.destroy();
+    this.reader.dispose();
     this.recorder.dispose();
     this.buffers.clear();
   }

@@ -13,6 +13,25 @@ interface Step {
   ready?: { readonly pipeline: GPUComputePipeline; readonly group: GPUBindGroup };
 }
 
+/** A dispatch or the copies of a stage, to be encoded alone. */
+export interface RecordedStep {
+  readonly stage: PlannedStage;
+  readonly ran?: { readonly dispatch: Dispatch; readonly at: number };
+  readonly encode: (encoder: GPUCommandEncoder) => void;
+}
+
+function runAlone(
+  encoder: GPUCommandEncoder,
+  { grid }: Dispatch,
+  { pipeline, group }: NonNullable<Step["ready"]>,
+): void {
+  const pass = encoder.beginComputePass();
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(0, group);
+  pass.dispatchWorkgroups(...grid);
+  pass.end();
+}
+
 export interface RecorderParts {
   readonly open: OpenDevice;
   readonly plan: Plan;
@@ -112,12 +131,27 @@ export class Recorder {
       if (stage.copies.length === 0) continue;
       pass?.end();
       pass = undefined;
-      for (const { from, to, size } of stage.copies) {
-        const [source, target] = [this.parts.locate(from.buffer, from.offset), this.parts.locate(to.buffer, to.offset)];
-        encoder.copyBufferToBuffer(source.buffer, source.offset, target.buffer, target.offset, size);
-      }
+      this.copy(encoder, stage);
     }
     pass?.end();
+  }
+
+  /** What stages that are prepared do, one after the other: dispatches with their places in the plan, and copies. */
+  *apart(stages: readonly PlannedStage[], want: ReadonlySet<string>): Generator<RecordedStep> {
+    for (const stage of stages) {
+      for (const { dispatch, ready } of this.wanted([stage], want)) {
+        const at = stage.dispatches.indexOf(dispatch);
+        yield { stage, ran: { dispatch, at }, encode: (encoder) => runAlone(encoder, dispatch, ready!) };
+      }
+      if (stage.copies.length > 0) yield { stage, encode: (encoder) => this.copy(encoder, stage) };
+    }
+  }
+
+  private copy(encoder: GPUCommandEncoder, { copies }: PlannedStage): void {
+    for (const { from, to, size } of copies) {
+      const [source, target] = [this.parts.locate(from.buffer, from.offset), this.parts.locate(to.buffer, to.offset)];
+      encoder.copyBufferToBuffer(source.buffer, source.offset, target.buffer, target.offset, size);
+    }
   }
 
   /** For a run that is to be measured, where the device can. */

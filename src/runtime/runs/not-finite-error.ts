@@ -1,0 +1,64 @@
+/** What is said of the first number that was not finite. */
+import { type DiagnosticFields, WebpeftError } from "../../ir/diagnostics.ts";
+import type { StageName } from "../../program/index.ts";
+
+/** The least and the largest finite number of a value, and how many of its numbers are not finite. */
+export interface NumberRange {
+  readonly node: string;
+  readonly least: number;
+  readonly most: number;
+  readonly notFinite: number;
+  readonly count: number;
+}
+
+/** Where the first number that is not finite was made. */
+export interface NotFiniteOrigin {
+  readonly stage: StageName;
+  /** `%12 = exp`, and its number. */
+  readonly node: string;
+  readonly id: number;
+  readonly type: string;
+  readonly scope?: string;
+  /** `file:line` of the formula. */
+  readonly line?: string;
+  readonly kernel?: string;
+  readonly dispatch?: number;
+  readonly result: NumberRange;
+  readonly inputs: readonly NumberRange[];
+}
+
+/** `origin` is absent where there is nothing to say beyond the message. */
+export class NotFiniteError extends WebpeftError {
+  constructor(
+    code: "TRAIN-NOT-FINITE" | "RESULT-NOT-FINITE",
+    fields: DiagnosticFields,
+    readonly origin: NotFiniteOrigin | undefined,
+  ) {
+    super(code, fields);
+  }
+}
+
+const isTensor = ({ node }: NotFiniteOrigin): boolean => !node.startsWith("%");
+
+const short = (x: number): string => String(Number(x.toPrecision(3)));
+
+/** `%12 = mul from -3.1 to 88`. */
+export function rangeText({ node, least, most, notFinite, count }: NumberRange): string {
+  const numbers = notFinite === count ? "no finite number" : `${short(least)} to ${short(most)}`;
+  return `${node.replace(" = ", " ")} ${numbers}${notFinite > 0 ? `, ${notFinite} of ${count} not finite` : ""}`;
+}
+
+/** What errors say of it: a message, a place, and the ranges of what it was made of. */
+export function fieldsOf(origin: NotFiniteOrigin | undefined): DiagnosticFields {
+  if (origin === undefined)
+    return { message: "when it was run again to see where it began every number was finite, or nobody could look" };
+  const { node, scope, line, kernel, dispatch, stage, result, inputs } = origin;
+  const got = `${result.notFinite} of ${result.count} numbers of ${origin.type}`;
+  if (isTensor(origin)) return { message: `the tensor ${node} holds a NaN or an infinity`, where: node, got };
+  const place = kernel === undefined ? `in ${stage}` : `in kernel ${kernel}, dispatch ${dispatch} of ${stage},`;
+  return {
+    message: `${node}${line === undefined ? "" : ` (${line})`} ${place} was the first to give a NaN or an infinity`,
+    ...(scope === undefined ? {} : { where: scope }),
+    got: inputs.length === 0 ? got : `${got}; of ${inputs.map(rangeText).join("; ")}`,
+  };
+}

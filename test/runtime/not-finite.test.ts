@@ -1,0 +1,67 @@
+/** What made a NaN is found on the executor that made it: the same op on all of them, the kernel where there are kernels, and what it was given. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { compile } from "../../src/compile/index.ts";
+import { type OpenDevice, openDevice } from "../../src/runtime/device/index.ts";
+import { NotFiniteError } from "../../src/runtime/runs/not-finite-error.ts";
+import type { Session } from "../../src/runtime/session/session.ts";
+import type { StartOptions } from "../../src/runtime/session/start.ts";
+import { tinyModel } from "./tiny-model.ts";
+
+const method = `method hot on linear {
+  W' = diag(exp(G)) @ W;
+  param G[out] = zeros at "G";
+}`;
+const model = await tinyModel();
+const batch = { input_ids: [3, 5, 7, 1], labels: [3, 5, 7, 1] };
+const config = { peft_type: "HOT", target_modules: ["q_proj"] };
+
+let open: OpenDevice;
+beforeAll(async () => {
+  open = await openDevice({ prefer: "webgpu" });
+});
+afterAll(() => open?.dispose());
+
+/** A session in which every G is this number. */
+async function started(device: StartOptions["device"], g: number, accumulate: boolean): Promise<Session> {
+  const program = await compile(model, config, { batch: 1, length: 4, method, methodFile: "hot.txt", accumulate });
+  const session = await program.start({ device });
+  const state = await session.optimizerState();
+  const { bindings } = program.storage;
+  const params = state.params.slice();
+  for (const [name, { offset, size, buffer }] of Object.entries(bindings))
+    if (buffer === "params" && name.endsWith(".G")) params.fill(g, offset, offset + size);
+  await session.restore({ ...state, params });
+  return session;
+}
+
+const failure = async (call: Promise<unknown>): Promise<NotFiniteError> => {
+  const error = await call.then(
+    () => new Error("it is finite"),
+    (thrown: unknown) => thrown,
+  );
+  if (!(error instanceof NotFiniteError)) throw error;
+  return error;
+};
+
+describe.each(["cpu", "webgpu", "tfjs"] as const)("on %s", (name) => {
+  const device = () => (name === "webgpu" ? open : name);
+
+  it.each([false, true])("an op that overflows, with what it was given; accumulating: %s", async (accumulate) => {
+    const session = await started(device(), 100, accumulate);
+    const before = await session.optimizerState();
+    const { message, where, got, origin } = await failure(session.step(accumulate ? [batch, batch] : batch));
+    expect(message).toMatch(/^step 0 gave .* is not finite: %\d+ = exp \(hot\.txt:2\) in .* was the first to give/);
+    expect(where).toBe("model.layers.0.self_attn.q_proj");
+    expect(origin).toMatchObject({ line: "hot.txt:2", inputs: [{ least: 100, most: 100, notFinite: 0 }] });
+    expect(got).toMatch(/^8 of 8 numbers of f32\[8\]; of .* 100 to 100$/);
+    expect(origin!.kernel !== undefined).toBe(name === "cpu" || name === "webgpu");
+    expect(await session.optimizerState()).toEqual(before);
+    session.dispose();
+  });
+
+  it("a parameter that is not finite, in a forward pass too", async () => {
+    const session = await started(device(), 100, false);
+    expect((await failure(session.forward(batch))).origin).toMatchObject({ line: "hot.txt:2" });
+    session.dispose();
+  });
+});
