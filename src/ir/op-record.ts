@@ -28,6 +28,7 @@ export interface Cost {
  * - `gather`, `scatter`      table lookups by index tensors
  * - `random`    counter-based: a function of the element's index and scalar inputs
  * - `matrix`    small batched linear algebra (inverse)
+ * - `composite` a formula of other ops, which `simplify` puts in its place once derivatives are taken
  * - `operator`  operator level; gone after `associate`
  */
 type OpClass =
@@ -40,6 +41,7 @@ type OpClass =
   | "scatter"
   | "random"
   | "matrix"
+  | "composite"
   | "operator";
 
 export interface VjpContext {
@@ -89,6 +91,8 @@ export interface OpRecord {
   readonly samples?: () => readonly OpSample[];
   /** The axes along which the op can be done part by part; pointwise ops along all, without being asked. Absent: none. */
   readonly cuts?: (inputs: readonly TensorType[], attributes: Attributes, type: TensorType) => readonly Cut[];
+  /** Composite ops: the formula, of other ops. */
+  readonly expand?: (builder: Builder, inputs: readonly number[], attributes: Attributes) => number;
   /** Pointwise ops: the WGSL expression, given the texts of the arguments and the attributes. */
   readonly wgsl?: (args: readonly string[], attributes: Attributes) => string;
 }

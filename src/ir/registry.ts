@@ -2,6 +2,7 @@
 import type { Node } from "./graph.ts";
 import type { OpRecord } from "./op-record.ts";
 import { operators, readings } from "./operators/index.ts";
+import { compositeOps } from "./ops/composite.ts";
 import { contractionOps } from "./ops/contraction.ts";
 import { indexOps } from "./ops/gather.ts";
 import { leafOps } from "./ops/leaf.ts";
@@ -23,6 +24,7 @@ const all: readonly OpRecord[] = [
   ...indexOps,
   ...randomOps,
   ...matrixOps,
+  ...compositeOps,
   ...operators,
   ...readings,
   ...siteOps,

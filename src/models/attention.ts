@@ -1,6 +1,5 @@
 /** Scaled dot-product attention with grouped heads and masks. */
 import type { Builder } from "../ir/builder.ts";
-import { softmax } from "./lowering.ts";
 
 /**
  * Added to the score of a key that is not seen. Finite, so that a row that sees nothing is uniform instead of NaN, and added rather than
@@ -90,5 +89,5 @@ export function attend(builder: Builder, attention: Attention): number {
       ? builder.select(condition, scores, penalty)
       : builder.plus(scores, builder.select(condition, builder.zerosLike(scores), penalty));
   }
-  return builder.einsum("bngst,btnd->bsngd", softmax(builder, scores), values);
+  return builder.einsum("bngst,btnd->bsngd", builder.add("softmax", [scores]), values);
 }

@@ -47,12 +47,3 @@ export function lowerNorm(
   const scaled = builder.mul(builder.mul(centred, alongRows(builder, inverse, width)), gains);
   return bias === undefined ? scaled : builder.plus(scaled, bias);
 }
-
-/** Softmax over the last axis; the largest entry is taken off first, so it never overflows. */
-export function softmax(builder: Builder, x: number): number {
-  const shape = builder.shape(x);
-  const last = shape.length - 1;
-  const largest = builder.add("stop_gradient", [builder.max(x, [last])]);
-  const exponentials = builder.add("exp", [builder.sub(x, alongRows(builder, largest, shape[last]!))]);
-  return builder.div(exponentials, alongRows(builder, builder.sum(exponentials, [last]), shape[last]!));
-}

@@ -4,7 +4,7 @@
  * what is left of it, and tiles that nobody needs, are rows of zeros.
  */
 import type { Builder } from "../ir/builder.ts";
-import { alongRows, softmax } from "./lowering.ts";
+import { alongRows } from "./lowering.ts";
 
 export interface RouterSpec {
   readonly experts: number;
@@ -44,7 +44,7 @@ const mostRows = 32;
 export function route(builder: Builder, logits: number, length: number, spec: RouterSpec): Routes {
   const { experts, taken, normalised } = spec;
   const [tokens] = builder.shape(logits) as [number];
-  const probabilities = softmax(builder, logits);
+  const probabilities = builder.add("softmax", [logits]);
   const ranks = ranksOf(builder, probabilities);
   const isChosen = builder.compare("lt", ranks, builder.constantLike(ranks, taken));
   const chosen = builder.cast(isChosen, "f32");

@@ -2,7 +2,7 @@
  * Simplification of tensor IR after differentiation: constant folding, neutral elements, movement ops that meet, transposes absorbed into
  * contractions. Common subexpressions are shared by the builder, dead nodes are dropped by the driver.
  */
-import { opRecord } from "../ir/registry.ts";
+import { opRecord, opRecords } from "../ir/registry.ts";
 import { fitsF32, sizeOf } from "../ir/types.ts";
 import { scalarConstant } from "./operator-view.ts";
 import { list, type Rewriter, type Rule, typeOf } from "./rewrite.ts";
@@ -143,6 +143,15 @@ const arithmeticRules: readonly Rule[] = [
   },
 ];
 
+export const expandRules: readonly Rule[] = [
+  {
+    name: "expand",
+    ops: opRecords().flatMap(({ name, expand }) => (expand === undefined ? [] : [name])),
+    doc: "a composite op -> the formula that it is, since derivatives are taken",
+    rewrite: (c, r) => opRecord(c.op).expand!(r, c.inputs, c.attributes),
+  },
+];
+
 const contractionRules: readonly Rule[] = [
   {
     name: "transpose-into-einsum",
@@ -194,4 +203,9 @@ const contractionRules: readonly Rule[] = [
   },
 ];
 
-export const simplifyRules: readonly Rule[] = [...movementRules, ...arithmeticRules, ...contractionRules];
+export const simplifyRules: readonly Rule[] = [
+  ...expandRules,
+  ...movementRules,
+  ...arithmeticRules,
+  ...contractionRules,
+];

@@ -30,6 +30,7 @@ describe("every record is complete", () => {
     expect(record.eval).toBeTypeOf("function");
     expect(samplesOf(record).length).toBeGreaterThan(0);
     if (record.opClass === "pointwise") expect(record.wgsl).toBeTypeOf("function");
+    expect(record.expand !== undefined).toBe(record.opClass === "composite");
     for (const attribute of Object.keys(record.attributes ?? {})) expect(record.doc).toContain(attribute);
   });
 });

@@ -153,7 +153,7 @@ export type Step = (b: Builder, pick: (i: number) => number) => number;
 const shape = [2, 3];
 const nat = fc.oneof(fc.nat({ max: 1 }), fc.nat({ max: 12 }));
 const value = fc.constantFrom(0, 1, -1, 2, -0.5);
-const unary = fc.constantFrom("neg", "tanh", "sin", "stop_gradient", "abs", "sigmoid");
+const unary = fc.constantFrom("softmax", "neg", "tanh", "sin", "stop_gradient", "abs", "sigmoid");
 const unit = (b: Builder, x: number): number => b.add("tanh", [x]);
 const constant = (b: Builder, v: number): number => b.constant(v, shape);
 

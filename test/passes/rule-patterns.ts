@@ -194,6 +194,7 @@ const tensorPatterns: Readonly<Record<string, readonly TensorPattern[]>> = {
   "constant-to-the-right": [(b, x, _y, v) => times(b, constant(b, v), x), (b, x, _y, v) => plus(b, constant(b, v), x)],
   "negate-negation": [(b, x) => b.add("neg", [b.add("neg", [x])])],
   "add-negation": [(b, x, y) => plus(b, x, b.add("neg", [y])), (b, x, y) => minus(b, x, b.add("neg", [y]))],
+  expand: [(b, x) => b.add("softmax", [x])],
   "stop-gradient": [(b, x) => b.add("stop_gradient", [x])],
   "idle-cast": [(b, x) => b.add("cast", [x], { dtype: "f32" })],
   "constant-select": [

@@ -3,6 +3,8 @@ import { Builder } from "../../src/ir/builder.ts";
 import type { Graph } from "../../src/ir/graph.ts";
 import type { OpRecord, OpSample } from "../../src/ir/op-record.ts";
 import { sizeOf, type TensorType } from "../../src/ir/types.ts";
+import { rewrite } from "../../src/passes/rewrite.ts";
+import { expandRules } from "../../src/passes/simplify.ts";
 import type { ExecutableProgram, ProgramStorage, StageName } from "../../src/program/index.ts";
 import type { Executor, RunInputs } from "../../src/runtime/executors/executor.ts";
 
@@ -24,11 +26,11 @@ export function randomData(type: TensorType, range: readonly [number, number], r
   );
 }
 
-/** A graph with one input port per operand of the sample and the output `y`. */
+/** A graph with one input port per operand of the sample and the output `y`: the op, or what a composite op is made of. */
 export function sampleGraph(record: OpRecord, sample: OpSample): Graph {
   const k = new Builder(record.name);
   const inputs = sample.inputs.map((type, i) => k.port(`x${i}`, "input", type.dtype, type.shape));
-  return k.finish([{ name: "y", node: k.add(record.name, inputs, sample.attributes) }]);
+  return rewrite(k.finish([{ name: "y", node: k.add(record.name, inputs, sample.attributes) }]), expandRules).graph;
 }
 
 export function sampleInputs(sample: OpSample, random: () => number): Record<string, Float32Array> {

@@ -75,7 +75,7 @@ export const xlora = {
       { x: "tensor", k: "count" },
       "The k largest entries along the last axis, of equal ones the first; 0 in place of the others.",
       ({ x, k }, b) =>
-        k >= (b.shape(x).at(-1) ?? 0) ? x : b.mul(x, largestEntries(b, b.add("stop_gradient", [x]), k).mask),
+        k >= (b.shape(x).at(-1) ?? 0) ? x : b.mul(x, largestEntries(b, b.add("stop_gradient", [x]), k)),
     ),
   ],
 } satisfies MethodRecord;
