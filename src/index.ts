@@ -3,6 +3,7 @@
 export { cpuTarget, defaultTarget, type Target, targetOf, wasmTarget } from "./codegen/index.ts";
 export { type CompileOptions, compile } from "./compile/index.ts";
 export type { Program } from "./compile/program.ts";
+export type { ReportView, ViewOptions } from "./inspect/embed.ts";
 export { type GraphLevel, inspectionFiles, type KernelGraph, type ProgramKernel } from "./inspect/index.ts";
 export type { Code } from "./ir/codes/index.ts";
 export { type Diagnostic, DiagnosticSink, formatDiagnostic, WebpeftError } from "./ir/diagnostics.ts";

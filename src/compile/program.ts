@@ -1,4 +1,5 @@
 /** A compiled program as callers have it: what the compiler made, the views of it, and a session on a device. */
+import { showIn, type ViewOptions } from "../inspect/embed.ts";
 import { reportPage } from "../inspect/report.ts";
 import { type InspectedProgram, ProgramViews, type ViewedProgram } from "../inspect/views.ts";
 import type { Methods } from "../methods/registry.ts";
@@ -26,6 +27,14 @@ class StartableProgram extends ProgramViews {
     return reportPage(this);
   }
 
+  /**
+   * Draws the program's graph, or another view of its report, into an element of a page, for which it answers with the frame that it made.
+   * For browsers and notebooks; it needs no device.
+   */
+  view(this: InspectedProgram, element: HTMLElement, options: ViewOptions = {}): HTMLIFrameElement {
+    return showIn(element, (only) => reportPage(this, { only }), options);
+  }
+
   /** A session on a device: weights uploaded, parameters fresh or from an adapter folder. */
   start(options: StartOptions = {}): Promise<Session> {
     const { target, source, methods, recompile } = this.program;
@@ -40,6 +49,6 @@ class StartableProgram extends ProgramViews {
   }
 }
 
-export type Program = ProgramParts & InspectedProgram & Pick<StartableProgram, "start" | "report">;
+export type Program = ProgramParts & InspectedProgram & Pick<StartableProgram, "start" | "report" | "view">;
 
 export const createProgram = (parts: ProgramParts): Program => Object.assign(new StartableProgram(parts), parts);

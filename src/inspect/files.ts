@@ -116,7 +116,7 @@ export function inspectProgram(program: InspectedProgram, pack?: Packer): Inspec
   );
   add("plan.json", () => planFile(program));
   add("timeline.json", () => json(program.timeline));
-  add("report.html", () => reportPage(program, pack));
+  add("report.html", () => reportPage(program, { pack }));
   return errors.length === 0 ? { files } : { files: withError(errors[0], files), error: errors[0] };
 }
 

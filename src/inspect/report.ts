@@ -1,4 +1,5 @@
 /** The report: one page with everything in it, which asks nothing of the network. Its views are made of its data by `page/`. */
+import type { ReportView } from "./embed.ts";
 import { pageNotices, pageScript, pageStyle } from "./page-text.ts";
 import { reportData } from "./report-data.ts";
 import type { InspectedProgram } from "./views.ts";
@@ -18,8 +19,8 @@ interface HeldData {
 
 const element = (id: string, { type, text }: HeldData): string => `<script type="${type}" id="${id}">${text}</script>`;
 
-const page = (title: string, data: string): string => `<!doctype html>
-<html lang="en">
+const page = (title: string, data: string, only?: ReportView): string => `<!doctype html>
+<html lang="en"${only === undefined ? "" : ` data-only="${only}"`}>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -36,15 +37,21 @@ ${data}
 </html>
 `;
 
-/** Its data is JSON, as it is or packed; texts of strangers cannot end the element that holds it. */
-export function reportPage(program: InspectedProgram, pack?: Packer): string {
+export interface ReportOptions {
+  /** Without it the data is JSON as it is; texts of strangers cannot end the element that holds it. */
+  readonly pack?: Packer | undefined;
+  /** The one view that is shown. */
+  readonly only?: ReportView;
+}
+
+export function reportPage(program: InspectedProgram, { pack, only }: ReportOptions = {}): string {
   const data = reportData(program);
   const json = JSON.stringify(data);
   const held =
     pack === undefined
       ? { type: "application/json", text: json.replaceAll("<", "\\u003c") }
       : { type: "application/gzip", text: pack(json) };
-  return page(`webpeft: ${escaped(data.title)}`, element("data", held));
+  return page(`webpeft: ${escaped(data.title)}`, element("data", held), only);
 }
 
 /** The data of a report, as it stands there; nothing where the text is no report. */

@@ -33,7 +33,7 @@ function structures(graphs: readonly (readonly Element[])[]): number[][] {
 }
 
 /** By element of B: the one of A that it is. Equal structures first, then equal kinds at equal places, in their order. */
-export function matched(a: readonly Element[], b: readonly Element[]): (number | undefined)[] {
+function matched(a: readonly Element[], b: readonly Element[]): (number | undefined)[] {
   const [ofA, ofB] = structures([a, b]) as [number[], number[]];
   const found = new Array<number | undefined>(b.length).fill(undefined);
   const taken = new Set<number>();

@@ -20,6 +20,9 @@ import { themeButton } from "./theme.ts";
 
 const views: readonly View[] = [overviewView, kernelsView, graphView, memoryView, passesView, decisionsView, diffView];
 
+/** In a page of somebody else one view is shown, and the history is that page's. */
+const shownAlone = (): string | undefined => document.documentElement.dataset.only;
+
 class Page implements App {
   state: State;
   problem = "";
@@ -32,7 +35,7 @@ class Page implements App {
     readonly program: ProgramModel,
     public other: ProgramModel | undefined,
   ) {
-    this.state = readHash(location.hash, program, other === undefined ? "overview" : "diff");
+    this.state = readHash(location.hash, program, this.firstView);
     const { data } = program;
     document.body.append(
       h(
@@ -50,10 +53,14 @@ class Page implements App {
     document.addEventListener("click", (event) => this.clicked(event.target as Element));
     document.addEventListener("keydown", (event) => this.pressed(event));
     addEventListener("popstate", () => {
-      this.state = readHash(location.hash, program, this.other === undefined ? "overview" : "diff");
+      this.state = readHash(location.hash, program, this.firstView);
       void this.draw();
     });
     takeDrops(this);
+  }
+
+  private get firstView(): string {
+    return shownAlone() ?? (this.other === undefined ? "overview" : "diff");
   }
 
   async open(file: File): Promise<void> {
@@ -72,7 +79,7 @@ class Page implements App {
     );
     this.state = { ...this.state, ...change, options };
     const hash = hashOf(this.state);
-    if (hash !== location.hash) history.pushState(null, "", hash);
+    if (hash !== location.hash && shownAlone() === undefined) history.pushState(null, "", hash);
     void this.draw();
   }
 
