@@ -53,12 +53,17 @@ export class Recipes {
 
   /** The bytes of the buffer of inputs; of its own, since the caller's arrays and the next run's inputs may change before it is used. */
   inputWords(recipe: Recipe, inputs: RunInputs): Uint8Array<ArrayBuffer> {
-    const words = new DataView(new ArrayBuffer(recipe.inputs.length > 0 ? this.inputBytes : 0));
+    const words = new ArrayBuffer(recipe.inputs.length > 0 ? this.inputBytes : 0);
+    this.writeInputs(recipe, inputs, words, 0);
+    return new Uint8Array(words);
+  }
+
+  /** Writes what a run reads into a buffer of inputs that begins at `begin`. */
+  writeInputs(recipe: Recipe, inputs: RunInputs, memory: ArrayBufferLike, begin: number): void {
     for (const { name, offset, dtype } of recipe.inputs) {
       if (sliceOf(this.program.storage, name) === undefined)
-        writeWords(words, offset, inputData(inputs, this.ports.get(name)!), dtype);
+        writeWords(memory, begin + offset, inputData(inputs, this.ports.get(name)!), dtype);
     }
-    return new Uint8Array(words.buffer);
   }
 }
 

@@ -6,6 +6,11 @@ export class Turns {
   /** Settles when the last call that waits or works on is over; undefined when none does. */
   private last: Promise<unknown> | undefined;
 
+  /** Whether a call that is made now runs at once. */
+  get areFree(): boolean {
+    return this.last === undefined;
+  }
+
   /** Runs `work` when `ready` is settled (undefined: it is now) and every earlier call is over. */
   take<T>(ready: Promise<unknown> | undefined, work: () => T | Promise<T>): T | Promise<T> {
     if (this.last !== undefined || ready !== undefined) return this.follow(Promise.all([ready, this.last]).then(work));

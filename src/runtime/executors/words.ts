@@ -94,14 +94,12 @@ function reordered(
   return result;
 }
 
-/** Numbers of an input as 32-bit words, written into `words` from `at`. */
-export function writeWords(words: DataView, at: number, data: ArrayLike<number>, dtype: DType): void {
-  for (let i = 0; i < data.length; i++) {
-    const value = data[i]!;
-    if (dtype === "f32") words.setFloat32(at + 4 * i, value, true);
-    else if (dtype === "bool") words.setUint32(at + 4 * i, Number(value !== 0), true);
-    else words.setUint32(at + 4 * i, value >>> 0, true);
-  }
+/** Numbers of an input as 32-bit words, written to `at`, a multiple of four. */
+export function writeWords(memory: ArrayBufferLike, at: number, data: ArrayLike<number>, dtype: DType): void {
+  const Words = dtype === "f32" ? Float32Array : Uint32Array;
+  const place = new Words(memory, at, data.length);
+  place.set(data);
+  if (dtype === "bool") for (let i = 0; i < data.length; i++) place[i] = Number(data[i]! !== 0);
 }
 
 /** Words of a result as numbers; a copy. */

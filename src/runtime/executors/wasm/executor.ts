@@ -166,14 +166,18 @@ class WasmInstance implements Instance {
   async run(stages: readonly StageName[], inputs: RunInputs, want: readonly string[] = []) {
     this.checkAlive();
     const run = this.runOf(this.recipes.of(stages, want));
+    if (this.turns.areFree) {
+      this.recipes.writeInputs(run.recipe, inputs, this.loaded.memory.buffer, this.loaded.addressOf("inputs"));
+      return this.turns.take(undefined, () => this.go(run));
+    }
     const words = this.recipes.inputWords(run.recipe, inputs);
     return this.turns.take(undefined, () => this.go(run, words));
   }
 
   /** The next call has its turn when the results of this one are read. */
-  private async go(run: Run, words: Uint8Array): Promise<Record<string, Float32Array>> {
+  private async go(run: Run, words?: Uint8Array): Promise<Record<string, Float32Array>> {
     this.checkAlive();
-    if (words.length > 0) this.bytesAt("inputs", 0, words.length).set(words);
+    if (words !== undefined) this.bytesAt("inputs", 0, words.length).set(words);
     const times: KernelTime[] = [];
     const { onKernels, measures } = this.measuring;
     const isMeasured = onKernels !== undefined && measures?.() !== "none";
