@@ -73,6 +73,8 @@ export interface Tuning {
    * has not been measured: just below that of a tree.
    */
   readonly subgroupPrice: number;
+  /** Whether sums of a tile that wait for something else do so in memory (see `schedule/tile-sums.ts`). */
+  readonly parksSums: boolean;
   /** Rows below which elementwise work behind a reduction is spread better in a kernel of its own. */
   readonly leastRows: number;
   /** Sums that one register tile holds for every element: more would spill. */
@@ -96,6 +98,7 @@ export const tunings: Readonly<Record<Target["kind"], Tuning>> = {
     unrollPrice: 1.5,
     longEpilogue: 5,
     loopedResults: 4,
+    parksSums: false,
     busyRows: 8,
     treePrice: 960,
     subgroupPrice: 960,
@@ -114,6 +117,7 @@ export const tunings: Readonly<Record<Target["kind"], Tuning>> = {
     unrollPrice: 1.5,
     longEpilogue: 5,
     loopedResults: never,
+    parksSums: false,
     busyRows: never,
     treePrice: 15.5,
     subgroupPrice: 15.25,
@@ -194,6 +198,7 @@ export const wasmTarget: Target = {
     unrollPrice: 8,
     longEpilogue: never,
     loopedResults: never,
+    parksSums: true,
     busyRows: 1,
   },
 };

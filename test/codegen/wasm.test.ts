@@ -13,6 +13,7 @@ import {
 import { mathFunctions } from "../../src/codegen/wasm/math.ts";
 import { Builder } from "../../src/ir/builder.ts";
 import { erf } from "../../src/ir/erf.ts";
+import type { Graph } from "../../src/ir/graph.ts";
 import { openUniform, streamKey, threefry } from "../../src/ir/threefry.ts";
 import { generator, noStorage } from "../runtime/executor-samples.ts";
 
@@ -153,6 +154,35 @@ it("has one function for programs of all sizes, and another one where it could l
   expect(small.filter(({ op }) => op === "select").length).toBeGreaterThan(0);
   expect(bodyIn(65536)).toBe(large);
   expect(bodyIn(2048)).toEqual(small);
+});
+
+/** The text of the functions of a graph on processors. */
+function functionsOf(graph: Graph, fuses = false): string {
+  const generated = generate([{ name: "forward", graph }], noStorage, wasmTarget);
+  const { module } = link(generated, { map: { bytes: 65536, addressOf: () => 1024 }, fuses });
+  const functions = module.functions.map((f) => (f.exported ? f : { ...f, locals: [], body: [] }));
+  return printModule({ ...module, functions, memory: memoryType });
+}
+
+it("keeps the sums of a tile in registers, and those that wait for something else in memory", () => {
+  const k = new Builder("products");
+  const [x, v, w] = [[32, 16] as const, [8, 16] as const, [8, 16] as const].map((shape, i) =>
+    k.port(`p${i}`, "input", "f32", shape),
+  ) as [number, number, number];
+  const product = (by: number): number => k.einsum("tk,nk->tn", x, by);
+  const bare = functionsOf(k.finish([{ name: "y", node: product(v) }]));
+  const gated = functionsOf(k.finish([{ name: "y", node: k.mul(k.add("sigmoid", [product(v)]), product(w)) }]));
+  // The copy of each panel stores eight vectors a turn; a tile of sums, and of the result, is eight.
+  const stores = (text: string): number => text.split("v128.store").length - 1;
+  expect([stores(bare), stores(gated)]).toEqual([8 + 8, 16 + 16 + 8]);
+});
+
+it("counts the columns of a mask in one vector", () => {
+  const k = new Builder("mask");
+  const [rows, columns] = [0, 1].map((axis) => k.add("iota", [], { shape: [16, 16], axis })) as [number, number];
+  const text = functionsOf(k.finish([{ name: "y", node: k.add("le", [columns, rows]) }]));
+  expect(text).toMatch(/i32x4\.splat\n\s+v128\.const i8x16 0 0 0 0 1 0 0 0 2 0 0 0 3 0 0 0\n\s+i32x4\.add/);
+  expect(text).not.toContain("replace_lane");
 });
 
 it("prints a contraction as loops without index arithmetic", () => {

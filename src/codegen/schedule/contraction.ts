@@ -8,7 +8,6 @@
  * the same number at the same place.
  */
 
-import { opRecord } from "../../ir/registry.ts";
 import { once } from "../../ir/remember.ts";
 import { type Affine, add, divide, element, remainder, scale } from "../emit/affine.ts";
 import { lane } from "../emit/emitter.ts";
@@ -28,7 +27,6 @@ import { longSum, loopOfSums } from "./long-sums.ts";
 import { columnReader, rowReader } from "./operands.ts";
 import { emitResults, run } from "./results.ts";
 import {
-  accumulate,
   along,
   type Contraction,
   clamped,
@@ -37,13 +35,12 @@ import {
   partsOf,
   rowsGroup,
   segmentOf,
-  sumsOf,
   type TilePlace,
   tileAt,
-  tileSums,
   vectorsOf,
 } from "./segment.ts";
 import { chooseTile, type Tile } from "./tile.ts";
+import { accumulate, epilogueOps, sumsOf, tileSums } from "./tile-sums.ts";
 
 interface TileEstimate extends Estimate {
   readonly tile: Tile;
@@ -94,18 +91,6 @@ function estimate(c: ScheduleContext): TileEstimate {
   if (products < smallContraction) return variant(false, smallTile * accumulators.length);
   const unrolled = variant(true, unrolledTile);
   return unrolled.cost() < plain.cost() ? unrolled : plain;
-}
-
-/** Pointwise ops that are done for every element of the tile. */
-function epilogueOps(c: ScheduleContext): number {
-  const seen = new Set<number>();
-  const visit = (id: number): void => {
-    if (seen.has(id) || c.graph.nodes[id]!.op === "einsum" || c.emitter.isInMemory(id)) return;
-    seen.add(id);
-    c.graph.nodes[id]!.inputs.forEach(visit);
-  };
-  c.unit.stored.forEach(visit);
-  return [...seen].filter((id) => opRecord(c.graph.nodes[id]!.op).opClass === "pointwise").length;
 }
 
 const tilesOf = ({ extents, tile }: Contraction): readonly [number, number, number] => [

@@ -12,7 +12,6 @@ import { loopOfSums } from "./long-sums.ts";
 import { columnReader, rowReader } from "./operands.ts";
 import { emitResults, run } from "./results.ts";
 import {
-  accumulate,
   along,
   type Contraction,
   clamped,
@@ -21,12 +20,11 @@ import {
   partsOf,
   plainSegmentOf,
   segmentOf,
-  sumsOf,
   type TilePlace,
   tileAt,
-  tileSums,
 } from "./segment.ts";
 import type { Tile } from "./tile.ts";
+import { accumulate, sumsOf, tileSums } from "./tile-sums.ts";
 
 interface PanelEstimate extends Estimate {
   readonly tile: Tile;
@@ -41,10 +39,8 @@ function estimate(c: ScheduleContext): PanelEstimate | undefined {
   const parts = partsOf(c);
   const [batches, rows, columns] = parts.extents;
   const { panelTile, panelRows } = c.tuning;
-  const tile = {
-    rows: Math.max(1, Math.floor(panelTile.rows / parts.accumulators.length)),
-    columns: panelTile.columns,
-  };
+  // The sums of another accumulator wait in memory while those of one are added to.
+  const tile = panelTile;
   const whole = Math.floor(rows / tile.rows);
   if (c.target.tiles !== "panels" || !parts.wide || rows < panelRows || columns < tile.columns) return undefined;
   const across = batches * Math.ceil(columns / tile.columns);

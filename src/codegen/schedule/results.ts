@@ -1,32 +1,27 @@
 /** The end of a contraction: what the unit stores, at every element of a tile whose sums are known. */
 import { type Affine, element } from "../emit/affine.ts";
 import { binary, type Expr, sizeLiteral, u32 } from "../kernel/kernel.ts";
-import { type Contraction, domainIndexOf, sumOf, type TilePlace } from "./segment.ts";
+import { type Contraction, domainIndexOf, type TilePlace } from "./segment.ts";
 
 export const run = (count: number): number[] => Array.from({ length: count }, (_unused, i) => i);
 
 /** The stored members at every element of the tile: one text per element, or a loop over them where texts should be short. */
-export function emitResults(
-  k: Contraction,
-  place: TilePlace,
-  names: readonly (readonly (readonly string[])[])[],
-): void {
+export function emitResults(k: Contraction, place: TilePlace, sums: readonly (readonly (readonly Expr[])[])[]): void {
   const { emitter } = k.c;
   const [rows, columns] = [place.rows.length, place.columns.length];
   const lanes = k.wide ? 4 : 1;
-  const accumulator = (name: string): Expr => sumOf(k, name);
   if (rows * columns < k.c.tuning.loopedResults) {
     for (const i of run(rows)) {
       for (const j of run(columns)) {
-        const values = names.map((tile) => accumulator(tile[i]![j]!));
+        const values = sums.map((tile) => tile[i]![j]!);
         emitResult(k, place, domainIndexOf(k, place, place.rows[i]!, place.columns[j]!), values);
       }
     }
     return;
   }
-  const tiles = names.map((tile) => {
+  const tiles = sums.map((tile) => {
     const name = emitter.fresh("tile");
-    emitter.push({ kind: "array", name, values: tile.flat().map(accumulator) });
+    emitter.push({ kind: "array", name, values: tile.flat() });
     return name;
   });
   // The ends are words: a loop of known length would be unrolled by the driver.

@@ -5,9 +5,8 @@ import { type Affine, add, constant, delinearize, hasLane, scale, variable } fro
 import { lane } from "../emit/emitter.ts";
 import { atLane } from "../emit/lanes.ts";
 import { type Accumulator, accumulatorsOf, type ContractionForm, contractionForm } from "../fuse/contraction-form.ts";
-import { binary, type Expr, f32, sizeLiteral, u32 } from "../kernel/kernel.ts";
+import { binary, type Expr, sizeLiteral, u32 } from "../kernel/kernel.ts";
 import { probeOf, type ScheduleContext } from "./body.ts";
-import type { SumLoop } from "./long-sums.ts";
 import type { Tile } from "./tile.ts";
 
 export interface Contraction {
@@ -118,42 +117,6 @@ export const rowsGroup = ({ tile, extents }: Contraction): boolean => tile.rows 
 
 /** Columns of a tile, or vectors of four. */
 export const vectorsOf = ({ tile, wide }: Contraction): number => (wide ? tile.columns / 4 : tile.columns);
-
-/** A sum of the tile: of one column, or of four. */
-export const sumOf = ({ wide }: Pick<Parts, "wide">, name: string): Expr => ({
-  kind: "variable",
-  name,
-  type: "f32",
-  lanes: wide ? 4 : 1,
-});
-
-/** What sums begin with, and how they are read. */
-export const sumsOf = (k: Parts): Pick<SumLoop, "zero" | "sumOf"> => ({
-  zero: k.wide ? k.c.emitter.spread(f32(0)) : f32(0),
-  sumOf: (name) => sumOf(k, name),
-});
-
-/** Adds a product to a sum. */
-export function accumulate(k: Parts, name: string, a: Expr, b: Expr): void {
-  k.c.emitter.push({ kind: "assign", name, value: binary("+", sumOf(k, name), binary("*", a, b)) });
-}
-
-/** The sums of a tile of so many rows and columns (or vectors of columns), to which `add` adds every product: names by accumulator. */
-export function tileSums(
-  k: Parts,
-  [rows, columns]: readonly [number, number],
-  add: (einsum: number, names: readonly (readonly string[])[]) => void,
-): string[][][] {
-  const { emitter } = k.c;
-  const line = (count: number): undefined[] => new Array<undefined>(count).fill(undefined);
-  const names = k.accumulators.map(() => line(rows).map(() => line(columns).map(() => emitter.fresh("c"))));
-  const { zero } = sumsOf(k);
-  for (const name of names.flat(2)) emitter.push({ kind: "var", name, value: zero });
-  k.accumulators.forEach(({ einsums }, a) => {
-    for (const einsum of einsums) add(einsum, names[a]!);
-  });
-  return names;
-}
 
 /** Index in the domain of the unit, from that of a row and a column. */
 export function domainIndexOf(

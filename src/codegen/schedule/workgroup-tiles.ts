@@ -26,7 +26,6 @@ import {
 import { loopOfSums } from "./long-sums.ts";
 import { emitResults, run } from "./results.ts";
 import {
-  accumulate,
   along,
   type Contraction,
   clamped,
@@ -37,11 +36,10 @@ import {
   operandIndex,
   type Parts,
   partsOf,
-  sumsOf,
   type TilePlace,
   tileAt,
-  tileSums,
 } from "./segment.ts";
+import { accumulate, sumsOf, tileSums } from "./tile-sums.ts";
 
 /** Rows and columns of a workgroup's tile, of an invocation's, and invocations along each. */
 const side = 32;

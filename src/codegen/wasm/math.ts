@@ -34,24 +34,31 @@ const smallest = -87.33;
 
 type Names = (value: Tree) => Tree;
 
+/** Added to a number of less than 2^22 it leaves the nearest integer in the low bits, and is exact: two instructions where conversions take ten. */
+const rounder = 1.5 * 2 ** 23;
+const rounderBits = 0x4b400000;
+
 /**
  * e^x: x = n ln 2 + r, a polynomial of r (Cephes), and 2^n in two factors, so that neither overflows before the product does. What is below the
  * smallest normal number is 0: processors take a hundred times as long for those that are not normal, and masked scores are all of that kind.
+ * The smaller and the larger are taken by one instruction each, which keep what is no number as they stand.
  */
 function exp(x: Tree, name: Names): Tree {
-  const within = name(tree("f32x4.min", [tree("f32x4.max", [x, f32x4(smallest)]), f32x4(89)]));
-  const n = name(nearest(mul(within, f32x4(Math.LOG2E))));
+  const within = name(tree("f32x4.pmin", [tree("f32x4.pmax", [x, f32x4(smallest)]), f32x4(89)]));
+  const rounded = name(add(mul(within, f32x4(Math.LOG2E)), f32x4(rounder)));
+  const n = name(sub(rounded, f32x4(rounder)));
   const r = name(sub(sub(within, mul(n, f32x4(0.693359375))), mul(n, f32x4(-2.1219444e-4))));
   const high = polynomial(
     r,
     [1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1],
   );
   const p = name(add(add(mul(mul(high, r), r), r), f32x4(1)));
-  const whole = name(toWords(n));
-  const half = name(shift("i32x4.shr_s", whole, 1));
-  const power = (k: Tree): Tree => shift("i32x4.shl", addWords(k, i32x4(127)), 23);
-  const isNormal = tree("v128.not", [less(x, f32x4(smallest))]);
-  return and(mul(mul(p, power(half)), power(subWords(whole, half))), isNormal);
+  // Both factors' exponents as they are stored: 127 more.
+  const both = name(subWords(rounded, i32x4(rounderBits - 2 * 127)));
+  const half = name(shift("i32x4.shr_s", both, 1));
+  const power = (stored: Tree): Tree => shift("i32x4.shl", stored, 23);
+  const product = mul(mul(p, power(half)), power(subWords(both, half)));
+  return tree("v128.andnot", [product, less(x, f32x4(smallest))]);
 }
 
 /** The natural logarithm: x = m 2^e with m around 1, a polynomial of m - 1 (Cephes). */
@@ -122,7 +129,7 @@ const erfNear = [
   -3.7612625824233e-1, 1.12837916572671,
 ] as const;
 
-const sigmoid = (x: Tree): Tree => div(f32x4(1), add(f32x4(1), call("exp", tree("f32x4.neg", [x]))));
+const sigmoid = (x: Tree, name: Names): Tree => div(f32x4(1), add(f32x4(1), exp(name(tree("f32x4.neg", [x])), name)));
 
 const functions = { exp, log, sin: turned(0), cos: turned(1), tanh, erf, sigmoid } as const;
 

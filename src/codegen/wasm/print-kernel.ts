@@ -11,7 +11,7 @@ import { constantOf, formTree, type IndexForm, localForm, rangeOf } from "./inde
 import type { WasmFunction } from "./instructions.ts";
 import { storeNumbers } from "./memory.ts";
 import type { ArrayPlace, Context, Loop, Reach, Specialization } from "./specialization.ts";
-import { arrayAddress, indexOf, tensorAddress, valueTree, valueType, wideTree } from "./values.ts";
+import { arrayAddress, countOf, indexOf, tensorAddress, valueTree, valueType, wideTree } from "./values.ts";
 
 /** A function, and the bytes of memory of its own that a thread needs for it. */
 interface PrintedKernel {
@@ -86,6 +86,11 @@ const statements: { readonly [K in Statement["kind"]]: (c: Context, s: Statement
   let: (c, { name, value }) => {
     if (value.type === "u32" && lanesOf(value) === 1) {
       c.names.set(name, { kind: "index", form: settled(c, indexOf(c, value)) });
+      return;
+    }
+    const count = countOf(c, value);
+    if (count !== undefined) {
+      c.names.set(name, { kind: "index", form: settled(c, count) });
       return;
     }
     const isSpread = c.spreads.has(name);

@@ -20,7 +20,7 @@ export interface Specialization {
 
 /** What a name of kernel IR stands for. */
 type Named =
-  /** A u32 that never changes. */
+  /** A u32 that never changes, or an i32 that is one. */
   | { readonly kind: "index"; readonly form: IndexForm }
   | { readonly kind: "local"; readonly local: number; readonly isSpread: boolean }
   | ArrayPlace;

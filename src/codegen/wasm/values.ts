@@ -12,6 +12,7 @@ import {
   constantOf,
   formTree,
   type IndexForm,
+  keyOfForm,
   localForm,
   mostWord,
   rangeOf,
@@ -64,6 +65,8 @@ const values: { readonly [K in Expr["kind"]]: (c: Context, e: ExprOf<K>) => Tree
   vector: (c, e) => {
     const [first] = e.parts as [Expr];
     if (e.parts.every((part) => isSame(part, first))) return wideTree(c, first);
+    const counted = countedWords(c, e);
+    if (counted !== undefined) return counted;
     const gathered = sameComponents(c, e.parts);
     if (gathered !== undefined) return gathered;
     const set = e.type === "f32" ? "f32x4.replace_lane" : "i32x4.replace_lane";
@@ -108,6 +111,23 @@ const isSame = (a: Expr, b: Expr): boolean =>
   (a.kind === "variable" && b.kind === "variable" && a.name === b.name) ||
   (a.kind === "literal" && b.kind === "literal" && Object.is(a.value, b.value)) ||
   (a.kind === "size" && b.kind === "size" && a.index === b.index);
+
+/** Integers at constant distances, as the columns of a mask are: the first, and how much more the others are. */
+function countedWords(c: Context, { parts, type }: ExprOf<"vector">): Tree | undefined {
+  const forms = parts.map((part) => (type === "i32" ? countOf(c, part) : undefined));
+  const [first] = forms;
+  const key = first && keyOfForm(first);
+  if (!forms.every((form) => form !== undefined && keyOfForm(form) === key)) return undefined;
+  const distances = Int32Array.from(forms, (form) => form!.constant - first!.constant);
+  return tree("i32x4.add", [tree("i32x4.splat", [formTree(first!)]), i32x4(distances)]);
+}
+
+/** The sum that an i32 is, where it is a u32. */
+export function countOf(c: Context, e: Expr): IndexForm | undefined {
+  if (e.kind === "op" && e.op === "cast" && e.type === "i32" && isIndex(e.args[0]!)) return indexOf(c, e.args[0]!);
+  const named = e.kind === "variable" ? c.names.get(e.name) : undefined;
+  return named?.kind === "index" ? named.form : undefined;
+}
 
 /** The same component of four vectors: two and two together, then all. */
 function sameComponents(c: Context, parts: readonly Expr[]): Tree | undefined {

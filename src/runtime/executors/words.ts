@@ -97,7 +97,7 @@ function reordered(
 /** Numbers of an input as 32-bit words, written to `at`, a multiple of four. */
 export function writeWords(memory: ArrayBufferLike, at: number, data: ArrayLike<number>, dtype: DType): void {
   const Words = dtype === "f32" ? Float32Array : Uint32Array;
-  const place = new Words(memory, at, data.length);
+  const place = new Words(memory as ArrayBuffer, at, data.length);
   place.set(data);
   if (dtype === "bool") for (let i = 0; i < data.length; i++) place[i] = Number(data[i]! !== 0);
 }
