@@ -18,7 +18,7 @@ import { groupUnits, schedulables } from "./layout/group.ts";
 import { hazardsOf } from "./layout/hazards.ts";
 import { bufferOfPort, placeInputs, placePorts, portBuffers, portUses, withPortParts } from "./layout/ports.ts";
 import { arenaName, Regions } from "./layout/regions.ts";
-import { displace, placeOutputs, prepareOutputs } from "./layout/results.ts";
+import { displace, placeOutputs, prepareOutputs, roomAfter, roomFor } from "./layout/results.ts";
 import { isStoredPort, type Memory, placeOf, type StageInput, type StageSteps } from "./layout/stage.ts";
 import { tensorsOf } from "./layout/touched.ts";
 import { valuesOf } from "./layout/values.ts";
@@ -34,7 +34,7 @@ export function generate(
   table = new KernelTable(),
 ): Generated {
   const { steps, memory } = arrange(stages, storage, target);
-  const named = [...portBuffers(memory.ports, storage), ...memory.results, ...arenas(steps)];
+  const named = [...portBuffers(memory.ports, storage), ...memory.results.buffers, ...arenas(steps)];
   const regions = new Regions(
     named.filter((b) => b.bytes > 0),
     target,
@@ -82,10 +82,10 @@ export function arrange(
   target: Target,
 ): { readonly steps: readonly StageSteps[]; readonly memory: Memory } {
   const known = knownFor(target);
-  let memory: Memory = { ports: placeInputs(stages, storage), results: [] };
+  let memory: Memory = { ports: placeInputs(stages, storage), results: { buffers: [], taken: new Map() } };
   const steps = stages.map((stage) => {
     const made = arrangeStage(prepare(stage, storage, target), memory, known);
-    memory = { ports: made.ports, results: made.results.buffers };
+    memory = { ports: made.ports, results: roomAfter(stage.name, memory.results, made.results) };
     return made;
   });
   return { steps, memory };
@@ -110,7 +110,7 @@ function arrangeUnits(input: StageInput, before: Memory, known: Known, apart: bo
   const { graph, storage, target } = input;
   const { limits } = target;
   const largest = limits.maxStorageBufferBindingSize;
-  const owned = placeOutputs(before.results, input, largest);
+  const owned = placeOutputs(roomFor(input.name, before.results), input, largest);
 
   const liveness = livenessOf(graph);
   const fusion = fuse(graph, liveness, {

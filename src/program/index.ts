@@ -29,6 +29,7 @@ export {
 } from "./adapter.ts";
 export {
   type ExecutableProgram,
+  isMainStage,
   type MainStage,
   type ProgramStorage,
   parameterStages,

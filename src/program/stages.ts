@@ -22,6 +22,8 @@ export const parameterStages = {
   predict: "predict_parameters",
 } as const;
 
+export const isMainStage = (name: StageName): name is MainStage => Object.hasOwn(parameterStages, name);
+
 export interface Stage {
   readonly name: StageName;
   readonly graph: Graph;

@@ -44,3 +44,20 @@ describe.each([cpuTarget, defaultTarget])("steps for a $kind target", (target) =
     expect(textOf(graph, storage, target)).toMatchSnapshot();
   });
 });
+
+it("results of stages that hold the model are in one place, those of others are not touched", () => {
+  const graphs = (["micro", "forward", "merge", "predict"] as const).map((name, i) => {
+    const k = new Builder(name);
+    const x = k.port("x", "input", "f32", [64 * (i + 1)]);
+    return { name, graph: k.finish([{ name: "y", node: k.neg(x) }]) };
+  });
+  const { plan } = generate(graphs, noStorage, cpuTarget);
+  const places = plan.stages.map(({ name, outputs: [y] }) => [name, y!.buffer, y!.offset]);
+  expect(places).toEqual([
+    ["micro", "outputs", 0],
+    ["forward", "outputs", 0],
+    ["merge", "outputs", 512],
+    ["predict", "outputs", 1280],
+  ]);
+  expect(plan.buffers.find(({ name }) => name === "outputs")!.bytes).toBe(1280 + 4 * 256);
+});

@@ -2,7 +2,7 @@
 import { type Graph, type Node, wholeChunk } from "../../ir/graph.ts";
 import { opRecord } from "../../ir/registry.ts";
 import { sizeOf, type TensorType } from "../../ir/types.ts";
-import { type ProgramStorage, type StorageSlice, sliceOf } from "../../program/index.ts";
+import { isMainStage, type ProgramStorage, type StageName, type StorageSlice, sliceOf } from "../../program/index.ts";
 import { alignUp, type BufferSpec, type PlannedCopy } from "../plan.ts";
 import { inStorage, type Placement, tensorBytes } from "./ports.ts";
 import { displacedBuffer, slot } from "./regions.ts";
@@ -78,31 +78,44 @@ export const piecesBuffer = "pieces";
 /** Whether a buffer is there only for results that are too large to hold unless somebody wants them. */
 export const isOnDemand = (buffer: string): boolean => buffer === piecesBuffer || buffer.startsWith(`${piecesBuffer}:`);
 
-/** Places of results by node, and the buffers that they are in beside storage, which all stages share. */
-export interface ResultPlaces {
-  readonly places: ReadonlyMap<number, Placement>;
+/** Buffers of results beside storage, which all stages share, and the bytes of each that are taken. */
+export interface ResultRoom {
   readonly buffers: readonly BufferSpec[];
+  readonly taken: ReadonlyMap<string, number>;
 }
 
+/** Places of results by node. */
+export interface ResultPlaces extends ResultRoom {
+  readonly places: ReadonlyMap<number, Placement>;
+}
+
+/**
+ * The room that the stages before leave to one, and what it leaves of its own. Of the stages that hold the model only one is part of a run, after which its
+ * results are read: they have their places in common.
+ */
+export const roomFor = (stage: StageName, { buffers, taken }: ResultRoom): ResultRoom => ({
+  buffers,
+  taken: isMainStage(stage) ? taken : new Map(buffers.map(({ name, bytes }) => [name, bytes])),
+});
+
+export const roomAfter = (stage: StageName, before: ResultRoom, { buffers, taken }: ResultRoom): ResultRoom => ({
+  buffers,
+  taken: isMainStage(stage) ? before.taken : taken,
+});
+
 /** Places of a stage's outputs: their slices of storage, or places in buffers of at most `largest` bytes. */
-export function placeOutputs(
-  buffers: readonly BufferSpec[],
-  { graph, outputs }: PreparedOutputs,
-  largest: number,
-): ResultPlaces {
+export function placeOutputs(before: ResultRoom, { graph, outputs }: PreparedOutputs, largest: number): ResultPlaces {
   const places = new Map<number, Placement>();
-  let grown = buffers;
+  let room = before;
   for (const { node, slice, from } of outputs) {
     if (places.has(node)) continue;
     const type = graph.nodes[node]!.type as TensorType;
     const made =
-      slice === undefined
-        ? placeIn(grown, from === undefined ? outputsBuffer : piecesBuffer, type, largest)
-        : undefined;
-    grown = made?.buffers ?? grown;
+      slice === undefined ? placeIn(room, from === undefined ? outputsBuffer : piecesBuffer, type, largest) : undefined;
+    room = made?.room ?? room;
     places.set(node, made?.place ?? inStorage(slice!, type));
   }
-  return { places, buffers: grown };
+  return { places, ...room };
 }
 
 /** Gives results that cannot be written where they belong places elsewhere, and the copies that bring them there. */
@@ -113,37 +126,40 @@ export function displace(
   largest: number,
 ): ResultPlaces & { readonly copies: readonly PlannedCopy[] } {
   const places = new Map(before.places);
-  let { buffers } = before;
+  let room: ResultRoom = before;
   const copies = displaced.map((node): PlannedCopy => {
     const to = places.get(node)!;
-    const made = placeIn(buffers, displacedBuffer, graph.nodes[node]!.type as TensorType, largest);
-    buffers = made.buffers;
+    const made = placeIn(room, displacedBuffer, graph.nodes[node]!.type as TensorType, largest);
+    room = made.room;
     places.set(node, made.place);
     const start = ({ buffer, offset }: Placement): PlannedCopy["from"] => ({ buffer, offset });
     return { from: start(made.place), to: start(to), size: to.size };
   });
-  return { places, buffers, copies };
+  return { places, buffers: room.buffers, taken: room.taken, copies };
 }
 
 /** Room for a value in the first buffer of a kind that has some. */
 function placeIn(
-  buffers: readonly BufferSpec[],
+  { buffers, taken }: ResultRoom,
   kind: string,
   type: TensorType,
   largest: number,
-): { readonly place: Placement; readonly buffers: readonly BufferSpec[] } {
+): { readonly place: Placement; readonly room: ResultRoom } {
   const size = tensorBytes(type);
-  const bytesOf = (name: string): number | undefined => buffers.find((b) => b.name === name)?.bytes;
+  const takenOf = (buffer: string): number => taken.get(buffer) ?? 0;
   let count = 0;
   const name = (): string => (count === 0 ? kind : `${kind}:${count}`);
-  while ((bytesOf(name()) ?? 0) + size > largest && bytesOf(name()) !== undefined) count++;
+  while (takenOf(name()) + size > largest && takenOf(name()) > 0) count++;
   const buffer = name();
-  const offset = bytesOf(buffer) ?? 0;
-  const grown = { name: buffer, bytes: offset + alignUp(size, slot) };
-  const others = buffers.filter((b) => b.name !== buffer);
+  const offset = takenOf(buffer);
+  const end = offset + alignUp(size, slot);
+  const before = buffers.find((b) => b.name === buffer);
+  const grown = { name: buffer, bytes: Math.max(end, before?.bytes ?? 0) };
   return {
     place: { buffer, offset, size, dtype: type.dtype },
-    buffers:
-      others.length === buffers.length ? [...buffers, grown] : buffers.map((b) => (b.name === buffer ? grown : b)),
+    room: {
+      buffers: before === undefined ? [...buffers, grown] : buffers.map((b) => (b === before ? grown : b)),
+      taken: new Map([...taken, [buffer, end]]),
+    },
   };
 }

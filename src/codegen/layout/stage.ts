@@ -5,12 +5,12 @@ import type { ProgramStorage, StageName } from "../../program/index.ts";
 import type { TensorUse } from "../emit/emitter.ts";
 import type { Fusion, Unit } from "../fuse/fuse.ts";
 import type { Canonical } from "../kernel/canonical.ts";
-import type { BufferSpec, PlannedCopy } from "../plan.ts";
+import type { PlannedCopy } from "../plan.ts";
 import type { ScheduledBody } from "../schedule/index.ts";
 import type { Target } from "../target.ts";
 import { bufferOfPort, isStored, type Placement, type PortPlaces, placeOfPort, tensorBytes } from "./ports.ts";
 import { arenaName } from "./regions.ts";
-import type { PreparedOutputs, ResultPlaces } from "./results.ts";
+import type { PreparedOutputs, ResultPlaces, ResultRoom } from "./results.ts";
 
 export interface StageInput extends PreparedOutputs {
   readonly name: StageName;
@@ -23,7 +23,7 @@ export interface StageInput extends PreparedOutputs {
 /** Where ports and results of the stages up to one are. */
 export interface Memory {
   readonly ports: PortPlaces;
-  readonly results: readonly BufferSpec[];
+  readonly results: ResultRoom;
 }
 
 export interface Hazards {
