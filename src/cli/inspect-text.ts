@@ -4,6 +4,7 @@ import { type KernelRow, type KernelSort, kernelRows, printLevel, sortKernels } 
 import type { GraphLevel } from "../inspect/views.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import type { StageName } from "../program/index.ts";
+import { type Measurement, measuredMs, roofShare } from "../program/measurement.ts";
 import { columns, count } from "./columns.ts";
 import { emit, type PrintOptions } from "./output.ts";
 
@@ -16,6 +17,8 @@ export interface TextOptions extends PrintOptions {
   readonly layer?: number;
   readonly sort?: KernelSort;
   readonly top?: number;
+  /** What dispatches took, where that was asked for. */
+  readonly measured?: Measurement;
 }
 
 /** Whether text is asked for; then no files are written. */
@@ -35,11 +38,17 @@ export function checkTextOptions(options: TextOptions): void {
 
 /** Throws `INSPECT-UNKNOWN` for what the program does not have. */
 export function printText(program: Program, options: TextOptions): void {
-  const { print, kernels, sort = "flops", top = Number.POSITIVE_INFINITY, json } = options;
+  const { print, kernels, measured, top = Number.POSITIVE_INFINITY, json } = options;
+  const { sort = measured === undefined ? "flops" : "ms" } = options;
+  if (sort === "ms" && measured === undefined)
+    throw new WebpeftError("CLI-INSPECT", {
+      message: "nothing was measured that could be sorted",
+      help: "add --measure",
+    });
   if (kernels === true) {
     const rows = sortKernels(kernelRows(program, options), sort).slice(0, top);
     if (json) for (const row of rows) emit(options, { type: "kernel", ...row });
-    else process.stdout.write(kernelTable(rows));
+    else process.stdout.write(kernelTable(rows, measured));
   }
   if (print === undefined) return;
   const text = printLevel(program, print, options);
@@ -47,15 +56,45 @@ export function printText(program: Program, options: TextOptions): void {
   else process.stdout.write(text);
 }
 
-const headings = ["kernel", "dispatches", "flop", "bytes", "flop/byte", "computes for", "lines"] as const;
+/** A column of the table: what stands above it and in a row. Numbers stand on the right. */
+interface Column {
+  readonly head: string;
+  readonly isNumber: boolean;
+  readonly cell: (row: KernelRow) => string;
+}
+
+const numbers = (head: string, cell: Column["cell"]): Column => ({ head, isNumber: true, cell });
+const texts = (head: string, cell: Column["cell"]): Column => ({ head, isNumber: false, cell });
+
+const some = (names: readonly string[]): string =>
+  names.length > 4 ? `${names.slice(0, 4).join(", ")} and ${names.length - 4} more` : names.join(", ");
+
+/** `total`: milliseconds of a whole step. */
+const timeColumns = (total: number, { peak }: Measurement): readonly Column[] => [
+  numbers("ms", ({ ms = 0 }) => ms.toFixed(3)),
+  numbers("% of step", ({ ms = 0 }) => ((100 * ms) / total).toFixed(1)),
+  numbers("% of roof", (row) => {
+    const share = roofShare(row, row.ms ?? 0, peak);
+    return share === undefined ? "" : (100 * share).toFixed(1);
+  }),
+];
 
 /** Rows as text in columns. */
-function kernelTable(rows: readonly KernelRow[]): string {
-  const cells = rows.map(({ name, dispatches, flops, bytes, sites, lines }) => [
-    ...[name, String(dispatches), count(flops, "").trimEnd(), count(bytes, "B")],
-    bytes === 0 ? "" : (flops / bytes).toFixed(1),
-    sites.length > 4 ? `${sites.slice(0, 4).join(", ")} and ${sites.length - 4} more` : sites.join(", "),
-    lines.join(" "),
-  ]);
-  return columns(headings, cells, [1, 2, 3, 4]);
+function kernelTable(rows: readonly KernelRow[], measured: Measurement | undefined): string {
+  const all = [
+    texts("kernel", ({ name }) => name),
+    numbers("dispatches", ({ dispatches }) => String(dispatches)),
+    ...(measured === undefined ? [] : timeColumns(measuredMs(measured), measured)),
+    numbers("flop", ({ flops }) => count(flops, "").trimEnd()),
+    numbers("bytes", ({ bytes }) => count(bytes, "B")),
+    numbers("flop/byte", ({ flops, bytes }) => (bytes === 0 ? "" : (flops / bytes).toFixed(1))),
+    texts("computes for", ({ sites }) => some(sites)),
+    texts("lines", ({ lines }) => lines.join(" ")),
+  ];
+  const right = all.flatMap(({ isNumber }, i) => (isNumber ? [i] : []));
+  return columns(
+    all.map(({ head }) => head),
+    rows.map((row) => all.map(({ cell }) => cell(row))),
+    right,
+  );
 }

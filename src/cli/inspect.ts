@@ -9,18 +9,19 @@ import { forecastTarget } from "../runtime/session/memory.ts";
 import { compileSources, defaultLength, readSources, type SourceOptions, type Sources } from "./common.ts";
 import { runDiff } from "./inspect-diff.ts";
 import { checkTextOptions, printText, type TextOptions, wantsText } from "./inspect-text.ts";
+import { type InspectedOn, inspectedOn, measuredOn } from "./measure.ts";
 import { memoryLine } from "./memory.ts";
 import { emit, say } from "./output.ts";
 import { claimOutput } from "./output-lock.ts";
-import { readTarget } from "./target.ts";
 
-interface InspectOptions extends SourceOptions, TextOptions {
+export interface InspectOptions extends SourceOptions, TextOptions {
   readonly diff?: readonly string[];
   readonly mode: ProgramMode;
   readonly batch: number;
   readonly length?: number;
   readonly target?: string;
   readonly memory?: number;
+  readonly measure?: boolean;
   readonly out?: string;
   readonly overwrite?: boolean;
 }
@@ -33,13 +34,16 @@ const sizesOf = ({ mode, batch, length, memory }: InspectOptions, { model }: Sou
   length: length ?? defaultLength(model),
 });
 
-/** Compiles as far as it goes, and tells what the program will take. */
-async function inspect(sources: Sources, options: InspectOptions, target: Target): Promise<Inspection> {
+const pack = (text: string): string => gzipSync(text).toString("base64");
+
+/** Compiles as far as it goes, measures where that is asked for, and tells what the program will take. */
+async function inspect(sources: Sources, options: InspectOptions, on: InspectedOn): Promise<Inspection> {
   const record = new PassRecord();
   try {
     const onPass = record.listen;
-    const program = await compileSources(sources, options, { ...sizesOf(options, sources, target), onPass });
-    const inspection = inspectProgram(program, (text) => gzipSync(text).toString("base64"));
+    const program = await compileSources(sources, options, { ...sizesOf(options, sources, on.target), onPass });
+    const made = await measuredOn(program, sources, options, on);
+    const inspection = inspectProgram(program, { pack, ...made });
     if (inspection.error === undefined && options.mode !== "merge")
       say(options, memoryLine(forecastTarget(program, sources.model)));
     return inspection;
@@ -48,11 +52,11 @@ async function inspect(sources: Sources, options: InspectOptions, target: Target
   }
 }
 
-async function writeFiles(out: string, options: InspectOptions, target: Target): Promise<void> {
+async function writeFiles(out: string, options: InspectOptions, on: InspectedOn): Promise<void> {
   const overwrite = options.overwrite ?? false;
   await claimOutput(out, { overwrite });
   const sources = await readSources(options, true);
-  const { files, error } = await inspect(sources, options, target);
+  const { files, error } = await inspect(sources, options, on);
   await writeFolder(out, files, { overwrite });
   if (error !== undefined) {
     say(options, `${out}: what was made before the error, ${files.size} files; error.txt has the error`);
@@ -71,15 +75,22 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   checkTextOptions(options);
   if (options.model === undefined)
     throw new WebpeftError("CLI-INSPECT", { message: "inspect wants a --model, or --diff with two folders" });
-  const target = await readTarget(options.target);
-  if (wantsText(options)) {
-    const sources = await readSources(options, true);
-    printText(await compileSources(sources, options, sizesOf(options, sources, target)), options);
-  } else if (options.out === undefined) {
+  if (!wantsText(options) && options.out === undefined)
     throw new WebpeftError("CLI-INSPECT", {
       message: "inspect has nothing to do",
       help: "name a folder for its files with --out, or what it prints with --print or --kernels",
     });
-  } else await writeFiles(options.out, options, target);
+  const on = await inspectedOn(options);
+  try {
+    if (wantsText(options)) {
+      const sources = await readSources(options, true);
+      const program = await compileSources(sources, options, sizesOf(options, sources, on.target));
+      // What is printed has stdout to itself.
+      const made = await measuredOn(program, sources, { ...options, json: true }, on);
+      printText(program, { ...options, ...made });
+    } else await writeFiles(options.out!, options, on);
+  } finally {
+    on.release();
+  }
   return 0;
 }

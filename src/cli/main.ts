@@ -209,6 +209,8 @@ function build(): Command {
       "default (a GPU), cpu (a driver in software), wasm (what --device cpu runs), or a JSON file with a target",
     )
     .option(...memory)
+    .option("--measure", "also runs it on --device, with data that is drawn, and tells what every kernel takes")
+    .option("--seed <n>", "of that data", whole)
     .option("--method <file>", "a method of your own, as text")
     .option("--out <folder>", "where the files go")
     .option("--diff <folders...>", "compares two folders that inspect wrote")
@@ -219,7 +221,9 @@ function build(): Command {
     .option("--site <name>", "of --print, --kernels: what is computed at modules of this name, as q_proj")
     .option("--layer <n>", "of --print, --kernels: what is computed in this layer", whole)
     .addOption(
-      new Option("--sort <by>", "of --kernels; flops without").choices(["flops", "bytes", "dispatches", "name"]),
+      new Option("--sort <by>", "of --kernels; flops without, ms where they are measured").choices([
+        ...["ms", "flops", "bytes", "dispatches", "name"],
+      ]),
     )
     .option("--top <n>", "of --kernels: the first of them", count)
     .option("--overwrite", "write into a folder that is not empty");

@@ -23,6 +23,7 @@ export {
   cpuTarget,
   defaultLimits,
   defaultTarget,
+  isForProcessors,
   type Target,
   type TargetLimits,
   type Tuning,

@@ -203,6 +203,10 @@ export const wasmTarget: Target = {
   },
 };
 
+/** Whether kernels are printed as WebAssembly too: there a workgroup is one invocation. */
+export const isForProcessors = ({ limits }: Pick<Target, "limits">): boolean =>
+  limits.maxComputeInvocationsPerWorkgroup === 1;
+
 /** What a preset is chosen by, and what only the device itself can tell. */
 export interface DeviceFacts {
   readonly software: boolean;

@@ -4,7 +4,9 @@ import { reportPage } from "../inspect/report.ts";
 import { type InspectedProgram, ProgramViews, type ViewedProgram } from "../inspect/views.ts";
 import type { Methods } from "../methods/registry.ts";
 import type { AdapterConfigs, CompiledProgram } from "../program/index.ts";
+import type { Measurement } from "../program/measurement.ts";
 import type { Model } from "../runtime/files/model.ts";
+import { type MeasureOptions, measureProgram } from "../runtime/session/measure.ts";
 import type { Session } from "../runtime/session/session.ts";
 import { type StartOptions, startSession } from "../runtime/session/start.ts";
 
@@ -22,9 +24,15 @@ class StartableProgram extends ProgramViews {
     super(program);
   }
 
-  /** The page of `webpeft inspect` as HTML: one text that asks nothing of the network. */
-  report(this: InspectedProgram): string {
-    return reportPage(this);
+  /** The page of `webpeft inspect` as HTML: one text that asks nothing of the network. With what was measured, its columns too. */
+  report(this: InspectedProgram, measured?: Measurement): string {
+    return reportPage(this, { measured });
+  }
+
+  /** What every dispatch of a step takes on a device, on data that is drawn: no weights are read. Throws `MEASURE-DEVICE`. */
+  measure(this: ProgramParts & InspectedProgram, options: MeasureOptions = {}): Promise<Measurement> {
+    const { source: model, methods, recompile: compile } = this;
+    return measureProgram(this, { model, methods, compile }, { ...options, generated: () => this.generated });
   }
 
   /**
@@ -49,6 +57,6 @@ class StartableProgram extends ProgramViews {
   }
 }
 
-export type Program = ProgramParts & InspectedProgram & Pick<StartableProgram, "start" | "report" | "view">;
+export type Program = ProgramParts & InspectedProgram & Pick<StartableProgram, "start" | "report" | "measure" | "view">;
 
 export const createProgram = (parts: ProgramParts): Program => Object.assign(new StartableProgram(parts), parts);

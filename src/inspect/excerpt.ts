@@ -4,6 +4,7 @@ import { WebpeftError } from "../ir/diagnostics.ts";
 import type { Graph } from "../ir/graph.ts";
 import { printGraph } from "../ir/text/print.ts";
 import type { StageName } from "../program/index.ts";
+import type { Measurement } from "../program/measurement.ts";
 import { type KernelWork, withDispatch } from "./kernel-work.ts";
 import { isAt, isEverywhere, type ModelPlace, sitesOf } from "./places.ts";
 import type { GraphLevel, InspectedProgram } from "./views.ts";
@@ -15,12 +16,18 @@ export interface ExcerptOptions extends ModelPlace {
   readonly after?: string | undefined;
 }
 
+interface Measured {
+  readonly measured?: Measurement | undefined;
+}
+
 /** Sorted from the largest; names from the first. */
-export type KernelSort = "flops" | "bytes" | "dispatches" | "name";
+export type KernelSort = "ms" | "flops" | "bytes" | "dispatches" | "name";
 
 /** A kernel with what it does in one stage. */
 export interface KernelRow extends KernelWork {
   readonly name: string;
+  /** Milliseconds, where they were measured. */
+  readonly ms?: number;
 }
 
 /** The nodes at a place, and the ports that they read. */
@@ -81,25 +88,28 @@ export function printLevel(program: InspectedProgram, level: GraphLevel, options
 }
 
 /** Kernels of a stage that compute something at a place, in the order of the plan. Throws as `printLevel` does. */
-export function kernelRows(program: InspectedProgram, options: ExcerptOptions = {}): KernelRow[] {
-  const { stage = program.mainStage } = options;
+export function kernelRows(program: InspectedProgram, options: ExcerptOptions & Measured = {}): KernelRow[] {
+  const { stage = program.mainStage, measured } = options;
+  const times = measured?.stages.find(({ name }) => name === stage)?.dispatchMs;
   const planned = program.plan.stages.find(({ name }) => name === stage);
   const known = program.plan.stages.map(({ name }) => name);
   if (planned === undefined) throw unknown("stage with kernels", stage, known);
   const graph = program.graph("tensor", stage);
   const rows = new Map<string, KernelRow>();
-  for (const dispatch of planned.dispatches) {
+  for (const [at, dispatch] of planned.dispatches.entries()) {
     const { kernel } = dispatch;
     const computed = dispatch.nodes.map((id) => graph.nodes[id]!);
     if (!isEverywhere(options) && !computed.some((node) => isAt(node, options))) continue;
-    rows.set(kernel, { name: kernel, ...withDispatch(rows.get(kernel), dispatch, computed) });
+    const before = rows.get(kernel);
+    const ms = times === undefined ? {} : { ms: (before?.ms ?? 0) + (times[at] ?? 0) };
+    rows.set(kernel, { name: kernel, ...withDispatch(before, dispatch, computed), ...ms });
   }
   if (rows.size === 0) throw nowhere(graph, options);
   return [...rows.values()];
 }
 
 export const sortKernels = (rows: readonly KernelRow[], by: KernelSort): KernelRow[] =>
-  [...rows].sort((a, b) => (by === "name" ? (a.name < b.name ? -1 : 1) : b[by] - a[by]));
+  [...rows].sort((a, b) => (by === "name" ? (a.name < b.name ? -1 : 1) : (b[by] ?? 0) - (a[by] ?? 0)));
 
 function nowhere(graph: Graph, { site, layer }: ModelPlace): WebpeftError {
   const sites = sitesOf(graph.nodes).slice(0, 20);

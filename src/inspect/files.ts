@@ -3,14 +3,16 @@
  * tensors of the model and the adapter are all that a replayer needs (`examples/replay.mjs`). For processors the module that they run stands
  * beside, `kernels.wat`.
  */
-import type { Generated, Target } from "../codegen/index.ts";
+import { type Generated, isForProcessors } from "../codegen/index.ts";
 import { programText } from "../codegen/wasm/index.ts";
 import { formatDiagnostic, WebpeftError } from "../ir/diagnostics.ts";
 import type { Graph } from "../ir/graph.ts";
 import { printGraph } from "../ir/text/print.ts";
 import type { PassListener, TimelineEntry } from "../passes/manager.ts";
 import type { AdapterTensor, ProgramStorage } from "../program/index.ts";
-import { type Packer, reportPage } from "./report.ts";
+import type { Measurement } from "../program/measurement.ts";
+import { kernelTimes } from "./measured.ts";
+import { type ReportOptions, reportPage } from "./report.ts";
 import type { InspectedProgram } from "./views.ts";
 
 /** The version of what `docs/dump.md` describes; a field that is added does not change it. */
@@ -63,6 +65,16 @@ function planFile(program: InspectedProgram): string {
   return json({ version: dumpVersion, mode, batch, length, ...extra, ...plan });
 }
 
+/** Kernels without their texts; `milliseconds` of a step where they were measured. */
+function kernelsFile(program: InspectedProgram, measured: Measurement | undefined): unknown[] {
+  const times = measured === undefined ? undefined : kernelTimes(program, measured, program.stepStages);
+  return program.kernels.map(({ wgsl: _wgsl, ...kernel }) => ({
+    ...kernel,
+    file: fileOf(kernel.name),
+    ...(times === undefined ? {} : { milliseconds: times.get(kernel.name) ?? 0 }),
+  }));
+}
+
 /** The merge stage, where the method has one: virtual tokens are no part of the weights. */
 function mergeGraph({ merge }: InspectedProgram): Record<string, Graph> {
   try {
@@ -90,11 +102,14 @@ export interface Inspection {
   readonly error?: unknown;
 }
 
-/** Whether kernels are printed as WebAssembly too: there a workgroup is one invocation. */
-const runsOnProcessors = ({ limits }: Target): boolean => limits.maxComputeInvocationsPerWorkgroup === 1;
+type FileOptions = Pick<ReportOptions, "pack" | "measured">;
 
-/** All files that can be made; needs no device. `graph.*.ir` parse back to the graphs of the main stage. `pack` makes the report smaller. */
-export function inspectProgram(program: InspectedProgram, pack?: Packer): Inspection {
+/**
+ * All files that can be made; needs no device. `graph.*.ir` parse back to the graphs of the main stage. `pack` makes the report smaller; what
+ * was `measured` stands in `measured.json`, `kernels.json` and the report.
+ */
+export function inspectProgram(program: InspectedProgram, options: FileOptions = {}): Inspection {
+  const { measured } = options;
   const files = new Map<string, string>();
   const errors: unknown[] = [];
   const add = (name: string, make: () => string): void => {
@@ -110,19 +125,18 @@ export function inspectProgram(program: InspectedProgram, pack?: Packer): Inspec
   add("graph.json", () => json(graphs(program)));
   add("graph.dot", () => program.toDot("tensor"));
   for (const { name, wgsl } of program.kernelsSoFar) files.set(fileOf(name), wgsl);
-  if (runsOnProcessors(program.target)) add("kernels.wat", () => programText(program.generated, program.target));
-  add("kernels.json", () =>
-    json(program.kernels.map(({ wgsl: _wgsl, ...kernel }) => ({ ...kernel, file: fileOf(kernel.name) }))),
-  );
+  if (isForProcessors(program.target)) add("kernels.wat", () => programText(program.generated, program.target));
+  add("kernels.json", () => json(kernelsFile(program, measured)));
   add("plan.json", () => planFile(program));
   add("timeline.json", () => json(program.timeline));
-  add("report.html", () => reportPage(program, { pack }));
+  if (measured !== undefined) add("measured.json", () => json({ version: dumpVersion, ...measured }));
+  add("report.html", () => reportPage(program, options));
   return errors.length === 0 ? { files } : { files: withError(errors[0], files), error: errors[0] };
 }
 
 /** The files of `webpeft inspect` by name. Throws what making the kernels throws. */
-export function inspectionFiles(program: InspectedProgram): ReadonlyMap<string, string> {
-  const { files, error } = inspectProgram(program);
+export function inspectionFiles(program: InspectedProgram, measured?: Measurement): ReadonlyMap<string, string> {
+  const { files, error } = inspectProgram(program, { measured });
   if (error !== undefined) throw error;
   return files;
 }

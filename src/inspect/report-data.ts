@@ -3,12 +3,14 @@ import { type Dispatch, type GeneratedKernel, partWords } from "../codegen/index
 import { type Graph, type Node, portName } from "../ir/graph.ts";
 import { opRecord } from "../ir/registry.ts";
 import { byteWidth, sizeOf, typeText } from "../ir/types.ts";
+import type { Clock, Measurement } from "../program/measurement.ts";
 import { lineOf } from "./places.ts";
 import { passRecords, ruleDocs } from "./report-passes.ts";
 import {
   type DecisionRecord,
   type DispatchRecord,
   type KernelRecord,
+  type MeasuredRecord,
   type NodeRecord,
   type PartRecord,
   type ReportData,
@@ -65,11 +67,13 @@ function stageRecord(
   program: InspectedProgram,
   { name, graph }: { name: string; graph: Graph },
   texts: Texts,
+  measured: Measurement | undefined,
 ): StageRecord {
   const { plan, values, parts, kernels } = program.generated;
   const words = new Map(kernels.map((kernel): [string, number] => [kernel.name, kernel.sizes]));
   const stored = parts.find(({ stage }) => stage === name)?.stored ?? [];
   const dispatches = plan.stages.find((stage) => stage.name === name)?.dispatches ?? [];
+  const times = measured?.stages.find((stage) => stage.name === name)?.dispatchMs;
   const kept = values.find(({ stage }) => stage === name)?.values ?? [];
   return {
     name,
@@ -79,7 +83,9 @@ function stageRecord(
     dispatches: dispatches.map((dispatch, i): DispatchRecord => {
       const { kernel, grid, nodes, flops, bytes, always, outputs } = dispatch;
       const own = partRecords(dispatch, words.get(kernel)!, stored[i]!);
-      return { kernel, grid, nodes, flops, bytes, always, outputs: always ? [] : outputs, parts: own };
+      const ms = times?.[i];
+      const work = { kernel, grid, nodes, flops, bytes, always, outputs: always ? [] : outputs, parts: own };
+      return ms == null ? work : { ...work, ms };
     }),
     values: kept.map((value) => {
       const { node, buffer, offset, bytes, first, last, why } = value;
@@ -123,10 +129,20 @@ function factsOf(program: InspectedProgram): [string, string][] {
   ];
 }
 
-export function reportData(program: InspectedProgram): ReportData {
+const clocks: Readonly<Record<Clock, string>> = {
+  device: "timestamps of the device",
+  processor: "the clock of the processor that runs the kernels",
+  outside: "outside time: every dispatch is a submit of its own, and submitting and waiting count",
+};
+
+function measuredRecord({ stages: _stages, clock, ...facts }: Measurement): MeasuredRecord {
+  return { ...facts, clock: clocks[clock], isOutside: clock === "outside" };
+}
+
+export function reportData(program: InspectedProgram, measured?: Measurement): ReportData {
   const { adapter, plan, batch, length, mode, modelConfig, target } = program;
   const texts = new Texts();
-  const stages = program.stages.map((stage) => stageRecord(program, stage, texts));
+  const stages = program.stages.map((stage) => stageRecord(program, stage, texts, measured));
   const layers = modelConfig.num_hidden_layers ?? modelConfig.n_layer;
   const fragments = (adapter?.fragments ?? []).concat((adapter?.experts ?? []).flatMap(({ plan }) => plan.fragments));
   return {
@@ -145,6 +161,7 @@ export function reportData(program: InspectedProgram): ReportData {
     operators: nodeRecords(program.graph("operator"), texts),
     texts: texts.all,
     buffers: plan.buffers.map(({ name, bytes, within }) => ({ name, bytes, within: within?.buffer ?? "" })),
+    ...(measured === undefined ? {} : { measured: measuredRecord(measured) }),
     memory: { peakBytes: plan.peakBytes, largestBinding: target.limits.maxStorageBufferBindingSize },
   };
 }

@@ -34,6 +34,8 @@ export interface DispatchRecord {
   readonly parts: readonly PartRecord[];
   readonly flops: number;
   readonly bytes: number;
+  /** Milliseconds, where they were measured. */
+  readonly ms?: number;
   /** Outputs that it is for; always run without them. */
   readonly outputs: readonly string[];
   readonly always: boolean;
@@ -108,6 +110,21 @@ export interface FragmentRecord {
   readonly text: string;
 }
 
+/** How times of dispatches were measured, and what the device reaches. */
+export interface MeasuredRecord {
+  readonly device: string;
+  /** In words: whose clock it is. */
+  readonly clock: string;
+  /** Whether times count what it takes to submit and to wait. */
+  readonly isOutside: boolean;
+  readonly runs: number;
+  readonly warmUps: number;
+  readonly seed: number;
+  /** Milliseconds of a step whose dispatches nobody measured. */
+  readonly wholeMs: number;
+  readonly peak: { readonly flopsPerSecond: number; readonly bytesPerSecond: number; readonly probe: string };
+}
+
 export interface ReportData {
   readonly version: number;
   readonly batch: number;
@@ -129,5 +146,6 @@ export interface ReportData {
   /** The main stage after `algebra`. */
   readonly operators: readonly NodeRecord[];
   readonly buffers: readonly { readonly name: string; readonly bytes: number; readonly within: string }[];
+  readonly measured?: MeasuredRecord;
   readonly memory: { readonly peakBytes: number; readonly largestBinding: number };
 }

@@ -1,4 +1,5 @@
 /** The report: one page with everything in it, which asks nothing of the network. Its views are made of its data by `page/`. */
+import type { Measurement } from "../program/measurement.ts";
 import type { ReportView } from "./embed.ts";
 import { pageNotices, pageScript, pageStyle } from "./page-text.ts";
 import { reportData } from "./report-data.ts";
@@ -40,12 +41,14 @@ ${data}
 export interface ReportOptions {
   /** Without it the data is JSON as it is; texts of strangers cannot end the element that holds it. */
   readonly pack?: Packer | undefined;
+  /** What its dispatches took. */
+  readonly measured?: Measurement | undefined;
   /** The one view that is shown. */
   readonly only?: ReportView;
 }
 
-export function reportPage(program: InspectedProgram, { pack, only }: ReportOptions = {}): string {
-  const data = reportData(program);
+export function reportPage(program: InspectedProgram, { pack, measured, only }: ReportOptions = {}): string {
+  const data = reportData(program, measured);
   const json = JSON.stringify(data);
   const held =
     pack === undefined

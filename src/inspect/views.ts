@@ -89,9 +89,8 @@ export class ProgramViews {
 
   get kernels(): readonly ProgramKernel[] {
     const { kernels, plan } = this.generated;
-    const trains = plan.stages.some(({ name }) => name === "micro");
-    const isCounted = (stage: string): boolean =>
-      trains ? stepStages.some((name) => name === stage) : stage === "forward";
+    const counting = this.stepStages;
+    const isCounted = (stage: StageName): boolean => counting.includes(stage);
     return kernels.map(({ name, wgsl, workgroup }) => {
       const runs = plan.stages
         .map((stage) => ({ stage: stage.name, own: stage.dispatches.filter(({ kernel }) => kernel === name) }))
@@ -114,6 +113,11 @@ export class ProgramViews {
         ),
       };
     });
+  }
+
+  /** The stages of what people count: of a training step, or of a forward pass where the program does not train. */
+  get stepStages(): readonly StageName[] {
+    return this.parts.stages.some(({ name }) => name === "micro") ? stepStages : ["forward"];
   }
 
   /** The graph of a stage at tensor level, or of the main stage at operator level (after `algebra`); at kernel level all kernels. */

@@ -39,6 +39,22 @@ describe("what is printed", () => {
     for (const row of ofSite.slice(1)) expect(row).toContain("v_proj");
   });
 
+  it("is what kernels take, the longest first, where it is measured", () => {
+    const { stdout, stderr } = inspect("--kernels", "--measure", "--json", "--length", "32");
+    const rows = stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { readonly ms: number });
+    expect(rows.map(({ ms }) => ms)).toEqual(rows.map(({ ms }) => ms).sort((a, b) => b - a));
+    expect(rows[0]!.ms).toBeGreaterThan(0);
+    expect(stderr).toMatch(/^measured +WebAssembly .*, median of 5: [\d.]+ ms, dispatches \d+ %$/m);
+    expect(stderr).toMatch(/^peak +[\d.]+ \w?flop\/s, [\d.]+ \w?B\/s$/m);
+    const table = inspect("--kernels", "--measure", "--sort", "name").stdout.split("\n");
+    expect(table[0]).toMatch(
+      /^kernel +dispatches +ms +% of step +% of roof +flop +bytes +flop\/byte +computes for +lines$/,
+    );
+  });
+
   it("is kernel IR of the kernels of a module", () => {
     const names = [...inspect("--print", "kernel", "--site", "embed_tokens").stdout.matchAll(/^kernel @(\w+)/gm)];
     const all = [...inspect("--print", "kernel").stdout.matchAll(/^kernel @(\w+)/gm)];
@@ -48,6 +64,8 @@ describe("what is printed", () => {
 });
 
 it.each([
+  [["--kernels", "--sort", "ms"], 2, "CLI-INSPECT", "--measure"],
+  [["--kernels", "--measure", "--target", "default"], 1, "MEASURE-DEVICE", "--target"],
   [["--print", "tensor", "--after", "nothing"], 1, "INSPECT-UNKNOWN", "one of build, attach, algebra"],
   [["--print", "tensor", "--stage", "sideways"], 1, "INSPECT-UNKNOWN", "micro"],
   [["--kernels", "--site", "z_proj"], 1, "INSPECT-UNKNOWN", "q_proj"],

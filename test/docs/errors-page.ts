@@ -14,6 +14,7 @@ const rooms: Readonly<Record<Room, string>> = {
   COMPILE: "What is compiled",
   CODEGEN: "Kernels and the device's limits",
   INSPECT: "What is looked at",
+  MEASURE: "Measuring",
   DEVICE: "Devices",
   SESSION: "Calls of a session",
   TRAIN: "Training and its checkpoints",

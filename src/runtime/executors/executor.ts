@@ -71,6 +71,8 @@ export interface Executor {
   readonly name: string;
   /** What runs it, in words: the adapter or the backend. */
   readonly description: string;
+  /** What it makes kernels for; absent where it makes none. */
+  readonly target?: Target;
   /** Whose clock `onKernels` tells of when it is told of all; absent where nothing is measured. */
   readonly clock?: Clock;
   /** Whether a session first has it take a step with known numbers (`self-test.ts`): where kernels are made in no time. */

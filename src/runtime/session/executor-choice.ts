@@ -1,4 +1,5 @@
 /** Which executor runs a session, and which one merges for it. */
+import type { Target } from "../../codegen/index.ts";
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { type OpenDevice, openDevice } from "../device/index.ts";
 import type { Executor } from "../executors/executor.ts";
@@ -25,19 +26,27 @@ const borrowed = (executor: Executor): ChosenExecutor => ({ executor, release: (
 /** Loaded when somebody asks for it. */
 const tfjsExecutor = async (): Promise<Executor> => (await import("../executors/tfjs/executor.ts")).tfjsExecutor();
 
-async function onDevice(prefer: "auto" | "webgpu", signal: AbortSignal | undefined): Promise<ChosenExecutor> {
-  const open = await openDevice({ prefer, ...(signal === undefined ? {} : { signal }) });
-  return { executor: webgpuExecutor(open), release: () => open.dispose() };
+export interface ChoiceOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** What kernels are made for; the device's own target unless given. */
+  readonly target?: Target | undefined;
 }
 
-const choices: Readonly<Record<DeviceName, (signal?: AbortSignal) => Promise<ChosenExecutor>>> = {
-  auto: (signal) =>
-    onDevice("auto", signal).catch((error: unknown) => {
-      if (error instanceof WebpeftError && error.code === "DEVICE-NONE") return borrowed(wasmExecutor());
+async function onDevice(prefer: "auto" | "webgpu", { signal, target }: ChoiceOptions): Promise<ChosenExecutor> {
+  const open = await openDevice({ prefer, ...(signal === undefined ? {} : { signal }) });
+  return { executor: webgpuExecutor(open, target && { target }), release: () => open.dispose() };
+}
+
+const onProcessor = ({ target }: ChoiceOptions): ChosenExecutor => borrowed(wasmExecutor(target && { target }));
+
+const choices: Readonly<Record<DeviceName, (options: ChoiceOptions) => Promise<ChosenExecutor>>> = {
+  auto: (options) =>
+    onDevice("auto", options).catch((error: unknown) => {
+      if (error instanceof WebpeftError && error.code === "DEVICE-NONE") return onProcessor(options);
       throw error;
     }),
-  webgpu: (signal) => onDevice("webgpu", signal),
-  cpu: async () => borrowed(wasmExecutor()),
+  webgpu: (options) => onDevice("webgpu", options),
+  cpu: async (options) => onProcessor(options),
   tfjs: async () => borrowed(await tfjsExecutor()),
   reference: async () => borrowed(referenceExecutor()),
 };
@@ -45,8 +54,9 @@ const choices: Readonly<Record<DeviceName, (signal?: AbortSignal) => Promise<Cho
 /** Throws what opening a device throws, and `DEVICE-TFJS`. */
 export async function chooseExecutor(
   device: DeviceName | OpenDevice | Executor,
-  signal?: AbortSignal,
+  options: ChoiceOptions = {},
 ): Promise<ChosenExecutor> {
-  if (typeof device === "string") return choices[device](signal);
-  return borrowed("instantiate" in device ? device : webgpuExecutor(device));
+  if (typeof device === "string") return choices[device](options);
+  if ("instantiate" in device) return borrowed(device);
+  return borrowed(webgpuExecutor(device, options.target && { target: options.target }));
 }

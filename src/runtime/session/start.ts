@@ -12,7 +12,7 @@ import { type AdapterFiles, configsOf, type ExpertSources, isRead, readAdapter }
 import type { FolderSource } from "../files/folder.ts";
 import type { Model } from "../files/model.ts";
 import { checkFinite } from "../files/tensor.ts";
-import { anything, type Checks, callable, checkOptions, list, record, seed, signal } from "../options.ts";
+import { anything, type Check, type Checks, callable, checkOptions, list, record, seed, signal } from "../options.ts";
 import { withBaseOf } from "../values/base-tensors.ts";
 import { freshValues, type GivenValues, withGiven } from "../values/fresh.ts";
 import { loadedValues } from "../values/loaded.ts";
@@ -47,12 +47,14 @@ export interface StartOptions extends InstantiateOptions {
   readonly sink?: DiagnosticSink | undefined;
 }
 
+export const deviceCheck: Check = (value) =>
+  deviceNames.includes(value as DeviceName) ||
+  (typeof value === "object" && value !== null && ("instantiate" in value || "device" in value))
+    ? undefined
+    : `${deviceNames.join(", ")}, an open device or an executor`;
+
 const checks: Checks<StartOptions> = {
-  device: (value) =>
-    deviceNames.includes(value as DeviceName) ||
-    (typeof value === "object" && value !== null && ("instantiate" in value || "device" in value))
-      ? undefined
-      : `${deviceNames.join(", ")}, an open device or an executor`,
+  device: deviceCheck,
   model: record,
   adapter: anything,
   experts: record,
@@ -134,7 +136,7 @@ export async function startSession(
   options: StartOptions = {},
 ): Promise<Session> {
   checkStart(options, model);
-  const { executor, release } = await chooseExecutor(options.device ?? "auto", options.signal);
+  const { executor, release } = await chooseExecutor(options.device ?? "auto", { signal: options.signal });
   const { onKernels, measures, onForecast, reads } = options;
   const measuring: InstantiateOptions = { ...(onKernels && { onKernels }), ...(measures && { measures }) };
   const instantiate = async (loaded: LoadedProgram, how: InstantiateOptions): Promise<Instance> => {

@@ -57,6 +57,7 @@ export function wasmExecutor({ target = wasmTargetHere(), threads }: WasmOptions
   return {
     name: "wasm",
     description: "WebAssembly on the processor",
+    target,
     clock: "processor",
     testsItself: true,
     async forecast(program, reads, options = {}) {

@@ -64,6 +64,7 @@ export function webgpuExecutor(open: OpenDevice, options: WebgpuOptions = {}): W
   return {
     name: "webgpu",
     description: `WebGPU on ${open.adapter.description || open.adapter.kind}${open.adapter.software ? " (software)" : ""}`,
+    target,
     clock: hasTimestamps(open) ? "device" : "outside",
     testsItself: !open.adapter.software,
     pipelines,
