@@ -22,7 +22,7 @@ import {
   silent,
 } from "./module.ts";
 import { firstToken } from "./pooling.ts";
-import { runningCount } from "./text.ts";
+import { runningCount } from "./sequence.ts";
 
 export const bertFamily: ModelFamily = {
   modelTypes: ["bert", "roberta", "xlm-roberta", "camembert", "electra"],

@@ -1,12 +1,12 @@
 /** Mixtures of experts: MLPs beside one another, of which a router takes some for every token. */
 import type { Builder } from "../ir/builder.ts";
 import { activate } from "./activation.ts";
-import type { MoeSpec } from "./decoder-spec.ts";
 import { linear, type Unary } from "./layers.ts";
 import { mlp } from "./mlp.ts";
 import { cast, type Module, silent } from "./module.ts";
 import { type Routes, route } from "./router.ts";
-import type { Text } from "./text.ts";
+import type { Text } from "./sequence.ts";
+import type { MoeSpec } from "./spec.ts";
 
 /** What stands in the place of an MLP: x f32[b, s, hidden] to its like. */
 export type Mixture = (x: number, text: Text) => number;

@@ -1,8 +1,8 @@
 /** The MLPs of transformers: two layers with an activation between them, which a third may gate. */
 import { activate } from "./activation.ts";
-import type { MlpRole, MlpSpec, MoeSpec } from "./decoder-spec.ts";
 import { linear, type Unary } from "./layers.ts";
 import { type Bound, cast, type Module, type Place } from "./module.ts";
+import type { MlpRole, MlpSpec, MoeSpec } from "./spec.ts";
 
 /** Whether experts stand in the place of an MLP. */
 export const isMixture = (spec: MlpSpec | MoeSpec): spec is MoeSpec => "taken" in spec;

@@ -2,7 +2,12 @@
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import type { Activation } from "../activation.ts";
 import { requirePlainWeights, texts } from "../config.ts";
-import { decoderHeads, modelOf } from "../decoder.ts";
+import { activation, layersOf, optional, type Read, readFields, type Schema, truth, whole } from "../fields.ts";
+import { headKind, headNames } from "../head.ts";
+import { type Bias, type NormSpec, withoutBias } from "../layers.ts";
+import type { HeadNames, ModelConfig } from "../model.ts";
+import type { ModelFamily, Names } from "../module.ts";
+import type { RopeSettings } from "../rope-config.ts";
 import type {
   AttentionRole,
   AttentionSpec,
@@ -12,13 +17,8 @@ import type {
   MlpRole,
   MlpSpec,
   MoeSpec,
-} from "../decoder-spec.ts";
-import { activation, layersOf, optional, type Read, readFields, type Schema, truth, whole } from "../fields.ts";
-import { headKind, headNames } from "../head.ts";
-import { type Bias, type NormSpec, withoutBias } from "../layers.ts";
-import type { HeadNames, ModelConfig } from "../model.ts";
-import type { ModelFamily, Names } from "../module.ts";
-import type { RopeSettings } from "../rope-config.ts";
+} from "../spec.ts";
+import { decoderHeads, modelOf } from "../stack.ts";
 
 /** The sizes of a decoder, which a config must name. */
 export const sizes = {

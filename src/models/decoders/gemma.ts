@@ -1,9 +1,10 @@
 /** Gemma: gains that are stored as their distance from one, embeddings times the root of their width, and from the second on norms around both parts of a layer. */
-import type { LayerRole } from "../decoder-spec.ts";
+
 import { activation, dropout, only, optional, positive, truth, whole } from "../fields.ts";
 import type { NormSpec } from "../layers.ts";
 import type { Names } from "../module.ts";
 import { readRope, readRopes } from "../rope-config.ts";
+import type { LayerRole } from "../spec.ts";
 import {
   both,
   type Changes,

@@ -1,5 +1,5 @@
 /** GLM 4: neighbours turn together in a part of every head, gate and up are one layer; the later kind has norms behind attention and MLP too. */
-import type { LayerRole } from "../decoder-spec.ts";
+
 import { dropout, optional, positive, type Read, truth, whole } from "../fields.ts";
 import { rms, withoutBias } from "../layers.ts";
 import type { ModelConfig } from "../model.ts";
@@ -7,6 +7,7 @@ import type { Names } from "../module.ts";
 import { turnedWidth } from "../rope.ts";
 import { readRope } from "../rope-config.ts";
 import { wholeParts } from "../shapes.ts";
+import type { LayerRole } from "../spec.ts";
 import { decoderFamily, gatedDecoder, headSizes, layerNames, sizes, switched } from "./common.ts";
 
 const fields = {

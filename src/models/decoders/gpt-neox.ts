@@ -1,9 +1,10 @@
 /** GPT-NeoX and Falcon: one layer makes queries, keys and values, head by head. */
-import type { LayerRole } from "../decoder-spec.ts";
+
 import { activation, dropout, layersOf, only, optional, positive, truth, whole } from "../fields.ts";
 import { withBias, withMean } from "../layers.ts";
 import type { Names } from "../module.ts";
 import { readRope } from "../rope-config.ts";
+import type { LayerRole } from "../spec.ts";
 import { both, decoderFamily, gatedDecoder, sizes, switched } from "./common.ts";
 
 const neoxFields = {

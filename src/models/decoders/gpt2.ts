@@ -1,9 +1,10 @@
 /** GPT-2 and OPT: learned positions, and no rotary embedding. */
-import type { DecoderRole } from "../decoder-spec.ts";
+
 import { activation, dropout, layersOf, only, optional, positive, truth, whole } from "../fields.ts";
 import { withBias, withMean } from "../layers.ts";
 import type { Names } from "../module.ts";
 import { headWidth } from "../shapes.ts";
+import type { DecoderRole } from "../spec.ts";
 import { both, decoderFamily, gatedDecoder, sizes, switched } from "./common.ts";
 
 const gpt2Fields = {

@@ -1,6 +1,5 @@
 /** Decoders with experts in the place of MLPs: Mixtral, Qwen's mixtures, OLMoE. */
 import { positiveInteger, present, wrong } from "../config.ts";
-import type { MoeRole, MoeSpec } from "../decoder-spec.ts";
 import {
   dropout,
   empty,
@@ -17,6 +16,7 @@ import { rms, withoutBias } from "../layers.ts";
 import type { ModelConfig } from "../model.ts";
 import type { Names } from "../module.ts";
 import { readRope } from "../rope-config.ts";
+import type { MoeRole, MoeSpec } from "../spec.ts";
 import {
   both,
   decoderFamily,

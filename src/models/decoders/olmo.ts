@@ -1,9 +1,10 @@
 /** OLMo 2 and 3, and EXAONE 4: norms behind attention and MLP, none before them, and norms of queries and keys. */
-import type { LayerRole } from "../decoder-spec.ts";
+
 import { dropout, natural, optional, positive, type Read, truth, whole } from "../fields.ts";
 import { rms } from "../layers.ts";
 import type { Names } from "../module.ts";
 import { readRope, readRopes } from "../rope-config.ts";
+import type { LayerRole } from "../spec.ts";
 import {
   both,
   type Changes,

@@ -1,11 +1,12 @@
 /** Phi 1 to 2: attention and MLP side by side; and Phi 3, which is LLaMA with joint layers. A part of every head turns. */
-import type { AttentionRole } from "../decoder-spec.ts";
+
 import { activation, dropout, layersOf, only, optional, positive, truth, whole } from "../fields.ts";
 import { rms, withBias, withMean } from "../layers.ts";
 import type { Names } from "../module.ts";
 import { turnedWidth } from "../rope.ts";
 import { readRope } from "../rope-config.ts";
 import { wholeParts } from "../shapes.ts";
+import type { AttentionRole } from "../spec.ts";
 import { both, decoderFamily, gatedDecoder, headSizes, layerNames, modelNames, sizes } from "./common.ts";
 
 const dropouts = { resid_pdrop: dropout, embd_pdrop: dropout, attention_dropout: dropout };

@@ -1,8 +1,6 @@
 /** DistilBERT: BERT without token types and pooler; norms behind the sums with the stream. */
 import { activate } from "../activation.ts";
 import { requirePlainWeights } from "../config.ts";
-import { type Head, modelOf, spanHead, tableOf } from "../decoder.ts";
-import type { DecoderSpec } from "../decoder-spec.ts";
 import { activation, dropout, layersOf, only, type Read, readFields, truth, whole } from "../fields.ts";
 import { headKind, headNames, labelCount, rowLabels } from "../head.ts";
 import { layerNorm, linear, withBias, withMean } from "../layers.ts";
@@ -10,6 +8,8 @@ import type { ModelConfig } from "../model.ts";
 import { type ModelFamily, silent } from "../module.ts";
 import { firstToken } from "../pooling.ts";
 import { headWidth } from "../shapes.ts";
+import type { DecoderSpec } from "../spec.ts";
+import { type Head, modelOf, spanHead, tableOf } from "../stack.ts";
 
 const schema = {
   ...{ vocab_size: whole(30522), dim: whole(768), hidden_dim: whole(3072), n_layers: layersOf(6), n_heads: whole(12) },

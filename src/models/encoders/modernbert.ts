@@ -1,8 +1,6 @@
 /** ModernBERT: norms before attention and MLP, rotary embedding with one base for layers that see all and one for those with a window. */
 import { activate } from "../activation.ts";
 import { requirePlainWeights, text } from "../config.ts";
-import { type Head, modelOf, tableOf } from "../decoder.ts";
-import type { DecoderSpec, LayerSpec } from "../decoder-spec.ts";
 import { layerTypes } from "../decoders/common.ts";
 import { activation, dropout, layersOf, positive, type Read, readFields, truth, whole } from "../fields.ts";
 import { freshHead, headKind, headNames, labelCount, rowLabels } from "../head.ts";
@@ -12,6 +10,8 @@ import { block, type ModelFamily, type Module, ofHead, silent } from "../module.
 import { firstToken } from "../pooling.ts";
 import { readRopes } from "../rope-config.ts";
 import { headWidth } from "../shapes.ts";
+import type { DecoderSpec, LayerSpec } from "../spec.ts";
+import { type Head, modelOf, tableOf } from "../stack.ts";
 
 const schema = {
   ...{ vocab_size: whole(50368), hidden_size: whole(768), intermediate_size: whole(1152) },

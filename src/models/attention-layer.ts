@@ -1,11 +1,11 @@
 /** The attention of a decoder: queries in groups that share a head of keys and values, from layers of their own or from a joint one. */
 import type { Builder } from "../ir/builder.ts";
-import type { AttentionSpec } from "./decoder-spec.ts";
 import { attentionEntry, linear, norm, rowsNorm, type Unary } from "./layers.ts";
 import { cast, list, type Module, maybe, type Place } from "./module.ts";
 import { type RopeTables, rotate } from "./rope.ts";
+import type { Text } from "./sequence.ts";
 import type { Layer } from "./sites.ts";
-import type { Text } from "./text.ts";
+import type { AttentionSpec } from "./spec.ts";
 
 /** What a layer of a decoder reads beside the stream. */
 interface LayerInput {

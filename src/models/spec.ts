@@ -1,4 +1,4 @@
-/** A decoder as data: what one family of base models, with one config, is made of. `decoder.ts` walks it. */
+/** A decoder as data: what one family of base models, with one config, is made of. `stack.ts` walks it. */
 import type { Activation } from "./activation.ts";
 import type { Bias, NormSpec } from "./layers.ts";
 import type { Names } from "./module.ts";

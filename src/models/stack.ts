@@ -1,8 +1,7 @@
 /** Walks a `DecoderSpec`: embeddings, a row of layers on one stream, a norm, a head. The tree gives both the list of modules and the graph. */
 import { softcap } from "./attention.ts";
+import { type DecoderLayer, decoderAttention } from "./attention-layer.ts";
 import { specialTokens } from "./config.ts";
-import { type DecoderLayer, decoderAttention } from "./decoder-attention.ts";
-import type { DecoderSpec, LayerSpec } from "./decoder-spec.ts";
 import { imbalance, type Mixture, mixture } from "./experts.ts";
 import { freshHead, labelCount, rowLabels } from "./head.ts";
 import { embedding, linear, norm, type Unary } from "./layers.ts";
@@ -10,7 +9,8 @@ import { isMixture, mlp, mlpOf, mlpParts } from "./mlp.ts";
 import { type ModelConfig, type ModelHead, tokenInput } from "./model.ts";
 import { allOfHead, block, cast, list, type ModelTree, type Module, maybe, named, pathOf, silent } from "./module.ts";
 import { rotary } from "./rope.ts";
-import { Text } from "./text.ts";
+import { Text } from "./sequence.ts";
+import type { DecoderSpec, LayerSpec } from "./spec.ts";
 
 type Decoder = (text: Text) => number;
 
