@@ -1,21 +1,32 @@
-/** The attention of a decoder: queries in groups that share a head of keys and values, from layers of their own or from a joint one. */
+/** The attention of a layer: queries in groups that share a head of keys and values, from layers of their own or from a joint one. */
 import type { Builder } from "../ir/builder.ts";
+import { attend } from "./attention.ts";
 import { attentionEntry, linear, norm, rowsNorm, type Unary } from "./layers.ts";
 import { cast, list, type Module, maybe, type Place } from "./module.ts";
 import { type RopeTables, rotate } from "./rope.ts";
-import type { Text } from "./sequence.ts";
+import { type SharedScores, scoreParts, scoresOf } from "./scores.ts";
+import type { Sequence } from "./sequence.ts";
 import type { Layer } from "./sites.ts";
 import type { AttentionSpec } from "./spec.ts";
 
-/** What a layer of a decoder reads beside the stream. */
-interface LayerInput {
-  readonly text: Text;
-  /** Which keys a position sees in this layer. */
-  readonly seen: number;
+/** What a layer reads beside the stream. */
+export interface LayerInput {
+  readonly sequence: Sequence;
+  /** Which keys a position sees in this layer; all unless given. */
+  readonly seen: number | undefined;
   readonly ropes: Readonly<Record<string, RopeTables>>;
+  readonly shared: SharedScores;
+  /** What an encoder made, of which keys and values of the attention to it are. */
+  readonly memory?: Memory | undefined;
 }
 
-export type DecoderLayer = (x: number, input: LayerInput) => number;
+export interface Memory {
+  readonly stream: number;
+  readonly seen: number | undefined;
+}
+
+/** From the stream to what is added to it, by keys and values that are of the stream unless given. */
+export type AttentionLayer = (x: number, input: LayerInput, memory?: Memory) => number;
 
 /** Queries, keys or values of a joint layer. */
 type Part = "query" | "key" | "value";
@@ -86,8 +97,21 @@ function headNorm(count: number, { norms, headWidth }: AttentionSpec): Module<Un
   return norms.heads satisfies never;
 }
 
-export function decoderAttention(hidden: number, spec: AttentionSpec): Module<DecoderLayer> {
-  const { names, heads, keyHeads, headWidth, bias, norms, scale, cap = 0, rope } = spec;
+export function attentionLayer(hidden: number, spec: AttentionSpec): Module<AttentionLayer> {
+  const {
+    names,
+    heads,
+    keyHeads,
+    headWidth,
+    bias,
+    norms,
+    scale,
+    cap = 0,
+    rope,
+    scores,
+    closed = false,
+    replaces,
+  } = spec;
   const layout = spec.transposed === true ? "conv1d" : "linear";
   const layer = (count: number): Module<Unary> => linear(hidden, count * headWidth, bias[0], { layout });
   return cast(
@@ -97,39 +121,49 @@ export function decoderAttention(hidden: number, spec: AttentionSpec): Module<De
       key: maybe(layer(keyHeads)),
       value: maybe(layer(keyHeads)),
       joint: maybe(layer(heads + 2 * keyHeads)),
-      output: linear(heads * headWidth, hidden, bias[1], { layout }),
+      output: maybe(attentionOutput(hidden, spec)),
       "query norm": headNorm(heads, spec),
       "key norm": headNorm(keyHeads, spec),
+      ...scoreParts(hidden, heads, scores),
     },
-    (modules, place) =>
-      (x, { text, seen, ropes }) => {
-        const { builder, sites, path } = place;
-        const { batch, positions } = text;
-        const joint = modules.joint?.(x);
-        const made = (part: Part): number => modules[part]?.(x) ?? partOf(builder, joint!, part, spec, 2);
-        const layerOf = (part: Part): Layer => {
-          const own = modules[part];
-          return own === undefined ? layerIn(place, modules.joint!.path, part, spec) : sites.layer(own.path);
-        };
-        const split = (y: number, ...groups: number[]): number =>
-          builder.reshape(y, [batch, positions, keyHeads, ...groups, headWidth]);
-        const normsAt = (at: boolean, part: "query" | "key", y: number): number => {
-          const normed = modules[`${part} norm`];
-          return normed === undefined || at !== (norms?.heads === "at once") ? y : normed(y);
-        };
-        const flat = { query: made("query"), key: made("key"), value: made("value") };
-        const across = [normsAt(true, "query", flat.query), normsAt(true, "key", flat.key)] as const;
-        const [q, k, values] = [split(across[0], heads / keyHeads), split(across[1]), split(flat.value)];
-        const headed = [normsAt(false, "query", q), normsAt(false, "key", k)] as const;
-        const turned = (y: number): number => (rope === undefined ? y : rotate(builder, y, ropes[rope]!));
-        const [queries, keys] = [turned(headed[0]), turned(headed[1])];
-        const context = sites.attention(path, {
-          ...{ queries, keys, values, seen, scale, cap },
-          ...{ keyLayer: layerOf("key"), valueLayer: layerOf("value"), before: text.keys },
-        });
-        const rows = builder.reshape(context, [batch, positions, heads * headWidth]);
-        return sites.attended(path, modules.output(rows));
-      },
-    attentionEntry(spec.closed === true ? undefined : { in: hidden, out: keyHeads * headWidth, keyHeads }),
+    (modules, place) => (x, input, memory) => {
+      const { builder, sites, path } = place;
+      const { stream = x, seen } = memory ?? { seen: input.seen };
+      const joint = modules.joint?.(x);
+      const made = (part: Part): number =>
+        modules[part]?.(part === "query" ? x : stream) ?? partOf(builder, joint!, part, spec, 2);
+      const layerOf = (part: Part): Layer => {
+        const own = modules[part];
+        return own === undefined ? layerIn(place, modules.joint!.path, part, spec) : sites.layer(own.path);
+      };
+      const split = (y: number, ...groups: number[]): number =>
+        builder.reshape(y, [...builder.shape(y).slice(0, 2), keyHeads, ...groups, headWidth]);
+      const normsAt = (at: boolean, part: "query" | "key", y: number): number => {
+        const normed = modules[`${part} norm`];
+        return normed === undefined || at !== (norms?.heads === "at once") ? y : normed(y);
+      };
+      const flat = { query: made("query"), key: made("key"), value: made("value") };
+      const across = [normsAt(true, "query", flat.query), normsAt(true, "key", flat.key)] as const;
+      const [q, k, values] = [split(across[0], heads / keyHeads), split(across[1]), split(flat.value)];
+      const headed = [normsAt(false, "query", q), normsAt(false, "key", k)] as const;
+      const turned = (y: number): number => (rope === undefined ? y : rotate(builder, y, input.ropes[rope]!));
+      const [queries, keys] = [turned(headed[0]), turned(headed[1])];
+      const added = scoresOf(place, scores, { queries, keys, scale, parts: modules }, input);
+      const operands = { queries, keys, values, scale, cap, bias: added };
+      const context = closed
+        ? attend(builder, { ...operands, seen, replaces })
+        : sites.attention(path, {
+            ...{ ...operands, seen: seen!, keyLayer: layerOf("key"), valueLayer: layerOf("value") },
+            before: input.sequence.keys,
+          });
+      const rows = builder.reshape(context, [...builder.shape(x).slice(0, 2), heads * headWidth]);
+      const output = modules.output?.(rows) ?? rows;
+      return closed ? output : sites.attended(path, output);
+    },
+    attentionEntry(closed ? undefined : { in: hidden, out: keyHeads * headWidth, keyHeads }),
   );
 }
+
+/** The layer behind the heads of an attention. */
+export const attentionOutput = (hidden: number, { heads, headWidth, bias, transposed }: AttentionSpec): Module<Unary> =>
+  linear(heads * headWidth, hidden, bias[1], { layout: transposed === true ? "conv1d" : "linear" });

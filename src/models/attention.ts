@@ -64,9 +64,9 @@ export interface Attention {
   /** Scores are bent towards +-cap: cap tanh(score / cap); not where it is 0. */
   readonly cap?: number;
   /** Added to the scores: f32[n, s, t] or f32[b, n, s, t]. */
-  readonly bias?: number;
+  readonly bias?: number | undefined;
   /** Scores of keys that are not seen have no gradient, not even in rows that see nothing. */
-  readonly replaces?: boolean;
+  readonly replaces?: boolean | undefined;
 }
 
 /** cap tanh(x / cap). */

@@ -5,11 +5,11 @@ import { linear, type Unary } from "./layers.ts";
 import { mlp } from "./mlp.ts";
 import { cast, type Module, silent } from "./module.ts";
 import { type Routes, route } from "./router.ts";
-import type { Text } from "./sequence.ts";
+import type { Sequence } from "./sequence.ts";
 import type { MoeSpec } from "./spec.ts";
 
 /** What stands in the place of an MLP: x f32[b, s, hidden] to its like. */
-export type Mixture = (x: number, text: Text) => number;
+export type Mixture = (x: number, sequence: Sequence) => number;
 
 /** The router's logits f32[n, experts] of x f32[n, hidden]. No linear layer for adapters, as its weight is a parameter of its own. */
 const router = (hidden: number, experts: number): Module<Unary> => ({
@@ -68,11 +68,11 @@ export function mixture(hidden: number, spec: MoeSpec): Module<Mixture> {
       "shared gate": shared === undefined ? undefined : linear(hidden, 1, false),
     },
     (modules, { builder }) =>
-      (x, text) => {
+      (x, sequence) => {
         const [batch, length] = builder.shape(x) as [number, number];
         const tokens = builder.reshape(x, [batch * length, hidden]);
         const routes = route(builder, modules.router(tokens), length, spec);
-        text.routes.push(routes);
+        sequence.routes.push(routes);
         const rows = modules.experts(sent(builder, tokens, routes), routes.owners);
         const own = builder.reshape(returned(builder, rows, routes), [batch, length, hidden]);
         const common = modules.shared?.(x);
@@ -108,13 +108,13 @@ function returned(builder: Builder, made: number, { places, choices, weights }: 
  * How unequally tokens are shared out (Fedus, Zoph and Shazeer 2021): f32[], the number of experts times the sum over them of the part of tokens that
  * one takes, which has no gradient, and its mean probability; over all layers and the tokens that are no padding.
  */
-export function imbalance(builder: Builder, text: Text): number {
-  const experts = builder.shape(text.routes[0]!.chosen)[1]!;
-  const real = text.real();
+export function imbalance(builder: Builder, sequence: Sequence): number {
+  const experts = builder.shape(sequence.routes[0]!.chosen)[1]!;
+  const real = sequence.real();
   const over = (pick: (routes: Routes) => number): number =>
-    text.routes.map((routes) => builder.einsum("n,ne->e", real, pick(routes))).reduce((a, b) => builder.plus(a, b));
+    sequence.routes.map((routes) => builder.einsum("n,ne->e", real, pick(routes))).reduce((a, b) => builder.plus(a, b));
   const [chosen, probable] = [over((routes) => routes.chosen), over((routes) => routes.probabilities)];
-  const count = builder.scale(builder.sum(real, [0]), text.routes.length);
+  const count = builder.scale(builder.sum(real, [0]), sequence.routes.length);
   const product = builder.sum(builder.mul(chosen, probable), [0]);
   return builder.div(builder.scale(product, experts), builder.mul(count, count));
 }

@@ -1,12 +1,13 @@
 /** The base models that can be built. A new family is a `ModelFamily` in the list below, and nothing else. */
 import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
-import { bertFamily } from "./bert.ts";
 import { tooManyLayers } from "./config.ts";
 import { decoders } from "./decoders/index.ts";
-import { dinov2Family } from "./dinov2.ts";
+import { bert } from "./encoders/bert.ts";
 import { deberta } from "./encoders/deberta.ts";
 import { distilbert } from "./encoders/distilbert.ts";
 import { modernbert } from "./encoders/modernbert.ts";
+import { t5 } from "./encoders/t5.ts";
+import { dinov2, vit } from "./encoders/vit.ts";
 import { finishHeadless, finishModel } from "./head.ts";
 import {
   type BuildOptions,
@@ -19,22 +20,11 @@ import {
 } from "./model.ts";
 import { bind, type ModelFamily, type ModelTree, namedModules } from "./module.ts";
 import { SiteBuilder } from "./sites.ts";
-import { t5Family } from "./t5.ts";
-import { vitFamily } from "./vit.ts";
 
 export * from "./head.ts";
 export * from "./model.ts";
 
-const families: readonly ModelFamily[] = [
-  ...decoders,
-  bertFamily,
-  deberta,
-  distilbert,
-  modernbert,
-  vitFamily,
-  dinov2Family,
-  t5Family,
-];
+const families: readonly ModelFamily[] = [...decoders, bert, deberta, distilbert, modernbert, vit, dinov2, t5];
 
 /** By `model_type` of config.json. */
 const modelFamilies: ReadonlyMap<string, ModelFamily> = new Map(

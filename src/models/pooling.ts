@@ -1,6 +1,8 @@
-/** What stands for a row of hidden states: its first token, or the mean of all. */
+/** What stands for a row of hidden states: its first token, as it is or through a layer, or the mean of all. */
 import type { Builder } from "../ir/builder.ts";
+import { linear, type Unary } from "./layers.ts";
 import { alongRows } from "./lowering.ts";
+import { block, type Module, type Place, silent } from "./module.ts";
 
 /** f32[b, d] of f32[b, s, d]. */
 export function firstToken({ builder }: { readonly builder: Builder }, stream: number): number {
@@ -17,3 +19,16 @@ export function meanToken(builder: Builder, x: number, mask: number | undefined)
   const atLeastOne = builder.add("maximum", [count, builder.constantLike(count, 1)]);
   return builder.div(sum, alongRows(builder, atLeastOne, width));
 }
+
+/** A layer with tanh behind it, on the first token. */
+export const pooled = (place: Place, dense: Unary, stream: number): number =>
+  place.builder.add("tanh", [dense(firstToken(place, stream))]);
+
+/** The same as a module of its own: f32[b, s, width] to f32[b, out]. */
+export const poolerOf = (width: number, out = width): Module<Unary> =>
+  block(
+    { dense: linear(width, out, true), activation: silent },
+    ({ dense }, place) =>
+      (stream) =>
+        pooled(place, dense, stream),
+  );

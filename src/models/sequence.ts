@@ -1,4 +1,4 @@
-/** What a causal model reads: tokens, which of them are seen, and room for virtual tokens in front. */
+/** What a stack of layers reads: tokens or an image, which of them are seen, and room for virtual tokens in front. */
 import type { Builder } from "../ir/builder.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { unpadded, visibility, withOnes } from "./attention.ts";
@@ -18,7 +18,14 @@ export function runningCount(builder: Builder, ones: number): number {
   return builder.mul(builder.einsum("bt,st->bs", ones, before), ones);
 }
 
-export class Text {
+/** Learned positions, counted from `offset`: place by place, or over tokens alone that are no padding, as the mask says or the token that stands for it. */
+export interface PositionSpec {
+  readonly offset: number;
+  readonly counted: boolean;
+  readonly padToken?: number;
+}
+
+export class Sequence {
   readonly batch: number;
   /** Positions of the graph: virtual tokens, then the text. */
   readonly positions: number;
@@ -27,41 +34,67 @@ export class Text {
   /** Of every layer of experts that has been built, in their order. */
   readonly routes: Routes[] = [];
   private readonly tokens: number;
-  private readonly ids: number;
   private readonly mask: number | undefined;
 
+  /** `content`: token ids i32[b, s], or pixels f32[b, channels, height, width] without a mask. */
   constructor(
     private readonly sites: SiteBuilder,
-    { batch, length, mask, virtual: { tokens, keys } = noVirtualTokens }: BuildOptions,
+    private readonly options: BuildOptions,
+    readonly content: number,
   ) {
-    const { builder } = sites;
+    const { batch, length, mask, virtual: { tokens, keys } = noVirtualTokens } = options;
     this.batch = batch;
     this.positions = tokens + length;
     this.tokens = tokens;
     this.keys = keys;
-    this.ids = builder.port("input_ids", "input", "i32", [batch, length]);
-    const given = mask ? builder.port("attention_mask", "input", "i32", [batch, length]) : undefined;
-    this.mask = given === undefined ? undefined : withOnes(builder, given, tokens);
+    this.mask = mask ? withOnes(this.builder, this.port("attention_mask"), tokens) : undefined;
+  }
+
+  private port(name: string): number {
+    const { batch, length } = this.options;
+    return this.builder.port(name, "input", "i32", [batch, length]);
   }
 
   /** f32[batch, positions, width]: virtual tokens, then the rows of the table times `scale`. */
   embedded(table: Bound<Unary>, scale: number): number {
-    const rows = this.sites.within(table.path, (builder) => builder.scale(table(this.ids), scale));
+    const rows = this.sites.within(table.path, (builder) => builder.scale(table(this.content), scale));
     return this.sites.prompt(table.path, rows, this.tokens);
   }
 
+  /** The type of every token, i32[batch, positions]; 0 of virtual ones. */
+  types(): number {
+    const given = this.port("token_type_ids");
+    if (this.tokens === 0) return given;
+    return this.builder.concat([this.builder.constant(0, [this.batch, this.tokens], "i32"), given], 1);
+  }
+
   /** The number of every position, behind virtual keys: i32[positions], or i32[batch, positions] where padding is not counted. */
-  numbers({ offset, counted }: { readonly offset: number; readonly counted: boolean }): number {
+  numbers({ offset, counted, padToken }: PositionSpec): number {
     const { builder } = this;
-    if (!counted || this.mask === undefined) {
+    const real = counted ? this.counts(padToken) : undefined;
+    if (real === undefined) {
       const places = builder.iota([this.positions], 0);
       const first = this.keys + offset;
       return first === 0 ? places : builder.plus(places, builder.constantLike(places, first));
     }
-    const real = builder.cast(withOnes(builder, this.mask, this.keys), "f32");
     const count = runningCount(builder, real);
     const own = builder.slice(count, [0, this.keys], [this.batch, this.keys + this.positions]);
     return builder.cast(builder.plus(own, builder.constantLike(own, offset - 1)), "i32");
+  }
+
+  /** One for every position that counts, virtual keys in front: f32[batch, keys + positions]; undefined where all do. Among virtual ones transformers looks for no padding by its id. */
+  private counts(padToken: number | undefined): number | undefined {
+    const { builder, mask, keys } = this;
+    if (padToken === undefined)
+      return mask === undefined ? undefined : builder.cast(withOnes(builder, mask, keys), "f32");
+    if (this.tokens + keys > 0) return undefined;
+    const isPadding = builder.compare("eq", this.content, builder.constantLike(this.content, padToken));
+    return builder.cast(builder.add("not", [isPadding]), "f32");
+  }
+
+  /** Whether the model's file has a tensor. */
+  hasStored(key: string): boolean {
+    return this.options.stored?.(key) ?? true;
   }
 
   get builder(): Builder {
@@ -85,7 +118,7 @@ export class Text {
     const places = builder.iota(shape, 1);
     const last = (): number => {
       if (padToken === undefined || this.tokens > 0) return builder.constantLike(places, this.positions - 1);
-      const isPadding = builder.compare("eq", this.ids, builder.constantLike(this.ids, padToken));
+      const isPadding = builder.compare("eq", this.content, builder.constantLike(this.content, padToken));
       const real = builder.select(isPadding, builder.constant(0, shape), builder.cast(places, "f32"));
       return builder.cast(alongRows(builder, builder.max(real, [1]), this.positions), "i32");
     };
@@ -93,16 +126,35 @@ export class Text {
     return builder.einsum("bs,bsd->bd", isLast, x);
   }
 
-  /** Which keys a position sees that also sees what comes after it: those of unpadded tokens, `reach` places away at most. */
-  seenBothWays(reach?: number): number {
+  /** Which keys a position sees that also sees what comes after it: those of unpadded tokens, `reach` places away at most; all where undefined. */
+  seenBothWays(reach?: number): number | undefined {
+    const real = this.unpadded();
+    if (reach === undefined) return real;
     const { builder, positions } = this;
     const [query, key] = [0, 1].map((axis) => builder.cast(builder.iota([positions, positions], axis), "f32"));
     const apart = builder.add("abs", [builder.sub(query!, key!)]);
-    const near = builder.compare("le", apart, builder.constantLike(apart, reach ?? positions));
-    if (this.mask === undefined) return near;
-    const real = unpadded(builder, this.mask);
-    if (reach === undefined) return real;
+    const near = builder.compare("le", apart, builder.constantLike(apart, reach));
+    if (real === undefined) return near;
     return builder.compare("and", real, builder.broadcast(near, builder.shape(real), [1, 2]));
+  }
+
+  /** Keys that are no padding, from `queries` places: bool[b, queries, positions]; undefined where all are. */
+  unpadded(queries?: number): number | undefined {
+    return this.mask === undefined ? undefined : unpadded(this.builder, this.mask, queries);
+  }
+
+  /** The same, where padding sees nothing either. */
+  seenWithoutPadding(): number | undefined {
+    const real = this.unpadded();
+    if (real === undefined) return undefined;
+    return this.builder.compare("and", real, this.builder.transpose(real, [0, 2, 1]));
+  }
+
+  /** x f32[batch, positions, width] with zeros in the place of padding. */
+  withoutPadding(x: number): number {
+    const { builder, mask } = this;
+    if (mask === undefined) return x;
+    return builder.mul(x, builder.broadcast(builder.cast(mask, "f32"), builder.shape(x), [0, 1]));
   }
 
   /** The mean of x f32[batch, positions, width] over the tokens that are no padding: f32[batch, width]. */
@@ -126,6 +178,6 @@ export class Text {
 
   /** Which keys a position sees; see `visibility`. */
   seen(window?: number): number {
-    return visibility(this.sites.builder, this.positions, this.mask, window, this.keys);
+    return visibility(this.builder, this.positions, this.mask, window, this.keys);
   }
 }

@@ -17,6 +17,8 @@ export interface AttentionSite {
   readonly scale: number;
   /** Scores are bent towards +-cap: cap tanh(score / cap); 0: they are not. */
   readonly cap: number;
+  /** Added to the scores: f32[n, s, t] or f32[b, n, s, t]. */
+  readonly bias?: number | undefined;
   readonly keyLayer: Layer;
   readonly valueLayer: Layer;
   readonly before: number;
@@ -97,9 +99,12 @@ export class SiteBuilder {
   }
 
   /** Context of an attention; `keyLayer` and `valueLayer` are what makes keys and values of hidden states. */
-  attention(path: string, { queries, keys, values, seen, keyLayer, valueLayer, ...numbers }: AttentionSite): number {
+  attention(
+    path: string,
+    { queries, keys, values, seen, bias, keyLayer, valueLayer, ...numbers }: AttentionSite,
+  ): number {
     const layers = [keyLayer, valueLayer];
-    const biases = layers.flatMap(({ bias }) => (bias === undefined ? [] : [bias]));
+    const biases = [...layers.map((layer) => layer.bias), bias].filter((id) => id !== undefined);
     const inputs = [queries, keys, values, seen, ...layers.map(({ weight }) => weight), ...biases];
     return this.within(path, (builder) => builder.add("site.attention", inputs, { path, ...numbers }));
   }

@@ -4,6 +4,7 @@ import type { Activation } from "../activation.ts";
 import { requirePlainWeights, texts } from "../config.ts";
 import { activation, layersOf, optional, type Read, readFields, type Schema, truth, whole } from "../fields.ts";
 import { headKind, headNames } from "../head.ts";
+import { decoderHeads } from "../heads.ts";
 import { type Bias, type NormSpec, withoutBias } from "../layers.ts";
 import type { HeadNames, ModelConfig } from "../model.ts";
 import type { ModelFamily, Names } from "../module.ts";
@@ -18,7 +19,7 @@ import type {
   MlpSpec,
   MoeSpec,
 } from "../spec.ts";
-import { decoderHeads, modelOf } from "../stack.ts";
+import { modelOf } from "../tree.ts";
 
 /** The sizes of a decoder, which a config must name. */
 export const sizes = {

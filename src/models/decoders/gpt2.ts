@@ -4,7 +4,7 @@ import { activation, dropout, layersOf, only, optional, positive, truth, whole }
 import { withBias, withMean } from "../layers.ts";
 import type { Names } from "../module.ts";
 import { headWidth } from "../shapes.ts";
-import type { DecoderRole } from "../spec.ts";
+import type { StackRole } from "../spec.ts";
 import { both, decoderFamily, gatedDecoder, sizes, switched } from "./common.ts";
 
 const gpt2Fields = {
@@ -75,8 +75,9 @@ const optFields = {
 export const opt = decoderFamily("opt", optFields, (fields) => {
   const { num_key_value_heads: _all, head_dim: _from, ...c } = { ...fields, intermediate_size: fields.ffn_dim };
   const before = c.do_layer_norm_before;
-  const ends: Names<DecoderRole> = before && !c._remove_final_layer_norm ? { final_layer_norm: "norm" } : {};
+  const ends: Names<StackRole> = before && !c._remove_final_layer_norm ? { final_layer_norm: "norm" } : {};
   const bias = switched("enable_bias", c);
+  const { word_embed_proj_dim: width = c.hidden_size } = c;
   return gatedDecoder(c, {
     norm: withMean(1e-5),
     ropes: {},
@@ -89,7 +90,7 @@ export const opt = decoderFamily("opt", optFields, (fields) => {
       head: "lm_head",
     },
     positions: { offset: 2, counted: true },
-    embeddingWidth: c.word_embed_proj_dim ?? c.hidden_size,
+    ...(width === c.hidden_size ? {} : { embeddingWidth: width, projection: { after: "table", bias: false } }),
     attention: {
       names: { k_proj: "key", v_proj: "value", q_proj: "query", out_proj: "output" },
       bias: both(bias),

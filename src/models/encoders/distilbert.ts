@@ -2,14 +2,15 @@
 import { activate } from "../activation.ts";
 import { requirePlainWeights } from "../config.ts";
 import { activation, dropout, layersOf, only, type Read, readFields, truth, whole } from "../fields.ts";
-import { headKind, headNames, labelCount, rowLabels } from "../head.ts";
+import { headKind, headNames, rowLabels } from "../head.ts";
+import { spanHead, tokenHead } from "../heads.ts";
 import { layerNorm, linear, withBias, withMean } from "../layers.ts";
 import type { ModelConfig } from "../model.ts";
 import { type ModelFamily, silent } from "../module.ts";
 import { firstToken } from "../pooling.ts";
 import { headWidth } from "../shapes.ts";
-import type { DecoderSpec } from "../spec.ts";
-import { type Head, modelOf, spanHead, tableOf } from "../stack.ts";
+import type { StackSpec } from "../spec.ts";
+import { type Head, modelOf, tableOf } from "../tree.ts";
 
 const schema = {
   ...{ vocab_size: whole(30522), dim: whole(768), hidden_dim: whole(3072), n_layers: layersOf(6), n_heads: whole(12) },
@@ -21,10 +22,10 @@ type Fields = Read<typeof schema>;
 
 const epsilon = 1e-12;
 
-function specOf(c: Fields): DecoderSpec {
+function specOf(c: Fields): StackSpec {
   const norm = withMean(epsilon);
   const width = headWidth(c.dim, c.n_heads, "dim, n_heads");
-  const layer: DecoderSpec["layers"][number] = {
+  const layer: StackSpec["layers"][number] = {
     names: {
       ...{ attention: "attention", sa_layer_norm: "sum attention", ffn: "mlp", output_layer_norm: "sum mlp" },
     },
@@ -50,11 +51,9 @@ function specOf(c: Fields): DecoderSpec {
         },
         transformer: { layer: "layers" },
       },
-      head: "vocab_projector",
     },
     ...{ norm, bothWays: true, ropes: {}, positions: { offset: 0, counted: false } },
     layers: Array.from({ length: c.n_layers }, () => layer),
-    head: { tied: c.tie_word_embeddings },
   };
 }
 
@@ -67,18 +66,12 @@ const heads: Readonly<Record<string, (c: Fields, config: ModelConfig) => Omit<He
       modules: {
         ...{ pre_classifier: linear(c.dim, c.dim, true), classifier: linear(c.dim, is.classes, true), dropout: silent },
       },
-      logits: ({ pre_classifier, classifier }, stream, { builder }) =>
-        classifier!(activate(builder, "relu", pre_classifier!(firstToken({ builder }, stream)))),
+      logits: ({ pre_classifier, classifier }, { hidden }, { builder }) =>
+        classifier!(activate(builder, "relu", pre_classifier!(firstToken({ builder }, hidden)))),
       is,
     };
   },
-  token: (c, config) => {
-    const is = { kind: "token", classes: labelCount(config) } as const;
-    return {
-      modules: { dropout: silent, classifier: linear(c.dim, is.classes, true) },
-      ...{ logits: ({ classifier }, stream) => classifier!(stream), is },
-    };
-  },
+  token: (c, config) => tokenHead(c.dim, config),
   masked: (c) => {
     const weight = c.tie_word_embeddings ? tableOf(specOf(c)) : undefined;
     return {
@@ -88,8 +81,8 @@ const heads: Readonly<Record<string, (c: Fields, config: ModelConfig) => Omit<He
         vocab_projector: linear(c.dim, c.vocab_size, true, { weight }),
         mlm_loss_fct: silent,
       },
-      logits: ({ vocab_transform, vocab_layer_norm, vocab_projector }, stream, { builder }) =>
-        vocab_projector!(vocab_layer_norm!(activate(builder, c.activation, vocab_transform!(stream)))),
+      logits: ({ vocab_transform, vocab_layer_norm, vocab_projector }, { hidden }, { builder }) =>
+        vocab_projector!(vocab_layer_norm!(activate(builder, c.activation, vocab_transform!(hidden)))),
       ...{ is: { kind: "token", classes: c.vocab_size }, before: { activation: silent } },
     };
   },

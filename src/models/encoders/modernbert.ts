@@ -10,8 +10,8 @@ import { block, type ModelFamily, type Module, ofHead, silent } from "../module.
 import { firstToken } from "../pooling.ts";
 import { readRopes } from "../rope-config.ts";
 import { headWidth } from "../shapes.ts";
-import type { DecoderSpec, LayerSpec } from "../spec.ts";
-import { type Head, modelOf, tableOf } from "../stack.ts";
+import type { LayerSpec, StackSpec } from "../spec.ts";
+import { type Head, modelOf, tableOf } from "../tree.ts";
 
 const schema = {
   ...{ vocab_size: whole(50368), hidden_size: whole(768), intermediate_size: whole(1152) },
@@ -25,7 +25,7 @@ const schema = {
 
 type Fields = Read<typeof schema>;
 
-function specOf(c: Fields, config: ModelConfig): DecoderSpec {
+function specOf(c: Fields, config: ModelConfig): StackSpec {
   const types = layerTypes(config, c.num_hidden_layers, (i) => i % c.global_attn_every_n_layers !== 0);
   const normed = withMean(c.norm_eps, c.norm_bias);
   const heads = c.num_attention_heads;
@@ -68,11 +68,9 @@ function specOf(c: Fields, config: ModelConfig): DecoderSpec {
         embeddings: { tok_embeddings: "embedding", norm: "embedding norm", drop: "silent" },
         ...{ layers: "layers", final_norm: "norm", rotary_emb: "rope" },
       },
-      head: "decoder",
     },
     ...{ norm: normed, bothWays: true, ropes: readRopes(config, { thetas, maximum: 8192 }) },
     layers: Array.from({ length: c.num_hidden_layers }, (_unused, index) => layer(index)),
-    head: { tied: c.tie_word_embeddings },
   };
 }
 
@@ -109,7 +107,7 @@ function classifiers(c: Fields, config: ModelConfig, classes: number): Head["mod
   };
 }
 
-const ofAll: Head["logits"] = ({ head, classifier }, stream) => classifier!(head!(stream));
+const ofAll: Head["logits"] = ({ head, classifier }, { hidden }) => classifier!(head!(hidden));
 
 const kinds = headNames("sequence", "token", "masked", "span", "none");
 
@@ -119,8 +117,8 @@ const heads: Readonly<Record<string, (c: Fields, config: ModelConfig) => Head>> 
     const pooling = text(config, "classifier_pooling", "cls");
     return {
       modules: classifiers(c, config, is.classes),
-      logits: ({ head, classifier }, stream, read) =>
-        classifier!(head!(pooling === "mean" ? read.meanReal(stream) : firstToken(read, stream))),
+      logits: ({ head, classifier }, { hidden }, sequence) =>
+        classifier!(head!(pooling === "mean" ? sequence.meanReal(hidden) : firstToken(sequence, hidden))),
       is,
     };
   },
@@ -132,7 +130,7 @@ const heads: Readonly<Record<string, (c: Fields, config: ModelConfig) => Head>> 
     const weight = c.tie_word_embeddings ? tableOf(specOf(c, config)) : undefined;
     return {
       modules: { head: transform(c), decoder: linear(c.hidden_size, c.vocab_size, c.decoder_bias, { weight }) },
-      logits: ({ head, decoder }, stream) => decoder!(head!(stream)),
+      logits: ({ head, decoder }, { hidden }) => decoder!(head!(hidden)),
       is: { kind: "token", classes: c.vocab_size },
     };
   },

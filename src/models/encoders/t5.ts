@@ -1,0 +1,116 @@
+/**
+ * T5 and mT5: an encoder and a decoder with RMSNorm before every part; attention without scaling, with scores by buckets of distances that the first
+ * layer of a stack holds for all of them.
+ */
+import { activationNamed } from "../activation.ts";
+import { present, requirePlainWeights, specialTokens, text } from "../config.ts";
+import { encoderDecoder } from "../encoder-decoder.ts";
+import { dropout, layersOf, positive, type Read, readFields, whole } from "../fields.ts";
+import { headKind } from "../head.ts";
+import { rms, withoutBias } from "../layers.ts";
+import type { HeadNames, ModelConfig } from "../model.ts";
+import type { ModelFamily } from "../module.ts";
+import { wholeParts } from "../shapes.ts";
+import type { AttentionRole, AttentionSpec, LayerSpec, MlpSpec, StackSpec } from "../spec.ts";
+
+/** What configs of each family have where they say nothing. */
+const sizes = {
+  t5: { inner: 2048, layers: 6, heads: 8, vocabulary: 32128, feedForward: "relu" },
+  mt5: { inner: 1024, layers: 8, heads: 6, vocabulary: 250112, feedForward: "gated-gelu" },
+};
+
+const schema = (name: keyof typeof sizes) => ({
+  ...{
+    vocab_size: whole(sizes[name].vocabulary),
+    d_model: whole(512),
+    d_kv: whole(64),
+    d_ff: whole(sizes[name].inner),
+  },
+  ...{ num_layers: layersOf(sizes[name].layers), num_heads: whole(sizes[name].heads), n_positions: whole(512) },
+  ...{ relative_attention_num_buckets: whole(32), relative_attention_max_distance: whole(128) },
+  ...{ layer_norm_epsilon: positive(1e-6), dropout_rate: dropout },
+});
+
+type Fields = Read<ReturnType<typeof schema>>;
+
+/** With a gate the MLP has two first layers, one of which gates the other. */
+function mlpOf(config: ModelConfig, fallback: string, inner: number): MlpSpec {
+  const kind = text(config, "feed_forward_proj", fallback);
+  const isGated = kind.startsWith("gated-");
+  // Gated models were trained with the approximation, whatever their configs call it.
+  const named = kind === "gated-gelu" ? "gelu_new" : isGated ? kind.slice("gated-".length) : kind;
+  const ends = { wo: "down", dropout: "silent", act: "silent" } as const;
+  return {
+    names: isGated ? { wi_0: "gate", wi_1: "up", ...ends } : { wi: "up", ...ends },
+    ...{ inner, activation: activationNamed(named, "feed_forward_proj"), bias: withoutBias },
+  };
+}
+
+function stackOf(
+  c: Fields,
+  { name, modelType, mlp, layers }: { name: "encoder" | "decoder"; modelType: string; mlp: MlpSpec; layers: number },
+): StackSpec {
+  const isEncoder = name === "encoder";
+  const [norm, heads] = [rms(c.layer_norm_epsilon), c.num_heads];
+  const part = { q: "query", k: "key", v: "value", o: "output" } as const;
+  const attention = {
+    ...{ names: part, heads, keyHeads: heads, headWidth: c.d_kv, bias: [withoutBias, withoutBias] },
+    ...{ scale: 1, closed: true },
+  } as const satisfies AttentionSpec;
+  const scores = {
+    kind: "buckets",
+    ...{ buckets: c.relative_attention_num_buckets, distance: c.relative_attention_max_distance },
+    bothWays: isEncoder,
+  } as const satisfies AttentionSpec["scores"];
+  const tabled: AttentionSpec["names"] = { ...part, relative_attention_bias: "score table" satisfies AttentionRole };
+  const layer = (index: number): LayerSpec => ({
+    names: {
+      layer: {
+        0: { SelfAttention: "attention", layer_norm: "before attention", dropout: "silent" },
+        ...(isEncoder ? {} : { 1: { EncDecAttention: "cross", layer_norm: "before cross", dropout: "silent" } }),
+        [isEncoder ? 1 : 2]: { DenseReluDense: "mlp", layer_norm: "before mlp", dropout: "silent" },
+      },
+    },
+    ...{ norm, mlp, attention: { ...attention, scores, names: index === 0 ? tabled : part } },
+    ...(isEncoder ? {} : { cross: attention }),
+  });
+  return {
+    ...{ modelType, vocabulary: c.vocab_size, hidden: c.d_model, maximumLength: c.n_positions, norm, ropes: {} },
+    names: {
+      path: [name],
+      parts: { embed_tokens: "embedding", block: "layers", final_layer_norm: "norm", dropout: "silent" },
+    },
+    bothWays: isEncoder,
+    layers: Array.from({ length: layers }, (_unused, index) => layer(index)),
+  };
+}
+
+const kinds: HeadNames = { decoder: "T5ForConditionalGeneration" };
+
+export const t5: ModelFamily = {
+  ...{ modelTypes: ["t5", "mt5"], heads: kinds, layerFields: ["num_layers", "num_decoder_layers"] },
+  read: (config, sink) => {
+    requirePlainWeights(config);
+    headKind(config, kinds);
+    const modelType = text(config, "model_type", "t5") as keyof typeof sizes;
+    const c = readFields(schema(modelType), config, sink);
+    wholeParts(c.relative_attention_num_buckets, 4, "relative_attention_num_buckets");
+    const mlp = mlpOf(config, sizes[modelType].feedForward, c.d_ff);
+    const decoderLayers = layersOf(c.num_layers)(config, "num_decoder_layers", sink);
+    const decoder = stackOf(c, { name: "decoder", modelType, mlp, layers: decoderLayers });
+    // mT5's classes never scale what the head reads; those of T5 do where the table is the head's.
+    const scales = modelType === "t5" && config.scale_decoder_outputs !== false && config.tie_word_embeddings !== false;
+    const padToken = specialTokens(config).padToken ?? 0;
+    const start = present(config, "decoder_start_token_id");
+    return encoderDecoder(
+      {
+        ...{ table: "shared", head: "lm_head", padToken, startToken: start === undefined ? padToken : Number(start) },
+        encoder: stackOf(c, { name: "encoder", modelType, mlp, layers: c.num_layers }),
+        decoder: scales ? { ...decoder, outputScale: c.d_model ** -0.5 } : decoder,
+      },
+      config,
+    );
+  },
+  /** The tables of both stacks, and the head unless it has one of its own, are one tensor of the file. */
+  otherKeys: (key) => (/^(lm_head|(en|de)coder\.embed_tokens)\.weight$/.test(key) ? ["shared.weight"] : []),
+};
