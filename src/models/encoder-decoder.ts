@@ -3,7 +3,7 @@ import type { Builder } from "../ir/builder.ts";
 import { specialTokens } from "./config.ts";
 import { embedding, linear, type Unary } from "./layers.ts";
 import { ignoredLabel } from "./loss.ts";
-import { type BuildOptions, type ModelConfig, tokenInput } from "./model.ts";
+import { type BuildOptions, type ModelConfig, noVirtualTokens, tokenInput } from "./model.ts";
 import { block, type ModelTree, named } from "./module.ts";
 import { Sequence } from "./sequence.ts";
 import type { EncoderDecoderSpec } from "./spec.ts";
@@ -21,7 +21,9 @@ export function encoderDecoder(spec: EncoderDecoderSpec, config: ModelConfig): M
       [head]: linear(hidden, vocabulary, false),
     },
     (modules, { builder, sites }) =>
-      (options: BuildOptions) => {
+      (asked: BuildOptions) => {
+        // There is no place for virtual tokens, which would have to be told apart by stack.
+        const options = { ...asked, virtual: noVirtualTokens };
         const { batch, length, labelLength = length } = options;
         const sequence = sequenceOf(encoder, sites, options);
         const { hidden: stream } = named<Stack>(modules, reads)(sequence);

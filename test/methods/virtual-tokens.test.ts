@@ -23,7 +23,7 @@ const decoders = readdirSync(new URL("../fixtures/golden/bases", import.meta.url
 
 const models: Record<string, Model> = {};
 beforeAll(async () => {
-  for (const name of [...decoders, "bert-cls", "vit-cls"]) models[name] = await baseModel(name);
+  for (const name of [...decoders, "bert-cls", "t5", "vit-cls"]) models[name] = await baseModel(name);
 });
 
 /** The rows that the model puts in front of its layers; gemma's are scaled where they are looked up. */
@@ -131,7 +131,7 @@ describe("refused with a code", () => {
     ["a prompt for two models", "llama", { ...promptTuning, task_type: "SEQ_2_SEQ_LM" }, "METHOD-CONSTRAINT"],
     ["more positions than the model has", "gpt2", { ...promptTuning, num_virtual_tokens: 4000 }, "MODEL-LENGTH"],
     ["a prompt of images", "vit-cls", { ...promptTuning, token_dim: 32 }, "CONFIG-SITE-NOT-FOUND"],
-    ["a prompt where no place is built", "bert-cls", promptTuning, "METHOD-SITE"],
+    ["a prompt where no place is built", "t5", promptTuning, "METHOD-SITE"],
     ["prefixes where no place is built", "bert-cls", prefixTuning, "CONFIG-SITE-NOT-FOUND"],
     ["another number of layers", "llama", { ...promptTuning, num_layers: 9 }, "CONFIG-MODEL-FACT"],
     ["another number of heads", "llama", { ...promptTuning, num_attention_heads: 9 }, "CONFIG-MODEL-FACT"],

@@ -2,12 +2,12 @@
 import { type DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
 import type { ModuleInfo } from "../../models/model.ts";
 import type { FieldDeclaration, FieldValue } from "../fields.ts";
-import { type Site, siteAt } from "../site.ts";
+import { modulePrefix, type Site, siteAt } from "../site.ts";
 import { baseKeys } from "./base-keys.ts";
 import { type DefaultTargets, untargetedHead } from "./defaults.ts";
 import { checkFieldSites, type FieldSites, findFieldSites, type NamedModule } from "./field-sites.ts";
 import { withFusedTargets } from "./fused-targets.ts";
-import { withoutPrefix } from "./keys.ts";
+import { sharedPrefix, withoutPrefix } from "./keys.ts";
 import type { MatchRules } from "./match.ts";
 import { withHiddenSize, withModelFacts } from "./model-facts.ts";
 import { namedParameters, parameterKind, warnOfNone } from "./parameter-sites.ts";
@@ -133,7 +133,10 @@ export function resolveAdapter(
     sink,
   );
   checkFieldSites(ownNamed, targets, modulesToSave);
-  const trainedBase = trainedBaseTensors(modules, targets, { paths: modulesToSave, tied: ties.saved }, bias);
+  // Prompts wrap no module of the model, so that keys have one part less.
+  const isPrompt = profile.modelFacts !== undefined;
+  const saved = { paths: modulesToSave, tied: ties.saved };
+  const trainedBase = trainedBaseTensors(modules, targets, saved, bias, isPrompt ? sharedPrefix : modulePrefix);
   const embeddings = savedEmbeddings(profile, fields, modules, targets);
   return {
     peftType: method.peftType,
@@ -151,7 +154,7 @@ export function resolveAdapter(
       tokenSites: new Set(ownNamed.map(({ module }) => module.path)),
       modulesToSave: [...modulesToSave, ...ties.saved.map(({ path }) => path)],
       trained: trainedBase,
-      isPrompt: profile.modelFacts !== undefined,
+      isPrompt,
     }),
     savedConfig: {
       ...read.unknown,

@@ -135,22 +135,23 @@ export interface SavedModules {
   readonly tied: readonly ModuleInfo[];
 }
 
-/** Every tensor of the base that trains, in the model's order, with its keys in the adapter's file. */
+/** Every tensor of the base that trains, in the model's order, with its keys in the adapter's file, which begin with `prefix`. */
 export function trainedBaseTensors(
   modules: readonly ModuleInfo[],
   targets: ReadonlySet<string>,
   { paths, tied }: SavedModules,
   bias: "none" | "all" | "targets",
+  prefix: string,
 ): TrainedBaseTensor[] {
   const ownerOf = (path: string): string | undefined =>
     paths.find((saved) => path === saved || path.startsWith(`${saved}.`));
   return modules.flatMap((module) => {
     const owner = ownerOf(module.path);
-    if (owner !== undefined) return withTied(savedTensors(module, owner, bias === "all"), module, tied);
+    if (owner !== undefined) return withTied(savedTensors(module, owner, bias === "all", prefix), module, tied);
     if (module.bias === undefined || bias === "none") return [];
     const adapted = targets.has(module.path);
     if (bias === "targets" && !adapted) return [];
-    const key = `base_model.model.${module.path}${adapted ? ".base_layer" : ""}.bias`;
+    const key = `${prefix}${module.path}${adapted ? ".base_layer" : ""}.bias`;
     return [{ names: [`${module.path}.bias`], weight: module.bias, keys: [key], frozenKeys: [] }];
   });
 }
@@ -173,9 +174,9 @@ export const frozenOriginals = (tensors: readonly TrainedBaseTensor[]): { key: s
   tensors.flatMap(({ weight, frozenKeys }) => frozenKeys.map((key) => ({ key, weight })));
 
 /** With `bias: all` PEFT writes the bias of a saved module three times: the copy under two names, and the original. */
-function savedTensors(module: ModuleInfo, owner: string, allBiases: boolean): TrainedBaseTensor[] {
+function savedTensors(module: ModuleInfo, owner: string, allBiases: boolean, prefix: string): TrainedBaseTensor[] {
   const tensors: TrainedBaseTensor[] = [];
-  const key = `base_model.model.${module.path}`;
+  const key = `${prefix}${module.path}`;
   if (module.weight !== undefined) {
     tensors.push({ names: [`${module.path}.weight`], weight: module.weight, keys: [`${key}.weight`], frozenKeys: [] });
   }
@@ -187,8 +188,7 @@ function savedTensors(module: ModuleInfo, owner: string, allBiases: boolean): Tr
       frozenKeys: [],
     });
   if (module.bias === undefined) return tensors;
-  const inside = (wrapper: string): string =>
-    `base_model.model.${owner}.${wrapper}${module.path.slice(owner.length)}.bias`;
+  const inside = (wrapper: string): string => `${prefix}${owner}.${wrapper}${module.path.slice(owner.length)}.bias`;
   tensors.push({
     names: [`${module.path}.bias`],
     weight: module.bias,

@@ -2,6 +2,8 @@
 import type { Diagnostic } from "../../ir/diagnostics.ts";
 import { openUniform, threefry } from "../../ir/threefry.ts";
 import { sizeOf } from "../../ir/types.ts";
+import { sharedPrefix } from "../../methods/config/keys.ts";
+import { modulePrefix } from "../../methods/site.ts";
 import { type HeadOptions, headTasks, withChosenHead } from "../../models/choose-head.ts";
 import { describeModel } from "../../models/index.ts";
 import type { FreshHead, ModelDescription, ModuleInfo } from "../../models/model.ts";
@@ -31,13 +33,14 @@ export function withHead(model: Model, asked: HeadOptions, adapter: Partial<Adap
   const { config, held } = adapter;
   const { task_type: taskType, auto_mapping: mapping } = (config ?? {}) as JsonObject;
   const className = isJsonObject(mapping) ? mapping.base_model_class : undefined;
-  const rows = (path: string) => held?.get(`base_model.model.${path}.weight`)?.shape[0];
+  const found = (key: string) => held?.get(`${modulePrefix}${key}`) ?? held?.get(`${sharedPrefix}${key}`);
+  const rows = (path: string) => found(`${path}.weight`)?.shape[0];
   const chosen = withChosenHead(model.config, asked, { taskType, className, held: held && rows });
   if (chosen === undefined) return model;
   const before = describeModel(model.config, undefined, (key) => model.weights.info(key) !== undefined);
   const moved = withoutOldHead({ ...model, config: chosen as JsonObject }, before);
   const drawn = drawnTensors(moved);
-  const isLost = (key: string) => held !== undefined && !held.has(`base_model.model.${key}`);
+  const isLost = (key: string) => held !== undefined && found(key) === undefined;
   const lost = [...drawn.keys()].filter(isLost);
   const other = [...drawn.keys()].filter((key) => moved.weights.info(key) !== undefined);
   const paths = new Set([...drawn.keys()].map((key) => key.replace(/\.(weight|bias)$/, "")));
