@@ -100,32 +100,47 @@ interface Alternative {
   readonly bytes: number;
 }
 
-/** What takes less: fewer rows at a time, then shorter ones, and weights of 16 bits. */
-async function alternatives({ memory, mode, batch, length }: Asked, least: Least): Promise<Alternative[]> {
+/** Of what depends on rows and lengths, the share that is sure to be left of it in proportion. */
+const surely = 0.7;
+
+/** Bytes that do not depend on the batch. */
+function fixedBytes({ device, host, shared }: MemoryForecast): number {
+  const { weights, tables, parameters, caches } = device;
+  return weights + tables + parameters + caches + (shared ? host.copies + host.reading : 0);
+}
+
+/** What takes less: fewer rows at a time, then shorter ones, and weights of 16 bits. What is sure to take too much is not compiled, but for the last. */
+async function alternatives({ memory, mode, batch, length }: Asked, forecast: MemoryForecast, least: Least) {
   const found: Alternative[] = [];
   const fits = (): boolean => found.some(({ bytes }) => bytes <= memory);
+  const fixed = fixedBytes(forecast);
+  const mayFit = (share: number): boolean => fixed + surely * share * (forecast.bytes - fixed) <= memory;
+  const accumulate = mode === "train" ? { accumulate: true } : {};
+  const inRows = (rows: number): string =>
+    mode === "train"
+      ? `batches of ${rows}, ${Math.ceil(batch / rows)} of them a step (--batch-size ${rows} --accumulate ${Math.ceil(batch / rows)})`
+      : `batches of ${rows}`;
   for (let rows = Math.floor(batch / 2); rows >= 1 && !fits(); rows = Math.floor(rows / 2)) {
-    const parts = Math.ceil(batch / rows);
-    const trains = mode === "train";
-    const same = trains ? `, ${parts} of them a step (--batch-size ${rows} --accumulate ${parts})` : "";
-    const bytes = await least({ batch: rows, ...(trains ? { accumulate: true } : {}) });
-    found.push({ words: `batches of ${rows}${same}`, bytes });
+    if (!mayFit(rows / batch)) continue;
+    found.push({ words: inRows(rows), bytes: await least({ batch: rows, ...accumulate }) });
   }
-  for (let short = Math.floor(length / 2); short >= 8 && !fits(); short = Math.floor(short / 2))
+  for (let short = Math.floor(length / 2); short >= 8 && !fits(); short = Math.floor(short / 2)) {
+    const isLast = short < 16;
+    if (!isLast && !mayFit((short / length) ** 2 / batch)) continue;
     found.push({ words: `batches of 1 with length ${short}`, bytes: await least({ batch: 1, length: short }) });
+  }
   found.push({ words: "weights in bf16", bytes: await least({}, true) });
+  if (!fits() && batch > 1)
+    found.push({ words: `weights in bf16 and ${inRows(1)}`, bytes: await least({ batch: 1, ...accumulate }, true) });
   return found;
 }
 
 /** The error of a program that takes too much, with what would fit. */
-export async function tooLarge(
-  asked: Asked,
-  { device, host, bytes }: MemoryForecast,
-  least: Least,
-): Promise<WebpeftError> {
-  const all = await alternatives(asked, least);
+export async function tooLarge(asked: Asked, forecast: MemoryForecast, least: Least): Promise<WebpeftError> {
+  const all = await alternatives(asked, forecast, least);
   const fitting = all.filter((other) => other.bytes <= asked.memory);
   const told = (fitting.length > 0 ? fitting : all).map((other) => `${other.words}: ${sizeText(other.bytes)}`);
+  const { device, host, bytes } = forecast;
   const parts = Object.entries({ ...device, ...host }).filter(([, size]) => size >= bytes / 100);
   return new WebpeftError("COMPILE-MEMORY", {
     message: "the program does not fit into the memory that it may take, whatever is made in chunks or made again",
