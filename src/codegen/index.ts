@@ -13,6 +13,7 @@ export { type DeviceChoices, interpret } from "./kernel/interpret.ts";
 export { type KernelIR, partWords } from "./kernel/kernel.ts";
 export { KernelTable } from "./kernel/kernel-table.ts";
 export { printKernel } from "./kernel/print.ts";
+export { wordNames } from "./kernel/readable.ts";
 export { verifyKernel } from "./kernel/verify.ts";
 export { buffersMade, useOfBuffers } from "./layout/memory-use.ts";
 export { placeSizes } from "./layout/sizes.ts";

@@ -11,6 +11,7 @@ import { printGraph } from "../ir/text/print.ts";
 import type { PassListener, TimelineEntry } from "../passes/manager.ts";
 import type { AdapterTensor, ProgramStorage } from "../program/index.ts";
 import type { Measurement } from "../program/measurement.ts";
+import { kernelHeaders } from "./kernel-header.ts";
 import { kernelTimes } from "./measured.ts";
 import { type ReportOptions, reportPage } from "./report.ts";
 import type { InspectedProgram } from "./views.ts";
@@ -112,19 +113,26 @@ export function inspectProgram(program: InspectedProgram, options: FileOptions =
   const { measured } = options;
   const files = new Map<string, string>();
   const errors: unknown[] = [];
-  const add = (name: string, make: () => string): void => {
+  const attempt = <T>(make: () => T, otherwise: T): T => {
     try {
-      files.set(name, make());
+      return make();
     } catch (error) {
       errors.push(error);
+      return otherwise;
     }
+  };
+  const add = (name: string, make: () => string): void => {
+    const text = attempt(make, undefined);
+    if (text !== undefined) files.set(name, text);
   };
   add("graph.operator.ir", () => program.print("operator"));
   add("graph.tensor.ir", () => program.print("tensor"));
   add("graph.kernel.ir", () => program.print("kernel"));
   add("graph.json", () => json(graphs(program)));
   add("graph.dot", () => program.toDot("tensor"));
-  for (const { name, wgsl } of program.kernelsSoFar) files.set(fileOf(name), wgsl);
+  const headers = attempt(() => kernelHeaders(program), new Map<string, string>());
+  // After an error they are those that came before it.
+  for (const { name, wgsl } of program.kernelsSoFar) files.set(fileOf(name), `${headers.get(name) ?? ""}${wgsl}`);
   if (isForProcessors(program.target)) add("kernels.wat", () => programText(program.generated, program.target));
   add("kernels.json", () => json(kernelsFile(program, measured)));
   add("plan.json", () => planFile(program));

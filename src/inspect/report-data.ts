@@ -1,5 +1,5 @@
 /** What the report shows, of everything that the compiler made. */
-import { type Dispatch, type GeneratedKernel, partWords } from "../codegen/index.ts";
+import { type Dispatch, type GeneratedKernel, partWords, wordNames } from "../codegen/index.ts";
 import { type Graph, type Node, portName } from "../ir/graph.ts";
 import { opRecord } from "../ir/registry.ts";
 import { byteWidth, sizeOf, typeText } from "../ir/types.ts";
@@ -95,7 +95,7 @@ function stageRecord(
 }
 
 const kernelRecord = ({ name, wgsl, workgroup, ir }: GeneratedKernel): KernelRecord => ({
-  ...{ name, wgsl, workgroup, words: ir.words ?? [] },
+  ...{ name, wgsl, workgroup, words: wordNames(ir) },
 });
 
 /** Decisions with equal outcome and costs are one line with all their places. */

@@ -66,7 +66,7 @@ export interface KernelRecord {
   readonly name: string;
   readonly wgsl: string;
   readonly workgroup: number;
-  /** What its size words are, where that is known. */
+  /** What its size words are called in its text. */
   readonly words: readonly string[];
 }
 

@@ -61,7 +61,7 @@ const random: Expr = {
 /** `base` stands in bodies that are not yet in canonical form only. */
 const expressions: Readonly<Record<Exclude<Expr["kind"], "base">, Sample>> = {
   literal: of(f32(2.5), "2.5:f32", "= 2.5;", 2.5),
-  size: of({ kind: "size", index: 1, type: "f32" }, "#1<f32>", "bitcast<f32>(sizes.s1)", 0.5),
+  size: of({ kind: "size", index: 1, type: "f32" }, "#1<f32>", "bitcast<f32>(sizes.number_0)", 0.5),
   variable: {
     ...{ body: [{ kind: "let", name: "x", value: f32(3) }, store(variable("x"))] },
     ...{ text: "= x", wgsl: "= x;", value: 3 },
@@ -75,7 +75,7 @@ const expressions: Readonly<Record<Exclude<Expr["kind"], "base">, Sample>> = {
     "uniform_number(1u, 2u, 3u, 4u, local)",
     Math.fround(openUniform(threefry(...streamKey(1, 2, 3, 4), 1, 0)[0])),
   ),
-  load: of({ kind: "load", tensor: 0, index: local, type: "f32", lanes: 1 }, "%t0[local]", "b0[local]", 11),
+  load: of({ kind: "load", tensor: 0, index: local, type: "f32", lanes: 1 }, "%t0[local]", "in0[local]", 11),
   shared: {
     body: [
       { kind: "store-shared", array: "partial", index: u32(0), value: f32(7) },
@@ -98,7 +98,7 @@ const expressions: Readonly<Record<Exclude<Expr["kind"], "base">, Sample>> = {
     "vec4<f32>(1.0, 2.0, 3.0, 4.0).w",
     4,
   ),
-  component: of(third, "%t0[4..4].z", "b0[4u / 4u].z", 16),
+  component: of(third, "%t0[4..4].z", "in0[4u / 4u].z", 16),
 };
 
 const x = variable("x");
@@ -118,7 +118,7 @@ const statements: Readonly<Record<Statement["kind"], Sample>> = {
     body: [declared, { kind: "if", condition: binary("<", local, u32(1)), body: [], otherwise: [doubled] }, store(x)],
     ...{ text: "if (local < 1) {", wgsl: "if (local < 1u) {", value: 2 },
   },
-  store: of(f32(1), "store %t1[local] = 1:f32", "b1[local] = 1.0;", 1),
+  store: of(f32(1), "store %t1[local] = 1:f32", "out0[local] = 1.0;", 1),
   "store-shared": { ...expressions.shared, text: "store partial[0] = 7:f32", wgsl: "partial[0u] = 7.0;" },
   barrier: {
     body: [

@@ -59,6 +59,6 @@ export async function workedSite(): Promise<string> {
     `Kernel IR of the kernel that makes the last value: both products go into one accumulator. \`#n\` are words of the uniform block, so that every\nlayer of these forms is the same kernel, whatever its sizes. Of its ${text.split("\n").length} lines the second loop:`,
     block("", innermost(text, /^ *for /, /^ *store /)),
     "WGSL, the same lines:",
-    block("wgsl", innermost(kernel.wgsl, /^ *for /, /^ *b\d+\[/)),
+    block("wgsl", innermost(kernel.wgsl, /^ *for /, /^ *\w*out0\[/)),
   ].join("\n\n");
 }

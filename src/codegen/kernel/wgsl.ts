@@ -4,12 +4,14 @@ import { type BindingType, bindingTypes, wordsInLoops } from "./accesses.ts";
 import type { WgslWriter } from "./contexts.ts";
 import { recordOf } from "./expressions.ts";
 import { type Expr, type KernelIR, lanesOf, mostParts, partWords, type Scalar, type Statement } from "./kernel.ts";
+import { readable } from "./readable.ts";
 import { statementRecordOf, typeName } from "./statements.ts";
 import { erfText, fourPackedText, oneOfFourText, onePackedText, sineText, threefryText } from "./wgsl-helpers.ts";
 
 /** The text without the kernel's comment. */
-export function printWgsl(kernel: KernelIR): string {
-  return new Printer(kernel).print();
+export function printWgsl(ir: KernelIR): string {
+  const { kernel, words } = readable(ir);
+  return new Printer(kernel, words).print();
 }
 
 class Printer implements WgslWriter {
@@ -18,7 +20,10 @@ class Printer implements WgslWriter {
   /** Words that loops use: read once, as a driver may not know that they stay the same. */
   private readonly inLoops: ReadonlySet<number>;
 
-  constructor(private readonly kernel: KernelIR) {
+  constructor(
+    private readonly kernel: KernelIR,
+    private readonly words: readonly string[],
+  ) {
     this.types = bindingTypes(kernel);
     this.inLoops = wordsInLoops(kernel.body);
   }
@@ -33,7 +38,7 @@ class Printer implements WgslWriter {
       lines.push(`@group(0) @binding(${i}) var<storage, ${access}> ${name}: array<${array}>;`);
     });
     const words = partWords(kernel.sizes) - 2;
-    const fields = Array.from({ length: words }, (_unused, i) => `${i < kernel.sizes ? "s" : "unused"}${i}: u32`);
+    const fields = Array.from({ length: words }, (_unused, i) => `${this.words[i] ?? `unused${i}`}: u32`);
     lines.push(`struct Part { ${["end: u32", "first: u32", ...fields].join(", ")} }`);
     lines.push(`@group(0) @binding(${kernel.bindings.length}) var<uniform> parts: array<Part, ${mostParts}>;`);
     for (const { name, type, lanes, length } of kernel.shared)
@@ -48,7 +53,9 @@ class Printer implements WgslWriter {
       `  let part = ${Array.from({ length: mostParts - 1 }, (_unused, i) => `u32(group_index >= parts[${i}].end)`).join(" + ")};`,
       "  let sizes = &parts[part];",
       "  let block = group_index - sizes.first;",
-      ...[...this.inLoops].sort((a, b) => a - b).map((word) => `  let s${word} = sizes.s${word};`),
+      ...[...this.inLoops]
+        .sort((a, b) => a - b)
+        .map((word) => `  let ${this.words[word]} = sizes.${this.words[word]};`),
       ...body,
       "}",
       "",
@@ -90,7 +97,7 @@ class Printer implements WgslWriter {
   }
 
   word(index: number): string {
-    return this.inLoops.has(index) ? `s${index}` : `sizes.s${index}`;
+    return this.inLoops.has(index) ? this.words[index]! : `sizes.${this.words[index]}`;
   }
 
   random(args: readonly string[]): string {

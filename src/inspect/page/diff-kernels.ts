@@ -6,6 +6,7 @@ import { h, number, numberHead, select, table } from "./dom.ts";
 import { bytes, count } from "./format.ts";
 import { purpose } from "./kernels.ts";
 import { otherMark, type ProgramModel } from "./model.ts";
+import { isTelling } from "./parts.ts";
 import { diffView, lineDiff } from "./text-diff.ts";
 
 type Side = "a" | "b";
@@ -52,7 +53,7 @@ function sizesView(app: App, name: string): HTMLElement {
   const words = app.program.data.kernels.find((kernel) => kernel.name === name)?.words ?? [];
   const [a, b] = [first(app.program), first(app.other!)];
   const rows = words.map((word, at) => [word, a[at] ?? 0, b[at] ?? 0] as const);
-  const differing = rows.filter(([word, inA, inB]) => word !== "" && !word.startsWith("base of") && inA !== inB);
+  const differing = rows.filter(([word, inA, inB]) => isTelling(word) && inA !== inB);
   return h(
     "div",
     {},

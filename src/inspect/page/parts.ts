@@ -4,24 +4,22 @@ import { nodeChip, siteChips } from "./chips.ts";
 import { h, number, numberHead, table } from "./dom.ts";
 import type { StageModel } from "./model.ts";
 
-/** A row per size word that has a name, a column per part. Words that say where a tensor begins are shown where asked for. */
+/** Whether a size word says more than where a tensor begins. */
+export const isTelling = (word: string): boolean => !/_(per_)?begin(_\d+)?$/.test(word);
+
+/** A row per size word, a column per part. Words that say where a tensor begins are shown where asked for. */
 export function partsView({ program }: App, stage: StageModel, at: number): HTMLElement {
   const { parts, kernel } = stage.dispatches[at]!;
   const names = program.data.kernels.find(({ name }) => name === kernel)?.words ?? [];
-  const rows = names.map((name, word) => ({ name, word, values: parts.map((part) => part.words[word] ?? 0) }));
-  const named = rows.filter(({ name }) => name !== "" && !name.startsWith("base of"));
+  const rows = names.map((name, word) => ({ name, values: parts.map((part) => part.words[word] ?? 0) }));
+  const named = rows.filter(({ name }) => isTelling(name));
   const others = rows.filter((row) => !named.includes(row));
   const heads = () => ["", ...parts.map((_part, i) => numberHead(`part ${i}`))];
   const view = (own: typeof rows): HTMLElement =>
     table(
       heads(),
-      own.map(({ name, word, values }) =>
-        h(
-          "tr",
-          {},
-          h("td", {}, h("span", { class: "soft" }, `s${word} `), name),
-          ...values.map((value) => number(value)),
-        ),
+      own.map(({ name, values }) =>
+        h("tr", {}, h("td", {}, h("code", {}, name)), ...values.map((value) => number(value))),
       ),
     );
   const modules = table(heads(), [

@@ -35,6 +35,7 @@ import { touchedBytes, tracedStep } from "../traced.ts";
 import { Turns } from "../turns.ts";
 import { floatsOf, placedBytes, readWords } from "../words.ts";
 import { runApart, timesApart } from "./apart.ts";
+import { dispatchLabels } from "./labels.ts";
 import { PipelineCache } from "./pipelines.ts";
 import { Reader } from "./reader.ts";
 import { Recorder } from "./recorder.ts";
@@ -128,6 +129,7 @@ class WebgpuInstance implements Instance {
       plan: generated.plan,
       kernels: generated.kernels,
       pipelines,
+      labels: dispatchLabels(program, generated),
       bufferOf: (name) => this.bufferOf(name),
       locate: (name, offset) => this.locate(name, offset),
     });

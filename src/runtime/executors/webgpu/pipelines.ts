@@ -43,7 +43,8 @@ export class PipelineCache {
       return { binding, visibility: computeStage, buffer: { type } };
     });
     entries.push({ binding: kernel.bindings.length, visibility: computeStage, buffer: { type: "uniform" } });
-    const label = kernel.name;
+    const [, purpose = ""] = /^\/\/ (.*)/.exec(kernel.wgsl) ?? [];
+    const label = `${kernel.name} ${purpose}`;
     const layout = device.createBindGroupLayout({ label, entries });
     const module = device.createShaderModule({ label, code: kernel.wgsl });
     const pipeline = await this.open.wait(

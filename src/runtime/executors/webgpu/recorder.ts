@@ -25,7 +25,7 @@ function runAlone(
   { grid }: Dispatch,
   { pipeline, group }: NonNullable<Step["ready"]>,
 ): void {
-  const pass = encoder.beginComputePass();
+  const pass = encoder.beginComputePass({ label: group.label });
   pass.setPipeline(pipeline);
   pass.setBindGroup(0, group);
   pass.dispatchWorkgroups(...grid);
@@ -37,6 +37,8 @@ export interface RecorderParts {
   readonly plan: Plan;
   readonly kernels: readonly GeneratedKernel[];
   readonly pipelines: PipelineCache;
+  /** What dispatches are for. */
+  readonly labels: ReadonlyMap<Dispatch, string>;
   readonly bufferOf: (name: string) => GPUBuffer;
   readonly locate: (name: string, offset: number) => { buffer: GPUBuffer; offset: number };
 }
@@ -102,7 +104,8 @@ export class Recorder {
     );
     const resource = { buffer: this.uniforms, offset: uniformOffset, size: 4 * dispatch.sizes.length };
     entries.push({ binding: dispatch.bindings.length, resource });
-    return this.parts.open.device.createBindGroup({ label: dispatch.kernel, layout, entries });
+    const label = this.parts.labels.get(dispatch) ?? dispatch.kernel;
+    return this.parts.open.device.createBindGroup({ label, layout, entries });
   }
 
   /**
@@ -121,9 +124,9 @@ export class Recorder {
         const { pipeline, group } = ready!;
         if (timings !== undefined) {
           pass?.end();
-          pass = encoder.beginComputePass(timings.pass(stage.name, dispatch));
+          pass = encoder.beginComputePass({ label: group.label, ...timings.pass(stage.name, dispatch) });
         }
-        pass ??= encoder.beginComputePass();
+        pass ??= encoder.beginComputePass({ label: stage.name });
         pass.setPipeline(pipeline);
         pass.setBindGroup(0, group);
         pass.dispatchWorkgroups(...dispatch.grid);
