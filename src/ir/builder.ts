@@ -4,9 +4,9 @@
  */
 import { WebpeftError } from "./diagnostics.ts";
 import type { Attributes, Graph, Node, Output, PortRole, SourceLocation } from "./graph.ts";
+import { NodeIndex } from "./node-index.ts";
 import { opRecord } from "./registry.ts";
-import { remembered } from "./remember.ts";
-import { inferredType, keyOfAttributes, sharedAttributes } from "./shared.ts";
+import { inferredType, sharedAmong, sharedAttributes } from "./shared.ts";
 import { type DType, fitsF32, type OperatorType, sameShape, type TensorType, type Type, typeText } from "./types.ts";
 
 export interface NodeContext {
@@ -38,7 +38,8 @@ const noAttributes: Attributes = {};
 
 export class Builder {
   private readonly nodes: Node[] = [];
-  private readonly known = new Map<string, number>();
+  private readonly known = new NodeIndex();
+  private readonly ports = new Map<string, Attributes>();
   private context: NodeContext = nothing;
   private prefix = "";
   private frozen = false;
@@ -89,33 +90,37 @@ export class Builder {
     }
   }
 
-  /** Appends a node and returns its id; throws `IR-TYPE` when the inputs do not fit. */
+  /** Appends a node and returns its id; `inputs` must stay as they are. Throws `IR-TYPE` when the inputs do not fit. */
   add(op: string, inputs: readonly number[], attributes = noAttributes, context: NodeContext = nothing): number {
-    const shared = sharedAttributes(op, attributes);
-    const key = `${op}(${inputs.join(",")})${keyOfAttributes(shared)}`;
-    return remembered(this.known, key, () => this.make(op, inputs, shared, context));
+    const shared = op === "port" ? sharedAmong(this.ports, attributes) : sharedAttributes(attributes);
+    const hash = this.known.hash(inputs, shared);
+    const before = this.known.find(hash, op, inputs, shared);
+    if (before !== undefined) return before;
+    const id = this.make(op, inputs, shared, context);
+    this.known.put(hash, op, inputs, shared, id);
+    return id;
   }
 
   /** The id of a node that there is not yet; `attributes` are shared ones. */
   protected make(op: string, inputs: readonly number[], attributes: Attributes, context: NodeContext): number {
     const type = this.infer(op, inputs, attributes);
     const { scope, location, phase, chunk, from } = context === nothing ? this.context : joined(context, this.context);
-    this.nodes.push({ op, inputs: [...inputs], attributes, type, scope, location, phase, chunk, from });
+    this.nodes.push({ op, inputs, attributes, type, scope, location, phase, chunk, from });
     return this.nodes.length - 1;
   }
 
   private infer(op: string, inputs: readonly number[], attributes: Attributes): Type {
     const record = opRecord(op);
     const fits = record.arity === "variadic" ? inputs.length >= 1 : inputs.length === record.arity;
-    if (!fits) {
+    if (!fits)
       throw new WebpeftError("IR-TYPE", {
         message: `${op} has another number of inputs`,
         where: op,
         expected: String(record.arity),
         got: String(inputs.length),
       });
-    }
-    const types = inputs.map((i) => this.type(i));
+    const types: Type[] = [];
+    for (let i = 0; i < inputs.length; i++) types.push(this.type(inputs[i]!));
     return inferredType(record, types, attributes);
   }
 

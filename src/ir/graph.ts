@@ -96,13 +96,21 @@ export function liveNodes(graph: Graph): boolean[] {
   const live = new Array<boolean>(graph.nodes.length).fill(false);
   for (const output of graph.outputs) live[output.node] = true;
   for (let id = graph.nodes.length - 1; id >= 0; id--) {
-    if (live[id]) for (const input of graph.nodes[id]!.inputs) live[input] = true;
+    if (!live[id]) continue;
+    const { inputs } = graph.nodes[id]!;
+    for (let i = 0; i < inputs.length; i++) live[inputs[i]!] = true;
   }
   return live;
 }
 
+/** Graphs without nodes that no output needs, and those that may have such ports: passes hand them on. */
+const compacts = { all: new WeakSet<Graph>(), butPorts: new WeakSet<Graph>() };
+
 /** Drops what no output needs and renumbers; ports stay when `keepPorts`. */
-export const compact = (graph: Graph, keepPorts = false): Graph => compacted(graph, keepPorts).graph;
+export function compact(graph: Graph, keepPorts = false): Graph {
+  if (compacts.all.has(graph) || (keepPorts && compacts.butPorts.has(graph))) return graph;
+  return compacted(graph, keepPorts).graph;
+}
 
 /** The same, with the new ids by old id: those of nodes that are dropped are missing. */
 export function compacted(
@@ -110,17 +118,31 @@ export function compacted(
   keepPorts = false,
 ): { readonly graph: Graph; readonly renumbered: readonly (number | undefined)[] } {
   const live = liveNodes(graph);
-  const stays = (node: Node, id: number): boolean => live[id]! || (keepPorts && node.op === "port");
-  if (graph.nodes.every(stays)) return { graph, renumbered: graph.nodes.map((_node, id) => id) };
-  const renumbered: number[] = [];
+  const ids: (number | undefined)[] = [];
   const nodes: Node[] = [];
-  graph.nodes.forEach((node, id) => {
-    if (!stays(node, id)) return;
-    renumbered[id] = nodes.length;
-    nodes.push({ ...node, inputs: node.inputs.map((i) => renumbered[i]!) });
-  });
-  const outputs = graph.outputs.map((o) => ({ name: o.name, node: renumbered[o.node]! }));
-  return { graph: { name: graph.name, nodes, outputs }, renumbered };
+  for (let id = 0; id < graph.nodes.length; id++) {
+    const node = graph.nodes[id]!;
+    const stays = live[id] || (keepPorts && node.op === "port");
+    ids.push(stays ? nodes.length : undefined);
+    if (!stays) continue;
+    // Behind the first one that is dropped nodes have other numbers.
+    nodes.push(id === nodes.length ? node : { ...node, inputs: renumbered(node.inputs, ids) });
+  }
+  const outputs = graph.outputs.map((o) => ({ name: o.name, node: ids[o.node]! }));
+  const made = nodes.length === graph.nodes.length ? graph : { name: graph.name, nodes, outputs };
+  (keepPorts ? compacts.butPorts : compacts.all).add(made);
+  return { graph: made, renumbered: ids };
+}
+
+/** Ids by others: the same list where it stays as it is. */
+export function renumbered(inputs: readonly number[], ids: readonly (number | undefined)[]): readonly number[] {
+  let found: number[] | undefined;
+  for (let i = 0; i < inputs.length; i++) {
+    const id = ids[inputs[i]!]!;
+    if (id !== inputs[i]) found ??= inputs.slice(0, i);
+    found?.push(id);
+  }
+  return found ?? inputs;
 }
 
 /** The node that casts make others of. */

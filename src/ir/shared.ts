@@ -7,10 +7,11 @@ import type { OpRecord } from "./op-record.ts";
 import { remembered } from "./remember.ts";
 import { type Type, typeText } from "./types.ts";
 
-/** By shared attributes: what stands for them in keys. */
-const keys = new WeakMap<Attributes, string>();
+/** Of shared attributes, in the order in which they were first seen. */
+const numbers = new WeakMap<Attributes, number>();
 const attributesByText = new Map<string, Attributes>();
 const typesByText = new Map<string, Type>();
+let numbered = 0;
 
 /** Equal for equal attributes, in whatever order they are given. */
 function textOf(attributes: Attributes): string {
@@ -19,38 +20,62 @@ function textOf(attributes: Attributes): string {
   return JSON.stringify(names.sort().map((name) => [name, attributes[name]]));
 }
 
-/** The one object for equal attributes. Those of ports, with names of their own, are shared by what is made of the port. */
-export function sharedAttributes(op: string, attributes: Attributes): Attributes {
-  if (keys.has(attributes)) return attributes;
-  const text = textOf(attributes);
-  const shared = op === "port" ? attributes : remembered(attributesByText, text, () => attributes);
-  if (!keys.has(shared)) keys.set(shared, op === "port" ? text : `#${attributesByText.size}`);
+/** The one object for equal attributes. */
+export function sharedAttributes(attributes: Attributes): Attributes {
+  return numbers.has(attributes)
+    ? attributes
+    : withNumber(remembered(attributesByText, textOf(attributes), () => attributes));
+}
+
+const portTexts = new WeakMap<Attributes, string>();
+
+/** Of ports, which have names of their own, the one object among those of one graph. */
+export function sharedAmong(known: Map<string, Attributes>, attributes: Attributes): Attributes {
+  const text = remembered(portTexts, attributes, () => textOf(attributes));
+  return withNumber(remembered(known, text, () => attributes));
+}
+
+function withNumber(shared: Attributes): Attributes {
+  if (!numbers.has(shared)) numbers.set(shared, numbered++);
   return shared;
 }
 
-/** Equal for equal shared attributes. */
-export const keyOfAttributes = (shared: Attributes): string => keys.get(shared)!;
+/** A number for shared attributes. */
+export const numberOf = (shared: Attributes): number => numbers.get(shared)!;
 
-/** A place in the tree of questions: record, attributes, types of inputs. */
-interface Question {
-  type?: Type;
-  next?: WeakMap<object, Question>;
+/** What a record infers from inputs of these types. */
+export interface Inferred {
+  readonly inputs: readonly Type[];
+  /** A shared one. */
+  readonly type: Type;
+  /** Whether the verifier has found a node sound that is so. */
+  verified: boolean;
+  /** What it infers from others, with the same attributes. */
+  readonly next: Inferred | undefined;
 }
 
-const questions: Question = {};
+const answers = new Map<OpRecord, WeakMap<Attributes, Inferred>>();
 
-function after(question: Question, part: object): Question {
-  question.next ??= new WeakMap();
-  return remembered(question.next, part, () => ({}));
+/** What was inferred from the same objects before. */
+export function knownType(record: OpRecord, inputs: readonly Type[], attributes: Attributes): Inferred | undefined {
+  let known = answers.get(record)?.get(attributes);
+  while (known !== undefined && !sameObjects(known.inputs, inputs)) known = known.next;
+  return known;
+}
+
+function sameObjects(a: readonly Type[], b: readonly Type[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 /** What a record infers, a shared type. Throws as the record does. */
 export function inferredType(record: OpRecord, inputs: readonly Type[], attributes: Attributes): Type {
-  let question = after(after(questions, record), attributes);
-  for (const type of inputs) question = after(question, type);
-  if (question.type === undefined) {
-    const made = record.infer(inputs, attributes);
-    question.type = remembered(typesByText, typeText(made), () => made);
-  }
-  return question.type;
+  const before = knownType(record, inputs, attributes);
+  if (before !== undefined) return before.type;
+  const made = record.infer(inputs, attributes);
+  const type = remembered(typesByText, typeText(made), () => made);
+  const own = remembered(answers, record, () => new WeakMap<Attributes, Inferred>());
+  own.set(attributes, { inputs: [...inputs], type, verified: false, next: own.get(attributes) });
+  return type;
 }

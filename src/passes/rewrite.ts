@@ -4,7 +4,7 @@
  * A rule must make the graph smaller or move it towards a normal form; the driver stops with an error after `maximumDepth` nested rewrites.
  */
 import { Builder, type NodeContext } from "../ir/builder.ts";
-import { type Attributes, compact, compacted, type Graph, type Node } from "../ir/graph.ts";
+import { type Attributes, compact, compacted, type Graph, type Node, renumbered } from "../ir/graph.ts";
 import { opRecord } from "../ir/registry.ts";
 import type { TensorType } from "../ir/types.ts";
 
@@ -59,13 +59,15 @@ export class Rewriter extends Builder {
   }
 
   protected override make(op: string, inputs: readonly number[], attributes: Attributes, context: NodeContext): number {
-    const rules = this.rules.get(op) ?? [];
+    const rules = this.rules.get(op);
+    if (rules === undefined) return super.make(op, inputs, attributes, context);
+    const candidate = { op, inputs, attributes };
     if (this.depth > maximumDepth) throw new Error(`the rules of ${this.name} do not terminate at ${op}`);
     this.depth++;
     try {
       for (const rule of rules) {
         const first = this.size;
-        const replacement = rule.rewrite({ op, inputs, attributes }, this);
+        const replacement = rule.rewrite(candidate, this);
         if (replacement === undefined) continue;
         this.applications.push({ rule: rule.name, at: this.origin[0]!, first, end: this.size, replacement });
         return replacement;
@@ -103,21 +105,21 @@ export function rewrite(graph: Graph, rules: readonly Rule[]): RewriteResult {
   const source = compact(graph, true);
   const ids = rebuild(source, rewriter);
   const outputs = source.outputs.map((o) => ({ name: o.name, node: ids[o.node]! }));
-  const { graph: result, renumbered } = compacted(rewriter.finish(outputs), true);
-  const rewrites = rewritesOf(rewriter.applications, renumbered);
+  const { graph: result, renumbered: now } = compacted(rewriter.finish(outputs), true);
+  const rewrites = rewritesOf(rewriter.applications, now);
   return { graph: result, hits: hitsOf(rewrites), rewrites };
 }
 
-function rewritesOf(applications: readonly Application[], renumbered: readonly (number | undefined)[]): Rewrite[] {
+function rewritesOf(applications: readonly Application[], now: readonly (number | undefined)[]): Rewrite[] {
   const taken: boolean[] = [];
   return applications.map(({ rule, at, first, end, replacement }) => {
     const added: number[] = [];
     for (let id = first; id < end; id++) {
-      const now = renumbered[id];
-      if (now !== undefined && !taken[id]) added.push(now);
+      const stays = now[id];
+      if (stays !== undefined && !taken[id]) added.push(stays);
       taken[id] = true;
     }
-    const to = renumbered[replacement];
+    const to = now[replacement];
     return { rule, at, ...(to === undefined ? {} : { to }), added };
   });
 }
@@ -129,14 +131,14 @@ function hitsOf(rewrites: readonly Rewrite[]): Record<string, number> {
   return Object.fromEntries(Object.entries(hits).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
+/** Lists of one id each: nodes of all passes share them. */
+const alone: (readonly number[])[] = [];
+
 /** What a node that is made from another one keeps of it. */
-export const contextOf = ({ scope, location, phase, chunk }: Node, id: number): NodeContext => ({
-  scope,
-  location,
-  phase,
-  chunk,
-  from: [id],
-});
+export function contextOf({ scope, location, phase, chunk }: Node, id: number): NodeContext {
+  alone[id] ??= [id];
+  return { scope, location, phase, chunk, from: alone[id] };
+}
 
 /** Re-adds every node of `graph` to `builder`; `replace` may answer for a node itself. Returns new ids by old id. */
 export function rebuild(
@@ -145,10 +147,11 @@ export function rebuild(
   replace?: (node: Node, inputs: readonly number[], id: number) => number | undefined,
 ): number[] {
   const ids: number[] = [];
-  graph.nodes.forEach((node, id) => {
-    const inputs = node.inputs.map((i) => ids[i]!);
+  for (let id = 0; id < graph.nodes.length; id++) {
+    const node = graph.nodes[id]!;
+    const inputs = renumbered(node.inputs, ids);
     const make = (): number => replace?.(node, inputs, id) ?? builder.add(node.op, inputs, node.attributes);
     ids.push(builder.within(contextOf(node, id), make));
-  });
+  }
   return ids;
 }

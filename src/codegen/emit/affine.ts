@@ -90,22 +90,27 @@ export const isElement = (atom: Atom): boolean => atom.kind === "variable" && at
 
 /** Equal for equal sums. */
 export function keyOf(a: Affine): string {
-  a.key ??= `${a.terms.map((t) => `${t.factor}*${t.atom.key}`).join("+")}+${a.constant}`;
+  if (a.key !== undefined) return a.key;
+  let key = "";
+  for (let i = 0; i < a.terms.length; i++) key += `${a.terms[i]!.factor}*${a.terms[i]!.atom.key}+`;
+  a.key = `${key}${a.constant}`;
   return a.key;
 }
 
 /** Deepest block in which one of the variables lives. */
 export const depthOf = (a: Affine): number => a.terms.reduce((depth, t) => Math.max(depth, t.atom.depth), 0);
 
-export const hasLane = (a: Affine): boolean => a.terms.some((t) => t.atom.lane);
+export function hasLane({ terms }: Affine): boolean {
+  for (let i = 0; i < terms.length; i++) if (terms[i]!.atom.lane) return true;
+  return false;
+}
 
 /** The terms of two sums together. */
 function joined(a: readonly Term[], b: readonly Term[]): readonly Term[] {
-  if (a.length === 0) return b;
-  if (b.length === 0) return a;
   const terms: Term[] = [];
   let i = 0;
-  for (const term of b) {
+  for (let j = 0; j < b.length; j++) {
+    const term = b[j]!;
     const { key } = term.atom;
     while (i < a.length && a[i]!.atom.key < key) terms.push(a[i++]!);
     if (a[i]?.atom.key !== key) terms.push(term);
@@ -120,15 +125,17 @@ function joined(a: readonly Term[], b: readonly Term[]): readonly Term[] {
 
 /** A sum of ordered terms with its range; quotient and remainder of one sum meet. */
 function build(terms: readonly Term[], constantPart: number): Affine {
-  const whole = joinQuotient(terms, constantPart);
-  if (whole !== undefined) return whole;
   let lo = constantPart;
   let hi = constantPart;
-  for (const { factor, atom } of terms) {
+  let remainders = 0;
+  for (let i = 0; i < terms.length; i++) {
+    const { factor, atom } = terms[i]!;
+    if (atom.kind === "mod") remainders++;
     lo += factor * (factor > 0 ? atom.min : atom.max);
     hi += factor * (factor > 0 ? atom.max : atom.min);
   }
-  return affine(terms, constantPart, lo, hi);
+  const whole = remainders === 0 ? undefined : joinQuotient(terms, constantPart);
+  return whole ?? affine(terms, constantPart, lo, hi);
 }
 
 const quotients = new WeakMap<Atom, Affine>();
@@ -151,8 +158,8 @@ function joinQuotient(terms: readonly Term[], constantPart: number): Affine | un
 export function add(a: Affine, b: Affine): Affine {
   const lo = a.lo + b.lo;
   const hi = a.hi + b.hi;
-  if (a.terms.length === 0 || b.terms.length === 0)
-    return affine(joined(a.terms, b.terms), a.constant + b.constant, lo, hi);
+  if (a.terms.length === 0) return affine(b.terms, a.constant + b.constant, lo, hi);
+  if (b.terms.length === 0) return affine(a.terms, a.constant + b.constant, lo, hi);
   const sum = build(joined(a.terms, b.terms), a.constant + b.constant);
   return within(sum, Math.max(sum.lo, lo), Math.min(sum.hi, hi));
 }
@@ -160,7 +167,8 @@ export function add(a: Affine, b: Affine): Affine {
 export function scale(a: Affine, factor: number): Affine {
   if (factor === 0) return constant(0);
   if (factor === 1) return a;
-  const terms = a.terms.map((t) => ({ factor: t.factor * factor, atom: t.atom }));
+  const terms: Term[] = [];
+  for (let i = 0; i < a.terms.length; i++) terms.push({ factor: a.terms[i]!.factor * factor, atom: a.terms[i]!.atom });
   const constantPart = a.constant * factor;
   return factor > 0
     ? affine(terms, constantPart, a.lo * factor, a.hi * factor)
@@ -173,6 +181,14 @@ export function within(a: Affine, lo: number, hi: number): Affine {
   const narrowed = affine(a.terms, a.constant, lo, hi);
   narrowed.key = a.key;
   return narrowed;
+}
+
+/** The sum with another value in the place of every atom that depends on the lane. */
+export function substituted(a: Affine, replaced: (atom: Atom) => Affine): Affine {
+  const kept = a.terms.filter(({ factor, atom }) => factor !== 0 && !atom.lane);
+  let sum = build(kept, a.constant);
+  for (const { factor, atom } of a.terms) if (atom.lane) sum = add(sum, scale(replaced(atom), factor));
+  return within(sum, Math.max(sum.lo, a.lo), Math.min(sum.hi, a.hi));
 }
 
 /** A part of the terms, or more of them. */
@@ -273,10 +289,11 @@ export function delinearize(position: Affine, shape: readonly number[]): Affine[
 /** Row-major position of a multi-index. */
 export function linearize(index: readonly Affine[], shape: readonly number[]): Affine {
   let stride = 1;
-  let sum = constant(0);
+  let sum: Affine | undefined;
   for (let axis = shape.length - 1; axis >= 0; axis--) {
-    sum = add(sum, scale(index[axis]!, stride));
+    const scaled = scale(index[axis]!, stride);
+    sum = sum === undefined ? scaled : add(sum, scaled);
     stride *= shape[axis]!;
   }
-  return sum;
+  return sum ?? constant(0);
 }

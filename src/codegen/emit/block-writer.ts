@@ -183,5 +183,7 @@ const sortable = (name: string): string => name.replace(/[0-9]+$/, (digits) => d
 
 /** What a node at an index is remembered as. */
 export function memoKey(node: number, index: readonly Affine[]): string {
-  return `${node}|${index.map(affine.keyOf).join("|")}`;
+  let key = `${node}`;
+  for (let i = 0; i < index.length; i++) key += `|${affine.keyOf(index[i]!)}`;
+  return key;
 }

@@ -2,32 +2,23 @@
 import {
   type Affine,
   type Atom,
-  add,
-  atomAffine,
   constant,
   divide,
   element,
   hasLane,
   remainder,
-  scale,
+  substituted,
   type Term,
-  within,
 } from "./affine.ts";
 
 /** The value in one of the four lanes. */
 export const atLane = (a: Affine, lane: number): Affine => replaceLane(a, element("lane", lane));
 
 function replaceLane(a: Affine, by: Affine): Affine {
-  if (!hasLane(a)) return a;
-  const replaced = a.terms.reduce(
-    (sum, t) => add(sum, scale(atomWithLane(t.atom, by), t.factor)),
-    constant(a.constant),
-  );
-  return within(replaced, Math.max(replaced.lo, a.lo), Math.min(replaced.hi, a.hi));
+  return hasLane(a) ? substituted(a, (atom) => atomWithLane(atom, by)) : a;
 }
 
 function atomWithLane(atom: Atom, lane: Affine): Affine {
-  if (!atom.lane) return atomAffine(atom);
   if (atom.kind === "variable") return lane;
   const of = replaceLane(atom.of, lane);
   return atom.kind === "div" ? divide(of, atom.by) : remainder(of, atom.by);
