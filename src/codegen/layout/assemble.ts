@@ -33,12 +33,7 @@ const kernels = new WeakMap<Canonical, Map<string, KernelIR>>();
 
 export function assemble(parts: readonly Part[], target: Target): Assembled {
   const { body, canonical, places: first } = parts[0]!;
-  const slots = body.tensors.map((tensor, i): Range => {
-    const places = parts.map((part) => part.places[i]!);
-    const offset = Math.min(...places.map((p) => p.offset));
-    const end = Math.max(...places.map((p) => p.offset + p.size));
-    return { buffer: places[0]!.buffer, offset, end, writes: tensor.writes };
-  });
+  const slots = body.tensors.map(({ writes }, i) => slotOf(parts, i, writes));
   const ranges = bindRanges(slots, target);
   const holder = (slot: Range): number =>
     ranges.findIndex((r) => r.buffer === slot.buffer && r.offset <= slot.offset && slot.end <= r.end);
@@ -49,9 +44,10 @@ export function assemble(parts: readonly Part[], target: Target): Assembled {
   });
   const holders = slots.map(holder);
   const access = bindings.map((b) => b.access);
-  const bound = slots.map((_slot, i) => `${first[i]!.dtype} ${holders[i]}`);
+  let key = access.join();
+  for (let i = 0; i < slots.length; i++) key += ` ${first[i]!.dtype} ${holders[i]}`;
   const known = remembered(kernels, canonical, () => new Map<string, KernelIR>());
-  const kernel = remembered(known, `${access.join()} ${bound.join()}`, () => ({
+  const kernel = remembered(known, key, () => ({
     doc: body.doc,
     workgroup: body.workgroup,
     features: body.features,
@@ -70,6 +66,18 @@ export function assemble(parts: readonly Part[], target: Target): Assembled {
   return { kernel, bindings, ...uniformBlock(parts, base) };
 }
 
+/** What the parts touch with a tensor. */
+function slotOf(parts: readonly Part[], tensor: number, writes: boolean): Range {
+  const { buffer, offset: from, size } = parts[0]!.places[tensor]!;
+  let [offset, end] = [from, from + size];
+  for (let i = 1; i < parts.length; i++) {
+    const place = parts[i]!.places[tensor]!;
+    offset = Math.min(offset, place.offset);
+    end = Math.max(end, place.offset + place.size);
+  }
+  return { buffer, offset, end, writes };
+}
+
 function uniformBlock(
   parts: readonly Part[],
   base: (part: Part, tensor: number) => number,
@@ -82,9 +90,12 @@ function uniformBlock(
     sizes[i * record + 1] = workgroups;
     workgroups += part?.body.workgroups ?? 0;
     sizes[i * record] = workgroups;
-    part?.canonical.words.forEach((word, at) => {
+    if (part === undefined) continue;
+    const { words } = part.canonical;
+    for (let at = 0; at < words.length; at++) {
+      const word = words[at]!;
       sizes[i * record + 2 + at] = word.kind === "size" ? word.value : base(part, word.tensor);
-    });
+    }
   }
   return { sizes, workgroups };
 }

@@ -7,6 +7,7 @@ import type { Dispatch, PlannedStage, PlannedValue } from "../plan.ts";
 import type { Body } from "../schedule/body.ts";
 import { assemble, type Part } from "./assemble.ts";
 import { type Counts, countsOf } from "./counts.ts";
+import type { Placement } from "./ports.ts";
 import type { Regions } from "./regions.ts";
 import { isRead, placeOf, type StageSteps, typeOf } from "./stage.ts";
 
@@ -18,10 +19,11 @@ export function dispatchesOf(
 ): { readonly stage: PlannedStage; readonly unitsOf: readonly (readonly number[])[] } {
   const { input, groups, results } = steps;
   const needs = needsOf(steps);
-  const making = { regions, table, counts: new Map() };
+  const places = steps.bodies.map(({ tensors }) => tensors.map((use) => located(placeOf(steps, use), regions)));
+  const making = { places, table, counts: new Map() };
   const unitsOf: number[][] = [];
   const dispatches = groups.flatMap((group, i) =>
-    splitByBuffer(steps, group, regions).map((part) => {
+    splitByBuffer(group, places).map((part) => {
       unitsOf.push(part);
       return dispatch(steps, part, making, needs[i]!);
     }),
@@ -76,34 +78,31 @@ function needsOf({ input, groups, fusion, hazards }: StageSteps): readonly Needs
   return needs;
 }
 
+function located(place: Placement, regions: Regions): Placement {
+  const { buffer, offset } = regions.locate(place.buffer, place.offset);
+  return { buffer, offset, size: place.size, dtype: place.dtype };
+}
+
 /** The units of a group that read and write the same buffers: all of them, unless the program turned out too large for one. */
-function splitByBuffer(steps: StageSteps, group: readonly number[], regions: Regions): number[][] {
+function splitByBuffer(group: readonly number[], places: readonly (readonly Placement[])[]): number[][] {
+  if (group.length === 1) return [[...group]];
   const parts = new Map<string, number[]>();
-  for (const unit of group) {
-    const places = steps.bodies[unit]!.tensors.map((use) => placeOf(steps, use));
-    const key = places.map((p) => regions.locate(p.buffer, p.offset).buffer).join();
-    parts.set(key, [...(parts.get(key) ?? []), unit]);
-  }
+  for (const unit of group) remembered(parts, places[unit]!.map(({ buffer }) => buffer).join(), () => []).push(unit);
   return [...parts.values()];
 }
 
 interface Making {
-  readonly regions: Regions;
+  /** By unit: where its tensors are. */
+  readonly places: readonly (readonly Placement[])[];
   readonly table: KernelTable;
   /** Counts by statements: those of units that are alike are equal. */
   readonly counts: Map<Body["statements"], Counts>;
 }
 
 function dispatch(steps: StageSteps, group: readonly number[], making: Making, needs: Needs): Dispatch {
-  const { regions, table, counts } = making;
+  const { places, table, counts } = making;
   const { input, fusion, bodies, canonicals } = steps;
-  const parts = group.map((u): Part => {
-    const places = bodies[u]!.tensors.map((use) => {
-      const place = placeOf(steps, use);
-      return { ...place, ...regions.locate(place.buffer, place.offset) };
-    });
-    return { body: bodies[u]!, canonical: canonicals[u]!, places };
-  });
+  const parts = group.map((u): Part => ({ body: bodies[u]!, canonical: canonicals[u]!, places: places[u]! }));
   const { kernel, bindings, sizes, workgroups } = assemble(parts, input.target);
   const most = input.target.limits.maxComputeWorkgroupsPerDimension;
   const units = group.map((u) => fusion.units[u]!);

@@ -36,18 +36,18 @@ function scheduled(units: readonly Schedulable[]): number[][] {
   const depths = depthsOf(readers);
   const missing = units.map(({ dependencies }) => dependencies.size);
   const groups: number[][] = [];
+  const someAreLate = units.some(({ isLate }) => isLate);
   let ready = [...units.keys()].filter((u) => missing[u] === 0);
   let left = units.length;
   while (left > 0) {
     if (ready.length === 0) throw new Error("the units depend on each other in a circle");
-    const timely = ready.filter((u) => !units[u]!.isLate);
-    const deepest = timely.reduce((most, u) => Math.max(most, depths[u]!), 0);
+    const timely = someAreLate ? ready.filter((u) => !units[u]!.isLate) : ready;
     const first =
       ready.find((u) => units[u]!.isUrgent) ??
       timely.find((u) => !units[u]!.canWait) ??
-      timely.find((u) => depths[u] === deepest) ??
+      deepestOf(timely, depths) ??
       ready[0]!;
-    const group = ready.filter((u) => units[u]!.key === units[first]!.key).slice(0, mostParts);
+    const group = alike(units, ready, first);
     const freed = group.flatMap((u) => readers[u]!).filter((reader) => --missing[reader]! === 0);
     ready = ready.filter((u) => !group.includes(u));
     if (freed.length > 0) ready = [...ready, ...freed].sort((a, b) => a - b);
@@ -55,6 +55,22 @@ function scheduled(units: readonly Schedulable[]): number[][] {
     groups.push(group);
   }
   return groups;
+}
+
+/** The first one that the longest chain of units hangs on. */
+function deepestOf(units: readonly number[], depths: readonly number[]): number | undefined {
+  let deepest = units[0];
+  for (const u of units) if (depths[u]! > depths[deepest!]!) deepest = u;
+  return deepest;
+}
+
+/** Those that are ready and can be parts of one dispatch with the first one. */
+function alike(units: readonly Schedulable[], ready: readonly number[], first: number): number[] {
+  const { key } = units[first]!;
+  const group: number[] = [];
+  for (let i = 0; i < ready.length && group.length < mostParts; i++)
+    if (units[ready[i]!]!.key === key) group.push(ready[i]!);
+  return group;
 }
 
 function readersOf(units: readonly Schedulable[]): number[][] {

@@ -4,7 +4,7 @@
  */
 import type { Attributes, Graph } from "../../ir/graph.ts";
 import { remembered } from "../../ir/remember.ts";
-import { typeText } from "../../ir/types.ts";
+import { type Type, typeText } from "../../ir/types.ts";
 import { accumulatorsOf } from "../fuse/contraction-form.ts";
 import type { Unit } from "../fuse/fuse.ts";
 import type { Liveness } from "../fuse/kept.ts";
@@ -26,39 +26,54 @@ export interface Facts {
 }
 
 export function likenessOf(graph: Graph, unit: Unit, facts: Facts): Likeness {
-  const found = new Set<number>();
-  const visit = (id: number): void => {
-    if (found.has(id)) return;
-    found.add(id);
-    if (!facts.isInMemory(id)) graph.nodes[id]!.inputs.forEach(visit);
+  const nodes = readOrComputed(graph, unit, facts);
+  const ranks = new Map<number, number>();
+  for (let rank = 0; rank < nodes.length; rank++) ranks.set(nodes[rank]!, rank);
+  const ranksOf = (ids: readonly number[]): string => {
+    let text = "";
+    for (let i = 0; i < ids.length; i++) text += `${ranks.get(ids[i]!)},`;
+    return text;
   };
-  unit.members.forEach(visit);
-  const nodes = [...found].sort((a, b) => a - b);
-  const ranks = new Map(nodes.map((id, rank) => [id, rank]));
-  const ranksOf = (ids: readonly number[]): string => ids.map((id) => ranks.get(id)).join();
-  const parts = nodes.map((id) => {
-    const { op, type, inputs, attributes } = graph.nodes[id]!;
-    if (facts.isInMemory(id)) return `read ${typeText(type)} ${facts.read(id)}`;
-    const result = facts.isResult(id) ? "result" : "";
-    return `${op} ${typeText(type)} ${attributesText(attributes)} ${ranksOf(inputs)} ${result}`;
-  });
   const { form, shape, axes, members, stored } = unit;
-  const frame = [form, shape, axes.join(), ranksOf(members), ranksOf(stored), sumsOf(graph, unit, facts, ranksOf)];
-  return { text: [frame.join(" "), ...parts].join("\n"), nodes };
+  const sums = form === "contraction" ? sumsOf(graph, members, facts, ranksOf) : "";
+  let text = `${form} ${shape.join()} ${axes.join()} ${ranksOf(members)} ${ranksOf(stored)} ${sums}`;
+  for (let rank = 0; rank < nodes.length; rank++) {
+    const id = nodes[rank]!;
+    const { op, type, inputs, attributes } = graph.nodes[id]!;
+    text += facts.isInMemory(id)
+      ? `\nread ${textOfType(type)} ${facts.read(id)}`
+      : `\n${op} ${textOfType(type)} ${attributesText(attributes)} ${ranksOf(inputs)} ${facts.isResult(id) ? "result" : ""}`;
+  }
+  return { text, nodes };
+}
+
+/** The nodes that a unit computes or reads, increasing. */
+function readOrComputed(graph: Graph, { members }: Unit, { isInMemory }: Facts): readonly number[] {
+  const found = new Set<number>();
+  const open = [...members];
+  for (let id = open.pop(); id !== undefined; id = open.pop()) {
+    if (found.has(id)) continue;
+    found.add(id);
+    if (!isInMemory(id)) open.push(...graph.nodes[id]!.inputs);
+  }
+  return [...found].sort((a, b) => a - b);
 }
 
 /** Which einsums are added up where; others may read the values of a unit that is like this one. */
 function sumsOf(
   graph: Graph,
-  { form, members }: Unit,
+  members: readonly number[],
   { liveness }: Facts,
   ranks: (ids: readonly number[]) => string,
 ): string {
-  if (form !== "contraction") return "";
   const einsums = members.filter((id) => graph.nodes[id]!.op === "einsum");
   const sums = accumulatorsOf(graph, liveness, einsums).map((a) => ranks([a.root, ...a.einsums]));
   return sums.join("+");
 }
+
+const typeTexts = new WeakMap<Type, string>();
+
+const textOfType = (type: Type): string => remembered(typeTexts, type, () => typeText(type));
 
 const texts = new WeakMap<Attributes, string>();
 

@@ -26,8 +26,8 @@ export interface LowerOptions {
 export interface LoweredUnit {
   readonly order: AxisOrder;
   readonly body: ScheduledBody;
-  /** Those of the first one, by rank. */
-  readonly nodes: readonly number[];
+  /** By tensor of the body: the rank of its node among those of the unit. */
+  readonly ranks: readonly number[];
 }
 
 export function lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions): ScheduledBody[] {
@@ -39,7 +39,7 @@ export function lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions):
     return type.kind === "tensor" ? type.shape.length : 0;
   };
   const frozen = (port: number): boolean => isFrozenPort(graph.nodes[port]!) && !options.isStored(port);
-  const lower = (unit: Unit): Omit<LoweredUnit, "nodes"> => {
+  const lower = (unit: Unit): Omit<LoweredUnit, "ranks"> => {
     const isInner = target.layout === "inner-major" && sizeOf(unit.shape) >= tuning.tinyElements;
     const weights = isInner ? weightOrders(graph, unit, frozen) : new Map<number, AxisOrder>();
     const orderOf = (node: number): AxisOrder => weights.get(node) ?? chosen.get(node) ?? rowMajor(rankOf(node));
@@ -62,9 +62,11 @@ export function lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions):
       read: (id) => `${graph.nodes[id]!.op === "port" && frozen(id) ? "frozen" : ""} ${chosen.get(id) ?? ""}`,
       isResult: options.isResult,
     });
-    const alike = remembered(options.known, text, () => ({ ...lower(unit), nodes }));
-    choose(unit, alike.order);
-    const renamed = new Map(alike.nodes.map((node, rank) => [node, nodes[rank]!]));
-    return { ...alike.body, tensors: alike.body.tensors.map((use) => ({ ...use, node: renamed.get(use.node)! })) };
+    const { order, body, ranks } = remembered(options.known, text, () => {
+      const lowered = lower(unit);
+      return { ...lowered, ranks: lowered.body.tensors.map(({ node }) => nodes.indexOf(node)) };
+    });
+    choose(unit, order);
+    return { ...body, tensors: body.tensors.map((use, i) => ({ ...use, node: nodes[ranks[i]!]! })) };
   });
 }
