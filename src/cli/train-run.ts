@@ -146,6 +146,7 @@ export class TrainRun {
         length: this.parts.stream.length,
       }),
       executor: this.session.executorName,
+      arithmetic: this.session.arithmetic ?? "the device's",
     };
   }
 

@@ -11,7 +11,7 @@ import { apply, type Change, changes, type Files } from "./checkpoint-mutations.
 import { batch, refusedOrRight, runsOr, seed, tinyLlama } from "./helpers.ts";
 
 const runs = runsOr(150);
-const identity = { model: "m", data: "d", options: '{"lr":0.05}' };
+const identity = { model: "m", data: "d", options: '{"lr":0.05}', arithmetic: "rounded" };
 const folder = mkdtempSync(join(tmpdir(), "webpeft-fuzz-"));
 const original: Files = new Map();
 /** The run's state by its steps. */
@@ -76,6 +76,9 @@ it("goes on from an unchanged checkpoint to the numbers of the run", async () =>
   await session.restore(state);
   for (let step = 6; step < 8; step++) await session.step(batch, { lr: 0.05 });
   expect(await session.optimizerState()).toEqual(states.get(8));
-  const other = loadCheckpoint(join(folder, "run"), { ...identity, data: "other" });
-  await expect(other).rejects.toMatchObject({ code: "TRAIN-RESUME-OTHER" });
+  for (const name of ["data", "arithmetic"]) {
+    const other = loadCheckpoint(join(folder, "run"), { ...identity, [name]: "other" });
+    const message = expect.stringContaining(`what differs: ${name}`);
+    await expect(other).rejects.toMatchObject({ code: "TRAIN-RESUME-OTHER", message });
+  }
 });

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { wasmTarget } from "../../src/codegen/index.ts";
 import { Builder } from "../../src/ir/builder.ts";
 import { evaluate } from "../../src/ir/evaluate.ts";
 import type { Graph } from "../../src/ir/graph.ts";
@@ -52,6 +53,20 @@ function wideSamples(record: OpRecord): OpSample[] {
     }
   });
 }
+
+it("tells how it adds products", async () => {
+  const k = new Builder("fused");
+  const [x, w] = [k.port("x", "input", "f32", [32, 2]), k.port("w", "input", "f32", [8, 2])];
+  const graph = k.finish([{ name: "y", node: k.einsum("tk,nk->tn", x, w) }]);
+  // e^2 is lost where (1 + e)^2 is rounded.
+  const e = 2 ** -12;
+  const rows = (count: number, ...row: number[]): Float32Array =>
+    Float32Array.from({ length: 2 * count }, (_unused, i) => row[i % 2]!);
+  const { y } = await runOnce(executor, graph, { x: rows(32, -1 - 2 * e, 1 + e), w: rows(8, 1, 1 + e) });
+  const isFused = executor.arithmetic === "products are added without rounding in between";
+  expect(y!.every((number) => number === (isFused ? e * e : 0))).toBe(true);
+  expect(wasmExecutor({ target: wasmTarget }).arithmetic).toBe("products are rounded before they are added");
+});
 
 describe("threads", () => {
   it("change no bit", async () => {

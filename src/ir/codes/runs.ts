@@ -84,7 +84,7 @@ export const runCodes = {
   "TRAIN-RESUME-BROKEN": "The newest checkpoint is not as it was written: remove it to go on from the one before.",
   "TRAIN-RESUME-NONE": "`--resume` found no checkpoint: check `--out`, or leave `--resume` out to begin.",
   "TRAIN-RESUME-OTHER":
-    "The checkpoint is of a run with other options, config or data: give the same ones, or another `--out`.",
+    "The checkpoint is of a run with other options, config or data, or another arithmetic (device, version of Node): give the same ones, or another `--out`.",
   "TRAIN-STOPPED": "Training was stopped before its end and its state is saved; the help shows how to go on.",
   "TRAIN-TOP-K":
     "The adapter's file holds only its largest logits: train from one saved with `save_only_topk_weights` false.",

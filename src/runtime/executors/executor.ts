@@ -73,6 +73,8 @@ export interface Executor {
   readonly description: string;
   /** What it makes kernels for; absent where it makes none. */
   readonly target?: Target;
+  /** What decides the last bits of its numbers beside its name, in words; absent where nobody knows. */
+  readonly arithmetic?: string;
   /** Whose clock `onKernels` tells of when it is told of all; absent where nothing is measured. */
   readonly clock?: Clock;
   /** Whether a session first has it take a step with known numbers (`self-test.ts`): where kernels are made in no time. */

@@ -120,6 +120,11 @@ export class Session {
     return this.parts.executor.name;
   }
 
+  /** What decides the last bits of its numbers beside the executor's name; a run that goes on under another one is another run. */
+  get arithmetic(): string | undefined {
+    return this.parts.executor.arithmetic;
+  }
+
   /** What runs it, in words: the adapter or the backend. */
   get device(): string {
     return this.parts.executor.description;

@@ -110,7 +110,7 @@ export async function loadCheckpoint(folder: string, identity: RunIdentity): Pro
       where: path,
       expected: record.identity[other] ?? "none",
       got: identity[other]!,
-      help: "give the options, config and data of the first run, or another --out",
+      help: "give the options, config and data of the first run, on its device and engine (the version of Node), or another --out",
     });
   }
   const bytes = (await readRecorded(path, record)).get(stateFile);

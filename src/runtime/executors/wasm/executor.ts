@@ -27,7 +27,7 @@ import { isNeeded, joinPieces, type Recipe, Recipes } from "../recipes.ts";
 import { touchedBytes, tracedStep } from "../traced.ts";
 import { Turns } from "../turns.ts";
 import { floatsOf, placedBytes, readWords } from "../words.ts";
-import { wasmTargetHere } from "./features.ts";
+import { arithmeticOf, wasmTargetHere } from "./features.ts";
 import { type LoadedProgram, loadProgram } from "./load.ts";
 import { controlWords, type ScriptEntry, scriptOf } from "./script.ts";
 import { threadsHere } from "./workers.ts";
@@ -58,6 +58,9 @@ export function wasmExecutor({ target = wasmTargetHere(), threads }: WasmOptions
     name: "wasm",
     description: "WebAssembly on the processor",
     target,
+    get arithmetic() {
+      return arithmeticOf(target);
+    },
     clock: "processor",
     testsItself: true,
     async forecast(program, reads, options = {}) {

@@ -2,29 +2,69 @@
 import { type Target, wasmTarget } from "../../../codegen/index.ts";
 import { encodeModule, relaxedSimd } from "../../../codegen/wasm/index.ts";
 
+const load = (address: number) =>
+  [
+    { op: "i32.const", immediates: [0] },
+    { op: "v128.load", immediates: [address] },
+  ] as const;
+
+/** Multiplies and adds what stands at 0, 16 and 32, and puts the result to 48. */
 const multiplyAdd = {
   name: "probe",
-  parameters: ["v128", "v128", "v128"],
-  results: ["v128"],
+  parameters: [],
+  results: [],
   locals: [],
   body: [
-    ...[0, 1, 2].map((local) => ({ op: "local.get", immediates: [local] }) as const),
+    { op: "i32.const", immediates: [0] },
+    ...[0, 16, 32].flatMap(load),
     { op: "f32x4.relaxed_madd", immediates: [] },
+    { op: "v128.store", immediates: [48] },
   ],
-  exported: false,
+  exported: true,
 } as const;
 
-let known: boolean | undefined;
+const memoryType = { pages: 1, most: 1, shared: false } as const;
 
-/** Whether it adds products without rounding in between (relaxed SIMD); numbers then differ in their last bits from those without. */
-function fusesProducts(): boolean {
-  const memory = { pages: 1, most: 1, shared: false };
-  known ??= WebAssembly.validate(encodeModule({ memory, globals: [], functions: [multiplyAdd] }));
-  return known;
+let known: WebAssembly.Module | false | undefined;
+let fuses: boolean | undefined;
+
+/** Whether the engine has instructions that may add products without rounding in between (relaxed SIMD). */
+function hasRelaxedSimd(): boolean {
+  if (known === undefined) {
+    const binary = encodeModule({ memory: memoryType, globals: [], functions: [multiplyAdd] });
+    known = WebAssembly.validate(binary) && new WebAssembly.Module(binary);
+  }
+  return known !== false;
 }
+
+/** Whether the processor does so: numbers then differ in their last bits from those that are rounded. */
+function fusesProducts(): boolean {
+  if (!hasRelaxedSimd()) return false;
+  fuses ??= probe(known as WebAssembly.Module);
+  return fuses;
+}
+
+function probe(module: WebAssembly.Module): boolean {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1 });
+  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+  const numbers = new Float32Array(memory.buffer, 0, 16);
+  // (1 + e)^2 - (1 + 2 e) is e^2, which is lost where the product is rounded.
+  const e = 2 ** -12;
+  [1 + e, 1 + e, -1 - 2 * e].forEach((x, i) => {
+    numbers.fill(x, 4 * i, 4 * i + 4);
+  });
+  (exports.probe as () => void)();
+  return numbers[12] !== 0;
+}
+
+/** How kernels for a target add products here, in words: what decides the last bits of numbers. */
+export const arithmeticOf = ({ features }: Target): string =>
+  features.includes(relaxedSimd) && fusesProducts()
+    ? "products are added without rounding in between"
+    : "products are rounded before they are added";
 
 /** The target of this engine: no register holds a product, so that tiles have four more vectors of sums. */
 export const wasmTargetHere = (): Target =>
-  fusesProducts()
+  hasRelaxedSimd()
     ? { ...wasmTarget, features: [relaxedSimd], tuning: { ...wasmTarget.tuning, panelTile: { rows: 6, columns: 8 } } }
     : wasmTarget;
