@@ -4,7 +4,7 @@ import { type KernelRow, type KernelSort, kernelRows, printLevel, sortKernels } 
 import type { GraphLevel } from "../inspect/views.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import type { StageName } from "../program/index.ts";
-import { type Measurement, measuredMs, roofShare } from "../program/measurement.ts";
+import { type Measurement, measuredMs } from "../program/measurement.ts";
 import { columns, count } from "./columns.ts";
 import { emit, type PrintOptions } from "./output.ts";
 
@@ -70,13 +70,10 @@ const some = (names: readonly string[]): string =>
   names.length > 4 ? `${names.slice(0, 4).join(", ")} and ${names.length - 4} more` : names.join(", ");
 
 /** `total`: milliseconds of a whole step. */
-const timeColumns = (total: number, { peak }: Measurement): readonly Column[] => [
+const timeColumns = (total: number): readonly Column[] => [
   numbers("ms", ({ ms = 0 }) => ms.toFixed(3)),
   numbers("% of step", ({ ms = 0 }) => ((100 * ms) / total).toFixed(1)),
-  numbers("% of roof", (row) => {
-    const share = roofShare(row, row.ms ?? 0, peak);
-    return share === undefined ? "" : (100 * share).toFixed(1);
-  }),
+  numbers("% of roof", ({ ms = 0, leastMs = 0 }) => (ms === 0 ? "" : ((100 * leastMs) / ms).toFixed(1))),
 ];
 
 /** Rows as text in columns. */
@@ -84,7 +81,7 @@ function kernelTable(rows: readonly KernelRow[], measured: Measurement | undefin
   const all = [
     texts("kernel", ({ name }) => name),
     numbers("dispatches", ({ dispatches }) => String(dispatches)),
-    ...(measured === undefined ? [] : timeColumns(measuredMs(measured), measured)),
+    ...(measured === undefined ? [] : timeColumns(measuredMs(measured))),
     numbers("flop", ({ flops }) => count(flops, "").trimEnd()),
     numbers("bytes", ({ bytes }) => count(bytes, "B")),
     numbers("flop/byte", ({ flops, bytes }) => (bytes === 0 ? "" : (flops / bytes).toFixed(1))),

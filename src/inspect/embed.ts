@@ -1,7 +1,7 @@
 /** A view of a program in an element of another page: a notebook, an application. */
 
 /** The views of the report by their names there. */
-export type ReportView = "overview" | "kernels" | "graph" | "memory" | "passes" | "decisions";
+export type ReportView = "overview" | "kernels" | "graph" | "memory" | "steps" | "passes" | "decisions";
 
 export interface ViewOptions {
   /** What is shown; `graph` without it. */

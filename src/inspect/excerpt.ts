@@ -1,10 +1,10 @@
 /** Parts of a program as text: what is computed at one module or in one layer, and its kernels, the most expensive first. */
-import { printKernel } from "../codegen/index.ts";
+import { type Dispatch, printKernel } from "../codegen/index.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import type { Graph } from "../ir/graph.ts";
 import { printGraph } from "../ir/text/print.ts";
 import type { StageName } from "../program/index.ts";
-import type { Measurement } from "../program/measurement.ts";
+import { leastMs, type Measurement } from "../program/measurement.ts";
 import { type KernelWork, withDispatch } from "./kernel-work.ts";
 import { isAt, isEverywhere, type ModelPlace, sitesOf } from "./places.ts";
 import type { GraphLevel, InspectedProgram } from "./views.ts";
@@ -26,8 +26,9 @@ export type KernelSort = "ms" | "flops" | "bytes" | "dispatches" | "name";
 /** A kernel with what it does in one stage. */
 export interface KernelRow extends KernelWork {
   readonly name: string;
-  /** Milliseconds, where they were measured. */
+  /** Milliseconds, where they were measured, and what they would be at the peak of the device. */
   readonly ms?: number;
+  readonly leastMs?: number;
 }
 
 /** The nodes at a place, and the ports that they read. */
@@ -101,11 +102,23 @@ export function kernelRows(program: InspectedProgram, options: ExcerptOptions & 
     const computed = dispatch.nodes.map((id) => graph.nodes[id]!);
     if (!isEverywhere(options) && !computed.some((node) => isAt(node, options))) continue;
     const before = rows.get(kernel);
-    const ms = times === undefined ? {} : { ms: (before?.ms ?? 0) + (times[at] ?? 0) };
-    rows.set(kernel, { name: kernel, ...withDispatch(before, dispatch, computed), ...ms });
+    const time = timeOf(measured, times?.[at], dispatch, before);
+    rows.set(kernel, { name: kernel, ...withDispatch(before, dispatch, computed), ...time });
   }
   if (rows.size === 0) throw nowhere(graph, options);
   return [...rows.values()];
+}
+
+/** The time with that of one more dispatch; nothing where none was measured. */
+function timeOf(
+  measured: Measurement | undefined,
+  took: number | null | undefined,
+  dispatch: Dispatch,
+  before: KernelRow | undefined,
+): Pick<KernelRow, "ms" | "leastMs"> {
+  if (measured === undefined) return {};
+  const [ms, least] = took == null ? [0, 0] : [took, leastMs(dispatch, measured.peak)];
+  return { ms: (before?.ms ?? 0) + ms, leastMs: (before?.leastMs ?? 0) + least };
 }
 
 export const sortKernels = (rows: readonly KernelRow[], by: KernelSort): KernelRow[] =>

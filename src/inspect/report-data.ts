@@ -3,7 +3,7 @@ import { type Dispatch, type GeneratedKernel, partWords, wordNames } from "../co
 import { type Graph, type Node, portName } from "../ir/graph.ts";
 import { opRecord } from "../ir/registry.ts";
 import { byteWidth, sizeOf, typeText } from "../ir/types.ts";
-import type { Clock, Measurement } from "../program/measurement.ts";
+import { type Clock, leastMs, type Measurement } from "../program/measurement.ts";
 import { lineOf } from "./places.ts";
 import { passRecords, ruleDocs } from "./report-passes.ts";
 import {
@@ -85,7 +85,7 @@ function stageRecord(
       const own = partRecords(dispatch, words.get(kernel)!, stored[i]!);
       const ms = times?.[i];
       const work = { kernel, grid, nodes, flops, bytes, always, outputs: always ? [] : outputs, parts: own };
-      return ms == null ? work : { ...work, ms };
+      return ms == null ? work : { ...work, time: [ms, leastMs(dispatch, measured!.peak)] };
     }),
     values: kept.map((value) => {
       const { node, buffer, offset, bytes, first, last, why } = value;

@@ -34,8 +34,8 @@ export interface DispatchRecord {
   readonly parts: readonly PartRecord[];
   readonly flops: number;
   readonly bytes: number;
-  /** Milliseconds, where they were measured. */
-  readonly ms?: number;
+  /** Milliseconds, where they were measured, and what they would be at the peak of the device. */
+  readonly time?: readonly [took: number, least: number];
   /** Outputs that it is for; always run without them. */
   readonly outputs: readonly string[];
   readonly always: boolean;

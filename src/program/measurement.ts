@@ -35,14 +35,10 @@ export const measuredMs = ({ stages }: Pick<Measurement, "stages">): number =>
   stages.reduce((sum, { dispatchMs }) => sum + dispatchMs.reduce((own: number, ms) => own + (ms ?? 0), 0), 0);
 
 /**
- * The share of what the device could reach with this work: the time that the slower of computing and moving would take at its peak, of the
- * time that it took. Undefined where nothing was measured. Source: "Roofline", Williams et al. 2009.
+ * Milliseconds that work would take at the peak: those of the slower of computing and moving. Of the time that it took it is the share of what
+ * the device could reach. Source: Williams, Waterman and Patterson, "Roofline", 2009.
  */
-export function roofShare(
+export const leastMs = (
   { flops, bytes }: { readonly flops: number; readonly bytes: number },
-  ms: number,
   { flopsPerSecond, bytesPerSecond }: Peak,
-): number | undefined {
-  if (ms === 0) return undefined;
-  return (1e3 * Math.max(flops / flopsPerSecond, bytes / bytesPerSecond)) / ms;
-}
+): number => 1e3 * Math.max(flops / flopsPerSecond, bytes / bytesPerSecond);

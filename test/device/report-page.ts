@@ -8,7 +8,7 @@ import { loadCase } from "../golden/helpers.ts";
 import { hasChromium, openChromium } from "./chromium.ts";
 
 export const address = "http://localhost/";
-export const views = ["Overview", "Kernels", "Graph", "Memory", "Passes", "Decisions", "Diff"];
+export const views = ["Overview", "Kernels", "Graph", "Memory", "Steps", "Passes", "Decisions", "Diff"];
 
 let browser: Browser;
 beforeAll(async () => {

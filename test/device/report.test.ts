@@ -24,7 +24,7 @@ describe.skipIf(!hasChromium)("the report", () => {
         await tab(page, "Kernels");
         const shares = await page
           .locator("main tbody tr")
-          .evaluateAll((rows) => rows.map((row) => row.children[6]!.textContent));
+          .evaluateAll((rows) => rows.map((row) => row.children[5]!.textContent));
         const numbers = shares.map((share) => Number(share.replace(" %", "")));
         expect(numbers).toEqual([...numbers].sort((a, b) => b - a));
         const site = await text(page, ".site-row > .chip >> nth=0");

@@ -1,13 +1,17 @@
 /** Sums over dispatches, and who they are for. */
+import type { DispatchRecord } from "../report-types.ts";
 import type { StageModel } from "./model.ts";
 
 export interface Cost {
   flops: number;
   bytes: number;
   dispatches: number;
+  /** Milliseconds, and what they would be at the peak of the device; 0 where nothing was measured. */
+  ms: number;
+  leastMs: number;
 }
 
-const nothing = (): Cost => ({ flops: 0, bytes: 0, dispatches: 0 });
+const nothing = (): Cost => ({ flops: 0, bytes: 0, dispatches: 0, ms: 0, leastMs: 0 });
 
 export function totalOf(stages: readonly StageModel[]): Cost {
   const total = nothing();
@@ -15,9 +19,11 @@ export function totalOf(stages: readonly StageModel[]): Cost {
   return total;
 }
 
-function add(cost: Cost, { flops, bytes }: Pick<Cost, "flops" | "bytes">, share: number): void {
+function add(cost: Cost, { flops, bytes, time: [ms, least] = [0, 0] }: DispatchRecord, share: number): void {
   cost.flops += share * flops;
   cost.bytes += share * bytes;
+  cost.ms += share * ms;
+  cost.leastMs += share * least;
   cost.dispatches += 1;
 }
 

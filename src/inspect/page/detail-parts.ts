@@ -1,10 +1,18 @@
 /** What details of several kinds are made of. */
 import type { App } from "./app.ts";
+import type { Cost } from "./costs.ts";
 import { type Child, h } from "./dom.ts";
+import { percent, time } from "./format.ts";
 import type { PageNode } from "./model.ts";
 
 export const facts = (entries: readonly (readonly [string, Child])[]): HTMLElement =>
   h("dl", { class: "facts" }, ...entries.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+
+/** What was measured, and how near it came to what the device reaches. */
+export const timeFacts = (cost: Pick<Cost, "ms" | "leastMs"> | undefined): (readonly [string, Child])[] =>
+  cost === undefined || cost.ms === 0
+    ? []
+    : [["time", `${time(cost.ms)}, ${percent(cost.leastMs, cost.ms)} of what the device reaches`]];
 
 export const some = <T>(items: readonly T[], most: number, view: (item: T) => Node): HTMLElement =>
   h(

@@ -2,9 +2,9 @@
 import type { App } from "./app.ts";
 import { siteChips } from "./chips.ts";
 import { costsOfKernels, sitesOfKernel } from "./costs.ts";
-import { facts, linesOf } from "./detail-parts.ts";
+import { facts, linesOf, timeFacts } from "./detail-parts.ts";
 import { chip, h, number, numberHead, table } from "./dom.ts";
-import { bytes, count } from "./format.ts";
+import { bytes, count, time } from "./format.ts";
 import { purpose } from "./kernels.ts";
 import type { StageModel } from "./model.ts";
 import { partsView } from "./parts.ts";
@@ -24,13 +24,15 @@ function copyButton(text: string): HTMLElement {
 }
 
 function dispatchesTable(stage: StageModel, dispatches: readonly number[]): HTMLElement {
+  const isMeasured = dispatches.some((at) => stage.dispatches[at]!.time !== undefined);
   const rows = dispatches.slice(0, 12).map((at) => {
-    const { flops, bytes: moved } = stage.dispatches[at]!;
+    const { flops, bytes: moved, time: took } = stage.dispatches[at]!;
     return h(
       "tr",
       { "data-ref": `dispatch:${stage.name}/${at}` },
       h("td", {}, chip(`dispatch:${stage.name}/${at}`, String(at))),
       h("td", {}, siteChips(stage.scopesOf(at), 3)),
+      isMeasured && number(took === undefined ? "" : time(took[0])),
       number(count(flops)),
       number(bytes(moved)),
     );
@@ -39,7 +41,7 @@ function dispatchesTable(stage: StageModel, dispatches: readonly number[]): HTML
   return h(
     "div",
     {},
-    table([`#`, "for", numberHead("flops"), numberHead("bytes")], rows),
+    table([`#`, "for", ...(isMeasured ? [numberHead("time")] : []), numberHead("flops"), numberHead("bytes")], rows),
     rest > 0 && h("p", { class: "soft" }, `and ${rest} more like these`),
   );
 }
@@ -63,6 +65,7 @@ export function kernelDetails(app: App, name: string): HTMLElement {
     h("p", {}, purpose(kernel.wgsl)),
     facts([
       [`in ${stages.map((at) => at.name).join(", ")}`, `${own.length} dispatches`],
+      ...timeFacts(cost),
       ["flops", count(cost?.flops ?? 0)],
       ["bytes moved", bytes(cost?.bytes ?? 0)],
       ["workgroup", `${kernel.workgroup} invocations`],

@@ -1,7 +1,7 @@
 /** Details of the selection: a record per kind of what can be selected. */
 import type { App } from "./app.ts";
 import { kernelChip, nodeChip, siteChip, siteChips } from "./chips.ts";
-import { facts, linesOf, some } from "./detail-parts.ts";
+import { facts, linesOf, some, timeFacts } from "./detail-parts.ts";
 import { kernelDetails } from "./details-kernel.ts";
 import { chip, h, number, numberHead, table } from "./dom.ts";
 import { bytes, count, shortPath } from "./format.ts";
@@ -21,6 +21,7 @@ function dispatchDetails(app: App, id: string): HTMLElement {
     h("h2", {}, `Dispatch ${at} of ${stage.name}`),
     facts([
       ["kernel", kernelChip(dispatch.kernel)],
+      ...(dispatch.time === undefined ? [] : timeFacts({ ms: dispatch.time[0], leastMs: dispatch.time[1] })),
       ["flops", count(dispatch.flops)],
       ["bytes moved", bytes(dispatch.bytes)],
       ["grid", dispatch.grid.join(" × ")],

@@ -18,6 +18,11 @@ export function bytes(n: number): string {
   return n >= 1024 ? `${digits(n / 1024)} KiB` : `${n} B`;
 }
 
+export function time(ms: number): string {
+  if (ms >= 1000) return `${digits(ms / 1000)} s`;
+  return ms >= 1 ? `${digits(ms)} ms` : `${digits(1000 * ms)} µs`;
+}
+
 const digits = (n: number): string => (n >= 100 ? n.toFixed(0) : n >= 10 ? n.toFixed(1) : n.toFixed(2));
 
 export const percent = (part: number, whole: number): string =>

@@ -2,9 +2,9 @@
 import type { App, View } from "./app.ts";
 import { kernelChip, siteChips } from "./chips.ts";
 import { type Cost, costsOfKernels, sitesOfKernel, totalOf } from "./costs.ts";
-import { bar, h, number, numberHead, select, table } from "./dom.ts";
-import { bytes, count, percent } from "./format.ts";
-import type { ProgramModel } from "./model.ts";
+import { bar, type Child, h, number, select, table } from "./dom.ts";
+import { bytes, count, percent, time } from "./format.ts";
+import type { ProgramModel, StageModel } from "./model.ts";
 
 /** What a kernel does, as its text begins. */
 export const purpose = (wgsl: string): string => /^\/\/ (.*)/.exec(wgsl)?.[1] ?? "";
@@ -12,25 +12,68 @@ export const purpose = (wgsl: string): string => /^\/\/ (.*)/.exec(wgsl)?.[1] ??
 interface Row extends Cost {
   readonly name: string;
   readonly what: string;
+  readonly sites: readonly string[];
 }
 
 interface Column {
   readonly name: string;
   readonly title: string;
-  /** Numbers are sorted downwards first. */
-  readonly order: (row: Row) => number | string;
+  /** By what rows are sorted; numbers downwards first. */
+  readonly order?: (row: Row) => number | string;
+  readonly cell: (row: Row) => HTMLElement;
 }
 
-const columns: readonly Column[] = [
-  { name: "name", title: "kernel", order: ({ name }) => name },
-  { name: "dispatches", title: "runs", order: ({ dispatches }) => dispatches },
-  { name: "flops", title: "flops", order: ({ flops }) => flops },
-  { name: "bytes", title: "bytes", order: (row) => row.bytes },
-  { name: "ratio", title: "flop/byte", order: (row) => row.flops / Math.max(1, row.bytes) },
-  { name: "what", title: "what", order: ({ what }) => what },
+const ofKernel: Column = {
+  name: "name",
+  title: "kernel",
+  order: ({ name }) => name,
+  cell: ({ name }) => h("td", {}, kernelChip(name)),
+};
+
+const numeric = (name: string, title: string, order: (row: Row) => number, text: (value: number) => Child): Column => ({
+  ...{ name, title, order },
+  cell: (row) => number(text(order(row))),
+});
+
+const work: readonly Column[] = [
+  numeric("flops", "flops", ({ flops }) => flops, count),
+  numeric("bytes", "bytes", (row) => row.bytes, bytes),
+  numeric(
+    "ratio",
+    "flop/byte",
+    (row) => row.flops / Math.max(1, row.bytes),
+    (ratio) => ratio.toFixed(2),
+  ),
 ];
 
-const isNumeric = ({ name }: Column): boolean => name !== "name" && name !== "what";
+const share = (of: number): Child => [bar(of), percent(of, 1)];
+
+const purposes: readonly Column[] = [
+  { name: "for", title: "for", cell: ({ sites }) => h("td", {}, siteChips(sites, 3)) },
+  {
+    ...{ name: "what", title: "what", order: ({ what }) => what },
+    cell: ({ what }) => h("td", { class: "what", title: what }, what),
+  },
+];
+
+/** What stands in the table; times where they were measured, else shares of flops. */
+function columnsOf(isMeasured: boolean, total: Cost): Column[] {
+  const runs = numeric("dispatches", "runs", ({ dispatches }) => dispatches, String);
+  const ofFlops = numeric("share", "% of flops", ({ flops }) => flops / Math.max(1, total.flops), share);
+  const times = [
+    numeric("ms", "time", ({ ms }) => ms, time),
+    numeric("of-step", "% of time", ({ ms }) => (total.ms === 0 ? 0 : ms / total.ms), share),
+    numeric(
+      "roof",
+      "% of roof",
+      ({ ms, leastMs }) => (ms === 0 ? 0 : leastMs / ms),
+      (of) => (of === 0 ? "" : percent(of, 1)),
+    ),
+  ];
+  return isMeasured
+    ? [ofKernel, runs, ...times, ...work, ...purposes]
+    : [ofKernel, runs, ...work, ofFlops, ...purposes];
+}
 
 export const stageChoice = (app: App, withStep: boolean): HTMLElement => {
   const { program, state } = app;
@@ -40,20 +83,37 @@ export const stageChoice = (app: App, withStep: boolean): HTMLElement => {
   return select("Stage", all, state.stage, (stage) => app.go({ stage }));
 };
 
-function sorted(rows: readonly Row[], column: Column, isUp: boolean): Row[] {
-  const order = (a: Row, b: Row): number => {
-    const [left, right] = [column.order(a), column.order(b)];
+function sorted(rows: readonly Row[], { order = ({ name }) => name }: Column, isUp: boolean): Row[] {
+  const compared = (a: Row, b: Row): number => {
+    const [left, right] = [order(a), order(b)];
     return left < right ? -1 : left > right ? 1 : 0;
   };
-  return [...rows].sort((a, b) => (isUp ? order(a, b) : order(b, a)));
+  return [...rows].sort((a, b) => (isUp ? compared(a, b) : compared(b, a)));
 }
 
-function rowsOf(program: ProgramModel, stage: string): Row[] {
-  const costs = costsOfKernels(program.chosen(stage));
+function rowsOf(program: ProgramModel, stages: readonly StageModel[]): Row[] {
+  const costs = costsOfKernels(stages);
   return program.data.kernels.flatMap(({ name, wgsl }) => {
     const cost = costs.get(name);
-    return cost === undefined ? [] : [{ name, what: purpose(wgsl), ...cost }];
+    return cost === undefined ? [] : [{ name, what: purpose(wgsl), sites: sitesOfKernel(stages, name), ...cost }];
   });
+}
+
+/** The heading of a column, which sorts by it; of a column that is text, or of shares, only what it is called. */
+function heading(app: App, column: Column, by: Column, isUp: boolean): HTMLElement {
+  const { name, title, order } = column;
+  const isText = order === undefined || name === "name" || name === "what";
+  const className = isText ? name : "number";
+  if (order === undefined) return h("th", { scope: "col", class: className }, title);
+  const isSorted = column === by;
+  const next = isSorted ? !isUp : isText;
+  const click = () => app.go({ options: { sort: name, up: next ? "1" : "" } });
+  const direction = isUp ? "ascending" : "descending";
+  return h(
+    "th",
+    { scope: "col", class: className, "aria-sort": isSorted ? direction : undefined },
+    h("button", { type: "button", click }, title, isSorted ? (isUp ? " ▲" : " ▼") : ""),
+  );
 }
 
 export const kernelsView: View = {
@@ -63,21 +123,13 @@ export const kernelsView: View = {
   show(app) {
     const { program, state } = app;
     const stages = program.chosen(state.stage);
-    const rows = rowsOf(program, state.stage);
+    const rows = rowsOf(program, stages);
     const total = totalOf(stages);
-    const column = columns.find(({ name }) => name === (state.options.sort ?? "flops"))!;
+    const columns = columnsOf(total.ms > 0, total);
+    const first = total.ms > 0 ? "ms" : "flops";
+    const by = columns.find(({ name }) => name === (state.options.sort ?? first)) ?? columns[0]!;
     const isUp = state.options.up === "1";
-    const heads = columns.map((own) => {
-      const isSorted = own === column;
-      const next = isSorted ? !isUp : !isNumeric(own);
-      const click = () => app.go({ options: { sort: own.name, up: next ? "1" : "" } });
-      const direction = isUp ? "ascending" : "descending";
-      return h(
-        "th",
-        { scope: "col", class: isNumeric(own) ? "number" : own.name, "aria-sort": isSorted ? direction : undefined },
-        h("button", { type: "button", click }, own.title, isSorted ? (isUp ? " ▲" : " ▼") : ""),
-      );
-    });
+    const took = total.ms > 0 ? `${time(total.ms)}, ` : "";
     return h(
       "section",
       { "aria-label": "Kernels" },
@@ -88,24 +140,13 @@ export const kernelsView: View = {
         h(
           "span",
           { class: "soft" },
-          `${rows.length} kernels, ${total.dispatches} dispatches, ${count(total.flops)}flop, ${bytes(total.bytes)} moved`,
+          `${rows.length} kernels, ${total.dispatches} dispatches, ${took}${count(total.flops)}flop, ${bytes(total.bytes)} moved`,
         ),
       ),
       table(
-        [...heads.slice(0, -1), numberHead("% of flops"), "for", heads.at(-1)],
-        sorted(rows, column, isUp).map((row) =>
-          h(
-            "tr",
-            { "data-ref": `kernel:${row.name}` },
-            h("td", {}, kernelChip(row.name)),
-            number(row.dispatches),
-            number(count(row.flops)),
-            number(bytes(row.bytes)),
-            number((row.flops / Math.max(1, row.bytes)).toFixed(2)),
-            number([bar(row.flops / Math.max(1, total.flops)), percent(row.flops, total.flops)]),
-            h("td", {}, siteChips(sitesOfKernel(stages, row.name), 3)),
-            h("td", { class: "what", title: row.what }, row.what),
-          ),
+        columns.map((column) => heading(app, column, by, isUp)),
+        sorted(rows, by, isUp).map((row) =>
+          h("tr", { "data-ref": `kernel:${row.name}` }, ...columns.map(({ cell }) => cell(row))),
         ),
       ),
     );

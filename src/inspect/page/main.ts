@@ -16,9 +16,12 @@ import { passesView } from "./passes.ts";
 import { searchBox } from "./search.ts";
 import { siteIndex } from "./site-index.ts";
 import { hashOf, readHash, type State } from "./state.ts";
+import { stepsView } from "./steps.ts";
 import { themeButton } from "./theme.ts";
 
-const views: readonly View[] = [overviewView, kernelsView, graphView, memoryView, passesView, decisionsView, diffView];
+const views: readonly View[] = [
+  ...[overviewView, kernelsView, graphView, memoryView, stepsView, passesView, decisionsView, diffView],
+];
 
 /** In a page of somebody else one view is shown, and the history is that page's. */
 const shownAlone = (): string | undefined => document.documentElement.dataset.only;

@@ -1,9 +1,9 @@
 /** Overview: what a step costs, who holds the memory, and the formula with the numbers of a module. */
 import type { App, View } from "./app.ts";
 import { kernelChip, nodeChip, siteChip } from "./chips.ts";
-import { costsOfKernels, costsOfSites, peakOf, totalOf, valuesAt } from "./costs.ts";
+import { type Cost, costsOfKernels, costsOfSites, peakOf, totalOf, valuesAt } from "./costs.ts";
 import { bar, type Child, h, number, numberHead, table } from "./dom.ts";
-import { bytes, count, percent } from "./format.ts";
+import { bytes, count, percent, time } from "./format.ts";
 import { formulaView } from "./formula.ts";
 import { stageChoice } from "./kernels.ts";
 import type { ProgramModel, StageModel } from "./model.ts";
@@ -18,13 +18,16 @@ const card = (title: string, value: Child, ...below: readonly Child[]): HTMLElem
   );
 
 function stepCard(program: ProgramModel): HTMLElement {
+  const { measured } = program.data;
   const step = program.stages.filter(({ isOfStep }) => isOfStep);
   const stages = step.length > 0 ? step : program.stages.filter(({ name }) => name === program.mainStage);
   const cost = totalOf(stages);
   const parts = stages.map(({ name, dispatches }) => `${name} ${dispatches.length}`).join(" + ");
+  const flops = `${count(cost.flops)}flop`;
   return card(
     step.length > 0 ? "Training step" : `Stage ${program.mainStage}`,
-    `${count(cost.flops)}flop`,
+    measured === undefined ? flops : time(measured.wholeMs),
+    measured !== undefined && `${percent(cost.ms, measured.wholeMs)} in kernels, ${flops}`,
     `${bytes(cost.bytes)} moved, ${(cost.flops / Math.max(1, cost.bytes)).toFixed(1)} flop/byte`,
     `${cost.dispatches} dispatches: ${parts}`,
   );
@@ -75,43 +78,53 @@ const five = (app: App, title: string, view: string, content: HTMLElement): HTML
 const top = <T>(entries: readonly T[], size: (entry: T) => number): T[] =>
   [...entries].sort((a, b) => size(b) - size(a)).slice(0, 5);
 
-function kernelsPanel(app: App, stages: readonly StageModel[], total: number): HTMLElement {
-  const rows = top([...costsOfKernels(stages)], ([, cost]) => cost.flops);
+/** What the dearest are told by: time where it was measured. */
+function measureOf({ ms }: Cost) {
+  return ms > 0
+    ? { name: "time", of: (cost: Cost): number => cost.ms, text: time }
+    : { name: "flops", of: (cost: Cost): number => cost.flops, text: count };
+}
+
+function kernelsPanel(app: App, stages: readonly StageModel[], total: Cost): HTMLElement {
+  const { name: by, of, text } = measureOf(total);
+  const isMeasured = total.ms > 0;
+  const rows = top([...costsOfKernels(stages)], ([, cost]) => of(cost));
   return five(
     app,
-    "Kernels by flops",
+    `Kernels by ${by}`,
     "kernels",
     table(
-      ["kernel", numberHead("runs"), numberHead("flops"), numberHead("share")],
+      ["kernel", isMeasured ? [] : numberHead("runs"), numberHead(by), numberHead("share")].flat(),
       rows.map(([name, cost]) =>
         h(
           "tr",
           { "data-ref": `kernel:${name}` },
           h("td", {}, kernelChip(name)),
-          number(cost.dispatches),
-          number(count(cost.flops)),
-          number(percent(cost.flops, total)),
+          !isMeasured && number(cost.dispatches),
+          number(text(of(cost))),
+          number(percent(of(cost), of(total))),
         ),
       ),
     ),
   );
 }
 
-function sitesPanel(app: App, stages: readonly StageModel[], total: number): HTMLElement {
-  const rows = top([...costsOfSites(stages)], ([, cost]) => cost.flops);
+function sitesPanel(app: App, stages: readonly StageModel[], total: Cost): HTMLElement {
+  const { name: by, of, text } = measureOf(total);
+  const rows = top([...costsOfSites(stages)], ([, cost]) => of(cost));
   return five(
     app,
-    "Modules by flops",
+    `Modules by ${by}`,
     "graph",
     table(
-      ["module", numberHead("flops"), numberHead("share")],
+      ["module", numberHead(by), numberHead("share")],
       rows.map(([site, cost]) =>
         h(
           "tr",
           { "data-ref": `site:${site}` },
           h("td", {}, siteChip(site)),
-          number(count(cost.flops)),
-          number(percent(cost.flops, total)),
+          number(text(of(cost))),
+          number(percent(of(cost), of(total))),
         ),
       ),
     ),
@@ -156,7 +169,7 @@ export const overviewView: View = {
   show(app) {
     const { program, state } = app;
     const stages = program.chosen(state.stage);
-    const total = totalOf(stages).flops;
+    const total = totalOf(stages);
     return h(
       "div",
       {},
