@@ -1,6 +1,5 @@
 /** The forecast of memory as commands tell it, and `--memory`, which programs are made to fit into. */
 import type { CompileOptions } from "../compile/options.ts";
-import { WebpeftError } from "../ir/diagnostics.ts";
 import type { CompiledProgram } from "../program/index.ts";
 import type { Executor, Reads } from "../runtime/executors/executor.ts";
 import type { Model } from "../runtime/files/model.ts";
@@ -28,15 +27,7 @@ export interface Fit {
   readonly device: DeviceName | Executor;
 }
 
-const untold = (device: string): WebpeftError =>
-  new WebpeftError("CLI-MEMORY", {
-    message: "what a program will take is not known on this device",
-    where: "--memory",
-    got: `--device ${device}`,
-    help: "leave --memory out, or take --device cpu or webgpu",
-  });
-
-/** Works with an executor that is chosen before a program is compiled, where that has to fit; `reads`: of a program, see `StartOptions`. Throws `CLI-MEMORY`. */
+/** Works with an executor that is chosen before a program is compiled, where that has to fit; `reads`: of a program, see `StartOptions`. */
 export async function fitInto<T>(
   { memory, device }: { readonly memory?: number; readonly device: DeviceName },
   model: Model,
@@ -46,7 +37,6 @@ export async function fitInto<T>(
   if (memory === undefined) return work({ compile: {}, device });
   const { executor, release } = await chooseExecutor(device);
   try {
-    if (executor.forecast === undefined) throw untold(device);
     const forecast = (program: CompiledProgram): Promise<MemoryForecast | undefined> =>
       forecastSession(executor, program, model, reads(program));
     return await work({ compile: { memory, forecast }, device: executor });

@@ -3,7 +3,6 @@ export const runCodes = {
   "CLI-GRAD": "`--grad` wants an adapter, whose gradients are written, and no `--merged`.",
   "CLI-INSPECT":
     "`inspect` writes files to `--out`, or prints what `--print` or `--kernels` ask for; other options say which part.",
-  "CLI-MEMORY": "`--memory` wants a device that tells what a program will take; TensorFlow.js does not.",
   "CLI-SOURCES": "A command takes one of `--config`, `--adapter` and `--full`, not none of them and not two.",
   "CLI-STEPS": "One ready batch has no epochs: say `--steps N`.",
   "CLI-TARGET": "`--target` is `default`, `cpu`, `wasm`, or a JSON file with fields of a target.",

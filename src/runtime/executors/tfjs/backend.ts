@@ -16,7 +16,9 @@ export interface BackendOptions {
 
 export interface LoadedBackend {
   readonly tf: Tf;
-  readonly backend: BackendName;
+  readonly backend: string;
+  /** Whether its tensors have sizes and no numbers. */
+  readonly counts: boolean;
 }
 
 /** A CommonJS module seen through `import()` has its exports under `default`. */
@@ -28,13 +30,15 @@ function exportsOf<T extends object>(module: T): T {
  * tfjs with a started backend. Throws `DEVICE-TFJS` when none starts. The engine of tfjs is global to the process: the backend that was
  * current before stays current, executors switch for the time of a run.
  */
-export async function loadBackend(options: BackendOptions = {}): Promise<LoadedBackend> {
+export async function loadBackend(
+  options: BackendOptions = {},
+): Promise<LoadedBackend & { readonly backend: BackendName }> {
   const tf = exportsOf(await import("@tensorflow/tfjs-core"));
   const candidates: readonly BackendName[] = options.backend === undefined ? ["wasm", "cpu"] : [options.backend];
   const reasons: string[] = [];
   for (const backend of candidates) {
     const reason = await tryBackend(tf, backend, options);
-    if (reason === undefined) return { tf, backend };
+    if (reason === undefined) return { tf, backend, counts: false };
     reasons.push(`${backend}: ${reason}`);
   }
   throw new WebpeftError("DEVICE-TFJS", { message: "no tfjs backend starts", got: reasons.join("; ") });

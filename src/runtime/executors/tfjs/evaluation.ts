@@ -2,7 +2,7 @@
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { type Graph, portName } from "../../../ir/graph.ts";
 import type { TensorType } from "../../../ir/types.ts";
-import type { Tf } from "./backend.ts";
+import type { LoadedBackend } from "./backend.ts";
 import { compute } from "./ops.ts";
 import type { Schedule } from "./schedule.ts";
 import { download, expanded, type OpContext, type TfValue } from "./values.ts";
@@ -22,10 +22,12 @@ export class Evaluation {
   private readonly owned = new Set<Tensor>();
 
   constructor(
-    private readonly tf: Tf,
+    private readonly loaded: LoadedBackend,
     private readonly stage: PreparedStage,
     private readonly frozen: Map<string, Tensor>,
     private readonly portTensor: (name: string) => { tensor: Tensor; owned: boolean },
+    /** Called when most of an op's tensors are there. */
+    private readonly note: () => void,
   ) {}
 
   step(id: number): void {
@@ -61,7 +63,7 @@ export class Evaluation {
     };
     try {
       const context: OpContext = {
-        tf: this.tf,
+        ...this.loaded,
         inputs: node.inputs.map(input),
         attributes: node.attributes,
         type,
@@ -70,6 +72,7 @@ export class Evaluation {
       };
       const tensor = compute(node.op, context);
       this.owned.add(tensor);
+      this.note();
       return { tensor, type };
     } finally {
       for (const tensor of scratch) tensor.dispose();
@@ -124,7 +127,7 @@ export class Evaluation {
       scratch.push(tensor);
       return tensor;
     };
-    const whole = expanded({ tf: this.tf, use }, value);
+    const whole = expanded({ tf: this.loaded.tf, use }, value);
     const data = Float32Array.from(download(whole, value.type.dtype));
     for (const tensor of scratch) tensor.dispose();
     return data;

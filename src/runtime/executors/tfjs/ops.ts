@@ -21,9 +21,11 @@ const full = (c: OpContext, i: number): Tensor => expanded(c, c.inputs[i]!);
 const onHost =
   (op: string): TfOp =>
   (c) => {
-    const inputs = c.inputs.map((value, i) => ({
-      shape: value.type.shape,
-      data: Float64Array.from(download(full(c, i), value.type.dtype)),
+    const whole = c.inputs.map((_value, i) => full(c, i));
+    if (c.counts) return c.tf.fill([...c.type.shape], 0, tfType(c.type.dtype));
+    const inputs = c.inputs.map(({ type: { shape, dtype } }, i) => ({
+      shape,
+      data: Float64Array.from(download(whole[i]!, dtype)),
     }));
     return upload(c.tf, opRecord(op).eval!(inputs, c.attributes, c.type).data, c.type);
   };

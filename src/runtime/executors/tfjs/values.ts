@@ -42,6 +42,8 @@ export function download(tensor: Tensor, dtype: DType): ArrayLike<number> {
 /** What the computation of one node gets. Handles that it makes on the way go through `use` and are freed when the node is done. */
 export interface OpContext {
   readonly tf: Tf;
+  /** Whether tensors have sizes and no numbers. */
+  readonly counts: boolean;
   readonly inputs: readonly TfValue[];
   readonly attributes: Attributes;
   readonly type: TensorType;
