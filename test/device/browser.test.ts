@@ -140,26 +140,40 @@ describe.skipIf(!hasChromium)("a browser, bundled for Linux on x64 only", () => 
   });
 });
 
+/** What a page of these headers computes on one thread and on three, and how long it stands still for products that take a while. */
+async function squaresIn(isolates: boolean, headers: Readonly<Record<string, string>>) {
+  const browser = await openChromium({ isolates });
+  try {
+    const page = await browser.newPage();
+    await page.route(`${address}**`, (route) =>
+      route.fulfill({ contentType: "text/html", body: "<title>page</title>", headers }),
+    );
+    await page.goto(address);
+    // The page's own rules may forbid scripts of others, not those of the test.
+    await page.evaluate(await bundle().then((text) => `${text}; globalThis.device = device;`));
+    return await page.evaluate(async () => {
+      const { squareInThreads } = Reflect.get(globalThis, "device") as typeof import("./kernel.ts");
+      return [await squareInThreads(1), await squareInThreads(3), await squareInThreads(3, 1000)] as const;
+    });
+  } finally {
+    await browser.close();
+  }
+}
+
 describe.skipIf(!hasChromium)("threads of a page", () => {
+  const isolating = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
+
   it.each([true, false])("compute what one does, which the page does not stop for (isolated: %s)", async (isolates) => {
-    const browser = await openChromium({ isolates });
-    try {
-      const page = await browser.newPage();
-      const headers = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
-      await page.route(`${address}**`, (route) =>
-        route.fulfill({ contentType: "text/html", body: "<title>page</title>", headers }),
-      );
-      await page.goto(address);
-      await page.addScriptTag({ content: await bundle() });
-      const [one, three] = await page.evaluate(async () => {
-        const { squareInThreads } = Reflect.get(globalThis, "device") as typeof import("./kernel.ts");
-        return [await squareInThreads(1), await squareInThreads(3)] as const;
-      });
-      expect(three.isIsolated).toBe(isolates);
-      expect(three.sums).toEqual(one.sums);
-      expect(one.sums.every(Number.isFinite)).toBe(true);
-    } finally {
-      await browser.close();
-    }
+    const [one, three, large] = await squaresIn(isolates, isolating);
+    expect(three.isIsolated).toBe(isolates);
+    expect(three.sums).toEqual(one.sums);
+    expect(one.sums.every(Number.isFinite)).toBe(true);
+    expect(large.pause).toBeLessThan(large.duration / 2);
+  });
+
+  it("are the page's own where it forbids workers", async () => {
+    const [one, three] = await squaresIn(false, { "content-security-policy": "worker-src 'none'" });
+    expect(three.sums).toEqual(one.sums);
+    expect(one.sums.every(Number.isFinite)).toBe(true);
   });
 });

@@ -45,16 +45,47 @@ export const twicePlusIndexOf = (data: Float32Array): Float32Array => data.map((
 
 export { writePageFolder } from "../../src/runtime/files/page-folder.ts";
 
-/** A product that is large enough for threads, and what the page allows. */
-export async function squareInThreads(threads: number): Promise<{ isIsolated: boolean; sums: number[] }> {
-  const size = 200;
+interface Squares {
+  readonly isIsolated: boolean;
+  readonly sums: number[];
+  /** Milliseconds of the runs, and the longest of these in which the page did nothing else. */
+  readonly duration: number;
+  readonly pause: number;
+}
+
+/** Products that are large enough for threads, what the page allows, and how long it stood still. */
+export async function squareInThreads(threads: number, size = 200): Promise<Squares> {
   const k = new Builder("square");
   const x = k.port("x", "weight", "f32", [size, size]);
-  const graph = k.finish([{ name: "y", node: k.sum(k.einsum("mk,kn->mn", x, x), [0]) }]);
-  const program = { stages: [{ name: "forward" as const, graph }], storage: { buffers: [], bindings: {} } };
+  const scale = k.port("scale", "input", "f32", [size, size]);
+  const square = k.einsum("mk,kn->mn", k.mul(x, scale), x);
+  const graph = k.finish([
+    { name: "y", node: k.sum(square, [0]) },
+    { name: "total", node: k.sum(k.einsum("mk,kn->mn", square, x), [0]) },
+  ]);
+  const storage = {
+    buffers: [{ name: "kept", size: 64 * Math.ceil(size / 64) }],
+    bindings: { y: { buffer: "kept", offset: 0, size } },
+  };
+  const program = { stages: [{ name: "forward" as const, graph }], storage };
   const data = new Map([["x", Float32Array.from({ length: size * size }, (_unused, i) => Math.sin(i))]]);
   const instance = await wasmExecutor({ threads }).instantiate(program, data);
-  const runs = await Promise.all([1, 2].map(() => instance.run(["forward"], {}, ["y"])));
+  const begin = performance.now();
+  let [pause, last] = [0, begin];
+  const tick = (): void => {
+    const now = performance.now();
+    [pause, last] = [Math.max(pause, now - last), now];
+  };
+  const ticks = setInterval(tick);
+  // The second is given while the first runs.
+  const inputs = [1, 2].map((factor) => new Float32Array(size * size).fill(factor));
+  const runs = await Promise.all(inputs.map((scale) => instance.run(["forward"], { scale }, ["total"])));
+  tick();
+  clearInterval(ticks);
+  const kept = await instance.read("kept");
+  instance.write("y", new Float32Array(size).fill(7));
+  const written = await instance.read("y");
   instance.dispose();
-  return { isIsolated: globalThis.crossOriginIsolated, sums: runs.flatMap(({ y }) => [...y!]) };
+  const sums = [...runs.flatMap(({ total }) => [...total!]), ...kept, ...written];
+  return { isIsolated: globalThis.crossOriginIsolated === true, sums, duration: last - begin, pause };
 }

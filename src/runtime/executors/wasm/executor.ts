@@ -30,7 +30,7 @@ import { floatsOf, placedBytes, readWords } from "../words.ts";
 import { arithmeticOf, wasmTargetHere } from "./features.ts";
 import { type LoadedProgram, loadProgram } from "./load.ts";
 import { controlWords, type ScriptEntry, scriptOf } from "./script.ts";
-import { threadsHere } from "./workers.ts";
+import { isPage, threadsHere } from "./workers.ts";
 
 export interface WasmOptions {
   readonly target?: Target;
@@ -74,11 +74,12 @@ export function wasmExecutor({ target = wasmTargetHere(), threads }: WasmOptions
         program,
         generated,
         { places: map.places, bytes: map.bytes },
-        await loadProgram(map),
+        await loadProgram(map, map.threads === 1 && isPage() && isLarge(generated)),
         options,
       );
       try {
-        for await (const { port, tensor } of portUploads(program, data, options)) instance.upload(port.name, tensor);
+        for await (const { port, tensor } of portUploads(program, data, options))
+          await instance.upload(port.name, tensor);
         for (const { name, tensor } of await initialStorage(program, data)) instance.write(name, floatsOf(tensor));
       } catch (error) {
         instance.dispose();
@@ -133,45 +134,49 @@ class WasmInstance implements Instance {
     if (this.disposed) throw new Error("the instance is disposed");
   }
 
-  private bytesAt(buffer: string, offset: number, length: number): Uint8Array {
-    return new Uint8Array(this.loaded.memory.buffer, this.loaded.addressOf(buffer) + offset, length);
-  }
-
   /** Writes the data of a weight or buffer port, in every order in which kernels read it. */
-  upload(name: string, tensor: PortTensor): void {
+  async upload(name: string, tensor: PortTensor): Promise<void> {
     const count = this.ports.get(name)!.type.shape[0] ?? 1;
     for (const place of this.generated.plan.weights) {
       if (place.name !== name) continue;
-      const bytes = placedBytes(tensor, place, count);
-      this.bytesAt(place.buffer, place.offset, bytes.length).set(bytes);
+      await this.loaded.write(this.addressOf(place), placedBytes(tensor, place, count));
     }
   }
 
-  private slice(name: string): Float32Array {
+  private addressOf({ buffer, offset }: Pick<PlannedValue, "buffer" | "offset">): number {
+    return this.loaded.addressOf(buffer) + offset;
+  }
+
+  /** Where a slice of storage begins, and its numbers. */
+  private slice(name: string): { readonly address: number; readonly size: number } {
     this.checkAlive();
     const slice = sliceOf(this.program.storage, name);
     if (slice === undefined) throw new Error(`the program has no storage called ${name}`);
-    const { buffer, byteOffset } = this.bytesAt(slice.buffer, 4 * slice.offset, 4 * slice.size);
-    return new Float32Array(buffer, byteOffset, slice.size);
+    return { address: this.addressOf({ buffer: slice.buffer, offset: 4 * slice.offset }), size: slice.size };
   }
 
   write(name: string, data: Float32Array): void {
-    const slice = this.slice(name);
-    if (slice.length !== data.length) throw new Error(`${name} holds ${slice.length} numbers, not ${data.length}`);
-    const copy = Float32Array.from(data);
-    void this.turns.take(undefined, () => slice.set(copy));
+    const { address, size } = this.slice(name);
+    if (size !== data.length) throw new Error(`${name} holds ${size} numbers, not ${data.length}`);
+    const bytes = new Uint8Array(Float32Array.from(data).buffer);
+    // Where a worker is gone the next call says so.
+    Promise.resolve(this.turns.take(undefined, () => this.loaded.write(address, bytes))).catch(() => undefined);
   }
 
   async read(name: string): Promise<Float32Array> {
-    const slice = this.slice(name);
-    return this.turns.take(undefined, () => slice.slice());
+    const { address, size } = this.slice(name);
+    return this.turns.take(undefined, async () => {
+      const { buffer, byteOffset } = await this.loaded.view(address, 4 * size);
+      return readWords(buffer, byteOffset, size, "f32");
+    });
   }
 
   async run(stages: readonly StageName[], inputs: RunInputs, want: readonly string[] = []) {
     this.checkAlive();
     const run = this.runOf(this.recipes.of(stages, want));
-    if (this.turns.areFree) {
-      this.recipes.writeInputs(run.recipe, inputs, this.loaded.memory.buffer, this.loaded.addressOf("inputs"));
+    const { memory } = this.loaded;
+    if (memory !== undefined && this.turns.areFree) {
+      this.recipes.writeInputs(run.recipe, inputs, memory.buffer, this.loaded.addressOf("inputs"));
       return this.turns.take(undefined, () => this.go(run));
     }
     const words = this.recipes.inputWords(run.recipe, inputs);
@@ -181,13 +186,24 @@ class WasmInstance implements Instance {
   /** The next call has its turn when the results of this one are read. */
   private async go(run: Run, words?: Uint8Array): Promise<Record<string, Float32Array>> {
     this.checkAlive();
-    if (words !== undefined) this.bytesAt("inputs", 0, words.length).set(words);
+    if (words !== undefined) await this.writeInputs(words);
     const times: KernelTime[] = [];
     const { onKernels, measures } = this.measuring;
     const isMeasured = onKernels !== undefined && measures?.() !== "none";
     await this.loaded.run(run.script, isMeasured ? this.teller(run, times) : undefined);
     if (times.length > 0) onKernels!(times);
-    return joinPieces(run.recipe.results, (value) => this.numbers(value));
+    const { results } = run.recipe;
+    const views = await Promise.all(
+      results.map((value) => this.loaded.view(this.addressOf(value), 4 * sizeOf(value.shape))),
+    );
+    return joinPieces(
+      results.map((value, i) => ({ ...value, view: views[i]! })),
+      ({ view, shape, dtype }) => readWords(view.buffer, view.byteOffset, sizeOf(shape), dtype),
+    );
+  }
+
+  private async writeInputs(words: Uint8Array): Promise<void> {
+    if (words.length > 0) await this.loaded.write(this.loaded.addressOf("inputs"), words);
   }
 
   async trace(
@@ -200,10 +216,10 @@ class WasmInstance implements Instance {
     const { recipe, entries, sources } = this.runOf(this.recipes.of(stages, want));
     const words = this.recipes.inputWords(recipe, inputs);
     const read = async (tensor: TouchedTensor) =>
-      this.bytesAt(tensor.buffer, tensor.offset, touchedBytes(tensor)).slice();
+      Uint8Array.from(await this.loaded.view(this.addressOf(tensor), touchedBytes(tensor)));
     await this.turns.take(undefined, async () => {
       this.checkAlive();
-      if (words.length > 0) this.bytesAt("inputs", 0, words.length).set(words);
+      await this.writeInputs(words);
       for (const [i, { stage, dispatch }] of sources.entries()) {
         await this.loaded.run(scriptOf([entries[i]!]));
         // A dispatch may be several calls.
@@ -231,7 +247,7 @@ class WasmInstance implements Instance {
         }
       }
       for (const { from, to, size } of stage.copies) {
-        const [places, target] = [from, to].map(({ buffer, offset }) => this.loaded.addressOf(buffer) + offset);
+        const [places, target] = [from, to].map((place) => this.addressOf(place));
         entries.push({ kernel: -1, places: places!, blocks: size, share: 0, target: target! });
         sources.push({ stage, dispatch: undefined });
       }
@@ -255,10 +271,6 @@ class WasmInstance implements Instance {
       const kernel = this.generated.kernels.find(({ name }) => name === dispatch.kernel)!;
       times.push({ stage: stage.name, kernel, dispatch, nanoseconds });
     };
-  }
-
-  private numbers({ buffer, offset, shape, dtype }: PlannedValue): Float32Array {
-    return readWords(this.loaded.memory.buffer, this.loaded.addressOf(buffer) + offset, sizeOf(shape), dtype);
   }
 
   dispose(): void {

@@ -1,7 +1,7 @@
 /** From a mapped program to a module that is ready to run: memory, functions, the places of every call, threads. */
 import type { Dispatch } from "../../../codegen/index.ts";
 import { encodeModule, type MemoryMap, pagesOf, scratchGlobal } from "../../../codegen/wasm/index.ts";
-import { createMemory } from "./memory.ts";
+import { checkMemory, createMemory, memoryRefused } from "./memory.ts";
 import { beginRun, failTeam, type Kernel, runScript, type Team } from "./script.ts";
 import { canWait, type SharedProgram, Workers } from "./workers.ts";
 
@@ -12,59 +12,101 @@ interface ReadyCall {
   readonly blocks: number;
 }
 
-export interface LoadedProgram {
-  readonly memory: WebAssembly.Memory;
-  readonly threads: number;
-  readonly calls: ReadonlyMap<Dispatch, readonly ReadyCall[]>;
-  addressOf(buffer: string): number;
-  /** `told` gets the milliseconds of every entry, where the calling thread is one of the team. */
+/** Where a program's memory is, and what goes through it. Calls take effect in the order in which they are made. */
+interface Host {
+  /** The memory, where this thread has it. */
+  readonly memory?: WebAssembly.Memory;
+  write(address: number, bytes: Uint8Array): void | Promise<void>;
+  /** Bytes as they are when it is done: the memory itself, or a copy. */
+  view(address: number, length: number): Uint8Array | Promise<Uint8Array>;
+  /** `told` gets the milliseconds of every entry. */
   run(script: Int32Array, told?: (entry: number, milliseconds: number) => void): Promise<void>;
   dispose(): void;
 }
 
-/** Throws `DEVICE-MEMORY`. */
-export async function loadProgram(map: MemoryMap): Promise<LoadedProgram> {
+export interface LoadedProgram extends Host {
+  readonly threads: number;
+  readonly calls: ReadonlyMap<Dispatch, readonly ReadyCall[]>;
+  addressOf(buffer: string): number;
+}
+
+/** `isAway`: in a worker of its own, which alone has the memory. Throws `DEVICE-MEMORY`. */
+export async function loadProgram(map: MemoryMap, isAway = false): Promise<LoadedProgram> {
   const { linked, addressOf, bytes, threads, control } = map;
-  const memory = createMemory(bytes, threads > 1);
-  const [words, pages] = [new Int32Array(memory.buffer), pagesOf(bytes)];
+  const pages = pagesOf(bytes);
   const binary = encodeModule({ ...linked.module, memory: { pages, most: pages, shared: threads > 1 } });
   const names = linked.module.functions.filter(({ exported }) => exported).map(({ name }) => name);
   const numbers = new Map(names.map((name, i) => [name, i]));
-  let next = map.places;
+  const places: number[] = [];
   const calls = [...linked.calls].map(([dispatch, list]): [Dispatch, readonly ReadyCall[]] => [
     dispatch,
-    list.map(({ name, places, blocks }) => {
-      words.set(places, next / 4);
-      const call = { kernel: numbers.get(name)!, places: next, blocks };
-      next += 4 * places.length;
-      return call;
+    list.map((call) => {
+      const place = map.places + 4 * places.length;
+      places.push(...call.places);
+      return { kernel: numbers.get(call.name)!, places: place, blocks: call.blocks };
     }),
   ]);
   const module = await WebAssembly.compile(binary);
   const scratches = Array.from({ length: threads }, (_unused, thread) => map.scratch + thread * map.own);
-  const shared: SharedProgram = { module, memory, names, scratchGlobal, scratches, control };
-  return { memory, threads, calls: new Map(calls), addressOf, ...(await runner(shared, words)) };
+  const program = { module, names, scratchGlobal, scratches, control };
+  const host =
+    (isAway && (await away(program, bytes))) || (await here({ ...program, memory: createMemory(bytes, threads > 1) }));
+  await host.write(map.places, new Uint8Array(Uint32Array.from(places).buffer));
+  return { ...host, threads, calls: new Map(calls), addressOf };
 }
 
-async function runner(program: SharedProgram, words: Int32Array): Promise<Pick<LoadedProgram, "run" | "dispose">> {
+type Homeless = Omit<SharedProgram, "memory">;
+
+/** In a worker; undefined where a page may have none. */
+async function away(program: Homeless, bytes: number): Promise<Host | undefined> {
+  checkMemory(bytes);
+  try {
+    const worker = await Workers.install({ ...program, memory: pagesOf(bytes) }, [0]);
+    return {
+      write: (address, data) => worker.write(address, data),
+      view: (address, length) => worker.read(address, length),
+      run: (script, told) => worker.run(script, told),
+      dispose: () => worker.dispose(),
+    };
+  } catch (error) {
+    if (error instanceof Error && error.message.startsWith("RangeError")) throw memoryRefused(bytes, error.message);
+    return undefined;
+  }
+}
+
+/** In a memory that this thread has too. */
+async function here(program: SharedProgram & { readonly memory: WebAssembly.Memory }): Promise<Host> {
+  const { memory } = program;
+  const view = (address: number, length: number): Uint8Array => new Uint8Array(memory.buffer, address, length);
+  return {
+    memory,
+    view,
+    write: (address, bytes) => view(address, bytes.length).set(bytes),
+    ...(await runner(program)),
+  };
+}
+
+async function runner(
+  program: SharedProgram & { readonly memory: WebAssembly.Memory },
+): Promise<Pick<Host, "run" | "dispose">> {
   const { module, memory, names, scratches, control } = program;
   const threads = scratches.length;
   const isMember = threads === 1 || canWait();
   const others = scratches.map((_scratch, thread) => thread).slice(isMember ? 1 : 0);
   const workers = others.length === 0 ? undefined : await Workers.install(program, others);
   const dispose = (): void => workers?.dispose();
-  const team: Team = { thread: 0, threads, words, control: control / 4 };
+  const team: Team = { thread: 0, threads, words: new Int32Array(memory.buffer), control: control / 4 };
   if (!isMember) {
-    const run = (script: Int32Array): Promise<void> => {
+    const run: Host["run"] = (script, told) => {
       beginRun(team);
-      return workers!.run(script);
+      return workers!.run(script, told);
     };
     return { run, dispose };
   }
   const global = new WebAssembly.Global({ value: "i32", mutable: false }, scratches[0]!);
   const { exports } = await WebAssembly.instantiate(module, { env: { memory, [scratchGlobal]: global } });
   const functions = names.map((name) => exports[name] as Kernel);
-  const run: LoadedProgram["run"] = async (script, told) => {
+  const run: Host["run"] = async (script, told) => {
     beginRun(team);
     const others = workers?.run(script);
     try {

@@ -1,13 +1,15 @@
 /**
- * Workers that run programs together with the thread that started them, or, in a page, whose main thread may not wait, in its place. They are
- * made once, when a program is large enough to be worth it, and do not keep a process alive.
+ * Workers that run programs together with the thread that started them, or, in a page, whose main thread may not wait, in its place. Where memory
+ * cannot be shared (a page that is not isolated) one worker has the program's memory for itself, which is then written and read by messages. Workers
+ * are made once, when a program is large enough to be worth it, and do not keep a process alive.
  */
 import { failTeam, type Kernel, runScript } from "./script.ts";
 
 /** A program as every thread needs it. */
 export interface SharedProgram {
   readonly module: WebAssembly.Module;
-  readonly memory: WebAssembly.Memory;
+  /** The memory that threads share, or the pages of one that a worker has for itself. */
+  readonly memory: WebAssembly.Memory | number;
   /** Names of the functions, in the order in which scripts count them. */
   readonly names: readonly string[];
   /** Name of the global with the address of a thread's own memory, and that address by thread. */
@@ -16,14 +18,21 @@ export interface SharedProgram {
   readonly control: number;
 }
 
-type Request =
-  | { readonly kind: "install"; readonly id: number; readonly thread: number; readonly program: SharedProgram }
-  | { readonly kind: "run"; readonly id: number; readonly script: Int32Array }
-  | { readonly kind: "drop"; readonly id: number };
+type Request = { readonly id: number } & (
+  | { readonly kind: "install"; readonly thread: number; readonly program: SharedProgram }
+  | { readonly kind: "run"; readonly script: Int32Array; readonly tells: boolean }
+  | { readonly kind: "write"; readonly address: number; readonly bytes: Uint8Array }
+  | { readonly kind: "read"; readonly address: number; readonly length: number }
+  | { readonly kind: "drop" }
+);
 
 interface Answer {
   readonly id: number;
   readonly error?: string;
+  /** What was read. */
+  readonly bytes?: Uint8Array;
+  /** Milliseconds of every entry of a script. */
+  readonly times?: readonly number[];
 }
 
 interface Port {
@@ -40,28 +49,40 @@ function serve(
   post: (answer: Answer) => void,
   listen: (listener: (request: Request) => void) => void,
 ): void {
-  const programs = new Map<number, { readonly run: (script: Int32Array) => void; readonly failed: () => void }>();
+  interface Installed {
+    readonly memory: WebAssembly.Memory;
+    readonly functions: readonly Kernel[];
+    readonly team: Parameters<typeof runScript>[0];
+  }
+  const programs = new Map<number, Installed>();
   const install = (id: number, thread: number, program: SharedProgram): void => {
-    const { module, memory, names, scratchGlobal, scratches, control } = program;
+    const { module, memory: given, names, scratchGlobal, scratches, control } = program;
+    const memory = typeof given === "number" ? new WebAssembly.Memory({ initial: given, maximum: given }) : given;
     const global = new WebAssembly.Global({ value: "i32", mutable: false }, scratches[thread]!);
     const { exports } = new WebAssembly.Instance(module, { env: { memory, [scratchGlobal]: global } });
     const functions = names.map((name) => exports[name] as Kernel);
     const words = new Int32Array(memory.buffer);
-    const team = { thread, threads: scratches.length, words, control: control / 4 };
-    programs.set(id, {
-      run: (script) => run(team, functions, script),
-      failed: () => fail(team),
-    });
+    programs.set(id, { memory, functions, team: { thread, threads: scratches.length, words, control: control / 4 } });
+  };
+  const answer = (request: Request): Omit<Answer, "id"> => {
+    if (request.kind === "install") install(request.id, request.thread, request.program);
+    if (request.kind === "install") return {};
+    const { memory, functions, team } = programs.get(request.id)!;
+    const view = (address: number, length: number): Uint8Array => new Uint8Array(memory.buffer, address, length);
+    const times: number[] = [];
+    if (request.kind === "drop") programs.delete(request.id);
+    else if (request.kind === "write") view(request.address, request.bytes.length).set(request.bytes);
+    else if (request.kind === "read") return { bytes: view(request.address, request.length).slice() };
+    else run(team, functions, request.script, request.tells ? (_entry, time) => void times.push(time) : undefined);
+    return times.length > 0 ? { times } : {};
   };
   listen((request) => {
     const { id } = request;
     try {
-      if (request.kind === "install") install(id, request.thread, request.program);
-      else if (request.kind === "drop") programs.delete(id);
-      else programs.get(id)!.run(request.script);
-      post({ id });
+      post({ id, ...answer(request) });
     } catch (error) {
-      programs.get(id)?.failed();
+      const failed = programs.get(id);
+      if (failed !== undefined) fail(failed.team);
       post({ id, error: String(error) });
     }
   });
@@ -80,7 +101,8 @@ async function openPort(): Promise<Port> {
       post: (request) => worker.postMessage(request),
       listen: (listener) => {
         worker.onmessage = ({ data }: MessageEvent<Answer>) => listener(data);
-        worker.onerror = ({ message }) => listener({ id: -1, error: message });
+        // A page that forbids such workers tells so without a message.
+        worker.onerror = ({ message = "a worker cannot be started" }) => listener({ id: -1, error: message });
       },
       hold: () => undefined,
     };
@@ -129,13 +151,14 @@ class Pool {
   }
 
   /** Sends a request to the worker of that number. Throws what went wrong there. */
-  async ask(worker: number, request: Request): Promise<void> {
+  async ask(worker: number, request: Request): Promise<Answer> {
     if (this.failure !== undefined) throw new Error(this.failure);
     const answered = new Promise<Answer>((settle) => this.waiting[worker]!.push(settle));
     this.ports[worker]!.hold(true);
     this.ports[worker]!.post(request);
-    const { error } = await answered;
-    if (error !== undefined) throw new Error(error);
+    const answer = await answered;
+    if (answer.error !== undefined) throw new Error(answer.error);
+    return answer;
   }
 }
 
@@ -176,13 +199,25 @@ export class Workers {
     return new Workers(pool, id, threads.length);
   }
 
-  private async askAll(request: Request): Promise<void> {
-    await Promise.all(Array.from({ length: this.size }, (_unused, worker) => this.pool.ask(worker, request)));
+  private askAll(request: Request): Promise<Answer[]> {
+    return Promise.all(Array.from({ length: this.size }, (_unused, worker) => this.pool.ask(worker, request)));
   }
 
-  /** Starts a script on all of them; settles when the last has come to its end. */
-  run(script: Int32Array): Promise<void> {
-    return this.askAll({ kind: "run", id: this.id, script });
+  /** Starts a script on all of them; settles when the last has come to its end. `told` gets the milliseconds of every entry, of the first. */
+  async run(script: Int32Array, told?: (entry: number, milliseconds: number) => void): Promise<void> {
+    const [first] = await this.askAll({ kind: "run", id: this.id, script, tells: told !== undefined });
+    for (const [entry, time] of (first!.times ?? []).entries()) told?.(entry, time);
+  }
+
+  /** Writes to the memory that the first has for itself. */
+  async write(address: number, bytes: Uint8Array): Promise<void> {
+    // Of a view a message would hold all that it is a view of.
+    await this.pool.ask(0, { kind: "write", id: this.id, address, bytes: bytes.slice() });
+  }
+
+  async read(address: number, length: number): Promise<Uint8Array> {
+    const { bytes } = await this.pool.ask(0, { kind: "read", id: this.id, address, length });
+    return bytes!;
   }
 
   dispose(): void {
@@ -190,6 +225,9 @@ export class Workers {
     void this.askAll({ kind: "drop", id: this.id }).catch(() => undefined);
   }
 }
+
+/** Whether this is the main thread of a page, which must not compute. */
+export const isPage = (): boolean => typeof (globalThis as { document?: unknown }).document === "object";
 
 /** Threads that a program gets here: those of the machine, or fewer; one where memory cannot be shared, as in a page that is not isolated. */
 export async function threadsHere(most?: number): Promise<number> {
