@@ -77,6 +77,11 @@ export function lowerHoistedStage(
   options: StageOptions,
 ): HoistedStage {
   attached(manager, stage, base, attachment);
+  return lowerHoistedOperatorStage(manager, stage, options);
+}
+
+/** The rest of it, for a stage whose graph has operators but no sites. */
+export function lowerHoistedOperatorStage(manager: PassManager, stage: MainStage, options: StageOptions): HoistedStage {
   const whole = associated(manager, stage, options);
   const { main, parameters } = hoist(whole, stage);
   if (parameters.outputs.length === 0) {

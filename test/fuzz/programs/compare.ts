@@ -16,7 +16,8 @@ export interface Engine {
   readonly functions: number;
   /** Most operations of a program that it is given. */
   readonly mostWork: number;
-  run(program: RandomProgram): Promise<Readonly<Record<string, ArrayLike<number>>>>;
+  /** Undefined: the program is none of its kind. */
+  run(program: RandomProgram): Promise<Readonly<Record<string, ArrayLike<number>>> | undefined>;
 }
 
 export const onExecutor = (executor: Executor, functions: number): Engine => ({
@@ -71,11 +72,25 @@ export async function compareProgram(seed: number, length: number, engine: Engin
   const got = await engine.run(program).catch((error: unknown) => {
     throw refuse(`throws ${error}`, error);
   });
+  if (got === undefined) return;
   for (const [name, { value, bound }] of expectedOf(program.graph, program.numbers, engine.functions)) {
     const numbers = got[name]!;
     if (numbers.length !== value.data.length) throw refuse(`${name} has ${numbers.length} numbers`);
     const at = value.data.findIndex((x, i) => !(Math.abs(x - numbers[i]!) <= bound));
     if (at >= 0)
       throw refuse(`${name}[${at}] is ${numbers[at]} instead of ${value.data[at]}, which may be off by ${bound}`);
+  }
+}
+
+/** Throws when two engines do not give the same bytes. */
+export async function compareBytes(seed: number, length: number, engines: readonly [Engine, Engine]): Promise<void> {
+  const program = randomProgram(seed, length);
+  const [one, other] = await Promise.all(engines.map((engine) => engine.run(program)));
+  for (const [name, numbers] of Object.entries(one!)) {
+    const at = Array.from(numbers).findIndex((x, i) => !Object.is(x, other![name]![i]));
+    if (at < 0) continue;
+    const why = `${name}[${at}] is ${numbers[at]} and ${other![name]![at]}`;
+    const again = `Again: await compareBytes(${seed}, ${length}, engines)`;
+    throw new Error(`${why}\n${again}\n${printGraph(program.graph)}`);
   }
 }

@@ -10,6 +10,8 @@ import { gradientSteps, type Step, steps } from "./steps.ts";
 
 export interface RandomProgram {
   readonly graph: Graph;
+  /** The same before it was differentiated, where its outputs are gradients. */
+  readonly forward: Graph | undefined;
   /** Numbers of every port, as 16 bits hold them where the port has no more. */
   readonly numbers: Readonly<Record<string, Float32Array>>;
   /** What an executor is given for weights, parameters and buffers. */
@@ -93,7 +95,9 @@ export function randomProgram(seed: number, length: number): RandomProgram {
     values.push(made);
     if (isExact === true) exact.add(made);
   }
-  return { graph: finish(k, values, trains), numbers, data };
+  const forward = finish(k, values, trains);
+  const graph = trains ? compact(differentiate(forward)) : forward;
+  return { graph, forward: trains ? forward : undefined, numbers, data };
 }
 
 /** Halves the largest extent until the tensor is small enough. */
@@ -104,7 +108,7 @@ function fitting(shape: readonly number[]): readonly number[] {
   return fitting(shape.with(at, Math.ceil(largest / 2)));
 }
 
-/** What no other value reads is an output: as it is, or its mean is the loss whose gradients are outputs. */
+/** What no other value reads is an output: as it is, or by its mean in the loss whose gradients are wanted. */
 function finish(k: Builder, values: readonly number[], trains: boolean): Graph {
   const read = new Set(Array.from({ length: k.size }, (_unused, id) => k.node(id).inputs).flat());
   const ends = values.filter((id, i) => !read.has(id) && i >= 4).slice(-5);
@@ -115,5 +119,5 @@ function finish(k: Builder, values: readonly number[], trains: boolean): Graph {
     return k.scale(k.sum(k.mul(flat, flat), [0]), 1 / sizeOf(k.shape(node)));
   });
   const loss = means.reduce((a, b) => k.plus(a, b));
-  return compact(differentiate(k.finish([...outputs.slice(0, 1), { name: "loss", node: loss }])));
+  return k.finish([...outputs.slice(0, 1), { name: "loss", node: loss }]);
 }

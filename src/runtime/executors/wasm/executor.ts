@@ -36,6 +36,8 @@ export interface WasmOptions {
   readonly target?: Target;
   /** Threads that run it, the calling one included; as many as the machine has unless given, and one where memory cannot be shared. */
   readonly threads?: number;
+  /** Operations and bytes of a dispatch from which it is cut over threads, instead of those that were found to be worth it. */
+  readonly cutsFrom?: number;
 }
 
 /** A program as it is before anything of it is loaded. */
@@ -44,13 +46,14 @@ interface MappedProgram {
   readonly map: MemoryMap;
 }
 
-export function wasmExecutor({ target = wasmTargetHere(), threads }: WasmOptions = {}): Executor {
+export function wasmExecutor({ target = wasmTargetHere(), threads, cutsFrom }: WasmOptions = {}): Executor {
+  const needsThreads = (generated: Generated): boolean => cutsFrom !== undefined || isLarge(generated);
   const forecast = new WeakMap<ExecutableProgram, Promise<MappedProgram>>();
   const mapped = async (program: ExecutableProgram, options: InstantiateOptions): Promise<MappedProgram> => {
     checkBindings(program);
     const generated = options.generated?.(target) ?? generate(program.stages, program.storage, target);
     options.signal?.throwIfAborted();
-    const team = isLarge(generated) ? await threadsHere(threads) : 1;
+    const team = needsThreads(generated) ? await threadsHere(threads) : 1;
     const fuses = target.features.includes(relaxedSimd);
     return { generated, map: mapMemory(generated, { threads: team, controlBytes: 4 * controlWords, fuses }) };
   };
@@ -74,8 +77,9 @@ export function wasmExecutor({ target = wasmTargetHere(), threads }: WasmOptions
         program,
         generated,
         { places: map.places, bytes: map.bytes },
-        await loadProgram(map, map.threads === 1 && isPage() && isLarge(generated)),
+        await loadProgram(map, map.threads === 1 && isPage() && needsThreads(generated)),
         options,
+        cutsFrom ?? worthCutting,
       );
       try {
         for await (const { port, tensor } of portUploads(program, data, options))
@@ -121,6 +125,7 @@ class WasmInstance implements Instance {
     private readonly map: Pick<MemoryMap, "places" | "bytes">,
     private readonly loaded: LoadedProgram,
     private readonly measuring: Pick<InstantiateOptions, "onKernels" | "measures">,
+    private readonly cutsFrom: number,
   ) {
     this.ports = programPorts(program);
     this.recipes = new Recipes(program, generated.plan);
@@ -240,7 +245,7 @@ class WasmInstance implements Instance {
       const dispatches = stage.dispatches.filter((dispatch) => isNeeded(dispatch, recipe.want));
       for (const dispatch of dispatches) {
         for (const call of this.loaded.calls.get(dispatch)!) {
-          const isCut = dispatch.flops + dispatch.bytes > worthCutting && call.blocks > 1;
+          const isCut = dispatch.flops + dispatch.bytes >= this.cutsFrom && call.blocks > 1;
           const share = isCut ? Math.ceil(call.blocks / (4 * this.loaded.threads)) : 0;
           entries.push({ ...call, share, target: 0 });
           sources.push({ stage, dispatch });
