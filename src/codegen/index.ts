@@ -9,6 +9,7 @@
  *   layout/       where values live and in which order bodies run: ports, results, arenas, hazards, groups, bindings
  *   kernel/       kernel IR: a record per construct, canonical form, WGSL, text, interpretation, verifier
  */
+export { endsOfLoops, meets } from "./kernel/accesses.ts";
 export { type DeviceChoices, interpret } from "./kernel/interpret.ts";
 export { type KernelIR, partWords } from "./kernel/kernel.ts";
 export { KernelTable } from "./kernel/kernel-table.ts";

@@ -1,9 +1,10 @@
 /** What the report shows, of everything that the compiler made. */
-import { type Dispatch, type GeneratedKernel, partWords, wordNames } from "../codegen/index.ts";
+import { type Dispatch, type Generated, type GeneratedKernel, partWords, wordNames } from "../codegen/index.ts";
 import { type Graph, type Node, portName } from "../ir/graph.ts";
 import { opRecord } from "../ir/registry.ts";
 import { byteWidth, sizeOf, typeText } from "../ir/types.ts";
 import { type Clock, leastMs, type Measurement } from "../program/measurement.ts";
+import { aloneRecord } from "./alone.ts";
 import { lineOf } from "./places.ts";
 import { passRecords, ruleDocs } from "./report-passes.ts";
 import {
@@ -94,8 +95,8 @@ function stageRecord(
   };
 }
 
-const kernelRecord = ({ name, wgsl, workgroup, ir }: GeneratedKernel): KernelRecord => ({
-  ...{ name, wgsl, workgroup, words: wordNames(ir) },
+const kernelRecord = ({ name, wgsl, workgroup, ir }: GeneratedKernel, generated: Generated): KernelRecord => ({
+  ...{ name, wgsl, workgroup, words: wordNames(ir), alone: aloneRecord(generated, name, ir) },
 });
 
 /** Decisions with equal outcome and costs are one line with all their places. */
@@ -156,7 +157,7 @@ export function reportData(program: InspectedProgram, measured?: Measurement): R
     passes: passRecords(program),
     rules: ruleDocs(),
     decisions: decisionRecords(program),
-    kernels: program.generated.kernels.map(kernelRecord),
+    kernels: program.generated.kernels.map((kernel) => kernelRecord(kernel, program.generated)),
     stages,
     operators: nodeRecords(program.graph("operator"), texts),
     texts: texts.all,

@@ -1,5 +1,7 @@
 /** What the report has of a program: JSON, in one element of the page. */
 
+import type { SeededType } from "./seeded.ts";
+
 /** The version of what is described here: a page opens data of its own version. */
 export const reportVersion = 1;
 
@@ -62,12 +64,26 @@ export interface StageRecord {
   readonly values: readonly ValueRecord[];
 }
 
+/** A dispatch of a kernel on numbers that are made of their places, and what some of its results are. */
+export interface AloneRecord {
+  readonly stage: string;
+  readonly at: number;
+  readonly grid: readonly number[];
+  /** Words of its uniform block, with loops cut short. */
+  readonly sizes: readonly number[];
+  readonly bindings: readonly (readonly [bytes: number, access: "read" | "read_write"])[];
+  /** Where in a binding, in words, is something else than f32. */
+  readonly ranges: readonly (readonly [binding: number, from: number, words: number, dtype: SeededType])[];
+  readonly samples: readonly (readonly [binding: number, at: number, word: number])[];
+}
+
 export interface KernelRecord {
   readonly name: string;
   readonly wgsl: string;
   readonly workgroup: number;
   /** What its size words are called in its text. */
   readonly words: readonly string[];
+  readonly alone: AloneRecord;
 }
 
 /** A decision with all places where it was the same, at the same costs. */

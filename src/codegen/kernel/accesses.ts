@@ -55,3 +55,19 @@ function accesses({ body, bindings, tensors }: KernelIR): Readonly<Record<"loads
   });
   return { loads, stores };
 }
+
+/** Words that loops end at. */
+export function endsOfLoops({ body }: KernelIR): ReadonlySet<number> {
+  const found = new Set<number>();
+  visitStatements(body, (s) => s.kind === "for" && s.to.kind === "size" && found.add(s.to.index));
+  return found;
+}
+
+/** Whether invocations of a workgroup wait for each other. */
+export function meets({ body }: KernelIR): boolean {
+  let found = false;
+  visitStatements(body, ({ kind }) => {
+    found ||= kind === "barrier" || kind === "subgroup";
+  });
+  return found;
+}

@@ -15,6 +15,8 @@ export type BindingMemory = Uint32Array;
 export interface DeviceChoices {
   /** The subgroup of every invocation of a workgroup; one for all unless told. */
   readonly subgroupOf?: (local: number) => number;
+  /** Which invocations of a workgroup run, where none waits for another; all unless told. */
+  readonly runs?: (local: number) => boolean;
 }
 
 /** Runs a dispatch of `workgroups` workgroups. `memory` is by binding and is written in place; `uniformBlock` is what the dispatch gives. */
@@ -23,7 +25,7 @@ export function interpret(
   memory: readonly BindingMemory[],
   uniformBlock: readonly number[],
   workgroups: number,
-  { subgroupOf = () => 0 }: DeviceChoices = {},
+  { subgroupOf = () => 0, runs = () => true }: DeviceChoices = {},
 ): void {
   const record = partWords(kernel.sizes);
   for (let workgroup = 0; workgroup < workgroups; workgroup++) {
@@ -32,9 +34,9 @@ export function interpret(
     const sizes = uniformBlock.slice(part * record + 2, (part + 1) * record);
     const block = workgroup - uniformBlock[part * record + 1]!;
     const shared = new Map(kernel.shared.map((s) => [s.name, new Array<Value>(s.length).fill(0)]));
-    const invocations = Array.from({ length: kernel.workgroup }, (_unused, local) =>
-      new Invocation(kernel, memory, shared, sizes, block, local).run(kernel.body),
-    );
+    const invocations = Array.from({ length: kernel.workgroup }, (_unused, local) => local)
+      .filter(runs)
+      .map((local) => new Invocation(kernel, memory, shared, sizes, block, local).run(kernel.body));
     runTogether(invocations, subgroupOf);
   }
 }

@@ -8,6 +8,8 @@ import { bytes, count, time } from "./format.ts";
 import { purpose } from "./kernels.ts";
 import type { StageModel } from "./model.ts";
 import { partsView } from "./parts.ts";
+import { kernelPage } from "./run-alone.ts";
+import { save } from "./save.ts";
 import { wgslView } from "./wgsl.ts";
 
 function copyButton(text: string): HTMLElement {
@@ -81,7 +83,19 @@ export function kernelDetails(app: App, name: string): HTMLElement {
     ),
     stage !== undefined &&
       h("div", {}, h("h3", {}, "Parts of the first dispatch"), partsView(app, stage, runs(stage)[0]!)),
-    h("h3", {}, "WGSL ", copyButton(kernel.wgsl)),
+    h(
+      "h3",
+      {},
+      ...["WGSL ", copyButton(kernel.wgsl), " "],
+      h(
+        "button",
+        {
+          ...{ type: "button", class: "tool", title: "A page that runs this kernel by itself and checks its results" },
+          click: () => save("kernel.html", "text/html", kernelPage(kernel)),
+        },
+        "Run alone",
+      ),
+    ),
     wgslView(kernel.wgsl),
   );
 }
