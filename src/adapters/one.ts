@@ -82,8 +82,10 @@ class OneAdapter implements MixedAdapter, Part {
   }
 
   get replaced(): string[] {
+    const held = [...(this.request.held?.keys() ?? [])];
+    if (held.length === 0) return [];
     const names = new Map([...this.resolved.baseKeys].map(([key, weight]) => [withoutPrefix(key), weight]));
-    return [...(this.request.held?.keys() ?? [])].flatMap((key) => names.get(withoutPrefix(key)) ?? []);
+    return held.flatMap((key) => names.get(withoutPrefix(key)) ?? []);
   }
 
   get virtual(): VirtualTokens {

@@ -49,8 +49,17 @@ export const familyHeads = (config: ModelConfig): HeadNames => familyOf(config).
 export function describeModel(
   config: ModelConfig,
   sink = new DiagnosticSink(),
-  stored: (key: string) => boolean = () => true,
+  stored?: (key: string) => boolean,
 ): ModelDescription {
+  return described(config, sink, stored).description;
+}
+
+/** With the tree of modules that the graph is built of. */
+function described(
+  config: ModelConfig,
+  sink: DiagnosticSink,
+  stored: (key: string) => boolean = () => true,
+): { readonly root: ModelTree["root"]; readonly description: ModelDescription } {
   const family = familyOf(config);
   const { root, ...tree } = family.read(config, sink);
   const description = { ...tree, modules: namedModules(root) };
@@ -66,7 +75,7 @@ export function describeModel(
     ...(bias === undefined ? {} : { bias: spelled(bias) }),
     ...(parameters === undefined ? {} : { parameters: respelled(parameters, spelled) }),
   }));
-  return { ...description, modules };
+  return { root, description: { ...description, modules } };
 }
 
 /** The keys that a tensor may have in files, its own first: with the prefix of a model that has a head, without, or with another. */
@@ -99,9 +108,9 @@ const respelled = (
 export function buildModel(config: ModelConfig, options: BuildOptions): BuiltModel {
   const sink = options.sink ?? new DiagnosticSink();
   checkLayers(config, options.keys ?? []);
-  const description = withLabelLength(describeModel(config, sink, options.stored), options);
+  const { root, description: plain } = described(config, sink, options.stored);
+  const description = withLabelLength(plain, options);
   checkLength(description, options, sink);
-  const { root } = familyOf(config).read(config, new DiagnosticSink());
   const sites = new SiteBuilder(description.defaults.modelType, description.modules, options.weightTypes);
   const { builder } = sites;
   const made = bind(root, { path: "", sites, builder })(options);

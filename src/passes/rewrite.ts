@@ -131,14 +131,22 @@ function hitsOf(rewrites: readonly Rewrite[]): Record<string, number> {
   return Object.fromEntries(Object.entries(hits).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** Lists of one id each: nodes of all passes share them. */
 const alone: (readonly number[])[] = [];
 
-/** What a node that is made from another one keeps of it. */
-export function contextOf({ scope, location, phase, chunk }: Node, id: number): NodeContext {
+/** What a node is made from that is made from one: nodes of all passes share these lists. */
+export function fromOf(id: number): readonly number[] {
   alone[id] ??= [id];
-  return { scope, location, phase, chunk, from: alone[id] };
+  return alone[id];
 }
+
+/** What a node that is made from another one keeps of it. */
+export const contextOf = ({ scope, location, phase, chunk }: Node, id: number): NodeContext => ({
+  scope,
+  location,
+  phase,
+  chunk,
+  from: fromOf(id),
+});
 
 /** Re-adds every node of `graph` to `builder`; `replace` may answer for a node itself. Returns new ids by old id. */
 export function rebuild(

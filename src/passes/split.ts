@@ -1,9 +1,8 @@
 /** Splits a graph in two: what can be known earlier, in a stage of its own, and the rest, which reads the values of that stage from storage. */
-import { Builder } from "../ir/builder.ts";
 import { compact, type Graph, type Node, type Output } from "../ir/graph.ts";
 import { opRecord } from "../ir/registry.ts";
 import type { TensorType } from "../ir/types.ts";
-import { rebuild } from "./rewrite.ts";
+import { fromOf } from "./rewrite.ts";
 
 /** Flops for every number of a value from which it is worth keeping instead of recomputing where it is read. */
 export const worthKeeping = 4;
@@ -73,15 +72,13 @@ export function splitAt(
   role: "buffer" | "param",
 ): Split {
   const names = new Map([...values].reverse().map(({ name, node }) => [node, name]));
-  const rest = new Builder(graph.name);
-  const ids = rebuild(graph, rest, (node, _inputs, id) => {
-    const name = names.get(id);
-    return name === undefined ? undefined : rest.port(name, role, "f32", (node.type as TensorType).shape);
+  const nodes = graph.nodes.map((node, id): Node => {
+    const [name, from] = [names.get(id), fromOf(id)];
+    if (name === undefined) return { ...node, from };
+    const attributes = { name, role, dtype: "f32", shape: (node.type as TensorType).shape };
+    return { ...node, op: "port", inputs: [], attributes, from };
   });
-  return {
-    earlier: compact({ ...graph, outputs: values }),
-    rest: compact(rest.finish(outputs.map(({ name, node }) => ({ name, node: ids[node]! })))),
-  };
+  return { earlier: compact({ ...graph, outputs: values }), rest: compact({ name: graph.name, nodes, outputs }) };
 }
 
 /** Values with numbers behind a prefix for names. */

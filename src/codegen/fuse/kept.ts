@@ -1,5 +1,5 @@
 /** Which values of a graph are kept (see `fuse.ts`) and which are computed where they are read. */
-import { behindCasts, type Graph, liveNodes, usersOf, wholeChunk } from "../../ir/graph.ts";
+import { behindCasts, type Graph, liveNodes, wholeChunk } from "../../ir/graph.ts";
 import { isHeavy, opRecord } from "../../ir/registry.ts";
 import { sizeOf, type TensorType } from "../../ir/types.ts";
 
@@ -15,7 +15,9 @@ export interface Liveness {
 
 export function livenessOf(graph: Graph): Liveness {
   const live = liveNodes(graph);
-  const users = usersOf(graph).map((list) => list.filter((u) => live[u]));
+  const users: number[][] = graph.nodes.map(() => []);
+  for (const [id, { inputs }] of graph.nodes.entries())
+    if (live[id]) for (const input of inputs) users[input]!.push(id);
   const uses = users.map((list) => list.length);
   for (const output of graph.outputs) uses[output.node]!++;
   return {
@@ -63,11 +65,11 @@ export function keptValues(graph: Graph, liveness: Liveness): Set<number> {
     if (node.op === "einsum") for (const i of node.inputs) for (const root of operandRoots(graph, i)) kept.add(root);
     if (node.op === "scatter_add") for (const root of operandRoots(graph, node.inputs[1]!)) kept.add(root);
   });
-  const reach = readersOf(graph, liveness, kept);
+  const isReadOften = readBySeveral(graph, liveness, kept);
   graph.nodes.forEach((node, id) => {
     if (!liveness.live[id] || kept.has(id)) return;
     // Rows that were looked up are looked up once.
-    if (node.op === "gather" && reach[id]!.size >= 2 && !repeatsWeights(graph, liveness, id)) kept.add(id);
+    if (node.op === "gather" && isReadOften(id) && !repeatsWeights(graph, liveness, id)) kept.add(id);
     if (!liveness.pointwise[id]) return;
     const size = sizeOf((node.type as TensorType).shape);
     const leaves = liveness.leaves(node.inputs, kept);
@@ -75,7 +77,7 @@ export function keptValues(graph: Graph, liveness: Liveness): Set<number> {
     const closes = large.some(
       (leaf) => graph.nodes[leaf]!.op === "einsum" && liveness.uses[leaf] === 1 && node.inputs.includes(leaf),
     );
-    if (large.length >= 2 && (reach[id]!.size >= 2 || closes)) kept.add(id);
+    if (large.length >= 2 && (isReadOften(id) || closes)) kept.add(id);
     else if (leaves.length > mostLeaves) kept.add(id);
   });
   return kept;
@@ -89,14 +91,17 @@ function repeatsWeights(graph: Graph, { users }: Liveness, id: number): boolean 
   return table.op === "port" && isLarger && users[id]!.every((user) => graph.nodes[user]!.op === "einsum");
 }
 
-/** For every light value the kept values that are computed from it, stopping at two. */
-function readersOf(graph: Graph, liveness: Liveness, kept: ReadonlySet<number>): Set<number>[] {
-  const reach: Set<number>[] = graph.nodes.map(() => new Set());
+const [nobody, several] = [-1, -2];
+
+/** Of every light value whether two or more kept values are computed from it. */
+function readBySeveral(graph: Graph, { users }: Liveness, kept: ReadonlySet<number>): (id: number) => boolean {
+  const readers = new Int32Array(graph.nodes.length).fill(nobody);
   for (let id = graph.nodes.length - 1; id >= 0; id--) {
-    for (const user of liveness.users[id]!) {
-      if (kept.has(user)) reach[id]!.add(user);
-      else for (const reader of reach[user]!) if (reach[id]!.size < 2) reach[id]!.add(reader);
+    for (const user of users[id]!) {
+      const reader = kept.has(user) ? user : readers[user]!;
+      if (reader === nobody || reader === readers[id]) continue;
+      readers[id] = readers[id] === nobody ? reader : several;
     }
   }
-  return reach;
+  return (id) => readers[id] === several;
 }

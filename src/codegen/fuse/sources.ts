@@ -13,12 +13,12 @@ export interface Source {
 
 /** Kept values that the value is computed from, with the ways it reads them. */
 export function sourcesOf(graph: Graph, id: number, kept: ReadonlySet<number>, liveness: Liveness): Source[] {
-  const found = new Map<string, Source>();
-  const seen = new Set<string>();
+  const found = new Map<number | string, Source>();
+  const seen = new Set<number | string>();
   const node = graph.nodes[id]!;
   const through = (at: number, mode: Mode): Mode => modeThrough(graph, at, mode, liveness);
   const visit = (input: number, mode: Mode): void => {
-    const key = `${input} ${mode}`;
+    const key = mode === "same" ? input : `${input} ${mode}`;
     if (seen.has(key)) return;
     seen.add(key);
     if (kept.has(input)) {

@@ -34,10 +34,12 @@ export function baseKeys(request: BaseKeysRequest): ReadonlyMap<string, string> 
   for (const { path, weight, bias, parameters = {} } of modules) {
     if (modulesToSave.some((saved) => path === saved || path.startsWith(`${saved}.`))) continue;
     const others = Object.entries(parameters).map(([name, { key }]) => [name, key] as const);
-    for (const [name, key] of [["weight", weight] as const, ["bias", bias] as const, ...others]) {
-      if (key === undefined || names.has(`${path}.${name}`)) continue;
-      for (const place of places(path, request)) keys.set(`${prefix}${place}.${name}`, key);
-    }
+    const held = [["weight", weight] as const, ["bias", bias] as const, ...others].filter(
+      ([name, key]) => key !== undefined && !names.has(`${path}.${name}`),
+    );
+    if (held.length === 0) continue;
+    const own = places(path, request);
+    for (const [name, key] of held) for (const place of own) keys.set(`${prefix}${place}.${name}`, key!);
   }
   return keys;
 }

@@ -185,12 +185,15 @@ function warnUnused(
   sink: DiagnosticSink,
 ): void {
   if (rules.targets === null || typeof rules.targets === "string") return;
-  const paths = modules.flatMap(({ path }) => [path, aliases.get(path) ?? path]);
-  const ends = new Set(paths.flatMap((path) => [path, ...suffixesOf(path)]));
-  const unused = rules.targets.filter((name) => name.toLowerCase() !== "all-linear" && !ends.has(name));
-  if (unused.length === 0) return;
+  const unused = new Set(rules.targets.filter((name) => name.toLowerCase() !== "all-linear"));
+  for (const { path } of modules) {
+    if (unused.size === 0) return;
+    for (const name of [path, aliases.get(path) ?? path])
+      for (const end of [name, ...suffixesOf(name)]) unused.delete(end);
+  }
+  if (unused.size === 0) return;
   sink.warn("CONFIG-TARGETS-UNUSED", {
-    message: `The following target_modules did not match any module: ${pythonRepr([...new Set(unused)])}.`,
+    message: `The following target_modules did not match any module: ${pythonRepr([...unused])}.`,
     where: "target_modules",
     help: "PEFT says nothing of them; check their spelling, and whether the config is for this base model.",
   });

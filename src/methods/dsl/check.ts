@@ -36,7 +36,7 @@ class Checker {
 
   /** A name must be one of those that are known. */
   private known(name: string, known: Iterable<string>, at: Place, message: string, help?: string): void {
-    const all = new Set(known);
+    const all = known instanceof Set ? (known as ReadonlySet<string>) : new Set(known);
     if (!all.has(name)) this.must(false, at, message, help ?? hint(name, all), "METHOD-NAME");
   }
 

@@ -1,4 +1,5 @@
 /** Walks over the expressions of a fragment. */
+import { remembered } from "../../ir/remember.ts";
 import type { Argument, Expression, Item, MethodAst, Place, SiteBlock, ValueItem } from "./ast.ts";
 
 /** A name in braces, in the text of a message. */
@@ -35,13 +36,26 @@ const kinds: Expression["kind"][] = [
   "call",
   "index",
 ];
-const expressionKinds: readonly unknown[] = kinds;
+const expressionKinds: ReadonlySet<unknown> = new Set(kinds);
 
 /** The outermost expressions of a part of the tree. */
-function outermost(part: unknown): Expression[] {
-  if (typeof part !== "object" || part === null) return [];
-  if ("kind" in part && expressionKinds.includes(part.kind)) return [part as Expression];
-  return Object.values(part).flatMap(outermost);
+function outermost(part: unknown): readonly Expression[] {
+  const found: Expression[] = [];
+  collect(part, found);
+  return found;
+}
+
+function collect(part: unknown, found: Expression[]): void {
+  if (typeof part !== "object" || part === null) return;
+  if ("kind" in part && expressionKinds.has(part.kind)) found.push(part as Expression);
+  else for (const inner of Object.values(part)) collect(inner, found);
+}
+
+/** The outermost expressions inside of an expression. */
+function partsOf(expression: Expression): readonly Expression[] {
+  const found: Expression[] = [];
+  for (const part of Object.values(expression)) collect(part, found);
+  return found;
 }
 
 /** The expressions of an item, wherever they stand in it; those of a family's range, which another name holds in, and of a block are left out. */
@@ -51,8 +65,23 @@ export const expressionsOf = (item: Item): Expression[] =>
 const isLoop = (path: string | undefined): boolean => path === "prod" || path === "iterate";
 const none: ReadonlySet<string> = new Set();
 
+const usesOf = new WeakMap<Expression, readonly NameUse[]>();
+
 /** Visits every use of a name in an expression, outermost first; names bound by `prod` and `iterate` are left out. */
 export function visitNames(expression: Expression, visit: (use: NameUse) => void, bound = none): void {
+  if (bound.size > 0) {
+    walkNames(expression, visit, bound);
+    return;
+  }
+  const uses = remembered(usesOf, expression, () => {
+    const found: NameUse[] = [];
+    walkNames(expression, (use) => found.push(use), none);
+    return found;
+  });
+  for (const use of uses) visit(use);
+}
+
+function walkNames(expression: Expression, visit: (use: NameUse) => void, bound: ReadonlySet<string>): void {
   const { kind, at } = expression;
   const path = memberPath(expression);
   if (kind === "name") {
@@ -64,10 +93,10 @@ export function visitNames(expression: Expression, visit: (use: NameUse) => void
     visit({ path: called ?? "", at, called: true, arguments: expression.arguments });
     const names = new Set(bound);
     for (const argument of expression.arguments) {
-      for (const part of outermost(argument)) visitNames(part, visit, names);
+      for (const part of outermost(argument)) walkNames(part, visit, names);
       if (isLoop(called) && argument.name !== undefined) names.add(argument.name);
     }
-  } else for (const part of Object.values(expression).flatMap(outermost)) visitNames(part, visit, bound);
+  } else for (const part of partsOf(expression)) walkNames(part, visit, bound);
 }
 
 /** `a.b.c` as a text, when the expression is nothing else. */
