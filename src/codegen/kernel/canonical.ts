@@ -65,7 +65,7 @@ class Canonicalizer {
       const known = this.literals.get(x);
       if (known !== undefined) return known;
       if (x.kind === "base") return this.word(`base ${x.tensor}`, () => ({ kind: "base", tensor: x.tensor }));
-      if (x.kind === "variable") return { ...x, name: this.names.get(x.name) ?? x.name };
+      if (x.kind === "variable") return this.renamed(x);
       if (x.kind === "item") return { ...x, array: this.names.get(x.array)! };
       if (x.kind !== "literal") return x;
       if (!Number.isFinite(x.value) || Object.is(x.value, -0))
@@ -80,6 +80,11 @@ class Canonicalizer {
       this.literals.set(x, word);
       return word;
     });
+  }
+
+  private renamed(x: Extract<Expr, { kind: "variable" }>): Expr {
+    const name = this.names.get(x.name) ?? x.name;
+    return name === x.name ? x : { ...x, name };
   }
 
   /** The name of a word with the names of the text in it: `~base2 along k000003` is how far apart elements of %t2 are along k1. */

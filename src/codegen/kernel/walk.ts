@@ -21,15 +21,27 @@ export function childrenOf(e: Expr): readonly Expr[] {
   return found;
 }
 
-/** A copy with what is in some fields replaced, one by one; the thing itself where it has none. */
+/** A copy with what is in some fields replaced, one by one; the thing itself where nothing is. */
 function replaced<T extends object, P>(thing: T, fields: readonly string[], visit: (part: P) => P): T {
-  if (fields.length === 0) return thing;
-  const copy = { ...thing } as Fields;
+  let copy: Fields | undefined;
   for (const field of fields) {
-    const part = copy[field] as P | readonly P[];
-    copy[field] = Array.isArray(part) ? part.map((p: P) => visit(p)) : visit(part as P);
+    const part = (thing as Fields)[field] as P | readonly P[];
+    const made = Array.isArray(part) ? eachReplaced(part as readonly P[], visit) : visit(part as P);
+    if (made === part) continue;
+    copy ??= { ...thing } as Fields;
+    copy[field] = made;
   }
-  return copy as T;
+  return (copy ?? thing) as T;
+}
+
+function eachReplaced<P>(parts: readonly P[], visit: (part: P) => P): readonly P[] {
+  let copy: P[] | undefined;
+  for (let i = 0; i < parts.length; i++) {
+    const made = visit(parts[i]!);
+    if (made !== parts[i]) copy ??= parts.slice(0, i);
+    copy?.push(made);
+  }
+  return copy ?? parts;
 }
 
 /** Rebuilds an expression, operands first; `visit` gets the node with its new operands. */
