@@ -4,7 +4,7 @@ import { WebpeftError } from "../ir/diagnostics.ts";
 import { text } from "./config.ts";
 import type { ModelConfig } from "./model.ts";
 
-export type Activation = "silu" | "gelu" | "gelu_tanh" | "relu";
+export type Activation = "silu" | "gelu" | "gelu_tanh" | "relu" | "relu_squared";
 
 const names: Readonly<Record<string, Activation>> = {
   silu: "silu",
@@ -14,6 +14,7 @@ const names: Readonly<Record<string, Activation>> = {
   gelu_new: "gelu_tanh",
   gelu_pytorch_tanh: "gelu_tanh",
   relu: "relu",
+  relu2: "relu_squared",
 };
 
 /** Reads the activation of a field. Throws `MODEL-ACTIVATION` for those that are not built. */
@@ -50,5 +51,10 @@ export function activate(builder: Builder, activation: Activation, x: number): n
     }
     case "relu":
       return builder.add("maximum", [x, builder.zerosLike(x)]);
+    case "relu_squared": {
+      const positive = builder.add("maximum", [x, builder.zerosLike(x)]);
+      return builder.mul(positive, positive);
+    }
   }
+  return activation satisfies never;
 }

@@ -109,6 +109,8 @@ export function attentionLayer(hidden: number, spec: AttentionSpec): Module<Atte
     cap = 0,
     rope,
     scores,
+    growth,
+    clip,
     closed = false,
     replaces,
   } = spec;
@@ -143,11 +145,13 @@ export function attentionLayer(hidden: number, spec: AttentionSpec): Module<Atte
         return normed === undefined || at !== (norms?.heads === "at once") ? y : normed(y);
       };
       const flat = { query: made("query"), key: made("key"), value: made("value") };
-      const across = [normsAt(true, "query", flat.query), normsAt(true, "key", flat.key)] as const;
-      const [q, k, values] = [split(across[0], heads / keyHeads), split(across[1]), split(flat.value)];
-      const headed = [normsAt(false, "query", q), normsAt(false, "key", k)] as const;
+      const across = [normsAt(true, "query", flat.query), normsAt(true, "key", flat.key), flat.value];
+      const [query, key, value] = across.map((y) => clipped(builder, y, clip)) as [number, number, number];
+      const [q, k, values] = [split(query, heads / keyHeads), split(key), split(value)];
       const turned = (y: number): number => (rope === undefined ? y : rotate(builder, y, input.ropes[rope]!));
-      const [queries, keys] = [turned(headed[0]), turned(headed[1])];
+      const placed = (part: "query" | "key", y: number): number =>
+        norms?.behindRope === true ? normsAt(false, part, turned(y)) : turned(normsAt(false, part, y));
+      const [queries, keys] = [grown(builder, placed("query", q), input.sequence, growth), placed("key", k)];
       const added = scoresOf(place, scores, { queries, keys, scale, parts: modules }, input);
       const operands = { queries, keys, values, scale, cap, bias: added };
       const context = closed
@@ -162,6 +166,29 @@ export function attentionLayer(hidden: number, spec: AttentionSpec): Module<Atte
     },
     attentionEntry(closed ? undefined : { in: hidden, out: keyHeads * headWidth, keyHeads }),
   );
+}
+
+/** Numbers no farther from 0 than the limit. */
+function clipped(builder: Builder, x: number, limit: number | undefined): number {
+  if (limit === undefined) return x;
+  const atMost = builder.add("minimum", [x, builder.constantLike(x, limit)]);
+  return builder.add("maximum", [atMost, builder.constantLike(x, -limit)]);
+}
+
+/** Queries f32[b, s, n, g, d] times what grows with their positions; nothing does within the original length. */
+function grown(
+  builder: Builder,
+  queries: number,
+  { positions, keys }: Sequence,
+  growth: AttentionSpec["growth"],
+): number {
+  if (growth === undefined || keys + positions <= growth.original) return queries;
+  const places = builder.cast(builder.iota([positions], 0), "f32");
+  const times = builder.scale(builder.plus(places, builder.constantLike(places, keys)), 1 / growth.original);
+  const steps = builder.add("floor", [times]);
+  const logs = builder.scale(builder.add("log", [builder.plus(steps, builder.constantLike(steps, 1))]), growth.beta);
+  const factors = builder.plus(logs, builder.constantLike(logs, 1));
+  return builder.mul(queries, builder.broadcast(factors, builder.shape(queries), [1]));
 }
 
 /** The layer behind the heads of an attention. */

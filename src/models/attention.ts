@@ -63,7 +63,7 @@ export interface Attention {
   readonly scale?: number;
   /** Scores are bent towards +-cap: cap tanh(score / cap); not where it is 0. */
   readonly cap?: number;
-  /** Added to the scores: f32[n, s, t] or f32[b, n, s, t]. */
+  /** Added to the scores: f32[n, s, t], f32[b, n, s, t] or f32[b, n, g, s, t]. */
   readonly bias?: number | undefined;
   /** Scores of keys that are not seen have no gradient, not even in rows that see nothing. */
   readonly replaces?: boolean | undefined;
@@ -73,6 +73,9 @@ export interface Attention {
 export const softcap = (builder: Builder, x: number, cap: number): number =>
   builder.scale(builder.add("tanh", [builder.scale(x, 1 / cap)]), cap);
 
+/** Axes of the scores that a bias of so many axes has. */
+const biasAxes: Readonly<Record<number, readonly number[]>> = { 3: [1, 3, 4], 4: [0, 1, 3, 4], 5: [0, 1, 2, 3, 4] };
+
 /** Context f32[b, s, n, g, d]. A query that sees no key gets the mean of all values. */
 export function attend(builder: Builder, attention: Attention): number {
   const { queries, keys, values, seen, scale, cap = 0, bias, replaces = false } = attention;
@@ -80,8 +83,8 @@ export function attend(builder: Builder, attention: Attention): number {
   let scores = builder.scale(builder.einsum("bsngd,btnd->bngst", queries, keys), scale ?? 1 / Math.sqrt(width));
   const shape = builder.shape(scores);
   if (cap !== 0) scores = softcap(builder, scores, cap);
-  const axes = bias === undefined || builder.shape(bias).length === 3 ? [1, 3, 4] : [0, 1, 3, 4];
-  if (bias !== undefined) scores = builder.plus(scores, builder.broadcast(bias, shape, axes));
+  if (bias !== undefined)
+    scores = builder.plus(scores, builder.broadcast(bias, shape, biasAxes[builder.shape(bias).length]!));
   if (seen !== undefined) {
     const condition = builder.broadcast(seen, shape, builder.shape(seen).length === 2 ? [3, 4] : [0, 3, 4]);
     const penalty = builder.constantLike(scores, hidden);

@@ -115,7 +115,7 @@ export function warnOfDropout(config: ModelConfig, fields: readonly string[], si
 }
 
 /** Throws `MODEL-FEATURE` where a field that is not built has another value than the one that is. */
-export function requireValue(config: ModelConfig, field: string, built: string | boolean): void {
+export function requireValue(config: ModelConfig, field: string, built: string | number | boolean): void {
   const value = present(config, field) ?? built;
   if (value !== built) throw notBuilt(field, JSON.stringify(built), value);
 }

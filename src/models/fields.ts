@@ -4,17 +4,7 @@
  */
 import type { DiagnosticSink } from "../ir/diagnostics.ts";
 import { type Activation, readActivation } from "./activation.ts";
-import {
-  flag,
-  layerCount,
-  notBuilt,
-  positiveInteger,
-  positiveNumber,
-  present,
-  requireValue,
-  warnOfDropout,
-  wrong,
-} from "./config.ts";
+import { flag, layerCount, positiveInteger, positiveNumber, requireValue, warnOfDropout, wrong } from "./config.ts";
 import type { ModelConfig } from "./model.ts";
 
 /** Reads the field of a name. Throws `MODEL-` errors; warns where it is not honoured. */
@@ -78,11 +68,6 @@ export const only =
   (value: string | boolean): Field<void> =>
   (config, name) =>
     requireValue(config, name, value);
-
-/** A field that only null is built of. */
-export const empty: Field<void> = (config, name) => {
-  if (present(config, name) !== undefined) throw notBuilt(name, "null", config[name]);
-};
 
 /** A list of whole numbers. */
 export const wholes: Field<readonly number[]> = (config, name) => {

@@ -3,8 +3,8 @@ import { patches, type Unary } from "./layers.ts";
 import { block, type Module, silent } from "./module.ts";
 import type { ImageSpec } from "./spec.ts";
 
-/** Patches of an image, and the class token. */
-export const imageLength = ({ side }: ImageSpec): number => side * side + 1;
+/** Patches of an image, the class token and registers. */
+export const imageLength = ({ side, registers = 0 }: ImageSpec): number => side * side + 1 + registers;
 
 /** Of one image: [channels, height, width]. */
 export const imageShape = ({ channels, side, patch }: ImageSpec): readonly number[] => [
@@ -13,9 +13,9 @@ export const imageShape = ({ channels, side, patch }: ImageSpec): readonly numbe
   side * patch,
 ];
 
-/** A class token, then the patches of an image f32[b, channels, height, width], plus positions: f32[b, 1 + patches, hidden]. */
+/** A class token, then the patches of an image f32[b, channels, height, width], plus positions; registers between them: f32[b, 1 + registers + patches, hidden]. */
 export function imageEmbedding(hidden: number, image: ImageSpec): Module<Unary> {
-  const { channels, patch, side } = image;
+  const { channels, patch, side, registers = 0 } = image;
   const patchEmbeddings = block(
     { projection: patches(channels, patch, hidden) },
     ({ projection }, { builder }) =>
@@ -28,7 +28,8 @@ export function imageEmbedding(hidden: number, image: ImageSpec): Module<Unary> 
   );
   const parameters = (path: string) => ({
     cls_token: { key: `${path}.cls_token`, shape: [1, 1, hidden] },
-    position_embeddings: { key: `${path}.position_embeddings`, shape: [1, imageLength(image), hidden] },
+    position_embeddings: { key: `${path}.position_embeddings`, shape: [1, side * side + 1, hidden] },
+    ...(registers === 0 ? {} : { register_tokens: { key: `${path}.register_tokens`, shape: [1, registers, hidden] } }),
   });
   return block(
     { patch_embeddings: patchEmbeddings, dropout: silent },
@@ -36,8 +37,15 @@ export function imageEmbedding(hidden: number, image: ImageSpec): Module<Unary> 
       (pixels) => {
         const embedded = modules.patch_embeddings(pixels);
         const [token, positions] = [sites.parameter(path, "cls_token"), sites.parameter(path, "position_embeddings")];
-        const tokens = builder.broadcastTo(token, [builder.shape(pixels)[0]!, 1, hidden]);
-        return builder.plus(builder.concat([tokens, embedded], 1), positions);
+        const batch = builder.shape(pixels)[0]!;
+        const all = builder.plus(
+          builder.concat([builder.broadcastTo(token, [batch, 1, hidden]), embedded], 1),
+          positions,
+        );
+        if (registers === 0) return all;
+        const own = builder.broadcastTo(sites.parameter(path, "register_tokens"), [batch, registers, hidden]);
+        const from = (start: number, end: number) => builder.slice(all, [0, start, 0], [batch, end, hidden]);
+        return builder.concat([from(0, 1), own, from(1, side * side + 1)], 1);
       },
     (path) => ({ path, kind: "container", layout: "linear", parameters: parameters(path) }),
   );

@@ -7,7 +7,7 @@ import { deberta } from "./encoders/deberta.ts";
 import { distilbert } from "./encoders/distilbert.ts";
 import { modernbert } from "./encoders/modernbert.ts";
 import { t5 } from "./encoders/t5.ts";
-import { dinov2, vit } from "./encoders/vit.ts";
+import { dinov2, dinov2WithRegisters, vit } from "./encoders/vit.ts";
 import { finishHeadless, finishModel } from "./head.ts";
 import {
   type BuildOptions,
@@ -24,7 +24,17 @@ import { SiteBuilder } from "./sites.ts";
 export * from "./head.ts";
 export * from "./model.ts";
 
-const families: readonly ModelFamily[] = [...decoders, bert, deberta, distilbert, modernbert, vit, dinov2, t5];
+const families: readonly ModelFamily[] = [
+  ...decoders,
+  bert,
+  deberta,
+  distilbert,
+  modernbert,
+  vit,
+  dinov2,
+  dinov2WithRegisters,
+  t5,
+];
 
 /** By `model_type` of config.json. */
 const modelFamilies: ReadonlyMap<string, ModelFamily> = new Map(
@@ -69,8 +79,11 @@ function described(
     ends.set(weight, [...(ends.get(weight) ?? []), `${path}.weight`]);
   const spelled = (key: string): string =>
     [...spellings(key, tree, family), ...(ends.get(key) ?? [])].find(stored) ?? key;
-  const modules = description.modules.map(({ weight, bias, parameters, ...rest }) => ({
+  const modules = description.modules.map(({ weight, bias, parameters, slice, ...rest }) => ({
     ...rest,
+    ...(slice === undefined
+      ? {}
+      : { slice: { ...slice, path: spelled(`${slice.path}.weight`).replace(/\.weight$/, "") } }),
     ...(weight === undefined ? {} : { weight: spelled(weight) }),
     ...(bias === undefined ? {} : { bias: spelled(bias) }),
     ...(parameters === undefined ? {} : { parameters: respelled(parameters, spelled) }),

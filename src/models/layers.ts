@@ -21,6 +21,8 @@ interface LinearOptions {
   readonly bias?: string;
   readonly layout?: ModuleInfo["layout"];
   readonly patch?: readonly number[];
+  /** The layer beside it whose tensors hold those of this one in files, and which of so many equal parts they are. */
+  readonly slice?: { readonly name: string; readonly index: number; readonly of: number };
 }
 
 /** x f32[..., width] to f32[..., out]. */
@@ -30,7 +32,7 @@ export const linear = (
   bias: Bias | boolean,
   options: LinearOptions = {},
 ): Module<Unary> => {
-  const { weight, layout = "linear", patch } = options;
+  const { weight, layout = "linear", patch, slice } = options;
   const { has, field }: Bias = typeof bias === "boolean" ? { has: bias } : bias;
   return {
     entry: (path) => ({
@@ -43,6 +45,9 @@ export const linear = (
       out,
       layout,
       ...(patch === undefined ? {} : { patch }),
+      ...(slice === undefined
+        ? {}
+        : { slice: { path: path.replace(/[^.]*$/, slice.name), index: slice.index, of: slice.of } }),
     }),
     children: {},
     call:
@@ -76,20 +81,33 @@ export interface NormSpec {
   readonly kind: NormKind;
   readonly epsilon: number;
   readonly bias: boolean;
+  /** It has neither gain nor bias, and nothing that adapters could change. */
+  readonly plain?: boolean;
 }
 
-export const norm = (width: number, { kind, epsilon, bias }: NormSpec): Module<Unary> => ({
-  entry: (path) => ({
-    ...{ path, kind: "norm", weight: `${path}.weight` },
-    ...(bias ? { bias: `${path}.bias` } : {}),
-    ...{ in: width, out: width, layout: "linear" },
-  }),
-  children: {},
-  call:
-    ({ sites, path }) =>
-    (x) =>
-      sites.norm(path, x, kind, epsilon),
-});
+export function norm(width: number, { kind, epsilon, bias, plain = false }: NormSpec): Module<Unary> {
+  if (plain)
+    return {
+      entry: (path) => ({ path, kind: "container", layout: "linear" }),
+      children: {},
+      call:
+        ({ builder }) =>
+        (x) =>
+          lowerNorm(builder, x, undefined, undefined, kind, epsilon),
+    };
+  return {
+    entry: (path) => ({
+      ...{ path, kind: "norm", weight: `${path}.weight` },
+      ...(bias ? { bias: `${path}.bias` } : {}),
+      ...{ in: width, out: width, layout: "linear" },
+    }),
+    children: {},
+    call:
+      ({ sites, path }) =>
+      (x) =>
+        sites.norm(path, x, kind, epsilon),
+  };
+}
 
 /** The norm of each of `count` heads f32[..s, heads, width], on as many axes as there are, with its own row of gains. Adapters cannot change it. */
 export const rowsNorm = (count: number, width: number, { kind, epsilon }: NormSpec): Module<Unary> => ({

@@ -5,8 +5,9 @@ import type { Builder } from "../ir/builder.ts";
 const normKinds = {
   rms: { centred: false, offset: 0 },
   layer: { centred: true, offset: 0 },
-  /** RMSNorm whose gain is stored as its distance from one. */
+  // Gains are stored as their distance from one.
   "rms-from-one": { centred: false, offset: 1 },
+  "layer-from-one": { centred: true, offset: 1 },
 } as const;
 
 export type NormKind = keyof typeof normKinds;
@@ -27,13 +28,13 @@ function rowMean(builder: Builder, x: number): number {
 }
 
 /**
- * Normalisation over the last axis. `rms`: x / sqrt(mean(x^2) + epsilon) * gain; `layer` takes the mean off first; `rms-from-one` has the gain
- * 1 + gain. x is [..., d], gain and bias are [d]. The variance is the biased one, as in PyTorch.
+ * Normalisation over the last axis. `rms`: x / sqrt(mean(x^2) + epsilon) * gain; `layer` takes the mean off first; those `from-one`
+ * have the gain 1 + gain. x is [..., d], gain and bias are [d]; there may be neither. The variance is the biased one, as in PyTorch.
  */
 export function lowerNorm(
   builder: Builder,
   x: number,
-  gain: number,
+  gain: number | undefined,
   bias: number | undefined,
   kind: NormKind,
   epsilon: number,
@@ -43,7 +44,16 @@ export function lowerNorm(
   const centred = !centres ? x : builder.sub(x, alongRows(builder, rowMean(builder, x), width));
   const variance = rowMean(builder, builder.mul(centred, centred));
   const inverse = builder.add("rsqrt", [builder.plus(variance, builder.constantLike(variance, epsilon))]);
+  const normed = builder.mul(centred, alongRows(builder, inverse, width));
+  if (gain === undefined) return normed;
   const gains = offset === 0 ? gain : builder.plus(gain, builder.constantLike(gain, offset));
-  const scaled = builder.mul(builder.mul(centred, alongRows(builder, inverse, width)), gains);
+  const scaled = builder.mul(normed, gains);
   return bias === undefined ? scaled : builder.plus(scaled, bias);
 }
+
+/** Numbers one by one. */
+export const vector = (builder: Builder, numbers: readonly number[]): number =>
+  builder.concat(
+    numbers.map((value) => builder.constant(value, [1])),
+    0,
+  );

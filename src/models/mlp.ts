@@ -10,12 +10,14 @@ export const isMixture = (spec: MlpSpec | MoeSpec): spec is MoeSpec => "taken" i
 /** Every layer that an MLP may have; its names choose. Experts have none. */
 export function mlpParts(hidden: number, spec: MlpSpec | MoeSpec): Record<MlpRole, Module<Unary> | undefined> {
   if (isMixture(spec)) return { gate: undefined, up: undefined, joint: undefined, down: undefined };
-  const { inner, bias, transposed } = spec;
+  const { inner, bias, transposed, stored } = spec;
   const layout = transposed === true ? "conv1d" : "linear";
   const layer = (from: number, to: number): Module<Unary> => linear(from, to, bias, { layout });
+  const half = (index: number): Module<Unary> =>
+    linear(hidden, inner, bias, { layout, ...(stored === undefined ? {} : { slice: { name: stored, index, of: 2 } }) });
   return {
-    gate: layer(hidden, inner),
-    up: layer(hidden, inner),
+    gate: half(0),
+    up: half(1),
     joint: layer(hidden, 2 * inner),
     down: layer(inner, hidden),
   };

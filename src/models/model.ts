@@ -29,6 +29,8 @@ export interface ModuleInfo {
    * overlap) is [out, ...patch].
    */
   readonly layout: "linear" | "conv1d" | "patches";
+  /** Files that lack its tensors have them in those of a layer at this path, weight and bias alike, as one of so many equal parts of the rows. */
+  readonly slice?: { readonly path: string; readonly index: number; readonly of: number };
   /** Layout `patches`: [channels, height, width] of what one output looks at; `in` is their product. */
   readonly patch?: readonly number[];
   /** An attention: heads of its keys. `in` is the hidden width, `out` the width of all keys. */

@@ -1,5 +1,6 @@
 /** Rotary position embedding (Su et al. 2021), with the scalings of `rope-config.ts`. */
 import type { Builder } from "../ir/builder.ts";
+import { vector } from "./lowering.ts";
 import { type Module, silent } from "./module.ts";
 import { type RopeScaling, type RopeSettings, refused } from "./rope-config.ts";
 
@@ -12,13 +13,6 @@ function mixed(builder: Builder, x: number, share: number, factor: number): numb
   const part = builder.scale(share, 1 - 1 / factor);
   return builder.mul(x, builder.plus(part, builder.constantLike(share, 1 / factor)));
 }
-
-/** Numbers one by one. */
-const vector = (builder: Builder, numbers: readonly number[]): number =>
-  builder.concat(
-    numbers.map((value) => builder.constant(value, [1])),
-    0,
-  );
 
 /** Where in the row of frequencies one makes `turns` turns within the original length. */
 const placeOf = (turns: number, original: number, dims: number, theta: number): number =>

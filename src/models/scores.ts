@@ -1,4 +1,5 @@
 /** What attentions add to their scores. */
+import { type AlibiScores, alibiScores } from "./alibi.ts";
 import { type DistanceScores, type Distances, distanceScores } from "./distances.ts";
 import { embedding, linear, type Unary } from "./layers.ts";
 import type { Bound, Module, Place } from "./module.ts";
@@ -8,7 +9,7 @@ import type { Sequence } from "./sequence.ts";
 /** A table of scores, and layers of distances. */
 export type ScoreRole = "score table" | "distance key" | "distance query";
 
-/** Embeddings f32[buckets, heads] of distances, in a table of the first layer that has one, which those behind it share (T5). */
+/** Embeddings f32[buckets, heads] of distances, in a table of the layer or of the stack; a layer without one has those of a layer before (T5). */
 interface BucketScores {
   readonly kind: "buckets";
   readonly buckets: number;
@@ -17,11 +18,12 @@ interface BucketScores {
   readonly bothWays: boolean;
 }
 
-export type ScoreSpec = BucketScores | DistanceScores;
+export type ScoreSpec = BucketScores | DistanceScores | AlibiScores;
 
 /** What the attentions of a stack share. */
 export interface SharedScores {
   readonly distances: Distances | undefined;
+  readonly table: Unary | undefined;
   made?: number;
 }
 
@@ -47,7 +49,7 @@ interface Operands {
   readonly parts: Parts<Bound<Unary>> & { readonly [R in "query" | "key"]: Bound<Unary> | undefined };
 }
 
-/** f32[heads, s, t] or f32[b, heads, s, t], or nothing. */
+/** f32[n, s, t], f32[b, n, s, t] or f32[b, n, g, s, t], or nothing. */
 export function scoresOf(
   { builder }: Place,
   scores: ScoreSpec | undefined,
@@ -58,11 +60,14 @@ export function scoresOf(
     case undefined:
       return undefined;
     case "buckets": {
-      const table = parts["score table"];
+      const table = parts["score table"] ?? (shared.made === undefined ? shared.table : undefined);
       if (table !== undefined)
         shared.made = builder.transpose(table(relativeBuckets(builder, sequence.positions, scores)), [2, 0, 1]);
       return shared.made;
     }
+    case "alibi":
+      shared.made ??= alibiScores(builder, scores, sequence, builder.shape(queries));
+      return shared.made;
     case "distances": {
       const contents = builder.reshape(queries, builder.shape(keys));
       const [ofKeys, ofQueries] = [parts["distance key"] ?? parts.key!, parts["distance query"] ?? parts.query!];

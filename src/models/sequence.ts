@@ -92,6 +92,14 @@ export class Sequence {
     return builder.cast(builder.add("not", [isPadding]), "f32");
   }
 
+  /** Every key's place among those that the mask shows, 0 where it shows none: f32[keys + positions], or f32[batch, keys + positions] with a mask. */
+  keyPlaces(): number {
+    const { builder, mask, keys } = this;
+    if (mask === undefined) return builder.cast(builder.iota([keys + this.positions], 0), "f32");
+    const real = builder.cast(withOnes(builder, mask, keys), "f32");
+    return builder.sub(runningCount(builder, real), real);
+  }
+
   /** Whether the model's file has a tensor. */
   hasStored(key: string): boolean {
     return this.options.stored?.(key) ?? true;

@@ -17,7 +17,7 @@ export interface AttentionSite {
   readonly scale: number;
   /** Scores are bent towards +-cap: cap tanh(score / cap); 0: they are not. */
   readonly cap: number;
-  /** Added to the scores: f32[n, s, t] or f32[b, n, s, t]. */
+  /** Added to the scores, in the shapes that `attend` takes. */
   readonly bias?: number | undefined;
   readonly keyLayer: Layer;
   readonly valueLayer: Layer;

@@ -26,9 +26,17 @@ export interface AttentionSpec {
   /**
    * Norms of queries and keys: of every head, with one gain for all of them, a module for each, or a row of a table for each; or over all heads at once.
    */
-  readonly norms?: NormSpec & { readonly heads: "one gain" | "modules" | "rows" | "at once" };
+  readonly norms?: NormSpec & {
+    readonly heads: "one gain" | "modules" | "rows" | "at once";
+    /** They come behind the rotation. */
+    readonly behindRope?: boolean;
+  };
+  /** Queries, keys and values stay within +-clip. */
+  readonly clip?: number | undefined;
   /** Factor of the scores. */
   readonly scale: number;
+  /** Queries grow with their positions: by 1 + beta ln(1 + floor(position / original)). */
+  readonly growth?: { readonly beta: number; readonly original: number };
   /** Scores are bent towards +-cap. */
   readonly cap?: number;
   /** What is added to the scores. */
@@ -52,6 +60,8 @@ export interface MlpSpec {
   readonly activation: Activation;
   readonly bias: Bias;
   readonly transposed?: boolean;
+  /** Name of the layer in files that has the rows of the gate, then those of the layer that it gates. */
+  readonly stored?: string;
 }
 
 /** `shared` is an MLP that all tokens go to as well, weighted by its gate. */
@@ -104,6 +114,7 @@ export type StackRole =
   | "project out"
   | "pooler"
   | "distances"
+  | "score table"
   | "distance norm"
   | "rope";
 
@@ -113,6 +124,8 @@ export interface ImageSpec {
   readonly patch: number;
   /** Patches along one side of the image. */
   readonly side: number;
+  /** Tokens behind that of the class which are the same for all images. */
+  readonly registers?: number;
 }
 
 /** A row of layers on one stream of hidden states. */
@@ -126,6 +139,8 @@ export interface StackSpec {
     /** Of the stack: modules from the root, the last one holds the parts. */
     readonly path: readonly string[];
     readonly parts: Names<StackRole>;
+    /** What stands in the place of the first module of `path` in models that find spans. */
+    readonly aboveSpans?: string | undefined;
   };
   readonly norm: NormSpec;
   /** Positions see what comes after them too; a window reaches as far on both sides. */
@@ -148,6 +163,8 @@ export interface StackSpec {
   readonly positions?: PositionSpec;
   /** How many types of tokens have embeddings. */
   readonly tokenTypes?: number;
+  /** Scores that all attentions share, in a table of the stack. */
+  readonly scoreTable?: { readonly heads: number; readonly buckets: number };
   /** Embeddings of distances, which attentions share. */
   readonly distances?: DistanceSpec;
   readonly ropes: Readonly<Record<string, RopeSettings>>;
@@ -163,8 +180,6 @@ export interface DecoderSpec extends StackSpec {
     readonly head: string;
     /** A classifier of tokens; `score` unless given, as that of rows is for all. */
     readonly tokenClassifier?: string;
-    /** What stands in the place of the first module of `path` in models that find spans. */
-    readonly aboveSpans?: string | undefined;
   };
   readonly head: {
     /** It has the table's weight. */

@@ -32,7 +32,7 @@ export const outputWidth = ({ hidden, embeddingWidth = hidden, projection }: Sta
 
 export function stack(spec: StackSpec): Module<Stack> {
   const { vocabulary, hidden, embeddingWidth = hidden, embeddingScale = 1, streamScale = 1, outputScale = 1 } = spec;
-  const { positions, tokenTypes, image, projection, pooler, distances, layers } = spec;
+  const { positions, tokenTypes, image, projection, pooler, distances, scoreTable, layers } = spec;
   const width = projection === undefined || projection.after === "table" ? hidden : embeddingWidth;
   const poolerPart = pooler === undefined ? undefined : poolerOf(hidden, pooler.width);
   return cast(
@@ -48,6 +48,7 @@ export function stack(spec: StackSpec): Module<Stack> {
       layers: list(layers.map((layer) => stackLayer(hidden, layer))),
       norm: maybe(norm(hidden, spec.norm)),
       pooler: poolerPart && pooler?.fresh ? ofHead(poolerPart, pooler.fresh) : poolerPart,
+      "score table": scoreTable && embedding(scoreTable.buckets, scoreTable.heads),
       distances: distances && distanceTable(hidden, distances),
       "distance norm": distances && norm(hidden, spec.norm),
       rope: maybe(rotary(layers[0]!.attention.headWidth, spec.ropes)),
@@ -77,7 +78,7 @@ export function stack(spec: StackSpec): Module<Stack> {
       return (sequence, memory) => {
         const ropes = modules.rope?.(sequence.positions, sequence.keys) ?? {};
         const first = builder.scale(embedded(sequence), streamScale);
-        const shared: SharedScores = { distances: distancesIn(sequence.positions) };
+        const shared: SharedScores = { distances: distancesIn(sequence.positions), table: modules["score table"] };
         const stream = modules.layers.reduce(
           (x, one, index) => one(x, { sequence, ropes, seen: seenBy(sequence, layers[index]!), shared, memory }),
           first,

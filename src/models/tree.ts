@@ -29,10 +29,11 @@ export function modelOf(spec: StackSpec, head: Head | undefined, config: ModelCo
   const limited = Object.values(spec.ropes).flatMap(({ longest }) => (longest === undefined ? [] : [longest]));
   const limits = positions !== undefined || limited.length > 0;
   const { is = { kind: "none", classes: outputWidth(spec) }, top = prefix } = head ?? {};
+  const others = [prefix, spec.names.aboveSpans ?? prefix].filter((name) => name !== top);
   return {
     root: head === undefined ? headless(spec, inside) : headed(spec, [top, ...inside], head, config),
     prefix: top,
-    ...(top === prefix ? {} : { otherPrefixes: [prefix] }),
+    ...(others.length === 0 ? {} : { otherPrefixes: others }),
     inputs: inputsOf(spec),
     defaults: {
       ...{ modelType, head: is, vocabulary, hidden, layers: layers.length },

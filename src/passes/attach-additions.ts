@@ -133,16 +133,16 @@ export class AdditionSites {
 
   private attention(path: string, { attributes }: Node, inputs: readonly number[]): number {
     const { builder } = this;
-    const [queries, keys, values, seen, key, value, keyBias, valueBias] = inputs as [
+    const [queries, keys, values, seen, key, value, ...more] = inputs as [
       number,
       number,
       number,
       number,
       number,
       number,
-      number | undefined,
-      number | undefined,
     ];
+    const [keyBias, valueBias] = more.filter((id) => builder.shape(id).length === 1);
+    const bias = more.find((id) => builder.shape(id).length > 1);
     const vector = (id: number | undefined) => (id === undefined ? absent : tensorValue(id));
     const words = new Map([
       ["queries", tensorValue(queries)],
@@ -162,7 +162,7 @@ export class AdditionSites {
       queries,
       keys: longer(keys, "keys"),
       values: longer(values, "values"),
-      seen,
+      ...{ seen, bias },
       scale: attributes.scale as number,
       cap: attributes.cap as number,
     });

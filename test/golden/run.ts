@@ -6,7 +6,7 @@ import { compile } from "../../src/compile/index.ts";
 import type { Program } from "../../src/compile/program.ts";
 import type { Executor } from "../../src/runtime/executors/executor.ts";
 import type { Model } from "../../src/runtime/files/model.ts";
-import { unstacked } from "../../src/runtime/files/stacks.ts";
+import { asInFiles } from "../../src/runtime/files/slices.ts";
 import { toFloat32 } from "../../src/runtime/files/tensor.ts";
 import type { Session, SessionBatch } from "../../src/runtime/session/session.ts";
 import { mergeInputs } from "../../src/runtime/values/merge-options.ts";
@@ -113,7 +113,7 @@ export async function runCase(golden: GoldenCase, executor: Executor, target?: T
     for (const key of Object.keys(expected).filter((name) => name.startsWith("merged."))) {
       const weight = key.slice("merged.".length);
       if (weight === tied) deviations.set(key, 0);
-      else compare(key, toFloat32(await unstacked(merged).read(weight)));
+      else compare(key, toFloat32(await asInFiles(merged).read(weight)));
     }
     if (expected.merged_logits !== undefined) {
       const got = await logitsOf(merged, batch, executor, target);

@@ -19,6 +19,18 @@ function load(name: string) {
   for (const { parameters = {} } of modules)
     for (const { key, parts = [] } of Object.values(parameters))
       if (data[key] === undefined) data[key] = parts.flatMap((part) => Array.from(data[part]!));
+  // A layer whose rows stand in another's.
+  for (const { weight, bias, slice } of modules)
+    for (const [name, key] of slice === undefined ? [] : Object.entries({ weight, bias })) {
+      const rows = Array.from(data[`${slice!.path}.${name}`]!);
+      const size = rows.length / slice!.of;
+      data[key!] = rows.slice(slice!.index * size, (slice!.index + 1) * size);
+    }
+  // Places outside of the text do not count.
+  const ends = ["start_positions", "end_positions"].map((name) => Array.from(data[name] ?? []));
+  const isInside = (place: number): boolean => place < data.input_ids!.length / 2;
+  if (data.start_positions !== undefined)
+    data.labels = ends[0]!.flatMap((start, row) => [start, ends[1]![row]!].map((at) => (isInside(at) ? at : -100)));
   for (const { name: input, fill } of inputs)
     if (fill !== undefined) data[input] ??= new Int32Array(data.input_ids!.length).fill(fill);
   const length = (data.input_ids?.length ?? 2) / 2;
@@ -50,6 +62,7 @@ describe.each(names)("%s", (name) => {
   });
 });
 
+const ministral3 = readJson("bases/ministral3/config.json").rope_parameters as ModelConfig;
 const yarn = readJson("bases/llama-yarn/config.json").rope_parameters as ModelConfig;
 
 describe("every field of a config that is honoured changes the numbers", () => {
@@ -117,6 +130,28 @@ describe("every field of a config that is honoured changes the numbers", () => {
     ["gpt-neox", { rope_parameters: null, rotary_pct: 0.5, rotary_emb_base: 50 }],
     ["gpt-neox", { rope_parameters: null, rotary_pct: 1, rotary_emb_base: 1000 }],
     ["falcon", { activation: "relu" }],
+    ["falcon", { alibi: true }],
+    ["falcon-alibi", { alibi: false }],
+    ["bloom", { layer_norm_epsilon: 0.1 }],
+    ["bloom", { n_head: 2 }],
+    ["olmo", { clip_qkv: null }],
+    ["olmoe", { clip_qkv: 0.1 }],
+    ["opt", { layer_norm_elementwise_affine: false }],
+    ["arcee", { hidden_act: "relu" }],
+    ["seed-oss", { rms_norm_eps: 0.1 }],
+    ["helium", { rope_parameters: { rope_theta: 100 } }],
+    ["ernie4-5", { rope_parameters: { rope_theta: 100 } }],
+    ["cwm", { sliding_window: 2 }],
+    ["cwm", { layer_types: ["full_attention", "full_attention"] }],
+    ["hunyuan", { rope_parameters: { rope_type: "dynamic", rope_theta: 1000, alpha: 2, factor: 1 } }],
+    ["nemotron", { norm_eps: 0.1 }],
+    ["nemotron", { rope_parameters: { rope_theta: 1000, partial_rotary_factor: 1 } }],
+    ["ministral3", { rope_parameters: { ...ministral3, llama_4_scaling_beta: 0.1 } }],
+    ["gpt-bigcode", { activation_function: "relu" }],
+    ["gpt-bigcode", { scale_attn_weights: false }],
+    ["umt5", { scale_decoder_outputs: false }],
+    ["umt5", { relative_attention_max_distance: 5 }],
+    ["mpnet", { layer_norm_eps: 0.1 }],
     ["opt", { activation_function: "gelu" }],
     ["opt", { _remove_final_layer_norm: true }],
     ["llama-yarn", { rope_parameters: { ...yarn, factor: 8 } }],
@@ -211,9 +246,14 @@ describe("what is not built is refused", () => {
     ["deberta", { pos_att_type: ["p2p"] }, "MODEL-FEATURE"],
     ["deberta-masked", { legacy: false }, "MODEL-FEATURE"],
     ["mixtral", { num_experts_per_tok: 9 }, "MODEL-FIELD"],
-    ["olmoe", { clip_qkv: 8 }, "MODEL-FEATURE"],
-    ["falcon", { alibi: true }, "MODEL-FEATURE"],
-    ["opt", { layer_norm_elementwise_affine: false }, "MODEL-FEATURE"],
+    ["olmoe", { clip_qkv: -8 }, "MODEL-FIELD"],
+    ["bloom", { apply_residual_connection_post_layernorm: true }, "MODEL-FEATURE"],
+    ["helium", { head_dim: 12 }, "MODEL-HEADS"],
+    ["ministral3", { rope_parameters: { original_max_position_embeddings: 5 } }, "MODEL-FIELD"],
+    ["hunyuan", { use_cla: true }, "MODEL-FEATURE"],
+    ["hunyuan", { use_qk_norm: false }, "MODEL-FEATURE"],
+    ["mpnet", { relative_attention_num_buckets: 16 }, "MODEL-FEATURE"],
+    ["dinov2-registers", { num_register_tokens: -1 }, "MODEL-FIELD"],
     ["opt", { max_position_embeddings: 7 }, "MODEL-LENGTH"],
     ["llama-dynamic", { max_position_embeddings: 7 }, "MODEL-LENGTH"],
     ["stablelm", { hidden_size: 17 }, "MODEL-HEADS"],

@@ -60,17 +60,17 @@ export const siteOps: readonly OpRecord[] = [
   site(
     "site.norm",
     "variadic",
-    "Normalisation over the last axis, times gain (+ bias). Inputs: x, gain [d], optionally bias [d]. Attributes: path, kind (rms | layer | rms-from-one), epsilon.",
+    "Normalisation over the last axis, times gain (+ bias). Inputs: x, gain [d], optionally bias [d]. Attributes: path, kind (rms | layer | rms-from-one | layer-from-one), epsilon.",
     (inputs, attributes) => {
       const x = asTensor("site.norm", inputs[0]);
       const vector = f32(x.shape.at(-1) ?? 0);
       const vectors = inputs.slice(1);
       const fits = vectors.length >= 1 && vectors.length <= 2 && vectors.every((type) => sameType(type, vector));
-      const known = ["rms", "layer", "rms-from-one"].includes(attributes.kind as string);
+      const known = ["rms", "layer", "rms-from-one", "layer-from-one"].includes(attributes.kind as string);
       requireThat(
         x.dtype === "f32" && fits && known,
         "site.norm",
-        "kind rms, layer or rms-from-one, f32 x[..., d], gain[d], bias[d]",
+        "kind rms, layer, rms-from-one or layer-from-one, f32 x[..., d], gain[d], bias[d]",
         inputs,
       );
       return x;
@@ -113,16 +113,17 @@ export const siteOps: readonly OpRecord[] = [
     "site.attention",
     "variadic",
     "Context of an attention: the type of queries. Inputs: queries f32[b,s,n,g,d], keys and values f32[b,t,n,d], seen bool[..s,before+t], " +
-      "weights of keys and values f32[n d,in], optionally their biases f32[n d]. Attributes: path, scale (of the scores), cap (of the scores; 0: none), before (virtual keys in front).",
+      "weights of keys and values f32[n d,in], optionally their biases f32[n d], optionally what is added to the scores, f32[n,s,t] or with b and g. Attributes: path, scale (of the scores), cap (of the scores; 0: none), before (virtual keys in front).",
     (inputs) => {
-      const [queries, keys, values, , key, value, ...biases] = inputs.map((type) => asTensor("site.attention", type));
+      const [queries, keys, values, , key, value, ...more] = inputs.map((type) => asTensor("site.attention", type));
+      const biases = more.filter(({ shape }) => shape.length === 1);
       const [width, deep] = [queries?.shape.at(-1), keys?.shape[2]];
       const projects = [key, value].every((w) => w !== undefined && isFloat(w, 2) && w.shape[0] === width! * deep!);
       const fits = isFloat(queries!, 5) && isFloat(keys!, 4) && isFloat(values!, 4) && projects;
       requireThat(
-        fits && (biases.length === 0 || biases.length === 2),
+        fits && (biases.length === 0 || biases.length === 2) && more.length - biases.length <= 1,
         "site.attention",
-        "queries f32[b,s,n,g,d], keys, values f32[b,t,n,d], a mask, two weights f32[n d,in], none or two biases",
+        "queries f32[b,s,n,g,d], keys, values f32[b,t,n,d], a mask, two weights f32[n d,in], none or two biases, what is added to the scores",
         inputs,
       );
       return queries!;

@@ -22,7 +22,7 @@ export const fourierft = {
     else "\`n_frequency\` should be less than or equal to the product of the input and output dimensions but the value passed is {n_frequency} and the product is {entries}";
 }`,
   profile: { className: "FourierFTConfig", checks: "abc", dottedPatterns: true },
-  targets: { ...usualTargets, gpt2: ["mlp.c_proj"] },
+  targets: { ...usualTargets, gpt2: ["mlp.c_proj"], gpt_bigcode: ["mlp.c_proj"] },
   builtins: [
     makesTensor(
       "angles",

@@ -17,6 +17,7 @@ export const lnTuning = {
 }`,
   profile: { className: "LNTuningConfig", shared: [...withTargets, "exclude_modules"], anyModule: true },
   targets: {
+    bloom: ["input_layernorm", "post_attention_layernorm", "ln_f"],
     gemma: ["input_layernorm", "post_attention_layernorm", "norm"],
     gemma2: gemmaNorms,
     gemma3_text: gemmaNorms,

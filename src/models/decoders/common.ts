@@ -53,7 +53,8 @@ export const both = (bias: Bias): readonly [Bias, Bias] => [bias, bias];
 /** Families with a class that finds spans, and its name for the first module of the decoder's path where that is another one. */
 const spanModels: Readonly<Record<string, string | undefined>> = {
   ...{ llama: "transformer", ministral: "transformer", qwen2: "transformer", qwen3: "transformer" },
-  ...{ smollm3: "transformer", qwen3_moe: "transformer" },
+  ...{ smollm3: "transformer", qwen3_moe: "transformer", ministral3: "transformer" },
+  ...{ seed_oss: "transformer", arcee: "transformer" },
   ...{
     mistral: undefined,
     mixtral: undefined,
@@ -61,6 +62,7 @@ const spanModels: Readonly<Record<string, string | undefined>> = {
     gpt_neox: undefined,
     opt: undefined,
     falcon: undefined,
+    bloom: undefined,
   },
 };
 

@@ -84,14 +84,15 @@ export const gemma2 = decoderFamily("gemma2", gemma2Fields, (c, config) => {
 
 const gemma3Fields = {
   ...{ ...cappedFields, max_position_embeddings: whole(131072), final_logit_softcapping: optional(positive()) },
-  ...{ sliding_window_pattern: whole(6) },
+  ...{ sliding_window_pattern: whole(6), use_bidirectional_attention: truth(false) },
 };
 
-/** Its layers turn with two ropes; transformers asks for no cap of its scores, whatever the config says. */
+/** Its layers turn with two ropes, and see both ways where it embeds texts, half of a window to either side; transformers asks for no cap of its scores, whatever the config says. */
 export const gemma3 = decoderFamily("gemma3_text", gemma3Fields, (c, config) => {
   const { attention, ...rest } = common(c);
   const types = layerTypes(config, c.num_hidden_layers, (i) => (i + 1) % c.sliding_window_pattern !== 0);
-  const windows = slides(types, c.sliding_window);
+  const bothWays = c.use_bidirectional_attention;
+  const windows = slides(types, bothWays && c.sliding_window !== undefined ? c.sliding_window >> 1 : c.sliding_window);
   const thetas = {
     full_attention: config.rope_theta ?? 1e6,
     sliding_attention: config.rope_local_base_freq ?? 1e4,
@@ -101,8 +102,9 @@ export const gemma3 = decoderFamily("gemma3_text", gemma3Fields, (c, config) => 
     ropes: readRopes(config, { thetas, maximum: 131072 }),
     attention: {
       ...{ ...attention, names: normedAttentionNames, norms: { ...gain(c), heads: "one gain" } },
-      scale: c.query_pre_attn_scalar ** -0.5,
+      ...{ scale: c.query_pre_attn_scalar ** -0.5, closed: bothWays },
     },
+    bothWays,
     mlp: { activation: c.hidden_activation },
     layer: { names: aroundBoth },
     head: { tied: c.tie_word_embeddings, cap: c.final_logit_softcapping },

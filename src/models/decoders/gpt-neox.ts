@@ -1,10 +1,11 @@
-/** GPT-NeoX and Falcon: one layer makes queries, keys and values, head by head. */
+/** GPT-NeoX, Falcon and BLOOM: one layer makes queries, keys and values, head by head. */
 
 import { activation, dropout, layersOf, only, optional, positive, truth, whole } from "../fields.ts";
 import { withBias, withMean } from "../layers.ts";
 import type { Names } from "../module.ts";
 import { readRope } from "../rope-config.ts";
-import type { LayerRole } from "../spec.ts";
+import { headWidth } from "../shapes.ts";
+import type { AttentionSpec, LayerRole } from "../spec.ts";
 import { both, decoderFamily, gatedDecoder, sizes, switched } from "./common.ts";
 
 const neoxFields = {
@@ -59,7 +60,7 @@ const falconFields = {
     num_kv_heads: optional(whole()),
   },
   ...{
-    alibi: only(false),
+    alibi: truth(false),
     new_decoder_architecture: truth(false),
     multi_query: truth(true),
     parallel_attn: truth(true),
@@ -85,6 +86,9 @@ export const falcon = decoderFamily("falcon", falconFields, (f, config) => {
     : twoNorms
       ? { ln_attn: "before attention", ln_mlp: "before mlp" }
       : { input_layernorm: "before attention" };
+  // Its scores are divided with what is added to them.
+  const scale = headWidth(c.hidden_size, heads, "hidden_size, num_attention_heads") ** -0.5;
+  const ofPlaces: Partial<AttentionSpec> = { rope: undefined, scores: { kind: "alibi", scale, rounded: true } };
   return gatedDecoder(c, {
     norm: withMean(c.layer_norm_epsilon),
     ropes: { all: readRope(config, { maximum: 2048 }) },
@@ -95,9 +99,55 @@ export const falcon = decoderFamily("falcon", falconFields, (f, config) => {
     },
     attention: {
       ...{ names: { query_key_value: "joint", dense: "output", attention_dropout: "silent" }, rows: "by key head" },
-      ...{ bias: both(switched("bias", c)) },
+      ...{ bias: both(switched("bias", c)), ...(f.alibi ? ofPlaces : {}) },
     },
     mlp: { names: { dense_h_to_4h: "up", act: "silent", dense_4h_to_h: "down" }, bias: switched("bias", c) },
     layer: { names: { self_attention: "attention", mlp: "mlp", ...norms }, parallel },
   });
 });
+
+const bloomFields = {
+  ...{ vocab_size: whole(250880), n_layer: layersOf(2), n_head: whole(8), layer_norm_epsilon: positive(1e-5) },
+  ...{ n_embed: optional(whole()), hidden_size: optional(whole(), 64), tie_word_embeddings: truth(true) },
+  ...{ apply_residual_connection_post_layernorm: only(false), hidden_dropout: dropout, attention_dropout: dropout },
+};
+
+/** Scores of places in the place of a rope, and a norm behind the embeddings. Texts may be of any length. */
+export const bloom = decoderFamily(
+  "bloom",
+  bloomFields,
+  (f) => {
+    const c = {
+      ...{ ...f, hidden_size: f.n_embed ?? f.hidden_size ?? 64, num_attention_heads: f.n_head },
+      ...{ num_hidden_layers: f.n_layer, max_position_embeddings: Number.MAX_SAFE_INTEGER },
+      hidden_act: "gelu_tanh",
+    } as const;
+    return gatedDecoder(
+      { ...c, intermediate_size: 4 * c.hidden_size },
+      {
+        norm: withMean(c.layer_norm_epsilon),
+        ropes: {},
+        names: {
+          path: ["transformer"],
+          parts: {
+            ...{ word_embeddings: "embedding", word_embeddings_layernorm: "embedding norm" },
+            ...{ h: "layers", ln_f: "norm" },
+          },
+          ...{ head: "lm_head", tokenClassifier: "classifier" },
+        },
+        attention: {
+          ...{ names: { query_key_value: "joint", dense: "output", attention_dropout: "silent" }, rows: "by key head" },
+          ...{ bias: both(withBias), scores: { kind: "alibi", scale: 1, rounded: false } },
+        },
+        mlp: { names: { dense_h_to_4h: "up", gelu_impl: "silent", dense_4h_to_h: "down" }, bias: withBias },
+        layer: {
+          names: {
+            ...{ input_layernorm: "before attention", self_attention: "attention" },
+            ...{ post_attention_layernorm: "before mlp", mlp: "mlp" },
+          },
+        },
+      },
+    );
+  },
+  { layerField: "n_layer" },
+);

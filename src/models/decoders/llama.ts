@@ -119,6 +119,21 @@ export const smollm3 = decoderFamily("smollm3", smollm3Fields, (c, config) => {
   });
 });
 
+const seedFields = {
+  ...{ ...fields, num_key_value_heads: optional(whole(), 8), head_dim: optional(whole(), 128) },
+  ...{ max_position_embeddings: whole(524288), residual_dropout: dropout },
+  ...{ attention_bias: truth(true), attention_out_bias: truth(false), mlp_bias: truth(false) },
+};
+
+export const seedOss = decoderFamily("seed_oss", seedFields, (c, config) =>
+  gatedDecoder(c, {
+    norm: rms(c.rms_norm_eps),
+    ropes: { all: readRope(config, { maximum: 524288 }) },
+    attention: { bias: [switched("attention_bias", c), switched("attention_out_bias", c)] },
+    mlp: { bias: switched("mlp_bias", c) },
+  }),
+);
+
 const graniteFields = {
   ...{ ...fields, ...biases, embedding_multiplier: positive(1), logits_scaling: positive(1) },
   ...{ residual_multiplier: positive(1), attention_multiplier: positive(1) },

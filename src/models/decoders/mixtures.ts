@@ -1,17 +1,6 @@
 /** Decoders with experts in the place of MLPs: Mixtral, Qwen's mixtures, OLMoE. */
 import { positiveInteger, present, wrong } from "../config.ts";
-import {
-  dropout,
-  empty,
-  natural,
-  optional,
-  positive,
-  positiveOrZero,
-  type Read,
-  truth,
-  whole,
-  wholes,
-} from "../fields.ts";
+import { dropout, natural, optional, positive, positiveOrZero, type Read, truth, whole, wholes } from "../fields.ts";
 import { rms, withoutBias } from "../layers.ts";
 import type { ModelConfig } from "../model.ts";
 import type { Names } from "../module.ts";
@@ -76,7 +65,7 @@ export const mixtral = decoderFamily(
 );
 
 const olmoeFields = {
-  ...{ ...fields, rms_norm_eps: positive(1e-5), attention_bias: truth(false), clip_qkv: empty },
+  ...{ ...fields, rms_norm_eps: positive(1e-5), attention_bias: truth(false), clip_qkv: optional(positive()) },
   ...{ max_position_embeddings: whole(4096), norm_topk_prob: truth(false), router_aux_loss_coef: positiveOrZero(0.01) },
 };
 
@@ -86,7 +75,7 @@ export const olmoe = decoderFamily("olmoe", olmoeFields, (c, config) =>
     ropes: { all: readRope(config, { maximum: 4096 }) },
     attention: {
       ...{ names: normedAttentionNames, norms: { ...rms(c.rms_norm_eps), heads: "at once" } },
-      bias: both(switched("attention_bias", c)),
+      ...{ bias: both(switched("attention_bias", c)), clip: c.clip_qkv },
     },
     balance: balance(c),
     mixture: () => ({

@@ -1,7 +1,7 @@
-/** OLMo 2 and 3, and EXAONE 4: norms behind attention and MLP, none before them, and norms of queries and keys. */
+/** OLMo, whose norms have no weights; OLMo 2 and 3, and EXAONE 4: norms behind attention and MLP, none before them, and norms of queries and keys. */
 
 import { dropout, natural, optional, positive, type Read, truth, whole } from "../fields.ts";
-import { rms } from "../layers.ts";
+import { rms, withMean } from "../layers.ts";
 import type { Names } from "../module.ts";
 import { readRope, readRopes } from "../rope-config.ts";
 import type { LayerRole } from "../spec.ts";
@@ -18,6 +18,18 @@ import {
 } from "./common.ts";
 
 const fields = { ...sizes, rms_norm_eps: positive(1e-5), attention_bias: truth(false), attention_dropout: dropout };
+
+const olmoFields = {
+  ...{ ...sizes, attention_bias: truth(false), attention_dropout: dropout, clip_qkv: optional(positive()) },
+};
+
+export const olmo = decoderFamily("olmo", olmoFields, (c, config) =>
+  gatedDecoder(c, {
+    norm: { ...withMean(1e-5, false), plain: true },
+    ropes: { all: readRope(config, { maximum: 2048 }) },
+    attention: { bias: both(switched("attention_bias", c)), clip: c.clip_qkv },
+  }),
+);
 
 const behind: Names<LayerRole> = {
   ...{ self_attn: "attention", mlp: "mlp" },

@@ -1,10 +1,10 @@
 /**
- * The family bert, roberta, xlm-roberta, camembert, electra: embeddings of tokens, token types and positions, normalised; per layer attention in
+ * The family bert, roberta, xlm-roberta, camembert, electra, mpnet: embeddings of tokens, token types and positions, normalised; per layer attention in
  * both directions and MLP, each added to the stream and normalised behind the sum.
  */
 import type { DiagnosticSink } from "../../ir/diagnostics.ts";
 import { activate } from "../activation.ts";
-import { requirePlainWeights, specialTokens, text } from "../config.ts";
+import { requirePlainWeights, requireValue, specialTokens, text } from "../config.ts";
 import { activation, dropout, layersOf, only, positive, type Read, readFields, truth, whole } from "../fields.ts";
 import { freshHead, headKind, headNames, rowLabels } from "../head.ts";
 import { inTurn, predictions, spanHead, tokenHead } from "../heads.ts";
@@ -12,23 +12,68 @@ import { layerNorm, linear, type Unary, withBias, withMean } from "../layers.ts"
 import type { HeadKind, ModelConfig } from "../model.ts";
 import { block, type ModelFamily, type Module, type Names, silent } from "../module.ts";
 import { firstToken, pooled } from "../pooling.ts";
+import type { ScoreSpec } from "../scores.ts";
 import { headWidth } from "../shapes.ts";
-import type { LayerRole, StackRole, StackSpec } from "../spec.ts";
+import type { AttentionRole, LayerRole, StackRole, StackSpec } from "../spec.ts";
 import { type Head, modelOf, tableOf } from "../tree.ts";
 
-/** What configs of each kind have where they say nothing. */
-const sizes = {
-  bert: { vocabulary: 30522, hidden: 768, inner: 3072, heads: 12, embedding: undefined },
-  roberta: { vocabulary: 50265, hidden: 768, inner: 3072, heads: 12, embedding: undefined },
-  electra: { vocabulary: 30522, hidden: 256, inner: 1024, heads: 4, embedding: 128 },
+const words: Names<StackRole> = { word_embeddings: "embedding" };
+const positions: Names<StackRole> = { position_embeddings: "positions" };
+const types: Names<StackRole> = { token_type_embeddings: "token types" };
+const end: Names<StackRole> = { LayerNorm: "embedding norm", dropout: "silent" };
+
+const selfNames: Names<AttentionRole> = { query: "query", key: "key", value: "value", dropout: "silent" };
+const attentionNames: Names<LayerRole> = {
+  self: "attention",
+  output: { dense: "attention output", LayerNorm: "sum attention", dropout: "silent" },
 };
 
-/** The first part of every path. */
-type Name = keyof typeof sizes;
+/** One kind of the family: what its configs have where they say nothing, and its names. */
+interface Kin {
+  readonly vocabulary: number;
+  readonly hidden: number;
+  readonly inner: number;
+  readonly heads: number;
+  /** Width of the tables, where it is not that of the stream. */
+  readonly embedding?: number;
+  readonly embeddings: Names<StackRole>;
+  readonly attention: Names<LayerRole>;
+  readonly self: Names<AttentionRole>;
+  /** Models with these heads have a layer on the first token. */
+  readonly pools: readonly HeadKind[];
+  /** Positions are counted over tokens that are not this one, which stands for padding, or another one that the config names. */
+  readonly padding?: { readonly token: number; readonly named: boolean };
+  /** The layers share scores by distance. */
+  readonly scores?: ScoreSpec & { readonly kind: "buckets" };
+}
 
-const schema = (name: Name) => ({
-  ...{ vocab_size: whole(sizes[name].vocabulary), hidden_size: whole(sizes[name].hidden) },
-  ...{ intermediate_size: whole(sizes[name].inner), num_attention_heads: whole(sizes[name].heads) },
+const base = { vocabulary: 30522, hidden: 768, inner: 3072, heads: 12, attention: attentionNames, self: selfNames };
+
+const kin = {
+  bert: { ...base, embeddings: { ...words, ...positions, ...types, ...end }, pools: ["none", "sequence"] },
+  roberta: {
+    ...{ ...base, vocabulary: 50265, embeddings: { ...words, ...types, ...end, ...positions } },
+    ...{ pools: ["none"], padding: { token: 1, named: true } },
+  },
+  electra: {
+    ...{ ...base, hidden: 256, inner: 1024, heads: 4, embedding: 128 },
+    ...{ embeddings: { ...words, ...positions, ...types, ...end }, pools: [] },
+  },
+  mpnet: {
+    ...{ ...base, vocabulary: 30527, embeddings: { ...words, ...positions, ...end } },
+    attention: { attn: "attention", LayerNorm: "sum attention", dropout: "silent" },
+    self: { q: "query", k: "key", v: "value", o: "output", dropout: "silent" },
+    ...{ pools: ["none"], padding: { token: 1, named: false } },
+    scores: { kind: "buckets", buckets: 32, distance: 128, bothWays: true },
+  },
+} satisfies Record<string, Kin>;
+
+/** The first part of every path. */
+type Name = keyof typeof kin;
+
+const schema = ({ vocabulary, hidden, inner, heads }: Kin) => ({
+  ...{ vocab_size: whole(vocabulary), hidden_size: whole(hidden) },
+  ...{ intermediate_size: whole(inner), num_attention_heads: whole(heads) },
   ...{ num_hidden_layers: layersOf(12), max_position_embeddings: whole(512), type_vocab_size: whole(2) },
   ...{ layer_norm_eps: positive(1e-12), hidden_act: activation("gelu"), tie_word_embeddings: truth(true) },
   ...{ position_embedding_type: only("absolute"), is_decoder: only(false), add_cross_attention: only(false) },
@@ -37,63 +82,56 @@ const schema = (name: Name) => ({
 
 type Fields = Read<ReturnType<typeof schema>> & { readonly name: Name; readonly embedding_size: number };
 
-const nameOf = (modelType: string): Name => (modelType === "bert" || modelType === "electra" ? modelType : "roberta");
+/** Later kinds are those before under other names. */
+const nameOf = (modelType: string): Name => (Object.hasOwn(kin, modelType) ? (modelType as Name) : "roberta");
 
 function fieldsOf(config: ModelConfig, sink: DiagnosticSink): Fields {
   const name = nameOf(text(config, "model_type", "bert"));
-  const c = readFields(schema(name), config, sink);
-  const own = sizes[name].embedding;
+  const { embedding: own, scores }: Kin = kin[name];
+  const c = readFields(schema(kin[name]), config, sink);
+  if (scores !== undefined) requireValue(config, "relative_attention_num_buckets", scores.buckets);
   return { ...c, name, embedding_size: own === undefined ? c.hidden_size : whole(own)(config, "embedding_size", sink) };
 }
 
-const layerNames: Names<LayerRole> = {
-  attention: {
-    self: "attention",
-    output: { dense: "attention output", LayerNorm: "sum attention", dropout: "silent" },
-  },
-  intermediate: { dense: "up", intermediate_act_fn: "silent" },
-  output: { dense: "down", LayerNorm: "sum mlp", dropout: "silent" },
-};
-
-const words: Names<StackRole> = { word_embeddings: "embedding" };
-const positions: Names<StackRole> = { position_embeddings: "positions" };
-const types: Names<StackRole> = { token_type_embeddings: "token types" };
-const end: Names<StackRole> = { LayerNorm: "embedding norm", dropout: "silent" };
-
 function specOf(c: Fields, kind: HeadKind, config: ModelConfig): StackSpec {
   const { name, hidden_size: hidden, num_attention_heads: heads, embedding_size: width } = c;
+  const { embeddings, attention, self, pools, padding, scores }: Kin = kin[name];
   const norm = withMean(c.layer_norm_eps);
   const each = headWidth(hidden, heads, "hidden_size, num_attention_heads");
   const layer: StackSpec["layers"][number] = {
-    ...{ names: layerNames, norm },
+    names: {
+      attention,
+      intermediate: { dense: "up", intermediate_act_fn: "silent" },
+      output: { dense: "down", LayerNorm: "sum mlp", dropout: "silent" },
+    },
+    norm,
     attention: {
-      names: { query: "query", key: "key", value: "value", dropout: "silent" },
-      ...{ heads, keyHeads: heads, headWidth: each, scale: 1 / Math.sqrt(each) },
-      ...{ bias: [withBias, withBias], closed: true },
+      ...{ names: self, heads, keyHeads: heads, headWidth: each, scale: 1 / Math.sqrt(each) },
+      ...{ bias: [withBias, withBias], closed: true, ...(scores === undefined ? {} : { scores }) },
     },
     mlp: { names: {}, inner: c.intermediate_size, activation: c.hidden_act, bias: withBias },
   };
-  const pools = kind === "none" ? name !== "electra" : kind === "sequence" && name === "bert";
-  // RoBERTa counts positions over tokens alone that are no padding, from behind the number of that one.
-  const padToken = name === "roberta" ? (specialTokens(config).padToken ?? 1) : undefined;
+  const named = padding?.named === true ? specialTokens(config).padToken : undefined;
+  const padToken = named ?? padding?.token;
   const offset = padToken === undefined ? 0 : padToken + 1;
   return {
     ...{ modelType: text(config, "model_type", "bert"), vocabulary: c.vocab_size, hidden, norm, ropes: {} },
     names: {
       path: [name],
       parts: {
-        embeddings:
-          name === "roberta"
-            ? { ...words, ...types, ...end, ...positions }
-            : { ...words, ...positions, ...types, ...end },
-        ...{ embeddings_project: "project in", encoder: { layer: "layers" }, pooler: "pooler" },
+        ...{ embeddings, embeddings_project: "project in" },
+        ...{ encoder: { layer: "layers", relative_attention_bias: "score table" }, pooler: "pooler" },
       },
     },
-    ...{ bothWays: true, tokenTypes: c.type_vocab_size, maximumLength: c.max_position_embeddings - offset },
+    ...{ bothWays: true, maximumLength: c.max_position_embeddings - offset },
+    ...("token_type_embeddings" in embeddings ? { tokenTypes: c.type_vocab_size } : {}),
     ...(padToken === undefined ? {} : { padToken }),
     positions: padToken === undefined ? { offset, counted: false } : { offset, counted: true, padToken },
+    ...(scores === undefined ? {} : { scoreTable: { heads, buckets: scores.buckets } }),
     ...(width === hidden ? {} : { embeddingWidth: width, projection: { after: "norm", bias: true } }),
-    ...(pools ? { pooler: { width: hidden, ...(kind === "none" ? {} : { fresh: freshHead(config) }) } } : {}),
+    ...(pools.includes(kind)
+      ? { pooler: { width: hidden, ...(kind === "none" ? {} : { fresh: freshHead(config) }) } }
+      : {}),
     layers: Array.from({ length: c.num_hidden_layers }, () => layer),
   };
 }
@@ -127,11 +165,11 @@ function maskedHead(c: Fields, table: string | undefined): Head["modules"] {
   return { lm_head };
 }
 
-/** Classes of a row, from its first token through a layer, in RoBERTa and ELECTRA. */
+/** Classes of a row, from its first token through a layer, of all but BERT. */
 function rowClassifier(name: Name, hidden: number, classes: number): Module<Unary> {
   const dense = linear(hidden, hidden, true);
   const ends = { dropout: silent, out_proj: linear(hidden, classes, true) };
-  if (name === "roberta")
+  if (name !== "electra")
     return block(
       { dense, ...ends },
       (modules, place) => (stream) => modules.out_proj(pooled(place, modules.dense, stream)),
@@ -164,7 +202,10 @@ const heads: Readonly<Record<string, (c: Fields, spec: StackSpec, config: ModelC
 const kinds = headNames("sequence", "token", "masked", "span", "none");
 
 export const bert: ModelFamily = {
-  ...{ modelTypes: ["bert", "roberta", "xlm-roberta", "camembert", "electra"], layerFields: ["num_hidden_layers"] },
+  ...{
+    modelTypes: ["bert", "roberta", "xlm-roberta", "camembert", "electra", "mpnet"],
+    layerFields: ["num_hidden_layers"],
+  },
   heads: kinds,
   read: (config, sink) => {
     requirePlainWeights(config);

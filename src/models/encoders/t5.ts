@@ -1,6 +1,6 @@
 /**
- * T5 and mT5: an encoder and a decoder with RMSNorm before every part; attention without scaling, with scores by buckets of distances that the first
- * layer of a stack holds for all of them.
+ * T5, mT5 and UMT5: an encoder and a decoder with RMSNorm before every part; attention without scaling, with scores by buckets of distances that the first
+ * layer of a stack holds for all of them, or every one of its own.
  */
 import { activationNamed } from "../activation.ts";
 import { present, requirePlainWeights, specialTokens, text } from "../config.ts";
@@ -13,10 +13,13 @@ import type { ModelFamily } from "../module.ts";
 import { wholeParts } from "../shapes.ts";
 import type { AttentionRole, AttentionSpec, LayerSpec, MlpSpec, StackSpec } from "../spec.ts";
 
+const multilingual = { inner: 1024, layers: 8, heads: 6, vocabulary: 250112, feedForward: "gated-gelu" };
+
 /** What configs of each family have where they say nothing. */
 const sizes = {
   t5: { inner: 2048, layers: 6, heads: 8, vocabulary: 32128, feedForward: "relu" },
-  mt5: { inner: 1024, layers: 8, heads: 6, vocabulary: 250112, feedForward: "gated-gelu" },
+  mt5: multilingual,
+  umt5: multilingual,
 };
 
 const schema = (name: keyof typeof sizes) => ({
@@ -71,7 +74,7 @@ function stackOf(
         [isEncoder ? 1 : 2]: { DenseReluDense: "mlp", layer_norm: "before mlp", dropout: "silent" },
       },
     },
-    ...{ norm, mlp, attention: { ...attention, scores, names: index === 0 ? tabled : part } },
+    ...{ norm, mlp, attention: { ...attention, scores, names: index === 0 || modelType === "umt5" ? tabled : part } },
     ...(isEncoder ? {} : { cross: attention }),
   });
   return {
@@ -88,7 +91,7 @@ function stackOf(
 const kinds: HeadNames = { decoder: "T5ForConditionalGeneration" };
 
 export const t5: ModelFamily = {
-  ...{ modelTypes: ["t5", "mt5"], heads: kinds, layerFields: ["num_layers", "num_decoder_layers"] },
+  ...{ modelTypes: ["t5", "mt5", "umt5"], heads: kinds, layerFields: ["num_layers", "num_decoder_layers"] },
   read: (config, sink) => {
     requirePlainWeights(config);
     headKind(config, kinds);
@@ -98,8 +101,9 @@ export const t5: ModelFamily = {
     const mlp = mlpOf(config, sizes[modelType].feedForward, c.d_ff);
     const decoderLayers = layersOf(c.num_layers)(config, "num_decoder_layers", sink);
     const decoder = stackOf(c, { name: "decoder", modelType, mlp, layers: decoderLayers });
-    // mT5's classes never scale what the head reads; those of T5 do where the table is the head's.
-    const scales = modelType === "t5" && config.scale_decoder_outputs !== false && config.tie_word_embeddings !== false;
+    // mT5's classes never scale what the head reads; others do where the table is the head's.
+    const scales =
+      modelType !== "mt5" && config.scale_decoder_outputs !== false && config.tie_word_embeddings !== false;
     const padToken = specialTokens(config).padToken ?? 0;
     const start = present(config, "decoder_start_token_id");
     return encoderDecoder(

@@ -1,6 +1,18 @@
 /** Models of images: ViT, and DINOv2, whose branches are scaled entry by entry and whose classifier reads the patches too. */
 import { requirePlainWeights } from "../config.ts";
-import { activation, dropout, layersOf, only, positive, type Read, readFields, truth, whole } from "../fields.ts";
+import {
+  activation,
+  dropout,
+  layersOf,
+  natural,
+  only,
+  optional,
+  positive,
+  type Read,
+  readFields,
+  truth,
+  whole,
+} from "../fields.ts";
 import { headKind, headNames, rowLabels } from "../head.ts";
 import { imageLength } from "../image.ts";
 import { linear, withBias, withMean } from "../layers.ts";
@@ -25,6 +37,7 @@ interface Parts {
   readonly layer: Names<LayerRole>;
   readonly epsilon: number;
   readonly patch: number;
+  readonly registers?: number;
   readonly mlp: MlpSpec;
   /** The width of what a pooler makes of an image. */
   readonly pooled?: number | undefined;
@@ -34,12 +47,12 @@ interface Parts {
 function imageSpec(
   modelType: string,
   c: Read<typeof sizes>,
-  { parts, layer: names, epsilon, patch, mlp, pooled }: Parts,
+  { parts, layer: names, epsilon, patch, registers = 0, mlp, pooled }: Parts,
 ): StackSpec {
   const { hidden_size: hidden, num_attention_heads: heads } = c;
   const norm = withMean(epsilon);
   const side = wholeParts(c.image_size, patch, "image_size, patch_size");
-  const image: ImageSpec = { channels: c.num_channels, patch, side };
+  const image: ImageSpec = { channels: c.num_channels, patch, side, registers };
   const width = headWidth(hidden, heads, "hidden_size, num_attention_heads");
   const layer: StackSpec["layers"][number] = {
     ...{ names, norm, mlp },
@@ -107,29 +120,40 @@ const inFiles: readonly (readonly [string, string])[] = [
 ];
 
 const dinov2Fields = {
-  ...{ ...sizes, patch_size: whole(14), layer_norm_eps: positive(1e-6), mlp_ratio: whole(4) },
-  use_swiglu_ffn: only(false),
+  ...{ ...sizes, layer_norm_eps: positive(1e-6), mlp_ratio: whole(4), use_swiglu_ffn: truth(false) },
 };
 
-export const dinov2: ModelFamily = {
-  ...{ modelTypes: ["dinov2"], heads: kinds, layerFields: ["num_hidden_layers"] },
+/** With a gate two thirds as wide, up to a multiple of 8; gate and the layer beside it are one tensor of files. */
+function dinov2Mlp(c: Read<typeof dinov2Fields>): MlpSpec {
+  const inner = c.hidden_size * c.mlp_ratio;
+  if (!c.use_swiglu_ffn)
+    return {
+      names: { activation_fn: "silent", fc1: "up", fc2: "down" },
+      ...{ inner, activation: c.hidden_act, bias: withBias },
+    };
+  return {
+    names: { gate_proj: "gate", up_proj: "up", down_proj: "down", act_fn: "silent" },
+    ...{ inner: 8 * Math.ceil(Math.floor((inner * 2) / 3) / 8), activation: "silu", bias: withBias },
+    stored: "weights_in",
+  };
+}
+
+const dinov2Of = (modelType: string, patch: number, registers?: number): ModelFamily => ({
+  ...{ modelTypes: [modelType], heads: kinds, layerFields: ["num_hidden_layers"] },
   read: (config, sink) => {
     requirePlainWeights(config);
-    const c = readFields(dinov2Fields, config, sink);
-    const spec = imageSpec("dinov2", c, {
-      ...{ parts: { encoder: { layer: "layers" } }, epsilon: c.layer_norm_eps, patch: c.patch_size },
+    const c = readFields({ ...dinov2Fields, patch_size: whole(patch) }, config, sink);
+    const own = registers === undefined ? 0 : (optional(natural, registers)(config, "num_register_tokens", sink) ?? 0);
+    const spec = imageSpec(modelType, c, {
+      ...{ parts: { encoder: { layer: "layers" } }, epsilon: c.layer_norm_eps, patch: c.patch_size, registers: own },
       layer: {
         ...{ norm1: "before attention", attention: "attention", layer_scale1: "scale attention", drop_path: "silent" },
         ...{ norm2: "before mlp", mlp: "mlp", layer_scale2: "scale mlp" },
       },
-      mlp: {
-        names: { activation_fn: "silent", fc1: "up", fc2: "down" },
-        ...{ inner: c.hidden_size * c.mlp_ratio, activation: c.hidden_act, bias: withBias },
-      },
+      mlp: dinov2Mlp(c),
     });
-    const head =
-      headKind(config, kinds) === "none" ? undefined : classifier(config, 2 * c.hidden_size, classAndPatches);
-    return modelOf(spec, head, config);
+    const head = classifier(config, 2 * c.hidden_size, classAndPatches(own));
+    return modelOf(spec, headKind(config, kinds) === "none" ? undefined : head, config);
   },
   otherKeys: (key) => [
     key
@@ -137,15 +161,22 @@ export const dinov2: ModelFamily = {
       .replace(/attention\.([qkv])_proj\./, (_all, of: string) => {
         const name = { q: "query", k: "key", v: "value" }[of]!;
         return `attention.attention.${name}.`;
-      }),
+      })
+      .replace(/mlp\.down_proj\./, "mlp.weights_out."),
   ],
-};
+});
 
-/** The class token, and the mean of the patches behind it. */
-function classAndPatches(sequence: Sequence, stream: number): number {
-  const { builder } = sequence;
-  const [batch, length, width] = builder.shape(stream) as [number, number, number];
-  const patches = builder.slice(stream, [0, 1, 0], [batch, length, width]);
-  const mean = builder.scale(builder.sum(patches, [1]), 1 / (length - 1));
-  return builder.concat([firstToken(sequence, stream), mean], 1);
-}
+export const dinov2 = dinov2Of("dinov2", 14);
+
+export const dinov2WithRegisters = dinov2Of("dinov2_with_registers", 16, 4);
+
+/** The class token, and the mean of the patches behind it and the registers. */
+const classAndPatches =
+  (registers: number) =>
+  (sequence: Sequence, stream: number): number => {
+    const { builder } = sequence;
+    const [batch, length, width] = builder.shape(stream) as [number, number, number];
+    const patches = builder.slice(stream, [0, 1 + registers, 0], [batch, length, width]);
+    const mean = builder.scale(builder.sum(patches, [1]), 1 / (length - 1 - registers));
+    return builder.concat([firstToken(sequence, stream), mean], 1);
+  };

@@ -111,7 +111,13 @@ function withoutOldHead(model: Model, before: ModelDescription): Model {
       [...model.stacks.stacks].map(([key, { parts, info }]) => [name(key), { info, parts: parts.map(name) }]),
     ),
   };
-  return { ...model, weights: renamed(weights), ...(stacks && { stacks }) };
+  const slices = model.slices && {
+    files: renamed(model.slices.files),
+    slices: new Map(
+      [...model.slices.slices].map(([key, slice]) => [name(key), { ...slice, whole: name(slice.whole) }]),
+    ),
+  };
+  return { ...model, weights: renamed(weights), ...(stacks && { stacks }), ...(slices && { slices }) };
 }
 
 /** Tensors under other keys: `sources` has the key of each in `from`. */

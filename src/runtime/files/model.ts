@@ -6,6 +6,7 @@ import { type FileTree, type FolderSource, missingFile, openFolder, pathIn, read
 import { duplicateKey, isJsonObject, type JsonObject, parseJsonObject } from "./json.ts";
 import { FileProgress, type ProgressCallback } from "./progress.ts";
 import { openSafetensors, type SafetensorsFile } from "./safetensors.ts";
+import { type Slices, withSlices } from "./slices.ts";
 import { type Stacks, withStacks } from "./stacks.ts";
 import { withTiesOfFile } from "./ties.ts";
 import { fileWeights, type MemoryWeight, memoryWeights, type Weights } from "./weights.ts";
@@ -18,6 +19,8 @@ export interface Model {
   readonly weights: Weights;
   /** How its files hold the tensors that they have in parts. */
   readonly stacks?: Stacks;
+  /** How its files hold the tensors that they have as one. */
+  readonly slices?: Slices;
   /** The folder with the other files (tokenizer, generation config); undefined for models in memory. */
   readonly tree?: FileTree;
   /** Paths of modules whose tensors no file has: those of a head that was drawn. */
@@ -62,12 +65,12 @@ export async function loadModel(source: FolderSource | MemoryModel, options: Loa
   options.signal?.throwIfAborted();
   if (isMemoryModel(source)) {
     const { name = "memory", config, weights } = source;
-    return withTiesOfFile(withStacks<Model>({ name, config, weights: memoryWeights(weights) }));
+    return withTiesOfFile(withSlices(withStacks<Model>({ name, config, weights: memoryWeights(weights) })));
   }
   const tree = await openFolder(source);
   const config = await readJson(tree, "config.json", options);
   const weights = await openWeights(tree, config, options);
-  const model = withStacks<Model>({ name: tree.name, config, weights, tree });
+  const model = withSlices(withStacks<Model>({ name: tree.name, config, weights, tree }));
   if (options.headersOnly !== true) return withTiesOfFile(model);
   // Without the numbers there is only what the config says.
   return withTiesOfFile(model).catch(() => model);

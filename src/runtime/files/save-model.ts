@@ -8,7 +8,7 @@ import { type FileContent, type FolderOptions, type OutputOptions, pieces } from
 import { type PageFolder, writeInto } from "./page-folder.ts";
 import { torchMetadata } from "./safetensors.ts";
 import { encodeHeader, type TensorPlan } from "./safetensors-header.ts";
-import { unstacked } from "./stacks.ts";
+import { asInFiles } from "./slices.ts";
 import { textFiles } from "./text-files.ts";
 import type { Weights } from "./weights.ts";
 
@@ -29,7 +29,7 @@ async function modelContents(
   const files = new Map<string, FileContent>();
   files.set("config.json", await configText(model));
   for (const [name, content] of await companionFiles(model.tree)) files.set(name, content);
-  files.set("model.safetensors", tensorPieces(unstacked(model), onProgress));
+  files.set("model.safetensors", tensorPieces(asInFiles(model), onProgress));
   return files;
 }
 

@@ -98,7 +98,7 @@ async function joined(files: Weights, { parts, info }: Stack): Promise<HostTenso
   return { ...info, bytes };
 }
 
-/** The tensors of a model as its files hold them, or those of the model that it was made of. */
+/** The tensors of a model with those in parts that its files hold so, or the files of the model that it was made of. */
 export function unstacked({ weights, stacks: apart }: Pick<StoredModel, "weights" | "stacks">): Weights {
   if (apart === undefined) return weights;
   const { stacks, files } = apart;
