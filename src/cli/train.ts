@@ -83,7 +83,8 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
 }
 
 async function openStream(path: string, options: TrainCommandOptions, { model }: Sources): Promise<BatchStream> {
-  const { head, maximumLength, padToken } = describeModel(model.config).defaults;
+  const { inputs, defaults } = describeModel(model.config);
+  const { head, maximumLength, padToken } = defaults;
   const { id2label } = model.config;
   const stream = await openDataset(path, {
     batch: options.batchSize,
@@ -94,6 +95,7 @@ async function openStream(path: string, options: TrainCommandOptions, { model }:
     padToken: padToken ?? 0,
     task: options.task,
     head,
+    types: inputs.some(({ name }) => name === "token_type_ids"),
     names: isJsonObject(id2label) ? Object.values(id2label).map(String) : [],
     tokenizer: () => modelTokenizer(model),
   });

@@ -12,7 +12,7 @@ export interface AlibiScores {
 }
 
 /** The slopes of heads: a geometric row, and every other number of the next finer one for what is beyond a power of two. */
-export function alibiSlopes(heads: number): readonly number[] {
+function alibiSlopes(heads: number): readonly number[] {
   const even = 2 ** Math.floor(Math.log2(heads));
   const power = (count: number, exponent: number): number =>
     Math.fround(Math.fround(2 ** -(2 ** (3 - Math.log2(count)))) ** exponent);

@@ -127,7 +127,6 @@ export const rowsNorm = (count: number, width: number, { kind, epsilon }: NormSp
 export const rms = (epsilon: number): NormSpec => ({ kind: "rms", epsilon, bias: false });
 export const withMean = (epsilon: number, bias = true): NormSpec => ({ kind: "layer", epsilon, bias });
 
-export const rmsNorm = (width: number, epsilon: number): Module<Unary> => norm(width, rms(epsilon));
 export const layerNorm = (width: number, epsilon: number): Module<Unary> => norm(width, withMean(epsilon));
 
 /** Entry of an attention; with the widths of its input and keys where adapters can reach into it. */

@@ -118,10 +118,6 @@ export function list<C extends Call>(each: readonly Module<C>[]): ModuleList<C> 
   return { entry: containerEntry, children: Object.fromEntries(each.entries()), each, call: () => () => undefined };
 }
 
-/** As many modules as there are layers. */
-export const layers = <C extends Call>(count: number, layer: (index: number) => Module<C>): ModuleList<C> =>
-  list(Array.from({ length: count }, (_unused, index) => layer(index)));
-
 /** Something that is listed and computes nothing here: a dropout, an activation. */
 export const silent: Module<() => void> = { entry: containerEntry, children: {}, call: () => () => undefined };
 

@@ -11,7 +11,7 @@ import type { Routes } from "./router.ts";
 import type { SiteBuilder } from "./sites.ts";
 
 /** How many ones of f32[b, s] stand up to each of its ones; 0 elsewhere. */
-export function runningCount(builder: Builder, ones: number): number {
+function runningCount(builder: Builder, ones: number): number {
   const length = builder.shape(ones)[1]!;
   const square = [length, length];
   const before = builder.cast(builder.compare("le", builder.iota(square, 1), builder.iota(square, 0)), "f32");

@@ -1,8 +1,10 @@
 /** What files may hold and lack: places and projections that are stored or rebuilt, the largest logits only, ranks that were reduced. */
+import { readFile } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
 import { type CompileOptions, compile } from "../../src/compile/index.ts";
 import { wasmExecutor } from "../../src/runtime/executors/wasm/executor.ts";
-import type { AdapterFiles } from "../../src/runtime/files/adapter.ts";
+import { type AdapterFiles, readAdapter } from "../../src/runtime/files/adapter.ts";
+import { withFormerExperts } from "../../src/runtime/files/former-experts.ts";
 import { openSafetensors } from "../../src/runtime/files/safetensors.ts";
 import { bytesSource } from "../../src/runtime/files/source.ts";
 import { type HostTensor, hostTensor, toFloat32, toInt32 } from "../../src/runtime/files/tensor.ts";
@@ -218,5 +220,37 @@ describe("AdaLoRA", () => {
       "layers.0.self_attn.q_proj.lora_A": [3, 32],
       "layers.1.self_attn.q_proj.lora_B": [32, 4],
     });
+  });
+});
+
+describe("a LoRA whose experts were modules of their own", () => {
+  const folder = "test/fixtures/golden/former/mixtral-lora";
+  const tensorsOf = async (name: string) =>
+    openSafetensors(bytesSource(name, await readFile(`${folder}/${name}.safetensors`)));
+
+  it("has PEFT's logits, and is saved with one tensor for all experts", async () => {
+    const [expected, inputs] = await Promise.all([tensorsOf("expected"), tensorsOf("inputs")]);
+    const batch = Object.fromEntries(
+      await Promise.all(
+        [...inputs.tensors.keys()].map(async (key) => [key, toInt32(await inputs.read(key), key)] as const),
+      ),
+    );
+    const adapter = await readAdapter(folder);
+    const program = await compile(await baseModel("mixtral"), adapter.config, { ...options, loaded: true });
+    const session = await program.start({ device: executor, adapter });
+    const { logits } = await session.forward(batch);
+    expect(difference(logits, toFloat32(await expected.read("logits")))).toBeLessThan(1e-5);
+    const key = "base_model.model.model.layers.1.mlp.experts.base_layer.lora_B.weight";
+    expect((await saved(session)).get(key)!.shape).toEqual([40, 16]);
+    session.dispose();
+  });
+
+  it("lacks no expert", async () => {
+    const file = await tensorsOf("adapter_model");
+    const without = (part: string) => new Map([...file.tensors].filter(([key]) => !key.includes(part)));
+    for (const part of [".experts.2.w1.", ".1.block_sparse_moe.experts.0.w2.lora_A"])
+      expect(() => withFormerExperts({ ...file, tensors: without(part) })).toThrow(
+        expect.objectContaining({ code: "FILE-ADAPTER-MISSING" }),
+      );
   });
 });

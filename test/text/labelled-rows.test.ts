@@ -4,17 +4,35 @@ import type { ModelHead } from "../../src/models/model.ts";
 import { rowStream } from "../../src/runtime/data/labelled-rows.ts";
 import type { TextTokenizer } from "../../src/runtime/data/tokenizer.ts";
 
-/** A token for each word, its length, between 101 and 102. */
+const lengths = (text: string): number[] => text.split(" ").map((word) => word.length);
+
+/** A token for each word, its length, between 101 and 102; words of more than four letters have two tokens, if they are given as such. */
 const words = {
-  ...{ front: [101], back: [102] },
-  encodeWhole: (text: string) => [101, ...text.split(" ").map((word) => word.length), 102],
+  ...{ front: [101], back: [102], encode: lengths },
+  encodeWhole: (text: string) => [101, ...lengths(text), 102],
+  encodeWords: (texts: readonly string[]) => texts.map(({ length }) => (length > 4 ? [4, length - 4] : [length])),
+  encodeCut: (text: string, cuts: readonly number[]) => ({
+    ids: lengths(text),
+    before: cuts.map((cut) => text.slice(0, cut).split(" ").length),
+  }),
+  pair: [
+    { id: 101, type: 0 },
+    { text: 0, type: 0 },
+    { id: 102, type: 0 },
+    { text: 1, type: 1 },
+    { id: 102, type: 1 },
+  ],
 } as unknown as TextTokenizer;
 
 const classes: ModelHead = { kind: "sequence", classes: 3 };
 const flags: ModelHead = { ...classes, labels: "flags" };
 const numbers: ModelHead = { kind: "sequence", classes: 2, labels: "numbers" };
 
-const stream = (lines: readonly unknown[], head: ModelHead, more: { batch?: number; length?: number } = {}) =>
+const stream = (
+  lines: readonly unknown[],
+  head: ModelHead,
+  more: { batch?: number; length?: number; types?: boolean } = {},
+) =>
   rowStream(
     lines.map((line) => JSON.stringify(line)).join("\n"),
     words,
@@ -62,6 +80,80 @@ describe("lines of a text and a label", () => {
   ];
   it.each(refused)("%o", (line, head, message) => {
     expect(() => stream([line], head)).toThrow(
+      expect.objectContaining({ code: "DATA-LINE", message: expect.stringMatching(message) as string }) as Error,
+    );
+  });
+
+  it("pairs have types, and the longer text loses first", () => {
+    const lines = [
+      { text: "a", text_pair: "bb ccc dddd e", label: 0 },
+      { sentence1: "a bb ccc", sentence2: "dddd", label: "pos" },
+    ];
+    const { step, report } = stream(lines, classes, { length: 7, types: true });
+    const { input_ids, token_type_ids, labels, attention_mask } = step(0)[0]!;
+    expect([...input_ids!]).toEqual([101, 1, 102, 2, 3, 4, 102, 101, 1, 2, 3, 102, 4, 102]);
+    expect([...token_type_ids!]).toEqual([0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1, 1]);
+    expect([...attention_mask!]).toEqual(new Array(14).fill(1));
+    expect([...labels!]).toEqual([0, 2]);
+    expect(report).toMatchObject({ cut: [1], keepsAll: 8 });
+    expect(stream(lines, classes, { length: 7 }).step(0)[0]!.token_type_ids).toBeUndefined();
+    const short = stream([{ text: "a bb ccc", text_pair: "a bb ccc", label: 0 }], classes, { length: 6 });
+    expect([...short.step(0)[0]!.input_ids!].slice(0, 6)).toEqual([101, 1, 102, 1, 2, 102]);
+  });
+
+  it("words have labels at their first token", () => {
+    const { step, report } = stream(
+      [
+        { tokens: ["a", "bbbbbb", "cc"], labels: ["neg", 2, -100] },
+        { tokens: ["a", "bbbbbb", "cc", "ddd"], labels: [0, 1, 2, 2] },
+      ],
+      { kind: "token", classes: 3 },
+      { length: 6 },
+    );
+    const { input_ids, labels } = step(0)[0]!;
+    expect([...input_ids!]).toEqual([101, 1, 4, 2, 2, 102, 101, 1, 4, 2, 2, 102]);
+    expect([...labels!]).toEqual([-100, 0, 2, -100, -100, -100, -100, 0, 1, -100, 2, -100]);
+    expect(report).toMatchObject({ cut: [2], keepsAll: 7 });
+  });
+
+  const span: ModelHead = { kind: "span", classes: 2 };
+  const context = "one 🙂 three four";
+
+  it("answers are places of tokens; one that is cut off is dropped, none is the first token", () => {
+    const lines = [
+      { question: "which", context, answer: "three four", start: 6 },
+      { question: "which", context, answers: { text: ["one"], answer_start: [0] } },
+      { question: "which", context, answers: { text: [], answer_start: [] } },
+      { question: "which which which which", context, answer: "four" },
+    ];
+    const { step, report } = stream(lines, span, { length: 8, batch: 4 });
+    const { start_positions, end_positions, input_ids } = step(0)[0]!;
+    expect([...input_ids!].slice(0, 8)).toEqual([101, 5, 102, 3, 2, 5, 4, 102]);
+    // Empty rows have places outside of the text.
+    expect([...start_positions!]).toEqual([5, 3, 0, 8]);
+    expect([...end_positions!]).toEqual([6, 3, 0, 8]);
+    expect(report).toMatchObject({ dropped: [4], cut: [], keepsAll: 11 });
+    expect(() => stream(lines.slice(3), span, { length: 8 })).toThrow(
+      expect.objectContaining({ code: "DATA-LABELS-MASKED", help: expect.stringContaining("--length 11") as string }),
+    );
+  });
+
+  const question = { question: "which", context };
+  const refusedOthers: readonly (readonly [unknown, ModelHead, RegExp])[] = [
+    [{ text: "a", text_pair: 3, label: 0 }, classes, /text with a label/],
+    [{ sentence1: "a", label: 0 }, classes, /text with a label/],
+    [{ tokens: ["a"], labels: [0, 1] }, { kind: "token", classes: 3 }, /as many labels/],
+    [{ tokens: ["a"], labels: ["nobody"] }, { kind: "token", classes: 3 }, /no class/],
+    [{ text: "a", label: 0 }, { kind: "token", classes: 3 }, /text with a label/],
+    [{ text: "a", label: 0 }, span, /text with a label/],
+    [question, span, /no answer/],
+    [{ ...question, answer: "five" }, span, /does not stand in the context/],
+    [{ ...question, context: "a a", answer: "a" }, span, /more than once/],
+    [{ ...question, answer: "three", start: 7 }, span, /where the line says/],
+    [{ ...question, question: "a b c", answer: "one" }, span, /no room/],
+  ];
+  it.each(refusedOthers)("%o", (line, head, message) => {
+    expect(() => stream([line], head, { length: 6 })).toThrow(
       expect.objectContaining({ code: "DATA-LINE", message: expect.stringMatching(message) as string }) as Error,
     );
   });

@@ -21,7 +21,7 @@ export const runCodes = {
     "Every label is -100, so that there is nothing to learn or no loss; often `--length` cuts all answers off.",
   "DATA-LABELS-MISSING": "Gradients are of a loss, and a loss needs a tensor `labels`.",
   "DATA-LINE":
-    "A line of the data is no JSON object of a known kind: text, prompt and completion, or messages; for classifiers text and label.",
+    "A line of the data is no JSON object of a known kind: text, prompt and completion, or messages; for classifiers of rows one or two texts and a label, of tokens words with a label each, for spans question, context and answer.",
   "DATA-LOST": "Warning: examples are longer than `--length`, so that their ends are cut off or they are left out.",
   "DATA-OPTION": "An option of the samples, such as `task`, was given to an adapter that does not read it.",
   "DATA-PROMPT": "The prompt holds no token: give some text, or a model whose tokenizer begins texts with a token.",

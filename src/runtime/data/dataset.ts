@@ -12,6 +12,7 @@ import { type Example, lineExamples, textExamples } from "./examples.ts";
 import { fitExamples, usableExamples, withTasks } from "./fit.ts";
 import { isLabelled, takenLabels } from "./head-labels.ts";
 import { rowStream } from "./labelled-rows.ts";
+import { lineForm } from "./row-records.ts";
 import type { BatchStream, StreamBatch } from "./stream.ts";
 import type { TextTokenizer } from "./tokenizer.ts";
 
@@ -27,6 +28,8 @@ export interface DatasetOptions {
   readonly head: ModelHead;
   /** Names of its classes in their order. */
   readonly names?: readonly string[];
+  /** Whether the model reads types of tokens. */
+  readonly types?: boolean;
   /** The task of samples that name none. */
   readonly task?: number | undefined;
   /** Asked for only when the data is text. */
@@ -37,9 +40,10 @@ export interface DatasetOptions {
 export async function openDataset(path: string, options: DatasetOptions): Promise<BatchStream> {
   if (path.endsWith(".safetensors")) return readyBatch(path, options);
   const { head, names = [] } = options;
-  const isOfRows = head.kind === "sequence" && path.endsWith(".jsonl");
+  const form = lineForm(head);
+  const isOfRows = form !== undefined && path.endsWith(".jsonl");
   if (head.kind !== "causal" && !isOfRows) {
-    const rows = head.kind === "sequence" ? '.jsonl with a {"text", "label"} in every line, or ' : "";
+    const rows = form === undefined ? "" : `.jsonl with lines of ${form}; or `;
     throw new WebpeftError("DATA-KIND", {
       message: "the head of the model does not learn from texts of this kind",
       where: path,

@@ -23,6 +23,10 @@ export interface TextTokenizer {
    * over a place begins before it.
    */
   encodeCut(text: string, cuts: readonly number[]): CutTokens;
+  /** Ids of each of a text's words, as a tokenizer makes them of texts that are split into words already. */
+  encodeWords(words: readonly string[]): (readonly number[])[];
+  /** Two texts, and the special tokens that the tokenizer puts around them, with their types. */
+  readonly pair: readonly PairPart[];
   /** Special tokens that the tokenizer puts in front of a text and behind it. */
   readonly front: readonly number[];
   readonly back: readonly number[];
@@ -38,6 +42,11 @@ export interface TextTokenizer {
   /** The text of a conversation; absent when the model has no chat template. */
   readonly chat?: RenderChat;
 }
+
+/** A special token by its id, or the first or second text. */
+type PairPart =
+  | { readonly text?: undefined; readonly id: number; readonly type: number }
+  | { readonly text: 0 | 1; readonly type: number };
 
 function parse(name: string, text: string): JsonObject {
   const fields = { where: name, help: "download the file again" };
@@ -68,6 +77,28 @@ function frame(tokenizer: LibraryTokenizer): Pick<TextTokenizer, "front" | "back
   const place = around.indexOf(probe);
   const ids = (texts: readonly string[]) => texts.flatMap((text) => tokenizer.token_to_id(text) ?? []);
   return { front: ids(around.slice(0, place)), back: ids(around.slice(place + 1)) };
+}
+
+/** Whether a step of a tokenizer is of a type, or one of those that it is made of. */
+function hasStep(step: unknown, isMeant: (step: JsonObject) => boolean): boolean {
+  if (!isJsonObject(step)) return false;
+  const inner = [step.pretokenizers, step.processors].flatMap((steps) => (Array.isArray(steps) ? steps : []));
+  return isMeant(step) || inner.some((one) => hasStep(one, isMeant));
+}
+
+/** The same of two texts. RoBERTa has one type for both. */
+function pairOf(tokenizer: LibraryTokenizer, { post_processor: last }: JsonObject): readonly PairPart[] {
+  const hasTypes = !hasStep(last, ({ type }) => type === "RobertaProcessing");
+  const probes = ["\u0000", "\u0001"] as const;
+  const made = tokenizer.post_processor?.post_process([probes[0]], [probes[1]], true);
+  const tokens = made?.tokens ?? probes;
+  return tokens.flatMap((token, i): PairPart[] => {
+    const type = hasTypes ? (made?.token_type_ids?.[i] ?? 0) : 0;
+    const text = probes.indexOf(token as (typeof probes)[number]);
+    if (text >= 0) return [{ text: text as 0 | 1, type }];
+    const id = tokenizer.token_to_id(token);
+    return id === undefined ? [] : [{ id, type }];
+  });
 }
 
 function marksOf({ model }: JsonObject): TokenMarks {
@@ -105,9 +136,9 @@ export async function loadTokenizer(readText: ReadText, folder: string): Promise
   const where = `${folder}/tokenizer.json`;
   const within = await timeBudget();
   const { Tokenizer } = await import("@huggingface/tokenizers");
-  const [tokenizer, around] = usable(where, () => {
+  const [tokenizer, around, pair] = usable(where, () => {
     const made = new Tokenizer(json, config);
-    return [made, frame(made)] as const;
+    return [made, frame(made), pairOf(made, json)] as const;
   });
   const tokenize = (text: string): Tokens => {
     const encode = () => tokenizer.encode(text, { add_special_tokens: false });
@@ -125,12 +156,23 @@ export async function loadTokenizer(readText: ReadText, folder: string): Promise
     tokens.named[name] === undefined ? undefined : tokenizer.token_to_id(tokens.named[name]);
   const [beginToken, endToken, padToken] = [idOf("bos_token"), idOf("eos_token"), idOf("pad_token")];
   const template = templateSource(folder, config, await readText("chat_template.jinja"));
+  // Words have a blank in front; GPT-2's bytes lack it where it does not stand in the text.
+  const lacksBlanks = ({ type, add_prefix_space }: JsonObject): boolean =>
+    type === "ByteLevel" && add_prefix_space !== true;
+  const blank = hasStep(json.pre_tokenizer, lacksBlanks) ? " " : "";
+  const words = new Map<string, readonly number[]>();
+  const encodeWord = (word: string): readonly number[] => {
+    const ids = words.get(word) ?? tokenize(`${blank}${word}`).ids;
+    words.set(word, ids);
+    return ids;
+  };
   const how = { tokenize, marks: marksOf(json), separators: separatorsOf(json) };
   return {
     encode: (text) => [...tokenize(text).ids],
     encodeWhole: (text) => [...around.front, ...tokenize(text).ids, ...around.back],
     encodeCut: (text, cuts) => cutTokens(text, cuts, how),
-    ...around,
+    encodeWords: (texts) => texts.map(encodeWord),
+    ...{ ...around, pair },
     decode,
     decodeStable: (ids) => stablePart(decode(ids), options.clean_up_tokenization_spaces),
     ...(beginToken === undefined ? {} : { beginToken }),

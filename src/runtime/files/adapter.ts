@@ -4,6 +4,7 @@ import { checkExpertName } from "../../methods/config/index.ts";
 import type { AdapterConfigs, ExpertConfigs } from "../../program/index.ts";
 import { checkOptions, record } from "../options.ts";
 import { type FileTree, type FolderSource, folderIn, missingFile, openFolder, pathIn, readJson } from "./folder.ts";
+import { withFormerExperts } from "./former-experts.ts";
 import { isJsonObject, type JsonObject, pythonJson } from "./json.ts";
 import { type LoadOptions, loadChecks, openTensors, pickleError } from "./model.ts";
 import type { OutputOptions } from "./output.ts";
@@ -55,11 +56,12 @@ export async function readAdapter(source: FolderSource, options: AdapterOptions 
 /** An adapter without those that it mixes. */
 async function readOne(tree: FileTree, options: LoadOptions): Promise<AdapterFiles> {
   const config = await readJson(tree, configFile, options);
-  const tensors = await openTensors(tree, tensorFile, options);
-  if (tensors === undefined) {
+  const file = await openTensors(tree, tensorFile, options);
+  if (file === undefined) {
     if ((await tree.open(pickleFile)) !== undefined) throw pickleError(pathIn(tree, pickleFile));
     throw missingFile(tree, tensorFile, `An adapter folder has ${configFile} and ${tensorFile}.`);
   }
+  const tensors = withFormerExperts(file);
   const encoder = await openTensors(tree, encoderFile, options);
   return { name: tree.name, config, tensors, metadata: tensors.metadata, tree, ...(encoder && { encoder }) };
 }

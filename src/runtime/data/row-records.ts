@@ -1,0 +1,272 @@
+/**
+ * Lines of data for models with heads other than those that write: `{"text","label"}` or two texts with a label for classifiers of rows,
+ * `{"tokens","labels"}` for classifiers of tokens, `{"question","context","answer"}` for models that find spans. Texts get the tokenizer's special
+ * tokens; what is made of a line has `length` tokens at most.
+ */
+import { WebpeftError } from "../../ir/diagnostics.ts";
+import { ignoredLabel } from "../../models/loss.ts";
+import type { ModelHead } from "../../models/model.ts";
+import { requireCharacters } from "./examples.ts";
+import { takenLabels } from "./head-labels.ts";
+import type { TextTokenizer } from "./tokenizer.ts";
+
+export interface LabelledRow {
+  readonly ids: readonly number[];
+  /** Types of the tokens, where there are two texts. */
+  readonly types?: readonly number[];
+  /** What the head takes for a row: numbers of it, of every token, or the first and the last place. */
+  readonly label: readonly number[];
+  /** Tokens of the whole line. */
+  readonly whole: number;
+}
+
+/** What the labels of lines may be. */
+export interface RowLabels {
+  readonly head: ModelHead;
+  /** Names of the classes in their order. */
+  readonly names: readonly string[];
+}
+
+interface Line extends RowLabels {
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly tokenizer: TextTokenizer;
+  readonly length: number;
+  readonly where: string;
+}
+
+export const lineFault = (
+  message: string,
+  where: string,
+  expected: string,
+  got: unknown,
+  help?: string,
+): WebpeftError =>
+  new WebpeftError("DATA-LINE", {
+    ...{ message, where, expected, got: (JSON.stringify(got) ?? "nothing").slice(0, 80) },
+    ...(help === undefined ? {} : { help }),
+  });
+
+/** A class by its number or its name. */
+function classOf(one: unknown, { head: { classes }, names, where }: Line): number {
+  const index = typeof one === "string" ? names.indexOf(one) : one;
+  if (Number.isSafeInteger(index) && (index as number) >= 0 && (index as number) < classes) return index as number;
+  throw lineFault(
+    "the label is no class of the model",
+    where,
+    `0 to ${classes - 1}, or one of ${names.join(", ")}`,
+    one,
+  );
+}
+
+/** The numbers of the label of a row. */
+function labelOf(value: unknown, line: Line): number[] {
+  const { head, where } = line;
+  const { labels, classes } = head;
+  if (labels === undefined) return [classOf(value, line)];
+  const list: readonly unknown[] = Array.isArray(value) ? value : [value];
+  if (labels === "flags") {
+    if (!Array.isArray(value))
+      throw lineFault("the label is no list of classes", where, "a list of those that hold", value);
+    const held = new Set(list.map((one) => classOf(one, line)));
+    return Array.from({ length: classes }, (_unused, i) => (held.has(i) ? 1 : 0));
+  }
+  if (list.length === classes && list.every(Number.isFinite)) return list as number[];
+  throw lineFault("the label is not of as many numbers as the model gives", where, `${classes} numbers`, value);
+}
+
+/** A row cut at `length` tokens; what the tokenizer puts around a text stays. */
+function cutRow(ids: readonly number[], length: number, { front, back }: TextTokenizer): readonly number[] {
+  if (ids.length <= length) return ids;
+  const inner = ids.slice(front.length, ids.length - back.length);
+  return [...front, ...inner.slice(0, length - front.length - back.length), ...back].slice(0, length);
+}
+
+/** How many tokens two texts keep of `room`: the longer one loses first, as tokenizers of Hugging Face cut it. */
+function shares(first: number, second: number, room: number): readonly [number, number] {
+  if (first + second <= room) return [first, second];
+  const [shorter, longer] = first > second ? [second, first] : [first, second];
+  const rest = shorter > room ? shorter : Math.max(shorter, room - shorter);
+  const kept =
+    shorter + rest > room
+      ? ([room >> 1, (room >> 1) + (room % 2)] as const)
+      : ([shorter, Math.min(longer, rest)] as const);
+  return first > second ? [kept[1], kept[0]] : kept;
+}
+
+/** Two texts with what the tokenizer puts around them. */
+function paired({ pair }: TextTokenizer, texts: readonly (readonly number[])[]): Pick<LabelledRow, "ids" | "types"> {
+  const of = (part: TextTokenizer["pair"][number]): readonly number[] =>
+    part.text === undefined ? [part.id] : texts[part.text]!;
+  return { ids: pair.flatMap(of), types: pair.flatMap((part) => of(part).map(() => part.type)) };
+}
+
+/** Tokens that are in no text of a pair. */
+const around = ({ pair }: TextTokenizer): number => pair.filter(({ text }) => text === undefined).length;
+
+/** Names of two texts. */
+const pairNames = [
+  ["text", "text_pair"],
+  ["sentence1", "sentence2"],
+] as const;
+
+function classifiedRow(line: Line): LabelledRow | undefined {
+  const { fields, tokenizer, length, where } = line;
+  const names = pairNames.find((pair) => pair.every((name) => typeof fields[name] === "string"));
+  const texts = (names ?? ["text"]).map((name) => fields[name]);
+  const hasPair = pairNames.some(([, second]) => fields[second] !== undefined);
+  if (
+    !texts.every((text) => typeof text === "string") ||
+    fields.label === undefined ||
+    (hasPair && names === undefined)
+  )
+    return undefined;
+  requireCharacters(texts, where);
+  const label = labelOf(fields.label, line);
+  if (texts.length === 1) {
+    const ids = tokenizer.encodeWhole(texts[0]!);
+    return { ids: cutRow(ids, length, tokenizer), label, whole: ids.length };
+  }
+  const [first, second] = texts.map((text) => tokenizer.encode(text)) as [number[], number[]];
+  const kept = shares(first.length, second.length, Math.max(0, length - around(tokenizer)));
+  const row = paired(tokenizer, [first.slice(0, kept[0]), second.slice(0, kept[1])]);
+  return { ...row, label, whole: first.length + second.length + around(tokenizer) };
+}
+
+/** The first token of a word has its label; what else there is counts not. */
+function labelledTokens(line: Line): LabelledRow | undefined {
+  const { fields, tokenizer, length, where } = line;
+  const { tokens: words, labels } = fields;
+  if (!Array.isArray(words) || !words.every((word) => typeof word === "string") || !Array.isArray(labels))
+    return undefined;
+  if (words.length !== labels.length)
+    throw lineFault(
+      "there are not as many labels as tokens",
+      where,
+      `${words.length} labels`,
+      `${labels.length} labels`,
+    );
+  requireCharacters(words, where);
+  const pieces = tokenizer.encodeWords(words);
+  const { front, back } = tokenizer;
+  const inner = pieces.flat();
+  const classes = pieces.flatMap((ids, i) => {
+    const label = labels[i] === ignoredLabel ? ignoredLabel : classOf(labels[i], line);
+    return ids.map((_id, piece) => (piece === 0 ? label : ignoredLabel));
+  });
+  const room = Math.max(0, length - front.length - back.length);
+  const ids = [...front, ...inner.slice(0, room), ...back];
+  const outside = (those: readonly number[]): number[] => those.map(() => ignoredLabel);
+  return {
+    ids,
+    label: [...outside(front), ...classes.slice(0, room), ...outside(back)],
+    whole: front.length + inner.length + back.length,
+  };
+}
+
+/** The text of an answer, and where it begins in UTF-16 units; undefined where there is none. */
+interface Answer {
+  readonly text: string;
+  readonly at: number;
+}
+
+/** Places are counted in characters, as Python counts them. */
+const unitsBefore = (text: string, characters: number): number => [...text].slice(0, characters).join("").length;
+
+function answerOf({ fields, where }: Line, context: string): Answer | undefined {
+  const { answers, answer, start } = fields;
+  const squad = answers as { text?: unknown; answer_start?: unknown } | undefined;
+  const [text, place] =
+    answers === undefined
+      ? [answer, start]
+      : [squad?.text, squad?.answer_start].map((list) => (Array.isArray(list) ? list[0] : undefined));
+  const isNone =
+    answers === undefined ? answer === null || answer === "" : Array.isArray(squad?.text) && squad.text.length === 0;
+  if (isNone) return undefined;
+  const expected = "an answer that stands in the context, and the place where it does, counted in characters from 0";
+  if (typeof text !== "string")
+    throw lineFault("the line has no answer", where, `${expected}; null where there is none`, fields);
+  const first = context.indexOf(text);
+  if (place === undefined || place === null) {
+    if (first >= 0 && context.indexOf(text, first + 1) < 0) return { text, at: first };
+    const message =
+      first < 0 ? "the answer does not stand in the context" : "the answer stands in the context more than once";
+    throw lineFault(message, where, expected, text, 'give its place: "start": 17');
+  }
+  const at = Number.isSafeInteger(place) && (place as number) >= 0 ? unitsBefore(context, place as number) : -1;
+  if (at >= 0 && context.startsWith(text, at)) return { text, at };
+  const elsewhere = first < 0 ? undefined : `it stands at ${[...context.slice(0, first)].length}`;
+  throw lineFault(
+    "the answer does not stand where the line says",
+    where,
+    expected,
+    { answer: text, start: place },
+    elsewhere,
+  );
+}
+
+/** No place of a line whose answer was cut off: it lies outside. Without an answer it is the first token, as in SQuAD 2. */
+function foundSpan(line: Line): LabelledRow | undefined {
+  const { fields, tokenizer, length, where } = line;
+  const { question, context } = fields;
+  if (typeof question !== "string" || typeof context !== "string") return undefined;
+  requireCharacters([question, context], where);
+  const answer = answerOf(line, context);
+  const asked = tokenizer.encode(question);
+  const room = length - around(tokenizer) - asked.length;
+  if (room < 1)
+    throw lineFault(
+      "the question leaves no room for its context",
+      where,
+      `a question of fewer than ${length - around(tokenizer)} tokens`,
+      `${asked.length} tokens`,
+      `--length ${asked.length + around(tokenizer) + 1} or more keeps it`,
+    );
+  const cuts =
+    answer === undefined
+      ? []
+      : [answer.at + String.fromCodePoint(answer.text.codePointAt(0)!).length, answer.at + answer.text.length];
+  const { ids, before } = tokenizer.encodeCut(context, cuts);
+  const row = paired(tokenizer, [asked, ids.slice(0, room)]);
+  const second = tokenizer.pair.findIndex(({ text }) => text === 1);
+  const from = tokenizer.pair
+    .slice(0, second)
+    .reduce((sum, { text }) => sum + (text === undefined ? 1 : asked.length), 0);
+  const whole = asked.length + ids.length + around(tokenizer);
+  // The token with the answer's first character, and that with its last.
+  const places = before.map((count) => count - 1);
+  const isLost = places.some((place) => place >= room);
+  if (answer === undefined) return { ...row, label: [0, 0], whole };
+  return { ...row, label: isLost ? [length, length] : places.map((place) => from + place), whole };
+}
+
+/** By the head that learns from them: what a line is, and how it is read; undefined for one that is none. */
+const kinds: Readonly<
+  Partial<Record<ModelHead["kind"], { readonly form: string; readonly read: (line: Line) => LabelledRow | undefined }>>
+> = {
+  sequence: {
+    form: '{"text": "...", "label": ...}, or two texts as "text" and "text_pair" or "sentence1" and "sentence2"',
+    read: classifiedRow,
+  },
+  token: { form: '{"tokens": ["...", ...], "labels": [...]}, a label for every word', read: labelledTokens },
+  span: {
+    form: '{"question": "...", "context": "...", "answer": "...", "start": 17}, or "answers": {"text": ["..."], "answer_start": [17]}',
+    read: foundSpan,
+  },
+};
+
+/** What lines are for a head; undefined where it learns from none of these. */
+export const lineForm = ({ kind }: ModelHead): string | undefined => kinds[kind]?.form;
+
+/** The row of a line. Throws `DATA-LINE`. */
+export function readRow(
+  fields: Readonly<Record<string, unknown>>,
+  tokenizer: TextTokenizer,
+  labels: RowLabels,
+  { length, where }: Pick<Line, "length" | "where">,
+): LabelledRow {
+  const { form, read } = kinds[labels.head.kind]!;
+  const row = read({ ...labels, fields, tokenizer, length, where });
+  if (row !== undefined) return row;
+  const expected = `${form}; the model takes ${takenLabels(labels.head, "batch", "length")}`;
+  throw lineFault("the line is no text with a label", where, expected, fields);
+}
