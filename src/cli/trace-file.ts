@@ -1,5 +1,6 @@
 /** `--trace FILE.json`: what every dispatch of a run took. */
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
+import { dirname } from "node:path";
 import type { Program } from "../compile/program.ts";
 import { Trace } from "../inspect/index.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
@@ -14,12 +15,24 @@ export async function checkTrace(file: string, overwrite: boolean): Promise<void
     if (systemCode(error) === "ENOENT") return "";
     throw readError(error, file);
   });
+  await checkFolder(dirname(file));
   if (overwrite || text === "" || text.startsWith('{"traceEvents"')) return;
   throw new WebpeftError("FILE-OUTPUT-EXISTS", {
     message: "--trace names a file that is no trace",
     where: file,
     expected: "a new file, an empty one, or an earlier trace",
     help: "choose another file, or allow overwriting",
+  });
+}
+
+/** The trace is written when the run is over: that it can be is found out before. */
+async function checkFolder(folder: string): Promise<void> {
+  const found = await stat(folder).catch(() => undefined);
+  if (found?.isDirectory()) return;
+  throw new WebpeftError("FILE-NOT-FOUND", {
+    message: "--trace names a file in a folder that is not there",
+    where: folder,
+    help: "make the folder, or choose another file",
   });
 }
 

@@ -116,10 +116,12 @@ async function alternatives({ memory, mode, batch, length }: Asked, forecast: Me
   const fixed = fixedBytes(forecast);
   const mayFit = (share: number): boolean => fixed + surely * share * (forecast.bytes - fixed) <= memory;
   const accumulate = mode === "train" ? { accumulate: true } : {};
-  const inRows = (rows: number): string =>
-    mode === "train"
-      ? `batches of ${rows}, ${Math.ceil(batch / rows)} of them a step (--batch-size ${rows} --accumulate ${Math.ceil(batch / rows)})`
+  const inRows = (rows: number): string => {
+    const parts = Math.ceil(batch / rows);
+    return mode === "train"
+      ? `batches of ${rows}, ${parts} of them a step (accumulate ${parts})`
       : `batches of ${rows}`;
+  };
   for (let rows = Math.floor(batch / 2); rows >= 1 && !fits(); rows = Math.floor(rows / 2)) {
     if (!mayFit(rows / batch)) continue;
     found.push({ words: inRows(rows), bytes: await least({ batch: rows, ...accumulate }) });
@@ -129,7 +131,9 @@ async function alternatives({ memory, mode, batch, length }: Asked, forecast: Me
     if (!isLast && !mayFit((short / length) ** 2 / batch)) continue;
     found.push({ words: `batches of 1 with length ${short}`, bytes: await least({ batch: 1, length: short }) });
   }
-  found.push({ words: "weights in bf16", bytes: await least({}, true) });
+  const halved = await least({}, true);
+  if (halved >= forecast.bytes) return found;
+  found.push({ words: "weights in bf16", bytes: halved });
   if (!fits() && batch > 1)
     found.push({ words: `weights in bf16 and ${inRows(1)}`, bytes: await least({ batch: 1, ...accumulate }, true) });
   return found;

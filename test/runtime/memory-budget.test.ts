@@ -95,7 +95,7 @@ describe("a program that cannot fit", () => {
     const [all] = (least as WebpeftError).diagnostics;
     expect(all).toMatchObject({ code: "COMPILE-MEMORY", expected: "at most 0.0 MiB" });
     expect(all!.help).toMatch(
-      /^nothing like it fits; it would take with: batches of 1 with length 8: [\d.]+ MiB; weights in bf16: [\d.]+ MiB; weights in bf16 and batches of 1, 4 of them a step \(--batch-size 1 --accumulate 4\): [\d.]+ MiB$/,
+      /^nothing like it fits; it would take with: batches of 1 with length 8: [\d.]+ MiB; weights in bf16: [\d.]+ MiB; weights in bf16 and batches of 1, 4 of them a step \(accumulate 4\): [\d.]+ MiB$/,
     );
     const needed = Number(/^([\d.]+) MiB/.exec(all!.got!)![1]);
     const memory = Math.floor(0.8 * needed * 2 ** 20);

@@ -40,13 +40,12 @@ export function costsOfKernels(stages: readonly StageModel[]): Map<string, Cost>
   return costs;
 }
 
-/** What dispatches cost, shared among the modules of their parts. */
+/** What dispatches cost, shared among modules as their work is. */
 export function costsOfSites(stages: readonly StageModel[]): Map<string, Cost> {
   const costs = new Map<string, Cost>();
   for (const stage of stages) {
     stage.dispatches.forEach((dispatch, at) => {
-      const scopes = stage.scopesOf(at);
-      for (const scope of scopes) add(entry(costs, scope), dispatch, 1 / scopes.length);
+      for (const [scope, share] of stage.sharesOf(at)) add(entry(costs, scope), dispatch, share);
     });
   }
   return costs;

@@ -35,6 +35,9 @@ export class GraphModel {
   }
 }
 
+/** The share in a dispatch's work from which on it is for a module. */
+const worthNaming = 0.02;
+
 export class StageModel extends GraphModel {
   readonly dispatches: readonly DispatchRecord[];
   readonly values: readonly ValueRecord[];
@@ -75,14 +78,24 @@ export class StageModel extends GraphModel {
     return stored.some((id) => this.nodes[id]?.isBackward === true);
   }
 
-  /** Modules of what a dispatch stores; of all that it computes where that has none. */
+  /** The share that every module has in the work of a dispatch: by flops, or by nodes where there are none. */
+  sharesOf(dispatch: number): ReadonlyMap<string, number> {
+    const shares = new Map<string, number>();
+    const own = this.dispatches[dispatch]!.nodes.flatMap((id) => this.nodes[id] ?? []).filter(
+      ({ scope }) => scope !== "",
+    );
+    const flops = own.reduce((sum, node) => sum + node.flops, 0);
+    for (const node of own) {
+      const share = flops > 0 ? node.flops / flops : 1 / own.length;
+      shares.set(node.scope, (shares.get(node.scope) ?? 0) + share);
+    }
+    return shares;
+  }
+
+  /** Modules that a dispatch is for, those with the most work first; not those whose work is beside it, as a mask is. */
   scopesOf(dispatch: number): string[] {
-    const { parts, nodes } = this.dispatches[dispatch]!;
-    const scopes = (ids: readonly number[]): string[] => [
-      ...new Set(ids.map((id) => this.nodes[id]?.scope ?? "").filter((scope) => scope !== "")),
-    ];
-    const own = scopes(parts.flatMap((part) => part.stored));
-    return own.length > 0 ? own : scopes(nodes);
+    const shares = [...this.sharesOf(dispatch)].sort(([, a], [, b]) => b - a);
+    return shares.filter(([, share]) => share >= worthNaming).map(([scope]) => scope);
   }
 }
 
