@@ -1,6 +1,6 @@
 // Puts the script and the style of the report into `src/inspect/page-text.ts` when something is built: `src/inspect/page/` as one minified
 // text. For tsdown, rolldown and vite.
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
 
@@ -30,8 +30,23 @@ function notices() {
   }).join("\n");
 }
 
+/** Where the rules of passes are written: the lines of their names. */
+function rulePlaces() {
+  const folders = ["passes", "ir/operators"];
+  const rules = folders.flatMap((folder) => {
+    const path = fileURLToPath(new URL(`../src/${folder}/`, import.meta.url));
+    return readdirSync(path).flatMap((file) =>
+      readFileSync(`${path}${file}`, "utf8").split("\n").flatMap((line, at) =>
+        [...line.matchAll(/\bname: "([\w-]+)"/g)].map(([, name]) => [name, `${folder}/${file}:${at + 1}`]),
+      ),
+    );
+  });
+  return Object.fromEntries(rules);
+}
+
 async function pageText() {
   const texts = {
+    rulePlaces: rulePlaces(),
     pageScript: await bundledScript(),
     pageStyle: squeezed(readFileSync(`${folder}style.css`, "utf8")),
     pageNotices: notices(),

@@ -36,6 +36,9 @@ export interface Dispatch {
   readonly flops: number;
   /** Bytes of the elements that it reads and writes, each once. */
   readonly bytes: number;
+  /** Bytes of those that it reads, and of those that it writes. */
+  readonly reads: number;
+  readonly writes: number;
   /** Writes storage, or is needed by a dispatch that does: always runs. */
   readonly always: boolean;
   /** Outputs (not in storage) that need it. */

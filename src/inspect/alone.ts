@@ -30,7 +30,12 @@ function sparseMemory(
   return { memory, written };
 }
 
-export function aloneRecord(generated: Generated, kernel: string, ir: KernelIR): AloneRecord {
+/** Words of workgroup memory from which on a workgroup takes too long to interpret. */
+const mostShared = 512;
+
+/** Nothing for kernels whose workgroups do too much together. */
+export function aloneRecord(generated: Generated, kernel: string, ir: KernelIR): AloneRecord | undefined {
+  if (ir.shared.reduce((sum, { length, lanes }) => sum + length * lanes, 0) > mostShared) return undefined;
   const runs = generated.plan.stages.flatMap(({ name: stage, dispatches }) =>
     dispatches.flatMap((dispatch, at) => (dispatch.kernel === kernel ? [{ stage, at, dispatch }] : [])),
   );

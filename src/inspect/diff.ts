@@ -18,7 +18,10 @@ export interface Dump {
     readonly kernels: readonly object[];
     readonly stages: readonly {
       readonly name: string;
-      readonly dispatches: readonly Pick<Dispatch, "kernel" | "grid" | "nodes" | "flops" | "bytes">[];
+      readonly dispatches: readonly Pick<
+        Dispatch,
+        "kernel" | "grid" | "nodes" | "flops" | "bytes" | "reads" | "writes"
+      >[];
     }[];
   };
   readonly timeline: readonly {

@@ -6,6 +6,8 @@ export interface KernelWork {
   readonly dispatches: number;
   readonly flops: number;
   readonly bytes: number;
+  readonly reads: number;
+  readonly writes: number;
   /** Modules that it computes for, without numbers of layers. */
   readonly sites: readonly string[];
   /** Lines of formulas, `file:line`. */
@@ -15,12 +17,14 @@ export interface KernelWork {
 /** The work with one more dispatch, which computes `nodes`. */
 export const withDispatch = (
   before: KernelWork | undefined,
-  { flops, bytes }: Pick<Dispatch, "flops" | "bytes">,
+  { flops, bytes, reads, writes }: Pick<Dispatch, "flops" | "bytes" | "reads" | "writes">,
   nodes: readonly PlacedNode[],
 ): KernelWork => ({
   dispatches: (before?.dispatches ?? 0) + 1,
   flops: (before?.flops ?? 0) + flops,
   bytes: (before?.bytes ?? 0) + bytes,
+  reads: (before?.reads ?? 0) + reads,
+  writes: (before?.writes ?? 0) + writes,
   sites: joined(before?.sites, sitesOf(nodes)),
   lines: joined(before?.lines, linesOf(nodes)),
 });

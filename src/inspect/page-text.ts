@@ -6,3 +6,5 @@ export const pageScript: string = 'document.body.append("This report was made wi
 export const pageStyle: string = "";
 /** Of the libraries in the script. */
 export const pageNotices: string = "";
+/** Where rules are written, `file:line` by name. */
+export const rulePlaces: Readonly<Record<string, string>> = {};

@@ -3,10 +3,11 @@ import { type Dispatch, type Generated, type GeneratedKernel, partWords, wordNam
 import { type Graph, type Node, portName } from "../ir/graph.ts";
 import { opRecord } from "../ir/registry.ts";
 import { byteWidth, sizeOf, typeText } from "../ir/types.ts";
+import { recomputeCosts } from "../passes/recompute.ts";
 import { type Clock, leastMs, type Measurement } from "../program/measurement.ts";
 import { aloneRecord } from "./alone.ts";
 import { lineOf } from "./places.ts";
-import { passRecords, ruleDocs } from "./report-passes.ts";
+import { passRecords, ruleRecords } from "./report-passes.ts";
 import {
   type DecisionRecord,
   type DispatchRecord,
@@ -82,10 +83,12 @@ function stageRecord(
     nodes: nodeRecords(graph, texts),
     outputs: graph.outputs.map((output) => [output.name, output.node]),
     dispatches: dispatches.map((dispatch, i): DispatchRecord => {
-      const { kernel, grid, nodes, flops, bytes, always, outputs } = dispatch;
+      const { kernel, grid, nodes, flops, bytes, reads, writes, always, outputs } = dispatch;
+      const bound = dispatch.bindings.reduce((sum, { size }) => sum + size, 0);
       const own = partRecords(dispatch, words.get(kernel)!, stored[i]!);
       const ms = times?.[i];
-      const work = { kernel, grid, nodes, flops, bytes, always, outputs: always ? [] : outputs, parts: own };
+      const moved = { flops, bytes, reads, writes, bound };
+      const work = { kernel, grid, nodes, ...moved, always, outputs: always ? [] : outputs, parts: own };
       return ms == null ? work : { ...work, time: [ms, leastMs(dispatch, measured!.peak)] };
     }),
     values: kept.map((value) => {
@@ -95,18 +98,26 @@ function stageRecord(
   };
 }
 
-const kernelRecord = ({ name, wgsl, workgroup, ir }: GeneratedKernel, generated: Generated): KernelRecord => ({
-  ...{ name, wgsl, workgroup, words: wordNames(ir), alone: aloneRecord(generated, name, ir) },
-});
+function kernelRecord({ name, wgsl, workgroup, ir }: GeneratedKernel, generated: Generated): KernelRecord {
+  const alone = aloneRecord(generated, name, ir);
+  return { name, wgsl, workgroup, words: wordNames(ir), ...(alone === undefined ? {} : { alone }) };
+}
 
 /** Decisions with equal outcome and costs are one line with all their places. */
 function decisionRecords(program: InspectedProgram): DecisionRecord[] {
   const groups = new Map<string, { first: Omit<DecisionRecord, "scopes">; scopes: string[] }>();
   for (const { stage, pass, notes } of program.timeline) {
-    for (const { scope, decision, candidates, growth } of notes) {
+    for (const { scope, decision, candidates, growth, terms } of notes) {
       const key = JSON.stringify([stage, pass, decision, candidates]);
       const group = groups.get(key) ?? {
-        first: { stage, pass, decision, candidates, ...(growth === undefined ? {} : { growth }) },
+        first: {
+          stage,
+          pass,
+          decision,
+          candidates,
+          ...(growth === undefined ? {} : { growth }),
+          ...(terms === undefined ? {} : { terms }),
+        },
         scopes: [],
       };
       group.scopes.push(scope);
@@ -154,8 +165,8 @@ export function reportData(program: InspectedProgram, measured?: Measurement): R
     fragments: [...new Map(fragments.map((fragment) => [fragment.text, fragment])).values()],
     fields: adapter?.savedConfig ?? {},
     diagnostics: program.diagnostics.map(({ code, severity, message }) => ({ code, severity, message })),
-    passes: passRecords(program),
-    rules: ruleDocs(),
+    passes: passRecords(program, (text) => texts.at(text)),
+    rules: ruleRecords(),
     decisions: decisionRecords(program),
     kernels: program.generated.kernels.map((kernel) => kernelRecord(kernel, program.generated)),
     stages,
@@ -163,6 +174,7 @@ export function reportData(program: InspectedProgram, measured?: Measurement): R
     texts: texts.all,
     buffers: plan.buffers.map(({ name, bytes, within }) => ({ name, bytes, within: within?.buffer ?? "" })),
     ...(measured === undefined ? {} : { measured: measuredRecord(measured) }),
+    recompute: program.stages.flatMap(({ name, graph }) => (name === "micro" ? recomputeCosts(graph) : [])),
     memory: { peakBytes: plan.peakBytes, largestBinding: target.limits.maxStorageBufferBindingSize },
   };
 }

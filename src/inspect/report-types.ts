@@ -35,7 +35,11 @@ export interface DispatchRecord {
   readonly nodes: readonly number[];
   readonly parts: readonly PartRecord[];
   readonly flops: number;
+  /** What it reads and writes of elements, together and apart, and all that is bound for it. */
   readonly bytes: number;
+  readonly reads: number;
+  readonly writes: number;
+  readonly bound: number;
   /** Milliseconds, where they were measured, and what they would be at the peak of the device. */
   readonly time?: readonly [took: number, least: number];
   /** Outputs that it is for; always run without them. */
@@ -83,7 +87,18 @@ export interface KernelRecord {
   readonly workgroup: number;
   /** What its size words are called in its text. */
   readonly words: readonly string[];
-  readonly alone: AloneRecord;
+  /** Nothing where its workgroups do too much together for an interpreter. */
+  readonly alone?: AloneRecord;
+}
+
+/** Products of one matrix with so many vectors, `times` of them. */
+export interface CostTerm {
+  readonly what: string;
+  readonly vectors: number;
+  readonly out: number;
+  readonly in: number;
+  readonly times: number;
+  readonly flops: number;
 }
 
 /** A decision with all places where it was the same, at the same costs. */
@@ -92,20 +107,39 @@ export interface DecisionRecord {
   readonly pass: string;
   readonly decision: string;
   readonly candidates: Readonly<Record<string, number>>;
+  /** What costs are sums of, where that is known: of the first place. */
+  readonly terms?: Readonly<Record<string, readonly CostTerm[]>>;
   readonly scopes: readonly string[];
   /** What each costs more with every further vector, and how many there are. */
   readonly growth?: { readonly vectors: number; readonly each: Readonly<Record<string, number>> };
 }
 
-/** A node near a rewrite. `mark`: 0 is left alone, 1 is gone or new, 2 is what the rule changed or what stands in its place. */
-export type SnippetNode = readonly [id: number, name: string, type: string, inputs: readonly number[], mark: 0 | 1 | 2];
+/**
+ * A node near a rewrite: texts by their places in `ReportData.texts`, inputs by their places in the same list (-1 where they are not in it).
+ * `mark`: 0 is left alone, 1 is gone or new, 2 is what the rule changed or what stands in its place. `was`: the place of the same node before.
+ */
+export type SnippetNode = readonly [
+  name: number,
+  type: number,
+  inputs: readonly number[],
+  mark: 0 | 1 | 2,
+  was: number,
+];
 
-/** One of the rewrites of a rule, with what is near it in the graphs before and after. */
+/** Rewrites of a rule that look alike, with what is near them in the graphs before and after. */
 export interface RewriteRecord {
   readonly rule: string;
-  readonly scope: string;
   readonly before: readonly SnippetNode[];
   readonly after: readonly SnippetNode[];
+  /** Where: a module, and the numbers of the nodes before and after. */
+  readonly places: readonly (readonly [scope: number, before: readonly number[], after: readonly number[]])[];
+}
+
+export interface RuleRecord {
+  /** What the rule does. */
+  readonly doc: string;
+  /** Where it is written, `file:line`, or nothing. */
+  readonly place: string;
 }
 
 export interface PassRecord {
@@ -115,7 +149,6 @@ export interface PassRecord {
   readonly before: number;
   readonly after: number;
   readonly hits: Readonly<Record<string, number>>;
-  /** The first few of every rule. */
   readonly rewrites: readonly RewriteRecord[];
 }
 
@@ -141,6 +174,15 @@ export interface MeasuredRecord {
   readonly peak: { readonly flopsPerSecond: number; readonly bytesPerSecond: number; readonly probe: string };
 }
 
+export interface RecomputeRecord {
+  /** Modules whose values are made again. */
+  readonly scopes: readonly string[];
+  /** Bytes that would not be kept. */
+  readonly saves: number;
+  /** Flops to make them again. */
+  readonly flops: number;
+}
+
 export interface ReportData {
   readonly version: number;
   readonly batch: number;
@@ -154,8 +196,8 @@ export interface ReportData {
   readonly diagnostics: readonly { readonly code: string; readonly severity: string; readonly message: string }[];
   readonly texts: readonly string[];
   readonly passes: readonly PassRecord[];
-  /** What rules do, by name. */
-  readonly rules: Readonly<Record<string, string>>;
+  /** By name. */
+  readonly rules: Readonly<Record<string, RuleRecord>>;
   readonly decisions: readonly DecisionRecord[];
   readonly kernels: readonly KernelRecord[];
   readonly stages: readonly StageRecord[];
@@ -164,4 +206,6 @@ export interface ReportData {
   readonly buffers: readonly { readonly name: string; readonly bytes: number; readonly within: string }[];
   readonly measured?: MeasuredRecord;
   readonly memory: { readonly peakBytes: number; readonly largestBinding: number };
+  /** Parts of the forward pass that could be made again for the backward pass, the first ones first. */
+  readonly recompute: readonly RecomputeRecord[];
 }

@@ -32,16 +32,19 @@ export interface ProgramKernel {
   /** Of one training step, or of one forward pass where the program does not train; 0 for kernels that neither uses. */
   readonly flops: number;
   readonly bytes: number;
+  /** Bytes that are read, and that are written. */
+  readonly reads: number;
+  readonly writes: number;
   /** In all stages. */
   readonly dispatches: number;
   /** Dispatches, flops and bytes in every stage that uses it. */
   readonly stages: Readonly<Partial<Record<StageName, StageCounts>>>;
 }
 
-interface StageCounts {
+type Moved = Pick<Dispatch, "flops" | "bytes" | "reads" | "writes">;
+
+interface StageCounts extends Moved {
   readonly dispatches: number;
-  readonly flops: number;
-  readonly bytes: number;
 }
 
 /** The stages of a training step; what runs once before it, and evaluation, are none of them. */
@@ -62,8 +65,15 @@ export interface KernelGraph {
   readonly ir: Generated["kernels"][number]["ir"];
 }
 
-const total = (dispatches: readonly Dispatch[], field: "flops" | "bytes"): number =>
+const total = (dispatches: readonly Dispatch[], field: keyof Moved): number =>
   dispatches.reduce((sum, dispatch) => sum + dispatch[field], 0);
+
+const moved = (dispatches: readonly Dispatch[]): Moved => ({
+  flops: total(dispatches, "flops"),
+  bytes: total(dispatches, "bytes"),
+  reads: total(dispatches, "reads"),
+  writes: total(dispatches, "writes"),
+});
 
 /** Text, graphs, kernels and the plan of a program. */
 export class ProgramViews {
@@ -102,15 +112,9 @@ export class ProgramViews {
         workgroup,
         grid: runs[0]!.own[0]!.grid,
         nodes: runs.flatMap(({ stage, own }) => own.flatMap(({ nodes }) => nodes.map((id) => `${stage}/%${id}`))),
-        flops: total(counted, "flops"),
-        bytes: total(counted, "bytes"),
+        ...moved(counted),
         dispatches: runs.reduce((sum, { own }) => sum + own.length, 0),
-        stages: Object.fromEntries(
-          runs.map(({ stage, own }) => [
-            stage,
-            { dispatches: own.length, flops: total(own, "flops"), bytes: total(own, "bytes") },
-          ]),
-        ),
+        stages: Object.fromEntries(runs.map(({ stage, own }) => [stage, { dispatches: own.length, ...moved(own) }])),
       };
     });
   }

@@ -16,6 +16,7 @@ import {
 } from "../ir/operators/record.ts";
 import { isDense } from "../ir/operators/view.ts";
 import { remembered } from "../ir/remember.ts";
+import { type CostTerm, costTerms } from "./cost-terms.ts";
 import { varies } from "./operator-view.ts";
 
 /** A decision and what it was made from; shown by the inspector. */
@@ -25,6 +26,8 @@ export interface CostNote {
   /** Flops of every candidate; of values in chunks, bytes of the largest one. */
   readonly candidates: Readonly<Record<string, number>>;
   /** What candidates cost more with every further vector that the operator is applied to, and how many those are. */
+  /** What the cost of a candidate is a sum of. */
+  readonly terms?: Readonly<Record<string, readonly CostTerm[]>>;
   readonly growth?: { readonly vectors: number; readonly each: Readonly<Record<string, number>> };
 }
 
@@ -150,10 +153,27 @@ export class LoweredOperators implements OperatorLowering, Choosing {
       scope,
       decision: folds ? "weight" : "activation",
       candidates: { activation, weight: Number.isFinite(weight) ? weight : Number.MAX_VALUE },
+      terms: this.termsOf(id, vectors, activation, weight),
       ...(Number.isFinite(weight)
         ? { growth: growthOf(vectors, { activation: activationFlops, weight: weightFlops }) }
         : {}),
     });
     return folds ? this.apply(this.builder.dense(this.dense(id)), x) : this.apply(id, x);
+  }
+
+  /** Products of both candidates: of the parts with the activations, or of W' with them once it is made. */
+  private termsOf(id: number, vectors: number, activation: number, weight: number): CostNote["terms"] {
+    const { type } = this.builder.node(id);
+    if (type.kind !== "operator") return {};
+    const sizes = { vectors, out: type.out, in: type.in };
+    const applied = 2 * vectors * type.out * type.in;
+    const [times] = [this.weight(this.builder.node(id).inputs)];
+    const made = weight - times * applied;
+    const folded: CostTerm[] = [
+      { what: "making W'", ...sizes, vectors: 1, times: 1, flops: made },
+      { what: "W'", ...sizes, times, flops: times * applied },
+    ];
+    const parts = Number.isFinite(activation) ? costTerms(this.builder, this, id, vectors) : [];
+    return { activation: parts, weight: Number.isFinite(weight) ? folded : [] };
   }
 }

@@ -127,6 +127,20 @@ export function recompute(graph: Graph, count: number): PassResult {
   };
 }
 
+/** What it would spare and take to make each of the segments again, with the modules that are in it. */
+export function recomputeCosts(graph: Graph): { scopes: string[]; saves: number; flops: number }[] {
+  const writer = new Recomputer(graph, factsOf(graph));
+  return segmentsOf(graph).map((segment) => {
+    const members = [...writer.membersOf(segment)].map((id) => graph.nodes[id]!);
+    const flops = members.reduce((sum, { op, inputs, attributes, type }) => {
+      const types = inputs.map((input) => graph.nodes[input]!.type);
+      return sum + opRecord(op).cost(types, attributes, type).flops;
+    }, 0);
+    const scopes = [...new Set(members.map(({ scope = "" }) => scope))].filter((scope) => scope !== "");
+    return { scopes, saves: segment.saved, flops };
+  });
+}
+
 class Recomputer {
   private readonly nodes: Node[] = [];
   /** New ids of the nodes of the graph. */
@@ -166,7 +180,7 @@ class Recomputer {
   }
 
   /** The nodes of a segment that what the backward pass reads of it is made of. */
-  private membersOf({ from, to, passed }: Segment): ReadonlySet<number> {
+  membersOf({ from, to, passed }: Segment): ReadonlySet<number> {
     const { forward, made } = this.facts;
     const members = new Set<number>();
     const visit = (id: number): void => {

@@ -35,7 +35,7 @@ describe("what is printed", () => {
     expect(rows.length).toBe(3);
     expect(rows.map(({ bytes }) => bytes)).toEqual(rows.map(({ bytes }) => bytes).sort((a, b) => b - a));
     const ofSite = inspect("--kernels", "--site", "v_proj").stdout.trim().split("\n");
-    expect(ofSite[0]).toMatch(/^kernel +dispatches +flop +bytes +flop\/byte +computes for +lines$/);
+    expect(ofSite[0]).toMatch(/^kernel +dispatches +flop +reads +writes +flop\/byte +computes for +lines$/);
     for (const row of ofSite.slice(1)) expect(row).toContain("v_proj");
   });
 
@@ -51,7 +51,7 @@ describe("what is printed", () => {
     expect(stderr).toMatch(/^peak +[\d.]+ \w?flop\/s, [\d.]+ \w?B\/s$/m);
     const table = inspect("--kernels", "--measure", "--sort", "name").stdout.split("\n");
     expect(table[0]).toMatch(
-      /^kernel +dispatches +ms +% of step +% of roof +flop +bytes +flop\/byte +computes for +lines$/,
+      /^kernel +dispatches +ms +% of step +% of roof +flop +reads +writes +flop\/byte +computes for +lines$/,
     );
   });
 

@@ -58,8 +58,8 @@ describe("a report of two programs", () => {
       const [ofA, ofB] = [elementsOf(a, "micro", level), elementsOf(b, "micro", level)];
       const all = bothElements(ofA, ofB);
       const times = (...among: string[]): number => all.filter((own) => among.includes(own.among!)).length;
-      expect(times("both", "changed", "only-a")).toBe(ofA.length);
-      expect(times("both", "changed", "only-b")).toBe(ofB.length);
+      expect(times("both", "differs", "only-a")).toBe(ofA.length);
+      expect(times("both", "differs", "only-b")).toBe(ofB.length);
       expect(times("only-a") * times("only-b")).toBeGreaterThan(0);
       for (const { inputs } of all) for (const input of inputs) expect(all[input]).toBeDefined();
       expect(new Set(bothElements(ofA, ofA).map(({ among }) => among))).toEqual(new Set(["both"]));

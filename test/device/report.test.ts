@@ -24,7 +24,7 @@ describe.skipIf(!hasChromium)("the report", () => {
         await tab(page, "Kernels");
         const shares = await page
           .locator("main tbody tr")
-          .evaluateAll((rows) => rows.map((row) => row.children[5]!.textContent));
+          .evaluateAll((rows) => rows.map((row) => row.children[6]!.textContent));
         const numbers = shares.map((share) => Number(share.replace(" %", "")));
         expect(numbers).toEqual([...numbers].sort((a, b) => b - a));
         const site = await text(page, ".site-row > .chip >> nth=0");
@@ -68,7 +68,19 @@ describe.skipIf(!hasChromium)("the report", () => {
         expect(
           (await page.locator(".snippet").count()) + (await page.locator(".snippets .soft").count()),
         ).toBeGreaterThanOrEqual(1);
-        expect(await page.locator(".snippet .line-before, .snippet .line-after").count()).toBeGreaterThan(0);
+        expect(await page.locator(".diff .line-before, .diff .line-after").count()).toBeGreaterThan(0);
+        const [hits] = /\d+$/.exec((await page.locator("main tr.is-chosen .chip").first().textContent())!)!;
+        expect(await page.locator(".tools").first().textContent()).toContain(`1 of ${hits}`);
+        expect(await page.locator("main h2 + p").textContent()).toMatch(/(passes|ir\/operators)\/[\w-]+\.ts:\d+$/);
+        // What a rule left alone stands where it stood.
+        const kept = (side: string): Promise<(string | null)[][]> =>
+          page
+            .locator(`.${side} .kept`)
+            .evaluateAll((all) =>
+              all.map((own) => [own.querySelector(".box-title")!.textContent, own.getAttribute("transform")]),
+            );
+        const after = new Map((await kept("after")) as [string, string][]);
+        for (const [name, place] of await kept("before")) expect(after.get(name!) ?? place).toBe(place);
         const shown = await page.locator(".tools").first().textContent();
         await page.keyboard.press("ArrowRight");
         if (!shown!.includes("1 of 1 "))
@@ -81,7 +93,7 @@ describe.skipIf(!hasChromium)("the report", () => {
       it("says what was decided, how clearly, and what would flip it", async () => {
         await tab(page, "Decisions");
         const rows = await page
-          .locator("main tbody tr")
+          .locator("main section > .scroll > table > tbody > tr")
           .evaluateAll((all) => all.map((row) => [...row.children].map((cell) => cell.textContent)));
         expect(rows.length).toBeGreaterThan(0);
         for (const [, , places, chosen, costs, clear] of rows) {

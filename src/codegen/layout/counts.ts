@@ -9,7 +9,9 @@ import type { Unit } from "../fuse/fuse.ts";
 
 export interface Counts {
   readonly flops: number;
-  readonly bytes: number;
+  /** Bytes. */
+  readonly reads: number;
+  readonly writes: number;
 }
 
 const typeOf = (node: Node): TensorType => node.type as TensorType;
@@ -37,7 +39,8 @@ export function countsOf(graph: Graph, { stored }: Unit, isRead: (id: number) =>
   const needed = new Map<number, { whole: number; parts: number }>();
   for (const id of stored) needed.set(id, { whole: elementsOf(graph.nodes[id]!), parts: 0 });
   let flops = 0;
-  let bytes = stored.reduce((sum, id) => sum + bytesOf(graph.nodes[id]!, elementsOf(graph.nodes[id]!)), 0);
+  let reads = 0;
+  const writes = stored.reduce((sum, id) => sum + bytesOf(graph.nodes[id]!, elementsOf(graph.nodes[id]!)), 0);
   // Readers stand behind what they read, so the last of those that are open has all of its readers counted.
   const open = new Set(stored);
   while (open.size > 0) {
@@ -47,7 +50,7 @@ export function countsOf(graph: Graph, { stored }: Unit, isRead: (id: number) =>
     const node = graph.nodes[id]!;
     const made = Math.min(elementsOf(node), need.whole + need.parts);
     if (isRead(id)) {
-      bytes += bytesOf(node, made);
+      reads += bytesOf(node, made);
       continue;
     }
     const inputs = node.inputs.map((input) => graph.nodes[input]!.type);
@@ -59,7 +62,7 @@ export function countsOf(graph: Graph, { stored }: Unit, isRead: (id: number) =>
       needed.set(input, takesPart(node) ? { whole, parts: parts + read } : { whole: Math.max(whole, read), parts });
     });
   }
-  return { flops: Math.round(flops), bytes };
+  return { flops: Math.round(flops), reads, writes };
 }
 
 const bytesOf = (node: Node, elements: number): number => elements * byteWidth(typeOf(node).dtype);

@@ -118,7 +118,9 @@ function dispatch(steps: StageSteps, group: readonly number[], making: Making, n
     grid: [Math.min(workgroups, most), Math.ceil(workgroups / most), 1],
     nodes: computedNodes(steps, units, reads),
     flops: sum("flops"),
-    bytes: sum("bytes"),
+    bytes: sum("reads") + sum("writes"),
+    reads: sum("reads"),
+    writes: sum("writes"),
     always: needs.always,
     outputs: [...needs.outputs],
   });

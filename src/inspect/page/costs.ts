@@ -5,13 +5,15 @@ import type { StageModel } from "./model.ts";
 export interface Cost {
   flops: number;
   bytes: number;
+  reads: number;
+  writes: number;
   dispatches: number;
   /** Milliseconds, and what they would be at the peak of the device; 0 where nothing was measured. */
   ms: number;
   leastMs: number;
 }
 
-const nothing = (): Cost => ({ flops: 0, bytes: 0, dispatches: 0, ms: 0, leastMs: 0 });
+const nothing = (): Cost => ({ flops: 0, bytes: 0, reads: 0, writes: 0, dispatches: 0, ms: 0, leastMs: 0 });
 
 export function totalOf(stages: readonly StageModel[]): Cost {
   const total = nothing();
@@ -19,9 +21,15 @@ export function totalOf(stages: readonly StageModel[]): Cost {
   return total;
 }
 
-function add(cost: Cost, { flops, bytes, time: [ms, least] = [0, 0] }: DispatchRecord, share: number): void {
+function add(
+  cost: Cost,
+  { flops, bytes, reads, writes, time: [ms, least] = [0, 0] }: DispatchRecord,
+  share: number,
+): void {
   cost.flops += share * flops;
   cost.bytes += share * bytes;
+  cost.reads += share * reads;
+  cost.writes += share * writes;
   cost.ms += share * ms;
   cost.leastMs += share * least;
   cost.dispatches += 1;

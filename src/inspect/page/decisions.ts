@@ -51,6 +51,31 @@ function candidatesView({ decision, candidates }: DecisionRecord): HTMLElement {
   );
 }
 
+/** The products that costs are sums of. */
+function termsView({ terms }: DecisionRecord): HTMLElement | undefined {
+  const known = Object.entries(terms ?? {}).filter(([, own]) => own.length > 0);
+  if (known.length === 0) return undefined;
+  const rows = known.flatMap(([candidate, own]) =>
+    own.map((term, at) =>
+      h(
+        "tr",
+        {},
+        h("td", {}, at === 0 ? h("b", {}, candidate) : ""),
+        h("td", {}, term.what.split(".").slice(-3).join(".")),
+        number(`${term.vectors} × ${term.out} × ${term.in}`),
+        number(term.times),
+        number(count(term.flops)),
+      ),
+    ),
+  );
+  return h(
+    "details",
+    {},
+    h("summary", {}, "what it is a sum of"),
+    table(["", "matrix", numberHead("vectors × out × in"), numberHead("products"), numberHead("flops")], rows),
+  );
+}
+
 export const decisionsView: View = {
   name: "decisions",
   title: "Decisions",
@@ -76,7 +101,7 @@ export const decisionsView: View = {
             h("td", {}, siteChips(own.scopes)),
             number(own.scopes.length),
             h("td", {}, h("b", {}, own.decision)),
-            h("td", { class: "nowrap" }, candidatesView(own)),
+            h("td", { class: "nowrap" }, candidatesView(own), termsView(own)),
             h("td", { class: "nowrap" }, verdict(own)),
             h("td", {}, flip(own)),
           ),

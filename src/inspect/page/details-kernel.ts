@@ -52,6 +52,7 @@ export function kernelDetails(app: App, name: string): HTMLElement {
   const { program, state } = app;
   const kernel = program.data.kernels.find((own) => own.name === name);
   if (kernel === undefined) return h("p", {}, "There is no such kernel.");
+  const { alone } = kernel;
   const runs = (stage: StageModel): number[] =>
     stage.dispatches.flatMap((own, at) => (own.kernel === name ? [at] : []));
   const chosen = program.chosen(state.stage).filter((stage) => runs(stage).length > 0);
@@ -69,7 +70,8 @@ export function kernelDetails(app: App, name: string): HTMLElement {
       [`in ${stages.map((at) => at.name).join(", ")}`, `${own.length} dispatches`],
       ...timeFacts(cost),
       ["flops", count(cost?.flops ?? 0)],
-      ["bytes moved", bytes(cost?.bytes ?? 0)],
+      ["reads", bytes(cost?.reads ?? 0)],
+      ["writes", bytes(cost?.writes ?? 0)],
       ["workgroup", `${kernel.workgroup} invocations`],
       ["grid of the first", stage?.dispatches[runs(stage)[0]!]?.grid.join(" × ")],
     ]),
@@ -87,14 +89,19 @@ export function kernelDetails(app: App, name: string): HTMLElement {
       "h3",
       {},
       ...["WGSL ", copyButton(kernel.wgsl), " "],
-      h(
-        "button",
-        {
-          ...{ type: "button", class: "tool", title: "A page that runs this kernel by itself and checks its results" },
-          click: () => save("kernel.html", "text/html", kernelPage(kernel)),
-        },
-        "Run alone",
-      ),
+      alone !== undefined &&
+        h(
+          "button",
+          {
+            ...{
+              type: "button",
+              class: "tool",
+              title: "A page that runs this kernel by itself and checks its results",
+            },
+            click: () => save("kernel.html", "text/html", kernelPage(kernel, alone)),
+          },
+          "Run alone",
+        ),
     ),
     wgslView(kernel.wgsl),
   );

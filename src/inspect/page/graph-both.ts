@@ -60,7 +60,7 @@ function matched(a: readonly Element[], b: readonly Element[]): (number | undefi
   return found;
 }
 
-const marks: Readonly<Record<Among, string>> = { both: "", changed: "≠ ", "only-a": "− ", "only-b": "+ " };
+const marks: Readonly<Record<Among, string>> = { both: "", differs: "≠ ", "only-a": "− ", "only-b": "+ " };
 
 /** Elements of both, those of B in its order, what only A has behind what it reads. */
 export function bothElements(a: readonly Element[], b: readonly Element[]): Element[] {
@@ -84,7 +84,7 @@ export function bothElements(a: readonly Element[], b: readonly Element[]): Elem
     const partner = from === "b" ? match[at] : at;
     const own = from === "b" ? b[at]! : a[at]!;
     const among: Among =
-      from === "a" ? "only-a" : partner === undefined ? "only-b" : a[partner]!.does === own.does ? "both" : "changed";
+      from === "a" ? "only-a" : partner === undefined ? "only-b" : a[partner]!.does === own.does ? "both" : "differs";
     const inputs = from === "b" ? own.inputs.map((input) => placeOfB.get(input)!) : [];
     const ofPartner = partner === undefined ? [] : inputsOfA(partner);
     return {

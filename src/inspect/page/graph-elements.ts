@@ -25,7 +25,7 @@ export interface Element {
   readonly among?: Among;
 }
 
-export type Among = "both" | "changed" | "only-a" | "only-b";
+export type Among = "both" | "differs" | "only-a" | "only-b";
 
 export const levels: readonly (readonly [level: string, title: string])[] = [
   ["kernels", "kernels"],

@@ -8,7 +8,7 @@ import { type Box, type Scene, sceneOf } from "./graph-scene.ts";
 import { stageChoice } from "./kernels.ts";
 import type { Point } from "./layout-worker.ts";
 import { panZoom } from "./pan-zoom.ts";
-import { save, svgText } from "./save.ts";
+import { save, savePicture, svgText } from "./save.ts";
 
 const sizes: Readonly<Record<string, readonly [number, number]>> = {
   kernels: [184, 42],
@@ -56,7 +56,7 @@ function showSaved({ elements, scene, arcs }: Drawing, box: Box): void {
 /** Of a folded layer: in how many of its elements two programs differ. */
 function differences(own: readonly Element[]): string {
   const times = (among: Among): number => own.filter((element) => element.among === among).length;
-  const counts = [times("only-a"), times("only-b"), times("changed")].map((n, at) => (n > 0 ? `${"−+≠"[at]}${n}` : ""));
+  const counts = [times("only-a"), times("only-b"), times("differs")].map((n, at) => (n > 0 ? `${"−+≠"[at]}${n}` : ""));
   return counts.filter((text) => text !== "").join(" ");
 }
 
@@ -69,7 +69,7 @@ function boxView(app: App, drawing: Drawing, box: Box): SVGGElement {
   const isFolded = box.fold !== undefined;
   const differ = differences(own);
   const title = isFolded ? `${shortPath(box.fold!)} ${differ}` : first!.title;
-  const among = isFolded ? (differ === "" ? "both" : "changed") : (first!.among ?? "");
+  const among = isFolded ? (differ === "" ? "both" : "differs") : (first!.among ?? "");
   const detail = isFolded
     ? `${plural(own.length, "box").replace("boxs", "boxes")}, ${costTexts[cost]!(sum)}`
     : first!.detail;
@@ -219,6 +219,10 @@ export const graphView: View = {
         isBoth && h("span", { class: "soft" }, "− only A, + only B, ≠ changed"),
         h("button", { type: "button", class: "tool", "data-key": "f", title: "f", click: fit }, "Fit"),
         tool("SVG", () => save("graph.svg", "image/svg+xml", svgText(svg, scene.width, scene.height))),
+        tool("PNG", () => {
+          const { width, height } = scene;
+          void savePicture("graph.png", svgText(svg, width, height), width, height);
+        }),
         tool("DOT", () => save("graph.dot", "text/vnd.graphviz", dotText(elements))),
         h(
           "span",

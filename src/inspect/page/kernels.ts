@@ -37,7 +37,8 @@ const numeric = (name: string, title: string, order: (row: Row) => number, text:
 
 const work: readonly Column[] = [
   numeric("flops", "flops", ({ flops }) => flops, count),
-  numeric("bytes", "bytes", (row) => row.bytes, bytes),
+  numeric("reads", "reads", ({ reads }) => reads, bytes),
+  numeric("writes", "writes", ({ writes }) => writes, bytes),
   numeric(
     "ratio",
     "flop/byte",

@@ -1,7 +1,7 @@
 /** Memory: what is in the arena when, where and why; what is there at the peak; what is computed more than once. */
 import type { App, View } from "./app.ts";
-import { nodeChip, siteChip } from "./chips.ts";
-import { liveBytes, peakOf, valuesAt } from "./costs.ts";
+import { nodeChip, siteChip, siteChips } from "./chips.ts";
+import { liveBytes, peakOf, totalOf, valuesAt } from "./costs.ts";
 import { chip, h, number, numberHead, s, table } from "./dom.ts";
 import { bytes, count, percent } from "./format.ts";
 import { stageChoice } from "./kernels.ts";
@@ -129,6 +129,32 @@ function recomputed(stage: StageModel): HTMLElement {
   );
 }
 
+/** How much memory could be spared by making the first parts of the forward pass again, and for how many flops. */
+function whatIf({ program }: App): HTMLElement {
+  const { recompute } = program.data;
+  if (recompute.length === 0)
+    return h("p", { class: "soft" }, "There is nothing that could be made again for the backward pass.");
+  const step = totalOf(program.chosen("step")).flops;
+  let [saved, flops] = [0, 0];
+  return table(
+    [
+      ...["make again", "modules", numberHead("saves"), numberHead("flops more")],
+      ...[numberHead("together"), numberHead("of a step")],
+    ],
+    recompute.map((own, at) => {
+      saved += own.saves;
+      flops += own.flops;
+      return h(
+        "tr",
+        {},
+        h("td", { class: "nowrap" }, at === 0 ? "part 1" : `parts 1 to ${at + 1}`),
+        h("td", {}, siteChips(own.scopes, 3)),
+        ...[bytes(own.saves), count(own.flops), bytes(saved), `+${percent(flops, step)}`].map((text) => number(text)),
+      );
+    }),
+  );
+}
+
 function stageView(app: App, stage: StageModel): HTMLElement {
   const peak = peakOf(stage);
   const live = liveBytes(stage)[peak] ?? 0;
@@ -148,6 +174,13 @@ function stageView(app: App, stage: StageModel): HTMLElement {
     peakTable(stage, peak),
     h("h2", {}, "Computed more than once"),
     recomputed(stage),
+    h("h2", {}, "What if less was kept"),
+    h(
+      "p",
+      { class: "soft" },
+      "Parts of the forward pass that could be made again for the backward pass, as --memory does where a program has to fit.",
+    ),
+    whatIf(app),
     h("h2", {}, "Buffers"),
     table(
       ["buffer", numberHead("bytes"), "part of"],

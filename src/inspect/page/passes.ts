@@ -1,11 +1,10 @@
 /** Passes: what each did to a stage, and its rewrites one by one, before and after. */
 
-import type { PassRecord, RewriteRecord, SnippetNode } from "../report-types.ts";
+import type { PassRecord } from "../report-types.ts";
 import type { App, View } from "./app.ts";
-import { type Child, h, number, numberHead, s, table } from "./dom.ts";
-import { plural, shortPath } from "./format.ts";
-import { laidOut } from "./layout-worker.ts";
-import { panZoom } from "./pan-zoom.ts";
+import { type Child, h, number, numberHead, table } from "./dom.ts";
+import { shortPath } from "./format.ts";
+import { snippets } from "./snippets.ts";
 
 const keyOf = ({ stage, pass }: PassRecord): string => `${stage}.${pass}`;
 
@@ -41,92 +40,52 @@ function passesTable(app: App, chosen: PassRecord | undefined): HTMLElement {
   );
 }
 
-const marks = ["kept", "changed", "changed root"] as const;
-const [width, height] = [150, 34] as const;
+/** Rules that a pass applied, one after the other through all passes: what the arrows up and down go through. */
+const stepsOf = (app: App): (readonly [pass: PassRecord, rule: string])[] =>
+  app.program.data.passes.flatMap((pass) =>
+    Object.keys(pass.hits)
+      .filter((rule) => pass.rewrites.some((own) => own.rule === rule))
+      .map((rule) => [pass, rule] as const),
+  );
 
-/** A neighbourhood, drawn; texts below it say the same. */
-async function snippet(title: string, nodes: readonly SnippetNode[], kind: "before" | "after"): Promise<HTMLElement> {
-  if (nodes.length === 0)
-    return h("div", {}, h("h3", {}, title), h("p", { class: "soft" }, "Nobody needs it any more."));
-  const places = new Map(nodes.map(([id], place) => [id, place]));
-  const edges = nodes.flatMap(([, , , inputs], to) =>
-    [...new Set(inputs)].flatMap((input) => {
-      const from = places.get(input);
-      return from === undefined ? [] : [[from, to] as const];
-    }),
-  );
-  const layout = await laidOut({ sizes: nodes.map(() => [width, height] as const), edges, isUpwards: false });
-  const svg = s(
-    "svg",
-    { class: `graph ${kind}`, role: "img", "aria-label": `${title}: ${plural(nodes.length, "node")}` },
-    ...layout.edges.map((points) =>
-      s("path", { class: "edge", d: points.map(({ x, y }, at) => `${at === 0 ? "M" : "L"}${x},${y}`).join("") }),
-    ),
-    ...nodes.map(([id, name, type, , mark], at) =>
-      s(
-        "g",
-        {
-          class: `box ${marks[mark]}`,
-          transform: `translate(${layout.boxes[at]!.x - width / 2},${layout.boxes[at]!.y - height / 2})`,
-        },
-        s("title", {}, `%${id} ${name} : ${type}`),
-        s("rect", { width, height, rx: 5 }),
-        s("text", { class: "box-title", x: 7, y: 14 }, `%${id} ${name}`.slice(0, 23)),
-        s("text", { class: "box-detail", x: 7, y: 27 }, type),
-      ),
-    ),
-  );
-  const root = nodes.findIndex(([, , , , mark]) => mark === 2);
-  panZoom(svg, layout.width, layout.height, layout.boxes[root]);
-  const text = nodes.map(([id, name, type, inputs, mark]) => {
-    const sign = mark === 0 ? " " : kind === "before" ? "-" : "+";
-    return h(
-      "span",
-      { class: mark === 0 ? "" : `line-${kind}` },
-      `${sign} %${id} = ${name} ${inputs.map((input) => `%${input}`).join(", ")} : ${type}\n`,
-    );
-  });
-  return h(
-    "div",
-    { class: "snippet" },
-    h("h3", {}, title),
-    svg,
-    h("pre", { tabindex: 0, "aria-label": title }, ...text),
-  );
-}
+const key = (name: string, text: string, click: () => void): HTMLElement =>
+  h("button", { type: "button", class: "tool", "data-key": name, title: name, click }, text);
 
+/** A rewrite of a rule, of all that there are; those that look alike in several layers stand one behind the other. */
 async function rewriteView(app: App, pass: PassRecord, rule: string): Promise<Child[]> {
-  const own = pass.rewrites.filter((rewrite) => rewrite.rule === rule);
+  const { rules, texts } = app.program.data;
+  const own = pass.rewrites
+    .filter((rewrite) => rewrite.rule === rule)
+    .flatMap((rewrite) => rewrite.places.map((place) => ({ rewrite, place })));
+  const { doc = "", place: where = "" } = rules[rule] ?? {};
+  const head = [
+    h("h2", {}, `${rule} in ${pass.pass} of ${pass.stage}`),
+    h("p", {}, h("code", {}, doc), h("span", { class: "soft" }, ` ${where}`)),
+  ];
   const at = Math.min(own.length - 1, Number(app.state.options.hit ?? 0));
-  const rewrite: RewriteRecord | undefined = own[at];
-  const doc = app.program.data.rules[rule] ?? "";
-  const head = h("h2", {}, `${rule} in ${pass.pass} of ${pass.stage}`);
-  if (rewrite === undefined) return [head, h("p", {}, doc)];
+  const shown = own[at];
+  if (shown === undefined) return head;
   const go = (by: number) => () => app.go({ options: { hit: String((at + by + own.length) % own.length) } });
+  const steps = stepsOf(app);
+  const step = (by: number) => () => {
+    const now = steps.findIndex(([of, name]) => of === pass && name === rule);
+    const [next, name] = steps[(now + by + steps.length) % steps.length]!;
+    app.go({ options: { pass: keyOf(next), rule: name, hit: "" } });
+  };
+  const [scope, ids] = shown.place;
   return [
-    head,
-    h("p", {}, h("code", {}, doc)),
+    ...head,
     h(
       "div",
       { class: "tools" },
-      h(
-        "button",
-        { type: "button", class: "tool", "data-key": "ArrowLeft", title: "left arrow", click: go(-1) },
-        "‹ previous",
-      ),
-      h("span", {}, `${at + 1} of ${own.length} shown, ${pass.hits[rule]} in all`),
-      h(
-        "button",
-        { type: "button", class: "tool", "data-key": "ArrowRight", title: "right arrow", click: go(1) },
-        "next ›",
-      ),
-      h("span", { class: "soft" }, shortPath(rewrite.scope)),
+      key("ArrowLeft", "‹ previous", go(-1)),
+      h("span", {}, `${at + 1} of ${own.length}`),
+      key("ArrowRight", "next ›", go(1)),
+      key("ArrowUp", "rule above", step(-1)),
+      key("ArrowDown", "rule below", step(1)),
+      h("span", { class: "soft" }, shortPath(texts[scope] ?? "")),
     ),
-    h(
-      "div",
-      { class: "snippets" },
-      ...(await Promise.all([snippet("Before", rewrite.before, "before"), snippet("After", rewrite.after, "after")])),
-    ),
+    await snippets(texts, shown.rewrite, ids),
   ];
 }
 

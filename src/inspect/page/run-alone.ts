@@ -96,7 +96,7 @@ function showOutcome(running: Promise<Outcome>): void {
 
 const escaped = (text: string): string => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 
-export function kernelPage({ name, wgsl, alone }: KernelRecord): string {
+export function kernelPage({ name, wgsl }: KernelRecord, alone: AloneRecord): string {
   const data = JSON.stringify({ wgsl, alone }).replaceAll("<", "\\u003c");
   return `<!doctype html>
 <html lang="en">

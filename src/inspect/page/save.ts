@@ -1,8 +1,10 @@
 /** Files that the page makes. */
 
-export function save(name: string, type: string, text: string): void {
+export const save = (name: string, type: string, text: string): void => saveBlob(name, new Blob([text], { type }));
+
+function saveBlob(name: string, blob: Blob): void {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type }));
+  link.href = URL.createObjectURL(blob);
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
@@ -18,6 +20,21 @@ const kept = [
   "font-weight",
   "text-anchor",
 ];
+
+/** Pixels that a picture may have on a side: browsers draw nothing beyond some. */
+const mostPixels = 8192;
+
+/** A drawing as a picture, twice as large as on the screen where that is not too large. */
+export async function savePicture(name: string, svg: string, width: number, height: number): Promise<void> {
+  const scale = Math.min(2, mostPixels / Math.max(width, height));
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [Math.ceil(width * scale), Math.ceil(height * scale)];
+  const image = new Image();
+  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(svg)}`;
+  await image.decode();
+  canvas.getContext("2d")!.drawImage(image, 0, 0, canvas.width, canvas.height);
+  canvas.toBlob((blob) => blob !== null && saveBlob(name, blob));
+}
 
 /** A drawing as a file of its own: its style stands in its elements. */
 export function svgText(svg: SVGSVGElement, width: number, height: number): string {
