@@ -91,8 +91,7 @@ export function predictions({
       (x: number) =>
         modules.LayerNorm(activate(builder, activation, modules.dense(x))),
   );
-  const shared = table === undefined ? {} : { bias: "cls.predictions.bias", weight: table };
-  const decoder = linear(embeddingWidth, vocabulary, true, shared);
+  const decoder = linear(embeddingWidth, vocabulary, true, { weight: table });
   const inTurn = block({ transform, decoder }, (modules) => (x: number) => modules.decoder(modules.transform(x)));
   return block({ predictions: inTurn }, (modules) => (x) => modules.predictions(x));
 }

@@ -55,6 +55,12 @@ function familyOf(config: ModelConfig): ModelFamily {
 /** The heads that are built for the family of a config. */
 export const familyHeads = (config: ModelConfig): HeadNames => familyOf(config).heads;
 
+/** What the config says of a model whose ends part, and that nothing else of it changes. */
+export const untiedFields = (config: ModelConfig): ModelConfig => ({
+  tie_word_embeddings: false,
+  ...familyOf(config).untied?.(config),
+});
+
 /** Modules, inputs and defaults of a model, without building its graph. `stored` tells which keys its file has. */
 export function describeModel(
   config: ModelConfig,

@@ -195,4 +195,6 @@ export interface ModelFamily {
   read(config: ModelConfig, sink: DiagnosticSink): ModelTree;
   /** Other keys under which files hold a tensor, the likeliest first. */
   otherKeys?(key: string): readonly string[];
+  /** Fields that say what its config says by its ends being tied, for one whose ends part. */
+  untied?(config: ModelConfig): ModelConfig;
 }

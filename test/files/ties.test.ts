@@ -1,5 +1,6 @@
 /** Ends of a tie: what the file holds decides, as in transformers. */
 import { describe, expect, it } from "vitest";
+import { DiagnosticSink } from "../../src/ir/diagnostics.ts";
 import {
   batch,
   begin,
@@ -10,6 +11,7 @@ import {
   smallGpt2,
   smallLlama,
   smallWeights,
+  type Tensors,
   tiedLlama,
 } from "../small-models.ts";
 
@@ -81,5 +83,101 @@ describe("a tie that the file", () => {
     const session = await begin(await memory(smallLlama, apart), null, { mode: "infer" });
     expect(session.program.diagnostics).toEqual([]);
     session.dispose();
+  });
+});
+
+const maskedBert = {
+  ...{ model_type: "bert", architectures: ["BertForMaskedLM"], vocab_size: 19, hidden_size: 12, num_hidden_layers: 1 },
+  ...{ num_attention_heads: 2, intermediate_size: 10, max_position_embeddings: 16 },
+};
+const maskedDeberta = {
+  ...{ ...maskedBert, model_type: "deberta-v2", architectures: ["DebertaV2ForMaskedLM"], relative_attention: true },
+  ...{ pos_att_type: ["c2p", "p2c"], position_buckets: 4, tie_word_embeddings: true },
+};
+const maskedRoberta = { ...maskedBert, model_type: "roberta", architectures: ["RobertaForMaskedLM"] };
+
+/** Weights as files hold them: the bias of a head stands above the layer that shares it. */
+function maskedWeights(config: object): { weights: Tensors; decoder: string; bias: string; table: string } {
+  const weights = smallWeights(config);
+  const own = Object.keys(weights).find((key) => key.endsWith("decoder.bias"))!;
+  const bias = own.replace("decoder.", "");
+  const { [own]: numbers, ...others } = weights;
+  const table = Object.keys(weights).find((key) => key.endsWith("word_embeddings.weight"))!;
+  return { weights: { ...others, [bias]: numbers! }, decoder: own.replace(/\.bias$/, ""), bias, table };
+}
+
+describe.each([
+  ["bert", maskedBert, "query"],
+  ["roberta", maskedRoberta, "query"],
+  ["deberta", maskedDeberta, "query_proj"],
+])("a head of masked tokens of %s", (_name, config, query) => {
+  const { weights, decoder, bias, table } = maskedWeights(config);
+  const target = { peft_type: "LORA", r: 2, init_lora_weights: false };
+
+  it("has the bias that stands above it where its weight is apart", async () => {
+    const weight = { [`${decoder}.weight`]: moved(weights[table]!) };
+    const apart = await memory(config, { ...weights, ...weight });
+    const own = { [`${decoder}.bias`]: weights[bias]! };
+    const untied = { ...config, tie_word_embeddings: false };
+    const wanted = await lossOf(await memory(untied, { ...weights, ...weight, ...own }), null);
+    expect(await lossOf(apart, null)).toBe(wanted);
+  });
+
+  it("has its own bias where the file holds both", async () => {
+    const own = { [`${decoder}.bias`]: moved(weights[bias]!) };
+    const wanted = await lossOf(await memory(config, { ...weights, [bias]: own[`${decoder}.bias`]! }), null);
+    expect(await lossOf(await memory(config, { ...weights, ...own }), null)).toBe(wanted);
+  });
+
+  it.each([["word_embeddings"], ["decoder"]])("has a weight and a bias of its own where %s is merged", async (end) => {
+    const session = await begin(await memory(config, weights), { ...target, target_modules: [query, end] });
+    const { loss } = await session.forward(batch);
+    const merged = await reloaded(await session.merge());
+    session.dispose();
+    const added = merged.weights.keys().filter((key) => !(key in weights));
+    expect(added.sort()).toEqual([`${decoder}.bias`, `${decoder}.weight`]);
+    expect(await merged.weights.read(`${decoder}.bias`)).toEqual(await merged.weights.read(bias));
+    expect(await lossOf(merged, null)).toBeCloseTo(loss!, 4);
+  });
+});
+
+it("a table that no layer shares parts no ends when it is merged", async () => {
+  const { weights } = maskedWeights(maskedDeberta);
+  const config = { ...lora, target_modules: ["query_proj"], modules_to_save: ["rel_embeddings"] };
+  const session = await begin(await memory(maskedDeberta, weights), config);
+  const sink = new DiagnosticSink();
+  const merged = await reloaded(await session.merge(sink));
+  const { loss } = await session.forward(batch);
+  session.dispose();
+  expect(sink.diagnostics).toEqual([]);
+  expect(merged.config).toEqual(maskedDeberta);
+  expect(await lossOf(merged, null)).toBeCloseTo(loss!, 4);
+});
+
+describe.each(["t5", "umt5", "mt5"])("%s", (model_type) => {
+  const t5 = {
+    ...{ model_type, vocab_size: 19, d_model: 12, d_kv: 6, d_ff: 10, num_layers: 1, num_heads: 2 },
+    ...{ relative_attention_num_buckets: 8, relative_attention_max_distance: 16 },
+  };
+  // Files hold the table once.
+  const { "lm_head.weight": _head, "decoder.embed_tokens.weight": _table, ...others } = smallWeights(t5);
+  const { "encoder.embed_tokens.weight": table, ...rest } = others;
+  const weights = { ...rest, "shared.weight": table! };
+
+  it.each([
+    {},
+    { tie_word_embeddings: true },
+    { tie_word_embeddings: false },
+    { scale_decoder_outputs: false },
+    { scale_decoder_outputs: true, tie_word_embeddings: false },
+  ])("scales what its head reads as before when the ends part: %o", async (fields) => {
+    const config = { ...t5, ...fields };
+    const adapter = { ...lora, target_modules: ["q", "lm_head"] };
+    const session = await begin(await memory(config, weights), adapter);
+    const { loss } = await session.forward(batch);
+    const merged = await reloaded(await session.merge());
+    session.dispose();
+    expect(merged.config.tie_word_embeddings).toBe(false);
+    expect(await lossOf(merged, null)).toBeCloseTo(loss!, 4);
   });
 });

@@ -3,6 +3,7 @@ import { dropout, optional, positive, type Read, truth, whole } from "../fields.
 import { withMean } from "../layers.ts";
 import { readRope } from "../rope-config.ts";
 import {
+  allButEvery,
   both,
   type Changes,
   decoderFamily,
@@ -41,16 +42,12 @@ export const cohere = decoderFamily("cohere", { ...fields, use_qk_norm: truth(fa
 });
 
 /** Only layers with a window turn. */
-export const cohere2 = decoderFamily(
-  "cohere2",
-  { ...fields, sliding_window: optional(whole(), 4096), sliding_window_pattern: whole(4) },
-  (c, config) => {
-    const types = layerTypes(config, c.num_hidden_layers, (i) => (i + 1) % c.sliding_window_pattern !== 0);
-    const windows = slides(types, c.sliding_window);
-    return gatedDecoder(c, {
-      ...common(c),
-      ropes: { all: { ...readRope(config, { maximum: 8192 }), pairs: "neighbours" } },
-      at: (i) => ({ ...windows(i), rope: windows(i).window === undefined ? undefined : "all" }),
-    });
-  },
-);
+export const cohere2 = decoderFamily("cohere2", { ...fields, sliding_window: optional(whole(), 4096) }, (c, config) => {
+  const types = layerTypes(config, c.num_hidden_layers, allButEvery(config, 4));
+  const windows = slides(types, c.sliding_window);
+  return gatedDecoder(c, {
+    ...common(c),
+    ropes: { all: { ...readRope(config, { maximum: 8192 }), pairs: "neighbours" } },
+    at: (i) => ({ ...windows(i), rope: windows(i).window === undefined ? undefined : "all" }),
+  });
+});

@@ -1,7 +1,7 @@
 /** What decoders that came after LLaMA have in common, as a spec that each of them changes. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import type { Activation } from "../activation.ts";
-import { requirePlainWeights, texts } from "../config.ts";
+import { positiveInteger, requirePlainWeights, texts } from "../config.ts";
 import { activation, layersOf, optional, type Read, readFields, type Schema, truth, whole } from "../fields.ts";
 import { headKind, headNames } from "../head.ts";
 import { decoderHeads } from "../heads.ts";
@@ -238,6 +238,12 @@ export function layerTypes(
     got: `${types.length} entries: ${[...new Set(types)].join(", ")}`,
   });
 }
+
+/** All layers slide but every so many, as an older field says; not read where `layer_types` says it. */
+export const allButEvery =
+  (config: ModelConfig, layers: number) =>
+  (index: number): boolean =>
+    (index + 1) % positiveInteger(config, "sliding_window_pattern", layers) !== 0;
 
 /** A window in the layers of the sliding type. */
 export const slides =

@@ -6,6 +6,7 @@ import type { Names } from "../module.ts";
 import { readRope, readRopes } from "../rope-config.ts";
 import type { LayerRole } from "../spec.ts";
 import {
+  allButEvery,
   both,
   type Changes,
   decoderFamily,
@@ -84,13 +85,13 @@ export const gemma2 = decoderFamily("gemma2", gemma2Fields, (c, config) => {
 
 const gemma3Fields = {
   ...{ ...cappedFields, max_position_embeddings: whole(131072), final_logit_softcapping: optional(positive()) },
-  ...{ sliding_window_pattern: whole(6), use_bidirectional_attention: truth(false) },
+  ...{ use_bidirectional_attention: truth(false) },
 };
 
 /** Its layers turn with two ropes, and see both ways where it embeds texts, half of a window to either side; transformers asks for no cap of its scores, whatever the config says. */
 export const gemma3 = decoderFamily("gemma3_text", gemma3Fields, (c, config) => {
   const { attention, ...rest } = common(c);
-  const types = layerTypes(config, c.num_hidden_layers, (i) => (i + 1) % c.sliding_window_pattern !== 0);
+  const types = layerTypes(config, c.num_hidden_layers, allButEvery(config, 6));
   const bothWays = c.use_bidirectional_attention;
   const windows = slides(types, bothWays && c.sliding_window !== undefined ? c.sliding_window >> 1 : c.sliding_window);
   const thetas = {

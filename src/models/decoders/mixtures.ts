@@ -31,6 +31,9 @@ const balance = (c: Fields): number | undefined => (c.output_router_logits ? c.r
 const names: Names<MoeRole> = { gate: "router", experts: "experts" };
 const stored = { gate: "gate_proj", up: "up_proj", down: "down_proj" };
 
+/** Far more than any model has in all of its layers. Tensors are named expert by expert, before the files can be asked for them. */
+const mostExperts = 50_000;
+
 /** How many experts there are, in the spellings of transformers 5 and before, of which a token takes some. */
 function expertCounts(config: ModelConfig, experts: number, taken: number): Pick<MoeSpec, "experts" | "taken"> {
   const field = present(config, "num_local_experts") === undefined ? "num_experts" : "num_local_experts";
@@ -38,6 +41,8 @@ function expertCounts(config: ModelConfig, experts: number, taken: number): Pick
     experts: positiveInteger(config, field, experts),
     taken: positiveInteger(config, "num_experts_per_tok", taken),
   };
+  const mostInLayer = Math.floor(mostExperts / positiveInteger(config, "num_hidden_layers", 1));
+  if (counts.experts > mostInLayer) throw wrong(field, `at most ${mostInLayer} experts in a layer`, counts.experts);
   if (counts.taken <= counts.experts) return counts;
   throw wrong("num_experts_per_tok", `at most the ${counts.experts} experts that there are`, counts.taken);
 }

@@ -1,11 +1,12 @@
 /** OLMo, whose norms have no weights; OLMo 2 and 3, and EXAONE 4: norms behind attention and MLP, none before them, and norms of queries and keys. */
 
-import { dropout, natural, optional, positive, type Read, truth, whole } from "../fields.ts";
+import { dropout, optional, positive, type Read, truth, whole } from "../fields.ts";
 import { rms, withMean } from "../layers.ts";
 import type { Names } from "../module.ts";
 import { readRope, readRopes } from "../rope-config.ts";
 import type { LayerRole } from "../spec.ts";
 import {
+  allButEvery,
   both,
   type Changes,
   decoderFamily,
@@ -64,17 +65,13 @@ export const olmo3 = decoderFamily("olmo3", { ...fields, sliding_window: optiona
 
 const exaoneFields = {
   ...{ ...sizes, rms_norm_eps: positive(1e-5), attention_dropout: dropout, num_key_value_heads: optional(whole(), 32) },
-  ...{ sliding_window: optional(whole(), 4096), sliding_window_pattern: optional(natural, 4) },
+  ...{ sliding_window: optional(whole(), 4096) },
 };
 
 /** Where some layers have a window, only those turn. */
 export const exaone4 = decoderFamily("exaone4", exaoneFields, (c, config) => {
-  const { sliding_window: window, sliding_window_pattern: pattern = 4 } = c;
-  const types = layerTypes(
-    config,
-    c.num_hidden_layers,
-    (i) => window !== undefined && pattern > 0 && (i + 1) % pattern !== 0,
-  );
+  const { sliding_window: window } = c;
+  const types = layerTypes(config, c.num_hidden_layers, window === undefined ? () => false : allButEvery(config, 4));
   const windows = slides(types, window);
   return gatedDecoder(c, {
     norm: rms(c.rms_norm_eps),

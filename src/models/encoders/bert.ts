@@ -152,11 +152,10 @@ function maskedHead(c: Fields, table: string | undefined): Head["modules"] {
     const sizesOf = { hidden, embeddingWidth: width, vocabulary, epsilon, activation: c.hidden_act };
     return { cls: predictions({ ...sizesOf, table }) };
   }
-  const shared = table === undefined ? {} : { bias: "lm_head.bias", weight: table };
   const lm_head = block(
     {
       ...{ dense: linear(hidden, hidden, true), layer_norm: layerNorm(hidden, epsilon) },
-      decoder: linear(hidden, vocabulary, true, shared),
+      decoder: linear(hidden, vocabulary, true, { weight: table }),
     },
     (modules, { builder }) =>
       (x: number) =>
@@ -220,7 +219,6 @@ export const bert: ModelFamily = {
   /** Files made from TensorFlow's checkpoints call gain and bias of a norm gamma and beta. */
   otherKeys: (key) => [
     key.replace(/LayerNorm\.weight$/, "LayerNorm.gamma").replace(/LayerNorm\.bias$/, "LayerNorm.beta"),
-    key.replace(/^(cls\.predictions|lm_head)\.bias$/, "$1.decoder.bias"),
     key.replace(/^(cls\.predictions|lm_head)\.decoder\.bias$/, "$1.bias"),
   ],
 };

@@ -185,5 +185,5 @@ export const deberta: ModelFamily = {
     const c = readFields(schema, config, sink);
     return modelOf(specOf(c), heads[kind]?.(c, config), config);
   },
-  otherKeys: (key) => [key.replace(/^cls\.predictions\.bias$/, "cls.predictions.decoder.bias")],
+  otherKeys: (key) => [key.replace(/^cls\.predictions\.decoder\.bias$/, "cls.predictions.bias")],
 };

@@ -1,8 +1,8 @@
 /** ModernBERT: norms before attention and MLP, rotary embedding with one base for layers that see all and one for those with a window. */
 import { activate } from "../activation.ts";
-import { requirePlainWeights, text } from "../config.ts";
+import { positiveInteger, requirePlainWeights, text } from "../config.ts";
 import { layerTypes } from "../decoders/common.ts";
-import { activation, dropout, layersOf, positive, type Read, readFields, truth, whole } from "../fields.ts";
+import { activation, dropout, layersOf, optional, positive, type Read, readFields, truth, whole } from "../fields.ts";
 import { freshHead, headKind, headNames, labelCount, rowLabels } from "../head.ts";
 import { linear, norm, type Unary, withMean } from "../layers.ts";
 import type { FreshHead, ModelConfig } from "../model.ts";
@@ -18,7 +18,7 @@ const schema = {
   ...{ num_hidden_layers: layersOf(22), num_attention_heads: whole(12), max_position_embeddings: whole(8192) },
   ...{ hidden_activation: activation("gelu"), norm_eps: positive(1e-5), norm_bias: truth(false) },
   ...{ attention_bias: truth(false), mlp_bias: truth(false), decoder_bias: truth(true), classifier_bias: truth(false) },
-  ...{ classifier_activation: activation("gelu"), local_attention: whole(128), global_attn_every_n_layers: whole(3) },
+  ...{ classifier_activation: activation("gelu"), local_attention: whole(128), sliding_window: optional(whole()) },
   ...{ tie_word_embeddings: truth(true), attention_dropout: dropout, embedding_dropout: dropout, mlp_dropout: dropout },
   classifier_dropout: dropout,
 };
@@ -26,7 +26,11 @@ const schema = {
 type Fields = Read<typeof schema>;
 
 function specOf(c: Fields, config: ModelConfig): StackSpec {
-  const types = layerTypes(config, c.num_hidden_layers, (i) => i % c.global_attn_every_n_layers !== 0);
+  const types = layerTypes(
+    config,
+    c.num_hidden_layers,
+    (i) => i % positiveInteger(config, "global_attn_every_n_layers", 3) !== 0,
+  );
   const normed = withMean(c.norm_eps, c.norm_bias);
   const heads = c.num_attention_heads;
   const width = headWidth(c.hidden_size, heads, "hidden_size, num_attention_heads");
@@ -48,7 +52,10 @@ function specOf(c: Fields, config: ModelConfig): StackSpec {
         bias: [biased, biased],
         closed: true,
       },
-      ...{ rope: types[index]!, window: types[index] === "sliding_attention" ? c.local_attention >> 1 : undefined },
+      ...{
+        rope: types[index]!,
+        window: types[index] === "sliding_attention" ? (c.sliding_window ?? c.local_attention >> 1) : undefined,
+      },
     },
     mlp: {
       names: { Wi: "joint", act: "silent", drop: "silent", Wo: "down" },

@@ -3,7 +3,7 @@
  * layer of a stack holds for all of them, or every one of its own.
  */
 import { activationNamed } from "../activation.ts";
-import { present, requirePlainWeights, specialTokens, text } from "../config.ts";
+import { flag, present, requirePlainWeights, specialTokens, text } from "../config.ts";
 import { encoderDecoder } from "../encoder-decoder.ts";
 import { dropout, layersOf, positive, type Read, readFields, whole } from "../fields.ts";
 import { headKind } from "../head.ts";
@@ -39,13 +39,18 @@ type Fields = Read<ReturnType<typeof schema>>;
 /** With a gate the MLP has two first layers, one of which gates the other. */
 function mlpOf(config: ModelConfig, fallback: string, inner: number): MlpSpec {
   const kind = text(config, "feed_forward_proj", fallback);
-  const isGated = kind.startsWith("gated-");
+  const isGated = flag(config, "is_gated_act", kind.startsWith("gated-"));
   // Gated models were trained with the approximation, whatever their configs call it.
-  const named = kind === "gated-gelu" ? "gelu_new" : isGated ? kind.slice("gated-".length) : kind;
+  const called = kind === "gated-gelu" ? "gelu_new" : kind.replace(/^gated-/, "");
+  const named = text(config, "dense_act_fn", called);
   const ends = { wo: "down", dropout: "silent", act: "silent" } as const;
   return {
     names: isGated ? { wi_0: "gate", wi_1: "up", ...ends } : { wi: "up", ...ends },
-    ...{ inner, activation: activationNamed(named, "feed_forward_proj"), bias: withoutBias },
+    ...{
+      inner,
+      activation: activationNamed(named, called === named ? "feed_forward_proj" : "dense_act_fn"),
+      bias: withoutBias,
+    },
   };
 }
 
@@ -88,6 +93,13 @@ function stackOf(
   };
 }
 
+/** Whether what the head reads is scaled: as a field says, else where the table is the head's. mT5's classes never do. */
+function scalesOutputs(config: ModelConfig): boolean {
+  if (config.model_type === "mt5") return false;
+  const { scale_decoder_outputs: said = config.tie_word_embeddings !== false } = config;
+  return said !== null && flag(config, "scale_decoder_outputs", said === true);
+}
+
 const kinds: HeadNames = { decoder: "T5ForConditionalGeneration" };
 
 export const t5: ModelFamily = {
@@ -101,20 +113,18 @@ export const t5: ModelFamily = {
     const mlp = mlpOf(config, sizes[modelType].feedForward, c.d_ff);
     const decoderLayers = layersOf(c.num_layers)(config, "num_decoder_layers", sink);
     const decoder = stackOf(c, { name: "decoder", modelType, mlp, layers: decoderLayers });
-    // mT5's classes never scale what the head reads; others do where the table is the head's.
-    const scales =
-      modelType !== "mt5" && config.scale_decoder_outputs !== false && config.tie_word_embeddings !== false;
     const padToken = specialTokens(config).padToken ?? 0;
     const start = present(config, "decoder_start_token_id");
     return encoderDecoder(
       {
         ...{ table: "shared", head: "lm_head", padToken, startToken: start === undefined ? padToken : Number(start) },
         encoder: stackOf(c, { name: "encoder", modelType, mlp, layers: c.num_layers }),
-        decoder: scales ? { ...decoder, outputScale: c.d_model ** -0.5 } : decoder,
+        decoder: scalesOutputs(config) ? { ...decoder, outputScale: c.d_model ** -0.5 } : decoder,
       },
       config,
     );
   },
+  untied: (config) => (config.model_type === "mt5" ? {} : { scale_decoder_outputs: scalesOutputs(config) }),
   /** The tables of both stacks, and the head unless it has one of its own, are one tensor of the file. */
   otherKeys: (key) => (/^(lm_head|(en|de)coder\.embed_tokens)\.weight$/.test(key) ? ["shared.weight"] : []),
 };

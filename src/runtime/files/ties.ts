@@ -1,6 +1,7 @@
 /** Ties of a base model as its tensors have them: a config may say that two layers share a table where the file holds two that differ. */
 import type { Diagnostic } from "../../ir/diagnostics.ts";
 import { sameShape } from "../../ir/types.ts";
+import { untiedFields } from "../../models/index.ts";
 import type { ModuleInfo } from "../../models/model.ts";
 import type { JsonObject } from "./json.ts";
 import { modulesOf } from "./stacks.ts";
@@ -59,7 +60,7 @@ export async function withTiesOfFile<M extends StoredModel>(model: M): Promise<M
       got: `${own} and ${shared}, which differ`,
       help: "set tie_word_embeddings to false in config.json",
     };
-    return { ...model, config: { ...model.config, tie_word_embeddings: false }, diagnostics: [warning] };
+    return { ...model, config: { ...model.config, ...untiedFields(model.config) }, diagnostics: [warning] };
   }
   return model;
 }

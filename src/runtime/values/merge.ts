@@ -75,7 +75,7 @@ const notFinite = (key: string, got: number, dtype: TensorDtype): WebpeftError =
 
 /** Type and shape that a merged tensor has in the file. */
 const storedInfo = (program: CompiledProgram, model: Model, key: string): WeightInfo =>
-  mergedForm(program, model.weights).added.get(key) ?? model.weights.info(key)!;
+  mergedForm(program, model.weights, model.config).added.get(key) ?? model.weights.info(key)!;
 
 /** The merged tensor under a key of `mergedKeys`, rounded to the base's dtype. */
 async function mergedTensor(
@@ -128,11 +128,11 @@ export function mergedModel(
 ): Model {
   const merged = new Set(mergedKeys(program, values));
   const { weights } = model;
-  const { added, fields, ...changes } = mergedForm(program, weights);
+  const { added, copies, fields, ...changes } = mergedForm(program, weights, model.config);
   warnOfForm(changes, sink);
   // What the file holds twice stays twice the same.
   const twins = duplicates(program.model.modules, weights).filter(({ own }) => !merged.has(own));
-  const source = new Map(twins.map(({ own, shared }) => [own, shared]));
+  const source = new Map([...copies, ...twins.map(({ own, shared }) => [own, shared] as const)]);
   const tree = withTextOf(model.tree, values.tree);
   return {
     ...model,
@@ -146,7 +146,7 @@ export function mergedModel(
         const key = source.get(name) ?? name;
         if (merged.has(key)) return mergedTensor(program, model, executor, values, key);
         const fresh = added.get(key);
-        if (fresh === undefined) return weights.read(name);
+        if (fresh === undefined) return weights.read(copies.has(name) ? key : name);
         return fromFloat32(new Float32Array(sizeOf(fresh.shape)), fresh.dtype, fresh.shape);
       },
     },
