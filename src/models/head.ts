@@ -3,8 +3,17 @@ import type { Builder } from "../ir/builder.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import type { Graph, Output } from "../ir/graph.ts";
 import { runInput } from "../ir/run-inputs.ts";
+import { sizeOf } from "../ir/types.ts";
 import { positiveInteger, section, text, texts } from "./config.ts";
-import { binaryCrossEntropy, causalLoss, crossEntropy, ignoredLabel, spanLoss, squaredError } from "./loss.ts";
+import {
+  binaryCrossEntropy,
+  causalLoss,
+  crossEntropy,
+  ignoredLabel,
+  ignoredNumber,
+  spanLoss,
+  squaredError,
+} from "./loss.ts";
 import type { BuildOptions, FreshHead, HeadKind, HeadNames, HiddenStates, ModelConfig, ModelHead } from "./model.ts";
 import { firstToken, meanToken } from "./pooling.ts";
 
@@ -20,22 +29,33 @@ export function labelShape(head: ModelHead, batch: number, length: number): read
 export const logitShape = (head: ModelHead, batch: number, length: number): readonly number[] =>
   head.kind === "sequence" ? [batch, head.classes] : [batch, head.length ?? length, head.classes];
 
+/** The label that does not count. */
+export const ignoredOf = ({ labels }: Pick<ModelHead, "labels">): number =>
+  labels === undefined ? ignoredLabel : ignoredNumber;
+
+/** Labels of a batch of which none counts yet. */
+export function unlabelled(head: ModelHead, batch: number, length: number): Int32Array | Float32Array {
+  const size = sizeOf(labelShape(head, batch, length));
+  return (head.labels === undefined ? new Int32Array(size) : new Float32Array(size)).fill(ignoredOf(head));
+}
+
 /**
- * Labels that count: those that are not -100, and of a causal model those behind the first place of a row; behind virtual `tokens` that place
+ * Labels that count: those that are not `ignoredOf` the head, and of a causal model those behind the first place of a row; behind virtual `tokens` that place
  * is predicted too.
  */
 export function countLabels(
   labels: ArrayLike<number>,
   length: number,
-  { kind, labels: meaning }: Pick<ModelHead, "kind" | "labels">,
+  head: Pick<ModelHead, "kind" | "labels">,
   tokens = 0,
 ): number {
-  if (meaning !== undefined) return labels.length;
+  const { kind } = head;
+  const ignored = ignoredOf(head);
   if (kind === "span") return countSpans(labels);
   let count = 0;
   for (let i = 0; i < labels.length; i++) {
     const predicted = kind !== "causal" || tokens > 0 || i % length !== 0;
-    if (predicted && labels[i] !== ignoredLabel) count++;
+    if (predicted && labels[i] !== ignored) count++;
   }
   return count;
 }

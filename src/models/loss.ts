@@ -5,6 +5,13 @@ import { alongRows } from "./lowering.ts";
 /** Labels with this value are not counted. */
 export const ignoredLabel = -100;
 
+/** Among labels that are floats, of which -100 may be one: no data has it, and its products with logits are finite. */
+export const ignoredNumber = -(2 ** 100);
+
+/** Where labels count: bool, shape of the labels. */
+const countedPlaces = (builder: Builder, labels: number, ignored: number): number =>
+  builder.add("not", [builder.compare("eq", labels, builder.constantLike(labels, ignored))]);
+
 /**
  * The sum of -log p(label) over all counted labels times the scalar `scale`: f32[]. `logits` f32[...s, classes]; `labels` i32[...s]; `weights`
  * f32[...s] of the labels.
@@ -18,7 +25,7 @@ export function crossEntropy(
 ): number {
   const shape = builder.shape(logits);
   const [last, classes] = [shape.length - 1, shape.at(-1)!];
-  const counted = builder.add("not", [builder.compare("eq", labels, builder.constantLike(labels, ignoredLabel))]);
+  const counted = countedPlaces(builder, labels, ignoredLabel);
 
   const largest = builder.add("stop_gradient", [builder.max(logits, [last])]);
   const exponentials = builder.add("exp", [builder.sub(logits, alongRows(builder, largest, classes))]);
@@ -59,10 +66,7 @@ function following(builder: Builder, x: number, last: number): number {
  */
 export function spanLoss(builder: Builder, logits: number, places: number, scale: number): number {
   const byEnd = builder.transpose(logits, [0, 2, 1]);
-  const counts = builder.cast(
-    builder.add("not", [builder.compare("eq", places, builder.constantLike(places, ignoredLabel))]),
-    "f32",
-  );
+  const counts = builder.cast(countedPlaces(builder, places, ignoredLabel), "f32");
   const ofEnd = builder.sum(counts, [0]);
   const atLeastOne = builder.add("maximum", [ofEnd, builder.constantLike(ofEnd, 1)]);
   const all = builder.broadcast(builder.sum(ofEnd, [0]), [2], []);
@@ -70,6 +74,10 @@ export function spanLoss(builder: Builder, logits: number, places: number, scale
   const spread = builder.broadcast(weights, builder.shape(places), [1]);
   return crossEntropy(builder, byEnd, places, scale, spread);
 }
+
+/** What counts of `x`, f32 of the shape of `labels`; 0 elsewhere. */
+const countedOnly = (builder: Builder, x: number, labels: number): number =>
+  builder.select(countedPlaces(builder, labels, ignoredNumber), x, builder.zerosLike(x));
 
 const total = (builder: Builder, x: number, scale: number): number =>
   builder.mul(
@@ -80,17 +88,18 @@ const total = (builder: Builder, x: number, scale: number): number =>
     scale,
   );
 
-/** The sum of (logit - number)^2 times the scalar `scale`: f32[]. Both f32[..s]. */
+/** The sum of (logit - number)^2 over the numbers that count (see `ignoredNumber`), times the scalar `scale`: f32[]. Both f32[..s]. */
 export function squaredError(builder: Builder, logits: number, numbers: number, scale: number): number {
-  const apart = builder.sub(logits, numbers);
+  const apart = countedOnly(builder, builder.sub(logits, numbers), numbers);
   return total(builder, builder.mul(apart, apart), scale);
 }
 
-/** The sum of -log of the probability of every flag, 1 or 0, times the scalar `scale`: f32[]. Both f32[..s]. */
+/** The sum of -log of the probability of every flag, 1 or 0, that counts (see `ignoredNumber`), times the scalar `scale`: f32[]. Both f32[..s]. */
 export function binaryCrossEntropy(builder: Builder, logits: number, flags: number, scale: number): number {
   // max(x, 0) - x flag + log(1 + exp(-|x|))
   const positive = builder.add("maximum", [logits, builder.zerosLike(logits)]);
   const decay = builder.add("exp", [builder.neg(builder.add("abs", [logits]))]);
   const rest = builder.add("log", [builder.plus(decay, builder.constantLike(decay, 1))]);
-  return total(builder, builder.plus(builder.sub(positive, builder.mul(logits, flags)), rest), scale);
+  const surprise = builder.plus(builder.sub(positive, builder.mul(logits, flags)), rest);
+  return total(builder, countedOnly(builder, surprise, flags), scale);
 }

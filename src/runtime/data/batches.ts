@@ -77,15 +77,14 @@ export class BatchOrder {
     this.stepsPerEpoch = Math.ceil(count / (plan.batch * plan.accumulate));
   }
 
-  /** The places of the examples of every micro-batch of a step; the last of an epoch have fewer, or with `fills` begin the epoch again. */
-  step(step: number, fills = false): number[][] {
+  /** The places of the examples of every micro-batch of a step; the last of an epoch have fewer. */
+  step(step: number): number[][] {
     const { batch, accumulate } = this.plan;
     const order = this.orderOf(Math.floor(step / this.stepsPerEpoch));
     const first = (step % this.stepsPerEpoch) * batch * accumulate;
     return Array.from({ length: accumulate }, (_unused, micro) => {
       const start = first + micro * batch;
-      if (!fills) return [...order.subarray(start, start + batch)];
-      return Array.from({ length: batch }, (_row, i) => order[(start + i) % this.count]!);
+      return [...order.subarray(start, start + batch)];
     });
   }
 

@@ -1,7 +1,7 @@
 /** Labels as the head of a model takes them: checked, and in the form of its graph. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { sizeOf } from "../../ir/types.ts";
-import { labelShape } from "../../models/head.ts";
+import { ignoredOf, labelShape, unlabelled } from "../../models/head.ts";
 import { ignoredLabel } from "../../models/loss.ts";
 import type { ModelHead } from "../../models/model.ts";
 
@@ -75,7 +75,7 @@ export function headLabels(head: ModelHead, given: Labelled, sizes: Sizes): Arra
   if (head.kind === "span") return spanLabels(head, given, sizes);
   const { batch, length } = sizes;
   const wanted = labelShape(head, batch, length);
-  const { labels = new Int32Array(sizeOf(wanted)).fill(head.labels === undefined ? ignoredLabel : 0) } = given;
+  const { labels = unlabelled(head, batch, length) } = given;
   const taken = takenLabels(head, batch, length);
   if (labels.length !== sizeOf(wanted))
     throw misfit(
@@ -95,14 +95,16 @@ const severalAtOnce = ({ kind, classes, labels }: ModelHead, given: ArrayLike<nu
     ? 'for several classes at once set "problem_type": "multi_label_classification" in config.json'
     : undefined;
 
-function checkLabels({ kind, classes, labels }: ModelHead, given: ArrayLike<number>, taken: string): void {
+function checkLabels(head: ModelHead, given: ArrayLike<number>, taken: string): void {
+  const { kind, classes, labels } = head;
+  const ignored = ignoredOf(head);
   const isClass = (x: number): boolean => Number.isInteger(x) && x >= 0 && x < classes;
   const fits = {
     flags: (x: number) => x >= 0 && x <= 1,
     numbers: Number.isFinite,
-    classes: (x: number) => x === ignoredLabel || isClass(x),
+    classes: isClass,
   }[labels ?? "classes"];
-  const odd = Array.prototype.findIndex.call(given, (x: number) => !fits(x));
+  const odd = Array.prototype.findIndex.call(given, (x: number) => x !== ignored && !fits(x));
   if (odd < 0) return;
   const facts = { where: `labels[${odd}]`, expected: taken, got: String(given[odd]) };
   if (labels !== undefined)

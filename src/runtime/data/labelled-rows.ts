@@ -1,6 +1,6 @@
 /** Lines with labels as batches: rows are padded on the right, with a mask. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
-import { labelShape } from "../../models/head.ts";
+import { unlabelled } from "../../models/head.ts";
 import { ignoredLabel } from "../../models/loss.ts";
 import type { ModelHead } from "../../models/model.ts";
 import { isJsonObject } from "../files/json.ts";
@@ -58,10 +58,7 @@ function usableRows(
   });
 }
 
-/**
- * Batches of the rows of a file. The last batch of an epoch is filled with empty rows that do not count, or, where every label counts, with the first
- * rows of the epoch once more.
- */
+/** Batches of the rows of a file. The last batch of an epoch is filled with empty rows that do not count. */
 export function rowStream(text: string, tokenizer: TextTokenizer, labels: RowLabels, plan: RowPlan): BatchStream {
   const { batch, length, file } = plan;
   const { head } = labels;
@@ -79,7 +76,7 @@ export function rowStream(text: string, tokenizer: TextTokenizer, labels: RowLab
   return {
     ...{ batch, length, mask: true, stepsPerEpoch: order.stepsPerEpoch, report },
     step: (step) =>
-      order.step(step, head.labels !== undefined).map((chosen) =>
+      order.step(step).map((chosen) =>
         padRows(
           chosen.map((i) => usable[i]![1]),
           head,
@@ -111,8 +108,7 @@ function labelsOf(rows: readonly LabelledRow[], head: ModelHead, { batch, length
     const ends = (end: 0 | 1) => Int32Array.from({ length: batch }, (_unused, row) => rows[row]?.label[end] ?? length);
     return { start_positions: ends(0), end_positions: ends(1) };
   }
-  const size = labelShape(head, batch, length).reduce((product, n) => product * n, 1);
-  const labels = head.labels === undefined ? new Int32Array(size).fill(ignoredLabel) : new Float32Array(size);
-  for (const [row, { label }] of rows.entries()) labels.set(label, (row * size) / batch);
+  const labels = unlabelled(head, batch, length);
+  for (const [row, { label }] of rows.entries()) labels.set(label, (row * labels.length) / batch);
   return { labels };
 }

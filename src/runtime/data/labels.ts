@@ -38,11 +38,13 @@ export function requireLabels(
 
 /** What there is to learn in all data of a stream. Throws `DATA-LABELS-MASKED` when it is nothing. */
 export function dataLabels(program: CompiledProgram, stream: BatchStream): { trained: number; ignored: number } {
+  const isOfRows = program.model.defaults.head.kind === "sequence";
   let [trained, places] = [0, 0];
   for (let step = 0; step < (stream.stepsPerEpoch ?? 1); step++) {
     for (const batch of stream.step(step)) {
       trained += countedLabels(program, batch);
-      places += Math.min(batch.labels?.length ?? 2 * stream.batch, batch.tokens);
+      const given = batch.labels?.length ?? 2 * stream.batch;
+      places += isOfRows ? given : Math.min(given, batch.tokens);
     }
   }
   if (trained > 0) return { trained, ignored: Math.max(0, places - trained) };
