@@ -11,12 +11,13 @@ import { emit, type PrintOptions } from "./output.ts";
 export interface TextOptions extends PrintOptions {
   readonly print?: GraphLevel;
   readonly kernels?: boolean;
-  readonly stage?: StageName;
+  readonly stage?: StageName | "step";
   readonly after?: string;
   readonly site?: string;
   readonly layer?: number;
   readonly sort?: KernelSort;
   readonly top?: number;
+  readonly out?: string;
   /** What dispatches took, where that was asked for. */
   readonly measured?: Measurement;
 }
@@ -24,17 +25,30 @@ export interface TextOptions extends PrintOptions {
 /** Whether text is asked for; then no files are written. */
 export const wantsText = ({ print, kernels }: TextOptions): boolean => print !== undefined || kernels === true;
 
-/** Throws `CLI-INSPECT` for options that go with `--print` or `--kernels` where neither is given. */
+/** Throws `CLI-INSPECT` for options that mean nothing together, and for options that go with `--print` or `--kernels` where neither is given. */
 export function checkTextOptions(options: TextOptions): void {
   const given = (["stage", "after", "site", "layer", "sort", "top"] as const).filter(
     (name) => options[name] !== undefined,
   );
+  if (options.print === undefined && options.kernels === true && options.after !== undefined) throw afterKernels();
+  if (options.print === "kernel" && options.after !== undefined) throw afterKernels();
+  if (wantsText(options) && options.out !== undefined)
+    throw new WebpeftError("CLI-INSPECT", {
+      message: "--print and --kernels write to stdout, so that --out has nothing to hold",
+      help: "leave --out away, or --print and --kernels",
+    });
   if (given.length === 0 || wantsText(options)) return;
   throw new WebpeftError("CLI-INSPECT", {
     message: `${given.map((name) => `--${name}`).join(", ")} says what is printed, and nothing is`,
     help: "add --print operator, tensor or kernel, or --kernels",
   });
 }
+
+const afterKernels = (): WebpeftError =>
+  new WebpeftError("CLI-INSPECT", {
+    message: "--after says which pass left a graph, and kernels are made behind all of them",
+    help: "leave --after away, or add --print operator or tensor",
+  });
 
 /** Throws `INSPECT-UNKNOWN` for what the program does not have. */
 export function printText(program: Program, options: TextOptions): void {
@@ -69,10 +83,10 @@ const texts = (head: string, cell: Column["cell"]): Column => ({ head, isNumber:
 const some = (names: readonly string[]): string =>
   names.length > 4 ? `${names.slice(0, 4).join(", ")} and ${names.length - 4} more` : names.join(", ");
 
-/** `total`: milliseconds of a whole step. */
+/** `total`: milliseconds of all kernels of a step. */
 const timeColumns = (total: number): readonly Column[] => [
   numbers("ms", ({ ms = 0 }) => ms.toFixed(3)),
-  numbers("% of step", ({ ms = 0 }) => ((100 * ms) / total).toFixed(1)),
+  numbers("% of time", ({ ms = 0 }) => ((100 * ms) / total).toFixed(1)),
   numbers("% of roof", ({ ms = 0, leastMs = 0 }) => (ms === 0 ? "" : ((100 * leastMs) / ms).toFixed(1))),
 ];
 

@@ -216,7 +216,10 @@ function build(): Command {
     .option("--diff <folders...>", "compares two folders that inspect wrote")
     .addOption(new Option("--print <level>", "prints textual IR instead").choices(["operator", "tensor", "kernel"]))
     .option("--kernels", "prints a table of kernels instead")
-    .option("--stage <name>", "of --print, --kernels: micro where the program trains, else forward")
+    .option(
+      "--stage <name>",
+      "of --print, --kernels: micro where the program trains, else forward; for --kernels also step, which is all of a training step",
+    )
     .option("--after <pass>", "of --print: the graph as this pass left it")
     .option("--site <name>", "of --print, --kernels: what is computed at modules of this name, as q_proj")
     .option("--layer <n>", "of --print, --kernels: what is computed in this layer", whole)

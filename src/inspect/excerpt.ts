@@ -10,13 +10,14 @@ import { isAt, isEverywhere, type ModelPlace, sitesOf } from "./places.ts";
 import type { GraphLevel, InspectedProgram } from "./views.ts";
 
 export interface ExcerptOptions extends ModelPlace {
-  /** `micro` where the program trains, else `forward` or `merge`. */
-  readonly stage?: StageName | undefined;
+  /** `micro` where the program trains, else `forward` or `merge`. Of kernels also `step`: all stages of a training step. */
+  readonly stage?: StageName | "step" | undefined;
   /** The graph as a pass left it; the stage's last one without. */
   readonly after?: string | undefined;
 }
 
-interface Measured {
+interface KernelRowOptions extends ModelPlace {
+  readonly stage?: StageName | "step" | undefined;
   readonly measured?: Measurement | undefined;
 }
 
@@ -54,7 +55,7 @@ function unknown(what: string, given: string, known: readonly string[]): Webpeft
 function graphOf(program: InspectedProgram, level: "operator" | "tensor", options: ExcerptOptions): Graph {
   const { stage = program.mainStage, after } = options;
   const ofStage = program.timeline.filter((entry) => entry.stage === stage);
-  if (ofStage.length === 0 && !program.stages.some(({ name }) => name === stage))
+  if (stage === "step" || (ofStage.length === 0 && !program.stages.some(({ name }) => name === stage)))
     throw unknown(
       "stage",
       stage,
@@ -64,6 +65,13 @@ function graphOf(program: InspectedProgram, level: "operator" | "tensor", option
   if (pass === undefined) return program.graph("tensor", stage);
   const graph = program.graphAfter(pass, stage);
   if (graph !== undefined) return graph;
+  if (ofStage.length === 0) {
+    throw new WebpeftError("INSPECT-UNKNOWN", {
+      message: `no pass makes the graph of ${stage}, which has no operators`,
+      expected: "--print tensor or kernel",
+      got: `the graph after ${pass}`,
+    });
+  }
   throw unknown(
     `pass for ${stage}`,
     pass,
@@ -88,24 +96,27 @@ export function printLevel(program: InspectedProgram, level: GraphLevel, options
   return printGraph(graph, (id) => ids.has(id));
 }
 
-/** Kernels of a stage that compute something at a place, in the order of the plan. Throws as `printLevel` does. */
-export function kernelRows(program: InspectedProgram, options: ExcerptOptions & Measured = {}): KernelRow[] {
+/** Kernels of a stage, or with `step` of all stages of a training step, that compute something at a place, in the order of the plan. Throws as `printLevel` does. */
+export function kernelRows(program: InspectedProgram, options: KernelRowOptions = {}): KernelRow[] {
   const { stage = program.mainStage, measured } = options;
-  const times = measured?.stages.find(({ name }) => name === stage)?.dispatchMs;
-  const planned = program.plan.stages.find(({ name }) => name === stage);
+  const chosen: readonly string[] = stage === "step" ? program.stepStages : [stage];
+  const planned = program.plan.stages.filter(({ name }) => chosen.includes(name));
   const known = program.plan.stages.map(({ name }) => name);
-  if (planned === undefined) throw unknown("stage with kernels", stage, known);
-  const graph = program.graph("tensor", stage);
+  if (planned.length === 0) throw unknown("stage with kernels", stage, [...known, "step"]);
   const rows = new Map<string, KernelRow>();
-  for (const [at, dispatch] of planned.dispatches.entries()) {
-    const { kernel } = dispatch;
-    const computed = dispatch.nodes.map((id) => graph.nodes[id]!);
-    if (!isEverywhere(options) && !computed.some((node) => isAt(node, options))) continue;
-    const before = rows.get(kernel);
-    const time = timeOf(measured, times?.[at], dispatch, before);
-    rows.set(kernel, { name: kernel, ...withDispatch(before, dispatch, computed), ...time });
+  for (const { name, dispatches } of planned) {
+    const times = measured?.stages.find((own) => own.name === name)?.dispatchMs;
+    const { nodes } = program.graph("tensor", name as StageName);
+    for (const [at, dispatch] of dispatches.entries()) {
+      const { kernel } = dispatch;
+      const computed = dispatch.nodes.map((id) => nodes[id]!);
+      if (!isEverywhere(options) && !computed.some((node) => isAt(node, options))) continue;
+      const before = rows.get(kernel);
+      const time = timeOf(measured, times?.[at], dispatch, before);
+      rows.set(kernel, { name: kernel, ...withDispatch(before, dispatch, computed), ...time });
+    }
   }
-  if (rows.size === 0) throw nowhere(graph, options);
+  if (rows.size === 0) throw nowhere(program.graph("tensor", planned[0]!.name as StageName), options);
   return [...rows.values()];
 }
 

@@ -68,7 +68,8 @@ export function kernelHeaders(program: InspectedProgram): Map<string, string> {
             `part ${part}     ${some(scopesOf(stored.map((id) => first!.nodes[id])))}: ${sizesOf(part)}`,
         ),
       ];
-      return [name, lines.map((line) => `// ${line}\n`).join("")];
+      // Names of files and modules may hold anything, and a comment ends with its line.
+      return [name, lines.map((line) => `// ${line.replace(/[\p{Cc}\u2028\u2029]/gu, " ")}\n`).join("")];
     }),
   );
 }

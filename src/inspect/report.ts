@@ -10,7 +10,7 @@ const escapes: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", "
 const escaped = (text: string): string => text.replace(/[&<>"]/g, (character) => escapes[character]!);
 
 /** Compresses the data of a report: base64 of what gzip makes of the text. */
-export type Packer = (text: string) => string;
+type Packer = (text: string) => string;
 
 /** The data of a report as its element holds it. */
 interface HeldData {

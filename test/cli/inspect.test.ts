@@ -51,8 +51,18 @@ describe("what is printed", () => {
     expect(stderr).toMatch(/^peak +[\d.]+ \w?flop\/s, [\d.]+ \w?B\/s$/m);
     const table = inspect("--kernels", "--measure", "--sort", "name").stdout.split("\n");
     expect(table[0]).toMatch(
-      /^kernel +dispatches +ms +% of step +% of roof +flop +reads +writes +flop\/byte +computes for +lines$/,
+      /^kernel +dispatches +ms +% of time +% of roof +flop +reads +writes +flop\/byte +computes for +lines$/,
     );
+  });
+
+  it("is of one stage, or of all stages of a step", () => {
+    const rows = (stage: string): { name: string; flops: number }[] =>
+      inspect("--kernels", "--json", "--stage", stage)
+        .stdout.trim()
+        .split("\n")
+        .map((line) => JSON.parse(line));
+    const flops = (stage: string): number => rows(stage).reduce((sum, row) => sum + row.flops, 0);
+    expect(flops("step")).toBe(flops("micro") + flops("update"));
   });
 
   it("is kernel IR of the kernels of a module", () => {
@@ -69,6 +79,10 @@ it.each([
   [["--print", "tensor", "--after", "nothing"], 1, "INSPECT-UNKNOWN", "one of build, attach, algebra"],
   [["--print", "tensor", "--stage", "sideways"], 1, "INSPECT-UNKNOWN", "micro"],
   [["--kernels", "--site", "z_proj"], 1, "INSPECT-UNKNOWN", "q_proj"],
+  [["--print", "operator", "--stage", "update"], 1, "INSPECT-UNKNOWN", "--print tensor"],
+  [["--print", "tensor", "--stage", "step"], 1, "INSPECT-UNKNOWN", "micro"],
+  [["--kernels", "--after", "algebra"], 2, "CLI-INSPECT", "--print operator or tensor"],
+  [["--print", "tensor", "--out", "nowhere"], 2, "CLI-INSPECT", "stdout"],
   [["--kernels", "--layer", "99"], 1, "INSPECT-UNKNOWN", "layer 99"],
   [["--site", "q_proj", "--out", "nowhere"], 2, "CLI-INSPECT", "--kernels"],
   [[], 2, "CLI-INSPECT", "--out"],

@@ -64,7 +64,7 @@ const affine = (terms: readonly Term[], constantPart: number, lo: number, hi: nu
 
 export const constant = (value: number): Affine => affine([], value, value, value);
 
-export const atomAffine = (atom: Atom): Affine => affine([{ factor: 1, atom }], 0, atom.min, atom.max);
+const atomAffine = (atom: Atom): Affine => affine([{ factor: 1, atom }], 0, atom.min, atom.max);
 
 /** A variable in [0, extent). */
 export function variable(

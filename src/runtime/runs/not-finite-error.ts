@@ -43,7 +43,7 @@ const isTensor = ({ node }: NotFiniteOrigin): boolean => !node.startsWith("%");
 const short = (x: number): string => String(Number(x.toPrecision(3)));
 
 /** `%12 = mul from -3.1 to 88`. */
-export function rangeText({ node, least, most, notFinite, count }: NumberRange): string {
+function rangeText({ node, least, most, notFinite, count }: NumberRange): string {
   const numbers = notFinite === count ? "no finite number" : `${short(least)} to ${short(most)}`;
   return `${node.replace(" = ", " ")} ${numbers}${notFinite > 0 ? `, ${notFinite} of ${count} not finite` : ""}`;
 }
