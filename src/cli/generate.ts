@@ -61,7 +61,8 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   const session = await startProgram(program, sources, options, { onForecast });
   try {
     const stream = options.json ? process.stderr : process.stdout;
-    stream.write(options.prompt);
+    // Nothing is written for a prompt that cannot be continued.
+    let lead = options.prompt;
     const { maxTokens, temperature, seed = 0 } = options;
     const text = await generateText(session, tokenizer, options.prompt, {
       maxTokens,
@@ -69,7 +70,10 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
       seed,
       fixed: { task: options.task },
       // A terminal would act on what a model may write; a file or a pipe gets the text as it is.
-      onText: (added) => stream.write(stream.isTTY ? printable(added) : added),
+      onText: (added) => {
+        stream.write(`${lead}${stream.isTTY ? printable(added) : added}`);
+        lead = "";
+      },
       warn: warner(options),
     });
     stream.write("\n");

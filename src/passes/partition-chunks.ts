@@ -53,9 +53,11 @@ class Chunker {
   }
 
   run(name: string): Chunked {
-    this.graph.nodes.forEach((_node, id) => {
-      if (this.large[id] && !this.isLight(id) && !this.members.has(id)) this.cutAround(id);
-    });
+    const large = this.graph.nodes.flatMap((_node, id) => (this.large[id] && !this.isLight(id) ? [id] : []));
+    // However they are cut, each takes as many parts as are in its size: told before any is made.
+    for (const id of large) this.bound(id, Math.ceil(bytesOf(this.type(id)) / this.limit));
+    this.written = 0;
+    for (const id of large) if (!this.members.has(id)) this.cutAround(id);
     if (this.members.size > 0) this.cutSmall();
     return { name, members: this.members, groups: this.groups, notes: this.notes };
   }

@@ -25,7 +25,8 @@ function changed(source: string, name: string, change: (bytes: Buffer) => Uint8A
   const target = join(folder, `copy${files++}`);
   mkdirSync(target);
   cpSync(source, target, { recursive: true });
-  writeFileSync(join(target, name), change(readFileSync(join(source, name))));
+  const before = existsSync(join(source, name)) ? readFileSync(join(source, name)) : Buffer.alloc(0);
+  writeFileSync(join(target, name), change(before));
   return target;
 }
 
@@ -211,6 +212,13 @@ describe("bad input", () => {
     expect(stderr).toMatch(/^error [A-Z]+(-[A-Z0-9]+)+: /m);
     expect(stderr).not.toMatch(/DEFECT|\n\s+at /);
     expect([code, existsSync(out)]).toEqual([1, false]);
+  });
+
+  it("a prompt that cannot be continued is not written", () => {
+    const model = changed(tinyLlama, "generation_config.json", () => '{"eos_token_id": "</s>"}');
+    const args = ["generate", "--model", model, "--prompt", "the", "--max-tokens", "2", "--device", "cpu"];
+    const { code, stdout, stderr } = webpeft(args);
+    expect([code, stdout, stderr]).toEqual([1, "", expect.stringContaining("MODEL-FIELD")]);
   });
 
   it("a full disk leaves nothing half-written", () => {

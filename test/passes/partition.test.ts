@@ -14,6 +14,7 @@ import { verify } from "../../src/ir/verify.ts";
 import { crossEntropy } from "../../src/models/loss.ts";
 import { differentiate } from "../../src/passes/differentiate.ts";
 import { partition } from "../../src/passes/partition.ts";
+import { chunksOf } from "../../src/passes/partition-chunks.ts";
 import { combined, rangesOf, sliced } from "../../src/passes/partition-parts.ts";
 import { rewrite } from "../../src/passes/rewrite.ts";
 import { simplifyRules } from "../../src/passes/simplify.ts";
@@ -213,4 +214,12 @@ describe("ranges", () => {
       }
     }
   });
+});
+
+it("values that take too many parts are refused before any is made, also where those along the first axis are few", () => {
+  const k = new Builder("wide");
+  const shape = [2 ** 10, 2 ** 36];
+  const ends = shape.map((size, axis) => k.broadcast(k.port(`x${axis}`, "input", "f32", [size]), shape, [axis]));
+  const graph = k.finish([{ name: "y", node: k.plus(ends[0]!, ends[1]!) }]);
+  expect(() => chunksOf(graph, 2 ** 26, "0")).toThrow(expect.objectContaining({ code: "COMPILE-LIMIT" }));
 });

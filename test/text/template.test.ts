@@ -102,6 +102,15 @@ describe("a template that fails", () => {
     expect(jsonLinesExamples('{"text":"ab"}', 9, await load(files), "d.jsonl")).toHaveLength(1);
   });
 
+  it.each([[5], [{ default: "a" }], [[{ name: "default", template: 5 }]], [[{ name: "default" }]]])(
+    "is no text: %j",
+    async (template) => {
+      const error = await told(withTemplate(template));
+      expect(error).toMatchObject({ code: "DATA-CHAT-TEMPLATE", where: "model/tokenizer_config.json: chat_template" });
+      expect(error.got).toMatch(/^no text/);
+    },
+  );
+
   it("takes forever to be parsed: it is stopped", async () => {
     const error = await told(withTemplate(" ".repeat(200_000)));
     expect(error).toMatchObject({ code: "DATA-CHAT-TEMPLATE", where: "model/tokenizer_config.json: chat_template" });

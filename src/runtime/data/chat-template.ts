@@ -16,7 +16,8 @@ export interface ChatMessage {
 export type RenderChat = (messages: readonly ChatMessage[], addGenerationPrompt: boolean, where?: string) => string;
 
 export interface TemplateSource {
-  readonly text: string;
+  /** What stands there, which may be no text. */
+  readonly text: unknown;
   /** The file that it stands in, and the field if that is JSON. */
   readonly where: string;
 }
@@ -30,10 +31,10 @@ export function templateSource(
   if (file !== undefined) return { text: file, where: `${folder}/chat_template.jinja` };
   const where = `${folder}/tokenizer_config.json: chat_template`;
   const { chat_template: template } = config;
-  if (typeof template === "string") return { text: template, where };
-  const named = Array.isArray(template) ? template : [];
-  const usual: unknown = named.find((entry) => isJsonObject(entry) && entry.name === "default");
-  return isJsonObject(usual) && typeof usual.template === "string" ? { text: usual.template, where } : undefined;
+  if (template === undefined || template === null) return undefined;
+  if (!Array.isArray(template)) return { text: template, where };
+  const usual: unknown = template.find((entry) => isJsonObject(entry) && entry.name === "default");
+  return isJsonObject(usual) ? { text: usual.template, where } : undefined;
 }
 
 /** Steps that any template may take, and those for every message: loops over all earlier messages included. */
@@ -78,7 +79,9 @@ export async function chatRenderer(
   let parsed: ReturnType<typeof parseTemplate> | undefined;
   const template = () => {
     try {
-      parsed ??= within(() => parseTemplate(source.text), textBudget(0));
+      const { text } = source;
+      if (typeof text !== "string") throw new Error(`no text: ${JSON.stringify(text)}`);
+      parsed ??= within(() => parseTemplate(text), textBudget(0));
       return parsed;
     } catch (cause) {
       throw failure(source, cause);
