@@ -153,6 +153,7 @@ function build(): Command {
     .option("--full", "train all weights and write a model folder")
     .option(...memory)
     .option("--log <file>", "a line of JSON per step")
+    .option("--report <file>", "a page with the curves of the run, and loss.svg beside it, however the run ends")
     .option("--trace <file>", "what every dispatch took, as a trace that Perfetto opens; runs are slower for it");
   head(add("eval", "one forward pass, and gradients", () => import("./eval.ts")))
     .requiredOption(...model)

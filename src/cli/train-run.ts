@@ -1,12 +1,8 @@
 /** One run of `webpeft train`: what it says, its log, its checkpoints, and how it ends. */
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
-import type { Program } from "../compile/program.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { sizeOf } from "../ir/types.ts";
-import type { BatchStream } from "../runtime/data/dataset.ts";
-import type { AdapterFiles } from "../runtime/files/adapter.ts";
 import { saveModel } from "../runtime/files/save-model.ts";
+import { NotFiniteError } from "../runtime/runs/not-finite-error.ts";
 import type { Session } from "../runtime/session/session.ts";
 import {
   loadCheckpoint,
@@ -16,54 +12,12 @@ import {
   saveCheckpoint,
 } from "../runtime/training/checkpoint.ts";
 import { type StepEvent, train } from "../runtime/training/loop.ts";
-import type { ScheduleName } from "../runtime/training/schedule.ts";
-import { type SourceOptions, type Sources, warnOfFile } from "./common.ts";
+import { warnOfFile } from "./common.ts";
 import { LogFile } from "./log-file.ts";
 import { emit, say } from "./output.ts";
+import { runIdentity } from "./run-identity.ts";
 import { onStopSignal } from "./stop-signal.ts";
-import { digest } from "./weight-digest.ts";
-
-export interface TrainCommandOptions extends SourceOptions {
-  readonly data: string;
-  readonly out: string;
-  readonly steps?: number;
-  readonly epochs?: number;
-  readonly batchSize: number;
-  readonly length?: number;
-  readonly lr: number;
-  readonly weightDecay: number;
-  readonly schedule: ScheduleName;
-  readonly warmup: number;
-  readonly clip: number;
-  readonly accumulate: number;
-  readonly saveEvery?: number;
-  readonly evalEvery?: number;
-  readonly valid?: string;
-  readonly resume?: boolean;
-  readonly overwrite?: boolean;
-  readonly task?: number;
-  readonly sampling: boolean;
-  readonly full?: boolean;
-  readonly log?: string;
-  readonly trace?: string;
-  readonly memory?: number;
-}
-
-export interface TrainRunParts {
-  readonly options: TrainCommandOptions;
-  readonly sources: Sources;
-  readonly program: Program;
-  readonly session: Session;
-  readonly stream: BatchStream;
-  /** Labels that count and that do not, in all data. */
-  readonly labels: { readonly trained: number; readonly ignored: number };
-  /** Optimizer steps of the whole run. */
-  readonly steps: number;
-  readonly validation: BatchStream | undefined;
-  /** Hashes of the contents of the base model's weights, and of the files that make tokens of text. */
-  readonly weights: string;
-  readonly tokenizer: string;
-}
+import type { TrainCommandOptions, TrainRunParts } from "./train-parts.ts";
 
 export class TrainRun {
   private readonly abort = new AbortController();
@@ -84,7 +38,7 @@ export class TrainRun {
 
   /** Trains to the end. Throws `TRAIN-STOPPED` when it was told to stop before, with its state saved. */
   async go(): Promise<number> {
-    const identity = await this.identity();
+    const identity = await runIdentity(this.parts);
     this.save = () => saveCheckpoint(this.options.out, this.session, identity);
     await this.begin(identity);
     this.announce();
@@ -94,60 +48,27 @@ export class TrainRun {
       await this.log({ type: "done", status, steps: this.session.steps });
       if (status === "stopped") throw this.stopped();
       return await this.finish();
+    } catch (error) {
+      this.parts.report?.fail(error, this.session.steps);
+      if (error instanceof NotFiniteError) await this.keep(error);
+      throw error;
     } finally {
       release();
       await this.logFile?.close();
     }
   }
 
-  /** Everything that a resumed run must have in common with the first. */
-  private async identity(): Promise<RunIdentity> {
-    const { model, config, experts } = this.parts.sources;
-    const {
-      data,
-      lr,
-      weightDecay,
-      schedule,
-      warmup,
-      clip,
-      accumulate,
-      seed = 0,
-      task,
-      sampling,
-      full = false,
-      method,
-      adapter,
-      memory,
-    } = this.options;
-    const headers = model.weights.keys().map((key) => [key, model.weights.info(key)]);
-    return {
-      model: digest(JSON.stringify([model.config, headers])),
-      weights: this.parts.weights,
-      tokenizer: this.parts.tokenizer,
-      config: digest(JSON.stringify(config ?? null) + String(full)),
-      data: digest(await readFile(data)),
-      method: method === undefined ? "built in" : digest(await readFile(method)),
-      start: [adapter === undefined ? "fresh" : await startDigest(adapter), ...(await expertDigests(experts))].join(
-        " ",
-      ),
-      options: JSON.stringify({
-        lr,
-        weightDecay,
-        schedule,
-        warmup,
-        clip,
-        accumulate,
-        seed,
-        task,
-        sampling,
-        memory,
-        steps: this.parts.steps,
-        batch: this.parts.stream.batch,
-        length: this.parts.stream.length,
-      }),
-      executor: this.session.executorName,
-      arithmetic: this.session.arithmetic ?? "the device's",
-    };
+  /** A step that was not taken has left everything as it was before; with checkpoints that state is one. The log says where it went wrong. */
+  private async keep({ code, message, where, origin }: NotFiniteError): Promise<void> {
+    await this.log({
+      type: "failed",
+      steps: this.session.steps,
+      code,
+      message,
+      ...(where && { where }),
+      ...(origin && { origin }),
+    });
+    if (this.options.saveEvery !== undefined) await this.save();
   }
 
   /**
@@ -198,6 +119,7 @@ export class TrainRun {
   /** What was learned until a log fails is kept, where there is room for it. */
   private async log(record: Readonly<Record<string, unknown>>): Promise<void> {
     emit(this.options, record);
+    this.parts.report?.add(record);
     await this.logFile?.write(record).catch(async (error: unknown) => {
       await this.save().catch(() => undefined);
       throw error;
@@ -263,23 +185,6 @@ export class TrainRun {
       help: `go on with: webpeft ${words.map(shellWord).join(" ")} --resume`,
     });
   }
-}
-
-/** Of the files that hold the numbers an adapter begins with. */
-async function startDigest(folder: string): Promise<string> {
-  const encoder = await readFile(join(folder, "encoder.safetensors")).catch(() => undefined);
-  const start = digest(await readFile(join(folder, "adapter_model.safetensors")));
-  return encoder === undefined ? start : `${start} ${digest(encoder)}`;
-}
-
-/** Of the adapters that are mixed: their configs and numbers. */
-async function expertDigests(experts: ReadonlyMap<string, AdapterFiles> = new Map()): Promise<string[]> {
-  const of = async ([name, { config, tensors }]: [string, AdapterFiles]): Promise<string> => {
-    const keys = [...tensors.tensors.keys()];
-    const numbers = await Promise.all(keys.map(async (key) => [key, digest((await tensors.read(key)).bytes)]));
-    return digest(JSON.stringify([name, config, numbers]));
-  };
-  return Promise.all([...experts].map(of));
 }
 
 /** A word as a POSIX shell reads it back. */

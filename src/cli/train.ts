@@ -7,6 +7,7 @@ import { dataLabels } from "../runtime/data/labels.ts";
 import type { Reads } from "../runtime/executors/executor.ts";
 import { usualReads } from "../runtime/executors/memory.ts";
 import { isJsonObject } from "../runtime/files/json.ts";
+import type { Session } from "../runtime/session/session.ts";
 import { requireCheckpoint } from "../runtime/training/checkpoint.ts";
 import { requireTrainable } from "../runtime/values/prompt-encoder.ts";
 import { compileSources, defaultLength, modelTokenizer, readSources, type Sources, startProgram } from "./common.ts";
@@ -16,7 +17,9 @@ import { fitInto, memoryLine } from "./memory.ts";
 import { emit, say } from "./output.ts";
 import { claimOutput } from "./output-lock.ts";
 import { checkTrace, TraceFile } from "./trace-file.ts";
-import { type TrainCommandOptions, TrainRun } from "./train-run.ts";
+import type { TrainCommandOptions } from "./train-parts.ts";
+import { TrainRun } from "./train-run.ts";
+import { checkReport, TrainingReport } from "./training-report.ts";
 import { digestedModel } from "./weight-digest.ts";
 
 /** Files and folders that the run reads. */
@@ -29,6 +32,7 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   await claimOutput(options.out, { overwrite: overwrite || resume });
   if (log !== undefined) await checkLog(log, { overwrite, reads: readPaths(options) });
   if (options.trace !== undefined) await checkTrace(options.trace, overwrite);
+  if (options.report !== undefined) await checkReport(options.report, overwrite);
   if (resume) await requireCheckpoint(options.out);
   const read = await readSources(options);
   if (read.config === null && !options.full) {
@@ -72,14 +76,57 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
         emit(options, { type: "memory", ...forecast });
       },
     });
+    const report =
+      options.report === undefined
+        ? undefined
+        : new TrainingReport(options.report, program, factsOf(options, session, stream, steps));
     try {
-      const parts = { options, sources, program, session, stream, labels, steps, validation };
+      const parts = { options, sources, program, session, stream, labels, steps, validation, report };
       return await new TrainRun({ ...parts, weights: weights(), tokenizer }).go();
     } finally {
       session.dispose();
       await trace?.write(options);
+      await report?.write(options);
     }
   });
+}
+
+/** What the report says of a run. */
+function factsOf(
+  options: TrainCommandOptions,
+  session: Session,
+  stream: BatchStream,
+  steps: number,
+): [string, string][] {
+  const {
+    model,
+    config,
+    adapter,
+    data,
+    valid,
+    lr,
+    schedule,
+    warmup,
+    weightDecay,
+    clip,
+    accumulate,
+    seed = 0,
+  } = options;
+  const given: [string, string | number | undefined][] = [
+    ["device", session.device],
+    ["model", model],
+    ["config", config],
+    ["adapter", adapter],
+    ["data", data],
+    ["evaluation on", valid],
+    ["steps", steps],
+    ["batch", `${stream.batch} x ${stream.length} tokens${accumulate > 1 ? ` x ${accumulate}` : ""}`],
+    ["learning rate", `${lr}, ${schedule}${warmup > 0 ? `, ${warmup} steps of warm-up` : ""}`],
+    ["weight decay", weightDecay],
+    ["clipping", clip === 0 ? "none" : clip],
+    ["seed", seed],
+  ];
+  return given.flatMap(([name, value]): [string, string][] => (value === undefined ? [] : [[name, String(value)]]));
 }
 
 async function openStream(path: string, options: TrainCommandOptions, { model }: Sources): Promise<BatchStream> {

@@ -1,13 +1,10 @@
 /** The report: one page with everything in it, which asks nothing of the network. Its views are made of its data by `page/`. */
 import type { Measurement } from "../program/measurement.ts";
 import type { ReportView } from "./embed.ts";
+import { escaped } from "./markup.ts";
 import { pageNotices, pageScript, pageStyle } from "./page-text.ts";
 import { reportData } from "./report-data.ts";
 import type { InspectedProgram } from "./views.ts";
-
-const escapes: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
-
-const escaped = (text: string): string => text.replace(/[&<>"]/g, (character) => escapes[character]!);
 
 /** Compresses the data of a report: base64 of what gzip makes of the text. */
 type Packer = (text: string) => string;

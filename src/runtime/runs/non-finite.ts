@@ -2,7 +2,6 @@
  * Finds what made a NaN or an infinity: the run is made again on its executor, one dispatch after the other, until one has stored the first;
  * then the nodes of that kernel alone are evaluated on what it read, and the first that f32 cannot hold is named.
  */
-import { WebpeftError } from "../../ir/diagnostics.ts";
 import { type Graph, type Node, portName } from "../../ir/graph.ts";
 import type { Value } from "../../ir/op-record.ts";
 import { opRecord } from "../../ir/registry.ts";
@@ -128,12 +127,16 @@ async function firstOrigin(instance: Instance, runs: readonly RunAgain[]): Promi
 const stateBuffers = ["params", "moment1", "moment2"];
 
 /** The error for a step whose new parameters or moments are not finite, while its loss and gradient are. */
-export const updateOverflow = (step: number): WebpeftError =>
-  new WebpeftError("TRAIN-NOT-FINITE", {
-    message: `step ${step} would have made parameters or moments that f32 cannot hold`,
-    where: "update",
-    help: "use a smaller learning rate or weight decay, or clip the gradient; the parameters are as they were before this step",
-  });
+export const updateOverflow = (step: number): NotFiniteError =>
+  new NotFiniteError(
+    "TRAIN-NOT-FINITE",
+    {
+      message: `step ${step} would have made parameters or moments that f32 cannot hold`,
+      where: "update",
+      help: "use a smaller learning rate or weight decay, or clip the gradient; the parameters are as they were before this step",
+    },
+    undefined,
+  );
 
 /**
  * The error for a step whose loss or gradient was not finite. The runs begin with the parameters that the instance has now, and leave them, and
@@ -143,7 +146,7 @@ export async function firstNonFinite(
   instance: Instance,
   runs: readonly RunAgain[],
   step: number,
-): Promise<WebpeftError> {
+): Promise<NotFiniteError> {
   const state = await Promise.all(stateBuffers.map(async (name) => [name, await instance.read(name)] as const));
   const origin = await firstOrigin(instance, runs).finally(() => {
     for (const [name, numbers] of state) instance.write(name, numbers);
