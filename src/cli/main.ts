@@ -38,11 +38,12 @@ const folderByName = (text: string, before: Readonly<Record<string, string>> = {
   return { ...before, [name]: folder };
 };
 
-/** `3`, or `neg,neu,pos`. */
+/** `3`, or `neg,neu,pos`; what names and numbers there may be is checked where they are used. */
 const labels = (text: string): number | string[] => {
   const names = text.split(",").map((name) => name.trim());
   if (names.length > 1) return names;
-  return count(text);
+  const counted = "a whole number above 0, or names with commas between them; of one name alone the comma is missing";
+  return number((x) => Number.isInteger(x) && x > 0, counted)(text);
 };
 
 type Loader = () => Promise<CommandModule>;

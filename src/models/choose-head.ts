@@ -35,7 +35,7 @@ interface Known {
 /** The config with the head; undefined where the model keeps the one that it has. Throws `CONFIG-HEAD`. */
 export function withChosenHead(config: ModelConfig, asked: HeadOptions, known: Known): ModelConfig | undefined {
   const names = familyHeads(config);
-  const kind = wantedKind(names, asked, known);
+  const kind = wantedKind(config, names, asked, known);
   if (kind === undefined) return undefined;
   const current = headKind(config, names);
   const isKept = current === kind && asked.labels === undefined && asked.problem === undefined;
@@ -59,6 +59,7 @@ const misfit = (message: string, expected: string, got: string, help?: string): 
 
 /** The kind of head that somebody wants; undefined where nobody wants another one. */
 function wantedKind(
+  config: ModelConfig,
   names: HeadNames,
   { task, labels, problem }: HeadOptions,
   { taskType, className, held }: Known,
@@ -80,11 +81,18 @@ function wantedKind(
       built.join(", ") || "none",
       type!,
     );
+  const [one] = built;
+  if (one === undefined)
+    throw misfit(
+      "no head that has labels is built for the family of the base model",
+      "a base model of another family",
+      `labels for ${String(config.model_type)}`,
+    );
   throw misfit(
     "nothing says what the labels are of: rows, or tokens",
-    `a task: ${built.join(", ") || "none is built for this family"}`,
+    `a task: ${built.join(", ")}`,
     `task_type ${JSON.stringify(taskType ?? null)} in the adapter's config`,
-    'set "task_type" in the config, or give the task: --head SEQ_CLS, or { head: { task: "SEQ_CLS" } } in calls',
+    `set "task_type" in the config, or give the task: --head ${one}, or { head: { task: "${one}" } } in calls`,
   );
 }
 

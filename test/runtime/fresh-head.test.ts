@@ -103,12 +103,26 @@ describe("what is not clear is refused", () => {
     ["gemma", "QUESTION_ANS", { task: "QUESTION_ANS" }, "CONFIG-HEAD", /not built for the family/],
     ["bert-headless", "SEQ_CLS", { labels: 0 }, "COMPILE-OPTION", /labels/],
     ["bert-headless", "SEQ_CLS", { labels: ["a", "a"] }, "COMPILE-OPTION", /labels/],
+    ["bert-headless", "SEQ_CLS", { labels: 1e9 }, "COMPILE-OPTION", /labels/],
+    ["t5", null, { labels: 3 }, "CONFIG-HEAD", /no head that has labels/],
   ];
 
   it.each(refused)("%s for %s with %o: %s", async (base, task, asked, code, message) => {
     await expect(headed(base, task, asked)).rejects.toMatchObject({
       code,
       message: expect.stringMatching(message) as string,
+    });
+  });
+
+  const odd: readonly (readonly [HeadOptions, RegExp])[] = [
+    [{ labels: ["neg", "", "pos"] }, /label 1 is empty/],
+    [{ labels: ["a", "b", "a"] }, /a is repeated/],
+    [{ labels: 2 ** 20 + 1 }, /up to 1048576/],
+  ];
+
+  it.each(odd)("%o are told what is wrong with them", async (asked, expected) => {
+    await expect(headed("bert-headless", "SEQ_CLS", asked)).rejects.toMatchObject({
+      diagnostics: [{ expected: expect.stringMatching(expected) as string }],
     });
   });
 

@@ -160,7 +160,7 @@ describe("names and numbers that are none", () => {
     ["no batch", (s) => s.step(null as unknown as object), "DATA-BATCH", "batch"],
     ["a number as tensor", (s) => s.step({ input_ids: 5 } as object), "DATA-BATCH", "input_ids"],
     ["null as tensor", (s) => s.step({ input_ids: ids, labels: null } as object), "DATA-BATCH", "labels"],
-    ["rows of rows", (s) => s.step({ input_ids: [ids], labels: [ids] } as object), "DATA-TOKEN-RANGE"],
+    ["rows of rows", (s) => s.step({ input_ids: [ids], labels: [ids] } as object), "DATA-BATCH", "input_ids[0]"],
     ["learningRate", (s) => s.step(batch, { learningRate: 0.5 } as object), "SESSION-OPTION", "learningRate"],
     ["no options", (s) => s.step(batch, null as unknown as object), "SESSION-OPTION"],
     [

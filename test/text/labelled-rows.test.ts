@@ -69,6 +69,35 @@ describe("lines of a text and a label", () => {
     expect(two.step(0)[0]!.labels).toEqual(Float32Array.of(0.5, -2, ignoredNumber, ignoredNumber));
   });
 
+  const read: readonly (readonly [number, unknown, readonly number[]])[] = [
+    [3, [], [0, 0, 0]],
+    [3, [2, 0], [1, 0, 1]],
+    [3, [0, 1], [1, 1, 0]],
+    [3, [2, 1, 0], [1, 1, 1]],
+    [3, ["pos", 1], [0, 1, 1]],
+    [3, [1, 0, 1], [1, 0, 1]],
+    [3, [0, 0, 0], [0, 0, 0]],
+    [3, [0, 1, 0.5], [0, 1, 0.5]],
+    [2, [1], [0, 1]],
+    [2, [1, 1], [1, 1]],
+    [2, ["neu", "neg"], [1, 1]],
+    [2, [0.25, 1], [0.25, 1]],
+    [1, [1], [1]],
+    [1, ["neg"], [1]],
+  ];
+  it.each(read)("of %i classes of which several hold, %j is %j", (count, label, wanted) => {
+    const { step } = stream([{ text: "a", label }], { ...flags, classes: count }, { batch: 1 });
+    expect(step(0)[0]!.labels).toEqual(Float32Array.from(wanted));
+  });
+
+  it("that can be read in two ways are told with the names to write", () => {
+    const expected =
+      'names: ["neg","neu"] where these are numbers of classes, ["neu"] where 1 is for a class that holds';
+    expect(() => stream([{ text: "a", label: [0, 1] }], { ...flags, classes: 2 })).toThrow(
+      expect.objectContaining({ diagnostics: [expect.objectContaining({ expected })] }) as Error,
+    );
+  });
+
   const refused: readonly (readonly [unknown, ModelHead, RegExp])[] = [
     [{ text: "a" }, classes, /text with a label/],
     [{ prompt: "a", completion: "b" }, classes, /text with a label/],
@@ -78,6 +107,15 @@ describe("lines of a text and a label", () => {
     [{ text: "a", label: 0.5 }, classes, /no class/],
     [{ text: "a", label: 1 }, flags, /list of classes/],
     [{ text: "a", label: [1] }, numbers, /as many numbers/],
+    [{ text: "a", label: 1 }, numbers, /no list of numbers/],
+    [{ text: "a", label: "1" }, { ...numbers, classes: 1 }, /no number/],
+    [{ text: "a", label: [0, 2, 0] }, flags, /twice/],
+    [{ text: "a", label: ["neg", 0] }, flags, /twice/],
+    [{ text: "a", label: [1, 0, 1, 0] }, flags, /twice/],
+    [{ text: "a", label: [0.5, 1] }, flags, /no class/],
+    [{ text: "a", label: [0, 1] }, { ...flags, classes: 2 }, /two ways/],
+    [{ text: "a", label: [1, 0] }, { ...flags, classes: 2 }, /two ways/],
+    [{ text: "a", label: [0] }, { ...flags, classes: 1 }, /two ways/],
   ];
   it.each(refused)("%o", (line, head, message) => {
     expect(() => stream([line], head)).toThrow(

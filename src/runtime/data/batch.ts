@@ -61,6 +61,9 @@ export function copiedBatch(given: SessionBatch): SessionBatch {
     if (!Object.hasOwn(tensorNames, name)) throw unknownName("tensor", name, batchTensors, "DATA-BATCH");
     if (typeof data !== "object" || data === null || !Number.isSafeInteger((data as { length?: unknown }).length))
       throw noArray(name, data);
+    const numbers: readonly unknown[] = Array.isArray(data) ? data : [];
+    const nested = numbers.findIndex((x) => typeof x === "object" && x !== null);
+    if (nested >= 0) throw noArray(`${name}[${nested}]`, numbers[nested], "one array of all numbers, row by row");
     return [[name, copied(data)]];
   });
   return Object.fromEntries(copies);

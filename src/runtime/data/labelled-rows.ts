@@ -7,7 +7,8 @@ import { isJsonObject } from "../files/json.ts";
 import { BatchOrder, type BatchPlan } from "./batches.ts";
 import { parseLine } from "./examples.ts";
 import type { DataReport } from "./fit.ts";
-import { type LabelledRow, lineFault, lineForm, type RowLabels, readRow } from "./row-records.ts";
+import { lineFault, type RowLabels } from "./row-labels.ts";
+import { type LabelledRow, lineForm, readRow } from "./row-records.ts";
 import type { BatchStream, StreamBatch } from "./stream.ts";
 import type { TextTokenizer } from "./tokenizer.ts";
 

@@ -3,11 +3,11 @@
  * `{"tokens","labels"}` for classifiers of tokens, `{"question","context","answer"}` for models that find spans. Texts get the tokenizer's special
  * tokens; what is made of a line has `length` tokens at most.
  */
-import { WebpeftError } from "../../ir/diagnostics.ts";
 import { ignoredLabel } from "../../models/loss.ts";
 import type { ModelHead } from "../../models/model.ts";
 import { requireCharacters } from "./examples.ts";
 import { takenLabels } from "./head-labels.ts";
+import { classOf, labelOf, lineFault, type RowLabels } from "./row-labels.ts";
 import type { TextTokenizer } from "./tokenizer.ts";
 
 export interface LabelledRow {
@@ -20,58 +20,11 @@ export interface LabelledRow {
   readonly whole: number;
 }
 
-/** What the labels of lines may be. */
-export interface RowLabels {
-  readonly head: ModelHead;
-  /** Names of the classes in their order. */
-  readonly names: readonly string[];
-}
-
 interface Line extends RowLabels {
   readonly fields: Readonly<Record<string, unknown>>;
   readonly tokenizer: TextTokenizer;
   readonly length: number;
   readonly where: string;
-}
-
-export const lineFault = (
-  message: string,
-  where: string,
-  expected: string,
-  got: unknown,
-  help?: string,
-): WebpeftError =>
-  new WebpeftError("DATA-LINE", {
-    ...{ message, where, expected, got: (JSON.stringify(got) ?? "nothing").slice(0, 80) },
-    ...(help === undefined ? {} : { help }),
-  });
-
-/** A class by its number or its name. */
-function classOf(one: unknown, { head: { classes }, names, where }: Line): number {
-  const index = typeof one === "string" ? names.indexOf(one) : one;
-  if (Number.isSafeInteger(index) && (index as number) >= 0 && (index as number) < classes) return index as number;
-  throw lineFault(
-    "the label is no class of the model",
-    where,
-    `0 to ${classes - 1}, or one of ${names.join(", ")}`,
-    one,
-  );
-}
-
-/** The numbers of the label of a row. */
-function labelOf(value: unknown, line: Line): number[] {
-  const { head, where } = line;
-  const { labels, classes } = head;
-  if (labels === undefined) return [classOf(value, line)];
-  const list: readonly unknown[] = Array.isArray(value) ? value : [value];
-  if (labels === "flags") {
-    if (!Array.isArray(value))
-      throw lineFault("the label is no list of classes", where, "a list of those that hold", value);
-    const held = new Set(list.map((one) => classOf(one, line)));
-    return Array.from({ length: classes }, (_unused, i) => (held.has(i) ? 1 : 0));
-  }
-  if (list.length === classes && list.every(Number.isFinite)) return list as number[];
-  throw lineFault("the label is not of as many numbers as the model gives", where, `${classes} numbers`, value);
 }
 
 /** A row cut at `length` tokens; what the tokenizer puts around a text stays. */

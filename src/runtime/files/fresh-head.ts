@@ -14,11 +14,18 @@ import type { Model } from "./model.ts";
 import { fromFloat32, type HostTensor } from "./tensor.ts";
 import type { WeightInfo, Weights } from "./weights.ts";
 
+/** More labels than any head has: the names alone would take long to write. */
+const mostLabels = 2 ** 20;
+
 const labels = (value: unknown): string | undefined => {
-  if (Number.isSafeInteger(value) && (value as number) > 0) return undefined;
-  const isList =
-    Array.isArray(value) && value.length > 0 && value.every((name) => typeof name === "string" && name !== "");
-  return isList && new Set(value).size === value.length ? undefined : "a number of labels, or a list of their names";
+  const isCount = Number.isSafeInteger(value) && (value as number) > 0 && (value as number) <= mostLabels;
+  if (isCount) return undefined;
+  const isNames = Array.isArray(value) && value.length > 0 && value.every((name) => typeof name === "string");
+  if (!isNames || value.length > mostLabels) return `a number of labels, up to ${mostLabels}, or a list of their names`;
+  const empty = value.indexOf("");
+  if (empty >= 0) return `a name for every label: the name of label ${empty} is empty`;
+  const repeated = value.find((name, i) => value.indexOf(name) < i);
+  return repeated === undefined ? undefined : `a name of its own for every label: ${repeated} is repeated`;
 };
 
 const checks: Checks<HeadOptions> = { task: oneOf(headTasks), labels, problem: text, seed };
