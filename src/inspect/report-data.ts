@@ -107,7 +107,7 @@ function kernelRecord({ name, wgsl, workgroup, ir }: GeneratedKernel, generated:
 function decisionRecords(program: InspectedProgram): DecisionRecord[] {
   const groups = new Map<string, { first: Omit<DecisionRecord, "scopes">; scopes: string[] }>();
   for (const { stage, pass, notes } of program.timeline) {
-    for (const { scope, decision, candidates, growth, terms } of notes) {
+    for (const { scope, decision, candidates, flips, terms } of notes) {
       const key = JSON.stringify([stage, pass, decision, candidates]);
       const group = groups.get(key) ?? {
         first: {
@@ -115,7 +115,7 @@ function decisionRecords(program: InspectedProgram): DecisionRecord[] {
           pass,
           decision,
           candidates,
-          ...(growth === undefined ? {} : { growth }),
+          ...(flips === undefined ? {} : { flips }),
           ...(terms === undefined ? {} : { terms }),
         },
         scopes: [],

@@ -110,8 +110,12 @@ export interface DecisionRecord {
   /** What costs are sums of, where that is known: of the first place. */
   readonly terms?: Readonly<Record<string, readonly CostTerm[]>>;
   readonly scopes: readonly string[];
-  /** What each costs more with every further vector, and how many there are. */
-  readonly growth?: { readonly vectors: number; readonly each: Readonly<Record<string, number>> };
+  /** Which is taken from or below other numbers of vectors; absent where there is no choice. */
+  readonly flips?: readonly {
+    readonly to: string;
+    readonly side: "from" | "below";
+    readonly vectors: number;
+  }[];
 }
 
 /**

@@ -17,6 +17,7 @@ import {
 import { isDense } from "../ir/operators/view.ts";
 import { remembered } from "../ir/remember.ts";
 import { type CostTerm, costTerms } from "./cost-terms.ts";
+import { type Flip, flipsOf } from "./flips.ts";
 import { varies } from "./operator-view.ts";
 
 /** A decision and what it was made from; shown by the inspector. */
@@ -25,9 +26,11 @@ export interface CostNote {
   readonly decision: string;
   /** Flops of every candidate; of values in chunks, bytes of the largest one. */
   readonly candidates: Readonly<Record<string, number>>;
-  /** What candidates cost more with every further vector that the operator is applied to, and how many those are. */
   /** What the cost of a candidate is a sum of. */
   readonly terms?: Readonly<Record<string, readonly CostTerm[]>>;
+  /** At which numbers of vectors another one is taken; absent where there is no choice. */
+  readonly flips?: readonly Flip[];
+  /** What candidates cost more with every further vector that the operator is applied to, and how many those are. */
   readonly growth?: { readonly vectors: number; readonly each: Readonly<Record<string, number>> };
 }
 
@@ -62,6 +65,7 @@ export class LoweredOperators implements OperatorLowering, Choosing {
   private readonly matrices = new Map<number, number>();
   private readonly turned = new Map<number, number>();
   private readonly costs = new Map<string, number>();
+  private readonly flips = new Map<string, readonly Flip[]>();
   private readonly matrixCosts = new Map<number, number>();
 
   constructor(
@@ -148,17 +152,24 @@ export class LoweredOperators implements OperatorLowering, Choosing {
     const building = this.denseFlops(id);
     const weightFlops = (many: number): number => foldedFlops(this, this.builder.node(id), many, building);
     const [activation, weight] = [activationFlops(vectors), weightFlops(vectors)];
-    const folds = this.fold && weight < activation;
+    const decide = (many: number): string =>
+      this.fold && weightFlops(many) < activationFlops(many) ? "weight" : "activation";
+    const decision = decide(vectors);
+    const growth = growthOf(vectors, { activation: activationFlops, weight: weightFlops });
     this.options.note({
       scope,
-      decision: folds ? "weight" : "activation",
+      decision,
       candidates: { activation, weight: Number.isFinite(weight) ? weight : Number.MAX_VALUE },
       terms: this.termsOf(id, vectors, activation, weight),
       ...(Number.isFinite(weight)
-        ? { growth: growthOf(vectors, { activation: activationFlops, weight: weightFlops }) }
+        ? {
+            // Places with the same costs are asked once.
+            flips: remembered(this.flips, JSON.stringify([activation, weight, growth]), () => flipsOf(vectors, decide)),
+            growth,
+          }
         : {}),
     });
-    return folds ? this.apply(this.builder.dense(this.dense(id)), x) : this.apply(id, x);
+    return decision === "weight" ? this.apply(this.builder.dense(this.dense(id)), x) : this.apply(id, x);
   }
 
   /** Products of both candidates: of the parts with the activations, or of W' with them once it is made. */

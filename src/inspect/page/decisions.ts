@@ -18,21 +18,15 @@ function verdict({ decision, candidates }: DecisionRecord): string {
   return next === chosen ? "equal, first taken" : `${(next / Math.max(1, chosen)).toFixed(2)} × cheaper`;
 }
 
-/** Costs are straight lines over the number of vectors: where they cross the other way is taken. */
-function flip({ decision, candidates, growth }: DecisionRecord): string {
-  if (growth === undefined) return "";
-  const crossings = Object.keys(candidates)
-    .filter((name) => name !== decision && growth.each[name] !== undefined && growth.each[decision] !== undefined)
-    .map((name) => {
-      const steeper = growth.each[decision]! - growth.each[name]!;
-      return { name, at: growth.vectors + (candidates[name]! - candidates[decision]!) / steeper };
+function flip({ flips }: DecisionRecord): string {
+  if (flips === undefined) return "";
+  if (flips.length === 0) return "no number of tokens";
+  return flips
+    .map(({ to, side, vectors }) => {
+      const tokens = `${vectors.toLocaleString("en")} tokens`;
+      return side === "from" ? `${to} from ${tokens} on` : `${to} below ${tokens}`;
     })
-    .filter(({ at }) => Number.isFinite(at) && at >= 1 && at !== growth.vectors);
-  const [first] = crossings.sort((a, b) => Math.abs(a.at - growth.vectors) - Math.abs(b.at - growth.vectors));
-  if (first === undefined) return "no number of tokens";
-  return first.at > growth.vectors
-    ? `${first.name} from ${Math.ceil(first.at).toLocaleString("en")} tokens on`
-    : `${first.name} below ${Math.ceil(first.at).toLocaleString("en")} tokens`;
+    .join(", ");
 }
 
 function candidatesView({ decision, candidates }: DecisionRecord): HTMLElement {
