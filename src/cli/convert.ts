@@ -59,6 +59,7 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
     {
       config: lora.savedConfig as AdapterContent["config"],
       floatFields: lora.floatFields,
+      head: sources.model.head,
       tensors,
       beside: await readTextFiles(sources.adapter!.tree),
     },

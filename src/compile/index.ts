@@ -145,6 +145,7 @@ class Compilation {
           defaults: built.defaults,
         },
         modelConfig: source.config,
+        head: source.head,
         adapter: plan,
         stages: programStages(main, { projection, accumulate }, storage),
         computed: facts.computed,

@@ -22,8 +22,13 @@ export interface HeadOptions {
   readonly seed?: number;
 }
 
+/** What an adapter's folder tells of a head beside its tensors. */
+export type HeadLabels = Pick<HeadOptions, "labels" | "problem">;
+
 /** What else is known of a head: by the adapter that a model is for. */
 interface Known {
+  /** What its folder tells; what is asked for goes before. */
+  readonly kept?: HeadLabels | undefined;
   /** Task type of its config. */
   readonly taskType: unknown;
   /** The class of the base model that its config names where it has no task type. */
@@ -38,11 +43,22 @@ export function withChosenHead(config: ModelConfig, asked: HeadOptions, known: K
   const kind = wantedKind(config, names, asked, known);
   if (kind === undefined) return undefined;
   const current = headKind(config, names);
-  const isKept = current === kind && asked.labels === undefined && asked.problem === undefined;
+  const { kept = {} } = known;
+  const problem = asked.problem ?? kept.problem;
+  const isKept = current === kind && asked.labels === undefined && kept.labels === undefined && problem === undefined;
   if (isKept && (kind === "span" || known.held === undefined)) return undefined;
-  const found = kind === "span" ? 2 : knownLabels(config, { names, kind, current }, known);
+  const choice = { names, kind, current };
+  const rows = kind === "span" ? 2 : heldLabels(config, choice, known);
+  const found = rows ?? namedLabels(config);
   if (isKept && (found === undefined || found === labelCount(config))) return undefined;
-  const labels = kind === "span" ? 2 : (asked.labels ?? found);
+  const labels = kind === "span" ? 2 : (withNames(asked.labels, kept.labels) ?? found);
+  if (rows !== undefined && labels !== undefined && countOf(labels) !== rows)
+    throw misfit(
+      "the adapter's file has a head of another number of labels",
+      `${rows} labels`,
+      String(countOf(labels)),
+      "leave the labels out: the file tells how many there are; or train a fresh adapter, from its config",
+    );
   if (labels === undefined && known.held !== undefined) return undefined;
   if (labels === undefined)
     throw misfit(
@@ -51,7 +67,17 @@ export function withChosenHead(config: ModelConfig, asked: HeadOptions, known: K
       `a head of the kind ${current}`,
       'give them: --labels 3, --labels neg,neu,pos, or { head: { labels: ["neg", "neu", "pos"] } } in calls',
     );
-  return headed(config, { names, kind, current }, labels, asked.problem);
+  return headed(config, choice, labels, problem);
+}
+
+type Labels = NonNullable<HeadOptions["labels"]>;
+
+const countOf = (labels: Labels): number => (typeof labels === "number" ? labels : labels.length);
+
+/** Labels that are asked for, with the names that are known of as many. */
+function withNames(asked: Labels | undefined, kept: Labels | undefined): Labels | undefined {
+  if (typeof asked !== "number" || kept === undefined) return asked ?? kept;
+  return countOf(kept) === asked ? kept : asked;
 }
 
 const misfit = (message: string, expected: string, got: string, help?: string): WebpeftError =>
@@ -103,14 +129,27 @@ interface Choice {
   readonly current: HeadKind;
 }
 
-/** The labels that the adapter's file has rows for, else those that the config names. */
-function knownLabels(config: ModelConfig, choice: Choice, { held }: Known): number | undefined {
+/** The labels that the adapter's file has rows for. */
+function heldLabels(config: ModelConfig, choice: Choice, { held }: Known): number | undefined {
   const modules = (labels: number): readonly ModuleInfo[] => describeModel(headed(config, choice, labels)).modules;
   const few = new Map(modules(2).map(({ path, out }) => [path, out]));
   const ends = modules(3).filter(({ path, out }) => few.get(path) !== out);
-  const rows = ends.flatMap(({ path }) => held?.(path) ?? [])[0];
-  const isNamed = config.id2label !== undefined || config.num_labels !== undefined;
-  return rows ?? (isNamed ? labelCount(config) : undefined);
+  return ends.flatMap(({ path }) => held?.(path) ?? [])[0];
+}
+
+const namedLabels = (config: ModelConfig): number | undefined =>
+  config.id2label === undefined && config.num_labels === undefined ? undefined : labelCount(config);
+
+/** transformers' name of a label that has none. */
+const numbered = (place: number): string => `LABEL_${place}`;
+
+/** What the config says of its labels, and PEFT's files of an adapter do not: names that are more than numbers, and the problem. */
+export function configuredLabels({ id2label, problem_type }: ModelConfig): HeadLabels {
+  const names = (typeof id2label === "object" && id2label !== null ? Object.values(id2label) : []).map(String);
+  return {
+    ...(names.every((name, i) => name === numbered(i)) ? {} : { labels: names }),
+    ...(typeof problem_type === "string" ? { problem: problem_type } : {}),
+  };
 }
 
 /** The config with another head: its class, and its labels where it has other ones. */
@@ -122,7 +161,7 @@ function headed(
 ): ModelConfig {
   const { num_labels: _count, id2label: _names, label2id: _ids, problem_type: _problem, ...rest } = config;
   const class_ = `${classPrefix(config, names[current]!)}${names[kind]}`;
-  const list = typeof labels === "number" ? Array.from({ length: labels }, (_unused, i) => `LABEL_${i}`) : labels;
+  const list = typeof labels === "number" ? Array.from({ length: labels }, (_unused, i) => numbered(i)) : labels;
   const isKept = typeof labels === "number" && config.id2label !== undefined && labelCount(config) === labels;
   const named = {
     id2label: isKept ? config.id2label : Object.fromEntries(list.entries()),

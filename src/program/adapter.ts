@@ -1,5 +1,6 @@
 /** What a program says of its adapter beside its graphs, and what an adapter is compiled from. */
 import type { Graph } from "../ir/graph.ts";
+import type { HeadLabels } from "../models/choose-head.ts";
 import type { ModelInput } from "../models/model.ts";
 import type { AdapterTensor } from "./tensors.ts";
 
@@ -26,6 +27,8 @@ export interface AdapterConfigs {
   readonly experts?: ExpertConfigs | undefined;
   /** Its folder has `encoder.safetensors`. */
   readonly encoder?: boolean;
+  /** What its folder tells of its head. */
+  readonly head?: HeadLabels | undefined;
 }
 
 /** An adapter that another one mixes. */

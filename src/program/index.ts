@@ -14,6 +14,7 @@
  */
 import type { Diagnostic } from "../ir/diagnostics.ts";
 import type { Graph } from "../ir/graph.ts";
+import type { HeadLabels } from "../models/choose-head.ts";
 import type { ModelDescription, VirtualTokens } from "../models/model.ts";
 import type { AdapterPlan } from "./adapter.ts";
 import type { ExecutableProgram } from "./stages.ts";
@@ -54,6 +55,8 @@ export interface CompiledProgram extends ExecutableProgram {
   readonly mask: boolean;
   readonly model: ModelDescription;
   readonly modelConfig: Readonly<Record<string, unknown>>;
+  /** What an adapter's folder tells of a head that the base model's files do not have. */
+  readonly head?: HeadLabels | undefined;
   /** Absent when the base model runs alone. */
   readonly adapter?: AdapterPlan;
   /** Initial values of the trained tensors by key; evaluated on the host. Lowered when first asked for. */

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { compile } from "../../src/compile/index.ts";
 import type { HeadOptions } from "../../src/models/choose-head.ts";
 import { wasmExecutor } from "../../src/runtime/executors/wasm/executor.ts";
+import { readAdapter } from "../../src/runtime/files/adapter.ts";
 import { withHead } from "../../src/runtime/files/fresh-head.ts";
 import { toFloat32 } from "../../src/runtime/files/tensor.ts";
 import { baseModel } from "../golden/helpers.ts";
@@ -64,6 +65,43 @@ describe("a head for the task of the config", () => {
     expect(config).toMatchObject({ id2label: { 0: "neg", 1: "pos" }, label2id: { neg: 0, pos: 1 } });
     const { config: numbered } = await headed("bert-headless", "SEQ_CLS", { labels: 1, problem: "regression" });
     expect(numbered).toMatchObject({ id2label: { 0: "LABEL_0" }, problem_type: "regression" });
+  });
+
+  const keptHeads: readonly (readonly [HeadOptions, Record<string, unknown> | undefined])[] = [
+    [
+      { labels: ["a", "b", "c"], problem: "multi_label_classification" },
+      { id2label: { 0: "a", 1: "b", 2: "c" }, problem_type: "multi_label_classification" },
+    ],
+    [{ labels: 2, problem: "regression" }, { problem_type: "regression" }],
+    [{ labels: ["no", "yes"] }, { id2label: { 0: "no", 1: "yes" } }],
+    [{ labels: 3 }, undefined],
+  ];
+
+  it.each(keptHeads)("is found again as it was asked for: %o", async (head, told) => {
+    const model = await baseModel("bert-headless");
+    const options = { batch: 1, length: 4 };
+    const session = await (await compile(model, lora("SEQ_CLS"), { ...options, head })).start({
+      device: wasmExecutor(),
+    });
+    const files = Object.fromEntries(await session.files());
+    session.dispose();
+    const text = files["head.json"];
+    expect(text && JSON.parse(new TextDecoder().decode(text))).toEqual(told);
+    const adapter = await readAdapter(files);
+    const again = await compile(model, adapter, options);
+    expect(again.modelConfig).toMatchObject(told ?? { id2label: { 2: "LABEL_2" } });
+    // What is asked for goes before; a number of labels keeps their names.
+    const count = Array.isArray(head.labels) ? head.labels.length : (head.labels as number);
+    const names = Array.from({ length: count }, (_unused, i) => `other ${i}`);
+    const other = await compile(model, adapter, { ...options, head: { labels: names, problem: "regression" } });
+    expect(other.modelConfig).toMatchObject({ id2label: { 0: "other 0" }, problem_type: "regression" });
+    expect((await compile(model, adapter, { ...options, head: { labels: count } })).modelConfig).toEqual(
+      again.modelConfig,
+    );
+    await expect(compile(model, adapter, { ...options, head: { labels: 5 } })).rejects.toMatchObject({
+      code: "CONFIG-HEAD",
+      diagnostics: [{ expected: `${count} labels`, got: "5" }],
+    });
   });
 
   it("leaves a model that has the head as it is", async () => {

@@ -1,11 +1,21 @@
 /** PEFT's adapter folders: `adapter_config.json`, `adapter_model.safetensors` and, for prompt encoders, `encoder.safetensors`. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { checkExpertName } from "../../methods/config/index.ts";
+import { configuredLabels, type HeadLabels } from "../../models/choose-head.ts";
 import type { AdapterConfigs, ExpertConfigs } from "../../program/index.ts";
 import { checkOptions, record } from "../options.ts";
-import { type FileTree, type FolderSource, folderIn, missingFile, openFolder, pathIn, readJson } from "./folder.ts";
+import {
+  type FileTree,
+  type FolderSource,
+  folderIn,
+  missingFile,
+  openFolder,
+  pathIn,
+  readJson,
+  readText,
+} from "./folder.ts";
 import { withFormerExperts } from "./former-experts.ts";
-import { isJsonObject, type JsonObject, pythonJson } from "./json.ts";
+import { isJsonObject, type JsonObject, parseJsonObject, pythonJson } from "./json.ts";
 import { type LoadOptions, loadChecks, openTensors, pickleError } from "./model.ts";
 import type { OutputOptions } from "./output.ts";
 import { type PageFolder, writeInto } from "./page-folder.ts";
@@ -16,8 +26,10 @@ const configFile = "adapter_config.json";
 const tensorFile = "adapter_model.safetensors";
 const pickleFile = "adapter_model.bin";
 export const encoderFile = "encoder.safetensors";
+/** Fields of a model's `config.json` for a head that the base model's files do not have: PEFT's files have no place for them, and it reads no others. */
+const headFile = "head.json";
 /** Names of the files of an adapter's folder. */
-export const adapterFiles: readonly string[] = [configFile, tensorFile, pickleFile, encoderFile];
+export const adapterFiles: readonly string[] = [configFile, tensorFile, pickleFile, encoderFile, headFile];
 /** Files that a checkpoint has beside its adapter: the record of the run, and the state of its optimizer. */
 export const [recordFile, stateFile] = ["training.json", "optimizer.safetensors"] as const;
 export const checkpointFiles: readonly string[] = [recordFile, stateFile];
@@ -34,6 +46,8 @@ export interface AdapterFiles {
   readonly experts?: ReadonlyMap<string, AdapterFiles>;
   /** The trained prompt encoder, where the folder has it. */
   readonly encoder?: SafetensorsFile;
+  /** What is told of its head, where the folder has that. */
+  readonly head?: HeadLabels;
   readonly tree: FileTree;
 }
 
@@ -63,7 +77,24 @@ async function readOne(tree: FileTree, options: LoadOptions): Promise<AdapterFil
   }
   const tensors = withFormerExperts(file);
   const encoder = await openTensors(tree, encoderFile, options);
-  return { name: tree.name, config, tensors, metadata: tensors.metadata, tree, ...(encoder && { encoder }) };
+  const head = await readHead(tree, options);
+  const more = { ...(encoder && { encoder }), ...(head && { head }) };
+  return { name: tree.name, config, tensors, metadata: tensors.metadata, tree, ...more };
+}
+
+/** Throws `FILE-JSON` for what is no object. */
+async function readHead(tree: FileTree, options: LoadOptions): Promise<HeadLabels | undefined> {
+  const text = await readText(tree, headFile, options);
+  return text === undefined ? undefined : configuredLabels(parseJsonObject(text, pathIn(tree, headFile)));
+}
+
+/** The same as a config has it. */
+function headConfig({ labels, problem }: HeadLabels): JsonObject {
+  const names = typeof labels === "number" || labels === undefined ? [] : labels;
+  return {
+    ...(names.length === 0 ? {} : { id2label: Object.fromEntries(names.entries()) }),
+    ...(problem === undefined ? {} : { problem_type: problem }),
+  };
 }
 
 /** Whether something is an adapter that `readAdapter` read. */
@@ -152,9 +183,11 @@ export const configsOf = ({
   config,
   tensors,
   encoder,
+  head,
   experts = new Map<string, AdapterFiles>(),
 }: AdapterFiles): AdapterConfigs => ({
   config,
+  head,
   held: tensors.tensors,
   encoder: encoder !== undefined,
   experts: configsByName(experts),
@@ -173,6 +206,8 @@ export interface AdapterContent {
   /** PEFT's `{"format":"pt"}` unless given. */
   readonly metadata?: Readonly<Record<string, string>>;
   readonly encoder?: ReadonlyMap<string, HostTensor>;
+  /** What the names of its tensors do not tell of its head. */
+  readonly head?: HeadLabels | undefined;
   /** Other files of its folder, by name: a tokenizer, a chat template. */
   readonly beside?: ReadonlyMap<string, Uint8Array>;
   /** Further adapters, in folders of this one by their path. */
@@ -187,6 +222,8 @@ export function encodeAdapter(adapter: AdapterContent): Map<string, Uint8Array> 
     [tensorFile, encodeSafetensors(adapter.tensors, adapter.metadata)],
   ]);
   for (const [name, bytes] of adapter.beside ?? []) files.set(name, bytes);
+  const head = headConfig(adapter.head ?? {});
+  if (Object.keys(head).length > 0) files.set(headFile, new TextEncoder().encode(pythonJson(head)));
   if (adapter.encoder !== undefined) files.set(encoderFile, encodeSafetensors(adapter.encoder));
   for (const [path, inner] of adapter.folders ?? [])
     for (const [name, bytes] of encodeAdapter(inner)) files.set(`${path}/${name}`, bytes);
@@ -199,7 +236,8 @@ export async function saveAdapter(
   adapter: AdapterContent,
   options: OutputOptions = {},
 ): Promise<void> {
-  // An encoder of the adapter that was here before does not belong to this one.
-  const obsolete = adapter.encoder === undefined ? [encoderFile] : [];
-  await writeInto(folder, encodeAdapter(adapter), { ...options, obsolete });
+  const files = encodeAdapter(adapter);
+  // An encoder or a head of the adapter that was here before does not belong to this one.
+  const obsolete = [encoderFile, headFile].filter((name) => !files.has(name));
+  await writeInto(folder, files, { ...options, obsolete });
 }

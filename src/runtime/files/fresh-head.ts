@@ -4,7 +4,7 @@ import { openUniform, threefry } from "../../ir/threefry.ts";
 import { sizeOf } from "../../ir/types.ts";
 import { sharedPrefix } from "../../methods/config/keys.ts";
 import { modulePrefix } from "../../methods/site.ts";
-import { type HeadOptions, headTasks, withChosenHead } from "../../models/choose-head.ts";
+import { configuredLabels, type HeadOptions, headTasks, withChosenHead } from "../../models/choose-head.ts";
 import { describeModel } from "../../models/index.ts";
 import type { FreshHead, ModelDescription, ModuleInfo } from "../../models/model.ts";
 import type { AdapterConfigs } from "../../program/index.ts";
@@ -42,7 +42,9 @@ export function withHead(model: Model, asked: HeadOptions, adapter: Partial<Adap
   const className = isJsonObject(mapping) ? mapping.base_model_class : undefined;
   const found = (key: string) => held?.get(`${modulePrefix}${key}`) ?? held?.get(`${sharedPrefix}${key}`);
   const rows = (path: string) => found(`${path}.weight`)?.shape[0];
-  const chosen = withChosenHead(model.config, asked, { taskType, className, held: held && rows });
+  // What was chosen before goes before what the folder tells.
+  const kept = model.head === undefined ? adapter.head : undefined;
+  const chosen = withChosenHead(model.config, asked, { taskType, className, kept, held: held && rows });
   if (chosen === undefined) return model;
   const before = describeModel(model.config, undefined, (key) => model.weights.info(key) !== undefined);
   const moved = withoutOldHead({ ...model, config: chosen as JsonObject }, before);
@@ -55,6 +57,7 @@ export function withHead(model: Model, asked: HeadOptions, adapter: Partial<Adap
     ...moved,
     weights: withDrawn(moved.weights, drawn, asked.seed ?? 0),
     drawn: [...paths],
+    head: configuredLabels(chosen),
     diagnostics: [
       ...(model.diagnostics ?? []),
       ...(lost.length === 0 ? [] : [lostHead(lost)]),

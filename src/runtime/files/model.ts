@@ -1,5 +1,6 @@
 /** Base models: a Hugging Face folder wherever it is, or config and weights in memory. */
 import { type Diagnostic, WebpeftError } from "../../ir/diagnostics.ts";
+import type { HeadLabels } from "../../models/choose-head.ts";
 import { type Checks, callable, checkOptions, flag, signal } from "../options.ts";
 import { declaredWeights } from "./declared.ts";
 import { type FileTree, type FolderSource, missingFile, openFolder, pathIn, readJson, readText } from "./folder.ts";
@@ -25,6 +26,8 @@ export interface Model {
   readonly tree?: FileTree;
   /** Paths of modules whose tensors no file has: those of a head that was drawn. */
   readonly drawn?: readonly string[];
+  /** What its config says of the labels of a head that was chosen, and that its files do not have. */
+  readonly head?: HeadLabels;
   /** What loading has to warn of; compiling the model tells it. */
   readonly diagnostics?: readonly Diagnostic[];
 }

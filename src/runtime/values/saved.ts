@@ -11,7 +11,7 @@ import { computedValues } from "./prompt-encoder.ts";
 import { computedOf, parametersOf, type RunningAdapter } from "./running.ts";
 import type { AdapterValues, MixedAdapter } from "./values.ts";
 
-type Made = Pick<CompiledProgram, "adapter" | "computed">;
+type Made = Pick<CompiledProgram, "adapter" | "computed" | "head">;
 type Parameters = ReadonlyMap<string, Float32Array>;
 /** What the file holds of computed tensors, by key. */
 type Computed = () => ReadonlyMap<string, Float32Array> | Promise<ReadonlyMap<string, Float32Array>>;
@@ -83,7 +83,8 @@ export async function writtenContent(
 ): Promise<AdapterContent> {
   const { savedConfig, floatFields, experts, expertsFrom: field } = program.adapter!;
   const config = savedConfig as AdapterContent["config"];
-  const own = { config, floatFields, ...(await savedTensors(program, params, values, compute)) };
+  const { head } = program;
+  const own = { config, floatFields, head, ...(await savedTensors(program, params, values, compute)) };
   const { mixed } = values;
   if (field === undefined || mixed === undefined) return own;
   const named = new Map(Object.entries(config[field] as Readonly<Record<string, unknown>>));
