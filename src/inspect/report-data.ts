@@ -154,7 +154,9 @@ function measuredRecord({ stages: _stages, clock, ...facts }: Measurement): Meas
 export function reportData(program: InspectedProgram, measured?: Measurement): ReportData {
   const { adapter, plan, batch, length, mode, modelConfig, target } = program;
   const texts = new Texts();
-  const stages = program.stages.map((stage) => stageRecord(program, stage, texts, measured));
+  // Merging is no stage of the plan: there are no dispatches.
+  const graphs = mode === "merge" ? [{ name: mode, graph: program.graph("tensor", mode) }] : program.stages;
+  const stages = graphs.map((stage) => stageRecord(program, stage, texts, measured));
   const layers = modelConfig.num_hidden_layers ?? modelConfig.n_layer;
   const fragments = (adapter?.fragments ?? []).concat((adapter?.experts ?? []).flatMap(({ plan }) => plan.fragments));
   return {

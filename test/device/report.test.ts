@@ -54,6 +54,10 @@ describe.skipIf(!hasChromium)("the report", () => {
           .evaluateAll((tables) => tables.map((table) => table.querySelectorAll("tbody tr").length));
         expect(values).toBeGreaterThan(0);
         expect(again).toBeGreaterThan(0);
+        const shares = await page.locator("main .facts dd").evaluateAll((all) => all.map((own) => own.textContent!));
+        const percents = shares.map((own) => Number(/([\d.]+) %/.exec(own)?.[1] ?? 0));
+        expect(percents.at(-1)).toBe(100);
+        expect(percents.slice(0, -1).reduce((sum, own) => sum + own, 0)).toBeCloseTo(100, 0);
         const rectangles = page.locator(".memory rect[data-ref]");
         expect(await rectangles.count()).toBeGreaterThan(10);
         await page.locator("main table tbody tr").first().locator("td").nth(2).click();
@@ -116,6 +120,10 @@ describe.skipIf(!hasChromium)("the report", () => {
         await page.keyboard.press("Enter");
         await page.waitForSelector(".graph .frame");
         expect(await page.locator(".graph .box").count()).toBeGreaterThan(folded);
+        await page.waitForSelector(".graph .box:focus");
+        await page.locator(".graph .frame text").first().focus();
+        await page.keyboard.press("Enter");
+        await page.waitForSelector(".graph .is-folded:focus");
         await page.locator(".graph .box").first().focus();
         await page.keyboard.press("ArrowDown");
         const focused = await page.evaluate(() => document.activeElement?.textContent);
@@ -194,6 +202,43 @@ describe.skipIf(!hasChromium)("the report", () => {
     await page.keyboard.press("ArrowDown");
     await page.keyboard.press("Enter");
     expect(await text(page, "aside")).toMatch(/^[\s\S]*%\d+ einsum[\s\S]*module\s+layers\.\d\.self_attn\.q_proj/);
+    await page.close();
+  });
+
+  it("finds lines by their place, and says where an address leads to nothing", async () => {
+    const html = await reportOf("llama-lora");
+    const { page } = await open(html, { hash: "#site=nowhere.q_proj" });
+    expect(await text(page, "aside")).toContain("no module nowhere.q_proj");
+    const place = await page.locator(".formula-main").first().getAttribute("data-ref");
+    await page.locator("#search").fill(place!.slice("line:".length));
+    expect(await page.locator(".found [role=option]").first().getAttribute("data-found")).toBe(place);
+    await page.close();
+    const { page: other } = await open(html, { hash: "#line=lora.ts:9999" });
+    expect(await text(other, "aside")).toContain("no line lora.ts:9999");
+    await other.close();
+  });
+
+  it("of a program that merges shows its graph, and says in other views that there are no kernels", async () => {
+    const program = await compile(await baseModel("llama"), { peft_type: "LORA" }, { mode: "merge" });
+    const { page, faults } = await open(inspectionFiles(program).get("report.html")!);
+    for (const view of ["Overview", "Kernels", "Memory"]) {
+      await tab(page, view);
+      await page.waitForFunction(() => document.querySelector("main")?.textContent?.includes("There are no kernels"));
+    }
+    await tab(page, "Graph");
+    await page.waitForSelector(".graph .box");
+    expect(faults).toEqual([]);
+    await page.close();
+  });
+
+  it("draws dispatches of several layers outside of them where layers would seem to read each other", async () => {
+    const { page } = await open(await reportOf("llama-oft"), { hash: "#view=graph" });
+    await page.waitForSelector(".graph .is-folded");
+    const arrows = await page
+      .locator(".graph .edge")
+      .evaluateAll((all) => all.map((own) => own.getAttribute("d")!.slice(1).split("L")));
+    const ways = new Set(arrows.map(([from, to]) => `${from} ${to}`));
+    for (const [from, to] of arrows) expect(ways.has(`${to} ${from}`)).toBe(false);
     await page.close();
   });
 

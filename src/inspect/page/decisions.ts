@@ -79,7 +79,7 @@ export const decisionsView: View = {
     if (decisions.length === 0) return h("p", {}, "Nothing was compared: there was one way everywhere.");
     return h(
       "section",
-      { "aria-label": "Decisions" },
+      { "aria-label": "Decisions", class: "decisions" },
       h(
         "p",
         { class: "soft" },
@@ -91,13 +91,13 @@ export const decisionsView: View = {
           h(
             "tr",
             {},
-            h("td", {}, own.stage),
-            h("td", {}, siteChips(own.scopes)),
-            number(own.scopes.length),
-            h("td", {}, h("b", {}, own.decision)),
-            h("td", { class: "nowrap" }, candidatesView(own), termsView(own)),
-            h("td", { class: "nowrap" }, verdict(own)),
-            h("td", {}, flip(own)),
+            h("td", { "data-head": "stage" }, own.stage),
+            h("td", { "data-head": "for" }, siteChips(own.scopes)),
+            h("td", { class: "number", "data-head": "places" }, own.scopes.length),
+            h("td", { "data-head": "chosen" }, h("b", {}, own.decision)),
+            h("td", { class: "nowrap", "data-head": "costs" }, candidatesView(own), termsView(own)),
+            h("td", { class: "nowrap", "data-head": "how clear" }, verdict(own)),
+            h("td", { "data-head": "flips" }, flip(own)),
           ),
         ),
       ),

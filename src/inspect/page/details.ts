@@ -117,11 +117,13 @@ function lineDetails(app: App, line: string): HTMLElement {
   const nodes = app.program
     .chosen(app.state.stage)
     .flatMap((stage) => stage.nodes.filter((node) => node.line === line));
+  const text = app.program.lineText(line);
+  if (text === "" && nodes.length === 0) return h("p", {}, `There is no line ${line} in the formula.`);
   return h(
     "div",
     {},
     h("h2", {}, line),
-    h("pre", {}, app.program.lineText(line)),
+    h("pre", {}, text),
     h(
       "p",
       {},
@@ -136,6 +138,7 @@ function lineDetails(app: App, line: string): HTMLElement {
 function siteDetails(app: App, site: string): HTMLElement {
   const { program } = app;
   const all = program.stages.flatMap((stage) => stage.nodes.filter(({ scope }) => isSite(scope, site)));
+  if (all.length === 0) return h("p", {}, `There is no module ${site} in the program.`);
   const nodes = program
     .chosen(app.state.stage)
     .flatMap((stage) => stage.nodes.filter(({ scope }) => isSite(scope, site)));

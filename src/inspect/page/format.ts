@@ -12,6 +12,12 @@ export function count(n: number): string {
   return unit === undefined ? String(Math.round(100 * n) / 100) : `${digits(n / unit[0])} ${unit[1]}`;
 }
 
+/** 12.3 Mflop, and a blank where there is no other unit. */
+export const flops = (n: number): string => count(n).replace(/\d$/, "$& ").concat("flop");
+
+/** A text that is too long ends in a mark of it. */
+export const cut = (text: string, most: number): string => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
+
 export function bytes(n: number): string {
   if (n >= 2 ** 30) return `${digits(n / 2 ** 30)} GiB`;
   if (n >= 2 ** 20) return `${digits(n / 2 ** 20)} MiB`;

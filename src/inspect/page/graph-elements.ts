@@ -41,8 +41,11 @@ function dispatchElements(stage: StageModel): Element[] {
     stage.values
       .filter(([, , , , first, , why]) => first === at && why === "saved for backward")
       .reduce((sum, value) => sum + value[3], 0);
-  return stage.dispatches.map((dispatch, at): Element => {
+  const shared = new Set<number>();
+  const all = stage.dispatches.map((dispatch, at): Element => {
     const scopes = stage.scopesOf(at);
+    const layers = new Set(scopes.map(layerOf).filter((layer) => layer !== ""));
+    if (layers.size > 1) shared.add(at);
     const isBackward = stage.isBackward(at);
     const makers = stage.readOf(at).map((node) => stage.storedBy.get(node));
     const names = scopes.map((scope) =>
@@ -57,12 +60,30 @@ function dispatchElements(stage: StageModel): Element[] {
       ...{ does: `${dispatch.kernel} ${dispatch.flops} ${dispatch.bytes}`, kind: kindOf(dispatch.kernel) },
       place: `${scopes.join(" ")} ${isBackward}`,
       detail: names.filter(Boolean).join(" ") || scopes.map(shortPath).join(" "),
-      ...{ layer: scopes.map(layerOf).find((layer) => layer !== "") ?? "", isBackward },
+      ...{ layer: [...layers][0] ?? "", isBackward },
       ...{ role: isBackward ? "backward" : "forward", flops: dispatch.flops, bytes: dispatch.bytes },
       inputs: [...new Set(makers)].filter((maker) => maker !== undefined && maker !== at) as number[],
       saved: saved === 0 ? "" : `saved ${bytes(saved)}`,
     };
   });
+  const outside = turningBack(all, shared);
+  return all.map((element, at) => (outside.has(at) ? { ...element, layer: "" } : element));
+}
+
+/** Elements of several layers that would lead from the layer that they are drawn in to one that runs before it: folded ones would look like a circle. */
+function turningBack(elements: readonly Element[], shared: ReadonlySet<number>): Set<number> {
+  const isBack = (from: Element, to: Element): boolean => {
+    if (from.layer === "" || to.layer === "" || from.isBackward !== to.isBackward) return false;
+    const order = from.layer.localeCompare(to.layer, "en", { numeric: true });
+    return from.isBackward ? order < 0 : order > 0;
+  };
+  return new Set(
+    elements.flatMap((to, at) =>
+      to.inputs
+        .filter((input) => isBack(elements[input]!, to))
+        .flatMap((input) => [input, at].filter((one) => shared.has(one))),
+    ),
+  );
 }
 
 /** Numbers that graphs are full of and that tell nothing. */

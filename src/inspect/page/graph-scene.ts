@@ -5,6 +5,8 @@ import { type Layout, laidOut, type Point } from "./layout-worker.ts";
 export interface Box {
   /** Elements that it stands for: one, or all of a folded layer. */
   readonly elements: readonly number[];
+  /** Row and column that it is in. */
+  readonly cell: string;
   /** The row that a folded box opens. */
   readonly fold: string | undefined;
   readonly x: number;
@@ -15,6 +17,7 @@ export interface Box {
 
 interface Frame {
   readonly row: string;
+  readonly cell: string;
   readonly x: number;
   readonly y: number;
   readonly width: number;
@@ -113,17 +116,19 @@ export async function sceneOf(
     const own = cells.filter((other) => other.row === row);
     const height = Math.max(...own.map(({ layout }) => layout.height));
     for (const { isBackward, elements: members, isOpen, layout } of own) {
+      const name = `${row} ${isBackward ? "backward" : "forward"}`;
       const column = isBackward ? gap + left + 3 * gap : gap;
       const x = column + ((isBackward ? right : left) - layout.width) / 2;
       const y = top + (height - layout.height) / 2;
       if (isOpen && row === open)
-        frames.push({ row, x: x - 6, y: y - 20, width: layout.width + 12, height: layout.height + 26 });
+        frames.push({ row, cell: name, x: x - 6, y: y - 20, width: layout.width + 12, height: layout.height + 26 });
       layout.boxes.forEach((centre, at) => {
         const [width, tall] = isOpen ? size : foldSize;
         const held = isOpen ? [members[at]!] : members;
         for (const element of held) boxOf[element] = boxes.length;
         boxes.push({
           elements: held,
+          cell: name,
           fold: isOpen ? undefined : row,
           x: x + centre.x - width / 2,
           y: y + centre.y - tall / 2,

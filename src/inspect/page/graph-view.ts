@@ -1,7 +1,7 @@
 /** Graph: what a stage is made of, forward and backward beside each other, one layer open at a time. */
 import type { App, View } from "./app.ts";
 import { h, s, select } from "./dom.ts";
-import { bytes, count, plural, shortPath } from "./format.ts";
+import { bytes, cut, flops, plural, shortPath } from "./format.ts";
 import { bothElements } from "./graph-both.ts";
 import { type Among, type Element, elementsOf, levels } from "./graph-elements.ts";
 import { type Box, type Scene, sceneOf } from "./graph-scene.ts";
@@ -20,9 +20,7 @@ const costs: Readonly<Record<string, (element: Element) => number>> = {
   flops: ({ flops }) => flops,
   bytes: (element) => element.bytes,
 };
-const costTexts: Readonly<Record<string, (n: number) => string>> = { flops: (n) => `${count(n)}flop`, bytes };
-
-const cut = (text: string, most: number): string => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
+const costTexts: Readonly<Record<string, (n: number) => string>> = { flops, bytes };
 
 const pathOf = (points: readonly Point[]): string =>
   points.map(({ x, y }, at) => `${at === 0 ? "M" : "L"}${x},${y}`).join("");
@@ -80,6 +78,7 @@ function boxView(app: App, drawing: Drawing, box: Box): SVGGElement {
     "g",
     {
       ...{ class: `box ${first!.role} ${among} ${isFolded ? "is-folded" : ""}`, tabindex: 0, role: "button" },
+      "data-place": box.cell,
       ...(isFolded
         ? { click: open, keydown: (event: KeyboardEvent) => event.key === "Enter" && open() }
         : { "data-ref": first!.ref }),
@@ -88,8 +87,8 @@ function boxView(app: App, drawing: Drawing, box: Box): SVGGElement {
     s("title", {}, `${title}\n${detail}\n${costTexts[cost]!(sum)}`),
     s("rect", { width: box.width, height: box.height, rx: 5 }),
     s("rect", { class: "cost", x: 0, y: box.height - 4, width: (box.width * sum) / Math.max(1, most), height: 4 }),
-    s("text", { class: "box-title", x: 8, y: 15 }, cut(title, Math.floor(box.width / 6.9))),
-    s("text", { class: "box-detail", x: 8, y: 29 }, cut(detail, Math.floor(box.width / 6.2))),
+    s("text", { class: "box-title", x: 8, y: 15 }, cut(title, Math.floor((box.width - 12) / 6.9))),
+    s("text", { class: "box-detail", x: 8, y: 29 }, cut(detail, Math.floor((box.width - 12) / 6.1))),
     stub !== "" && s("text", { class: "stub", x: box.width + 3, y: box.height / 2 + 4 }, isFolded ? stub : "saved →"),
   );
 }
@@ -119,7 +118,7 @@ function dotText(elements: readonly Element[]): string {
   return ["digraph {", "  node [shape=box, fontsize=10];", ...nodes, ...edges, "}", ""].join("\n");
 }
 
-function frameView(app: App, { row, x, y, width, height }: Scene["frames"][number]): SVGGElement {
+function frameView(app: App, { row, cell, x, y, width, height }: Scene["frames"][number]): SVGGElement {
   const fold = () => app.go({ options: { layer: "" } });
   return s(
     "g",
@@ -128,7 +127,7 @@ function frameView(app: App, { row, x, y, width, height }: Scene["frames"][numbe
     s(
       "text",
       {
-        ...{ x: x + 8, y: y + 15, role: "button", tabindex: 0, click: fold },
+        ...{ x: x + 8, y: y + 15, role: "button", tabindex: 0, click: fold, "data-place": cell },
         keydown: (event: KeyboardEvent) => event.key === "Enter" && fold(),
       },
       `${shortPath(row)}  ▾ fold`,
@@ -189,7 +188,8 @@ export const graphView: View = {
   options: ["level", "layer", "cost", "both"],
   async show(app) {
     const { options, stage } = app.state;
-    const [level, cost] = [options.level ?? "kernels", options.cost ?? "flops"];
+    const hasKernels = app.program.data.kernels.length > 0;
+    const [level, cost] = [options.level ?? (hasKernels ? "kernels" : "tensors"), options.cost ?? "flops"];
     const own = elementsOf(app.program, stage, level);
     const isBoth = app.other !== undefined && options.both === "1";
     const elements = isBoth ? bothElements(own, elementsOf(app.other!, stage, level)) : own;
@@ -205,7 +205,9 @@ export const graphView: View = {
         "div",
         { class: "tools" },
         level === "formula" ? undefined : stageChoice(app, false),
-        select("Level", levels, level, (chosen) => app.go({ options: { level: chosen } })),
+        select("Level", hasKernels ? levels : levels.slice(1), level, (chosen) =>
+          app.go({ options: { level: chosen } }),
+        ),
         select(
           "Bars",
           Object.keys(costs).map((name) => [name, name] as const),

@@ -3,7 +3,7 @@ import type { App, View } from "./app.ts";
 import { kernelChip, siteChips } from "./chips.ts";
 import { type Cost, costsOfKernels, sitesOfKernel, totalOf } from "./costs.ts";
 import { bar, type Child, h, number, select, table } from "./dom.ts";
-import { bytes, count, percent, time } from "./format.ts";
+import { bytes, count, flops, percent, time } from "./format.ts";
 import type { ProgramModel, StageModel } from "./model.ts";
 
 /** What a kernel does, as its text begins. */
@@ -78,7 +78,8 @@ function columnsOf(isMeasured: boolean, total: Cost): Column[] {
 
 export const stageChoice = (app: App, withStep: boolean): HTMLElement => {
   const { program, state } = app;
-  const own = program.stages.filter(({ dispatches }) => dispatches.length > 0).map(({ name }) => [name, name] as const);
+  const run = program.stages.filter(({ dispatches }) => dispatches.length > 0);
+  const own = (run.length > 0 ? run : program.stages).map(({ name }) => [name, name] as const);
   const step = program.stages.filter(({ isOfStep }) => isOfStep).map(({ name }) => name);
   const all = withStep && step.length > 1 ? [...own, ["step", `step (${step.join(" + ")})`] as const] : own;
   return select("Stage", all, state.stage, (stage) => app.go({ stage }));
@@ -117,6 +118,9 @@ function heading(app: App, column: Column, by: Column, isUp: boolean): HTMLEleme
   );
 }
 
+/** Of a program that merges. */
+export const noKernels = "There are no kernels: merging runs on the processor, matrix by matrix. Graph has its nodes.";
+
 export const kernelsView: View = {
   name: "kernels",
   title: "Kernels",
@@ -130,6 +134,7 @@ export const kernelsView: View = {
     const first = total.ms > 0 ? "ms" : "flops";
     const by = columns.find(({ name }) => name === (state.options.sort ?? first)) ?? columns[0]!;
     const isUp = state.options.up === "1";
+    if (program.data.kernels.length === 0) return h("p", {}, noKernels);
     const took = total.ms > 0 ? `${time(total.ms)}, ` : "";
     return h(
       "section",
@@ -141,7 +146,7 @@ export const kernelsView: View = {
         h(
           "span",
           { class: "soft" },
-          `${rows.length} kernels, ${total.dispatches} dispatches, ${took}${count(total.flops)}flop, ${bytes(total.bytes)} moved`,
+          `${rows.length} kernels, ${total.dispatches} dispatches, ${took}${flops(total.flops)}, ${bytes(total.bytes)} moved`,
         ),
       ),
       table(

@@ -26,6 +26,13 @@ const views: readonly View[] = [
 /** In a page of somebody else one view is shown, and the history is that page's. */
 const shownAlone = (): string | undefined => document.documentElement.dataset.only;
 
+/** What finds an element of a view again that was drawn anew: what it is of, or else where it stands. */
+const findAgain = (element: Element | null): string[] =>
+  ["data-ref", "data-place", "data-key", "aria-label"].flatMap((name) => {
+    const value = element?.getAttribute(name);
+    return value == null ? [] : [`main .box[${name}="${CSS.escape(value)}"]`, `main [${name}="${CSS.escape(value)}"]`];
+  });
+
 class Page implements App {
   state: State;
   problem = "";
@@ -136,8 +143,12 @@ class Page implements App {
       this.shown = key;
       const content = await view.show(this);
       if (key !== this.shown) return;
+      const { activeElement } = document;
+      const held = this.main.contains(activeElement) ? findAgain(activeElement) : [];
       this.main.replaceChildren(content);
       this.main.scrollTop = 0;
+      const again = held.map((selector) => document.querySelector<HTMLElement | SVGElement>(selector));
+      again.find((element) => element !== null)?.focus({ preventScroll: true });
     }
     this.drawSelection();
   }

@@ -1,10 +1,12 @@
 /** Memory: what is in the arena when, where and why; what is there at the peak; what is computed more than once. */
+import type { ValueRecord } from "../report-types.ts";
 import type { App, View } from "./app.ts";
 import { nodeChip, siteChip, siteChips } from "./chips.ts";
 import { liveBytes, peakOf, totalOf, valuesAt } from "./costs.ts";
+import { facts, some } from "./detail-parts.ts";
 import { chip, h, number, numberHead, s, table } from "./dom.ts";
-import { bytes, count, percent } from "./format.ts";
-import { stageChoice } from "./kernels.ts";
+import { bytes, count, percent, plural } from "./format.ts";
+import { noKernels, stageChoice } from "./kernels.ts";
 import type { StageModel } from "./model.ts";
 
 const classes: Readonly<Record<string, string>> = {
@@ -35,17 +37,20 @@ function map(stage: StageModel, peak: number): SVGSVGElement {
   const boxes = stage.values.map(([node, buffer, offset, size, first, last, why]) => {
     const bottom = (starts.get(buffer) ?? 0) + offset;
     const name = stage.nodes[node]?.name ?? "copy";
+    const [tallness, across] = [y(bottom) - y(bottom + size), x(last + 1) - x(first)];
+    // What is much of all is seen even where it is there for a dispatch of hundreds.
+    const wide = Math.max(across, size > height / 100 ? 5 : 1);
     const text = `%${node} ${name}, ${stage.nodes[node]?.scope ?? ""}\n${bytes(size)}, dispatches ${first} to ${last}, ${why}`;
     return s(
       "rect",
       {
         ...{
-          class: classes[why],
+          class: `${classes[why]} ${tallness < 4 ? "is-thin" : ""}`,
           "data-ref": `node:${stage.name}/${node}`,
-          x: x(first),
-          width: Math.max(1, x(last + 1) - x(first)),
+          x: x(first) - (wide - across) / 2,
+          width: wide,
         },
-        ...{ y: y(bottom + size), height: Math.max(0.5, y(bottom) - y(bottom + size)) },
+        ...{ y: y(bottom + size), height: Math.max(0.5, tallness) },
       },
       s("title", {}, text),
     );
@@ -74,24 +79,49 @@ function map(stage: StageModel, peak: number): SVGSVGElement {
   );
 }
 
-function peakTable(stage: StageModel, peak: number): HTMLElement {
-  const values = valuesAt(stage, peak);
-  const all = values.reduce((sum, value) => sum + value[3], 0);
+const sumOf = (values: readonly ValueRecord[]): number => values.reduce((sum, value) => sum + value[3], 0);
+
+/** What is there at the peak by reasons, which add up to all of it. */
+function reasons(values: readonly ValueRecord[]): HTMLElement {
+  const all = sumOf(values);
+  const entries = Object.keys(classes).map((why) => [why, values.filter((value) => value[6] === why)] as const);
+  return facts(
+    [...entries, ["together", values] as const].map(([why, own]) => [
+      why,
+      `${bytes(sumOf(own))}, ${percent(sumOf(own), all)}, ${plural(own.length, "value")}`,
+    ]),
+  );
+}
+
+/** The last row of a table that does not have all. */
+const moreRow = (rest: number, cells: readonly string[]): HTMLTableRowElement[] =>
+  rest <= 0
+    ? []
+    : [h("tr", { class: "soft" }, h("td", { colspan: 2 }, `and ${rest} more`), ...cells.map((text) => number(text)))];
+
+const [mostValues, mostAgain] = [40, 30] as const;
+
+function peakTable(stage: StageModel, values: readonly ValueRecord[]): HTMLElement {
+  const all = sumOf(values);
+  const rest = sumOf(values.slice(mostValues));
   return table(
     ["value", "module", numberHead("bytes"), numberHead("share"), "why", "from", "to"],
-    values.slice(0, 40).map(([node, , , size, first, last, why]) => {
-      const scope = stage.nodes[node]?.scope ?? "";
-      return h(
-        "tr",
-        { "data-ref": `node:${stage.name}/${node}` },
-        h("td", {}, nodeChip(stage.name, node, stage.nodes[node]?.name ?? "copy")),
-        h("td", {}, scope === "" ? "" : siteChip(scope)),
-        number(bytes(size)),
-        number(percent(size, all)),
-        h("td", { class: "nowrap" }, h("span", { class: `key ${classes[why]}` }), why),
-        ...[first, last].map((at) => h("td", {}, chip(`dispatch:${stage.name}/${at}`, String(at)))),
-      );
-    }),
+    values
+      .slice(0, mostValues)
+      .map(([node, , , size, first, last, why]) => {
+        const scope = stage.nodes[node]?.scope ?? "";
+        return h(
+          "tr",
+          { "data-ref": `node:${stage.name}/${node}` },
+          h("td", {}, nodeChip(stage.name, node, stage.nodes[node]?.name ?? "copy")),
+          h("td", {}, scope === "" ? "" : siteChip(scope)),
+          number(bytes(size)),
+          number(percent(size, all)),
+          h("td", { class: "nowrap" }, h("span", { class: `key ${classes[why]}` }), why),
+          ...[first, last].map((at) => h("td", {}, chip(`dispatch:${stage.name}/${at}`, String(at)))),
+        );
+      })
+      .concat(moreRow(values.length - mostValues, [bytes(rest), percent(rest, all)])),
   );
 }
 
@@ -109,7 +139,7 @@ function recomputed(stage: StageModel): HTMLElement {
   return table(
     [`value (${rows.length})`, "module", numberHead("times"), numberHead("flops more"), "in dispatches"],
     rows
-      .slice(0, 30)
+      .slice(0, mostAgain)
       .map(({ node, dispatches, extra }) =>
         h(
           "tr",
@@ -121,10 +151,12 @@ function recomputed(stage: StageModel): HTMLElement {
           h(
             "td",
             {},
-            ...dispatches.slice(0, 6).map((at) => chip(`dispatch:${stage.name}/${at}`, `${at} `)),
-            dispatches.length > 6 && "…",
+            some(dispatches, 6, (at) => chip(`dispatch:${stage.name}/${at}`, String(at))),
           ),
         ),
+      )
+      .concat(
+        moreRow(rows.length - mostAgain, ["", count(rows.slice(mostAgain).reduce((sum, { extra }) => sum + extra, 0))]),
       ),
   );
 }
@@ -158,6 +190,7 @@ function whatIf({ program }: App): HTMLElement {
 function stageView(app: App, stage: StageModel): HTMLElement {
   const peak = peakOf(stage);
   const live = liveBytes(stage)[peak] ?? 0;
+  const values = valuesAt(stage, peak);
   const keys = Object.entries(classes).map(([why, name]) => h("span", {}, h("span", { class: `key ${name}` }), why));
   return h(
     "section",
@@ -171,7 +204,8 @@ function stageView(app: App, stage: StageModel): HTMLElement {
     ),
     map(stage, peak),
     h("h2", {}, `At the peak, dispatch ${peak}`),
-    peakTable(stage, peak),
+    reasons(values),
+    peakTable(stage, values),
     h("h2", {}, "Computed more than once"),
     recomputed(stage),
     h("h2", {}, "What if less was kept"),
@@ -197,6 +231,7 @@ export const memoryView: View = {
   options: [],
   show(app) {
     const stage = app.program.stage(app.state.stage) ?? app.program.stage(app.program.mainStage);
+    if (app.program.data.kernels.length === 0) return h("p", {}, noKernels);
     return stage === undefined ? h("p", {}, "There is no stage.") : stageView(app, stage);
   },
 };

@@ -3,9 +3,9 @@ import type { App, View } from "./app.ts";
 import { kernelChip, nodeChip, siteChip } from "./chips.ts";
 import { type Cost, costsOfKernels, costsOfSites, peakOf, totalOf, valuesAt } from "./costs.ts";
 import { bar, type Child, h, number, numberHead, table } from "./dom.ts";
-import { bytes, count, percent, time } from "./format.ts";
+import { bytes, count, flops, percent, time } from "./format.ts";
 import { formulaView } from "./formula.ts";
-import { stageChoice } from "./kernels.ts";
+import { noKernels, stageChoice } from "./kernels.ts";
 import type { ProgramModel, StageModel } from "./model.ts";
 
 const card = (title: string, value: Child, ...below: readonly Child[]): HTMLElement =>
@@ -23,11 +23,11 @@ function stepCard(program: ProgramModel): HTMLElement {
   const stages = step.length > 0 ? step : program.stages.filter(({ name }) => name === program.mainStage);
   const cost = totalOf(stages);
   const parts = stages.map(({ name, dispatches }) => `${name} ${dispatches.length}`).join(" + ");
-  const flops = `${count(cost.flops)}flop`;
+  const work = flops(cost.flops);
   return card(
     step.length > 0 ? "Training step" : `Stage ${program.mainStage}`,
-    measured === undefined ? flops : time(measured.wholeMs),
-    measured !== undefined && `${percent(cost.ms, measured.wholeMs)} in kernels, ${flops}`,
+    measured === undefined ? work : time(measured.wholeMs),
+    measured !== undefined && `${percent(cost.ms, measured.wholeMs)} in kernels, ${work}`,
     `${bytes(cost.bytes)} moved, ${(cost.flops / Math.max(1, cost.bytes)).toFixed(1)} flop/byte`,
     `${cost.dispatches} dispatches: ${parts}`,
   );
@@ -44,10 +44,10 @@ function memoryCard({ data }: ProgramModel): HTMLElement {
   );
 }
 
-function programCard({ data, stages }: ProgramModel): HTMLElement {
+function programCard({ data, stages, mainStage }: ProgramModel): HTMLElement {
   const fact = (name: string): string => data.facts.find(([own]) => own === name)?.[1] ?? "";
   const others = stages
-    .filter(({ isOfStep }) => !isOfStep)
+    .filter(({ isOfStep, name }) => !isOfStep && name !== mainStage)
     .map(({ name, dispatches }) => `${name} ${dispatches.length}`);
   return card(
     "Trained",
@@ -174,14 +174,18 @@ export const overviewView: View = {
       "div",
       {},
       h("div", { class: "cards" }, stepCard(program), memoryCard(program), programCard(program), warningCard(program)),
-      h("div", { class: "tools" }, stageChoice(app, true)),
-      h(
-        "div",
-        { class: "panels" },
-        kernelsPanel(app, stages, total),
-        sitesPanel(app, stages, total),
-        ...stages.slice(0, 1).map((stage) => peakPanel(app, stage)),
-      ),
+      program.data.kernels.length === 0
+        ? h("p", { class: "panel" }, noKernels)
+        : [
+            h("div", { class: "tools" }, stageChoice(app, true)),
+            h(
+              "div",
+              { class: "panels" },
+              kernelsPanel(app, stages, total),
+              sitesPanel(app, stages, total),
+              ...stages.slice(0, 1).map((stage) => peakPanel(app, stage)),
+            ),
+          ],
       formulaView(app),
       noticesView(),
     );

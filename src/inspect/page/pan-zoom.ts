@@ -12,12 +12,15 @@ export function panZoom(
     const { clientWidth, clientHeight } = svg;
     svg.setAttribute("viewBox", `${x} ${y} ${Math.max(1, clientWidth / scale)} ${Math.max(1, clientHeight / scale)}`);
   };
+  /** Where a window begins that has the middle `at`: within what is drawn, or around all of it. */
+  const begun = (size: number, window: number, at: number): number =>
+    size <= window ? (size - window) / 2 : Math.min(Math.max(0, at - window / 2), size - window);
   /** All of the width, but no smaller than can be read; a place of interest in the middle. */
   const begin = (): void => {
     scale = Math.min(1.2, Math.max(0.85, svg.clientWidth / width));
-    const across = svg.clientWidth / scale;
-    x = focus === undefined ? Math.min(0, (width - across) / 2) : focus.x - across / 2;
-    y = focus === undefined ? 0 : focus.y - svg.clientHeight / scale / 2;
+    const [across, down] = [svg.clientWidth / scale, svg.clientHeight / scale];
+    x = begun(width, across, focus?.x ?? 0);
+    y = focus === undefined ? 0 : begun(height, down, focus.y);
     draw();
   };
   const fit = (): void => {

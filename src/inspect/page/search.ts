@@ -30,7 +30,13 @@ function find({ program, state }: App, query: string): Found[] {
   const kernels = program.data.kernels.map(({ name, wgsl }) => ({ name, what: wgsl.slice(0, wgsl.indexOf("\n")) }));
   const stages = program.chosen(state.stage);
   const lines = program.data.fragments.flatMap(({ file, line, text }) =>
-    text.split("\n").map((own, at): Found => ({ ref: `line:${file}:${line + at}`, text: own.trim(), what: "line" })),
+    text.split("\n").map(
+      (own, at): Found => ({
+        ref: `line:${file}:${line + at}`,
+        text: `${file}:${line + at} ${own.trim()}`,
+        what: "line",
+      }),
+    ),
   );
   const nodes = stages.flatMap((stage) =>
     stage.nodes.map(

@@ -1,13 +1,15 @@
 /** The neighbourhood of a rewrite before and after: what both have stands at the same place, and texts say the same. */
 import type { RewriteRecord, SnippetNode } from "../report-types.ts";
 import { h, s } from "./dom.ts";
-import { plural } from "./format.ts";
+import { cut, plural } from "./format.ts";
 import { type Layout, laidOut } from "./layout-worker.ts";
 import { panZoom } from "./pan-zoom.ts";
 import { diffView, lineDiff } from "./text-diff.ts";
 
 const marks = ["kept", "changed", "changed root"] as const;
 const [width, height] = [150, 34] as const;
+/** Of a drawing in the page. */
+const mostTall = 420;
 
 /** A node of one side: its place in the drawing that both share, and what it is called. */
 interface Drawn {
@@ -65,11 +67,12 @@ function drawing(
         },
         s("title", {}, `${name} : ${type}`),
         s("rect", { width, height, rx: 5 }),
-        s("text", { class: "box-title", x: 7, y: 14 }, name.slice(0, 23)),
-        s("text", { class: "box-detail", x: 7, y: 27 }, type),
+        s("text", { class: "box-title", x: 7, y: 14 }, cut(name, 19)),
+        s("text", { class: "box-detail", x: 7, y: 27 }, cut(type, 22)),
       ),
     ),
   );
+  svg.style.height = `${Math.min(mostTall, 1.2 * layout.height)}px`;
   panZoom(svg, layout.width, layout.height, layout.boxes[focus]);
   return h("div", { class: "snippet" }, h("h3", {}, title), svg);
 }

@@ -65,16 +65,25 @@ function measuredView(app: App, measured: MeasuredRecord): HTMLElement {
   return h(
     "section",
     { "aria-label": "Steps", class: "steps" },
-    h("div", { class: "tools" }, stageChoice(app, true), choice, ...keys, h("span", { class: "soft" }, time(shown))),
+    h(
+      "div",
+      { class: "tools" },
+      stageChoice(app, true),
+      choice,
+      ...keys,
+      total > 0 && h("span", { class: "soft" }, time(shown)),
+    ),
     total === 0
       ? h("p", { class: "soft" }, `A step does not run ${state.stage}, so that it was not measured.`)
       : h("div", { class: "scroll", tabindex: 0 }, flameView(slices)),
     measured.isOutside && h("p", {}, h("b", {}, "Outside time: "), measured.clock),
     howMeasured(measured, step),
-    h("h2", {}, "What the device reaches, and what kernels do"),
-    total > 0 && h("div", { class: "scroll", tabindex: 0 }, rooflineView(costs, measured)),
-    h("h2", {}, "Time beyond what the device would need"),
-    furthest(stages, costs, total),
+    total > 0 && [
+      h("h2", {}, "What the device reaches, and what kernels do"),
+      h("div", { class: "scroll", tabindex: 0 }, rooflineView(costs, measured)),
+      h("h2", {}, "Time beyond what the device would need"),
+      furthest(stages, costs, total),
+    ],
   );
 }
 
