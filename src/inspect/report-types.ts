@@ -92,7 +92,7 @@ export interface KernelRecord {
 }
 
 /** Products of one matrix with so many vectors, `times` of them. */
-export interface CostTerm {
+interface CostTerm {
   readonly what: string;
   readonly vectors: number;
   readonly out: number;
@@ -178,7 +178,7 @@ export interface MeasuredRecord {
   readonly peak: { readonly flopsPerSecond: number; readonly bytesPerSecond: number; readonly probe: string };
 }
 
-export interface RecomputeRecord {
+interface RecomputeRecord {
   /** Modules whose values are made again. */
   readonly scopes: readonly string[];
   /** Bytes that would not be kept. */

@@ -29,7 +29,7 @@ describe.skipIf(!hasChromium)("what was measured", () => {
       "% of time",
       "% of roof",
     ]);
-    expect(await page.locator("main th[aria-sort]").innerText()).toBe("time ▼");
+    expect(await page.locator("main th[aria-sort]").textContent()).toBe("time ▼");
     const shares = await page
       .locator("main tbody tr")
       .evaluateAll((rows) => rows.map((row) => Number.parseFloat(row.children[3]!.textContent!)));

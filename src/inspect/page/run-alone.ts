@@ -11,7 +11,7 @@ interface Outcome {
 }
 
 /** Runs in the kernel's page: it may use what it is given and the browser, and nothing else of this file. */
-export async function runKernel(
+async function runKernel(
   { wgsl, alone }: { readonly wgsl: string; readonly alone: AloneRecord },
   seeded: typeof seededWord,
 ): Promise<Outcome> {

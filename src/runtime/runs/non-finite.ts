@@ -157,7 +157,10 @@ export async function firstNonFinite(
     {
       ...fields,
       message: `step ${step} gave a loss or gradient that is not finite: ${message}`,
-      help: "use a smaller learning rate or --clip 1; the parameters are as they were before this step",
+      help:
+        step === 0
+          ? "no parameter has changed yet: look at the base weights, the first values of the adapter, and the batch"
+          : "use a smaller learning rate or --clip 1; the parameters are as they were before this step",
     },
     origin,
   );
