@@ -153,7 +153,7 @@ function withLabelLength(description: ModelDescription, { labelLength }: BuildOp
 const readsTokens = ({ inputs }: ModelDescription): boolean => inputs.some(({ name }) => name === "input_ids");
 
 /** Every layer has a tensor of its own. Throws `MODEL-LAYERS` before anything is made for layers that the files do not have. */
-function checkLayers(config: ModelConfig, keys: readonly string[]): void {
+export function checkLayers(config: ModelConfig, keys: readonly string[]): void {
   if (keys.length === 0) return;
   for (const field of familyOf(config).layerFields) {
     const count = config[field];

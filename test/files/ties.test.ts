@@ -1,6 +1,7 @@
 /** Ends of a tie: what the file holds decides, as in transformers. */
 import { describe, expect, it } from "vitest";
 import { DiagnosticSink } from "../../src/ir/diagnostics.ts";
+import { modulesOf } from "../../src/runtime/files/stacks.ts";
 import {
   batch,
   begin,
@@ -180,4 +181,10 @@ describe.each(["t5", "umt5", "mt5"])("%s", (model_type) => {
     expect(merged.config.tie_word_embeddings).toBe(false);
     expect(await lossOf(merged, null)).toBeCloseTo(loss!, 4);
   });
+});
+
+it("layers that the files do not have are not looked for when a model is opened", async () => {
+  const { weights } = await memory(smallLlama, smallWeights(smallLlama));
+  expect(modulesOf({ config: smallLlama, weights })).not.toEqual([]);
+  expect(modulesOf({ config: { ...smallLlama, num_hidden_layers: 1000 }, weights })).toEqual([]);
 });

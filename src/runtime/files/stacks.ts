@@ -1,7 +1,7 @@
 /** Tensors that files hold in parts, as those of experts: read as one, written as the parts that they were. */
 import { DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
 import { sizeOf } from "../../ir/types.ts";
-import { describeModel } from "../../models/index.ts";
+import { checkLayers, describeModel } from "../../models/index.ts";
 import type { ModuleInfo } from "../../models/model.ts";
 import type { JsonObject } from "./json.ts";
 import type { HostTensor } from "./tensor.ts";
@@ -30,6 +30,7 @@ export interface StoredModel {
 /** The modules that its config describes; none where it is not usable, which is said where the model is compiled. */
 export function modulesOf({ config, weights }: Pick<StoredModel, "config" | "weights">): readonly ModuleInfo[] {
   try {
+    checkLayers(config, weights.keys());
     return describeModel(config, new DiagnosticSink(), (key) => weights.info(key) !== undefined).modules;
   } catch (error) {
     if (error instanceof WebpeftError) return [];
