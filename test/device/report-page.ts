@@ -4,10 +4,13 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll } from "vitest";
 import { compile } from "../../src/compile/index.ts";
 import { inspectionFiles } from "../../src/inspect/index.ts";
+import { wasmTargetHere } from "../../src/runtime/executors/wasm/features.ts";
 import { loadCase } from "../golden/helpers.ts";
 import { hasChromium, openChromium } from "./chromium.ts";
 
 export const address = "http://localhost/";
+/** Methods whose programs differ most: one product, a solve, butterflies, Fourier transforms, and weights by token. */
+export const methods = ["llama-lora", "llama-oft", "llama-boft", "llama-fourierft", "llama-xlora-depth1"];
 export const views = ["Overview", "Kernels", "Graph", "Memory", "Steps", "Passes", "Decisions", "Diff"];
 
 let browser: Browser;
@@ -32,6 +35,14 @@ export async function open(html: string, { hash = "", width = 1280, dark = false
 export async function reportOf(name: string): Promise<string> {
   const { model, adapter } = await loadCase(name);
   return inspectionFiles(await compile(model, adapter, { batch: 2, length: 12 })).get("report.html")!;
+}
+
+/** With the times of a step that ran on the processor. */
+export async function measuredReportOf(name: string): Promise<string> {
+  const { model, adapter } = await loadCase(name);
+  const experts = Object.fromEntries(adapter.experts ?? []);
+  const program = await compile(model, adapter, { batch: 2, length: 12, target: wasmTargetHere() });
+  return inspectionFiles(program, await program.measure({ device: "cpu", runs: 1, experts })).get("report.html")!;
 }
 
 // biome-ignore lint/performance/useDomNodeTextContent: what people see has its line breaks and nothing hidden

@@ -8,10 +8,10 @@ function groupOf(path: string): string {
   return parts.findLast((part) => !/^\d+$/.test(part)) ?? path;
 }
 
-/** Modules by their last name, each with the number of them: `q_proj × 30`. */
+/** Modules by their last name, each with the number of them: `q_proj × 30`. What stands in none has the empty name. */
 export function siteChips(sites: readonly string[], most = 6): HTMLElement {
   const groups = new Map<string, string[]>();
-  for (const site of sites) groups.set(groupOf(site), [...(groups.get(groupOf(site)) ?? []), site]);
+  for (const site of sites) if (site !== "") groups.set(groupOf(site), [...(groups.get(groupOf(site)) ?? []), site]);
   const entries = [...groups];
   const chips = entries.slice(0, most).map(([name, paths]) => {
     const [first = "", ...others] = paths;
@@ -21,7 +21,8 @@ export function siteChips(sites: readonly string[], most = 6): HTMLElement {
     return own;
   });
   const rest = entries.length - chips.length;
-  return h("span", { class: "chips" }, ...chips, rest > 0 && h("span", { class: "soft" }, `+${rest}`));
+  const outside = sites.includes("") && h("span", { class: "soft" }, "outside of modules");
+  return h("span", { class: "chips" }, ...chips, outside, rest > 0 && h("span", { class: "soft" }, `+${rest}`));
 }
 
 /** `mark` stands before ids of the program that this one is compared with. */
