@@ -43,7 +43,7 @@ describe("the package", () => {
     const files = readdirSync("dist").filter((name) => /\.(js|d\.ts)$/.test(name));
     const imported = files.flatMap((name) => {
       const text = readFileSync(join("dist", name), "utf8");
-      const found = [...text.matchAll(/(?:\bfrom\s*|^import\s*|\bimport\()"([^"\n]+)"/gm)];
+      const found = [...text.matchAll(/(?:(?<!")\bfrom\s*|^import\s*|\bimport\()"([^"\n]+)"/gm)];
       return found.flatMap((match) => packageOf(match[1]!) ?? []);
     });
     expect(new Set(imported).size).toBeGreaterThan(5);
