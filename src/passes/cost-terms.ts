@@ -2,6 +2,7 @@
 import type { Builder } from "../ir/builder.ts";
 import { portName } from "../ir/graph.ts";
 import type { OperatorLowering } from "../ir/operators/record.ts";
+import { remembered } from "../ir/remember.ts";
 
 /** Products of one matrix with so many vectors, how often, and their flops: 2 times the three sizes and `times`. */
 export interface CostTerm {
@@ -16,6 +17,15 @@ export interface CostTerm {
 }
 
 const round = (times: number): number => Math.round(100 * times) / 100;
+
+/** An operator of more parts is told as a whole; those that are used again count again. */
+const mostParts = 64;
+
+function partsIn(builder: Builder, id: number, known: Map<number, number>): number {
+  const { inputs, type } = builder.node(id);
+  if (type.kind !== "operator") return 0;
+  return remembered(known, id, () => 1 + inputs.reduce((sum, input) => sum + partsIn(builder, input, known), 0));
+}
 
 /** Terms that add up to the flops of applying an operator; one for all of it where its parts are not applied to these vectors one by one. */
 export function costTerms(
@@ -35,6 +45,6 @@ export function costTerms(
     const what = port === undefined ? op : portName(port);
     return flops === 0 ? [] : [{ what, vectors, out: type.out, in: type.in, times: round(flops / size), flops }];
   };
-  if (own < 0) return term(whole);
+  if (own < 0 || partsIn(builder, id, new Map()) > mostParts) return term(whole);
   return [...parts.flatMap((part) => costTerms(builder, costs, part, vectors)), ...term(own)];
 }
