@@ -4,8 +4,9 @@ import { type FileHandle, lstat, open, readlink, realpath } from "node:fs/promis
 import { dirname, resolve, sep } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { WebpeftError } from "../ir/diagnostics.ts";
-import { isDiskFull, notFound, readError, systemCode, writeError } from "../runtime/files/errors.ts";
+import { isDiskFull, readError, systemCode, writeError } from "../runtime/files/errors.ts";
 import { writeFileAtomically } from "../runtime/files/output.ts";
+import { checkFolderOf } from "./replaced.ts";
 
 type Line = Readonly<Record<string, unknown>>;
 
@@ -31,9 +32,7 @@ async function targetOf(log: string): Promise<Target> {
       throw writeError(error, log);
     });
     if (known === undefined) {
-      await lstat(dirname(path)).catch((error: unknown) => {
-        throw systemCode(error) === "ENOENT" ? notFound(dirname(path), "make the folder of the log first") : error;
-      });
+      await checkFolderOf(path, "make the folder of the log first");
       return { path, kind: "file" };
     }
     if (known.isDirectory())

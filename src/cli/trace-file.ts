@@ -1,39 +1,20 @@
 /** `--trace FILE.json`: what every dispatch of a run took. */
-import { readFile, stat } from "node:fs/promises";
-import { dirname } from "node:path";
 import type { Program } from "../compile/program.ts";
 import { Trace } from "../inspect/index.ts";
-import { WebpeftError } from "../ir/diagnostics.ts";
-import { readError, systemCode } from "../runtime/files/errors.ts";
 import { writeFileAtomically } from "../runtime/files/output.ts";
 import type { StartOptions } from "../runtime/session/start.ts";
 import { type PrintOptions, say } from "./output.ts";
+import { checkFolderOf, checkReplaced } from "./replaced.ts";
 
-/** A trace is replaced, any other file only with `overwrite`. Throws `FILE-OUTPUT-EXISTS`. */
+/** A trace is replaced, any other file only with `overwrite`; its folder is looked for before the run. Throws `FILE-OUTPUT-EXISTS`, `FILE-NOT-FOUND`. */
 export async function checkTrace(file: string, overwrite: boolean): Promise<void> {
-  const text = await readFile(file, "utf8").catch((error: unknown) => {
-    if (systemCode(error) === "ENOENT") return "";
-    throw readError(error, file);
-  });
-  await checkFolder(dirname(file));
-  if (overwrite || text === "" || text.startsWith('{"traceEvents"')) return;
-  throw new WebpeftError("FILE-OUTPUT-EXISTS", {
+  await checkReplaced(file, {
+    overwrite,
+    ours: (text) => text.startsWith('{"traceEvents"'),
     message: "--trace names a file that is no trace",
-    where: file,
     expected: "a new file, an empty one, or an earlier trace",
-    help: "choose another file, or allow overwriting",
   });
-}
-
-/** The trace is written when the run is over: that it can be is found out before. */
-async function checkFolder(folder: string): Promise<void> {
-  const found = await stat(folder).catch(() => undefined);
-  if (found?.isDirectory()) return;
-  throw new WebpeftError("FILE-NOT-FOUND", {
-    message: "--trace names a file in a folder that is not there",
-    where: folder,
-    help: "make the folder, or choose another file",
-  });
+  await checkFolderOf(file, "make the folder of the trace first");
 }
 
 /** Listens to what dispatches take, beside whoever listens already, and writes it when the run is over. */

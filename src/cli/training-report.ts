@@ -1,13 +1,14 @@
 /** `--report FILE.html`: the page of a training, with `loss.svg` beside it, written however the run ends. */
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
 import type { Program } from "../compile/program.ts";
-import { type Failure, lossSvg, type TrainedStep, type TrainingData, trainingPage } from "../inspect/index.ts";
+import { type Failure, lossSvg, type TrainingData, trainingPage } from "../inspect/index.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
-import { readError, systemCode } from "../runtime/files/errors.ts";
+import type { TrainedStep } from "../program/run-records.ts";
 import { writeFileAtomically } from "../runtime/files/output.ts";
 import { NotFiniteError } from "../runtime/runs/not-finite-error.ts";
 import { type PrintOptions, say } from "./output.ts";
+import { checkReplaced } from "./replaced.ts";
 
 /** Names of the files: the page, the curve, and the program's report where the page leads into it. */
 function filesOf(page: string) {
@@ -17,20 +18,13 @@ function filesOf(page: string) {
 
 /** What an earlier run wrote is replaced, any other file only with `overwrite`. Throws `FILE-OUTPUT-EXISTS`. */
 export async function checkReport(page: string, overwrite: boolean): Promise<void> {
-  for (const file of Object.values(filesOf(page))) {
-    const text = await readFile(file, "utf8").catch((error: unknown) => {
-      if (systemCode(error) === "ENOENT") return "";
-      throw readError(error, file);
-    });
-    const isOurs = text === "" || text.startsWith("<svg") || /<title>webpeft/.test(text.slice(0, 800));
-    if (overwrite || isOurs) continue;
-    throw new WebpeftError("FILE-OUTPUT-EXISTS", {
+  for (const file of Object.values(filesOf(page)))
+    await checkReplaced(file, {
+      overwrite,
+      ours: (text) => text.startsWith("<svg") || /<title>webpeft/.test(text.slice(0, 800)),
       message: "--report would replace a file that is no report",
-      where: file,
       expected: "new files, or those of an earlier run",
-      help: "choose another file, or allow overwriting",
     });
-  }
 }
 
 /** Takes what the log takes. */

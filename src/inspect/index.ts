@@ -5,5 +5,5 @@ export { type KernelRow, type KernelSort, kernelRows, printLevel, sortKernels } 
 export { dumpVersion, type Inspection, inspectionFiles, inspectProgram, PassRecord } from "./files.ts";
 export { comparisonPage } from "./report.ts";
 export { type MeasuredDispatch, Trace } from "./trace.ts";
-export { type Failure, lossSvg, type TrainedStep, type TrainingData, trainingPage } from "./training/page.ts";
+export { type Failure, lossSvg, type TrainingData, trainingPage } from "./training/page.ts";
 export type { GraphLevel, KernelGraph, ProgramKernel } from "./views.ts";

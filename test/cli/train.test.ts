@@ -289,4 +289,7 @@ it("writes a trace of what every dispatch took, and trains the same numbers", ()
     code: 1,
     stderr: expect.stringContaining("FILE-OUTPUT-EXISTS"),
   });
+  const nowhere = webpeft(args(join(folder, "fourth"), { steps: "1", trace: join(folder, "missing", "trace.json") }));
+  expect(nowhere).toMatchObject({ code: 1, stderr: expect.stringContaining("FILE-NOT-FOUND") });
+  expect(nowhere.stderr).not.toContain("step 1");
 });

@@ -1,7 +1,7 @@
 /** Reports opened in a browser, and how their pages are asked. */
 import axe from "axe-core";
 import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll } from "vitest";
+import { afterAll, beforeAll, expect } from "vitest";
 import { compile } from "../../src/compile/index.ts";
 import { inspectionFiles } from "../../src/inspect/index.ts";
 import { wasmTargetHere } from "../../src/runtime/executors/wasm/features.ts";
@@ -56,4 +56,21 @@ export async function barriers(page: Page): Promise<string[]> {
   return found.violations
     .filter(({ impact }) => impact === "serious" || impact === "critical")
     .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+}
+
+/** Nothing is wrong with what the page shows, with and without a selection, on a desk and on a phone, and it is no wider than them. */
+export async function expectReadable(page: Page): Promise<void> {
+  for (const [width, colorScheme] of [
+    [1280, "light"],
+    [390, "dark"],
+  ] as const) {
+    await page.setViewportSize({ width, height: 800 });
+    await page.emulateMedia({ colorScheme });
+    await page.keyboard.press("Escape");
+    expect(await barriers(page)).toEqual([]);
+    const selectable = page.locator("main [data-ref]");
+    if ((await selectable.count()) > 0) await selectable.first().click();
+    expect(await barriers(page)).toEqual([]);
+    expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
+  }
 }

@@ -1,40 +1,8 @@
 /** The page of a training: curves, what came out, and where it went wrong. One file without a script that asks nothing of the network. */
+import type { NotFiniteOrigin, NumberRange, TrainedStep } from "../../program/run-records.ts";
 import { escaped } from "../markup.ts";
 import { type Chart, chartSvg, type Point, short } from "./chart.ts";
 import { chartStyle, trainingStyle } from "./style.ts";
-
-/** A line of the log. */
-export interface TrainedStep {
-  readonly step: number;
-  readonly loss: number;
-  readonly lr: number;
-  readonly grad_norm: number;
-  readonly tokens: number;
-  readonly tokens_per_s: number;
-  readonly ms: number;
-}
-
-interface NumberRange {
-  readonly node: string;
-  readonly least: number;
-  readonly most: number;
-  readonly notFinite: number;
-  readonly count: number;
-}
-
-/** Where the first number that is not finite was made. */
-interface FailureOrigin {
-  readonly stage: string;
-  readonly node: string;
-  readonly id: number;
-  readonly type: string;
-  readonly scope?: string;
-  readonly line?: string;
-  readonly kernel?: string;
-  readonly dispatch?: number;
-  readonly result: NumberRange;
-  readonly inputs: readonly NumberRange[];
-}
 
 export interface Failure {
   readonly code: string;
@@ -43,7 +11,7 @@ export interface Failure {
   readonly help?: string | undefined;
   /** The step that failed. */
   readonly step: number;
-  readonly origin?: FailureOrigin | undefined;
+  readonly origin?: NotFiniteOrigin | undefined;
   /** The report of the program, from this page. */
   readonly program?: string | undefined;
 }
@@ -158,7 +126,7 @@ const rangeRow = (role: string, { node, least, most, notFinite, count }: NumberR
   `${notFinite.toLocaleString("en")} of ${count.toLocaleString("en")}`,
 ];
 
-function originText(origin: FailureOrigin, program: string | undefined): string {
+function originText(origin: NotFiniteOrigin, program: string | undefined): string {
   const { node, type, stage, scope, line, kernel, dispatch, result, inputs, id } = origin;
   const link = `${program}#view=graph&stage=${stage}&node=${stage}/${id}`;
   return [

@@ -7,8 +7,9 @@ import type { Value } from "../../ir/op-record.ts";
 import { opRecord } from "../../ir/registry.ts";
 import { largestFloat32, type TensorType, typeText } from "../../ir/types.ts";
 import type { StageName } from "../../program/index.ts";
+import type { NotFiniteOrigin, NumberRange } from "../../program/run-records.ts";
 import type { Instance, RunInputs, TracedStep } from "../executors/executor.ts";
-import { fieldsOf, NotFiniteError, type NotFiniteOrigin, type NumberRange } from "./not-finite-error.ts";
+import { fieldsOf, NotFiniteError } from "./not-finite-error.ts";
 
 /** A run as it was made. */
 export interface RunAgain {

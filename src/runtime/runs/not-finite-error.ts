@@ -1,31 +1,6 @@
 /** What is said of the first number that was not finite. */
 import { type DiagnosticFields, WebpeftError } from "../../ir/diagnostics.ts";
-import type { StageName } from "../../program/index.ts";
-
-/** The least and the largest finite number of a value, and how many of its numbers are not finite. */
-export interface NumberRange {
-  readonly node: string;
-  readonly least: number;
-  readonly most: number;
-  readonly notFinite: number;
-  readonly count: number;
-}
-
-/** Where the first number that is not finite was made. */
-export interface NotFiniteOrigin {
-  readonly stage: StageName;
-  /** `%12 = exp`, and its number. */
-  readonly node: string;
-  readonly id: number;
-  readonly type: string;
-  readonly scope?: string;
-  /** `file:line` of the formula. */
-  readonly line?: string;
-  readonly kernel?: string;
-  readonly dispatch?: number;
-  readonly result: NumberRange;
-  readonly inputs: readonly NumberRange[];
-}
+import type { NotFiniteOrigin, NumberRange } from "../../program/run-records.ts";
 
 /** `origin` is absent where there is nothing to say beyond the message. */
 export class NotFiniteError extends WebpeftError {

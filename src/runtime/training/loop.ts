@@ -1,5 +1,6 @@
 /** The training loop: steps, evaluation and checkpoints as a stream of events. Breaking out of it leaves a usable session. */
 import type { CompiledProgram } from "../../program/index.ts";
+import type { TrainedStep } from "../../program/run-records.ts";
 import { copiedBatch, type SessionBatch } from "../data/batch.ts";
 import { type BatchStream, oneBatchStream, type StreamBatch } from "../data/dataset.ts";
 import { amount, type Checks, callable, checkOptions, oneOf, record, signal, whole } from "../options.ts";
@@ -21,18 +22,8 @@ export interface Evaluated {
   forward(batch: SessionBatch): Promise<ForwardResult>;
 }
 
-export interface StepEvent {
+export interface StepEvent extends TrainedStep {
   readonly type: "step";
-  /** Counted from 0; the loss is the one before the update. */
-  readonly step: number;
-  readonly loss: number;
-  readonly lr: number;
-  /** Global norm of the gradient before clipping. */
-  readonly grad_norm: number;
-  /** Tokens of the step, padding not counted. */
-  readonly tokens: number;
-  readonly tokens_per_s: number;
-  readonly ms: number;
 }
 
 interface EvalEvent {
