@@ -1,7 +1,6 @@
 /** What a kernel does in a program, as the comment above its text in a dump: which line it computes, for whom, how often, on what sizes. */
 import { partWords, wordNames } from "../codegen/index.ts";
-import type { Node } from "../ir/graph.ts";
-import { linesOf } from "./places.ts";
+import { linesOf, pathsOf } from "./places.ts";
 import type { InspectedProgram } from "./views.ts";
 
 const [mostListed, mostWords] = [12, 8] as const;
@@ -17,10 +16,6 @@ function lineText({ adapter }: InspectedProgram, line: string): string {
   const text = fragment?.text.split("\n")[Number(line.slice(at + 1)) - fragment.line] ?? "";
   return `${line}  ${text.trim()}`;
 }
-
-const scopesOf = (nodes: readonly (Node | undefined)[]): string[] => [
-  ...new Set(nodes.map((node) => node?.scope ?? "").filter((scope) => scope !== "")),
-];
 
 /** Sizes that say how far something goes; strides and places are in the plan. */
 const isExtent = (name: string): boolean => /_(end|by)(_\d+)?$/.test(name);
@@ -43,7 +38,7 @@ export function kernelHeaders(program: InspectedProgram): Map<string, string> {
       }));
       const [first] = own;
       const all = own.flatMap(({ dispatch, nodes }) => dispatch.nodes.flatMap((id) => nodes[id] ?? []));
-      const scopes = [...new Set(own.flatMap(({ stored, nodes }) => scopesOf(stored.flat().map((id) => nodes[id]))))];
+      const scopes = pathsOf(own.flatMap(({ stored, nodes }) => stored.flat().flatMap((id) => nodes[id] ?? [])));
       const stages = [...new Set(own.map(({ stage }) => stage))].map(
         (stage) => `${stage} ${own.filter((run) => run.stage === stage).length}`,
       );
@@ -65,7 +60,7 @@ export function kernelHeaders(program: InspectedProgram): Map<string, string> {
         `work       ${sum("flops")} flop, ${sum("bytes")} bytes in all`,
         ...first!.stored.map(
           (stored, part) =>
-            `part ${part}     ${some(scopesOf(stored.map((id) => first!.nodes[id])))}: ${sizesOf(part)}`,
+            `part ${part}     ${some(pathsOf(stored.flatMap((id) => first!.nodes[id] ?? [])))}: ${sizesOf(part)}`,
         ),
       ];
       // Names of files and modules may hold anything, and a comment ends with its line.

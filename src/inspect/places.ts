@@ -31,6 +31,9 @@ const distinct = (texts: readonly string[]): string[] => [...new Set(texts)].fil
 /** Modules that nodes belong to, without numbers of layers. */
 export const sitesOf = (nodes: readonly PlacedNode[]): string[] => distinct(nodes.map(siteOf));
 
+/** Paths of the modules that nodes belong to. */
+export const pathsOf = (nodes: readonly PlacedNode[]): string[] => distinct(nodes.map(({ scope = "" }) => scope));
+
 /** Lines of formulas that nodes compute. */
 export const linesOf = (nodes: readonly PlacedNode[]): string[] => distinct(nodes.map(lineOf));
 

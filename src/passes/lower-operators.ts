@@ -178,7 +178,7 @@ export class LoweredOperators implements OperatorLowering, Choosing {
     if (type.kind !== "operator") return {};
     const sizes = { vectors, out: type.out, in: type.in };
     const applied = 2 * vectors * type.out * type.in;
-    const [times] = [this.weight(this.builder.node(id).inputs)];
+    const times = this.weight(this.builder.node(id).inputs);
     const made = weight - times * applied;
     const folded: CostTerm[] = [
       { what: "making W'", ...sizes, vectors: 1, times: 1, flops: made },
