@@ -29,6 +29,9 @@ export function labelShape(head: ModelHead, batch: number, length: number): read
 export const logitShape = (head: ModelHead, batch: number, length: number): readonly number[] =>
   head.kind === "sequence" ? [batch, head.classes] : [batch, head.length ?? length, head.classes];
 
+/** Whether every place of the text has a label: virtual tokens in front of it have places and no labels. */
+export const labelsOfText = ({ kind }: Pick<ModelHead, "kind">): boolean => kind === "causal" || kind === "token";
+
 /** The label that does not count. */
 export const ignoredOf = ({ labels }: Pick<ModelHead, "labels">): number =>
   labels === undefined ? ignoredLabel : ignoredNumber;

@@ -8,7 +8,7 @@ import { distilbert } from "./encoders/distilbert.ts";
 import { modernbert } from "./encoders/modernbert.ts";
 import { t5 } from "./encoders/t5.ts";
 import { dinov2, dinov2WithRegisters, vit } from "./encoders/vit.ts";
-import { finishHeadless, finishModel } from "./head.ts";
+import { finishHeadless, finishModel, labelsOfText } from "./head.ts";
 import {
   type BuildOptions,
   type BuiltModel,
@@ -137,7 +137,7 @@ export function buildModel(config: ModelConfig, options: BuildOptions): BuiltMod
   const tokens = options.virtual?.tokens ?? 0;
   const graph =
     typeof made === "number"
-      ? finishModel(builder, head, made, options, { tokens: head.kind === "causal" ? tokens : 0, losses: sites.losses })
+      ? finishModel(builder, head, made, options, { tokens: labelsOfText(head) ? tokens : 0, losses: sites.losses })
       : finishHeadless(builder, made, { ...options, mask: options.mask && readsTokens(description) }, tokens);
   return { graph, ...description };
 }

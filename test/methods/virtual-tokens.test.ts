@@ -107,6 +107,26 @@ describe("prompt tuning", () => {
   });
 });
 
+describe("a prompt of a model that classifies tokens", () => {
+  it.each(["PROMPT_TUNING", "P_TUNING"])(
+    "%s: virtual tokens have no label, and the text keeps its own",
+    async (type) => {
+      const config = { ...promptTuning, peft_type: type, encoder_hidden_size: 8, task_type: "TOKEN_CLS" };
+      const session = await started("bert-cls", config);
+      const labels = [0, 1, 2, -100, 2, 1, 0, -100];
+      const { logits, loss } = await session.forward({ input_ids: text, labels });
+      const classes = logits.length / 2 / 6;
+      const surprises = behind(logits, 6, 2).flatMap((_x, i, rows) => {
+        if (i % classes !== 0 || labels[i / classes]! < 0) return [];
+        const row = rows.slice(i, i + classes);
+        return Math.log(row.reduce((sum, x) => sum + Math.exp(x), 0)) - row[labels[i / classes]!]!;
+      });
+      expect(surprises).toHaveLength(6);
+      expect(loss).toBeCloseTo(surprises.reduce((sum, x) => sum + x, 0) / 6, 5);
+    },
+  );
+});
+
 describe("a fresh LLaMA-Adapter", () => {
   it.each(["llama", "gpt2"])("%s: is the base bit for bit, and learns through its gate", async (name) => {
     const session = await started(name, adaptionPrompt);
