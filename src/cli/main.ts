@@ -179,7 +179,7 @@ function build(): Command {
     .option("--gates <w,...>", "the weight of every expert, of adapters that mix others", numbers)
     .option("--method <file>", "a method of your own, as text")
     .option("--overwrite", "write into a folder that is not empty");
-  add("convert", "writes an adapter as LoRA of a rank", () => import("./convert.ts"))
+  head(add("convert", "writes an adapter as LoRA of a rank", () => import("./convert.ts")))
     .requiredOption(...model)
     .requiredOption("--adapter <folder>", "a trained adapter")
     .option(...expert)

@@ -1,8 +1,8 @@
 /** `webpeft convert`: at full rank the LoRA computes what the adapter computes; what no LoRA can hold is refused. */
-import { writeFileSync } from "node:fs";
+import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { openSafetensors } from "../../src/runtime/files/safetensors.ts";
+import { encodeSafetensors, openSafetensors } from "../../src/runtime/files/safetensors.ts";
 import { fileSource } from "../../src/runtime/files/source.ts";
 import { toFloat32 } from "../../src/runtime/files/tensor.ts";
 import { difference } from "../runtime/executor-samples.ts";
@@ -24,6 +24,8 @@ describe("at full rank", () => {
     ["qwen2", "qwen2-oft-embedding"],
     ["gpt2", "gpt2-fourierft"],
     ["vit-cls", "vit-cls-hra-patches"],
+    ["gpt2", "gpt2-lora-bias-only"],
+    ["llama", "llama-lora-modules-to-save"],
   ])("%s: %s", async (model, name) => {
     const out = join(folder, name);
     const { code, stdout } = webpeft([
@@ -41,6 +43,45 @@ describe("at full rank", () => {
     const want = await logits(model, adapter(name), name, `${out}-want.safetensors`);
     const got = await logits(model, out, name, `${out}-got.safetensors`);
     expect(difference(got, want)).toBeLessThan(1e-5);
+  });
+});
+
+describe("heads that the base model lacks", () => {
+  const config = { peft_type: "LORA", task_type: "SEQ_CLS", r: 2, init_lora_weights: false, target_modules: ["query"] };
+  const made = join(folder, "headed");
+  const run = (command: string, ...args: string[]): { code: number | null; stderr: string } =>
+    webpeft([command, ...cpu, ...base("bert-masked"), ...args]);
+
+  it("go along, with their labels", async () => {
+    writeFileSync(`${made}.json`, JSON.stringify(config));
+    expect(run("init", "--labels", "a,b,c", "--config", `${made}.json`, "--out", made).code).toBe(0);
+    const lora = join(folder, "headed-lora");
+    expect(run("convert", "--adapter", made, "--rank", "32", "--out", lora).code).toBe(0);
+    const want = await logits("bert-masked", made, "bert-cls-lora", `${made}-want.safetensors`);
+    const got = await logits("bert-masked", lora, "bert-cls-lora", `${lora}-got.safetensors`);
+    expect(difference(got, want)).toBeLessThan(1e-5);
+    const told = (file: string): unknown => JSON.parse(readFileSync(join(lora, file), "utf8"));
+    expect(told("head.json")).toEqual({ id2label: { 0: "a", 1: "b", 2: "c" } });
+    expect(told("adapter_config.json")).toMatchObject({
+      task_type: "SEQ_CLS",
+      modules_to_save: ["bert.pooler.dense", "classifier", "score"],
+    });
+  });
+
+  it.each(["convert", "merge"])("are refused by %s where no file has all of them", async (command) => {
+    const without = join(folder, `${command}-without`);
+    cpSync(made, without, { recursive: true });
+    writeFileSync(join(without, "adapter_config.json"), JSON.stringify({ ...config, modules_to_save: ["classifier"] }));
+    const path = join(without, "adapter_model.safetensors");
+    const file = await openSafetensors(await fileSource(path));
+    const left = [...file.tensors.keys()].filter((key) => !key.includes("pooler"));
+    const tensors = await Promise.all(left.map(async (key) => [key, await file.read(key)] as const));
+    writeFileSync(path, encodeSafetensors(new Map(tensors)));
+    const rank = command === "convert" ? ["--rank", "2"] : [];
+    const { code, stderr } = run(command, "--adapter", without, ...rank, "--out", `${without}-out`);
+    expect([code, stderr]).toEqual([1, expect.stringContaining("MERGE-HEAD-DRAWN")]);
+    expect(stderr).toContain("bert.pooler.dense.weight, bert.pooler.dense.bias");
+    expect(existsSync(`${without}-out`)).toBe(false);
   });
 });
 
@@ -75,9 +116,7 @@ describe("adapters whose file PEFT does not read", () => {
 describe("refused", () => {
   it.each([
     ["norms", "gpt2", "gpt2-ln"],
-    ["biases", "gpt2", "gpt2-lora-bias-only"],
     ["both ends of a tie", "gpt2", "gpt2-trainabletokens-tied"],
-    ["modules in full", "llama", "llama-lora-modules-to-save"],
   ])("%s", (_what, model, name) => {
     const out = join(folder, `${name}-refused`);
     const { code, stderr } = webpeft([

@@ -7,7 +7,7 @@ export const runCodes = {
   "CLI-STEPS": "One ready batch has no epochs: say `--steps N`.",
   "CLI-TARGET": "`--target` is `default`, `cpu`, `wasm`, or a JSON file with fields of a target.",
   "CONVERT-OTHER":
-    "The adapter changes what a LoRA of its modules cannot (biases, norms, both ends of a tie): merge it instead.",
+    "The adapter changes what a LoRA of its modules cannot (norms, single tokens, both ends of a tie): merge it instead.",
   "DATA-BATCH": "A batch lacks a tensor, or has one of another shape or name than the program reads.",
   "DATA-CHAT-TEMPLATE":
     "The model's chat template is missing, does not run, or hides which tokens are the assistant's.",
@@ -56,6 +56,8 @@ export const runCodes = {
   "MERGE-BIAS-ADDED": "Warning: the merged model gets biases that the base lacks, and a field of its config says so.",
   "MERGE-GAP":
     "The merged model does not compute what the adapter computes, so it was not written: take a base of a wider type.",
+  "MERGE-HEAD-DRAWN":
+    "Tensors of the head are in no file, so that a merged or converted one would be random: train them in `modules_to_save`.",
   "MERGE-METHOD": "The method changes more than weights, so it cannot be merged: keep the adapter beside the base.",
   "MERGE-NOT-FINITE": "A merged weight is not finite, or does not fit the base's dtype.",
   "MERGE-OPTION": "What a merge depends on, such as `task` or `gates`, is missing, unknown or of another size.",

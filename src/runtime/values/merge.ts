@@ -27,6 +27,20 @@ export function mergedKeys({ merge, adapter }: CompiledProgram, { base }: Adapte
   return (adapter?.tensors ?? []).flatMap((tensor) => (tensor.copyOf === undefined ? [] : [tensor.copyOf]));
 }
 
+/** Throws `MERGE-HEAD-DRAWN` where tensors of the head are drawn and the adapter has none for them: what is written would hold noise. */
+export function requireTrainedHead({ adapter }: CompiledProgram, { drawn = [], weights }: Model): void {
+  const trained = new Set((adapter?.tensors ?? []).map(({ copyOf }) => copyOf));
+  const keys = drawn.flatMap((path) => [`${path}.weight`, `${path}.bias`]);
+  const lost = keys.filter((key) => weights.info(key) !== undefined && !trained.has(key));
+  if (lost.length === 0) return;
+  throw new WebpeftError("MERGE-HEAD-DRAWN", {
+    message: "the head is neither in the base model's files nor in the adapter's, so that its numbers would be random",
+    where: lost.join(", "),
+    expected: "a head that was trained or loaded",
+    help: "Train with these modules in modules_to_save, or take the base model whose head the adapter was trained with.",
+  });
+}
+
 /** The part of the merge graph that makes one tensor. */
 function partFor(graph: Graph, key: string): Graph {
   return compact({ ...graph, outputs: graph.outputs.filter((output) => output.name === key) });
@@ -117,7 +131,7 @@ async function computed(
 /**
  * A model whose adapted weights are merged when they are read; nothing is copied before. The tokenizer and the chat template of the adapter's
  * folder go along. Where the base's form cannot hold what the adapter changes, the config says so and the model has further tensors
- * (`MergedForm`), with a warning.
+ * (`MergedForm`), with a warning. Throws `MERGE-HEAD-DRAWN`.
  */
 export function mergedModel(
   program: CompiledProgram,
@@ -126,6 +140,7 @@ export function mergedModel(
   values: AdapterValues,
   sink: DiagnosticSink,
 ): Model {
+  requireTrainedHead(program, model);
   const merged = new Set(mergedKeys(program, values));
   const { weights } = model;
   const { added, copies, fields, ...changes } = mergedForm(program, weights, model.config);
