@@ -139,7 +139,6 @@ describe("imports", () => {
       .map(({ name }) => name);
 
   it.each([
-    ["chevrotain", /^chevrotain/, /^(ir\/text|methods\/dsl)\//],
     ["immer", /^immer$/, /^(passes\/manager\.ts|inspect\/)/],
     ["TensorFlow.js", /^@tensorflow/, /^runtime\/executors\/tfjs\//],
     ["Node", /^node:/, /^(runtime|cli)\//],

@@ -5,6 +5,7 @@ import { headTasks } from "../models/choose-head.ts";
 import { amount } from "../runtime/options.ts";
 import type { CommandModule } from "./common.ts";
 import { DebugOutput } from "./debug.ts";
+import { tuneEngine } from "./engine.ts";
 import { exitCodes, report } from "./output.ts";
 
 const number = (check: (x: number) => boolean, wanted: string) => (text: string) => {
@@ -243,6 +244,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   process.exit();
 });
 
+tuneEngine();
 try {
   await build().parseAsync(process.argv);
 } catch (error) {
