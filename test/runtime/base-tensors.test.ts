@@ -4,6 +4,7 @@ import { compile, readAdapter, type Session } from "../../src/index.ts";
 import { openSafetensors } from "../../src/runtime/files/safetensors.ts";
 import { bytesSource } from "../../src/runtime/files/source.ts";
 import { fromFloat32, toFloat32 } from "../../src/runtime/files/tensor.ts";
+import { part } from "../extent.ts";
 import {
   batch,
   begin,
@@ -70,10 +71,29 @@ describe("a tensor of the base in an adapter's file", () => {
     const merged = await (await session.merge()).weights.read(`${head}.weight`);
     expect(merged).toEqual(fromFloat32(toFloat32(other(head)), "BF16", merged.shape));
     session.dispose();
-    const read = await readAdapter(adapter);
-    const unaware = await compile(model, read.config, { batch: 1, length: 7, loaded: true });
-    await expect(unaware.start({ device: "cpu", adapter: read })).rejects.toMatchObject({ code: "FILE-ADAPTER-BASE" });
   });
+
+  const dtypes = ["F32", "F16", "BF16"] as const;
+  const pairs = dtypes.flatMap((own) => dtypes.map((held) => [held, own] as const));
+
+  it.each(part(pairs, 2))(
+    "is computed with as it is, %s on a base of %s, by programs of a config too",
+    async (held, own) => {
+      const base = smallWeights(smallLlama, 1, own);
+      const tensor = fromFloat32(toFloat32(other(head)), held, other(head).shape);
+      const adapter = await adapterWith(base, { [`${inside(head)}.weight`]: tensor });
+      const exact = fromFloat32(toFloat32(tensor), "F32", tensor.shape);
+      const plain = await adapterWith(base, {});
+      const wanted = await lossOf(await memory(smallLlama, { ...base, [`${head}.weight`]: exact }), plain);
+      const model = await memory(smallLlama, base);
+      expect(await lossOf(model, adapter)).toBe(wanted);
+      const { config: settings } = await readAdapter(adapter);
+      const session = await (await compile(model, settings, { batch: 1, length: 7 })).start({ device: "cpu", adapter });
+      expect((await session.forward(batch)).loss).toBe(wanted);
+      expect((await session.step(batch, { lr: 0.01 })).loss).toBeCloseTo(wanted, 5);
+      session.dispose();
+    },
+  );
 
   it("is of its adapter alone, beside others and together with them", async () => {
     const plain = await adapterWith(weights, {});

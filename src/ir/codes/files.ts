@@ -1,8 +1,7 @@
 /** What is wrong with files that are read or written, and with base models. */
 export const fileCodes = {
   "FILE-ADAPTER-AMBIGUOUS": "Two keys of the adapter's file mean one tensor: remove one.",
-  "FILE-ADAPTER-BASE":
-    "The file holds tensors of the base model; they are used. An error where the program was compiled without them.",
+  "FILE-ADAPTER-BASE": "Note: the file holds tensors of the base model; they are used in place of the base's own.",
   "FILE-ADAPTER-CONSTANT":
     "A constant in the file is not what the method's formula gives, of which the program is made.",
   "FILE-ADAPTER-DTYPE":

@@ -13,7 +13,7 @@ import type { FolderSource } from "../files/folder.ts";
 import type { Model } from "../files/model.ts";
 import { checkFinite } from "../files/tensor.ts";
 import { anything, type Check, type Checks, callable, checkOptions, list, record, seed, signal } from "../options.ts";
-import { withBaseOf } from "../values/base-tensors.ts";
+import { withBaseOf, wouldRound } from "../values/base-tensors.ts";
 import { freshValues, type GivenValues, withGiven } from "../values/fresh.ts";
 import { loadedValues } from "../values/loaded.ts";
 import { type MergeOptions, withMergeOptions } from "../values/merge-options.ts";
@@ -24,6 +24,7 @@ import { SessionAdapters } from "./adapters.ts";
 import { chooseExecutor, type DeviceName, deviceNames } from "./executor-choice.ts";
 import { forecastSession, type MemoryForecast } from "./memory.ts";
 import { Session } from "./session.ts";
+import { configsIn } from "./together.ts";
 
 export interface StartOptions extends InstantiateOptions {
   readonly device?: DeviceName | OpenDevice | Executor;
@@ -84,6 +85,30 @@ function checkStart(options: StartOptions, model: Model): void {
   });
 }
 
+/** The options with their adapter read. */
+async function withAdapter(options: StartOptions): Promise<StartOptions> {
+  const { adapter, experts = {} } = options;
+  if (adapter === undefined || isRead(adapter)) return options;
+  return { ...options, adapter: await readAdapter(adapter, { experts }) };
+}
+
+/**
+ * The program, and how it is instantiated. Where it would round tensors of the base that the adapter's file holds it is another one, which
+ * knows of them, and what was generated of the first is not for it.
+ */
+async function knowing(
+  program: CompiledProgram,
+  { model, compile }: SessionSource,
+  options: StartOptions,
+): Promise<{ readonly program: CompiledProgram; readonly how: InstantiateOptions }> {
+  const { adapter } = options;
+  if (adapter === undefined || !isRead(adapter)) return { program, how: options };
+  const { held } = configsOf(adapter);
+  if (held === undefined || !wouldRound(program, model, held)) return { program, how: options };
+  const { generated: _ofTheFirst, ...how } = options;
+  return { program: await compile([{ ...configsIn(program), held }]), how };
+}
+
 async function values(program: CompiledProgram, model: Model, options: StartOptions): Promise<AdapterValues> {
   const { fixed } = options;
   const made = await adapterValues(program, model, options);
@@ -131,11 +156,13 @@ export interface SessionSource {
 
 /** Starts a session. Throws `WebpeftError`; what was allocated until then is freed. */
 export async function startSession(
-  program: CompiledProgram,
-  { model, methods, compile }: SessionSource,
-  options: StartOptions = {},
+  compiled: CompiledProgram,
+  source: SessionSource,
+  given: StartOptions = {},
 ): Promise<Session> {
-  checkStart(options, model);
+  const { model, methods, compile } = source;
+  checkStart(given, model);
+  const options = await withAdapter(given);
   const { executor, release } = await chooseExecutor(options.device ?? "auto", { signal: options.signal });
   const { onKernels, measures, onForecast, reads } = options;
   const measuring: InstantiateOptions = { ...(onKernels && { onKernels }), ...(measures && { measures }) };
@@ -145,11 +172,12 @@ export async function startSession(
     return withParameterStages(loaded.program, instance);
   };
   try {
-    const forecast = onForecast && (await forecastSession(executor, program, model, reads, options));
+    const { program, how } = await knowing(compiled, source, options);
+    const forecast = onForecast && (await forecastSession(executor, program, model, reads, how));
     if (forecast !== undefined) onForecast!(forecast);
     const first = { program, values: await values(program, model, options) };
     await selfTest(executor);
-    const entry = { ...first, instance: await instantiate(first, options), step: 0 };
+    const entry = { ...first, instance: await instantiate(first, how), step: 0 };
     const adapters = new SessionAdapters(entry, {
       read: async (source) => {
         const adapter = source === null || isRead(source) ? source : await readAdapter(source);

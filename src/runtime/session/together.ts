@@ -23,6 +23,13 @@ function joinedValues(parts: readonly AdapterValues[]): AdapterValues {
   return { params, buffers, asRead: new Map(), codecs: new Map(), base: joinedBase(parts) };
 }
 
+/** What the adapter of a program was compiled from. */
+export function configsIn({ adapter }: CompiledProgram): AdapterConfigs {
+  const { savedConfig: config, held, experts, lacksEncoder } = adapter!;
+  const mixed = experts.map(({ name, plan }) => [name, plan.savedConfig] as const);
+  return { config, held, experts: Object.fromEntries(mixed), encoder: !lacksEncoder };
+}
+
 export class TogetherAdapters<Entry extends RunningAdapter> {
   private readonly made = new Map<string, Together<Entry>>();
 
@@ -39,7 +46,10 @@ export class TogetherAdapters<Entry extends RunningAdapter> {
     enter: (loaded: LoadedProgram) => Promise<Entry>,
   ): Promise<Entry> {
     const key = JSON.stringify(names);
-    const known = this.made.get(key) ?? { names, program: await this.compile(parts.map(configsOf)) };
+    const known = this.made.get(key) ?? {
+      names,
+      program: await this.compile(parts.map(({ program }) => configsIn(program))),
+    };
     const entry = await enter({ program: known.program, values: joinedValues(parts.map(({ values }) => values)) });
     this.made.set(key, { ...known, entry });
     return entry;
@@ -52,9 +62,3 @@ export class TogetherAdapters<Entry extends RunningAdapter> {
     return gone.flatMap(([, { entry }]) => (entry === undefined ? [] : [entry]));
   }
 }
-
-const configsOf = ({ program }: LoadedProgram): AdapterConfigs => {
-  const { savedConfig: config, held, experts, lacksEncoder } = program.adapter!;
-  const mixed = experts.map(({ name, plan }) => [name, plan.savedConfig] as const);
-  return { config, held, experts: Object.fromEntries(mixed), encoder: !lacksEncoder };
-};

@@ -1,9 +1,11 @@
 /** Tensors of the base model that an adapter's file holds: they take the place of the base's own while that adapter is used. */
 import { type DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
+import { withoutPrefix } from "../../methods/config/index.ts";
 import type { AdapterPlan, CompiledProgram } from "../../program/index.ts";
 import type { Model } from "../files/model.ts";
 import type { HostTensor } from "../files/tensor.ts";
 import { sameNumbers } from "../files/ties.ts";
+import type { FoundTensor } from "./codecs/codec.ts";
 import type { TensorSpec } from "./load-plan.ts";
 import { floatNumbers } from "./numbers.ts";
 import type { AdapterTensors, AdapterValues } from "./values.ts";
@@ -20,9 +22,25 @@ export function baseSpecs({ baseKeys }: AdapterPlan, { weights }: Model): Tensor
 }
 
 /**
+ * Whether a program that was compiled without knowing of a file would round what the file holds of the base: it computes with the base's
+ * dtypes, and a tensor of the file has another.
+ */
+export function wouldRound(
+  { adapter }: Pick<CompiledProgram, "adapter">,
+  { weights }: Model,
+  held: NonNullable<AdapterPlan["held"]>,
+): boolean {
+  if (adapter === undefined || adapter.held !== undefined) return false;
+  const keys = new Map([...adapter.baseKeys].map(([key, weight]) => [withoutPrefix(key), weight]));
+  return [...held].some(([key, { dtype }]) => {
+    const own = weights.info(keys.get(withoutPrefix(key)) ?? "")?.dtype ?? "F32";
+    return own !== "F32" && own !== dtype;
+  });
+}
+
+/**
  * The tensors of a file that differ from the base's, by the base's keys. `mapping`: keys in the file by keys of `baseSpecs`. Throws
- * FILE-ADAPTER-TIES for two tensors that mean one tensor of the base and differ, FILE-ADAPTER-BASE for a program that was compiled without
- * knowing of them and would round them.
+ * FILE-ADAPTER-TIES for two tensors that mean one tensor of the base and differ.
  */
 export async function readBase(
   { adapter: plan }: Pick<CompiledProgram, "adapter">,
@@ -31,23 +49,19 @@ export async function readBase(
   mapping: ReadonlyMap<string, string>,
   sink: DiagnosticSink,
 ): Promise<BaseTensors> {
-  const { baseKeys, held } = plan!;
-  const found = new Map<string, { readonly key: string; readonly tensor: HostTensor }>();
+  const { baseKeys } = plan!;
+  const found = new Map<string, FoundTensor>();
   for (const [key, inFile] of mapping) {
     const weight = baseKeys.get(key)!;
     const tensor = await file.read(inFile);
     floatNumbers(tensor, inFile);
     const before = found.get(weight);
-    if (before !== undefined && !sameNumbers(before.tensor, tensor)) throw differentEnds(weight, before.key, inFile);
-    found.set(weight, { key: inFile, tensor });
+    if (before !== undefined && !sameNumbers(before.tensor, tensor)) throw differentEnds(weight, before.inFile, inFile);
+    found.set(weight, { inFile, tensor });
   }
   const base = new Map<string, HostTensor>();
-  for (const [weight, { key, tensor }] of found) {
-    const own = await weights.read(weight);
-    if (sameNumbers(own, tensor)) continue;
-    if (own.dtype !== "F32" && held?.has(key) !== true) throw unknownToProgram(key, own.dtype);
-    base.set(weight, tensor);
-  }
+  for (const [weight, { tensor }] of found)
+    if (!sameNumbers(await weights.read(weight), tensor)) base.set(weight, tensor);
   if (base.size > 0) {
     sink.note("FILE-ADAPTER-BASE", {
       message: `The file holds tensors of the base model, which are used in place of the base's own: ${[...base.keys()].join(", ")}.`,
@@ -65,13 +79,6 @@ export const differentEnds = (name: string, first: string, second: string): Webp
     expected: `the same numbers: there is one tensor for both, ${name}`,
     got: "different ones",
     help: "The adapter may be of another base, whose embeddings are not tied.",
-  });
-
-const unknownToProgram = (key: string, dtype: string): WebpeftError =>
-  new WebpeftError("FILE-ADAPTER-BASE", {
-    message: `The file holds a tensor of the base model that the program would round to ${dtype}.`,
-    where: key,
-    help: "Compile with the adapter itself: compile(model, await readAdapter(folder)).",
   });
 
 /** The model as an adapter sees it. */
