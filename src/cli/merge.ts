@@ -5,6 +5,7 @@ import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { sizeOf } from "../ir/types.ts";
 import type { ModelInput } from "../models/model.ts";
 import { forAllSamples, type SessionBatch } from "../runtime/data/batch.ts";
+import { withEndOfRows } from "../runtime/data/drawn.ts";
 import { loadModel, type Model } from "../runtime/files/model.ts";
 import { saveModel } from "../runtime/files/save-model.ts";
 import { mainNumbers } from "../runtime/runs/forward.ts";
@@ -23,10 +24,14 @@ interface MergeOptions extends SourceOptions {
 
 /** A fixed batch of one row. */
 export function fixedBatch({ length, model }: Program): SessionBatch {
-  const numbers = ({ rowShape = [length], limit }: ModelInput): number[] =>
-    Array.from({ length: sizeOf(rowShape) }, (_unused, i) =>
+  const numbers = (input: ModelInput): number[] => {
+    const { rowShape = [length], limit } = input;
+    const count = sizeOf(rowShape);
+    const made = Array.from({ length: count }, (_unused, i) =>
       limit === undefined ? Math.sin(i) : (i * 7919 + 13) % limit,
     );
+    return withEndOfRows(made, input, count);
+  };
   return Object.fromEntries(model.inputs.map((input) => [input.name, numbers(input)]));
 }
 

@@ -155,8 +155,8 @@ const otherModels = /(Head|Heads|Encoder|Decoder|PreTrained)Model$/;
 export function headKind(config: ModelConfig, names: HeadNames): HeadKind {
   const architectures = texts(config, "architectures") ?? [];
   const built = Object.entries(names) as [HeadKind, string][];
-  const isOf = (name: string, [kind, ending]: [HeadKind, string]): boolean =>
-    name.endsWith(ending) && !(kind === "none" && otherModels.test(name));
+  const isOf = (name: string, [, ending]: [HeadKind, string]): boolean =>
+    name.endsWith(ending) && !(ending === endings.none && otherModels.test(name));
   const found = built.find((head) => architectures.some((name) => isOf(name, head)));
   if (found !== undefined) return found[0];
   if (architectures.length === 0) return built[0]![0];

@@ -160,6 +160,8 @@ export interface ModelInput {
   readonly fill?: number;
   /** What it holds, beside its numbers, at places that are padding. */
   readonly padding?: number;
+  /** A number that every row has. */
+  readonly inEveryRow?: number;
 }
 
 /** Token ids i32[b, s]. */

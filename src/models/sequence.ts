@@ -88,8 +88,7 @@ export class Sequence {
     if (padToken === undefined)
       return mask === undefined ? undefined : builder.cast(withOnes(builder, mask, keys), "f32");
     if (this.tokens + keys > 0) return undefined;
-    const isPadding = builder.compare("eq", this.content, builder.constantLike(this.content, padToken));
-    return builder.cast(builder.add("not", [isPadding]), "f32");
+    return builder.cast(builder.add("not", [this.is(padToken)]), "f32");
   }
 
   /** Every key's place among those that the mask shows, 0 where it shows none: f32[keys + positions], or f32[batch, keys + positions] with a mask. */
@@ -122,16 +121,41 @@ export class Sequence {
         expected: "a token that stands for padding, or a batch of one row",
         got: "none",
       });
-    const shape = [this.batch, this.positions];
-    const places = builder.iota(shape, 1);
-    const last = (): number => {
-      if (padToken === undefined || this.tokens > 0) return builder.constantLike(places, this.positions - 1);
-      const isPadding = builder.compare("eq", this.content, builder.constantLike(this.content, padToken));
-      const real = builder.select(isPadding, builder.constant(0, shape), builder.cast(places, "f32"));
-      return builder.cast(alongRows(builder, builder.max(real, [1]), this.positions), "i32");
-    };
-    const isLast = builder.cast(builder.compare("eq", places, last()), "f32");
-    return builder.einsum("bs,bsd->bd", isLast, x);
+    const places = this.places();
+    if (padToken === undefined || this.tokens > 0)
+      return this.rowsAt(x, builder.constantLike(places, this.positions - 1));
+    const none = builder.constant(0, builder.shape(places));
+    return this.rowsAt(x, this.lastOf(builder.select(this.is(padToken), none, builder.cast(places, "f32"))));
+  }
+
+  /** What x f32[batch, positions, width] holds where a token stands for the last time in each row of the text: f32[batch, width]; the first where it does not. */
+  atLast(x: number, token: number): number {
+    const { builder } = this;
+    const places = this.places();
+    const none = builder.constant(0, builder.shape(places));
+    return this.rowsAt(x, this.lastOf(builder.select(this.is(token), builder.cast(places, "f32"), none)));
+  }
+
+  /** The number of every place: i32[batch, positions]. */
+  private places(): number {
+    return this.builder.iota([this.batch, this.positions], 1);
+  }
+
+  /** Where the text has a token: bool[batch, length]. */
+  private is(token: number): number {
+    return this.builder.compare("eq", this.content, this.builder.constantLike(this.content, token));
+  }
+
+  /** The largest of every row of places f32[batch, positions], for all of it: i32[batch, positions]. */
+  private lastOf(places: number): number {
+    return this.builder.cast(alongRows(this.builder, this.builder.max(places, [1]), this.positions), "i32");
+  }
+
+  /** Of x f32[batch, positions, width] the row of each sample at a place i32[batch, positions]: f32[batch, width]. */
+  private rowsAt(x: number, place: number): number {
+    const { builder } = this;
+    const isPlace = builder.cast(builder.compare("eq", this.places(), place), "f32");
+    return builder.einsum("bs,bsd->bd", isPlace, x);
   }
 
   /** Which keys a position sees that also sees what comes after it: those of unpadded tokens, `reach` places away at most; all where undefined. */

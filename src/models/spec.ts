@@ -193,13 +193,13 @@ export interface DecoderSpec extends StackSpec {
   readonly balance?: number | undefined;
 }
 
-/** An encoder over the tokens, and a decoder over the labels, shifted right, that attends to what the encoder made. */
+/** An encoder over the tokens, and a decoder, shifted right, that attends to what the encoder made: over the labels, or over the tokens again. */
 export interface EncoderDecoderSpec {
   /** Name of the table that both stacks have, which is no part of either. */
   readonly table: string;
   readonly encoder: StackSpec;
-  readonly decoder: StackSpec;
-  readonly head: string;
+  /** Of models whose head reads more than what the encoder made. */
+  readonly decoder?: StackSpec | undefined;
   /** What the decoder reads first, and in the place of labels that do not count. */
   readonly startToken: number;
   readonly padToken: number;

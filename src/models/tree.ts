@@ -20,6 +20,8 @@ export interface Head {
   readonly before?: Readonly<Record<string, Module>>;
   /** The name of the model without its head, where it is not that of the spec. */
   readonly top?: string | undefined;
+  /** A token that the head looks for in every row. */
+  readonly inEveryRow?: number;
 }
 
 /** The model that a spec describes, with a head or without one; the config gives its special tokens. */

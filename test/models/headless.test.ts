@@ -17,6 +17,25 @@ const alone = (config: ModelConfig): ModelConfig => {
 };
 const names = bases.filter((name) => !/^u?m?t5|-headless$|^dinov2-gated$/.test(name));
 
+describe("the encoder of T5 alone", () => {
+  it("reads files of every class of the family", () => {
+    const config = configOf("t5-encoder");
+    const inputs = readTensors("base-outputs/t5-encoder/inputs.safetensors");
+    const expected = readTensors("base-outputs/t5-encoder/expected.safetensors");
+    const data = readTensors("bases/t5-encoder/model.safetensors");
+    for (const prefix of ["", "transformer."])
+      for (const table of ["shared.weight", "encoder.embed_tokens.weight"]) {
+        const named = (key: string) => `${prefix}${key === "shared.weight" ? table : key}`;
+        const weights = Object.fromEntries(Object.entries(data).map(([key, x]) => [named(key), x]));
+        const stored = (key: string) => weights[key] !== undefined;
+        const { graph } = buildModel(config, options({ length: 8, labels: false, stored, pooling: "mean" }));
+        const { hidden, pooled } = runModel(graph, { ...inputs, ...weights });
+        expect(relativeError(hidden!.data, expected.last_hidden_state!)).toBeLessThan(2e-6);
+        expect(pooled!.data).toHaveLength(2 * 16);
+      }
+  });
+});
+
 describe.each(names)("%s without its head", (name) => {
   const config = configOf(name);
   const data = readTensors(`bases/${name}/model.safetensors`);

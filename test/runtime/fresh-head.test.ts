@@ -13,7 +13,7 @@ const lora = (task_type: string | null, more: Record<string, unknown> = {}) => (
     peft_type: "LORA",
     task_type,
     r: 2,
-    target_modules: ["query", "value", "q_proj", "q_lin", "c_attn", "Wqkv"],
+    target_modules: ["query", "value", "q_proj", "q_lin", "c_attn", "Wqkv", "q"],
     ...more,
   },
 });
@@ -32,6 +32,11 @@ const cases: readonly (readonly [string, string, string, readonly string[]])[] =
   ["gpt2", "TOKEN_CLS", "GPT2ForTokenClassification", ["classifier"]],
   ["llama", "SEQ_CLS", "LlamaForSequenceClassification", ["score"]],
   ["qwen3", "QUESTION_ANS", "Qwen3ForQuestionAnswering", ["qa_outputs"]],
+  ["t5", "SEQ_CLS", "T5ForSequenceClassification", ["classification_head.dense", "classification_head.out_proj"]],
+  ["mt5", "TOKEN_CLS", "MT5ForTokenClassification", ["classifier"]],
+  ["umt5", "QUESTION_ANS", "UMT5ForQuestionAnswering", ["qa_outputs"]],
+  ["t5-encoder", "TOKEN_CLS", "T5ForTokenClassification", ["classifier"]],
+  ["t5-span", "SEQ_CLS", "T5ForSequenceClassification", ["classification_head.dense", "classification_head.out_proj"]],
 ];
 
 describe("a head for the task of the config", () => {
@@ -40,7 +45,9 @@ describe("a head for the task of the config", () => {
     expect(model.config.architectures).toEqual([name]);
     expect(model.drawn).toEqual(drawn);
     // Nothing of the old head is left, and everything that the new one reads is there.
-    const keys = model.weights.keys().filter((key) => /^(cls|lm_head|vocab_|decoder|embed_out)/.test(key));
+    const keys = model.weights
+      .keys()
+      .filter((key) => /^(cls|lm_head|vocab_|decoder\.(weight|bias)|embed_out)/.test(key));
     expect(keys).toEqual([]);
     const program = await compile(model, lora(task), { batch: 1, length: 4 });
     const trained = program.adapter!.tensors.flatMap(({ copyOf }) => (copyOf === undefined ? [] : [copyOf]));
@@ -142,7 +149,7 @@ describe("what is not clear is refused", () => {
     ["bert-headless", "SEQ_CLS", { labels: 0 }, "COMPILE-OPTION", /labels/],
     ["bert-headless", "SEQ_CLS", { labels: ["a", "a"] }, "COMPILE-OPTION", /labels/],
     ["bert-headless", "SEQ_CLS", { labels: 1e9 }, "COMPILE-OPTION", /labels/],
-    ["t5", null, { labels: 3 }, "CONFIG-HEAD", /no head that has labels/],
+    ["t5", null, { labels: 3 }, "CONFIG-HEAD", /rows, or tokens/],
   ];
 
   it.each(refused)("%s for %s with %o: %s", async (base, task, asked, code, message) => {

@@ -54,10 +54,11 @@ export const both = (bias: Bias): readonly [Bias, Bias] => [bias, bias];
 const spanModels: Readonly<Record<string, string | undefined>> = {
   ...{ llama: "transformer", ministral: "transformer", qwen2: "transformer", qwen3: "transformer" },
   ...{ smollm3: "transformer", qwen3_moe: "transformer", ministral3: "transformer" },
-  ...{ seed_oss: "transformer", arcee: "transformer" },
+  ...{ seed_oss: "transformer", arcee: "transformer", exaone4: "transformer", nemotron: "transformer" },
   ...{
     mistral: undefined,
     mixtral: undefined,
+    qwen2_moe: undefined,
     gpt2: undefined,
     gpt_neox: undefined,
     opt: undefined,

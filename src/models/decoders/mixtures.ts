@@ -1,6 +1,17 @@
 /** Decoders with experts in the place of MLPs: Mixtral, Qwen's mixtures, OLMoE. */
 import { positiveInteger, present, wrong } from "../config.ts";
-import { dropout, natural, optional, positive, positiveOrZero, type Read, truth, whole, wholes } from "../fields.ts";
+import {
+  dropout,
+  type Field,
+  natural,
+  optional,
+  positive,
+  positiveOrZero,
+  type Read,
+  truth,
+  whole,
+  wholes,
+} from "../fields.ts";
 import { rms, withoutBias } from "../layers.ts";
 import type { ModelConfig } from "../model.ts";
 import type { Names } from "../module.ts";
@@ -90,9 +101,13 @@ export const olmoe = decoderFamily("olmoe", olmoeFields, (c, config) =>
   }),
 );
 
+/** Where no layer has a window, transformers writes 0. */
+const qwenWindow: Field<number | undefined> = (config, name, sink) =>
+  config[name] === 0 && config.use_sliding_window !== true ? undefined : optional(whole(), 4096)(config, name, sink);
+
 const qwenFields = {
   ...{ ...fields, max_position_embeddings: whole(32768), norm_topk_prob: truth(false) },
-  ...{ use_sliding_window: truth(false), sliding_window: optional(whole(), 4096) },
+  ...{ use_sliding_window: truth(false), sliding_window: qwenWindow },
   ...{ decoder_sparse_step: whole(1), mlp_only_layers: optional(wholes, []) },
 };
 

@@ -3,15 +3,17 @@
  * layer of a stack holds for all of them, or every one of its own.
  */
 import { activationNamed } from "../activation.ts";
-import { flag, present, requirePlainWeights, specialTokens, text } from "../config.ts";
+import { flag, notBuilt, present, requirePlainWeights, specialTokens, text } from "../config.ts";
 import { encoderDecoder } from "../encoder-decoder.ts";
 import { dropout, layersOf, positive, type Read, readFields, whole } from "../fields.ts";
-import { headKind } from "../head.ts";
-import { rms, withoutBias } from "../layers.ts";
+import { headKind, headNames, rowLabels } from "../head.ts";
+import { spanHead, tokenHead } from "../heads.ts";
+import { linear, rms, type Unary, withoutBias } from "../layers.ts";
 import type { HeadNames, ModelConfig } from "../model.ts";
-import type { ModelFamily } from "../module.ts";
+import { block, type ModelFamily, type Module, ofHead, silent } from "../module.ts";
 import { wholeParts } from "../shapes.ts";
 import type { AttentionRole, AttentionSpec, LayerSpec, MlpSpec, StackSpec } from "../spec.ts";
+import type { Head } from "../tree.ts";
 
 const multilingual = { inner: 1024, layers: 8, heads: 6, vocabulary: 250112, feedForward: "gated-gelu" };
 
@@ -100,13 +102,64 @@ function scalesOutputs(config: ModelConfig): boolean {
   return said !== null && flag(config, "scale_decoder_outputs", said === true);
 }
 
-const kinds: HeadNames = { decoder: "T5ForConditionalGeneration" };
+const kinds: HeadNames = {
+  decoder: "ForConditionalGeneration",
+  ...headNames("sequence", "token", "span"),
+  none: "EncoderModel",
+};
+
+/** The name of the module that holds the stacks, where it is not the whole model. */
+const inner = "transformer";
+
+/** How the layer of a head is drawn: by transformers' `_init_weights`. */
+const drawn = (module: Module<Unary>, deviation: number, { initializer_factor: factor }: ModelConfig): Module<Unary> =>
+  ofHead(module, { deviation: typeof factor === "number" && factor >= 0 ? factor * deviation : deviation });
+
+/** The one token that ends a text, at which rows are read. Throws `MODEL-FEATURE`. */
+function endToken(config: ModelConfig): number {
+  const { eos_token_id: given = 1 } = config;
+  const { endTokens } = specialTokens({ eos_token_id: given });
+  if (endTokens.length === 1) return endTokens[0]!;
+  throw notBuilt("eos_token_id", "one token, as rows are classified by what stands there", given);
+}
+
+const heads: Readonly<Record<string, (c: Fields, config: ModelConfig) => Head>> = {
+  decoder: (c) => ({
+    modules: { lm_head: linear(c.d_model, c.vocab_size, false) },
+    logits: ({ lm_head }, { hidden }) => lm_head!(hidden),
+    is: { kind: "decoder", classes: c.vocab_size },
+  }),
+  sequence: (c, config) => {
+    const is = { kind: "sequence", ...rowLabels(config) } as const;
+    const last = endToken(config);
+    const layer = (out: number): Module<Unary> => drawn(linear(c.d_model, out, true), c.d_model ** -0.5, config);
+    const classification_head = block(
+      { dense: layer(c.d_model), dropout: silent, out_proj: layer(is.classes) },
+      ({ dense, out_proj }, { builder }) =>
+        (x: number) =>
+          out_proj(builder.add("tanh", [dense(x)])),
+    );
+    return {
+      ...{ modules: { classification_head }, is, top: inner, inEveryRow: last },
+      logits: (modules, { hidden }, sequence) => modules.classification_head!(sequence.atLast(hidden, last)),
+    };
+  },
+  token: (c, config) => {
+    const { modules, ...head } = tokenHead(c.d_model, config);
+    const { classifier, ...others } = modules as Record<string, Module<Unary>>;
+    return { ...head, modules: { ...others, classifier: drawn(classifier!, 1, config) }, top: inner };
+  },
+  span: (c, config) => {
+    const { modules, ...head } = spanHead(c.d_model);
+    return { ...head, modules: { qa_outputs: drawn(modules.qa_outputs as Module<Unary>, c.d_model ** -0.5, config) } };
+  },
+};
 
 export const t5: ModelFamily = {
   ...{ modelTypes: ["t5", "mt5", "umt5"], heads: kinds, layerFields: ["num_layers", "num_decoder_layers"] },
   read: (config, sink) => {
     requirePlainWeights(config);
-    headKind(config, kinds);
+    const kind = headKind(config, kinds);
     const modelType = text(config, "model_type", "t5") as keyof typeof sizes;
     const c = readFields(schema(modelType), config, sink);
     wholeParts(c.relative_attention_num_buckets, 4, "relative_attention_num_buckets");
@@ -115,16 +168,23 @@ export const t5: ModelFamily = {
     const decoder = stackOf(c, { name: "decoder", modelType, mlp, layers: decoderLayers });
     const padToken = specialTokens(config).padToken ?? 0;
     const start = present(config, "decoder_start_token_id");
-    return encoderDecoder(
-      {
-        ...{ table: "shared", head: "lm_head", padToken, startToken: start === undefined ? padToken : Number(start) },
-        encoder: stackOf(c, { name: "encoder", modelType, mlp, layers: c.num_layers }),
-        decoder: scalesOutputs(config) ? { ...decoder, outputScale: c.d_model ** -0.5 } : decoder,
-      },
-      config,
-    );
+    const scaled = kind === "decoder" && scalesOutputs(config);
+    const spec = {
+      ...{ table: "shared", padToken, startToken: start === undefined ? padToken : Number(start) },
+      encoder: stackOf(c, { name: "encoder", modelType, mlp, layers: c.num_layers }),
+      decoder: scaled ? { ...decoder, outputScale: c.d_model ** -0.5 } : decoder,
+    };
+    const readsEncoder = kind === "token" || kind === "none";
+    return encoderDecoder(readsEncoder ? { ...spec, decoder: undefined } : spec, heads[kind]?.(c, config), config);
   },
   untied: (config) => (config.model_type === "mt5" ? {} : { scale_decoder_outputs: scalesOutputs(config) }),
-  /** The tables of both stacks, and the head unless it has one of its own, are one tensor of the file. */
-  otherKeys: (key) => (/^(lm_head|(en|de)coder\.embed_tokens)\.weight$/.test(key) ? ["shared.weight"] : []),
+  /** The tables of both stacks, and the head unless it has one of its own, are one tensor of the file; the stacks of another head may stand in a module. */
+  otherKeys: (key) => [
+    ...(sharedKey.test(key) ? [key.replace(sharedKey, "$1shared.weight")] : []),
+    ...(key.startsWith(`${inner}.`)
+      ? []
+      : [`${inner}.${key}`, `${inner}.${key}`.replace(sharedKey, "$1shared.weight")]),
+  ],
 };
+
+const sharedKey = /^(transformer\.)?(?:lm_head|(?:en|de)coder\.embed_tokens)\.weight$/;

@@ -120,6 +120,27 @@ function modelInput(
   return given;
 }
 
+/** Throws `DATA-BATCH` for a row without the token that the head looks for; one that is all padding counts for nothing. */
+function requireInRows(
+  { name, inEveryRow: token }: ModelInput,
+  given: ArrayLike<number>,
+  { attention_mask: mask }: SessionBatch,
+  [batch, length]: readonly [number, number],
+): void {
+  for (let row = 0; row < batch; row++) {
+    const own = (data: ArrayLike<number>): number[] => Array.from({ length }, (_unused, i) => data[row * length + i]!);
+    const isHidden = mask !== undefined && own(mask).every((x) => x === 0);
+    if (own(given).includes(token!) || isHidden) continue;
+    throw new WebpeftError("DATA-BATCH", {
+      message: "a row lacks the token at which the model reads it",
+      where: `${name}, row ${row}`,
+      expected: `token ${token}, which ends a text (eos_token_id)`,
+      got: "none",
+      help: "let the tokenizer put it behind the text, or write it there",
+    });
+  }
+}
+
 type Named = Readonly<Record<string, ArrayLike<number> | undefined>>;
 
 const has = (data: ArrayLike<number>, values: readonly number[]): boolean =>
@@ -186,6 +207,8 @@ export function batchInputs(
       modelInput(input, named[input.name], [batch, ...(input.rowShape ?? [length])]),
     ]),
   );
+  for (const input of model.inputs)
+    if (input.inEveryRow !== undefined) requireInRows(input, inputs[input.name]!, given, [batch, length]);
   const labels = headLabels(head, given, { batch, length, positions: virtual.tokens + length });
   const withLabels = labels === undefined ? inputs : { ...inputs, labels };
   if (!mask) return withLabels;

@@ -1,6 +1,7 @@
 /** Data that is drawn from a seed, for runs whose results nobody reads: a batch of a program, and the weights of a model. */
 import { sizeOf } from "../../ir/types.ts";
 import { labelShape } from "../../models/head.ts";
+import type { ModelInput } from "../../models/model.ts";
 import type { CompiledProgram } from "../../program/index.ts";
 import type { Model } from "../files/model.ts";
 import { fromFloat32, type HostTensor, tensorDtypes } from "../files/tensor.ts";
@@ -17,15 +18,27 @@ function generator(seed: number): () => number {
   };
 }
 
+/** The numbers of an input, with what every row has at the end of each. */
+export function withEndOfRows<T extends number[] | Int32Array | Float32Array>(
+  numbers: T,
+  { inEveryRow: token }: ModelInput,
+  length: number,
+): T {
+  for (let end = length; token !== undefined && end <= numbers.length; end += length) numbers[end - 1] = token;
+  return numbers;
+}
+
 /** Tokens, labels and whatever else the program reads of a batch, within what it may hold. */
 export function drawnBatch({ model, batch, length, mask }: CompiledProgram, seed: number): SessionBatch {
   const random = generator(seed);
   const whole = (count: number, below: number): Int32Array =>
     Int32Array.from({ length: count }, () => Math.floor(random() * below));
-  const inputs = model.inputs.map(({ name, dtype, rowShape = [length], limit, fill }) => {
+  const inputs = model.inputs.map((input) => {
+    const { name, dtype, rowShape = [length], limit, fill } = input;
     const count = batch * sizeOf(rowShape);
     if (fill !== undefined) return [name, new Int32Array(count).fill(fill)];
-    return [name, dtype === "f32" ? Float32Array.from({ length: count }, random) : whole(count, limit ?? 2)];
+    const drawn = dtype === "f32" ? Float32Array.from({ length: count }, random) : whole(count, limit ?? 2);
+    return [name, withEndOfRows(drawn, input, sizeOf(rowShape))];
   });
   const { head } = model.defaults;
   const labels = labelNames(head).map((name) => {

@@ -98,8 +98,10 @@ function withoutOldHead(model: Model, before: ModelDescription): Model {
   const gone = new Set(before.modules.flatMap(keysOf).filter((key) => !kept.has(key)));
   const prefix = `${now.prefix}.`;
   const others = (now.otherPrefixes ?? []).map((name) => `${name}.`);
+  const isAlone = before.defaults.head.kind === "none" || (before as Described).prefix === undefined;
   const isBare =
-    before.defaults.head.kind === "none" &&
+    now.prefix !== undefined &&
+    isAlone &&
     !weights.keys().some((key) => [prefix, ...others].some((p) => key.startsWith(p)));
   const name = (key: string): string => {
     const other = others.find((one) => key.startsWith(one));
