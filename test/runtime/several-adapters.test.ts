@@ -9,7 +9,8 @@ import { largestDifference } from "./differences.ts";
 const golden = "test/fixtures/golden";
 const ids = Int32Array.from({ length: 16 }, (_unused, i) => (i * 5 + 3) % 64);
 const batch = { input_ids: ids, labels: ids };
-const model = () => loadModel(join(golden, "bases/llama"));
+const base = (name: string) => loadModel(join(golden, "bases", name));
+const model = () => base("llama");
 const lora = (fields: object) => ({ peft_type: "LORA", target_modules: ["q_proj", "v_proj"], ...fields });
 const ofRank = (r: number, alpha: number) => lora({ r, lora_alpha: alpha });
 
@@ -181,6 +182,41 @@ describe("rows with different adapters", () => {
     expect(both.loss! + switched.loss!).toBeCloseTo(ofOne.loss! + ofOft.loss!, 5);
     expect(session.steps).toBe(0);
     session.dispose();
+  });
+
+  const heads = [
+    ["numbers", { labels: 1 }, { labels: [0.5, -1.25] }],
+    ["numbers of several", { labels: 3, problem: "regression" }, { labels: [0.5, -1.25, 2, 0, 1, -100] }],
+    ["flags", { labels: 3, problem: "multi_label_classification" }, { labels: [1, 0, 1, 0, 0.5, 0] }],
+    ["classes", { labels: 3 }, { labels: [2, 0] }],
+    ["spans", { task: "QUESTION_ANS" }, { start_positions: [1, 2], end_positions: [3, 2] }],
+  ] as const;
+
+  it.each(heads)("have a loss for labels that are %s: the mean over the rows", async (_what, head, labels) => {
+    const model = await base("bert-headless");
+    const task_type = "task" in head ? head.task : "SEQ_CLS";
+    const lora = { peft_type: "LORA", task_type, r: 2, init_lora_weights: false, target_modules: ["query"] };
+    const options = { mode: "infer", batch: 2, length: 4, head } as const;
+    const program = await compile(model, lora, options);
+    const [session, other] = [await program.start({ device: "cpu" }), await program.start({ device: "cpu", seed: 1 })];
+    await session.load("other", Object.fromEntries(await other.files()));
+    const tokens = { input_ids: [5, 6, 7, 8, 9, 8, 7, 6] };
+    const mixed = async (first: string, second: string) =>
+      session.forward({ ...tokens, ...labels }, { adapters: [first, second] });
+    const plain = async (name: string) => {
+      await session.use(name);
+      return (await session.forward({ ...tokens, ...labels })).loss!;
+    };
+    const [first, second] = [await mixed("default", "other"), await mixed("other", "default")];
+    const [a, b] = [await plain("default"), await plain("other")];
+    expect(first.loss).not.toBeCloseTo(second.loss!, 4);
+    expect((first.loss! + second.loss!) / (a + b)).toBeCloseTo(1, 6);
+    if ("task" in head) {
+      const cut = { ...tokens, start_positions: [1, 2], end_positions: [3, 4] };
+      const refused = session.forward(cut, { adapters: ["default", "other"] });
+      await expect(refused).rejects.toMatchObject({ code: "DATA-BATCH", message: /one end of a span/ });
+    }
+    for (const one of [session, other]) one.dispose();
   });
 
   it("want a known name for every row", async () => {
