@@ -4,7 +4,13 @@ export { cpuTarget, defaultTarget, type Target, targetOf, wasmTarget } from "./c
 export { type CompileOptions, compile } from "./compile/index.ts";
 export type { Program } from "./compile/program.ts";
 export type { ReportView, ViewOptions } from "./inspect/embed.ts";
-export { type GraphLevel, inspectionFiles, type KernelGraph, type ProgramKernel } from "./inspect/index.ts";
+export {
+  failureFiles,
+  type GraphLevel,
+  inspectionFiles,
+  type KernelGraph,
+  type ProgramKernel,
+} from "./inspect/index.ts";
 export type { Code } from "./ir/codes/index.ts";
 export { type Diagnostic, DiagnosticSink, formatDiagnostic, WebpeftError } from "./ir/diagnostics.ts";
 export type { Graph, Node } from "./ir/graph.ts";

@@ -2,6 +2,7 @@
 import { dirname, resolve } from "node:path";
 import { type CompileOptions, compile } from "../compile/index.ts";
 import type { Program } from "../compile/program.ts";
+import { reproductionOf } from "../compile/reproduction.ts";
 import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { fileNote } from "../methods/index.ts";
 import type { HeadTask } from "../models/choose-head.ts";
@@ -20,9 +21,10 @@ import type { DeviceName } from "../runtime/session/executor-choice.ts";
 import type { Session } from "../runtime/session/session.ts";
 import type { StartOptions } from "../runtime/session/start.ts";
 import { withAdapterText } from "./adapter-text.ts";
+import type { GlobalOptions } from "./global-options.ts";
 import { initialTokens } from "./initial-tokens.ts";
 import { memoryLine } from "./memory.ts";
-import { type GlobalOptions, say, warn } from "./output.ts";
+import { say, warn } from "./output.ts";
 
 /** A command: returns the exit code, 0 when it returns nothing. */
 export interface CommandModule {
@@ -99,14 +101,18 @@ export async function compileSources(
   const method =
     options.method === undefined ? {} : { method: await readNamed(options.method), methodFile: options.method };
   const tokens = sources.adapter === undefined ? await initialTokens(sources.model, sources.config) : undefined;
-  const program = await compile(sources.model, sources.adapter ?? sources.config, {
+  const all: CompileOptions = {
     ...compileOptions,
     ...options.debug.passes(compileOptions.onPass),
     ...(tokens === undefined ? {} : { initialTokens: tokens }),
     ...method,
     strict: options.strict ?? false,
     experts: configsByName(sources.experts),
-  });
+  };
+  const config = sources.adapter ?? sources.config;
+  options.failure.compiling(() => reproductionOf(sources.model, config, all), options.device);
+  const program = await compile(sources.model, config, all);
+  options.failure.compiled(program);
   options.debug.kernels(program);
   warn(program.diagnostics.filter((diagnostic) => diagnostic.severity === "warning"));
   return program;

@@ -1,21 +1,23 @@
 /** `webpeft inspect`: everything that the compiler makes of a config, as files, or a part of it on stdout. Needs no device. */
-import { gzipSync } from "node:zlib";
 import type { Target } from "../codegen/index.ts";
-import { type Inspection, inspectProgram, PassRecord } from "../inspect/index.ts";
+import { inspectionFiles } from "../inspect/index.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import type { ProgramMode } from "../program/index.ts";
 import { writeFolder } from "../runtime/files/output.ts";
 import { forecastTarget } from "../runtime/session/memory.ts";
 import { compileSources, defaultLength, readSources, type SourceOptions, type Sources } from "./common.ts";
+import { packed } from "./failure-dump.ts";
 import { runDiff } from "./inspect-diff.ts";
 import { checkTextOptions, printText, type TextOptions, wantsText } from "./inspect-text.ts";
 import { type InspectedOn, inspectedOn, measuredOn } from "./measure.ts";
 import { memoryLine } from "./memory.ts";
 import { emit, say } from "./output.ts";
 import { claimOutput } from "./output-lock.ts";
+import { reproduced } from "./reproduce.ts";
 
 export interface InspectOptions extends SourceOptions, TextOptions {
   readonly diff?: readonly string[];
+  readonly reproduce?: string;
   readonly mode: ProgramMode;
   readonly batch: number;
   readonly length?: number;
@@ -34,34 +36,30 @@ const sizesOf = ({ mode, batch, length, memory }: InspectOptions, { model }: Sou
   length: length ?? defaultLength(model),
 });
 
-const pack = (text: string): string => gzipSync(text).toString("base64");
-
-/** Compiles as far as it goes, measures where that is asked for, and tells what the program will take. */
-async function inspect(sources: Sources, options: InspectOptions, on: InspectedOn): Promise<Inspection> {
-  const record = new PassRecord();
-  try {
-    const onPass = record.listen;
-    const program = await compileSources(sources, options, { ...sizesOf(options, sources, on.target), onPass });
-    const made = await measuredOn(program, sources, options, on);
-    const inspection = inspectProgram(program, { pack, ...made });
-    if (inspection.error === undefined && options.mode !== "merge")
-      say(options, memoryLine(forecastTarget(program, sources.model)));
-    return inspection;
-  } catch (error) {
-    return record.inspect(error);
-  }
+/** Compiles, measures where that is asked for, and tells what the program will take. */
+async function filesOf(options: InspectOptions, on: InspectedOn): Promise<ReadonlyMap<string, string>> {
+  const { reproduce } = options;
+  if (reproduce !== undefined)
+    return inspectionFiles(await reproduced({ ...options, reproduce }, on), undefined, packed);
+  const sources = await readSources(options, true);
+  const program = await compileSources(sources, options, sizesOf(options, sources, on.target));
+  const { measured } = await measuredOn(program, sources, options, on);
+  const files = inspectionFiles(program, measured, packed);
+  if (options.mode !== "merge") say(options, memoryLine(forecastTarget(program, sources.model)));
+  return files;
 }
 
+/** After an error what was made before it is written. */
 async function writeFiles(out: string, options: InspectOptions, on: InspectedOn): Promise<void> {
   const overwrite = options.overwrite ?? false;
   await claimOutput(out, { overwrite });
-  const sources = await readSources(options, true);
-  const { files, error } = await inspect(sources, options, on);
-  await writeFolder(out, files, { overwrite });
-  if (error !== undefined) {
-    say(options, `${out}: what was made before the error, ${files.size} files; error.txt has the error`);
+  const files = await filesOf(options, on).catch(async (error: unknown) => {
+    const made = options.failure.files(error, out);
+    await writeFolder(out, made, { overwrite });
+    say(options, `${out}: what was made before the error, ${made.size} files; error.txt has the error`);
     throw error;
-  }
+  });
+  await writeFolder(out, files, { overwrite });
   say(options, `${out}: ${files.size} files; open report.html`);
   emit(options, { type: "done", out, files: [...files.keys()] });
 }
@@ -73,22 +71,26 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
     return 0;
   }
   checkTextOptions(options);
-  if (options.model === undefined)
+  const { reproduce, out } = options;
+  if (options.model === undefined && reproduce === undefined)
     throw new WebpeftError("CLI-INSPECT", { message: "inspect wants a --model, or --diff with two folders" });
-  if (!wantsText(options) && options.out === undefined)
+  if (!wantsText(options) && out === undefined && reproduce === undefined)
     throw new WebpeftError("CLI-INSPECT", {
       message: "inspect has nothing to do",
       help: "name a folder for its files with --out, or what it prints with --print or --kernels",
     });
   const on = await inspectedOn(options);
   try {
-    if (wantsText(options)) {
+    if (reproduce !== undefined && out === undefined) {
+      await reproduced({ ...options, reproduce }, on);
+      say(options, `no error: what ${reproduce} has compiles`);
+    } else if (wantsText(options)) {
       const sources = await readSources(options, true);
       const program = await compileSources(sources, options, sizesOf(options, sources, on.target));
       // What is printed has stdout to itself.
       const made = await measuredOn(program, sources, { ...options, json: true }, on);
       printText(program, { ...options, ...made });
-    } else await writeFiles(options.out!, options, on);
+    } else await writeFiles(out!, options, on);
   } finally {
     on.release();
   }

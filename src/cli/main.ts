@@ -6,6 +6,7 @@ import { amount } from "../runtime/options.ts";
 import type { CommandModule } from "./common.ts";
 import { DebugOutput } from "./debug.ts";
 import { tuneEngine } from "./engine.ts";
+import { FailureDump } from "./failure-dump.ts";
 import { exitCodes, report } from "./output.ts";
 
 const number = (check: (x: number) => boolean, wanted: string) => (text: string) => {
@@ -54,11 +55,14 @@ function runs(command: Command, load: Loader): void {
   command.action(async (options: Record<string, unknown>) => {
     const globals = command.parent!.opts();
     const debug = new DebugOutput(globals.debug as number);
-    const all = { ...globals, ...options, debug };
+    const failure = new FailureDump(globals.dump as string | undefined);
+    const all = { ...globals, ...options, debug, failure };
     try {
+      await failure.claim();
       process.exitCode = (await (await load()).run(all)) ?? exitCodes.done;
       debug.finish(false);
     } catch (error) {
+      await failure.write(error, globals);
       process.exitCode = report(error, all);
       debug.finish(true);
     }
@@ -84,6 +88,10 @@ function build(): Command {
       "on stderr: 1 passes, 2 also kernels with their times, 3 also costs compared, 4 also kernel texts; stacks of defects",
       level,
       0,
+    )
+    .option(
+      "--dump <folder>",
+      "where what was made before an error goes, with a report and what shows the error again",
     );
   const add = (name: string, description: string, load: Loader): Command => {
     const command = program.command(name).description(description).exitOverride();
@@ -217,6 +225,7 @@ function build(): Command {
     .option("--method <file>", "a method of your own, as text")
     .option("--out <folder>", "where the files go")
     .option("--diff <folders...>", "compares two folders that inspect wrote")
+    .option("--reproduce <file>", "compiles what a reproduce.json of --dump has: shows an error again by itself")
     .addOption(new Option("--print <level>", "prints textual IR instead").choices(["operator", "tensor", "kernel"]))
     .option("--kernels", "prints a table of kernels instead")
     .option(

@@ -38,7 +38,7 @@ const shareOf = (measured: Measurement): string => `${((100 * measuredMs(measure
 /** What was measured, which is also said; nothing where nobody asked. */
 export async function measuredOn(
   program: Program,
-  { experts }: Sources,
+  { experts }: Pick<Sources, "experts">,
   options: MeasureCommandOptions,
   { executor }: InspectedOn,
 ): Promise<{ readonly measured?: Measurement }> {

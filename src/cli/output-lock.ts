@@ -54,7 +54,7 @@ function realTarget(folder: string): string {
 
 /** Words of a command line that are no options and no values of the options that may stand before a command. */
 const isCommand = (word: string, before: string | undefined): boolean =>
-  !word.startsWith("-") && before !== "--device" && before !== "--debug";
+  !word.startsWith("-") && !["--device", "--debug", "--dump"].includes(before ?? "");
 
 const self = (): Holder => ({
   pid: process.pid,

@@ -1,13 +1,8 @@
 /** What commands print: results on stdout, everything else on stderr. */
 import { type Diagnostic, formatDiagnostic, printable, WebpeftError } from "../ir/diagnostics.ts";
-import type { DebugOutput } from "./debug.ts";
 
 export interface PrintOptions {
   readonly json?: boolean;
-}
-
-export interface GlobalOptions extends PrintOptions {
-  readonly debug: DebugOutput;
 }
 
 /** A line for people: stdout, or stderr when stdout is for machines. */
@@ -34,15 +29,19 @@ export const exitCodes = { done: 0, failed: 1, usage: 2 } as const;
  * Tells what went wrong, with its code and without a stack (a stack only for defects and on request), and returns the exit code: a command
  * line that makes no sense (`CLI-*`) is wrong usage, everything else a failure.
  */
-export function report(error: unknown, options: GlobalOptions): number {
+export function report(
+  error: unknown,
+  options: { readonly debug: { readonly level: number }; readonly failure: { readonly isWritten: boolean } },
+): number {
   if (error instanceof WebpeftError) {
     warn(error.diagnostics);
     return error.code.startsWith("CLI-") ? exitCodes.usage : exitCodes.failed;
   }
   const text = error instanceof Error ? error.message : String(error);
-  process.stderr.write(
-    `error DEFECT: ${printable(text)}\n  help:     this is a defect of webpeft; --debug 1 shows where\n`,
-  );
+  const help = options.failure.isWritten
+    ? "this is a defect of webpeft: please report it with the folder of --dump"
+    : "this is a defect of webpeft; --debug 1 shows where, --dump DIR writes what was made before it and what shows it again";
+  process.stderr.write(`error DEFECT: ${printable(text)}\n  help:     ${help}\n`);
   if (options.debug.level > 0 && error instanceof Error) process.stderr.write(`${printable(error.stack ?? "")}\n`);
   return exitCodes.failed;
 }

@@ -16,6 +16,7 @@ import { warnOfFile } from "./common.ts";
 import { LogFile } from "./log-file.ts";
 import { emit, say } from "./output.ts";
 import { runIdentity } from "./run-identity.ts";
+import { shellWord } from "./shell.ts";
 import { onStopSignal } from "./stop-signal.ts";
 import type { TrainCommandOptions, TrainRunParts } from "./train-parts.ts";
 
@@ -186,7 +187,3 @@ export class TrainRun {
     });
   }
 }
-
-/** A word as a POSIX shell reads it back. */
-const shellWord = (word: string): string =>
-  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;

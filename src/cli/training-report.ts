@@ -2,11 +2,12 @@
 import { mkdir } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
 import type { Program } from "../compile/program.ts";
-import { type Failure, lossSvg, type TrainingData, trainingPage } from "../inspect/index.ts";
+import { type Failure, failureRecord, lossSvg, reportPage, type TrainingData, trainingPage } from "../inspect/index.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import type { TrainedStep } from "../program/run-records.ts";
 import { writeFileAtomically } from "../runtime/files/output.ts";
 import { NotFiniteError } from "../runtime/runs/not-finite-error.ts";
+import { packed } from "./failure-dump.ts";
 import { type PrintOptions, say } from "./output.ts";
 import { checkReplaced } from "./replaced.ts";
 
@@ -33,7 +34,8 @@ export class TrainingReport {
   private readonly evaluations: { readonly step: number; readonly loss: number }[] = [];
   private status = "stopped before it began";
   private failure: Failure | undefined;
-  private needsProgram = false;
+  /** What the program's report begins with, where the page leads into it. */
+  private programFailure: ReturnType<typeof failureRecord> | undefined;
 
   constructor(
     private readonly file: string,
@@ -57,8 +59,8 @@ export class TrainingReport {
       return;
     }
     const origin = error instanceof NotFiniteError ? error.origin : undefined;
-    this.needsProgram = origin !== undefined;
-    const program = this.needsProgram ? encodeURIComponent(basename(filesOf(this.file).program)) : undefined;
+    this.programFailure = origin && failureRecord(error);
+    const program = this.programFailure ? encodeURIComponent(basename(filesOf(this.file).program)) : undefined;
     this.failure = { code, message, where, help, step, origin, program };
   }
 
@@ -75,7 +77,8 @@ export class TrainingReport {
     await mkdir(dirname(page), { recursive: true });
     const svg = lossSvg(data);
     if (svg !== "") await writeFileAtomically(curve, svg);
-    if (this.needsProgram) await writeFileAtomically(program, this.program.report());
+    const failure = this.programFailure;
+    if (failure) await writeFileAtomically(program, reportPage(this.program, { failure, pack: packed }));
     await writeFileAtomically(page, trainingPage(data));
     say(options, `${page}: the report of the training${svg === "" ? "" : `, and ${basename(curve)} beside it`}`);
   }

@@ -12,7 +12,6 @@
 export { endsOfLoops, meets } from "./kernel/accesses.ts";
 export { type DeviceChoices, interpret } from "./kernel/interpret.ts";
 export { type KernelIR, partWords } from "./kernel/kernel.ts";
-export { KernelTable } from "./kernel/kernel-table.ts";
 export { printKernel } from "./kernel/print.ts";
 export { wordNames } from "./kernel/readable.ts";
 export { verifyKernel } from "./kernel/verify.ts";

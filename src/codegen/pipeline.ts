@@ -6,6 +6,7 @@
  * Each step is a function of what those before it made.
  */
 import { once } from "../ir/remember.ts";
+import { during } from "../ir/trail.ts";
 import type { ProgramStorage, Stage } from "../program/index.ts";
 import { fuse } from "./fuse/fuse.ts";
 import { livenessOf } from "./fuse/kept.ts";
@@ -26,20 +27,15 @@ import type { BufferSpec, Generated, ScheduleChoice } from "./plan.ts";
 import { lowerUnits } from "./schedule/lower.ts";
 import { type Target, tuningOf } from "./target.ts";
 
-/** `table` gets the kernels one by one, and has those that were made before an error. */
-export function generate(
-  stages: readonly Stage[],
-  storage: ProgramStorage,
-  target: Target,
-  table = new KernelTable(),
-): Generated {
+export function generate(stages: readonly Stage[], storage: ProgramStorage, target: Target): Generated {
+  const table = new KernelTable();
   const { steps, memory } = arrange(stages, storage, target);
   const named = [...portBuffers(memory.ports, storage), ...memory.results.buffers, ...arenas(steps)];
   const regions = new Regions(
     named.filter((b) => b.bytes > 0),
     target,
   );
-  const planned = steps.map((made) => dispatchesOf(made, regions, table));
+  const planned = steps.map((made) => ofStage(made.input.name, () => dispatchesOf(made, regions, table)));
   const peakBytes = regions.buffers.filter((b) => b.within === undefined).reduce((sum, b) => sum + b.bytes, 0);
   const { inputs, frozen } = memory.ports;
   const values = once(() =>
@@ -84,11 +80,19 @@ export function arrange(
   const known = knownFor(target);
   let memory: Memory = { ports: placeInputs(stages, storage), results: { buffers: [], taken: new Map() } };
   const steps = stages.map((stage) => {
-    const made = arrangeStage(prepare(stage, storage, target), memory, known);
+    const made = ofStage(stage.name, () => arrangeStage(prepare(stage, storage, target), memory, known));
     memory = { ports: made.ports, results: roomAfter(stage.name, memory.results, made.results) };
     return made;
   });
   return { steps, memory };
+}
+
+function ofStage<T>(stage: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw during(error, { doing: "stage", stage });
+  }
 }
 
 function prepare({ name, graph: given }: Stage, storage: ProgramStorage, target: Target): StageInput {

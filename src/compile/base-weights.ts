@@ -1,8 +1,12 @@
 /** The headers of a base model's tensors, as compiling needs them; no tensor is read. */
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { type Graph, ports } from "../ir/graph.ts";
-import { type DType, sameShape, type TensorType } from "../ir/types.ts";
+import { type DType, sameShape, sizeOf, type TensorType } from "../ir/types.ts";
 import type { Model } from "../runtime/files/model.ts";
+
+/** Elements of a graph's weights. */
+export const elementsOf = (graph: Graph): number =>
+  ports(graph, "weight").reduce((sum, { node }) => sum + sizeOf((node.type as TensorType).shape), 0);
 
 export class BaseWeights {
   /** `replaced`: keys of tensors whose place others take, which are computed with in f32 whatever their dtype. */

@@ -8,10 +8,10 @@ import { allWeights } from "../adapters/all-weights.ts";
 import { oneAdapter } from "../adapters/one.ts";
 import { together } from "../adapters/together.ts";
 import { defaultTarget } from "../codegen/index.ts";
+import { compiledBefore } from "../inspect/index.ts";
 import { DiagnosticSink, WebpeftError } from "../ir/diagnostics.ts";
 import { type Graph, ports } from "../ir/graph.ts";
 import { once } from "../ir/remember.ts";
-import { sizeOf, type TensorType } from "../ir/types.ts";
 import { verify } from "../ir/verify.ts";
 import { evaluation, type Situation } from "../methods/index.ts";
 import { ownMethods } from "../methods/registry.ts";
@@ -27,18 +27,15 @@ import { configsOf, isRead } from "../runtime/files/adapter.ts";
 import { withHead } from "../runtime/files/fresh-head.ts";
 import type { Model } from "../runtime/files/model.ts";
 import { forecastTarget } from "../runtime/session/memory.ts";
-import { BaseWeights } from "./base-weights.ts";
+import { BaseWeights, elementsOf } from "./base-weights.ts";
 import { orOwnFault, withDrawn } from "./head.ts";
 import { type CompileOptions, checkCompile } from "./options.ts";
 import { createProgram, type Program } from "./program.ts";
+import { givenAgain, type Reproduction } from "./reproduction.ts";
 import { type ModelStages, programStages, programStorage, type StageFacts, stagesOf } from "./stages.ts";
 import { type Fitted, fitted, inHalves, mostThrift, type Thrift, type Thrifts, thriftsOf, tooLarge } from "./thrift.ts";
 
 export type { CompileOptions } from "./options.ts";
-
-/** Elements of a graph's weights. */
-const elementsOf = (graph: Graph): number =>
-  ports(graph, "weight").reduce((sum, { node }) => sum + sizeOf((node.type as TensorType).shape), 0);
 
 type Situations = ReadonlyMap<MainStage, Situation>;
 
@@ -50,12 +47,23 @@ const operatorPasses = new Set(["build", "attach", "project", "algebra"]);
  */
 export async function compile(model: Model, config: unknown, options: CompileOptions = {}): Promise<Program> {
   checkCompile(options);
+  return isRead(config) ? compileRead(model, configsOf(config), options) : compileConfig(model, config, options);
+}
+
+/** Compiles what a reproduction of an error has. Throws that error, where it was one of compiling and is still there. */
+export function compileAgain(given: Reproduction, more: Pick<CompileOptions, "onPass"> = {}): Promise<Program> {
+  const { model, configs, config, options: plain } = givenAgain(given);
+  const options = { ...plain, ...more };
+  return configs === undefined ? compile(model, config, options) : compileRead(model, configs, options);
+}
+
+function compileRead(model: Model, read: AdapterConfigs, options: CompileOptions): Promise<Program> {
+  return new Compilation(withHead(model, options.head ?? {}, read), [read], { loaded: true, ...options }).program();
+}
+
+async function compileConfig(model: Model, config: unknown, options: CompileOptions): Promise<Program> {
   const { head = {} } = options;
   if (config === null || config === undefined) return new Compilation(withHead(model, head, {}), [], options).program();
-  if (isRead(config)) {
-    const read = configsOf(config);
-    return new Compilation(withHead(model, head, read), [read], { loaded: true, ...options }).program();
-  }
   const adapter = (given: unknown): AdapterConfigs[] => [{ config: given, experts: options.experts }];
   const headed = await orOwnFault(
     () => withHead(model, head, { config }),
@@ -98,6 +106,18 @@ class Compilation {
   }
 
   async program(): Promise<Program> {
+    try {
+      return await this.fittedProgram();
+    } catch (error) {
+      const { mode, batch, length, manager, sink, source, graphAfter } = this;
+      const facts = { mode, batch, length, modelConfig: source.config, target: this.options.target ?? defaultTarget };
+      throw compiledBefore(error, { ...facts, diagnostics: sink.diagnostics, ...manager.soFar, graphAfter });
+    }
+  }
+
+  private readonly graphAfter = (pass: string, stage: string) => this.manager.after(pass, stage);
+
+  private async fittedProgram(): Promise<Program> {
     const { mode, batch, length } = this;
     const { memory } = this.options;
     const { thrifts, make } = await this.plans();
@@ -153,7 +173,7 @@ class Compilation {
         diagnostics: sink.diagnostics,
         timeline: manager.timeline,
         operatorGraph: manager.after("algebra", mode === "merge" ? mode : [...situations.keys()][0]!)!,
-        graphAfter: (pass, stage) => manager.after(pass, stage),
+        graphAfter: this.graphAfter,
         methods: this.own.methods,
         recompile: (configs) => this.recompile(configs),
       });

@@ -5,10 +5,8 @@
  */
 import { type Generated, isForProcessors } from "../codegen/index.ts";
 import { programText } from "../codegen/wasm/index.ts";
-import { formatDiagnostic, WebpeftError } from "../ir/diagnostics.ts";
+import { WebpeftError } from "../ir/diagnostics.ts";
 import type { Graph } from "../ir/graph.ts";
-import { printGraph } from "../ir/text/print.ts";
-import type { PassListener, TimelineEntry } from "../passes/manager.ts";
 import type { AdapterTensor, ProgramStorage } from "../program/index.ts";
 import type { Measurement } from "../program/measurement.ts";
 import { kernelHeaders } from "./kernel-header.ts";
@@ -19,7 +17,8 @@ import type { InspectedProgram } from "./views.ts";
 /** The version of what `docs/dump.md` describes; a field that is added does not change it. */
 export const dumpVersion = 1;
 
-const json = (value: unknown): string => `${JSON.stringify(value, null, 1)}\n`;
+/** A file. */
+export const json = (value: unknown): string => `${JSON.stringify(value, null, 1)}\n`;
 
 const fileOf = (kernel: string): string => `kernels/${kernel}.wgsl`;
 
@@ -96,33 +95,24 @@ function graphs(program: InspectedProgram): Record<string, Graph> {
   };
 }
 
-/** What there is to see of a program, or of what was made before an error. */
-export interface Inspection {
-  /** By name; the error first. */
-  readonly files: ReadonlyMap<string, string>;
-  readonly error?: unknown;
-}
+export type FileOptions = Pick<ReportOptions, "pack" | "measured">;
 
-type FileOptions = Pick<ReportOptions, "pack" | "measured">;
+/** Makes one file, or gives nothing where it cannot be made and the others shall be. */
+type Attempt = <T>(make: () => T) => T | undefined;
 
 /**
- * All files that can be made; needs no device. `graph.*.ir` parse back to the graphs of the main stage. `pack` makes the report smaller; what
- * was `measured` stands in `measured.json`, `kernels.json` and the report.
+ * All files by name; needs no device. `graph.*.ir` parse back to the graphs of the main stage. `pack` makes the report smaller; what
+ * was `measured` stands in `measured.json`, `kernels.json` and the report. Throws what making the kernels throws, unless `attempt` goes on.
  */
-export function inspectProgram(program: InspectedProgram, options: FileOptions = {}): Inspection {
+export function programFiles(
+  program: InspectedProgram,
+  options: FileOptions = {},
+  attempt: Attempt = (make) => make(),
+): Map<string, string> {
   const { measured } = options;
   const files = new Map<string, string>();
-  const errors: unknown[] = [];
-  const attempt = <T>(make: () => T, otherwise: T): T => {
-    try {
-      return make();
-    } catch (error) {
-      errors.push(error);
-      return otherwise;
-    }
-  };
   const add = (name: string, make: () => string): void => {
-    const text = attempt(make, undefined);
+    const text = attempt(make);
     if (text !== undefined) files.set(name, text);
   };
   add("graph.operator.ir", () => program.print("operator"));
@@ -130,53 +120,22 @@ export function inspectProgram(program: InspectedProgram, options: FileOptions =
   add("graph.kernel.ir", () => program.print("kernel"));
   add("graph.json", () => json(graphs(program)));
   add("graph.dot", () => program.toDot("tensor"));
-  const headers = attempt(() => kernelHeaders(program), new Map<string, string>());
-  // After an error they are those that came before it.
-  for (const { name, wgsl } of program.kernelsSoFar) files.set(fileOf(name), `${headers.get(name) ?? ""}${wgsl}`);
+  const headers = attempt(() => kernelHeaders(program));
+  for (const { name, wgsl } of program.kernels) files.set(fileOf(name), `${headers?.get(name) ?? ""}${wgsl}`);
   if (isForProcessors(program.target)) add("kernels.wat", () => programText(program.generated, program.target));
   add("kernels.json", () => json(kernelsFile(program, measured)));
   add("plan.json", () => planFile(program));
   add("timeline.json", () => json(program.timeline));
   if (measured !== undefined) add("measured.json", () => json({ version: dumpVersion, ...measured }));
-  add("report.html", () => reportPage(program, options));
-  return errors.length === 0 ? { files } : { files: withError(errors[0], files), error: errors[0] };
-}
-
-/** The files of `webpeft inspect` by name. Throws what making the kernels throws. */
-export function inspectionFiles(program: InspectedProgram, measured?: Measurement): ReadonlyMap<string, string> {
-  const { files, error } = inspectProgram(program, { measured });
-  if (error !== undefined) throw error;
   return files;
 }
 
-/** The passes of a compilation that failed, as far as they came. */
-export class PassRecord {
-  private readonly timeline: TimelineEntry[] = [];
-  private readonly graphs = new Map<string, Graph>();
-  private readonly operators = new Map<string, Graph>();
-
-  readonly listen: PassListener = (entry, graph) => {
-    this.timeline.push(entry);
-    this.graphs.set(entry.stage, graph);
-    if (entry.pass === "algebra") this.operators.set(entry.stage, graph);
-  };
-
-  inspect(error: unknown): Inspection {
-    const files = new Map<string, string>();
-    const [[, operator] = []] = this.operators;
-    const [[, latest] = []] = this.graphs;
-    if (operator !== undefined) files.set("graph.operator.ir", printGraph(operator));
-    if (latest !== undefined) files.set("graph.tensor.ir", printGraph(latest));
-    files.set("graph.json", json(Object.fromEntries(this.graphs)));
-    files.set("timeline.json", json(this.timeline));
-    return { files: withError(error, files), error };
-  }
-}
-
-function withError(error: unknown, files: ReadonlyMap<string, string>): Map<string, string> {
-  const text =
-    error instanceof WebpeftError
-      ? error.diagnostics.map(formatDiagnostic).join("\n")
-      : `error DEFECT: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
-  return new Map([["error.txt", `${text}\n`], ...files]);
+/** The files of `webpeft inspect` by name. Throws what making the kernels throws. */
+export function inspectionFiles(
+  program: InspectedProgram,
+  measured?: Measurement,
+  pack?: ReportOptions["pack"],
+): ReadonlyMap<string, string> {
+  const options = { measured, pack };
+  return programFiles(program, options).set("report.html", reportPage(program, options));
 }

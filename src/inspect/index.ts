@@ -2,8 +2,11 @@
 
 export { compareDumps, type Dump, type KernelChange, type ProgramDiff } from "./diff.ts";
 export { type KernelRow, type KernelSort, kernelRows, printLevel, sortKernels } from "./excerpt.ts";
-export { dumpVersion, type Inspection, inspectionFiles, inspectProgram, PassRecord } from "./files.ts";
-export { comparisonPage } from "./report.ts";
+export { failureFiles, type ShownAgain } from "./failure/files.ts";
+export { failureRecord } from "./failure/record.ts";
+export { compiledBefore } from "./failure/so-far.ts";
+export { dumpVersion, inspectionFiles } from "./files.ts";
+export { comparisonPage, reportPage } from "./report.ts";
 export { type MeasuredDispatch, Trace } from "./trace.ts";
 export { type Failure, lossSvg, type TrainingData, trainingPage } from "./training/page.ts";
 export type { GraphLevel, KernelGraph, ProgramKernel } from "./views.ts";

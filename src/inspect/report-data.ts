@@ -11,6 +11,7 @@ import { passRecords, ruleRecords } from "./report-passes.ts";
 import {
   type DecisionRecord,
   type DispatchRecord,
+  type FailureRecord,
   type KernelRecord,
   type MeasuredRecord,
   type NodeRecord,
@@ -19,7 +20,19 @@ import {
   reportVersion,
   type StageRecord,
 } from "./report-types.ts";
-import { type InspectedProgram, stepStages } from "./views.ts";
+import { stepStages, type ViewedProgram } from "./views.ts";
+
+/** What a report is made of: a program, or what there is of one. */
+export interface ReportSource
+  extends Pick<ViewedProgram, "adapter" | "merge" | "mode" | "batch" | "length" | "modelConfig" | "diagnostics">,
+    Pick<ViewedProgram, "stages" | "target" | "timeline" | "operatorGraph" | "graphAfter"> {
+  readonly generated: Generated;
+}
+
+interface ReportMore {
+  readonly measured?: Measurement | undefined;
+  readonly failure?: FailureRecord | undefined;
+}
 
 /** Texts by their places; nodes repeat a few hundred of them ten thousand times. */
 class Texts {
@@ -66,7 +79,7 @@ function partRecords({ sizes }: Dispatch, words: number, stored: readonly (reado
 }
 
 function stageRecord(
-  program: InspectedProgram,
+  program: ReportSource,
   { name, graph }: { name: string; graph: Graph },
   texts: Texts,
   measured: Measurement | undefined,
@@ -104,7 +117,7 @@ function kernelRecord({ name, wgsl, workgroup, ir }: GeneratedKernel, generated:
 }
 
 /** Decisions with equal outcome and costs are one line with all their places. */
-function decisionRecords(program: InspectedProgram): DecisionRecord[] {
+function decisionRecords(program: ReportSource): DecisionRecord[] {
   const groups = new Map<string, { first: Omit<DecisionRecord, "scopes">; scopes: string[] }>();
   for (const { stage, pass, notes } of program.timeline) {
     for (const { scope, decision, candidates, flips, terms } of notes) {
@@ -127,7 +140,7 @@ function decisionRecords(program: InspectedProgram): DecisionRecord[] {
   return [...groups.values()].map(({ first, scopes }) => ({ ...first, scopes }));
 }
 
-function factsOf(program: InspectedProgram): [string, string][] {
+function factsOf(program: ReportSource): [string, string][] {
   const { adapter, modelConfig, mode, batch, length, target } = program;
   const number = (n: number): string => n.toLocaleString("en");
   const trained = (adapter?.tensors ?? []).filter((t) => t.role === "param").reduce((n, t) => n + sizeOf(t.shape), 0);
@@ -151,11 +164,12 @@ function measuredRecord({ stages: _stages, clock, ...facts }: Measurement): Meas
   return { ...facts, clock: clocks[clock], isOutside: clock === "outside" };
 }
 
-export function reportData(program: InspectedProgram, measured?: Measurement): ReportData {
-  const { adapter, plan, batch, length, mode, modelConfig, target } = program;
+export function reportData(program: ReportSource, { measured, failure }: ReportMore = {}): ReportData {
+  const { adapter, generated, batch, length, mode, modelConfig, target, merge } = program;
+  const { plan } = generated;
   const texts = new Texts();
   // Merging is no stage of the plan: there are no dispatches.
-  const graphs = mode === "merge" ? [{ name: mode, graph: program.graph("tensor", mode) }] : program.stages;
+  const graphs = mode === "merge" && merge !== undefined ? [{ name: mode, graph: merge() }] : program.stages;
   const stages = graphs.map((stage) => stageRecord(program, stage, texts, measured));
   const layers = modelConfig.num_hidden_layers ?? modelConfig.n_layer;
   const fragments = (adapter?.fragments ?? []).concat((adapter?.experts ?? []).flatMap(({ plan }) => plan.fragments));
@@ -170,12 +184,13 @@ export function reportData(program: InspectedProgram, measured?: Measurement): R
     passes: passRecords(program, (text) => texts.at(text)),
     rules: ruleRecords(),
     decisions: decisionRecords(program),
-    kernels: program.generated.kernels.map((kernel) => kernelRecord(kernel, program.generated)),
+    kernels: generated.kernels.map((kernel) => kernelRecord(kernel, generated)),
     stages,
-    operators: nodeRecords(program.graph("operator"), texts),
+    operators: nodeRecords(program.operatorGraph, texts),
     texts: texts.all,
     buffers: plan.buffers.map(({ name, bytes, within }) => ({ name, bytes, within: within?.buffer ?? "" })),
     ...(measured === undefined ? {} : { measured: measuredRecord(measured) }),
+    ...(failure === undefined ? {} : { failure }),
     recompute: program.stages.flatMap(({ name, graph }) => (name === "micro" ? recomputeCosts(graph) : [])),
     memory: { peakBytes: plan.peakBytes, largestBinding: target.limits.maxStorageBufferBindingSize },
   };

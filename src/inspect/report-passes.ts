@@ -9,7 +9,7 @@ import type { Rewrite } from "../passes/rewrite.ts";
 import { simplifyRules } from "../passes/simplify.ts";
 import { rulePlaces } from "./page-text.ts";
 import type { PassRecord, RewriteRecord, RuleRecord, SnippetNode } from "./report-types.ts";
-import type { InspectedProgram } from "./views.ts";
+import type { ViewedProgram } from "./views.ts";
 
 /** Nodes of a neighbourhood, what stands on the other side too left aside. */
 const mostNear = 16;
@@ -122,7 +122,7 @@ function rewritesOf(
   return [...alike.values()].map(({ place: _place, ...record }) => record);
 }
 
-export function passRecords(program: InspectedProgram, place: Place): PassRecord[] {
+export function passRecords(program: Pick<ViewedProgram, "timeline" | "graphAfter">, place: Place): PassRecord[] {
   const latest = new Map<string, Graph>();
   return program.timeline.map((entry) => {
     const { stage, pass, milliseconds, hits, nodesBefore, nodesAfter } = entry;

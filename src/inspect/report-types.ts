@@ -1,5 +1,6 @@
 /** What the report has of a program: JSON, in one element of the page. */
 
+import type { NotFiniteOrigin } from "../program/run-records.ts";
 import type { SeededType } from "./seeded.ts";
 
 /** The version of what is described here: a page opens data of its own version. */
@@ -187,6 +188,38 @@ interface RecomputeRecord {
   readonly flops: number;
 }
 
+/** What went wrong, and where that is in the program as far as it was made. */
+export interface FailureRecord {
+  /** Of the error; `DEFECT` for one that is none of the user's. */
+  readonly code: string;
+  readonly message: string;
+  readonly where?: string;
+  readonly expected?: string;
+  readonly got?: string;
+  readonly help?: string;
+  /** Of defects. */
+  readonly stack?: string;
+  /** What else was wrong, as text. */
+  readonly also: readonly string[];
+  /** What was being done, the innermost first. */
+  readonly doing: readonly string[];
+  readonly stage?: string;
+  readonly pass?: string;
+  readonly rule?: string;
+  /** Of the stage's graph: what a kernel stores that could not be made, or what a rule was at. */
+  readonly nodes?: readonly number[];
+  readonly kernel?: string;
+  /** By its place in the stage. */
+  readonly dispatch?: number;
+  /** The text of the kernel, where the device refused it, and what it says of it: `line:column message`. */
+  readonly wgsl?: string;
+  readonly said?: readonly string[];
+  /** Where the first number that is not finite was made. */
+  readonly origin?: NotFiniteOrigin;
+  /** The command that shows the error again, or why there is none. */
+  readonly reproduce?: string;
+}
+
 export interface ReportData {
   readonly version: number;
   readonly batch: number;
@@ -209,6 +242,8 @@ export interface ReportData {
   readonly operators: readonly NodeRecord[];
   readonly buffers: readonly { readonly name: string; readonly bytes: number; readonly within: string }[];
   readonly measured?: MeasuredRecord;
+  /** Where there is one, the rest is what was made before it. */
+  readonly failure?: FailureRecord;
   readonly memory: { readonly peakBytes: number; readonly largestBinding: number };
   /** Parts of the forward pass that could be made again for the backward pass, the first ones first. */
   readonly recompute: readonly RecomputeRecord[];

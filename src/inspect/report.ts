@@ -3,8 +3,8 @@ import type { Measurement } from "../program/measurement.ts";
 import type { ReportView } from "./embed.ts";
 import { escaped } from "./markup.ts";
 import { pageNotices, pageScript, pageStyle } from "./page-text.ts";
-import { reportData } from "./report-data.ts";
-import type { InspectedProgram } from "./views.ts";
+import { type ReportSource, reportData } from "./report-data.ts";
+import type { FailureRecord } from "./report-types.ts";
 
 /** Compresses the data of a report: base64 of what gzip makes of the text. */
 type Packer = (text: string) => string;
@@ -40,12 +40,15 @@ export interface ReportOptions {
   readonly pack?: Packer | undefined;
   /** What its dispatches took. */
   readonly measured?: Measurement | undefined;
+  /** What ended it; the page begins with that. */
+  readonly failure?: FailureRecord | undefined;
   /** The one view that is shown. */
   readonly only?: ReportView;
 }
 
-export function reportPage(program: InspectedProgram, { pack, measured, only }: ReportOptions = {}): string {
-  const data = reportData(program, measured);
+export function reportPage(program: ReportSource, options: ReportOptions = {}): string {
+  const { pack, only } = options;
+  const data = reportData(program, options);
   const json = JSON.stringify(data);
   const held =
     pack === undefined

@@ -1,5 +1,5 @@
 /** What people see of a program: text, graphs, kernels, the plan. */
-import { type Dispatch, type Generated, generate, KernelTable, printKernel, type Target } from "../codegen/index.ts";
+import { type Dispatch, type Generated, generate, printKernel, type Target } from "../codegen/index.ts";
 import type { Graph } from "../ir/graph.ts";
 import { printGraph } from "../ir/text/print.ts";
 import type { TimelineEntry } from "../passes/manager.ts";
@@ -78,19 +78,13 @@ const moved = (dispatches: readonly Dispatch[]): Moved => ({
 /** Text, graphs, kernels and the plan of a program. */
 export class ProgramViews {
   private made: Generated | undefined;
-  private readonly table = new KernelTable();
 
   constructor(private readonly parts: ViewedProgram) {}
 
   /** Kernels and plan for the program's target; made when first asked for. */
   get generated(): Generated {
-    this.made ??= generate(this.parts.stages, this.parts.storage, this.parts.target, this.table);
+    this.made ??= generate(this.parts.stages, this.parts.storage, this.parts.target);
     return this.made;
-  }
-
-  /** Kernels that are made so far: after an error those that came before it. */
-  get kernelsSoFar(): Generated["kernels"] {
-    return this.table.kernels;
   }
 
   get plan(): Generated["plan"] {

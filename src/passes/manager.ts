@@ -6,6 +6,7 @@
 import { enablePatches, Immer, type Patch } from "immer";
 import type { Graph, Node } from "../ir/graph.ts";
 import { once } from "../ir/remember.ts";
+import { type Doing, during } from "../ir/trail.ts";
 import type { CostNote } from "./lower-operators.ts";
 import type { Rewrite } from "./rewrite.ts";
 
@@ -82,6 +83,14 @@ function withPatches(facts: Omit<TimelineEntry, "patches" | "inversePatches">, c
   return Object.defineProperties(facts, { patches, inversePatches }) as TimelineEntry;
 }
 
+function attempted<T>(pass: Omit<Extract<Doing, { doing: "pass" }>, "doing">, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw during(error, { doing: "pass", ...pass });
+  }
+}
+
 export class PassManager {
   readonly timeline: TimelineEntry[] = [];
   private snapshots: ReadonlyMap<string, Graph> = new Map();
@@ -93,6 +102,12 @@ export class PassManager {
   /** The graph of a stage as a pass left it. */
   after(pass: string, stage: string): Graph | undefined {
     return this.snapshots.get(`${stage}/${pass}`);
+  }
+
+  /** The timeline, and the graphs of all stages as they are now. */
+  get soFar(): { readonly timeline: readonly TimelineEntry[]; readonly graphs: ReadonlyMap<string, Graph> } {
+    const { timeline, graphs } = this;
+    return { timeline, graphs };
   }
 
   /** What takes back the passes that were run since: for what is tried. */
@@ -109,9 +124,9 @@ export class PassManager {
   run(pass: string, stage: string, run: Pass): Graph {
     const before = this.graphs.get(stage) ?? { name: stage, nodes: [], outputs: [] };
     const start = this.options.now();
-    const { graph, hits = {}, rewrites = [], notes = [] } = run(before);
+    const { graph, hits = {}, rewrites = [], notes = [] } = attempted({ stage, pass, before }, () => run(before));
     const milliseconds = this.options.now() - start;
-    this.options.verify(graph, pass);
+    attempted({ stage, pass, before, after: graph }, () => this.options.verify(graph, pass));
     this.snapshots = new Map(this.snapshots).set(`${stage}/${pass}`, graph);
     this.graphs = new Map(this.graphs).set(stage, graph);
     const earlier = this.state;

@@ -6,6 +6,7 @@
 import { Builder, type NodeContext } from "../ir/builder.ts";
 import { type Attributes, compact, compacted, type Graph, type Node, renumbered } from "../ir/graph.ts";
 import { opRecord } from "../ir/registry.ts";
+import { during } from "../ir/trail.ts";
 import type { TensorType } from "../ir/types.ts";
 
 /** What a rule sees: the node about to be made, its inputs already in the builder. */
@@ -67,7 +68,7 @@ export class Rewriter extends Builder {
     try {
       for (const rule of rules) {
         const first = this.size;
-        const replacement = rule.rewrite(candidate, this);
+        const replacement = this.applied(rule, candidate);
         if (replacement === undefined) continue;
         this.applications.push({ rule: rule.name, at: this.origin[0]!, first, end: this.size, replacement });
         return replacement;
@@ -75,6 +76,14 @@ export class Rewriter extends Builder {
       return super.make(op, inputs, attributes, context);
     } finally {
       this.depth--;
+    }
+  }
+
+  private applied(rule: Rule, candidate: Candidate): number | undefined {
+    try {
+      return rule.rewrite(candidate, this);
+    } catch (error) {
+      throw during(error, { doing: "rule", rule: rule.name, at: this.origin[0]! });
     }
   }
 }

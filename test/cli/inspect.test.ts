@@ -1,7 +1,8 @@
 /** `webpeft inspect` on stdout: parts of programs, and what is wrong with a question. */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { type Finished, golden, llama, webpeft } from "./helpers.ts";
+import { type Finished, golden, llama, scratch, webpeft } from "./helpers.ts";
 
 const inspect = (...args: readonly string[]): Finished =>
   webpeft([
@@ -92,4 +93,43 @@ it.each([
   expect(stdout).toBe("");
   expect(stderr).toContain(error);
   expect(stderr).toContain(help);
+});
+
+describe("a command that fails", () => {
+  const folder = scratch();
+  const config = join(folder, "adapter_config.json");
+  const common = ["--model", llama, "--config", config, "--device", "cpu", "--length", "8"];
+  const dump = join(folder, "dump");
+  const dumped = (name: string): string => readFileSync(join(dump, name), "utf8");
+
+  it("leaves with --dump what was made, and a file that shows the same error again by itself", () => {
+    writeFileSync(config, JSON.stringify({ peft_type: "OFT", target_modules: ["nothing"] }));
+    const init = ["--model", llama, "--config", config, "--device", "cpu", "--out", join(folder, "out")];
+    const failed = webpeft(["init", ...init, "--dump", dump]);
+    expect(failed.code).toBe(1);
+    expect(existsSync(join(dump, "report.html"))).toBe(true);
+    expect(dumped("error.txt")).toContain(failed.stderr.trim().split("\n").at(0)!);
+    const again = webpeft(["inspect", "--reproduce", join(dump, "reproduce.json"), "--device", "cpu"]);
+    expect(again).toEqual({ code: 1, stdout: "", stderr: failed.stderr });
+  });
+
+  it("replaces an earlier dump, and no other folder", () => {
+    const first = dumped("error.json");
+    writeFileSync(config, JSON.stringify({ peft_type: "LORA", r: 2, target_modules: ["q_proj"] }));
+    const eager = ["inspect", ...common, "--print", "tensor", "--stage", "sideways", "--dump"];
+    expect(webpeft([...eager, dump]).code).toBe(1);
+    expect(dumped("error.json")).not.toBe(first);
+    expect(webpeft([...eager, folder]).stderr).toContain("FILE-OUTPUT-EXISTS");
+  });
+
+  it("is said not to be there any more where it is not", () => {
+    writeFileSync(config, JSON.stringify({ peft_type: "LORA", r: 2, target_modules: ["none"] }));
+    expect(webpeft(["inspect", ...common, "--out", join(folder, "made")]).code).toBe(1);
+    const file = join(folder, "made", "reproduce.json");
+    const text = readFileSync(file, "utf8").replace('["none"]', '["q_proj"]');
+    writeFileSync(file, text);
+    const again = webpeft(["inspect", "--reproduce", file, "--device", "cpu"]);
+    expect([again.code, again.stderr]).toEqual([0, ""]);
+    expect(again.stdout).toContain("no error");
+  });
 });

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { wasmTarget } from "../../src/codegen/index.ts";
 import { compile } from "../../src/compile/index.ts";
 import type { Program } from "../../src/compile/program.ts";
-import { inspectionFiles, inspectProgram } from "../../src/inspect/index.ts";
+import { inspectionFiles } from "../../src/inspect/index.ts";
 import type { ReportData } from "../../src/inspect/report-types.ts";
 import type { Graph } from "../../src/ir/graph.ts";
 import { hashGraph } from "../../src/ir/hash.ts";
@@ -107,7 +107,7 @@ describe("the report", () => {
     expect(script.length).toBeGreaterThan(10_000);
     expect(html.length - JSON.stringify(report()).length).toBeLessThan(200_000);
     const pack = (text: string): string => gzipSync(text).toString("base64");
-    const packed = inspectProgram(program, { pack }).files.get("report.html")!;
+    const packed = inspectionFiles(program, undefined, pack).get("report.html")!;
     const [, data = ""] = packed.match(/<script type="application\/gzip" id="data">(.*?)<\/script>/)!;
     expect(JSON.parse(gunzipSync(Buffer.from(data, "base64")).toString())).toEqual(report());
   });

@@ -1,4 +1,4 @@
-/** What an inspection needs, and what is left of one that fails. */
+/** What an inspection needs. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,10 +6,8 @@ import { afterAll, describe, expect, it } from "vitest";
 import { readTarget } from "../../src/cli/target.ts";
 import { tuningOf } from "../../src/codegen/target.ts";
 import { compile } from "../../src/compile/index.ts";
-import { inspectionFiles, inspectProgram, PassRecord } from "../../src/inspect/index.ts";
-import { parseGraph } from "../../src/ir/text/parse.ts";
+import { inspectionFiles } from "../../src/inspect/index.ts";
 import { loadModel } from "../../src/runtime/files/model.ts";
-import { qwenHalfB } from "../budgets/real-shapes.ts";
 import { golden } from "../golden/helpers.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "webpeft-inspect-"));
@@ -42,39 +40,6 @@ describe("an inspection", () => {
     expect(await graphOf(true)).toBe(whole);
     const model = await loadModel(folder, { headersOnly: true });
     await expect(model.weights.read("model.norm.weight")).rejects.toMatchObject({ code: "FILE-NOT-FOUND" });
-  });
-
-  it("has all that was made before kernels could not be, the error first", async () => {
-    write("config.json", JSON.stringify({ ...qwenHalfB, num_hidden_layers: 1 }));
-    const model = await loadModel(folder, { headersOnly: true });
-    // More trained numbers in one tensor than a binding holds.
-    const { files, error } = inspectProgram(
-      await compile(model, { ...lora, modules_to_save: ["embed_tokens"] }, options),
-    );
-    expect(error).toMatchObject({ code: "CODEGEN-BINDING-LIMIT" });
-    expect([...files.keys()][0]).toBe("error.txt");
-    expect(files.get("error.txt")).toMatch(/^error CODEGEN-BINDING-LIMIT: .*\n {2}where: /);
-    for (const name of ["graph.operator.ir", "graph.tensor.ir", "graph.json", "timeline.json"])
-      expect(files.has(name), name).toBe(true);
-    expect(files.has("plan.json")).toBe(false);
-  });
-
-  it("has the graphs and passes of a compilation that failed", async () => {
-    const record = new PassRecord();
-    const model = await loadModel(golden("bases/llama"));
-    const listen: typeof record.listen = (entry, graph) => {
-      record.listen(entry, graph);
-      if (entry.pass === "associate") throw new Error("a defect");
-    };
-    const error: unknown = await compile(model, lora, { ...options, onPass: listen }).catch(
-      (reason: unknown) => reason,
-    );
-    const { files } = record.inspect(error);
-    expect([...files.keys()][0]).toBe("error.txt");
-    expect(files.get("error.txt")).toContain("a defect");
-    expect(parseGraph(files.get("graph.operator.ir")!).nodes.length).toBeGreaterThan(0);
-    const passes = (JSON.parse(files.get("timeline.json")!) as { pass: string }[]).map(({ pass }) => pass);
-    expect(passes.slice(-2)).toEqual(["algebra", "associate"]);
   });
 });
 

@@ -1,6 +1,7 @@
 /** Which ranges of buffers a kernel binds, and what no binding can hold. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { type Graph, portName } from "../../ir/graph.ts";
+import { during } from "../../ir/trail.ts";
 import { typeText } from "../../ir/types.ts";
 import type { Body } from "../schedule/body.ts";
 import type { Target } from "../target.ts";
@@ -65,17 +66,20 @@ const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} Mi
 
 /** Throws `CODEGEN-BINDING-LIMIT` with the tensor that kernels of a stage would bind and that is larger than a binding by itself. */
 export function checkTensors(stage: string, graph: Graph, bodies: readonly Body[], target: Target): void {
-  for (const { node: id } of bodies.flatMap(({ tensors }) => tensors)) {
+  const uses = bodies.flatMap(({ tensors }) => tensors.map(({ node }) => ({ id: node, tensors })));
+  for (const { id, tensors } of uses) {
     const node = graph.nodes[id]!;
     if (node.type.kind !== "tensor" || tensorBytes(node.type) <= target.largestBinding) continue;
     const name =
       node.op === "port" ? portName(node) : `%${id} = ${node.op}${node.scope === undefined ? "" : ` in ${node.scope}`}`;
-    throw new WebpeftError("CODEGEN-BINDING-LIMIT", {
+    const error = new WebpeftError("CODEGEN-BINDING-LIMIT", {
       message: "a tensor is larger than the device can bind, and cannot be cut into parts here",
       where: `${stage}: ${name}`,
       expected: `at most ${megabytes(target.largestBinding)}`,
       got: `${typeText(node.type)}, ${megabytes(tensorBytes(node.type))}`,
       help: "take a device that binds larger buffers, a smaller batch or length, fewer trained tensors, or --device cpu",
     });
+    const nodes = tensors.filter(({ writes }) => writes).map((use) => use.node);
+    throw during(error, { doing: "kernel", nodes });
   }
 }

@@ -1,11 +1,13 @@
 /** A stage as a device runs it: groups of units become dispatches, with kernels, bindings and what needs them. */
 import { remembered } from "../../ir/remember.ts";
+import { during } from "../../ir/trail.ts";
 import type { TensorType } from "../../ir/types.ts";
 import type { Unit } from "../fuse/fuse.ts";
 import type { KernelTable } from "../kernel/kernel-table.ts";
 import type { Dispatch, PlannedStage, PlannedValue } from "../plan.ts";
 import type { Body } from "../schedule/body.ts";
-import { assemble, type Part } from "./assemble.ts";
+import type { Target } from "../target.ts";
+import { type Assembled, assemble, type Part } from "./assemble.ts";
 import { type Counts, countsOf } from "./counts.ts";
 import type { Placement } from "./ports.ts";
 import type { Regions } from "./regions.ts";
@@ -103,9 +105,9 @@ function dispatch(steps: StageSteps, group: readonly number[], making: Making, n
   const { places, table, counts } = making;
   const { input, fusion, bodies, canonicals } = steps;
   const parts = group.map((u): Part => ({ body: bodies[u]!, canonical: canonicals[u]!, places: places[u]! }));
-  const { kernel, bindings, sizes, workgroups } = assemble(parts, input.target);
-  const most = input.target.limits.maxComputeWorkgroupsPerDimension;
   const units = group.map((u) => fusion.units[u]!);
+  const { kernel, bindings, sizes, workgroups } = assembled(parts, units, input.target);
+  const most = input.target.limits.maxComputeWorkgroupsPerDimension;
   const fused = { graph: input.graph, home: fusion.home };
   const reads = (unit: Unit, id: number): boolean => isRead(fused, unit, id);
   const own = units.map((unit) =>
@@ -124,6 +126,14 @@ function dispatch(steps: StageSteps, group: readonly number[], making: Making, n
     always: needs.always,
     outputs: [...needs.outputs],
   });
+}
+
+function assembled(parts: readonly Part[], units: readonly Unit[], target: Target): Assembled {
+  try {
+    return assemble(parts, target);
+  } catch (error) {
+    throw during(error, { doing: "kernel", nodes: units.flatMap(({ stored }) => stored) });
+  }
 }
 
 /** Nodes of the given graph that are computed in the units. */

@@ -1,6 +1,7 @@
 /** From units to bodies of kernel IR: decides layouts and runs the schedules, producers first. Units that are alike are lowered once. */
 import { type Graph, isFrozenPort } from "../../ir/graph.ts";
 import { remembered } from "../../ir/remember.ts";
+import { during } from "../../ir/trail.ts";
 import { sizeOf } from "../../ir/types.ts";
 import { Emitter } from "../emit/emitter.ts";
 import { type AxisOrder, rowMajor } from "../emit/index-maps.ts";
@@ -48,7 +49,11 @@ export function lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions):
     const order = fixed ? rowMajor(unit.shape.length) : unitOrder(graph, unit, inMemory, orderOf);
     choose(unit, order);
     const emitter = new Emitter(graph, inMemory, orderOf);
-    return { order, body: scheduleUnit({ graph, target, tuning, unit, liveness, order, orderOf, emitter }) };
+    try {
+      return { order, body: scheduleUnit({ graph, target, tuning, unit, liveness, order, orderOf, emitter }) };
+    } catch (error) {
+      throw during(error, { doing: "kernel", nodes: unit.stored });
+    }
   };
   const inMemoryFor = (unit: Unit) => (id: number) =>
     graph.nodes[id]!.op === "port" || (fusion.home.get(id) ?? unit.id) !== unit.id;

@@ -37,6 +37,8 @@ interface Drawing {
   readonly cost: string;
   readonly most: number;
   readonly arcs: SVGGElement;
+  /** What is to blame for an error. */
+  readonly failed: ReadonlySet<string>;
 }
 
 /** Arcs to what reads a value that was kept for gradients. */
@@ -58,8 +60,11 @@ function differences(own: readonly Element[]): string {
   return counts.filter((text) => text !== "").join(" ");
 }
 
+const failedText = ({ program }: App): string =>
+  program.data.failure?.origin === undefined ? "here it failed" : "here the first number was not finite";
+
 function boxView(app: App, drawing: Drawing, box: Box): SVGGElement {
-  const { elements, cost, most } = drawing;
+  const { elements, cost, most, failed } = drawing;
   const own = box.elements.map((element) => elements[element]!);
   const [first] = own;
   const sum = own.reduce((total, element) => total + costs[cost]!(element), 0);
@@ -71,23 +76,32 @@ function boxView(app: App, drawing: Drawing, box: Box): SVGGElement {
   const detail = isFolded
     ? `${plural(own.length, "box").replace("boxs", "boxes")}, ${costTexts[cost]!(sum)}`
     : first!.detail;
+  const isFailed = own.some(({ ref }) => failed.has(ref));
   const stub = isFolded ? (saved > 0 ? `${saved} saved →` : "") : first!.saved === "" ? "" : `${first!.saved} →`;
   const open = () => app.go({ options: { layer: box.fold! } });
   const showing = () => showSaved(drawing, box);
   return s(
     "g",
     {
-      ...{ class: `box ${first!.role} ${among} ${isFolded ? "is-folded" : ""}`, tabindex: 0, role: "button" },
+      ...{
+        class: `box ${first!.role} ${among} ${isFolded ? "is-folded" : ""} ${isFailed ? "is-failed" : ""}`,
+        tabindex: 0,
+        role: "button",
+      },
       "data-place": box.cell,
       ...(isFolded
         ? { click: open, keydown: (event: KeyboardEvent) => event.key === "Enter" && open() }
         : { "data-ref": first!.ref }),
       ...{ mouseenter: showing, focus: showing, transform: `translate(${box.x},${box.y})` },
     },
-    s("title", {}, `${title}\n${detail}\n${costTexts[cost]!(sum)}`),
+    s("title", {}, [title, detail, costTexts[cost]!(sum), isFailed ? failedText(app) : ""].join("\n").trim()),
     s("rect", { width: box.width, height: box.height, rx: 5 }),
     s("rect", { class: "cost", x: 0, y: box.height - 4, width: (box.width * sum) / Math.max(1, most), height: 4 }),
-    s("text", { class: "box-title", x: 8, y: 15 }, cut(title, Math.floor((box.width - 12) / 6.9))),
+    s(
+      "text",
+      { class: "box-title", x: 8, y: 15 },
+      cut(isFailed ? `⚠ ${title}` : title, Math.floor((box.width - 12) / 6.9)),
+    ),
     s("text", { class: "box-detail", x: 8, y: 29 }, cut(detail, Math.floor((box.width - 12) / 6.1))),
     stub !== "" && s("text", { class: "stub", x: box.width + 3, y: box.height / 2 + 4 }, isFolded ? stub : "saved →"),
   );
@@ -137,7 +151,14 @@ function frameView(app: App, { row, cell, x, y, width, height }: Scene["frames"]
 
 function draw(app: App, elements: readonly Element[], scene: Scene, cost: string): SVGSVGElement {
   const sums = scene.boxes.map(({ elements: own }) => own.reduce((sum, at) => sum + costs[cost]!(elements[at]!), 0));
-  const drawing: Drawing = { elements, scene, cost, most: Math.max(1, ...sums), arcs: s("g") };
+  const drawing: Drawing = {
+    elements,
+    scene,
+    cost,
+    most: Math.max(1, ...sums),
+    arcs: s("g"),
+    failed: app.program.failed,
+  };
   const boxes = scene.boxes.map((box) => boxView(app, drawing, box));
   const svg = s(
     "svg",

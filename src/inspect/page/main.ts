@@ -5,6 +5,7 @@ import { decisionsView } from "./decisions.ts";
 import { detailsOf } from "./details.ts";
 import { diffView } from "./diff-view.ts";
 import { h } from "./dom.ts";
+import { failureView } from "./failure.ts";
 import { graphView } from "./graph-view.ts";
 import { kernelsView } from "./kernels.ts";
 import { serveLayouts } from "./layout-worker.ts";
@@ -19,7 +20,7 @@ import { hashOf, readHash, type State } from "./state.ts";
 import { stepsView } from "./steps.ts";
 import { themeButton } from "./theme.ts";
 
-const views: readonly View[] = [
+const allViews: readonly View[] = [
   ...[overviewView, kernelsView, graphView, memoryView, stepsView, passesView, decisionsView, diffView],
 ];
 
@@ -40,13 +41,15 @@ class Page implements App {
   private readonly details = h("aside", { id: "details", "aria-label": "Details of the selection" });
   private readonly tabs = h("nav", { "aria-label": "Views" });
   private shown = "";
+  private readonly views: readonly View[];
 
   constructor(
     readonly program: ProgramModel,
     public other: ProgramModel | undefined,
   ) {
-    this.state = readHash(location.hash, program, this.firstView);
     const { data } = program;
+    this.views = data.failure === undefined ? allViews : [failureView, ...allViews];
+    this.state = readHash(location.hash, program, this.firstView);
     document.body.append(
       h(
         "header",
@@ -70,7 +73,7 @@ class Page implements App {
   }
 
   private get firstView(): string {
-    return shownAlone() ?? (this.other === undefined ? "overview" : "diff");
+    return shownAlone() ?? (this.other === undefined ? this.views[0]!.name : "diff");
   }
 
   async open(file: File): Promise<void> {
@@ -122,7 +125,7 @@ class Page implements App {
   }
 
   async draw(): Promise<void> {
-    const { state } = this;
+    const { state, views } = this;
     const view = views.find(({ name }) => name === state.view) ?? overviewView;
     this.tabs.replaceChildren(
       ...views.map(({ name, title }) =>

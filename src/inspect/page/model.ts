@@ -157,6 +157,15 @@ export class ProgramModel {
     this.sites = [...new Set(formed.map(({ scope }) => scope).filter((scope) => scope !== ""))];
   }
 
+  /** Nodes and dispatches that are to blame for the error that ended it. */
+  get failed(): ReadonlySet<string> {
+    const { stage: name = "", nodes = [], dispatch } = this.data.failure ?? {};
+    const stage = this.stage(name);
+    if (stage === undefined) return new Set();
+    const dispatches = dispatch === undefined ? nodes.flatMap((id) => stage.storedBy.get(id) ?? []) : [dispatch];
+    return new Set([...nodes.map((id) => `node:${name}/${id}`), ...dispatches.map((at) => `dispatch:${name}/${at}`)]);
+  }
+
   get mainStage(): string {
     return (this.stages.find(({ name }) => name === "micro") ?? this.stages.at(-1))?.name ?? "";
   }

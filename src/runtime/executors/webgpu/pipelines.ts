@@ -1,5 +1,7 @@
 /** Compute pipelines of a device, made once per WGSL text, all at the same time. */
 import type { GeneratedKernel } from "../../../codegen/plan.ts";
+import { WebpeftError } from "../../../ir/diagnostics.ts";
+import { during } from "../../../ir/trail.ts";
 import type { OpenDevice } from "../../device/index.ts";
 
 export interface Pipeline {
@@ -47,13 +49,38 @@ export class PipelineCache {
     const label = `${kernel.name} ${purpose}`;
     const layout = device.createBindGroupLayout({ label, entries });
     const module = device.createShaderModule({ label, code: kernel.wgsl });
-    const pipeline = await this.open.wait(
-      device.createComputePipelineAsync({
-        label,
-        layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
-        compute: { module, entryPoint: "main" },
-      }),
-    );
+    const pipeline = await this.open
+      .wait(
+        device.createComputePipelineAsync({
+          label,
+          layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+          compute: { module, entryPoint: "main" },
+        }),
+      )
+      .catch(async (error: unknown) => {
+        throw await refused(error, kernel, module);
+      });
     return { pipeline, layout };
   }
+}
+
+/** The error of a kernel that the device's compiler refused; that of a device that is gone stays as it is. Throws none. */
+async function refused(error: unknown, { name, wgsl }: GeneratedKernel, module: GPUShaderModule): Promise<unknown> {
+  const { messages } = await module.getCompilationInfo().catch(() => ({ messages: [] }));
+  const said = messages
+    .filter(({ type }) => type === "error")
+    .map(({ lineNum, linePos, message }) => `${lineNum}:${linePos} ${message}`);
+  const isOwn = said.length > 0 || !(error instanceof WebpeftError);
+  if (!isOwn) return error;
+  const told = new WebpeftError(
+    "DEVICE-VALIDATION",
+    {
+      message: "the device refused a kernel",
+      where: name,
+      got: said.length > 0 ? said.join("; ") : error instanceof Error ? error.message : String(error),
+      help: "this is a defect of webpeft or of the driver: please report it with the folder that the same command writes with --dump",
+    },
+    { cause: error },
+  );
+  return during(told, { doing: "pipeline", kernel: name, wgsl, said });
 }

@@ -1,0 +1,90 @@
+/** `--dump`: what a command that fails leaves behind for whoever looks for the reason. */
+import { access } from "node:fs/promises";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import type { Program } from "../compile/program.ts";
+import type { Reproduction } from "../compile/reproduction.ts";
+import { failureFiles, type ShownAgain } from "../inspect/index.ts";
+import { WebpeftError } from "../ir/diagnostics.ts";
+import { trailOf } from "../ir/trail.ts";
+import { writeFolder } from "../runtime/files/output.ts";
+import type { DeviceName } from "../runtime/session/executor-choice.ts";
+import { type PrintOptions, say } from "./output.ts";
+import { claimOutput } from "./output-lock.ts";
+import { shellWord } from "./shell.ts";
+
+/** What shows the error again: also the error, so that another one is known as such. */
+export type ReproductionFile = Reproduction & { readonly error: { readonly code: string; readonly message: string } };
+
+export const packed = (text: string): string => gzipSync(text).toString("base64");
+
+/** What an error of a run on a device says that needs no numbers of anybody. */
+const isOfDevice = (error: unknown): boolean =>
+  !(error instanceof WebpeftError) || error.code.startsWith("DEVICE-") || trailOf(error).length > 0;
+
+const isThere = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
+
+export class FailureDump {
+  private program: Program | undefined;
+  private given: (() => Reproduction) | undefined;
+  private device: DeviceName = "auto";
+  private written = false;
+
+  constructor(private readonly folder: string | undefined) {}
+
+  get isWritten(): boolean {
+    return this.written;
+  }
+
+  /** Checks the folder before anything else is done; an earlier dump is replaced. Throws what `claimOutput` does. */
+  async claim(): Promise<void> {
+    if (this.folder !== undefined) await claimOutput(this.folder, { overwrite: await this.replaces(this.folder) });
+  }
+
+  private readonly replaces = (folder: string): Promise<boolean> => isThere(join(folder, "error.json"));
+
+  /** What is compiled from now on. */
+  compiling(given: () => Reproduction, device: DeviceName): void {
+    Object.assign(this, { given, device, program: undefined });
+  }
+
+  compiled(program: Program): void {
+    this.program = program;
+  }
+
+  /** All files for an error; `folder` is where they go. */
+  files(error: unknown, folder: string): ReadonlyMap<string, string> {
+    const { program } = this;
+    return failureFiles(error, { program, pack: packed, reproduction: this.reproduction(error, folder) });
+  }
+
+  private reproduction(error: unknown, folder: string): ShownAgain {
+    if (this.given === undefined) return { none: "the same command: it failed before anything was compiled" };
+    const runs = this.program !== undefined && !trailOf(error).some(({ doing }) => doing === "stage");
+    if (runs && !isOfDevice(error))
+      return { none: "the same command: the error depends on numbers of weights or data, which are in no dump" };
+    const { code, message } = error instanceof WebpeftError ? error : { code: "DEFECT", message: String(error) };
+    const file: ReproductionFile = { ...this.given(), error: { code, message } };
+    const words = ["webpeft", "inspect", "--reproduce", join(folder, "reproduce.json")];
+    if (runs) words.push("--measure", "--device", this.device);
+    return { json: `${JSON.stringify(file)}\n`, command: words.map(shellWord).join(" ") };
+  }
+
+  /** Writes the files where `--dump` says. An error of writing them is told and changes nothing. */
+  async write(error: unknown, options: PrintOptions): Promise<void> {
+    const { folder } = this;
+    if (folder === undefined) return;
+    try {
+      const files = this.files(error, folder);
+      await writeFolder(folder, files, { overwrite: await this.replaces(folder) });
+      this.written = true;
+      say(options, `${folder}: what was made before the error, ${files.size} files; open report.html`);
+    } catch (second) {
+      process.stderr.write(`error: --dump ${folder} could not be written: ${String(second)}\n`);
+    }
+  }
+}

@@ -1,0 +1,52 @@
+/** `webpeft inspect --reproduce FILE`: shows an error again, from what a dump of it has. */
+import { readFile } from "node:fs/promises";
+import { compileAgain } from "../compile/index.ts";
+import type { Program } from "../compile/program.ts";
+import { type Reproduction, readReproduction } from "../compile/reproduction.ts";
+import { WebpeftError } from "../ir/diagnostics.ts";
+import { readError } from "../runtime/files/errors.ts";
+import type { DeviceName } from "../runtime/session/executor-choice.ts";
+import type { ReproductionFile } from "./failure-dump.ts";
+import type { GlobalOptions } from "./global-options.ts";
+import type { InspectedOn } from "./measure.ts";
+import { measuredOn } from "./measure.ts";
+
+export interface ReproduceOptions extends GlobalOptions {
+  readonly reproduce: string;
+  readonly measure?: boolean;
+  readonly device: DeviceName;
+  readonly target?: string;
+  readonly seed?: number;
+}
+
+const codeOf = (error: unknown): string => (error instanceof WebpeftError ? error.code : "DEFECT");
+
+/**
+ * Compiles, makes the kernels and, with `--measure`, runs them: throws the error, where it is still there. Gives the program where it is not.
+ * Throws `FILE-NOT-FOUND`, `FILE-JSON` and `INSPECT-DUMP` for what is no such file.
+ */
+export async function reproduced(options: ReproduceOptions, on: InspectedOn): Promise<Program> {
+  const { reproduce: path, failure, device, debug } = options;
+  const text = await readFile(path, "utf8").catch((cause: unknown) => {
+    throw readError(cause, path);
+  });
+  const read = readReproduction(text, path) as ReproductionFile;
+  const given: Reproduction = options.measure === true ? withTarget(read, on) : read;
+  failure.compiling(() => given, device);
+  try {
+    const program = await compileAgain(given, debug.passes());
+    failure.compiled(program);
+    void program.kernels;
+    await measuredOn(program, {}, options, on);
+    return program;
+  } catch (error) {
+    if (codeOf(error) !== read.error.code)
+      process.stderr.write(`another error than ${read.error.code}, which ${path} is of\n`);
+    throw error;
+  }
+}
+
+const withTarget = (read: Reproduction, { target }: InspectedOn): Reproduction => ({
+  ...read,
+  options: { ...read.options, target },
+});

@@ -1,0 +1,65 @@
+/** The files of what failed: the error first, what was made before it, and what shows it again. */
+import { printGraph } from "../../ir/text/print.ts";
+import { trailOf } from "../../ir/trail.ts";
+import { type FileOptions, json, programFiles } from "../files.ts";
+import { reportPage } from "../report.ts";
+import type { ReportSource } from "../report-data.ts";
+import type { InspectedProgram } from "../views.ts";
+import { failureRecord, failureText } from "./record.ts";
+import { nothingMade, partialCompilation, partialProgram, soFarOf } from "./so-far.ts";
+
+/** What shows the error again, as JSON, and the command that does; or only what else would. */
+export type ShownAgain = { readonly json: string; readonly command: string } | { readonly none: string };
+
+export interface FailureOptions extends FileOptions {
+  /** The program, where it was compiled. */
+  readonly program?: InspectedProgram | undefined;
+  readonly reproduction?: ShownAgain | undefined;
+}
+
+/** All files by name. `graph.before.ir` and `graph.after.ir` are of the pass that failed. */
+export function failureFiles(error: unknown, options: FailureOptions = {}): ReadonlyMap<string, string> {
+  const { program, reproduction, ...more } = options;
+  const hasJson = reproduction !== undefined && "json" in reproduction;
+  const again = reproduction === undefined ? undefined : hasJson ? reproduction.command : reproduction.none;
+  const failure = failureRecord(error, again);
+  const files = new Map([["error.txt", failureText(error, failure)]]);
+  files.set("error.json", json(failure));
+  if (hasJson) files.set("reproduce.json", reproduction.json);
+  if (failure.wgsl !== undefined) files.set(`kernels/${failure.kernel}.wgsl`, failure.wgsl);
+  const pass = trailOf(error).find((one) => one.doing === "pass");
+  if (pass !== undefined) files.set("graph.before.ir", printGraph(pass.before));
+  if (pass?.after !== undefined) files.set("graph.after.ir", printGraph(pass.after));
+  for (const [name, text] of madeBefore(error, program, more)) if (!files.has(name)) files.set(name, text);
+  const soFar = soFarOf(error);
+  const source = program === undefined ? soFar && partialCompilation(soFar) : partialProgram(program);
+  return files.set("report.html", reportPage(source ?? nothingMade(), { ...more, failure }));
+}
+
+const attempt = <T>(make: () => T): T | undefined => {
+  try {
+    return make();
+  } catch {
+    // The error that is told is the first one.
+    return undefined;
+  }
+};
+
+function madeBefore(
+  error: unknown,
+  program: InspectedProgram | undefined,
+  options: FileOptions,
+): Iterable<readonly [string, string]> {
+  if (program !== undefined) return programFiles(partialProgram(program), options, attempt);
+  const soFar = soFarOf(error);
+  return soFar === undefined ? [] : compiledFiles(partialCompilation(soFar));
+}
+
+/** Of a compilation without kernels. */
+function* compiledFiles({ stages, timeline, operatorGraph }: ReportSource): Generator<[string, string]> {
+  const main = stages.find(({ name }) => name === "micro") ?? stages[0];
+  if (operatorGraph.nodes.length > 0) yield ["graph.operator.ir", printGraph(operatorGraph)];
+  if (main !== undefined) yield ["graph.tensor.ir", printGraph(main.graph)];
+  yield ["graph.json", json(Object.fromEntries(stages.map(({ name, graph }) => [name, graph])))];
+  yield ["timeline.json", json(timeline)];
+}

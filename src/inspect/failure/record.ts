@@ -1,0 +1,80 @@
+/** An error as data: what went wrong, what was being done, and where that is in the program. */
+import { type Diagnostic, formatDiagnostic, WebpeftError } from "../../ir/diagnostics.ts";
+import { type Doing, trailOf } from "../../ir/trail.ts";
+import type { NotFiniteOrigin } from "../../program/run-records.ts";
+import type { FailureRecord } from "../report-types.ts";
+
+/** The code that commands give what is thrown and is no `WebpeftError`. */
+const defect = "DEFECT";
+
+const wordsOf = (doing: Doing): string => {
+  switch (doing.doing) {
+    case "pass":
+      return doing.after === undefined
+        ? `pass ${doing.stage}/${doing.pass}`
+        : `verifying what pass ${doing.stage}/${doing.pass} made`;
+    case "rule":
+      return `rule ${doing.rule} at %${doing.at}`;
+    case "stage":
+      return `kernels of stage ${doing.stage}`;
+    case "kernel":
+      return `the kernel that stores ${doing.nodes.map((id) => `%${id}`).join(", ")}`;
+    case "pipeline":
+      return `making the pipeline of ${doing.kernel}`;
+  }
+};
+
+/** Rules call each other as often as two hundred times: these are enough to see the circle. */
+const mostSteps = 8;
+
+const find = <K extends Doing["doing"]>(trail: readonly Doing[], kind: K) =>
+  trail.find((one): one is Extract<Doing, { doing: K }> => one.doing === kind);
+
+/** Where in the program: from what was being done, or from where the first number that is not finite was made. */
+function placeOf(error: unknown, trail: readonly Doing[]): Partial<FailureRecord> {
+  const origin = (error as { readonly origin?: NotFiniteOrigin }).origin;
+  if (origin !== undefined) {
+    const { stage, id, kernel, dispatch } = origin;
+    return { stage, nodes: [id], origin, ...(kernel && { kernel }), ...(dispatch !== undefined && { dispatch }) };
+  }
+  const [pass, rule, stage, kernel, pipeline] = [
+    find(trail, "pass"),
+    find(trail, "rule"),
+    find(trail, "stage"),
+    find(trail, "kernel"),
+    find(trail, "pipeline"),
+  ];
+  const name = pass?.stage ?? stage?.stage;
+  const nodes = rule === undefined ? kernel?.nodes : [rule.at];
+  return {
+    ...(name && { stage: name }),
+    ...(pass && { pass: pass.pass }),
+    ...(rule && { rule: rule.rule }),
+    ...(nodes && { nodes }),
+    ...(pipeline && { kernel: pipeline.kernel, wgsl: pipeline.wgsl, said: pipeline.said }),
+  };
+}
+
+/** `reproduce`: the command that shows the error alone, or why there is none. */
+export function failureRecord(error: unknown, reproduce?: string): FailureRecord {
+  const trail = trailOf(error);
+  const doing = trail.slice(0, mostSteps).map(wordsOf);
+  const place = { doing, ...placeOf(error, trail), ...(reproduce && { reproduce }) };
+  if (error instanceof WebpeftError) {
+    const [{ severity: _severity, ...first }, ...more] = error.diagnostics as [Diagnostic, ...Diagnostic[]];
+    return { ...first, also: more.map(formatDiagnostic), ...place };
+  }
+  const { message = String(error), stack } = error instanceof Error ? error : ({} as Partial<Error>);
+  return { code: defect, message, also: [], ...(stack && { stack }), ...place };
+}
+
+/** The same for people, as the command tells it, with what was being done. */
+export function failureText(error: unknown, record: FailureRecord): string {
+  const { code, stack, message, doing, reproduce } = record;
+  const text =
+    error instanceof WebpeftError
+      ? error.diagnostics.map(formatDiagnostic).join("\n")
+      : `error ${code}: ${stack ?? message}`;
+  const during = doing.map((words) => `  during:   ${words}\n`).join("");
+  return `${text}\n${during}${reproduce === undefined ? "" : `  again:    ${reproduce}\n`}`;
+}

@@ -1,0 +1,76 @@
+/** What a compilation that failed had made, and a program of it that can be looked at. */
+import { defaultTarget, type Generated, generate, type Target } from "../../codegen/index.ts";
+import type { Diagnostic } from "../../ir/diagnostics.ts";
+import type { Graph } from "../../ir/graph.ts";
+import { once } from "../../ir/remember.ts";
+import { trailOf } from "../../ir/trail.ts";
+import type { TimelineEntry } from "../../passes/manager.ts";
+import type { ProgramMode, ProgramStorage, Stage, StageName } from "../../program/index.ts";
+import type { ReportSource } from "../report-data.ts";
+import type { InspectedProgram } from "../views.ts";
+
+export interface CompiledSoFar {
+  readonly mode: ProgramMode;
+  readonly batch: number;
+  readonly length: number;
+  readonly target: Target;
+  readonly modelConfig: Readonly<Record<string, unknown>>;
+  readonly diagnostics: readonly Diagnostic[];
+  readonly timeline: readonly TimelineEntry[];
+  /** The graphs of all stages, as the last pass left them. */
+  readonly graphs: ReadonlyMap<string, Graph>;
+  readonly graphAfter: (pass: string, stage: string) => Graph | undefined;
+}
+
+const made = new WeakMap<object, CompiledSoFar>();
+
+/** The error of a compilation, with what it had made beside it. */
+export function compiledBefore(error: unknown, soFar: CompiledSoFar): unknown {
+  if (typeof error === "object" && error !== null && !made.has(error)) made.set(error, soFar);
+  return error;
+}
+
+export const soFarOf = (error: unknown): CompiledSoFar | undefined =>
+  typeof error === "object" && error !== null ? made.get(error) : undefined;
+
+/** Kernels and plan of the stages for which they can be made: a stage that fails is left out. */
+function generatedSoFar(stages: readonly Stage[], storage: ProgramStorage, target: Target): Generated {
+  try {
+    return generate(stages, storage, target);
+  } catch (error) {
+    const failing = trailOf(error).find((one) => one.doing === "stage")?.stage;
+    const rest = stages.filter(({ name }) => failing !== undefined && name !== failing);
+    return generatedSoFar(rest, storage, target);
+  }
+}
+
+/** A program whose kernels may not all be there. */
+export function partialProgram(program: InspectedProgram): InspectedProgram {
+  const { stages, storage, target } = program;
+  const generated = once(() => generatedSoFar(stages, storage, target));
+  return new Proxy(program, {
+    get: (own, name, receiver) => (name === "generated" ? generated() : Reflect.get(own, name, receiver)),
+  });
+}
+
+const noStorage: ProgramStorage = { buffers: [], bindings: {} };
+
+/** The graphs of a compilation that failed, without kernels. */
+export function partialCompilation(soFar: CompiledSoFar): ReportSource {
+  const { graphs, target, graphAfter } = soFar;
+  const stages = [...graphs].map(([name, graph]) => ({ name: name as StageName, graph }));
+  const operatorGraph = stages.map(({ name }) => graphAfter("algebra", name)).find((graph) => graph !== undefined);
+  return {
+    ...soFar,
+    stages,
+    generated: generate([], noStorage, target),
+    operatorGraph: operatorGraph ?? { name: "operators", nodes: [], outputs: [] },
+  };
+}
+
+/** Where not even a compilation had begun. */
+export const nothingMade = (): ReportSource =>
+  partialCompilation({
+    ...{ mode: "train", batch: 0, length: 0, target: defaultTarget, modelConfig: {} },
+    ...{ diagnostics: [], timeline: [], graphs: new Map(), graphAfter: () => undefined },
+  });
