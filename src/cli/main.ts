@@ -158,6 +158,11 @@ function build(): Command {
     .option("--resume", "go on from the newest checkpoint in --out")
     .option("--overwrite", "write into a folder that is not empty")
     .option("--task <n>", "the task of data that names none, for adapters that route by tasks", whole)
+    .option(
+      "--doc-stride <n>",
+      "of questions: contexts that are longer than a row are read in windows that share so many tokens",
+      whole,
+    )
     .option("--no-sampling", "no dropout and no relaxed gates")
     .option("--method <file>", "a method of your own, as text")
     .option("--full", "train all weights and write a model folder")

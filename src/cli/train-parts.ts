@@ -25,6 +25,7 @@ export interface TrainCommandOptions extends SourceOptions {
   readonly resume?: boolean;
   readonly overwrite?: boolean;
   readonly task?: number;
+  readonly docStride?: number;
   readonly sampling: boolean;
   readonly full?: boolean;
   readonly log?: string;

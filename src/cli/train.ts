@@ -141,6 +141,7 @@ async function openStream(path: string, options: TrainCommandOptions, { model }:
     shuffle: true,
     padToken: padToken ?? 0,
     task: options.task,
+    stride: options.docStride,
     head,
     types: inputs.some(({ name }) => name === "token_type_ids"),
     names: isJsonObject(id2label) ? Object.values(id2label).map(String) : [],

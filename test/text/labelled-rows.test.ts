@@ -32,7 +32,7 @@ const numbers: ModelHead = { kind: "sequence", classes: 2, labels: "numbers" };
 const stream = (
   lines: readonly unknown[],
   head: ModelHead,
-  more: { batch?: number; length?: number; types?: boolean } = {},
+  more: { batch?: number; length?: number; types?: boolean; stride?: number } = {},
 ) =>
   rowStream(
     lines.map((line) => JSON.stringify(line)).join("\n"),
@@ -175,6 +175,30 @@ describe("lines of a text and a label", () => {
     expect(() => stream(lines.slice(3), span, { length: 8 })).toThrow(
       expect.objectContaining({ code: "DATA-LABELS-MASKED", help: expect.stringContaining("--length 11") as string }),
     );
+  });
+
+  it("contexts in windows have the answer where it is whole, and else the first token", () => {
+    // Windows as transformers' tokenizers make them: max_length 8, stride 2, one token of question.
+    const letters = "a bb ccc dddd eeeee ffffff ggggggg";
+    const lines = [
+      { question: "which", context: letters, answer: "ccc dddd" },
+      { question: "which", context: letters, answer: "eeeee" },
+      { question: "which", context: letters, answer: null },
+      { question: "which", context: "a bb", answer: "a" },
+      { question: "which", context: letters, answer: "bb ccc dddd eeeee" },
+    ];
+    const { step, report } = stream(lines, span, { length: 8, batch: 13, stride: 2 });
+    const { start_positions, end_positions, input_ids } = step(0)[0]!;
+    const windows = [
+      [1, 2, 3, 4],
+      [3, 4, 5, 6],
+      [5, 6, 7],
+    ];
+    const rows = windows.map((window) => [101, 5, 102, ...window, 102, ...(window.length < 4 ? [9] : [])]);
+    expect([...input_ids!].slice(0, 24)).toEqual(rows.flat());
+    expect([...start_positions!]).toEqual([5, 3, 0, 0, 5, 3, 0, 0, 0, 3, 0, 0, 0]);
+    expect([...end_positions!]).toEqual([6, 4, 0, 0, 5, 3, 0, 0, 0, 3, 0, 0, 0]);
+    expect(report).toMatchObject({ examples: 5, dropped: [], cut: [] });
   });
 
   const question = { question: "which", context };

@@ -52,10 +52,13 @@ describe("prompt and completion", () => {
     const ids = { "[UNK]": 0, yes: 1, y: 2, "##es": 3, "##e": 4, "##s": 5, hi: 6 };
     const model = { type: "WordPiece", unk_token: "[UNK]", continuing_subword_prefix: "##", vocab: ids };
     const parts = { normalizer: null, pre_tokenizer: { type: "WhitespaceSplit" }, post_processor: null };
-    const json = JSON.stringify({ added_tokens: [], ...parts, decoder: null, model });
+    const unknown = { id: 0, content: "[UNK]", special: true, normalized: false, single_word: false };
+    const json = JSON.stringify({ added_tokens: [unknown], ...parts, decoder: null, model });
     const tokenizer = await load({ "tokenizer.json": json });
     expect(tokenizer.encodeCut("hi yes", [2, 3, 4, 5, 6])).toEqual({ ids: [6, 1], before: [1, 1, 2, 2, 2] });
     expect(tokenizer.encodeCut("ye hi", [1, 2])).toEqual({ ids: [2, 4, 6], before: [1, 2] });
+    // What is unknown stands in the text under no name.
+    expect(tokenizer.encodeCut("hi ☃ yes hi", [6, 8, 11])).toEqual({ ids: [6, 0, 1, 6], before: [3, 3, 4] });
   });
 });
 

@@ -30,6 +30,8 @@ export interface DatasetOptions {
   readonly names?: readonly string[];
   /** Whether the model reads types of tokens. */
   readonly types?: boolean;
+  /** Tokens that windows of the context of a question share, where it is longer than a row. */
+  readonly stride?: number | undefined;
   /** The task of samples that name none. */
   readonly task?: number | undefined;
   /** Asked for only when the data is text. */
@@ -38,6 +40,7 @@ export interface DatasetOptions {
 
 /** Opens `.txt`, `.jsonl` or `.safetensors`. Throws `DATA-*` and `FILE-*`. */
 export async function openDataset(path: string, options: DatasetOptions): Promise<BatchStream> {
+  requireQuestions(path, options);
   if (path.endsWith(".safetensors")) return readyBatch(path, options);
   const { head, names = [] } = options;
   const form = lineForm(head);
@@ -70,6 +73,17 @@ export async function openDataset(path: string, options: DatasetOptions): Promis
   }
   const { examples, report } = fitExamples(lineExamples(text, tokenizer, path), options.length, path);
   return { ...exampleStream(withTasks(examples, options.task, path), options), report };
+}
+
+/** Throws `DATA-OPTION` for windows of what has no context. */
+function requireQuestions(path: string, { head, stride }: DatasetOptions): void {
+  if (stride === undefined || (head.kind === "span" && path.endsWith(".jsonl"))) return;
+  throw new WebpeftError("DATA-OPTION", {
+    message: "windows are made of the contexts of questions, which this data does not have",
+    where: path,
+    expected: `.jsonl for a model that finds spans, or no --doc-stride`,
+    got: `stride ${stride}`,
+  });
 }
 
 function exampleStream(examples: readonly Example[], options: DatasetOptions): BatchStream {

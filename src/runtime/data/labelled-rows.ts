@@ -8,7 +8,7 @@ import { BatchOrder, type BatchPlan } from "./batches.ts";
 import { parseLine } from "./examples.ts";
 import type { DataReport } from "./fit.ts";
 import { lineFault, type RowLabels } from "./row-labels.ts";
-import { type LabelledRow, lineForm, readRow } from "./row-records.ts";
+import { type LabelledRow, lineForm, readRows } from "./row-records.ts";
 import type { BatchStream, StreamBatch } from "./stream.ts";
 import type { TextTokenizer } from "./tokenizer.ts";
 
@@ -16,20 +16,25 @@ type RowPlan = BatchPlan & {
   readonly file: string;
   /** Whether the model reads types of tokens. */
   readonly types?: boolean;
+  /** Tokens that windows of a context share; rows have the first tokens of a context alone where it is not given. */
+  readonly stride?: number | undefined;
 };
 
-/** The rows of a file. Throws `DATA-LINE` for lines that are none, `DATA-EMPTY` for a file without any. */
-function readRows(
+/** The rows of a file with their lines. Throws `DATA-LINE` for lines that are none, `DATA-EMPTY` for a file without any. */
+function rowsOfFile(
   text: string,
   tokenizer: TextTokenizer,
   labels: RowLabels,
-  { file, length }: RowPlan,
+  { file, length, stride }: RowPlan,
 ): [number, LabelledRow][] {
   const rows = text.split("\n").flatMap((content, i): [number, LabelledRow][] => {
     if (content.trim() === "") return [];
     const where = `${file}:${i + 1}`;
     const record = parseLine(content, file, i + 1);
-    if (isJsonObject(record)) return [[i + 1, readRow(record, tokenizer, labels, { length, where })]];
+    if (isJsonObject(record)) {
+      const made = readRows(record, tokenizer, labels, { length, stride, where });
+      return made.map((row) => [i + 1, row]);
+    }
     throw lineFault("the line is no text with a label", where, lineForm(labels.head)!, record);
   });
   if (rows.length > 0) return rows;
@@ -63,13 +68,13 @@ function usableRows(
 export function rowStream(text: string, tokenizer: TextTokenizer, labels: RowLabels, plan: RowPlan): BatchStream {
   const { batch, length, file } = plan;
   const { head } = labels;
-  const lines = readRows(text, tokenizer, labels, plan);
+  const lines = rowsOfFile(text, tokenizer, labels, plan);
   const usable = usableRows(lines, head, plan);
   const order = new BatchOrder(usable.length, plan);
   const kept = new Set(usable.map(([line]) => line));
   const long = lines.filter(([, { whole }]) => whole > length);
   const report: DataReport = {
-    ...{ file, examples: lines.length, length },
+    ...{ file, examples: new Set(lines.map(([line]) => line)).size, length },
     dropped: lines.flatMap(([line]) => (kept.has(line) ? [] : [line])),
     cut: long.flatMap(([line]) => (kept.has(line) ? [line] : [])),
     ...(long.length === 0 ? {} : { keepsAll: Math.max(...long.map(([, { whole }]) => whole)) }),

@@ -24,6 +24,8 @@ interface Line extends RowLabels {
   readonly fields: Readonly<Record<string, unknown>>;
   readonly tokenizer: TextTokenizer;
   readonly length: number;
+  /** Tokens that windows of one context share; undefined where a row has the first tokens of its context alone. */
+  readonly stride?: number | undefined;
   readonly where: string;
 }
 
@@ -157,69 +159,101 @@ function answerOf({ fields, where }: Line, context: string): Answer | undefined 
   );
 }
 
-/** No place of a line whose answer was cut off: it lies outside. Without an answer it is the first token, as in SQuAD 2. */
-function foundSpan(line: Line): LabelledRow | undefined {
-  const { fields, tokenizer, length, where } = line;
+/** The tokens of a context that rows have: the first `room` of `count`, or windows of as many that share `stride` each with the next. */
+function windowsOf(count: number, room: number, stride: number | undefined): readonly (readonly [number, number])[] {
+  if (stride === undefined || count <= room) return [[0, Math.min(count, room)]];
+  const windows = Math.ceil((count - stride) / (room - stride));
+  return Array.from({ length: windows }, (_unused, i) => {
+    const from = i * (room - stride);
+    return [from, Math.min(from + room, count)] as const;
+  });
+}
+
+/** Tokens that are left for a context. Throws `DATA-LINE` where there are none, or no more than windows share. */
+function roomFor(asked: readonly number[], { tokenizer, length, stride = 0, where }: Line): number {
+  const room = length - around(tokenizer) - asked.length;
+  if (room > stride) return room;
+  throw lineFault(
+    stride === 0
+      ? "the question leaves no room for its context"
+      : "the question leaves no room for windows of its context",
+    where,
+    `a question of fewer than ${length - around(tokenizer) - stride} tokens`,
+    `${asked.length} tokens`,
+    `--length ${asked.length + around(tokenizer) + stride + 1} or more keeps it`,
+  );
+}
+
+/**
+ * A question with its context, or with each window of it. The places are those of the token with the answer's first character and that with its
+ * last. Without an answer, and in windows that do not hold all of it, they are the first token, as in SQuAD 2. Where there are no windows an
+ * answer that was cut off has no place: it lies outside.
+ */
+function foundSpans(line: Line): LabelledRow[] | undefined {
+  const { fields, tokenizer, length, stride, where } = line;
   const { question, context } = fields;
   if (typeof question !== "string" || typeof context !== "string") return undefined;
   requireCharacters([question, context], where);
   const answer = answerOf(line, context);
   const asked = tokenizer.encode(question);
-  const room = length - around(tokenizer) - asked.length;
-  if (room < 1)
-    throw lineFault(
-      "the question leaves no room for its context",
-      where,
-      `a question of fewer than ${length - around(tokenizer)} tokens`,
-      `${asked.length} tokens`,
-      `--length ${asked.length + around(tokenizer) + 1} or more keeps it`,
-    );
+  const room = roomFor(asked, line);
   const cuts =
     answer === undefined
       ? []
       : [answer.at + String.fromCodePoint(answer.text.codePointAt(0)!).length, answer.at + answer.text.length];
   const { ids, before } = tokenizer.encodeCut(context, cuts);
-  const row = paired(tokenizer, [asked, ids.slice(0, room)]);
   const second = tokenizer.pair.findIndex(({ text }) => text === 1);
-  const from = tokenizer.pair
+  const front = tokenizer.pair
     .slice(0, second)
     .reduce((sum, { text }) => sum + (text === undefined ? 1 : asked.length), 0);
-  const whole = asked.length + ids.length + around(tokenizer);
-  // The token with the answer's first character, and that with its last.
-  const places = before.map((count) => count - 1);
-  const isLost = places.some((place) => place >= room);
-  if (answer === undefined) return { ...row, label: [0, 0], whole };
-  return { ...row, label: isLost ? [length, length] : places.map((place) => from + place), whole };
+  const outside = answer === undefined || stride !== undefined ? 0 : length;
+  return windowsOf(ids.length, room, stride).map(([from, to]): LabelledRow => {
+    const row = paired(tokenizer, [asked, ids.slice(from, to)]);
+    const places = before.map((count) => count - 1 - from);
+    const isWhole = places.length > 0 && places.every((place) => place >= 0 && place < to - from);
+    const label = isWhole ? places.map((place) => front + place) : [outside, outside];
+    return { ...row, label, whole: row.ids.length + (stride === undefined ? ids.length - to : 0) };
+  });
 }
+
+/** What a line is as one row. */
+const alone =
+  (read: (line: Line) => LabelledRow | undefined) =>
+  (line: Line): LabelledRow[] | undefined => {
+    const row = read(line);
+    return row && [row];
+  };
 
 /** By the head that learns from them: what a line is, and how it is read; undefined for one that is none. */
 const kinds: Readonly<
-  Partial<Record<ModelHead["kind"], { readonly form: string; readonly read: (line: Line) => LabelledRow | undefined }>>
+  Partial<
+    Record<ModelHead["kind"], { readonly form: string; readonly read: (line: Line) => LabelledRow[] | undefined }>
+  >
 > = {
   sequence: {
     form: '{"text": "...", "label": ...}, or two texts as "text" and "text_pair" or "sentence1" and "sentence2"',
-    read: classifiedRow,
+    read: alone(classifiedRow),
   },
-  token: { form: '{"tokens": ["...", ...], "labels": [...]}, a label for every word', read: labelledTokens },
+  token: { form: '{"tokens": ["...", ...], "labels": [...]}, a label for every word', read: alone(labelledTokens) },
   span: {
     form: '{"question": "...", "context": "...", "answer": "...", "start": 17}, or "answers": {"text": ["..."], "answer_start": [17]}',
-    read: foundSpan,
+    read: foundSpans,
   },
 };
 
 /** What lines are for a head; undefined where it learns from none of these. */
 export const lineForm = ({ kind }: ModelHead): string | undefined => kinds[kind]?.form;
 
-/** The row of a line. Throws `DATA-LINE`. */
-export function readRow(
+/** The rows of a line. Throws `DATA-LINE`. */
+export function readRows(
   fields: Readonly<Record<string, unknown>>,
   tokenizer: TextTokenizer,
   labels: RowLabels,
-  { length, where }: Pick<Line, "length" | "where">,
-): LabelledRow {
+  how: Pick<Line, "length" | "stride" | "where">,
+): LabelledRow[] {
   const { form, read } = kinds[labels.head.kind]!;
-  const row = read({ ...labels, fields, tokenizer, length, where });
-  if (row !== undefined) return row;
+  const rows = read({ ...labels, ...how, fields, tokenizer });
+  if (rows !== undefined) return rows;
   const expected = `${form}; the model takes ${takenLabels(labels.head, "batch", "length")}`;
-  throw lineFault("the line is no text with a label", where, expected, fields);
+  throw lineFault("the line is no text with a label", how.where, expected, fields);
 }

@@ -107,10 +107,24 @@ function marksOf({ model }: JsonObject): TokenMarks {
   return { front: text(fields.continuing_subword_prefix), back: text(fields.end_of_word_suffix) };
 }
 
-/** Added tokens that stand for themselves only: found in the text as it is, without the blanks beside them. */
-function separatorsOf({ added_tokens: added }: JsonObject): ReadonlySet<string> {
+/** The token that stands for what the vocabulary lacks. */
+function unknownOf({ model }: JsonObject): unknown {
+  const { unk_token: named, unk_id: place, vocab } = isJsonObject(model) ? model : {};
+  const entry: unknown = Array.isArray(vocab) && typeof place === "number" ? vocab[place] : undefined;
+  return Array.isArray(entry) ? entry[0] : named;
+}
+
+/**
+ * Added tokens that stand for themselves only: found in the text as it is, without the blanks beside them. What is unknown may be any text, and
+ * its token separates nothing.
+ */
+function separatorsOf(json: JsonObject): ReadonlySet<string> {
+  const { added_tokens: added } = json;
+  const unknown = unknownOf(json);
   const tokens = (Array.isArray(added) ? added : []).filter(isJsonObject);
-  const separating = tokens.filter((token) => !(token.normalized ?? !token.special) && !token.lstrip && !token.rstrip);
+  const separating = tokens.filter(
+    (token) => !(token.normalized ?? !token.special) && !token.lstrip && !token.rstrip && token.content !== unknown,
+  );
   return new Set(separating.map(({ content }) => String(content)));
 }
 
