@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import type { Program } from "../compile/program.ts";
 import type { Reproduction } from "../compile/reproduction.ts";
-import { failureFiles, type ShownAgain } from "../inspect/index.ts";
+import type { ShownAgain } from "../inspect/index.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { trailOf } from "../ir/trail.ts";
 import { writeFolder } from "../runtime/files/output.ts";
@@ -57,8 +57,10 @@ export class FailureDump {
   }
 
   /** All files for an error; `folder` is where they go. */
-  files(error: unknown, folder: string): ReadonlyMap<string, string> {
+  async files(error: unknown, folder: string): Promise<ReadonlyMap<string, string>> {
     const { program } = this;
+    // Commands that do not fail do without it.
+    const { failureFiles } = await import("../inspect/index.ts");
     return failureFiles(error, { program, pack: packed, reproduction: this.reproduction(error, folder) });
   }
 
@@ -79,7 +81,7 @@ export class FailureDump {
     const { folder } = this;
     if (folder === undefined) return;
     try {
-      const files = this.files(error, folder);
+      const files = await this.files(error, folder);
       await writeFolder(folder, files, { overwrite: await this.replaces(folder) });
       this.written = true;
       say(options, `${folder}: what was made before the error, ${files.size} files; open report.html`);

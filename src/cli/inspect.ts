@@ -54,7 +54,7 @@ async function writeFiles(out: string, options: InspectOptions, on: InspectedOn)
   const overwrite = options.overwrite ?? false;
   await claimOutput(out, { overwrite });
   const files = await filesOf(options, on).catch(async (error: unknown) => {
-    const made = options.failure.files(error, out);
+    const made = await options.failure.files(error, out);
     await writeFolder(out, made, { overwrite });
     say(options, `${out}: what was made before the error, ${made.size} files; error.txt has the error`);
     throw error;

@@ -36,6 +36,8 @@ export interface NotFiniteOrigin {
   readonly line?: string;
   readonly kernel?: string;
   readonly dispatch?: number;
+  /** The key of the trained tensor that an update would have made so. */
+  readonly parameter?: string;
   readonly result: NumberRange;
   readonly inputs: readonly NumberRange[];
 }

@@ -52,8 +52,8 @@ it("tells where a NaN began, and with checkpoints the state before it is kept", 
   expect(stderr).toMatch(
     /TRAIN-NOT-FINITE: step \d+ .*: %\d+ = exp \(\S*hot\.txt:1\) in kernel \w+, dispatch \d+ of micro,/,
   );
-  const step = Number(/step (\d+)/.exec(stderr)![1]);
-  expect(page).toContain(`TRAIN-NOT-FINITE at step ${step}`);
+  const step = Number(/step (\d+)/.exec(stderr)![1]) - 1;
+  expect(page).toContain(`TRAIN-NOT-FINITE at step ${step + 1}`);
   expect(page).toMatch(/<a href="report-program\.html#view=graph&amp;stage=micro&amp;node=micro\/\d+">/);
   expect(readdirSync(out).sort()).toEqual(["checkpoint-0", `checkpoint-${step}`]);
   const last = readFileSync(`${out}.jsonl`, "utf8").trim().split("\n").at(-1)!;

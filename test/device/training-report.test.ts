@@ -73,7 +73,7 @@ describe.skipIf(!hasChromium)("in a browser", () => {
       expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
       expect(await page.locator("svg").count()).toBe(4);
       expect(await text(page, "main")).toContain("globalThis.hurt");
-      expect(await text(page, ".failure")).toMatch(/TRAIN-NOT-FINITE at step 3000[\s\S]*given .*\s-1\s+1.0e9\s+0 of 2/);
+      expect(await text(page, ".failure")).toMatch(/TRAIN-NOT-FINITE at step 3001[\s\S]*given .*\s-1\s+1.0e9\s+0 of 2/);
       expect(await page.evaluate(() => Reflect.get(globalThis, "hurt"))).toBeUndefined();
       expect(faults).toEqual([]);
       expect(requests.length).toBe(1);

@@ -50,7 +50,7 @@ describe.each(["cpu", "webgpu", "tfjs"] as const)("on %s", (name) => {
     const session = await started(device(), 100, accumulate);
     const before = await session.optimizerState();
     const { message, where, got, origin } = await failure(session.step(accumulate ? [batch, batch] : batch));
-    expect(message).toMatch(/^step 0 gave .* is not finite: %\d+ = exp \(hot\.txt:2\) in .* was the first to give/);
+    expect(message).toMatch(/^step 1 gave .* is not finite: %\d+ = exp \(hot\.txt:2\) in .* was the first to give/);
     expect(where).toBe("model.layers.0.self_attn.q_proj");
     expect(origin).toMatchObject({ line: "hot.txt:2", inputs: [{ least: 100, most: 100, notFinite: 0 }] });
     expect(got).toMatch(/^8 of 8 numbers of f32\[8\]; of .* 100 to 100$/);
@@ -62,6 +62,18 @@ describe.each(["cpu", "webgpu", "tfjs"] as const)("on %s", (name) => {
   it("a parameter that is not finite, in a forward pass too", async () => {
     const session = await started(device(), 100, false);
     expect((await failure(session.forward(batch))).origin).toMatchObject({ line: "hot.txt:2" });
+    session.dispose();
+  });
+
+  it("an update that f32 cannot hold, with the parameter and what it was made of", async () => {
+    const session = await started(device(), 0.5, false);
+    const before = await session.optimizerState();
+    const { message, where, got, origin } = await failure(session.step(batch, { lr: 3e38, weightDecay: 3e38 }));
+    expect(message).toMatch(/^step 1 would have made .* f32 cannot hold: %\d+ = \w+ .*update/);
+    expect(where).toMatch(/q_proj\.G$/);
+    expect(origin).toMatchObject({ stage: "update", parameter: where });
+    expect(got).toMatch(/^8 of 8 numbers of .*q_proj\.G; of /);
+    expect(await session.optimizerState()).toEqual(before);
     session.dispose();
   });
 });

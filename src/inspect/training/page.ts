@@ -9,7 +9,7 @@ export interface Failure {
   readonly message: string;
   readonly where?: string | undefined;
   readonly help?: string | undefined;
-  /** The step that failed. */
+  /** The step that failed, counted from 0. */
   readonly step: number;
   readonly origin?: NotFiniteOrigin | undefined;
   /** The report of the program, from this page. */
@@ -38,8 +38,9 @@ function smoothed(points: readonly Point[]): Point[] {
   });
 }
 
+/** Steps are told from 1 on, as evaluations are: after so many. */
 const curve = (steps: readonly TrainedStep[], of: (step: TrainedStep) => number): Point[] =>
-  steps.map((one) => [one.step, of(one)]);
+  steps.map((one) => [one.step + 1, of(one)]);
 
 function lossChart({ steps, evaluations }: TrainingData): Chart {
   const loss = curve(steps, (one) => one.loss);
@@ -102,7 +103,7 @@ function cards({ steps, evaluations }: TrainingData): string {
   return `<div class="cards">${[
     card("loss, smoothed", short(loss), `from ${short(first.loss)}, last step ${short(last.loss)}`),
     ...(best === undefined ? [] : [card("best evaluation", short(best.loss), `after ${best.step} steps`)]),
-    card("steps", `${first.step} to ${last.step}`, `${(ms / 1000).toFixed(1)} s in steps`),
+    card("steps", `${first.step + 1} to ${last.step + 1}`, `${(ms / 1000).toFixed(1)} s in steps`),
     card("tokens", tokens.toLocaleString("en"), ms === 0 ? "" : `${((1000 * tokens) / ms).toFixed(0)} a second`),
     card(
       "norm of the gradient",
@@ -127,11 +128,12 @@ const rangeRow = (role: string, { node, least, most, notFinite, count }: NumberR
 ];
 
 function originText(origin: NotFiniteOrigin, program: string | undefined): string {
-  const { node, type, stage, scope, line, kernel, dispatch, result, inputs, id } = origin;
+  const { node, type, stage, scope, line, kernel, dispatch, result, inputs, id, parameter } = origin;
   const link = `${program}#view=graph&stage=${stage}&node=${stage}/${id}`;
   return [
     list([
       ["node", `${node} : ${type}`],
+      ["parameter", parameter],
       ["line of the formula", line],
       ["module", scope],
       ["kernel", kernel === undefined ? undefined : `${kernel}, dispatch ${dispatch} of ${stage}`],
@@ -146,7 +148,7 @@ function originText(origin: NotFiniteOrigin, program: string | undefined): strin
 
 function failureText({ code, message, where, help, step, origin, program }: Failure): string {
   return [
-    `<section class="failure"><h2>${escaped(code)} at step ${step}</h2>`,
+    `<section class="failure"><h2>${escaped(code)} at step ${step + 1}</h2>`,
     `<p>${escaped(message)}</p>`,
     origin === undefined ? list([["where", where]]) : originText(origin, program),
     help === undefined ? "" : `<p>${escaped(help)}</p>`,
@@ -162,7 +164,7 @@ function stepTable({ steps }: TrainingData): string {
   const rows = steps.filter((_step, i) => i % every === 0 || i === steps.length - 1);
   const heads = ["step", "loss", "rate", "norm", "tokens", "tokens/s", "ms"];
   const texts = rows.map((one) => [
-    ...[String(one.step), one.loss.toFixed(4), one.lr.toExponential(2), short(one.grad_norm)],
+    ...[String(one.step + 1), one.loss.toFixed(4), one.lr.toExponential(2), short(one.grad_norm)],
     ...[String(one.tokens), one.tokens_per_s.toFixed(0), one.ms.toFixed(1)],
   ]);
   return `<details><summary>Numbers${every > 1 ? `, every ${every} steps` : ""}</summary>${table(heads, texts)}</details>`;

@@ -18,7 +18,7 @@ export interface RunAgain {
   readonly want?: readonly string[];
 }
 
-const isFiniteF32 = (x: number): boolean => Math.abs(x) <= largestFloat32;
+export const isFiniteF32 = (x: number): boolean => Math.abs(x) <= largestFloat32;
 
 const isFloat = ({ type }: Node): boolean => type.kind === "tensor" && type.dtype === "f32";
 
@@ -58,14 +58,22 @@ const operationsOf = (graph: Graph, ids: readonly number[]): number =>
     return sum + opRecord(op).cost(inputTypes, attributes, type).flops;
   }, 0);
 
-interface Suspect {
+/** Numbers of a node by its name. */
+type Named = readonly [node: string, data: ArrayLike<number>];
+
+/** A node whose numbers are not finite, with those that it was made of. */
+export interface Suspect {
   readonly id: number;
   readonly data: ArrayLike<number>;
-  readonly inputs: readonly NumberRange[];
+  readonly given: readonly Named[];
 }
 
 /** Of the nodes that a kernel computes on the way to what it stored, the first that is not finite. */
-function firstOfKernel(step: TracedStep, stored: number, read: ReadonlyMap<number, Float32Array>): Suspect | undefined {
+export function firstOfKernel(
+  step: TracedStep,
+  stored: number,
+  read: ReadonlyMap<number, Float32Array>,
+): Suspect | undefined {
   const { graph } = step;
   const ids = nodesBetween(step, stored);
   const isPort = ids.some((id) => graph.nodes[id]!.op === "port" || graph.nodes[id]!.type.kind !== "tensor");
@@ -80,29 +88,41 @@ function firstOfKernel(step: TracedStep, stored: number, read: ReadonlyMap<numbe
     const value = opRecord(op).eval!(given, attributes, type as TensorType);
     values.set(id, value);
     if (!isFloat(graph.nodes[id]!) || value.data.every(isFiniteF32)) continue;
-    return { id, data: value.data, inputs: given.map(({ data }, i) => rangeOf(nameOf(graph, inputs[i]!), data)) };
+    return { id, data: value.data, given: given.map(({ data }, i) => [nameOf(graph, inputs[i]!), data]) };
   }
   return undefined;
 }
 
-async function originIn(step: TracedStep, stored: number, data: Float32Array): Promise<NotFiniteOrigin> {
-  const { graph, stage, dispatch } = step;
+/** What a step has read, by node. */
+export async function readNumbers(step: TracedStep, without?: number): Promise<Map<number, Float32Array>> {
   const read = new Map<number, Float32Array>();
-  for (const id of step.reads) if (id !== stored) read.set(id, await step.numbers(id));
-  const bad = [...read].find(([id, numbers]) => isFloat(graph.nodes[id]!) && !numbers.every(isFiniteF32));
-  const inputs = [...read].map(([id, numbers]) => rangeOf(nameOf(graph, id), numbers));
-  const own = { id: stored, data, inputs };
-  const suspect: Suspect =
-    bad === undefined ? (firstOfKernel(step, stored, read) ?? own) : { id: bad[0], data: bad[1], inputs: [] };
-  const { scope, location, type } = graph.nodes[suspect.id]!;
-  const node = nameOf(graph, suspect.id);
+  for (const id of step.reads) if (id !== without) read.set(id, await step.numbers(id));
+  return read;
+}
+
+/** A suspect as data; `part`: only these of the numbers are told of, in values that have as many as the suspect. */
+export function originOf(step: TracedStep, { id, data, given }: Suspect, part = [0, data.length]): NotFiniteOrigin {
+  const { graph, stage, dispatch } = step;
+  const { scope, location, type } = graph.nodes[id]!;
+  const node = nameOf(graph, id);
+  const range = (name: string, all: ArrayLike<number>): NumberRange =>
+    rangeOf(name, all.length === data.length ? Array.from(all).slice(...part) : all);
   return {
-    ...{ stage, node, id: suspect.id, type: typeText(type), inputs: suspect.inputs },
+    ...{ stage, node, id, type: typeText(type), inputs: given.map(([name, all]) => range(name, all)) },
     ...(scope === undefined ? {} : { scope }),
     ...(location === undefined ? {} : { line: `${location.file}:${location.line}` }),
     ...(dispatch === undefined ? {} : { kernel: dispatch.kernel, dispatch: dispatch.at }),
-    result: rangeOf(node, suspect.data),
+    result: range(node, data),
   };
+}
+
+async function originIn(step: TracedStep, stored: number, data: Float32Array): Promise<NotFiniteOrigin> {
+  const { graph } = step;
+  const read = await readNumbers(step, stored);
+  const bad = [...read].find(([id, numbers]) => isFloat(graph.nodes[id]!) && !numbers.every(isFiniteF32));
+  if (bad !== undefined) return originOf(step, { id: bad[0], data: bad[1], given: [] });
+  const given = [...read].map(([id, numbers]): Named => [nameOf(graph, id), numbers]);
+  return originOf(step, firstOfKernel(step, stored, read) ?? { id: stored, data, given });
 }
 
 /** The first number that is not finite when these runs are made again; undefined where all are finite, or nobody can look. */
@@ -127,20 +147,8 @@ async function firstOrigin(instance: Instance, runs: readonly RunAgain[]): Promi
 /** Buffers that the optimizer changes. */
 const stateBuffers = ["params", "moment1", "moment2"];
 
-/** The error for a step whose new parameters or moments are not finite, while its loss and gradient are. */
-export const updateOverflow = (step: number): NotFiniteError =>
-  new NotFiniteError(
-    "TRAIN-NOT-FINITE",
-    {
-      message: `step ${step} would have made parameters or moments that f32 cannot hold`,
-      where: "update",
-      help: "use a smaller learning rate or weight decay, or clip the gradient; the parameters are as they were before this step",
-    },
-    undefined,
-  );
-
 /**
- * The error for a step whose loss or gradient was not finite. The runs begin with the parameters that the instance has now, and leave them, and
+ * The error for a step, counted from 0, whose loss or gradient was not finite; the message counts from 1. The runs begin with the parameters that the instance has now, and leave them, and
  * the moments, as they are.
  */
 export async function firstNonFinite(
@@ -157,7 +165,7 @@ export async function firstNonFinite(
     "TRAIN-NOT-FINITE",
     {
       ...fields,
-      message: `step ${step} gave a loss or gradient that is not finite: ${message}`,
+      message: `step ${step + 1} gave a loss or gradient that is not finite: ${message}`,
       help:
         step === 0
           ? "no parameter has changed yet: look at the base weights, the first values of the adapter, and the batch"

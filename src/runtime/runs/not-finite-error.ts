@@ -27,13 +27,13 @@ function rangeText({ node, least, most, notFinite, count }: NumberRange): string
 export function fieldsOf(origin: NotFiniteOrigin | undefined): DiagnosticFields {
   if (origin === undefined)
     return { message: "when it was run again to see where it began every number was finite, or nobody could look" };
-  const { node, scope, line, kernel, dispatch, stage, result, inputs } = origin;
-  const got = `${result.notFinite} of ${result.count} numbers of ${origin.type}`;
+  const { node, scope, line, kernel, dispatch, stage, result, inputs, parameter } = origin;
+  const got = `${result.notFinite} of ${result.count} numbers of ${parameter ?? origin.type}`;
   if (isTensor(origin)) return { message: `the tensor ${node} holds a NaN or an infinity`, where: node, got };
   const place = kernel === undefined ? `in ${stage}` : `in kernel ${kernel}, dispatch ${dispatch} of ${stage},`;
   return {
     message: `${node}${line === undefined ? "" : ` (${line})`} ${place} was the first to give a NaN or an infinity`,
-    ...(scope === undefined ? {} : { where: scope }),
+    ...((parameter ?? scope) === undefined ? {} : { where: parameter ?? scope! }),
     got: inputs.length === 0 ? got : `${got}; of ${inputs.map(rangeText).join("; ")}`,
   };
 }

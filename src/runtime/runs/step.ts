@@ -11,7 +11,8 @@ import { amount, type Checks, checkOptions } from "../options.ts";
 import { fromProgram } from "../values/rank-padding.ts";
 import { type RunningAdapter, trainedTensors } from "../values/running.ts";
 import { hasStage, modelScalars, type RunContext } from "./inputs.ts";
-import { checkResults, firstNonFinite, type RunAgain, updateOverflow } from "./non-finite.ts";
+import { checkResults, firstNonFinite, type RunAgain } from "./non-finite.ts";
+import { updateOverflow } from "./update-overflow.ts";
 
 export interface StepOptions {
   readonly lr?: number;
@@ -77,9 +78,11 @@ export async function optimizerStep(
   const status = await statusOf(entry, all);
   const [loss, gradNorm] = [status[statusFields.loss]!, status[statusFields.gradNorm]!];
   if (status[statusFields.finite] !== 1) {
-    if (before !== undefined) instance.write("params", before);
     const isOfUpdate = Number.isFinite(loss) && Number.isFinite(gradNorm);
-    throw isOfUpdate ? updateOverflow(step) : await firstNonFinite(instance, all, step);
+    // What the update read is looked at while it is there.
+    const overflow = isOfUpdate ? await updateOverflow(program, instance, all.at(-1)!, step) : undefined;
+    if (before !== undefined) instance.write("params", before);
+    throw overflow ?? (await firstNonFinite(instance, all, step));
   }
   entry.step++;
   return { step, loss, gradNorm, labels };
