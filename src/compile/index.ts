@@ -230,7 +230,7 @@ class Compilation {
         origin: { loaded, encoder: one.encoder ?? encoder, initialTokens, fixed: mode !== "train" },
         base: {
           modelType: String(source.config.model_type ?? ""),
-          hiddenWidth: built.defaults.hidden,
+          ...{ hiddenWidth: built.defaults.hidden, encoderDecoder: built.defaults.head.kind === "decoder" },
           elements: elementsOf(built.graph),
           ...{ samples: this.batch, length: this.length },
         },

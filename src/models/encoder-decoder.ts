@@ -4,7 +4,7 @@ import { specialTokens } from "./config.ts";
 import { freshHead } from "./head.ts";
 import { embedding, type Unary } from "./layers.ts";
 import { ignoredLabel } from "./loss.ts";
-import { type BuildOptions, type ModelConfig, noVirtualTokens, tokenInput } from "./model.ts";
+import { type BuildOptions, type ModelConfig, noVirtualTokens, tokenInput, type VirtualTokens } from "./model.ts";
 import { allOfHead, block, type ModelTree, type Module, named, type Place } from "./module.ts";
 import { Sequence } from "./sequence.ts";
 import type { EncoderDecoderSpec } from "./spec.ts";
@@ -48,10 +48,11 @@ const running =
     place: Place,
   ): Stacks =>
   (asked) => {
-    // There is no place for virtual tokens, which would have to be told apart by stack.
-    const options = { ...asked, virtual: noVirtualTokens };
     const { builder, sites } = place;
     const { encoder, decoder } = spec;
+    const { tokens: rows, keys } = virtualIn(asked, decoder === undefined || reads === "labels");
+    // Rows stand in front of the text, keys in front of those of what is written.
+    const options = { ...asked, virtual: { tokens: rows, keys: decoder === undefined ? keys : 0 } };
     const { batch, length, labelLength = length } = options;
     const sequence = sequenceOf(encoder, sites, options);
     const encoded = named<Stack>(modules, nameOf(encoder))(sequence);
@@ -63,7 +64,7 @@ const running =
         : sequence.content;
     const written = new Sequence(
       sites,
-      { ...options, length: count, mask: false },
+      { ...options, length: count, mask: false, virtual: { tokens: 0, keys } },
       shifted(builder, tokens, spec.startToken),
     );
     const memory = { stream: encoded.hidden, seen: sequence.unpadded(count) };
@@ -96,6 +97,10 @@ const headless = (spec: EncoderDecoderSpec): ModelTree["root"] =>
     const { hidden } = running(spec, "text", modules, place)(options).stacked;
     return { hidden };
   });
+
+/** A decoder that reads the text again has no place for virtual tokens: its head finds rows and places in the text. */
+const virtualIn = ({ virtual = noVirtualTokens }: BuildOptions, hasPlace: boolean): VirtualTokens =>
+  hasPlace ? virtual : noVirtualTokens;
 
 /** Labels i32[b, t] with padding in the place of those that do not count. */
 function countedTokens(builder: Builder, labels: number, { padToken }: EncoderDecoderSpec): number {

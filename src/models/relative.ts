@@ -10,22 +10,24 @@ function bucketOf(distance: number, buckets: number, largest: number): number {
 }
 
 /**
- * Buckets i32[length, length] of keys (second axis) seen from queries (first). `bothWays`: half of the buckets are for keys behind the query,
+ * Buckets i32[length, before + length] of keys (second axis) seen from queries (first), which begin behind keys that stand `before` them. `bothWays`: half of the buckets are for keys behind the query,
  * half for those after it; otherwise keys after it are in bucket 0.
  */
 export function relativeBuckets(
   builder: Builder,
   length: number,
+  before: number,
   { buckets, distance, bothWays }: { readonly buckets: number; readonly distance: number; readonly bothWays: boolean },
 ): number {
-  const square = [length, length];
-  const [query, key] = [0, 1].map((axis) => builder.cast(builder.iota(square, axis), "f32")) as [number, number];
+  const square = [length, before + length];
+  const [place, key] = [0, 1].map((axis) => builder.cast(builder.iota(square, axis), "f32")) as [number, number];
+  const query = before === 0 ? place : builder.plus(place, builder.constantLike(place, before));
   const side = bothWays ? buckets / 2 : buckets;
   const count = (apart: number): number => {
     let sum = builder.constant(0, square);
     let last = 0;
     // As many ones as there are buckets that begin at this distance or before.
-    for (let at = 1; at < length; at++) {
+    for (let at = 1; at < before + length; at++) {
       for (const bucket = bucketOf(at, side, distance); last < bucket; last++) {
         const reached = builder.compare("le", builder.constant(at, square), apart);
         sum = builder.plus(sum, builder.cast(reached, "f32"));

@@ -62,7 +62,10 @@ export function scoresOf(
     case "buckets": {
       const table = parts["score table"] ?? (shared.made === undefined ? shared.table : undefined);
       if (table !== undefined)
-        shared.made = builder.transpose(table(relativeBuckets(builder, sequence.positions, scores)), [2, 0, 1]);
+        shared.made = builder.transpose(
+          table(relativeBuckets(builder, sequence.positions, sequence.keys, scores)),
+          [2, 0, 1],
+        );
       return shared.made;
     }
     case "alibi":

@@ -36,6 +36,17 @@ describe("modules_to_save", () => {
     expect(sink.diagnostics.map((d) => d.code)).toEqual(["CONFIG-SAVE-UNUSED"]);
   });
 
+  test("a head of another name than those that PEFT trains by themselves is told of", () => {
+    const codes = (task_type: string, more = {}) => {
+      const sink = new DiagnosticSink(true);
+      resolve({ target_modules: ["lin1"], task_type, ...more }, { modules, sink });
+      return sink.diagnostics.map((d) => d.code);
+    };
+    expect(codes("SEQ_CLS")).toEqual(["CONFIG-SAVE-HEAD"]);
+    expect(codes("SEQ_CLS", { modules_to_save: ["mylin0"] })).toEqual([]);
+    expect(codes("CAUSAL_LM")).toEqual([]);
+  });
+
   test("lists of modules cannot be saved, other containers can", () => {
     expect(messageOf({ modules_to_save: ["layers"] })).not.toBe("no error");
     expect(messageOf({ target_modules: ["lm_head"], modules_to_save: ["layers"] })).toBe(

@@ -23,7 +23,8 @@ const decoders = readdirSync(new URL("../fixtures/golden/bases", import.meta.url
 
 const models: Record<string, Model> = {};
 beforeAll(async () => {
-  for (const name of [...decoders, "bert-cls", "t5", "vit-cls"]) models[name] = await baseModel(name);
+  for (const name of [...decoders, "bert-cls", "t5", "t5-cls", "mt5-token", "vit-cls"])
+    models[name] = await baseModel(name);
 });
 
 /** The rows that the model puts in front of its layers; gemma's are scaled where they are looked up. */
@@ -39,6 +40,11 @@ const text = [3, 9, 9, 30, 1, 2, 3, 4];
 const task = { task_type: "CAUSAL_LM" };
 const promptTuning = { peft_type: "PROMPT_TUNING", num_virtual_tokens: 2, ...task };
 const prefixTuning = { peft_type: "PREFIX_TUNING", num_virtual_tokens: 3, ...task };
+const labels = { task_type: "SEQ_2_SEQ_LM" };
+const keys = { ...labels, token_dim: 24, num_attention_heads: 4 };
+const cpt = {
+  ...{ peft_type: "CPT", cpt_token_ids: [5, 9], cpt_mask: [1, 1], cpt_tokens_type_mask: [1, 2], ...task },
+};
 const adaptionPrompt = { peft_type: "ADAPTION_PROMPT", adapter_len: 2, adapter_layers: 1, ...task };
 
 async function started(model: string, config: Config | null, more: { length?: number; method?: string } = {}) {
@@ -127,6 +133,27 @@ describe("a prompt of a model that classifies tokens", () => {
   );
 });
 
+describe("T5", () => {
+  it("writes behind prefixes whose keys are narrower than the stream", async () => {
+    const session = await started("t5", { ...prefixTuning, ...keys });
+    const batch = { input_ids: text, labels: text };
+    expect(session.program.virtual).toEqual({ tokens: 0, keys: 3 });
+    const before = (await session.forward(batch)).loss!;
+    await session.step(batch, { lr: 0.05 });
+    expect((await session.forward(batch)).loss!).toBeLessThan(before);
+  });
+
+  it("has virtual tokens in front of tokens that its encoder classifies", async () => {
+    const session = await started("mt5-token", { ...promptTuning, task_type: "TOKEN_CLS" });
+    const table = await embeddings(models["mt5-token"]!);
+    await withPrompt(session, table, [5, 11]);
+    const { logits } = await session.forward({ input_ids: text });
+    const base = await started("mt5-token", null, { length: 6 });
+    const input_ids = [5, 11, ...text.slice(0, 4), 5, 11, ...text.slice(4)];
+    expect(difference([...logits], [...(await base.forward({ input_ids })).logits])).toBeLessThan(1e-6);
+  });
+});
+
 describe("a fresh LLaMA-Adapter", () => {
   it.each(["llama", "gpt2"])("%s: is the base bit for bit, and learns through its gate", async (name) => {
     const session = await started(name, adaptionPrompt);
@@ -151,7 +178,33 @@ describe("refused with a code", () => {
     ["a prompt for two models", "llama", { ...promptTuning, task_type: "SEQ_2_SEQ_LM" }, "METHOD-CONSTRAINT"],
     ["more positions than the model has", "gpt2", { ...promptTuning, num_virtual_tokens: 4000 }, "MODEL-LENGTH"],
     ["a prompt of images", "vit-cls", { ...promptTuning, token_dim: 32 }, "CONFIG-SITE-NOT-FOUND"],
-    ["a prompt where no place is built", "t5", promptTuning, "METHOD-SITE"],
+    ["a prompt for another task than the model's", "t5", promptTuning, "METHOD-CONSTRAINT"],
+    ["a prompt of a text that is read twice", "t5-cls", { ...promptTuning, task_type: "SEQ_CLS" }, "METHOD-SITE"],
+    [
+      "a prompt of three models",
+      "t5",
+      { ...promptTuning, ...labels, num_transformer_submodules: 3 },
+      "METHOD-CONSTRAINT",
+    ],
+    ["prefixes of one of two", "t5", { ...prefixTuning, ...keys, num_transformer_submodules: 1 }, "METHOD-CONSTRAINT"],
+    ["prefixes for another task than the model's", "t5", { ...prefixTuning, ...keys, ...task }, "METHOD-CONSTRAINT"],
+    ["prefixes as wide as the stream where keys are not", "t5", { ...prefixTuning, ...labels }, "METHOD-CONSTRAINT"],
+    ["prefixes of fewer layers", "t5", { ...prefixTuning, ...keys, num_layers: 1 }, "METHOD-CONSTRAINT"],
+    ["prefixes of an encoder", "mt5-token", { ...prefixTuning, task_type: "TOKEN_CLS" }, "CONFIG-SITE-NOT-FOUND"],
+    [
+      "prefixes where rows are classified",
+      "t5-cls",
+      { ...prefixTuning, task_type: "SEQ_CLS" },
+      "CONFIG-SITE-NOT-FOUND",
+    ],
+    ["a context of an encoder", "t5", { ...cpt }, "METHOD-CONSTRAINT"],
+    ["LLaMA-Adapter in T5", "t5", { ...adaptionPrompt, target_modules: "EncDecAttention" }, "CONFIG-SITE-NOT-FOUND"],
+    [
+      "LLaMA-Adapter in T5's decoder",
+      "t5",
+      { ...adaptionPrompt, target_modules: "SelfAttention" },
+      "METHOD-CONSTRAINT",
+    ],
     ["prefixes where no place is built", "bert-cls", prefixTuning, "CONFIG-SITE-NOT-FOUND"],
     ["another number of layers", "llama", { ...promptTuning, num_layers: 9 }, "CONFIG-MODEL-FACT"],
     ["another number of heads", "llama", { ...promptTuning, num_attention_heads: 9 }, "CONFIG-MODEL-FACT"],

@@ -22,12 +22,19 @@ describe("relative positions", () => {
   it.each(starts)("both ways %s, %i buckets up to %i", (bothWays, buckets, distance, want) => {
     const length = 150;
     const builder = new Builder("buckets");
-    const node = relativeBuckets(builder, length, { buckets, distance, bothWays });
-    const { data } = evaluate(builder.finish([{ name: "buckets", node }]), {}).buckets!;
+    const node = relativeBuckets(builder, length, 0, { buckets, distance, bothWays });
+    const later = relativeBuckets(builder, 3, length - 3, { buckets, distance, bothWays });
+    const graph = builder.finish([
+      { name: "buckets", node },
+      { name: "later", node: later },
+    ]);
+    const { data } = evaluate(graph, {}).buckets!;
     const bucket = (query: number, key: number): number => data[query * length + key]!;
     const behind = Array.from({ length }, (_unused, i) => bucket(length - 1, length - 1 - i));
     expect([...new Set(behind)].map((b) => behind.indexOf(b))).toEqual(want);
     expect(behind).toEqual([...behind].sort((a, b) => a - b));
+    // The last queries, behind keys that stand before them.
+    expect([...evaluate(graph, {}).later!.data]).toEqual([...data].slice((length - 3) * length));
     // Keys after the query: the other half of the buckets, or all in the first.
     for (const apart of [1, 5, 40, 149]) expect(bucket(0, apart)).toBe(bothWays ? behind[apart]! + buckets / 2 : 0);
   });

@@ -35,6 +35,8 @@ export const configCodes = {
   "CONFIG-PATTERN-UNUSED": "Warning: keys of `rank_pattern`, `alpha_pattern` or the like fit no adapted module.",
   "CONFIG-REGEX": "A text where modules are named is a Python regular expression, and this one does not read as one.",
   "CONFIG-RUNTIME": "Warning: `runtime_config` belongs to a run of PEFT, not to a file, and is ignored.",
+  "CONFIG-SAVE-HEAD":
+    "Note: PEFT trains heads of some names by itself, and the model's has another: name it in `modules_to_save` if it is to train.",
   "CONFIG-SAVE-KIND":
     "`modules_to_save` names a module that is adapted too, or a list of modules: name what is inside of it.",
   "CONFIG-SAVE-PLAIN-END":

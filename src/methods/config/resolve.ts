@@ -26,7 +26,7 @@ import {
   trainedBaseTensors,
   withTaskHeads,
 } from "./trained-base.ts";
-import { checkAttentions, lastHits, promptSite } from "./virtual-sites.ts";
+import { checkAttentions, lastHits, openAttentions, promptSite } from "./virtual-sites.ts";
 import { ensureTies, type TensorTie, tiedTensors, withTiedHits } from "./weight-tying.ts";
 
 /** What the config reader needs to know of a method. */
@@ -232,8 +232,7 @@ function locate(
     !Object.hasOwn(fields, "target_modules") ||
     (everywhere && isAttention(others))
   ) {
-    const attentions = others.includes("attention") ? modules.filter(({ kind }) => kind === "attention") : [];
-    checkAttentions(attentions);
+    const attentions = others.includes("attention") ? openAttentions(modules) : [];
     return { fields, hits: [...prompts, ...attentions] };
   }
   const rules = rulesOf(fields);

@@ -42,7 +42,7 @@ export interface SavedModulesRequest {
 /**
  * The paths of the modules that are trained in full: as in PEFT, those whose paths end with one of the names, with or without a dot before
  * it. A file may know better: where it has tensors of none of the modules that are hit without a dot, they were not trained. Warns of names
- * that hit nothing (task heads only when none does). Throws CONFIG-SAVE-KIND for lists of modules and for adapted modules.
+ * that hit nothing (not of those for the task's head, which PEFT adds by itself). Throws CONFIG-SAVE-KIND for lists of modules and for adapted modules.
  */
 export function findModulesToSave(request: SavedModulesRequest, sink: DiagnosticSink): string[] {
   const { names, taskType, modules, targets, held } = request;
@@ -96,12 +96,22 @@ function warnUnused(
 ): void {
   const hits = (name: string): boolean => modules.some(({ path }) => endsWith(path, name));
   const heads = taskType !== null && Object.hasOwn(taskHeads, taskType) ? taskHeads[taskType]! : [];
-  const quiet = heads.some(hits) ? heads : [];
-  const unused = names.filter((name) => !quiet.includes(name) && !hits(name));
+  if (names.length > 0 && names.every((name) => heads.includes(name) && !hits(name))) noteFrozenHead(heads, sink);
+  const unused = names.filter((name) => !heads.includes(name) && !hits(name));
   if (unused.length === 0) return;
   sink.warn("CONFIG-SAVE-UNUSED", {
     message: `The following modules_to_save did not match any module and were ignored: ${pythonRepr([...new Set(unused)])}.`,
     where: "modules_to_save",
+  });
+}
+
+/** PEFT writes these names by itself, for whatever head the model has (T5's is `classification_head`). */
+function noteFrozenHead(heads: readonly string[], sink: DiagnosticSink): void {
+  sink.note("CONFIG-SAVE-HEAD", {
+    message: "the head of the base model does not train: it has none of the names that PEFT trains by themselves.",
+    where: "modules_to_save",
+    expected: heads.join(" or "),
+    help: "Name the model's head in modules_to_save, where it is to train.",
   });
 }
 

@@ -14,14 +14,26 @@ export function promptSite(modules: readonly ModuleInfo[]): ModuleInfo {
   });
 }
 
+const isClosed = ({ kind, keyHeads }: ModuleInfo): boolean => kind === "attention" && keyHeads === undefined;
+
+/** The attentions that adapters can reach into, wherever the model has some. Throws CONFIG-SITE-NOT-FOUND where it has none. */
+export function openAttentions(modules: readonly ModuleInfo[]): readonly ModuleInfo[] {
+  const all = modules.filter(({ kind }) => kind === "attention");
+  const open = all.filter((module) => !isClosed(module));
+  if (open.length === 0) checkAttentions(all);
+  return open;
+}
+
 /** Throws CONFIG-SITE-NOT-FOUND for attentions that adapters cannot reach into. */
 export function checkAttentions(hits: readonly ModuleInfo[]): void {
-  const closed = hits.find(({ kind, keyHeads }) => kind === "attention" && keyHeads === undefined);
+  const closed = hits.find(isClosed);
   if (closed === undefined) return;
   throw new WebpeftError("CONFIG-SITE-NOT-FOUND", {
-    message: "the attentions of this family of models cannot be adapted yet",
+    message:
+      "the attentions of this model take no keys and values of an adapter: nor do its classes of transformers, so that PEFT refuses them too",
     where: closed.path,
-    expected: "a decoder",
+    expected: "attentions of a model that writes: those of a decoder",
+    help: "take a method that adapts layers, or prompt tuning",
   });
 }
 

@@ -13,6 +13,8 @@ export interface BaseFacts {
   readonly modelType: string;
   /** Width of its hidden states; 0 where it is not known. */
   readonly hiddenWidth: number;
+  /** It writes labels, behind an encoder that reads the text. */
+  readonly encoderDecoder: boolean;
   /** Elements of all of its tensors; 0 where that is not known. */
   readonly elements: number;
   /** Samples of a batch and tokens of a row. */
@@ -23,7 +25,8 @@ export interface BaseFacts {
 }
 
 export const unknownBase: BaseFacts = {
-  ...{ modelType: "", hiddenWidth: 0, elements: 0, samples: 1, length: 1, bfloat16: false },
+  ...{ modelType: "", hiddenWidth: 0, encoderDecoder: false, elements: 0, samples: 1 },
+  ...{ length: 1, bfloat16: false },
 };
 
 export interface ElaborationInput {

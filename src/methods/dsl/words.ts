@@ -101,6 +101,10 @@ export const predefined: Readonly<Record<string, Word>> = {
       throw scope.error("METHOD-STATIC", at, { message: "There are no hidden states here.", help });
     },
   ),
+  encoder_decoder: ofModel(
+    "true where the base model writes labels, behind an encoder that reads the text",
+    ({ base }) => base.encoderDecoder,
+  ),
   hidden_width: ofModel("width of the base's hidden states", ({ base }) => base.hiddenWidth),
   "experts.count": ofModel("adapters that are mixed", ({ experts = [] }) => experts.length),
   "experts.configs": ofModel("their configs, peft_type included", ({ experts = [] }) =>

@@ -12,6 +12,7 @@ export const adaptionPrompt = {
   param prompt[1, adapter_len, in] = normal at "adaption_prompt" as base;
   param gate[1] = zeros at "adaption_gate" as base;
   config adapter_len: int? = null (minimum: 1) "tokens of the prompt", adapter_layers: int? = null (minimum: 1) "how many of the last layers have one";
+  require not encoder_decoder else "Unsupported model type for adaption prompt: '{model_type}'.";
   require adapter_len != null else "adapter_len must be given.";
 }`,
   profile: {

@@ -36,6 +36,7 @@ export const cpt = {
          token_dim: int? = null "hidden width of the model", num_transformer_submodules: int? = null "1, the number of models that take the prompt",
          num_layers: int? = null "layers of the model", num_attention_heads: int? = null "heads of the model";
   require p > 0 else "cpt_token_ids holds no token.";
+  require not encoder_decoder else "CPT is of models that write the text on, and the base model has an encoder.";
   require task_type == "CAUSAL_LM" else "CPTConfig only supports task_type = CAUSAL_LM.";
   require count(cpt_mask) == p and count(cpt_tokens_type_mask) == p
     else "cpt_token_ids, cpt_mask and cpt_tokens_type_mask must have the same length.";

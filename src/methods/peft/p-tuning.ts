@@ -7,7 +7,7 @@ export const pTuning = {
   line: 9,
   calls: 23,
   text: `method p_tuning {
-  on prompt { rows' = encoder ? prompts : stored; }
+  on prompt { rows' = encoder ? prompts[0 : num_virtual_tokens, :] : stored[0 : num_virtual_tokens, :]; }
   let made = iterate(k: 0 .. last / 2 + 1, x: is_lstm ? seen : E, apply(matrix(weight[2 * k]), k == 0 ? x : at_least(x, 0)) + bias[2 * k]);
   let seen = iterate(l: 0 .. deep, x: E, y: l == 0 ? x : apply(dropout(encoder_dropout, 2 * h), x),
     concat(1, lstm(y, weight_ih[l], weight_hh[l], bias_ih[l] + bias_hh[l]),
@@ -25,7 +25,7 @@ export const pTuning = {
   shared param bias[k == last ? d : head] for k: 0 .. last + 1 by 2 = uniform(-1 / sqrt(k == 0 and not is_lstm ? d : head), 1 / sqrt(k == 0 and not is_lstm ? d : head)) at "prompt_encoder.default.mlp_head.{k}.bias" from encoder when encoder;
   computed prompts[p, d] = made at "prompt_embeddings" when encoder;
   shared stored[p, d] = zeros at "prompt_embeddings" when not encoder;
-  let p = num_virtual_tokens, d = token_dim, h = encoder_hidden_size, is_lstm = encoder_reparameterization_type == "LSTM";
+  let p = num_virtual_tokens * num_transformer_submodules, d = token_dim, h = encoder_hidden_size, is_lstm = encoder_reparameterization_type == "LSTM";
   let deep = is_lstm ? encoder_num_layers : 0, head = is_lstm ? 2 * h : h, last = is_lstm ? 2 : 4;
   config num_virtual_tokens: int? = null (minimum: 1) "virtual tokens in front of the text",
          encoder_reparameterization_type: string = "MLP" (one_of: ["MLP", "LSTM"]) "MLP: three layers; LSTM: layers in both directions and two more",
@@ -36,7 +36,9 @@ export const pTuning = {
          num_attention_heads: int? = null "heads of the model";
   require num_virtual_tokens != null else "num_virtual_tokens must be given.";
   require token_dim == sites.max.out else "token_dim = {token_dim} is not the hidden width of the model.";
-  require num_transformer_submodules == 1 else "num_transformer_submodules = {num_transformer_submodules} is not supported: virtual tokens go to one model.";
+  require num_transformer_submodules == 1 or (encoder_decoder and num_transformer_submodules == 2)
+    else "num_transformer_submodules = {num_transformer_submodules} is not supported: the model has not so many.";
+  require (task_type == "SEQ_2_SEQ_LM") == encoder_decoder else "task_type = {task_type} is not what the base model is for.";
   require is_lstm or encoder_num_layers == 2 warn "for MLP, the argument \`encoder_num_layers\` is ignored. Exactly 2 MLP layers are used.";
   require is_lstm or encoder_dropout == 0 warn "encoder_dropout = {encoder_dropout} has no effect on an MLP.";
   require encoder_dropout < 1 else "encoder_dropout = {encoder_dropout} is no probability below 1.";

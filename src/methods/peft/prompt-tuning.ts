@@ -7,10 +7,11 @@ import type { MethodRecord } from "../record.ts";
 export const promptTuning = {
   line: 9,
   text: `method prompt_tuning on prompt {
-  rows' = P;
-  param P[num_virtual_tokens, out] = loaded or begins == "RANDOM" ? normal
-    : text ? embeddings_of(W0, initial_tokens, num_virtual_tokens) : drawn_embeddings(W0, num_virtual_tokens) at "prompt_embeddings";
+  rows' = P[0 : num_virtual_tokens, :];
+  param P[all, out] = loaded or begins == "RANDOM" ? normal
+    : text ? embeddings_of(W0, initial_tokens, all) : drawn_embeddings(W0, all) at "prompt_embeddings";
   let begins = prompt_tuning_init, text = begins == "TEXT";
+  let all = num_virtual_tokens * num_transformer_submodules;   // PEFT's decoders have rows too, which it does not read
   config num_virtual_tokens: int? = null (minimum: 1) "virtual tokens in front of the text",
          prompt_tuning_init: any = "RANDOM" "RANDOM: normal; SAMPLE_VOCAB: embeddings of random tokens; TEXT: those of a text",
          prompt_tuning_init_text: string? = null "with TEXT: what the virtual tokens begin as", tokenizer_name_or_path: string? = null "with TEXT: its tokenizer",
@@ -19,7 +20,9 @@ export const promptTuning = {
          num_attention_heads: int? = null "heads of the model";
   require num_virtual_tokens != null else "num_virtual_tokens must be given.";
   require token_dim == out else "token_dim = {token_dim} is not the hidden width of the model, {out}.";
-  require num_transformer_submodules == 1 else "num_transformer_submodules = {num_transformer_submodules} is not supported: virtual tokens go to one model.";
+  require num_transformer_submodules == 1 or (encoder_decoder and num_transformer_submodules == 2)
+    else "num_transformer_submodules = {num_transformer_submodules} is not supported: the model has not so many.";
+  require (task_type == "SEQ_2_SEQ_LM") == encoder_decoder else "task_type = {task_type} is not what the base model is for.";
   require prompt_tuning_init != "TEXT" or prompt_tuning_init_text != null
     else "When prompt_tuning_init='TEXT', prompt_tuning_init_text can't be None";
   require prompt_tuning_init != "TEXT" or tokenizer_name_or_path != null

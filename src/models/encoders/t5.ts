@@ -56,10 +56,16 @@ function mlpOf(config: ModelConfig, fallback: string, inner: number): MlpSpec {
   };
 }
 
-function stackOf(
-  c: Fields,
-  { name, modelType, mlp, layers }: { name: "encoder" | "decoder"; modelType: string; mlp: MlpSpec; layers: number },
-): StackSpec {
+interface StackChoice {
+  readonly name: "encoder" | "decoder";
+  readonly modelType: string;
+  readonly mlp: MlpSpec;
+  readonly layers: number;
+  /** Adapters can put keys in front of what it attends to in itself. */
+  readonly isOpen: boolean;
+}
+
+function stackOf(c: Fields, { name, modelType, mlp, layers, isOpen }: StackChoice): StackSpec {
   const isEncoder = name === "encoder";
   const [norm, heads] = [rms(c.layer_norm_epsilon), c.num_heads];
   const part = { q: "query", k: "key", v: "value", o: "output" } as const;
@@ -73,6 +79,7 @@ function stackOf(
     bothWays: isEncoder,
   } as const satisfies AttentionSpec["scores"];
   const tabled: AttentionSpec["names"] = { ...part, relative_attention_bias: "score table" satisfies AttentionRole };
+  const own = (names: AttentionSpec["names"]): AttentionSpec => ({ ...attention, scores, names, closed: !isOpen });
   const layer = (index: number): LayerSpec => ({
     names: {
       layer: {
@@ -81,7 +88,7 @@ function stackOf(
         [isEncoder ? 1 : 2]: { DenseReluDense: "mlp", layer_norm: "before mlp", dropout: "silent" },
       },
     },
-    ...{ norm, mlp, attention: { ...attention, scores, names: index === 0 || modelType === "umt5" ? tabled : part } },
+    ...{ norm, mlp, attention: own(index === 0 || modelType === "umt5" ? tabled : part) },
     ...(isEncoder ? {} : { cross: attention }),
   });
   return {
@@ -165,13 +172,17 @@ export const t5: ModelFamily = {
     wholeParts(c.relative_attention_num_buckets, 4, "relative_attention_num_buckets");
     const mlp = mlpOf(config, sizes[modelType].feedForward, c.d_ff);
     const decoderLayers = layersOf(c.num_layers)(config, "num_decoder_layers", sink);
-    const decoder = stackOf(c, { name: "decoder", modelType, mlp, layers: decoderLayers });
+    const decoder = stackOf(c, {
+      ...{ name: "decoder", modelType, mlp, layers: decoderLayers },
+      // transformers' other heads take no keys of a prefix.
+      isOpen: kind === "decoder",
+    });
     const padToken = specialTokens(config).padToken ?? 0;
     const start = present(config, "decoder_start_token_id");
     const scaled = kind === "decoder" && scalesOutputs(config);
     const spec = {
       ...{ table: "shared", padToken, startToken: start === undefined ? padToken : Number(start) },
-      encoder: stackOf(c, { name: "encoder", modelType, mlp, layers: c.num_layers }),
+      encoder: stackOf(c, { name: "encoder", modelType, mlp, layers: c.num_layers, isOpen: false }),
       decoder: scaled ? { ...decoder, outputScale: c.d_model ** -0.5 } : decoder,
     };
     const readsEncoder = kind === "token" || kind === "none";
