@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { defineConfig } from "tsdown";
+import { licensesPlugin } from "./scripts/licenses-plugin.mjs";
 import { reportPagePlugin } from "./scripts/page-plugin.mjs";
 
 const { version } = JSON.parse(readFileSync(new URL("package.json", import.meta.url), "utf8")) as { version: string };
@@ -15,7 +16,8 @@ export default defineConfig({
   clean: true,
   // Node's modules are imported where only Node comes by; the neutral platform does not know them.
   deps: { neverBundle: [/^node:/] },
-  plugins: [reportPagePlugin()],
+  inputOptions: { resolve: { mainFields: ["module", "main"] } },
+  plugins: [reportPagePlugin(), licensesPlugin()],
   checks: { pluginTimings: false },
   define: { __VERSION__: JSON.stringify(version) },
 });

@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
+import { noticeOf } from "./licenses-plugin.mjs";
 
 const folder = fileURLToPath(new URL("../src/inspect/page/", import.meta.url));
 
@@ -24,10 +25,9 @@ const squeezed = (css) =>
 /** What the licences of the libraries in the script ask to stand beside them. */
 function notices() {
   const packages = ["@dagrejs/dagre", "@dagrejs/graphlib"];
-  return packages.map((name) => {
-    const file = fileURLToPath(new URL("./LICENSE", import.meta.resolve(`${name}/package.json`)));
-    return `${name}\n\n${readFileSync(file, "utf8").trim()}\n`;
-  }).join("\n");
+  return packages
+    .map((name) => noticeOf(fileURLToPath(new URL(".", import.meta.resolve(`${name}/package.json`)))))
+    .join("\n");
 }
 
 /** Where the rules of passes are written: the lines of their names. */

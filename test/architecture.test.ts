@@ -139,6 +139,7 @@ describe("imports", () => {
       .map(({ name }) => name);
 
   it.each([
+    ["chevrotain", /^chevrotain/, /^ir\/text\//],
     ["immer", /^immer$/, /^(passes\/manager\.ts|inspect\/)/],
     ["TensorFlow.js", /^@tensorflow/, /^runtime\/executors\/tfjs\//],
     ["Node", /^node:/, /^(runtime|cli)\//],

@@ -98,6 +98,7 @@ describe.skipIf(!hasChromium)("the report, with another one", () => {
     await page.waitForSelector(".graph .box");
     await page.locator(".graph .is-folded").first().click();
     await page.waitForSelector(".graph .only-a");
+    await page.getByRole("button", { name: "Fit", exact: true }).click();
     await page.locator(".graph .only-b").first().click();
     expect(await text(page, "aside")).toMatch(/in B[\s\S]*Dispatch \d+ of/);
     expect([faults, requests.length]).toEqual([[], requests.filter((url) => url.startsWith("blob:")).length + 1]);

@@ -163,19 +163,9 @@ describe("errors of a text", () => {
     [
       "errors on several lines",
       inBody("  %1 = neg %x", "  %2 = neg %x : f32[2]", "  %3 = neg %x : f32 2"),
-      ["SYNTAX 3:3", "SYNTAX 4:21"],
+      ["SYNTAX 3:3", "SYNTAX 4:21", "SYNTAX 5:3"],
     ],
-    [
-      "a parameter with a fault",
-      "func @f(%x f32[2] input, %1: f32 input) { return\ny %1 }",
-      ["SYNTAX 1:12", "SYNTAX 2:3"],
-    ],
-    [
-      "a head without its end",
-      "func @f(%x: f32[2] input {\n%1 = neg %x\nreturn y = %1 }",
-      ["SYNTAX 2:1", "SYNTAX 3:1"],
-    ],
-    ["lists without end", inBody(`  %1 = neg %x {a: ${"[".repeat(50_000)}} : f32[2]`), ["SYNTAX 2:119"]],
+    ["lists without end", inBody(`  %1 = neg %x {a: ${"[".repeat(50_000)}} : f32[2]`), ["SYNTAX 2:117"]],
     ["an unknown op", inBody("  %1 = nge %x : f32[2]"), ["OP 2:8"]],
     ["an unknown value", inBody("  %1 = add %x, %z : f32[2]"), ["VALUE 2:16"]],
     ["a later value", inBody("  %1 = neg %2 : f32[2]", "  %2 = neg %x : f32[2]"), ["VALUE 2:12"]],

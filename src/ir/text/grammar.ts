@@ -1,6 +1,13 @@
-/** The grammar of `print.ts`, a function for every part of it. A fault leaves one parameter or statement, so that one run finds all of them. */
+/** The grammar of `print.ts` as a chevrotain parser with recovery, so that one run finds all errors. */
+import {
+  EmbeddedActionsParser,
+  type IParserErrorMessageProvider,
+  type IToken,
+  type TokenType,
+  tokenLabel,
+} from "chevrotain";
 import type { Attribute } from "../graph.ts";
-import type { Reader } from "./reader.ts";
+import * as t from "./lexer.ts";
 import type {
   AttributeSyntax,
   GraphSyntax,
@@ -10,115 +17,150 @@ import type {
   StatementSyntax,
   TypeSyntax,
 } from "./syntax.ts";
-import type { Token } from "./tokens.ts";
 
-/** Lists and objects in one another. */
-const deepest = 100;
+/** Messages are the bare list of what was expected; the caller has the place and the rule. */
+const expectedOnly: IParserErrorMessageProvider = {
+  buildMismatchTokenMessage: ({ expected }) => tokenLabel(expected),
+  buildNotAllInputParsedMessage: () => "the end of the text",
+  buildNoViableAltMessage: ({ expectedPathsPerAlt }) =>
+    labels(expectedPathsPerAlt.flatMap((alternative) => alternative.map((path) => path[0]))),
+  buildEarlyExitMessage: ({ expectedIterationPaths }) => labels(expectedIterationPaths.map((path) => path[0])),
+};
 
-const spelled = ({ line, column, image }: Token, text = image): Spelled => ({ text, line, column });
-
-/** What a text has as a graph; faults are those of the reader, and parts that have some are left out. */
-export function readGraph(r: Reader): GraphSyntax {
-  const mayBegin = (): boolean => r.sees("return") || (r.is("value") && r.after.image === "=");
-  const head = r.recovering(() => readHead(r, mayBegin), mayBegin);
-  const statements: StatementSyntax[] = [];
-  let outputs: OutputSyntax[] | undefined;
-  do {
-    while (r.is("value")) {
-      const statement = r.recovering(() => r.as("statement", () => readStatement(r)), mayBegin);
-      if (statement !== undefined) statements.push(statement);
-    }
-    outputs = r.recovering(() => r.as("return", () => readOutputs(r)), mayBegin);
-  } while (outputs === undefined && !r.is("end"));
-  r.recovering(
-    () => r.of("end"),
-    () => false,
-  );
-  return { name: head?.name ?? "", parameters: head?.parameters ?? [], statements, outputs: outputs ?? [] };
+function labels(types: readonly (TokenType | undefined)[]): string {
+  return [...new Set(types.flatMap((type) => (type === undefined ? [] : [tokenLabel(type)])))].join(" or ");
 }
 
-/** `mayBegin`: whether a statement may begin at the next token. */
-function readHead(r: Reader, mayBegin: () => boolean): Pick<GraphSyntax, "name" | "parameters"> {
-  const isBetween = (): boolean => r.sees(")") || (r.sees(",") && r.after.kind === "value") || mayBegin();
-  r.expect("func");
-  r.expect("@");
-  const name = readName(r).text;
-  const read = () => r.recovering(() => r.as("parameter", () => readParameter(r)), isBetween);
-  const parameters = r.listIn("(", ")", read).filter((parameter) => parameter !== undefined);
-  r.expect("{");
-  return { name, parameters };
+function spelled(token: IToken, text = token.image): Spelled {
+  return { text, line: token.startLine ?? 1, column: token.startColumn ?? 1 };
 }
 
-function readParameter(r: Reader): ParameterSyntax {
-  const value = readValue(r);
-  r.expect(":");
-  const type = readType(r);
-  const role = spelled(r.of("word"));
-  const name = r.is("string") ? readName(r) : undefined;
-  const attributes = r.sees("{") ? readAttributes(r) : [];
-  const { endLine } = r;
-  return { kind: "parameter", value, type, role, ...(name === undefined ? {} : { name }), attributes, endLine };
-}
+export class GraphParser extends EmbeddedActionsParser {
+  constructor() {
+    super([...t.tokens], { recoveryEnabled: true, errorMessageProvider: expectedOnly });
+    this.performSelfAnalysis();
+  }
 
-function readStatement(r: Reader): StatementSyntax {
-  const value = readValue(r);
-  r.expect("=");
-  const op = spelled(r.of("word"));
-  const operands = r.is("value") ? r.several(() => readValue(r)) : [];
-  const attributes = r.sees("{") ? readAttributes(r) : [];
-  r.expect(":");
-  const type = readType(r);
-  return { kind: "statement", value, op, operands, attributes, type, endLine: r.endLine };
-}
-
-/** With the brace that closes the function. */
-function readOutputs(r: Reader): OutputSyntax[] {
-  r.expect("return");
-  const read = (): OutputSyntax => {
-    const name = readName(r);
-    r.expect("=");
-    return { name, value: readValue(r) };
-  };
-  const outputs = r.is("word", "string") ? r.several(read) : [];
-  r.expect("}");
-  return outputs;
-}
-
-function readValue(r: Reader): Spelled {
-  const token = r.of("value");
-  return spelled(token, token.image.slice("%".length));
-}
-
-function readType(r: Reader): TypeSyntax {
-  return r.as("type", () => {
-    const { text, line, column } = spelled(r.of("word"));
-    const extents = r.listIn("[", "]", () => Number(r.of("number").image));
-    return { head: text, extents, line, column };
+  readonly graph = this.RULE("graph", (): GraphSyntax => {
+    const parameters: ParameterSyntax[] = [];
+    const statements: StatementSyntax[] = [];
+    this.CONSUME(t.Func);
+    this.CONSUME(t.At);
+    const name = this.SUBRULE(this.name);
+    this.CONSUME(t.LeftParenthesis);
+    this.MANY_SEP({ SEP: t.Comma, DEF: () => parameters.push(this.SUBRULE(this.parameter)) });
+    this.CONSUME(t.RightParenthesis);
+    this.CONSUME(t.LeftBrace);
+    this.MANY(() => statements.push(this.SUBRULE(this.statement)));
+    const outputs = this.SUBRULE(this.outputs);
+    this.CONSUME(t.RightBrace);
+    return { name: name?.text ?? "", parameters, statements, outputs };
   });
-}
 
-/** A word or a string. */
-function readName(r: Reader): Spelled {
-  const token = r.of("word", "string");
-  return token.kind === "word" ? spelled(token) : spelled(token, JSON.parse(token.image) as string);
-}
+  private readonly parameter = this.RULE("parameter", (): ParameterSyntax => {
+    const value = this.SUBRULE(this.value);
+    this.CONSUME(t.Colon);
+    const type = this.SUBRULE(this.type);
+    const role = spelled(this.CONSUME(t.Word));
+    const name = this.OPTION1(() => this.SUBRULE(this.string));
+    const attributes = this.OPTION2(() => this.SUBRULE(this.attributes)) ?? [];
+    const endLine = this.LA(0).endLine ?? 1;
+    return { kind: "parameter", value, type, role, ...(name === undefined ? {} : { name }), attributes, endLine };
+  });
 
-function readAttributes(r: Reader, depth = 0): AttributeSyntax[] {
-  return r.as("list of attributes", () =>
-    r.listIn("{", "}", () => {
-      const name = readName(r);
-      r.expect(":");
-      return { name, value: readAttribute(r, depth + 1) };
-    }),
+  private readonly statement = this.RULE("statement", (): StatementSyntax => {
+    const operands: Spelled[] = [];
+    const value = this.SUBRULE1(this.value);
+    this.CONSUME(t.Equals);
+    const op = spelled(this.CONSUME(t.Word));
+    this.MANY_SEP({ SEP: t.Comma, DEF: () => operands.push(this.SUBRULE2(this.value)) });
+    const attributes = this.OPTION(() => this.SUBRULE(this.attributes)) ?? [];
+    this.CONSUME(t.Colon);
+    const type = this.SUBRULE(this.type);
+    return { kind: "statement", value, op, operands, attributes, type, endLine: this.LA(0).endLine ?? 1 };
+  });
+
+  private readonly outputs = this.RULE("return", (): OutputSyntax[] => {
+    const outputs: OutputSyntax[] = [];
+    this.CONSUME(t.Return);
+    this.MANY_SEP({
+      SEP: t.Comma,
+      DEF: () => {
+        const name = this.SUBRULE(this.name);
+        this.CONSUME(t.Equals);
+        outputs.push({ name, value: this.SUBRULE(this.value) });
+      },
+    });
+    return outputs;
+  });
+
+  private readonly value = this.RULE("value", (): Spelled => {
+    const token = this.CONSUME(t.Value);
+    return spelled(token, token.image.slice(1));
+  });
+
+  private readonly type = this.RULE("type", (): TypeSyntax => {
+    const extents: number[] = [];
+    const head = spelled(this.CONSUME(t.Word));
+    this.CONSUME(t.LeftBracket);
+    this.MANY_SEP({ SEP: t.Comma, DEF: () => extents.push(Number(this.CONSUME(t.NumberToken).image)) });
+    this.CONSUME(t.RightBracket);
+    return { head: head.text, extents, line: head.line, column: head.column };
+  });
+
+  private readonly name = this.RULE(
+    "name",
+    (): Spelled => this.OR([{ ALT: () => spelled(this.CONSUME(t.Word)) }, { ALT: () => this.SUBRULE(this.string) }]),
   );
-}
 
-function readAttribute(r: Reader, depth: number): Attribute {
-  if (depth > deepest) r.fail(`at most ${deepest} lists in one another`);
-  if (r.sees("[")) return r.listIn("[", "]", () => readAttribute(r, depth + 1));
-  if (r.sees("{")) return Object.fromEntries(readAttributes(r, depth).map(({ name, value }) => [name.text, value]));
-  const isConstant = r.is("string", "number") || ["true", "false", "null"].some((word) => r.sees(word));
-  return isConstant
-    ? (JSON.parse(r.take().image) as Attribute)
-    : r.fail('a string, a number, true, false, null, "[" or "{"');
+  private readonly string = this.RULE("string", (): Spelled => {
+    const token = this.CONSUME(t.StringToken);
+    return this.ACTION(() => spelled(token, JSON.parse(token.image) as string));
+  });
+
+  private readonly attributes = this.RULE("attributes", (): AttributeSyntax[] => {
+    const attributes: AttributeSyntax[] = [];
+    this.CONSUME(t.LeftBrace);
+    this.MANY_SEP({
+      SEP: t.Comma,
+      DEF: () => {
+        const name = this.SUBRULE(this.name);
+        this.CONSUME(t.Colon);
+        attributes.push({ name, value: this.SUBRULE(this.json) });
+      },
+    });
+    this.CONSUME(t.RightBrace);
+    return attributes;
+  });
+
+  private readonly json = this.RULE(
+    "json",
+    (): Attribute =>
+      this.OR<Attribute>([
+        { ALT: () => this.SUBRULE(this.string).text },
+        { ALT: () => Number(this.CONSUME(t.NumberToken).image) },
+        { ALT: () => this.consumed(t.True, true) },
+        { ALT: () => this.consumed(t.False, false) },
+        { ALT: () => this.consumed(t.Null, null) },
+        { ALT: () => this.SUBRULE(this.list) },
+        { ALT: () => this.object(this.SUBRULE(this.attributes)) },
+      ]),
+  );
+
+  private readonly list = this.RULE("list", (): Attribute => {
+    const entries: Attribute[] = [];
+    this.CONSUME(t.LeftBracket);
+    this.MANY_SEP({ SEP: t.Comma, DEF: () => entries.push(this.SUBRULE(this.json)) });
+    this.CONSUME(t.RightBracket);
+    return entries;
+  });
+
+  private consumed(type: TokenType, value: Attribute): Attribute {
+    this.consume(0, type);
+    return value;
+  }
+
+  private object(attributes: readonly AttributeSyntax[]): Attribute {
+    return this.ACTION(() => Object.fromEntries(attributes.map(({ name, value }) => [name.text, value])));
+  }
 }

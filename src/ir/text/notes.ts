@@ -1,7 +1,7 @@
 /** Notes: what stands in a comment behind a parameter or a statement. */
+import type { IToken } from "chevrotain";
 import type { SourceLocation } from "../graph.ts";
 import type { GraphSyntax, ParameterSyntax, Report, StatementSyntax } from "./syntax.ts";
-import type { Token } from "./tokens.ts";
 
 interface Note {
   readonly scope?: string;
@@ -17,11 +17,11 @@ const location = String.raw`${part}:(-?\d+)`;
 const notePattern = new RegExp(String.raw`^(?:${part}(?:\s+${location})?|${location})?${chunk}$`);
 
 /** The note of every value that has one: a comment belongs to the last value that ends on its line. Others are free text. */
-export function readNotes({ parameters, statements }: GraphSyntax, comments: readonly Token[], report: Report): Notes {
+export function readNotes({ parameters, statements }: GraphSyntax, comments: readonly IToken[], report: Report): Notes {
   const lastOnLine = new Map([...parameters, ...statements].map((value) => [value.endLine, value]));
   const notes = new Map<ParameterSyntax | StatementSyntax, Note>();
   for (const comment of comments) {
-    const place = { line: comment.line, column: comment.column };
+    const place = { line: comment.startLine ?? 1, column: comment.startColumn ?? 1 };
     const value = lastOnLine.get(place.line);
     if (value === undefined) continue;
     const note = readNote(comment.image.slice("//".length).trim());

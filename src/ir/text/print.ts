@@ -38,7 +38,8 @@ import { type Attribute, type Attributes, type Graph, type Node, portName, portR
 import { opRecord } from "../registry.ts";
 import { sameType, type TensorType, tensor, typeText } from "../types.ts";
 import { attributeProblems } from "../verify.ts";
-import { keywords } from "./tokens.ts";
+
+const keywords: readonly string[] = ["func", "return", "true", "false", "null"];
 
 const lineWidth = 120;
 /** The attributes of a port that a parameter states in its head. */
@@ -115,7 +116,7 @@ function returnText(graph: Pick<Graph, "outputs">, handles: readonly string[]): 
 
 /** A word as it is, anything else as a string. */
 function nameText(name: string): string {
-  return /^[A-Za-z_]\w*(\.\w+)*$/.test(name) && !keywords.has(name) ? name : JSON.stringify(name);
+  return /^[A-Za-z_]\w*(\.\w+)*$/.test(name) && !keywords.includes(name) ? name : JSON.stringify(name);
 }
 
 function attributesText(attributes: Attributes): string {

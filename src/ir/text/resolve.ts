@@ -1,5 +1,6 @@
 /** From syntax to graph: numbers, names, ops, attributes and types. Every check adds to one list of diagnostics. */
 
+import type { IToken } from "chevrotain";
 import { type Diagnostic, WebpeftError } from "../diagnostics.ts";
 import type { Attributes, Graph, Node, Output } from "../graph.ts";
 import { hasOp, opRecord, opRecords } from "../registry.ts";
@@ -18,7 +19,6 @@ import type {
   StatementSyntax,
   TypeSyntax,
 } from "./syntax.ts";
-import type { Token } from "./tokens.ts";
 
 export interface ResolvedText {
   readonly graph: Graph;
@@ -27,7 +27,7 @@ export interface ResolvedText {
 
 export function resolve(
   syntax: GraphSyntax,
-  comments: readonly Token[],
+  comments: readonly IToken[],
   where: (place: Place) => string,
 ): ResolvedText {
   const diagnostics: Diagnostic[] = [];

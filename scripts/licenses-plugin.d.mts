@@ -1,0 +1,3 @@
+/** For tsdown: what `scripts/licenses-plugin.mjs` makes. */
+import type { Plugin } from "rolldown";
+export function licensesPlugin(): Plugin;
