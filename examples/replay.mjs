@@ -45,15 +45,43 @@ function deviceBytes({ dtype, bytes }) {
 function reordered(bytes, size, shape, order) {
   const strides = shape.map((_n, axis) => count(shape.slice(axis + 1)));
   const result = new Uint8Array(bytes.length);
-  for (let at = 0; at < count(shape); at++) {
-    let [rest, source] = [at, 0];
-    for (const axis of [...order].reverse()) {
-      source += strides[axis] * (rest % shape[axis]);
-      rest = Math.floor(rest / shape[axis]);
+  const Words = size === 2 ? Uint16Array : Uint32Array;
+  const [from, to] = [new Words(bytes.buffer, bytes.byteOffset), new Words(result.buffer)];
+  const [extents, steps] = [order.map((axis) => shape[axis]), order.map((axis) => strides[axis])];
+  const last = order.length - 1;
+  const places = new Array(order.length).fill(0);
+  // Where the innermost axis begins in `from`; models have hundreds of millions of numbers, so that each is one copy of a word.
+  for (let [at, begin] = [0, 0]; at < to.length; ) {
+    for (let i = 0, source = begin; i < extents[last] && at < to.length; i++, source += steps[last])
+      to[at++] = from[source];
+    let axis = last - 1;
+    for (; axis >= 0; axis--) {
+      begin += steps[axis];
+      if (++places[axis] < extents[axis]) break;
+      begin -= steps[axis] * extents[axis];
+      places[axis] = 0;
     }
-    result.set(bytes.subarray(size * source, size * source + size), size * at);
+    if (axis < 0) break;
   }
   return result;
+}
+
+/**
+ * Waits for what a device has to do. Dawn asks for it again and again, on a core that a driver in software needs itself, so that every turn
+ * of the loop sleeps for a moment.
+ */
+async function waited(promise) {
+  let isOver = false;
+  const cell = new Int32Array(new SharedArrayBuffer(4));
+  const turn = () => {
+    if (isOver) return;
+    Atomics.wait(cell, 0, 0, 1);
+    setImmediate(turn);
+  };
+  setImmediate(turn);
+  return promise.finally(() => {
+    isOver = true;
+  });
 }
 
 /** The stages of a step; a plan has those that its method needs. */
@@ -172,7 +200,7 @@ class Replay {
     const encoder = this.device.createCommandEncoder();
     encoder.copyBufferToBuffer(buffer, offset, staging, 0, 4 * slice.size);
     this.device.queue.submit([encoder.finish()]);
-    await staging.mapAsync(1);
+    await waited(staging.mapAsync(1));
     const values = new Float32Array(staging.getMappedRange().slice(0));
     staging.destroy();
     return values;

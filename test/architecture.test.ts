@@ -127,7 +127,9 @@ describe("imports", () => {
         .filter(({ from, to }) => isPage(from) !== isPage(to)),
     );
     expect(across.length).toBeGreaterThan(0);
-    const shared = ["report-types", "diff", "kernel-work", "places", "seeded"].map((name) => `inspect/${name}.ts`);
+    const shared = ["report-types", "diff", "kernel-work", "places", "seeded", "numbers"].map(
+      (name) => `inspect/${name}.ts`,
+    );
     expect(across.filter(({ to }) => !shared.includes(to))).toEqual([]);
     const taken = files.filter(({ name }) => shared.includes(name)).flatMap(({ imports }) => imports);
     expect(taken.filter(({ from, type }) => !type && !shared.includes(`inspect/${from.slice(2)}`))).toEqual([]);

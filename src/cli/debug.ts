@@ -3,11 +3,12 @@
  * every kernel with what it took, where that is measured, else with what the plan says; 3: also the costs that were compared;
  * 4: also the texts of the kernels. 0 tells nothing.
  */
+
 import type { Program } from "../compile/program.ts";
+import { count } from "../inspect/numbers.ts";
 import { printable, WebpeftError } from "../ir/diagnostics.ts";
 import type { PassListener, TimelineEntry } from "../passes/manager.ts";
 import type { StartOptions } from "../runtime/session/start.ts";
-import { count } from "./columns.ts";
 import { KernelLines, scheduleLines } from "./kernel-lines.ts";
 
 const debugLevels = { passes: 1, kernels: 2, costs: 3, texts: 4 } as const;
@@ -20,7 +21,7 @@ function passLine({ pass, stage, milliseconds, nodesBefore, nodesAfter, hits }: 
 
 function* costLines({ pass, stage, notes }: TimelineEntry): Generator<string> {
   for (const { scope, decision, candidates } of notes) {
-    const compared = Object.entries(candidates).map(([name, cost]) => `${name} ${count(cost, "").trimEnd()}`);
+    const compared = Object.entries(candidates).map(([name, cost]) => `${name} ${count(cost)}`);
     yield `cost ${stage}/${pass} at ${scope}: ${decision} (${compared.join(", ")})`;
   }
 }

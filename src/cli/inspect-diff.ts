@@ -1,9 +1,12 @@
 /** `webpeft inspect --diff A B`: what differs between two dumps, as text on stdout or as files. */
+
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
+  bytes as bytesText,
   compareDumps,
   comparisonPage,
+  count,
   type Dump,
   dumpVersion,
   type KernelChange,
@@ -11,7 +14,7 @@ import {
 } from "../inspect/index.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { writeFolder } from "../runtime/files/output.ts";
-import { columns, count } from "./columns.ts";
+import { columns } from "./columns.ts";
 import { emit, type PrintOptions, say } from "./output.ts";
 import { claimOutput } from "./output-lock.ts";
 
@@ -112,12 +115,12 @@ function diffText({ facts, kernels, flips, ops }: ProgramDiff, a: string, b: str
 
 const section = (title: string, body: string): string => `${title}\n${body.replace(/^(?=.)/gm, "  ")}`;
 
-const signed = (n: number): string => (n > 0 ? `+${count(n, "").trimEnd()}` : `-${count(-n, "").trimEnd()}`);
+const signed = (n: number): string => (n > 0 ? `+${count(n)}` : `-${count(-n)}`);
 
 const factTable = (facts: ProgramDiff["facts"]): string =>
   columns(
     ["", "A", "B", "B - A"],
-    facts.map(({ name, a, b }) => [name, count(a, "").trimEnd(), count(b, "").trimEnd(), signed(b - a)]),
+    facts.map(({ name, a, b }) => [name, count(a), count(b), signed(b - a)]),
     [1, 2, 3],
   );
 
@@ -132,8 +135,8 @@ function kernelPart(title: string, changes: readonly KernelChange[]): string {
     return [
       change.name,
       both(change, ({ dispatches }) => String(dispatches)),
-      both(change, ({ flops }) => count(flops, "").trimEnd()),
-      both(change, ({ bytes }) => count(bytes, "B")),
+      both(change, ({ flops }) => count(flops)),
+      both(change, ({ bytes }) => bytesText(bytes)),
       ...[sites.slice(0, 4).join(", "), lines.join(" ")],
     ];
   });
@@ -143,7 +146,7 @@ function kernelPart(title: string, changes: readonly KernelChange[]): string {
 function flipText({ stage, pass, scopes, a, b }: ProgramDiff["flips"][number]): string {
   const costs = (candidates: Readonly<Record<string, number>>): string =>
     Object.entries(candidates)
-      .map(([name, cost]) => `${name} ${count(cost, "").trimEnd()}`)
+      .map(([name, cost]) => `${name} ${count(cost)}`)
       .join(", ");
   const places = `${scopes[0]}${scopes.length > 1 ? ` and ${scopes.length - 1} more` : ""}`;
   return `${stage}/${pass} at ${places}: ${a.decision} (${costs(a.candidates)}) -> ${b.decision} (${costs(b.candidates)})`;

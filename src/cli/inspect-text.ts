@@ -1,11 +1,20 @@
 /** `webpeft inspect --print` and `--kernels`: what people ask of a program, on stdout instead of in files. */
+
 import type { Program } from "../compile/program.ts";
-import { type KernelRow, type KernelSort, kernelRows, printLevel, sortKernels } from "../inspect/index.ts";
+import {
+  bytes as bytesText,
+  count,
+  type KernelRow,
+  type KernelSort,
+  kernelRows,
+  printLevel,
+  sortKernels,
+} from "../inspect/index.ts";
 import type { GraphLevel } from "../inspect/views.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import type { StageName } from "../program/index.ts";
 import { type Measurement, measuredMs } from "../program/measurement.ts";
-import { columns, count } from "./columns.ts";
+import { columns } from "./columns.ts";
 import { emit, type PrintOptions } from "./output.ts";
 
 export interface TextOptions extends PrintOptions {
@@ -96,9 +105,9 @@ function kernelTable(rows: readonly KernelRow[], measured: Measurement | undefin
     texts("kernel", ({ name }) => name),
     numbers("dispatches", ({ dispatches }) => String(dispatches)),
     ...(measured === undefined ? [] : timeColumns(measuredMs(measured))),
-    numbers("flop", ({ flops }) => count(flops, "").trimEnd()),
-    numbers("reads", ({ reads }) => count(reads, "B")),
-    numbers("writes", ({ writes }) => count(writes, "B")),
+    numbers("flop", ({ flops }) => count(flops)),
+    numbers("reads", ({ reads }) => bytesText(reads)),
+    numbers("writes", ({ writes }) => bytesText(writes)),
     numbers("flop/byte", ({ flops, bytes }) => (bytes === 0 ? "" : (flops / bytes).toFixed(1))),
     texts("computes for", ({ sites }) => some(sites)),
     texts("lines", ({ lines }) => lines.join(" ")),

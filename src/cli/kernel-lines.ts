@@ -1,7 +1,8 @@
 /** A line for each kernel of a program: what it took on a device, or what the plan says of it. */
+
 import type { Program } from "../compile/program.ts";
+import { bytes as bytesText, count, flops as flopsText } from "../inspect/numbers.ts";
 import type { StartOptions } from "../runtime/session/start.ts";
-import { count } from "./columns.ts";
 
 type KernelTimes = Parameters<NonNullable<StartOptions["onKernels"]>>[0];
 
@@ -70,7 +71,7 @@ export class KernelLines {
 export function* scheduleLines({ generated }: Program): Generator<string> {
   const units = new Map<string, number>();
   for (const { stage, chosen, candidates } of generated.choices) {
-    const compared = Object.entries(candidates).map(([name, cost]) => `${name} ${count(cost, "").trimEnd()}`);
+    const compared = Object.entries(candidates).map(([name, cost]) => `${name} ${count(cost)}`);
     const line = `cost ${stage}/schedule: ${chosen} (${compared.join(", ")})`;
     units.set(line, (units.get(line) ?? 0) + 1);
   }
@@ -98,7 +99,7 @@ const summed = (work: readonly Work[]): Sum => {
 
 function figures({ dispatches, flops, bytes, nanoseconds }: Sum, isMeasured: boolean): string {
   const times = `${dispatches} ${dispatches === 1 ? "dispatch" : "dispatches"}`;
-  const each = [count(flops / dispatches, "flop"), count(bytes / dispatches, "B")].join(" and ");
+  const each = [flopsText(flops / dispatches), bytesText(bytes / dispatches)].join(" and ");
   if (!isMeasured) return `${times} of ${each}`;
   const measured = `${times} of ${(nanoseconds / dispatches / 1e3).toFixed(1)} us`;
   // Shorter than the device's clock can tell.

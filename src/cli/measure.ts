@@ -1,10 +1,11 @@
 /** `webpeft inspect --measure`: on which device, and what it says of it. */
+
 import { isForProcessors, type Target } from "../codegen/index.ts";
 import type { Program } from "../compile/program.ts";
+import { bytes, flops } from "../inspect/index.ts";
 import { type Measurement, measuredMs } from "../program/measurement.ts";
 import type { Executor } from "../runtime/executors/executor.ts";
 import { chooseExecutor, type DeviceName } from "../runtime/session/executor-choice.ts";
-import { count } from "./columns.ts";
 import type { Sources } from "./common.ts";
 import { type PrintOptions, say } from "./output.ts";
 import { readTarget } from "./target.ts";
@@ -54,6 +55,6 @@ export async function measuredOn(
     options,
     `measured    ${device}, median of ${runs}: ${wholeMs.toFixed(2)} ms, dispatches ${shareOf(measured)}${outside}`,
   );
-  say(options, `peak        ${count(peak.flopsPerSecond, "flop/s")}, ${count(peak.bytesPerSecond, "B/s")}`);
+  say(options, `peak        ${flops(peak.flopsPerSecond)}/s, ${bytes(peak.bytesPerSecond)}/s`);
   return { measured };
 }

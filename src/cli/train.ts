@@ -14,7 +14,7 @@ import { compileSources, defaultLength, modelTokenizer, readSources, type Source
 import { checkLog } from "./log-file.ts";
 import { tellOfLost } from "./lost-data.ts";
 import { fitInto, memoryLine } from "./memory.ts";
-import { emit, say } from "./output.ts";
+import { emit, say, warn } from "./output.ts";
 import { claimOutput } from "./output-lock.ts";
 import { checkTrace, TraceFile } from "./trace-file.ts";
 import type { TrainCommandOptions } from "./train-parts.ts";
@@ -82,14 +82,23 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
         : new TrainingReport(options.report, program, factsOf(options, session, stream, steps));
     try {
       const parts = { options, sources, program, session, stream, labels, steps, validation, report };
-      return await new TrainRun({ ...parts, weights: weights(), tokenizer }).go();
-    } finally {
+      const code = await new TrainRun({ ...parts, weights: weights(), tokenizer }).go();
       session.dispose();
-      await trace?.write(options);
-      await report?.write(options);
+      for (const file of [trace, report]) await file?.write(options);
+      return code;
+    } catch (error) {
+      session.dispose();
+      // What ended the run is told, whatever becomes of its files.
+      for (const file of [trace, report]) await file?.write(options).catch(tellUnwritten);
+      throw error;
     }
   });
 }
+
+const tellUnwritten = (error: unknown): void => {
+  if (error instanceof WebpeftError) warn(error.diagnostics.map((own) => ({ ...own, severity: "warning" })));
+  else process.stderr.write(`a file of the run could not be written: ${String(error)}\n`);
+};
 
 /** What the report says of a run. */
 function factsOf(

@@ -4,11 +4,11 @@ import { withTaskHeads } from "../methods/config/trained-base.ts";
 import type { Model } from "../runtime/files/model.ts";
 
 /** The model with its head. Where it is not clear which, what else is wrong with the config is told first. */
-export async function orOwnFault(headed: () => Model, withoutHead: () => Promise<unknown>): Promise<Model> {
+export function orOwnFault(headed: () => Model, withoutHead: () => unknown): Model {
   try {
     return headed();
   } catch (error) {
-    if (error instanceof WebpeftError && error.code === "CONFIG-HEAD") await withoutHead();
+    if (error instanceof WebpeftError && error.code === "CONFIG-HEAD") withoutHead();
     throw error;
   }
 }

@@ -1,7 +1,7 @@
 /** A compiled program as callers have it: what the compiler made, the views of it, and a session on a device. */
 import { showIn, type ViewOptions } from "../inspect/embed.ts";
 import { reportPage } from "../inspect/report.ts";
-import { type InspectedProgram, ProgramViews, type ViewedProgram } from "../inspect/views.ts";
+import { type InspectedProgram, knownGraphAfter, ProgramViews, type ViewedProgram } from "../inspect/views.ts";
 import type { Methods } from "../methods/registry.ts";
 import type { AdapterConfigs, CompiledProgram } from "../program/index.ts";
 import type { Measurement } from "../program/measurement.ts";
@@ -59,4 +59,5 @@ class StartableProgram extends ProgramViews {
 
 export type Program = ProgramParts & InspectedProgram & Pick<StartableProgram, "start" | "report" | "measure" | "view">;
 
-export const createProgram = (parts: ProgramParts): Program => Object.assign(new StartableProgram(parts), parts);
+export const createProgram = (parts: ProgramParts): Program =>
+  Object.assign(new StartableProgram(parts), parts, { graphAfter: knownGraphAfter(parts) });

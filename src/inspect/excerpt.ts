@@ -7,6 +7,7 @@ import type { StageName } from "../program/index.ts";
 import { leastMs, type Measurement } from "../program/measurement.ts";
 import { type KernelWork, withDispatch } from "./kernel-work.ts";
 import { isAt, isEverywhere, type ModelPlace, sitesOf } from "./places.ts";
+import { unknownName } from "./unknown.ts";
 import type { GraphLevel, InspectedProgram } from "./views.ts";
 
 export interface ExcerptOptions extends ModelPlace {
@@ -43,27 +44,20 @@ function nodesAt(graph: Graph, place: ModelPlace): ReadonlySet<number> {
   return found;
 }
 
-function unknown(what: string, given: string, known: readonly string[]): WebpeftError {
-  return new WebpeftError("INSPECT-UNKNOWN", {
-    message: `the program has no ${what} of that name`,
-    expected: `one of ${[...new Set(known)].join(", ")}`,
-    got: given,
-  });
-}
-
 /** A stage's graph, as a pass left it. Throws `INSPECT-UNKNOWN` for a stage or a pass that there is not. */
 function graphOf(program: InspectedProgram, level: "operator" | "tensor", options: ExcerptOptions): Graph {
   const { stage = program.mainStage, after } = options;
   const ofStage = program.timeline.filter((entry) => entry.stage === stage);
   if (stage === "step" || (ofStage.length === 0 && !program.stages.some(({ name }) => name === stage)))
-    throw unknown(
+    throw unknownName(
       "stage",
       stage,
       program.stages.map(({ name }) => name),
     );
   const pass = after ?? (level === "operator" ? "algebra" : undefined);
   if (pass === undefined) return program.graph("tensor", stage);
-  const graph = program.graphAfter(pass, stage);
+  const ran = ofStage.some((entry) => entry.pass === pass);
+  const graph = ran ? program.graphAfter(pass, stage) : undefined;
   if (graph !== undefined) return graph;
   if (ofStage.length === 0) {
     throw new WebpeftError("INSPECT-UNKNOWN", {
@@ -72,7 +66,7 @@ function graphOf(program: InspectedProgram, level: "operator" | "tensor", option
       got: `the graph after ${pass}`,
     });
   }
-  throw unknown(
+  throw unknownName(
     `pass for ${stage}`,
     pass,
     ofStage.map((entry) => entry.pass),
@@ -102,7 +96,7 @@ export function kernelRows(program: InspectedProgram, options: KernelRowOptions 
   const chosen: readonly string[] = stage === "step" ? program.stepStages : [stage];
   const planned = program.plan.stages.filter(({ name }) => chosen.includes(name));
   const known = program.plan.stages.map(({ name }) => name);
-  if (planned.length === 0) throw unknown("stage with kernels", stage, [...known, "step"]);
+  if (planned.length === 0) throw unknownName("stage with kernels", stage, [...known, "step"]);
   const rows = new Map<string, KernelRow>();
   for (const { name, dispatches } of planned) {
     const times = measured?.stages.find((own) => own.name === name)?.dispatchMs;

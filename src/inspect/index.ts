@@ -6,6 +6,7 @@ export { failureFiles, type ShownAgain } from "./failure/files.ts";
 export { failureRecord } from "./failure/record.ts";
 export { compiledBefore } from "./failure/so-far.ts";
 export { dumpVersion, inspectionFiles } from "./files.ts";
+export { bytes, count, flops } from "./numbers.ts";
 export { comparisonPage, reportPage } from "./report.ts";
 export { type MeasuredDispatch, Trace } from "./trace.ts";
 export { type Failure, lossSvg, type TrainingData, trainingPage } from "./training/page.ts";

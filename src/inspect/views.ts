@@ -5,6 +5,7 @@ import { printGraph } from "../ir/text/print.ts";
 import type { TimelineEntry } from "../passes/manager.ts";
 import type { CompiledProgram, StageName } from "../program/index.ts";
 import { dispatchesToDot, toDot } from "./dot.ts";
+import { unknownName } from "./unknown.ts";
 
 /** A program with what its views are made of. */
 export interface ViewedProgram extends CompiledProgram {
@@ -13,7 +14,7 @@ export interface ViewedProgram extends CompiledProgram {
   readonly timeline: readonly TimelineEntry[];
   /** The main stage after `algebra`. */
   readonly operatorGraph: Graph;
-  /** A stage's graph as a pass left it; undefined where the pass did not run on it. */
+  /** A stage's graph as a pass left it; undefined where the pass did not run on it. `INSPECT-UNKNOWN` for a pass or stage that there is not. */
   readonly graphAfter: (pass: string, stage: StageName) => Graph | undefined;
 }
 
@@ -57,7 +58,12 @@ export const stepStages: readonly StageName[] = [
   "update",
 ];
 
-export type GraphLevel = "operator" | "tensor" | "kernel";
+export const graphLevels = ["operator", "tensor", "kernel"] as const;
+export type GraphLevel = (typeof graphLevels)[number];
+
+function checkLevel(level: GraphLevel): void {
+  if (!graphLevels.includes(level)) throw unknownName("level", level, graphLevels);
+}
 
 /** A kernel as the schedules made it, before it is printed as WGSL. */
 export interface KernelGraph {
@@ -74,6 +80,19 @@ const moved = (dispatches: readonly Dispatch[]): Moved => ({
   reads: total(dispatches, "reads"),
   writes: total(dispatches, "writes"),
 });
+
+/** `graphAfter` that throws `INSPECT-UNKNOWN` for names that nothing has. */
+export function knownGraphAfter({ graphAfter, timeline, stages }: ViewedProgram): ViewedProgram["graphAfter"] {
+  return (pass, stage) => {
+    const graph = graphAfter(pass, stage);
+    if (graph !== undefined) return graph;
+    const passes = timeline.map((entry) => entry.pass);
+    if (!passes.includes(pass)) throw unknownName("pass", pass, passes);
+    const known = [...stages.map(({ name }) => name), ...timeline.map((entry) => entry.stage)];
+    if (!known.includes(stage)) throw unknownName("stage", stage, known);
+    return undefined;
+  };
+}
 
 /** Text, graphs, kernels and the plan of a program. */
 export class ProgramViews {
@@ -122,12 +141,14 @@ export class ProgramViews {
   graph(level: "kernel"): readonly KernelGraph[];
   graph(level: "operator" | "tensor", stage?: StageName): Graph;
   graph(level: GraphLevel, stage: StageName = this.mainStage): Graph | readonly KernelGraph[] {
+    checkLevel(level);
     if (level === "kernel") return this.generated.kernels.map(({ name, ir }) => ({ name, ir }));
     const { operatorGraph, merge, stages } = this.parts;
     if (level === "operator") return operatorGraph;
     const graph = stage === "merge" ? merge?.() : stages.find((s) => s.name === stage)?.graph;
-    if (graph === undefined) throw new Error(`the program has no stage ${stage}`);
-    return graph;
+    if (graph !== undefined) return graph;
+    const known = stages.map(({ name }) => name);
+    throw unknownName("stage", stage, merge === undefined ? known : [...known, "merge"]);
   }
 
   /** The stage that people mean when they name none. */
@@ -137,8 +158,9 @@ export class ProgramViews {
     return stages.some((s) => s.name === "micro") ? "micro" : "forward";
   }
 
-  /** Textual IR: SSA text for the graphs, structured kernel text for the kernels. */
+  /** Textual IR, of a level or `INSPECT-UNKNOWN`: SSA text for the graphs, structured kernel text for the kernels. */
   print(level: GraphLevel): string {
+    checkLevel(level);
     if (level !== "kernel") return printGraph(this.graph(level));
     return this.graph(level)
       .map(({ name, ir }) => printKernel(ir, name))
@@ -147,6 +169,7 @@ export class ProgramViews {
 
   /** Graphviz text: values and their readers, or at kernel level the dispatches of all stages. */
   toDot(level: GraphLevel): string {
+    checkLevel(level);
     return level === "kernel" ? dispatchesToDot(this.plan.stages) : toDot(this.graph(level));
   }
 }

@@ -53,7 +53,7 @@ it("tells which schedules were compared, and what is planned where nothing runs"
     /: [\w ]+ \([\w ]+ [\d.]+( [kMG])?, [\w ,.]+\)(, \d+ times)?$/,
   );
   expect(lines(inspected, "kernels")[0]).toContain("no times were measured");
-  expect(lines(inspected, "kernel ")[0]).toMatch(/: \d+ dispatch(es)? of [\d.]+ [kMG]?flop and [\d.]+ [kMG]?B$/);
+  expect(lines(inspected, "kernel ")[0]).toMatch(/: \d+ dispatch(es)? of [\d.]+ [kMG]?flop and [\d.]+ ([KMG]i)?B$/);
 });
 
 it("takes 0 to 4; a command that fails before it compiles has no kernels to tell of", () => {

@@ -49,7 +49,7 @@ describe("what is printed", () => {
     expect(rows.map(({ ms }) => ms)).toEqual(rows.map(({ ms }) => ms).sort((a, b) => b - a));
     expect(rows[0]!.ms).toBeGreaterThan(0);
     expect(stderr).toMatch(/^measured +WebAssembly .*, median of 5: [\d.]+ ms, dispatches \d+ %$/m);
-    expect(stderr).toMatch(/^peak +[\d.]+ \w?flop\/s, [\d.]+ \w?B\/s$/m);
+    expect(stderr).toMatch(/^peak +[\d.]+ \w?flop\/s, [\d.]+ (\wi)?B\/s$/m);
     const table = inspect("--kernels", "--measure", "--sort", "name").stdout.split("\n");
     expect(table[0]).toMatch(
       /^kernel +dispatches +ms +% of time +% of roof +flop +reads +writes +flop\/byte +computes for +lines$/,

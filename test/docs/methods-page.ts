@@ -28,7 +28,7 @@ function section(method: Method): string {
   return [
     `## ${method.peftType}`,
     "",
-    `Adapts modules of kind ${method.siteKinds.join(", ")}. The whole method is \`src/methods/peft/${method.file}\`.`,
+    `${method.siteKinds.length === 0 ? "Mixes adapters of the modules that they adapt" : `Adapts modules of kind ${method.siteKinds.join(", ")}`}. The whole method is \`src/methods/peft/${method.file}\`.`,
     "",
     "```",
     ...method.formulaLines,

@@ -33,6 +33,23 @@ it("the report of a program is the page of its inspection", () => {
   expect(program.report()).toBe(files.get("report.html"));
 });
 
+it("names that a program does not have are refused with those that it has", () => {
+  const element = {} as HTMLElement;
+  const unknown: readonly (readonly [() => unknown, string])[] = [
+    [() => program.print("nope" as never), "operator, tensor, kernel"],
+    [() => program.toDot("nope" as never), "operator, tensor, kernel"],
+    [() => program.graph("tensor", "nope" as never), "micro"],
+    [() => program.graphAfter("nope", "micro"), "algebra"],
+    [() => program.graphAfter("algebra", "nope" as never), "micro"],
+    [() => program.view(element, { view: "nope" as never }), "graph"],
+  ];
+  for (const [call, known] of unknown)
+    expect(call).toThrow(
+      expect.objectContaining({ code: "INSPECT-UNKNOWN", expected: expect.stringContaining(known) }),
+    );
+  expect(program.graphAfter("hoist", "update")).toBeUndefined();
+});
+
 describe("inspection files", () => {
   it("have the agreed names", () => {
     const names = [...files.keys()].filter((name) => !name.startsWith("kernels/"));
