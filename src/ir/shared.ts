@@ -50,15 +50,16 @@ export interface Inferred {
   readonly type: Type;
   /** Whether the verifier has found a node sound that is so. */
   verified: boolean;
-  /** What it infers from others, with the same attributes. */
+  /** What it infers from others that begin with the same type, with the same attributes. */
   readonly next: Inferred | undefined;
 }
 
-const answers = new Map<OpRecord, WeakMap<Attributes, Inferred>>();
+/** By op, attributes and the type of the first input: a process that compiles many programs has thousands of answers of one op. */
+const answers = new Map<OpRecord, WeakMap<Attributes, Map<Type | undefined, Inferred>>>();
 
 /** What was inferred from the same objects before. */
 export function knownType(record: OpRecord, inputs: readonly Type[], attributes: Attributes): Inferred | undefined {
-  let known = answers.get(record)?.get(attributes);
+  let known = answers.get(record)?.get(attributes)?.get(inputs[0]);
   while (known !== undefined && !sameObjects(known.inputs, inputs)) known = known.next;
   return known;
 }
@@ -75,7 +76,8 @@ export function inferredType(record: OpRecord, inputs: readonly Type[], attribut
   if (before !== undefined) return before.type;
   const made = record.infer(inputs, attributes);
   const type = remembered(typesByText, typeText(made), () => made);
-  const own = remembered(answers, record, () => new WeakMap<Attributes, Inferred>());
-  own.set(attributes, { inputs: [...inputs], type, verified: false, next: own.get(attributes) });
+  const ofRecord = remembered(answers, record, () => new WeakMap<Attributes, Map<Type | undefined, Inferred>>());
+  const own = remembered(ofRecord, attributes, () => new Map<Type | undefined, Inferred>());
+  own.set(inputs[0], { inputs: [...inputs], type, verified: false, next: own.get(inputs[0]) });
   return type;
 }
