@@ -40,6 +40,8 @@ export function hasOp(name: string): boolean {
   return byName.has(name);
 }
 
+export const findOp = (name: string): OpRecord | undefined => byName.get(name);
+
 export function opRecord(name: string): OpRecord {
   const record = byName.get(name);
   if (record === undefined) throw new Error(`no op is called ${name}`);

@@ -13,11 +13,13 @@ const attributesByText = new Map<string, Attributes>();
 const typesByText = new Map<string, Type>();
 let numbered = 0;
 
-/** Equal for equal attributes, in whatever order they are given. */
+/** Equal for equal attributes, in whatever order they are given: most are given as they are sorted. */
 function textOf(attributes: Attributes): string {
   const names = Object.keys(attributes);
-  if (names.length < 2) return JSON.stringify(attributes);
-  return JSON.stringify(names.sort().map((name) => [name, attributes[name]]));
+  for (let i = 1; i < names.length; i++)
+    if (names[i - 1]! > names[i]!)
+      return JSON.stringify(Object.fromEntries(names.sort().map((name) => [name, attributes[name]])));
+  return JSON.stringify(attributes);
 }
 
 /** The one object for equal attributes. */
@@ -57,9 +59,16 @@ export interface Inferred {
 /** By op, attributes and the type of the first input: a process that compiles many programs has thousands of answers of one op. */
 const answers = new Map<OpRecord, WeakMap<Attributes, Map<Type | undefined, Inferred>>>();
 
+/** What a record inferred with the same attributes from types that begin with `first`: the newest, and in front of it the others. */
+export const inferredBefore = (
+  record: OpRecord,
+  first: Type | undefined,
+  attributes: Attributes,
+): Inferred | undefined => answers.get(record)?.get(attributes)?.get(first);
+
 /** What was inferred from the same objects before. */
-export function knownType(record: OpRecord, inputs: readonly Type[], attributes: Attributes): Inferred | undefined {
-  let known = answers.get(record)?.get(attributes)?.get(inputs[0]);
+function knownType(record: OpRecord, inputs: readonly Type[], attributes: Attributes): Inferred | undefined {
+  let known = inferredBefore(record, inputs[0], attributes);
   while (known !== undefined && !sameObjects(known.inputs, inputs)) known = known.next;
   return known;
 }

@@ -18,8 +18,8 @@ import type { CodeAfter } from "./codes/index.ts";
 import { type Diagnostic, type DiagnosticFields, WebpeftError } from "./diagnostics.ts";
 import { type Attributes, type Graph, type Node, portName, portRole } from "./graph.ts";
 import type { AttributeKind, OpRecord } from "./op-record.ts";
-import { hasOp, opRecord } from "./registry.ts";
-import { type Inferred, inferredType, knownType } from "./shared.ts";
+import { findOp, hasOp, opRecord } from "./registry.ts";
+import { type Inferred, inferredBefore, inferredType } from "./shared.ts";
 import { sameType, type Type, typeText } from "./types.ts";
 
 export type GraphLevel = "operator" | "tensor";
@@ -65,20 +65,21 @@ export function violations(graph: Graph, level: GraphLevel): Diagnostic[] {
 }
 
 /** What was inferred for nodes like this one, whose type it has; nodes of a model's layers are alike. */
-function knownNode(graph: Graph, node: Node, id: number, level: GraphLevel): Inferred | undefined {
-  const { op, type, attributes } = node;
-  if (!hasOp(op) || (level === "tensor" && type.kind === "operator")) return undefined;
-  const record = opRecord(op);
-  if (level === "tensor" && record.opClass === "operator") return undefined;
-  const inputs: Type[] = [];
-  for (let i = 0; i < node.inputs.length; i++) {
-    const input = node.inputs[i]!;
-    const source = input < id ? graph.nodes[input] : undefined;
-    if (source === undefined) return undefined;
-    inputs.push(source.type);
-  }
-  const known = knownType(record, inputs, attributes);
+function knownNode({ nodes }: Graph, { op, type, attributes, inputs }: Node, id: number, level: GraphLevel) {
+  const record = findOp(op);
+  const isOperator = type.kind === "operator" || record?.opClass === "operator";
+  if (record === undefined || (level === "tensor" && isOperator)) return undefined;
+  for (let i = 0; i < inputs.length; i++) if (!(inputs[i]! < id) || nodes[inputs[i]!] === undefined) return undefined;
+  const first = inputs.length === 0 ? undefined : nodes[inputs[0]!]!.type;
+  let known = inferredBefore(record, first, attributes);
+  while (known !== undefined && !hasInputs(known, nodes, inputs)) known = known.next;
   return known?.type === type ? known : undefined;
+}
+
+function hasInputs({ inputs: types }: Inferred, nodes: readonly Node[], inputs: readonly number[]): boolean {
+  if (types.length !== inputs.length) return false;
+  for (let i = 0; i < inputs.length; i++) if (types[i] !== nodes[inputs[i]!]!.type) return false;
+  return true;
 }
 
 function checkNode(graph: Graph, node: Node, id: number, level: GraphLevel, report: Report): void {

@@ -6,6 +6,7 @@
 import { Builder, type NodeContext } from "../ir/builder.ts";
 import { type Attributes, compact, compacted, type Graph, type Node, renumbered } from "../ir/graph.ts";
 import { opRecord } from "../ir/registry.ts";
+import { remembered } from "../ir/remember.ts";
 import { during } from "../ir/trail.ts";
 import type { TensorType } from "../ir/types.ts";
 
@@ -54,14 +55,16 @@ export class Rewriter extends Builder {
 
   constructor(
     name: string,
-    private readonly rules: ReadonlyMap<string, readonly Rule[]>,
+    private readonly rules: ReadonlyMap<string, RulesOfOp>,
   ) {
     super(name);
   }
 
   protected override make(op: string, inputs: readonly number[], attributes: Attributes, context: NodeContext): number {
-    const rules = this.rules.get(op);
-    if (rules === undefined) return super.make(op, inputs, attributes, context);
+    const known = this.rules.get(op);
+    if (known === undefined) return super.make(op, inputs, attributes, context);
+    const rules = this.hasConstant(inputs) ? known.all : known.withoutConstants;
+    if (rules.length === 0) return super.make(op, inputs, attributes, context);
     const candidate = { op, inputs, attributes };
     if (this.depth > maximumDepth) throw new Error(`the rules of ${this.name} do not terminate at ${op}`);
     this.depth++;
@@ -86,6 +89,17 @@ export class Rewriter extends Builder {
       throw during(error, { doing: "rule", rule: rule.name, at: this.origin[0]! });
     }
   }
+
+  private hasConstant(inputs: readonly number[]): boolean {
+    for (let i = 0; i < inputs.length; i++) if (this.node(inputs[i]!).op === "constant") return true;
+    return false;
+  }
+}
+
+/** The rules that look at an op, and those of them that also look at candidates without a constant among their inputs: nearly all are so. */
+interface RulesOfOp {
+  readonly all: readonly Rule[];
+  readonly withoutConstants: readonly Rule[];
 }
 
 const maximumDepth = 200;
@@ -94,6 +108,8 @@ export interface Rule {
   readonly name: string;
   /** The ops that the rule looks at. */
   readonly ops: readonly string[];
+  /** Whether it applies only where an input is a constant; it is asked of no others. */
+  readonly ofConstants?: boolean;
   /** What it does, one line: `pattern -> replacement`. */
   readonly doc: string;
   /** The id of the replacement, made with `rewriter`, or undefined when the rule does not apply. */
@@ -108,15 +124,23 @@ export interface RewriteResult {
 
 /** Applies the rules to every live node, bottom-up, and drops what is no longer needed. */
 export function rewrite(graph: Graph, rules: readonly Rule[]): RewriteResult {
-  const byOp = new Map<string, Rule[]>();
-  for (const rule of rules) for (const op of rule.ops) byOp.set(op, [...(byOp.get(op) ?? []), rule]);
-  const rewriter = new Rewriter(graph.name, byOp);
+  const rewriter = new Rewriter(graph.name, rulesByOp(rules));
   const source = compact(graph, true);
   const ids = rebuild(source, rewriter);
   const outputs = source.outputs.map((o) => ({ name: o.name, node: ids[o.node]! }));
   const { graph: result, renumbered: now } = compacted(rewriter.finish(outputs), true);
   const rewrites = rewritesOf(rewriter.applications, now);
   return { graph: result, hits: hitsOf(rewrites), rewrites };
+}
+
+function rulesByOp(rules: readonly Rule[]): ReadonlyMap<string, RulesOfOp> {
+  const byOp = new Map<string, Rule[]>();
+  for (const rule of rules) for (const op of rule.ops) remembered(byOp, op, () => []).push(rule);
+  const split = (all: readonly Rule[]): RulesOfOp => ({
+    all,
+    withoutConstants: all.filter(({ ofConstants }) => ofConstants !== true),
+  });
+  return new Map([...byOp].map(([op, all]) => [op, split(all)]));
 }
 
 function rewritesOf(applications: readonly Application[], now: readonly (number | undefined)[]): Rewrite[] {

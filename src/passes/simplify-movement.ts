@@ -24,6 +24,7 @@ export const movementRules: readonly Rule[] = [
   {
     name: "move-constant",
     ops: ["reshape", "transpose", "broadcast", "slice", "concat"],
+    ofConstants: true,
     doc: "a view of a constant, or a concatenation of equal ones -> the constant in the new shape",
     rewrite: (c, r) => {
       const values = c.inputs.map((input) => scalarConstant(r, input));

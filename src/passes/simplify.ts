@@ -51,6 +51,7 @@ function neutral(
   return {
     name,
     ops: [op],
+    ofConstants: true,
     doc,
     rewrite: (c, r) => {
       const [constant, other] = side === "left" ? [c.inputs[0]!, c.inputs[1]!] : [c.inputs[1]!, c.inputs[0]!];
@@ -63,6 +64,7 @@ const arithmeticRules: readonly Rule[] = [
   {
     name: "fold-constants",
     ops: foldable,
+    ofConstants: true,
     doc: "an op on constants -> its value",
     rewrite: (c, r) => {
       const values = c.inputs.map((i) => scalarConstant(r, i));
@@ -86,6 +88,7 @@ const arithmeticRules: readonly Rule[] = [
   {
     name: "multiply-constants",
     ops: ["mul"],
+    ofConstants: true,
     doc: "(x a) b -> x (a b) for constants a, b",
     rewrite: (c, r) => {
       const b = scalarConstant(r, c.inputs[1]!);
@@ -97,6 +100,7 @@ const arithmeticRules: readonly Rule[] = [
   {
     name: "constant-to-the-right",
     ops: ["mul", "add"],
+    ofConstants: true,
     doc: "a x -> x a for a constant a",
     rewrite: (c, r) => {
       const constantFirst =
@@ -175,6 +179,7 @@ const contractionRules: readonly Rule[] = [
   {
     name: "einsum-of-zeros",
     ops: ["einsum"],
+    ofConstants: true,
     doc: "a contraction with zeros -> zeros",
     rewrite: (c, r) =>
       c.inputs.some((i) => scalarConstant(r, i) === 0) ? r.constant(0, typeOf(c, r).shape) : undefined,
@@ -182,6 +187,7 @@ const contractionRules: readonly Rule[] = [
   {
     name: "sum-of-constant",
     ops: ["sum"],
+    ofConstants: true,
     doc: "sum of a constant -> constant times count",
     rewrite: (c, r) => {
       const value = scalarConstant(r, c.inputs[0]!);
