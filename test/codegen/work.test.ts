@@ -4,6 +4,9 @@ import { UnitGraph } from "../../src/codegen/fuse/unit-graph.ts";
 import { arrange, cpuTarget, defaultTarget, generate } from "../../src/codegen/index.ts";
 import { Builder } from "../../src/ir/builder.ts";
 import { opRecord } from "../../src/ir/registry.ts";
+import { printGraph } from "../../src/ir/text/print.ts";
+import { type Rule, rewrite } from "../../src/passes/rewrite.ts";
+import { simplifyRules } from "../../src/passes/simplify.ts";
 import { noStorage } from "../runtime/executor-samples.ts";
 import { benchmarkSizes, trainingProgram } from "./training-program.ts";
 
@@ -65,6 +68,25 @@ it("types of products of further layers are inferred no more", () => {
   infer.mockClear();
   trainingProgram({ ...sizes, layers: 9 });
   expect(infer).not.toHaveBeenCalled();
+});
+
+it("rules of constants are asked of candidates that have one, and leave all others as they are", () => {
+  const asked = { with: 0, without: 0 };
+  const counted = (rule: Rule): Rule => ({
+    ...rule,
+    rewrite: (candidate, rewriter) => {
+      if (rule.ofConstants === true)
+        asked[candidate.inputs.some((i) => rewriter.node(i).op === "constant") ? "with" : "without"]++;
+      return rule.rewrite(candidate, rewriter);
+    },
+  });
+  for (const { graph } of layered(2).stages) {
+    const simplified = rewrite(graph, simplifyRules.map(counted)).graph;
+    expect(asked.without).toBe(0);
+    const asksAll = simplifyRules.map((rule) => ({ ...rule, ofConstants: false }));
+    expect(printGraph(rewrite(graph, asksAll).graph)).toBe(printGraph(simplified));
+  }
+  expect(asked.with).toBeGreaterThan(0);
 });
 
 /** Layers of units, each a chain with a side path; every unit asks whether the one two layers before needs its newest. */
