@@ -49,7 +49,7 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   const validation = options.valid === undefined ? undefined : await openValidation(options, sources, stream);
   const readsOf = (program: CompiledProgram): Reads => {
     const state = options.saveEvery === undefined ? [] : ["params", "moment1", "moment2"];
-    return [...usualReads(program), ...state.map((name) => [name])];
+    return [...usualReads(program, validation !== undefined), ...state.map((name) => [name])];
   };
   return fitInto(options, model, readsOf, async (fit) => {
     const program = await compileSources(sources, options, {

@@ -30,6 +30,8 @@ const devices: Readonly<Record<string, () => Promise<Device>>> = {
   tfjs: async () => ({ device: "tfjs", close: () => undefined }),
 };
 
+const evaluated = "a training that is evaluated";
+
 /** What a session does, and what it reads of its instance. */
 const works: Readonly<Record<string, { readonly options: CompileOptions; run(session: Session): Promise<unknown> }>> = {
   "a training": {
@@ -47,6 +49,14 @@ const works: Readonly<Record<string, { readonly options: CompileOptions; run(ses
       await session.optimizerState();
     },
   },
+  [evaluated]: {
+    options: {},
+    run: async (session) => {
+      await session.step(data);
+      await session.forward(data);
+      await session.files();
+    },
+  },
   "a forward pass": { options: { mode: "infer" }, run: (session) => session.forward(data) },
 };
 
@@ -55,7 +65,7 @@ const stateReads = [["params"], ["moment1"], ["moment2"]];
 async function forecastAndUse(model: Model, name: string, device: Device["device"]) {
   const { options, run } = works[name]!;
   const program = await compile(model, lora, { batch, length, ...options });
-  const reads = [...usualReads(program), ...(options.accumulate ? stateReads : [])];
+  const reads = [...usualReads(program, name === evaluated), ...(options.accumulate ? stateReads : [])];
   const told: MemoryForecast[] = [];
   const session = await program.start({ device, reads, onForecast: (forecast) => told.push(forecast) });
   for (let i = 0; i < 2; i++) await run(session);

@@ -15,6 +15,7 @@ import {
   programPorts,
   type Reads,
 } from "../executor.ts";
+import { stagesRead } from "../memory.ts";
 import { type BackendName, type BackendOptions, type LoadedBackend, loadBackend } from "./backend.ts";
 import { TfjsInstance } from "./instance.ts";
 import { sizesBackend } from "./sizes.ts";
@@ -51,7 +52,7 @@ export async function tfjsExecutor(options: BackendOptions = {}): Promise<TfjsEx
 const floats = (tensor: PortTensor): Float32Array =>
   "bytes" in tensor ? toFloat32(tensor) : Float32Array.from(tensor);
 
-/** What an instance takes that runs every stage for each of the reads, and again, with tensors that have no numbers. */
+/** What an instance takes that runs the stages of the reads for each of them, and again, with tensors that have no numbers. */
 async function usedWithSizes(program: ExecutableProgram, reads: Reads, sizes: LoadedBackend): Promise<MemoryUse> {
   checkBindings(program);
   const instance = new TfjsInstance(program, sizes);
@@ -61,12 +62,11 @@ async function usedWithSizes(program: ExecutableProgram, reads: Reads, sizes: Lo
       if (role !== "input" && sliceOf(program.storage, name) === undefined) instance.reserve(name, type);
     const inputs = ports.filter(({ role }) => role === "input");
     const zeros = Object.fromEntries(inputs.map(({ name, type }) => [name, new Float32Array(sizeOf(type.shape))]));
+    const stages = stagesRead(program, reads);
     // Values that are kept between runs are there from the second time on.
-    for (const { name, graph } of [...program.stages, ...program.stages]) {
-      const own = new Set(graph.outputs.map((output) => output.name));
-      const wanted = reads.map((names) => names.filter((output) => own.has(output))).filter(({ length }) => length > 0);
-      for (const want of wanted.length === 0 ? [[]] : wanted) await instance.run([name], zeros, want);
-    }
+    const again = stages.filter(({ stage }) => stage.name !== "prepare");
+    for (const { stage, reads: lists } of [...stages, ...again])
+      for (const want of lists) await instance.run([stage.name], zeros, want);
     return instance.memory;
   } finally {
     instance.dispose();
