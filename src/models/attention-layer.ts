@@ -112,6 +112,7 @@ export function attentionLayer(hidden: number, spec: AttentionSpec): Module<Atte
     growth,
     clip,
     closed = false,
+    repeatsKeys = false,
     replaces,
   } = spec;
   const layout = spec.transposed === true ? "conv1d" : "linear";
@@ -154,17 +155,24 @@ export function attentionLayer(hidden: number, spec: AttentionSpec): Module<Atte
       const [queries, keys] = [grown(builder, placed("query", q), input.sequence, growth), placed("key", k)];
       const added = scoresOf(place, scores, { queries, keys, scale, parts: modules }, input);
       const operands = { queries, keys, values, scale, cap, bias: added };
-      const context = closed
+      const { sequence } = input;
+      // Where nothing stands in front, and all is seen, there is no mask to begin with.
+      const isPlain = closed || (seen === undefined && sequence.keys === 0);
+      const context = isPlain
         ? attend(builder, { ...operands, seen, replaces })
         : sites.attention(path, {
-            ...{ ...operands, seen: seen!, keyLayer: layerOf("key"), valueLayer: layerOf("value") },
-            before: input.sequence.keys,
+            ...{ ...operands, seen: seen ?? sequence.all(), keyLayer: layerOf("key"), valueLayer: layerOf("value") },
+            before: sequence.keys,
           });
       const rows = builder.reshape(context, [...builder.shape(x).slice(0, 2), heads * headWidth]);
       const output = modules.output?.(rows) ?? rows;
-      return closed ? output : sites.attended(path, output);
+      return isPlain ? output : sites.attended(path, output);
     },
-    attentionEntry(closed ? undefined : { in: hidden, out: keyHeads * headWidth, keyHeads }),
+    attentionEntry(
+      closed
+        ? undefined
+        : { in: hidden, out: keyHeads * headWidth, keyHeads, ...(repeatsKeys ? { prefixHeads: heads } : {}) },
+    ),
   );
 }
 

@@ -44,11 +44,11 @@ export function visibility(
   return builder.compare("and", builder.broadcast(seen, shape, [1, 2]), builder.broadcast(real, shape, [0, 2]));
 }
 
-/** Keys that a padding mask i32[b, s] shows, from everywhere: bool[b, queries, s], as many as there are keys unless given. */
-export function unpadded(builder: Builder, mask: number, queries?: number): number {
+/** Keys that a padding mask i32[b, s] shows, from everywhere: bool[b, queries, s]. */
+export function unpadded(builder: Builder, mask: number, queries: number): number {
   const [batch, length] = builder.shape(mask) as [number, number];
   const real = builder.add("not", [builder.compare("eq", mask, builder.zerosLike(mask))]);
-  return builder.broadcast(real, [batch, queries ?? length, length], [0, 2]);
+  return builder.broadcast(real, [batch, queries, length], [0, 2]);
 }
 
 export interface Attention {

@@ -131,5 +131,5 @@ export const layerNorm = (width: number, epsilon: number): Module<Unary> => norm
 
 /** Entry of an attention; with the widths of its input and keys where adapters can reach into it. */
 export const attentionEntry =
-  (sizes?: { readonly in: number; readonly out: number; readonly keyHeads: number }): Module["entry"] =>
+  (sizes?: Pick<ModuleInfo, "in" | "out" | "keyHeads" | "prefixHeads">): Module["entry"] =>
   (path) => ({ path, kind: "attention", layout: "linear", ...sizes });

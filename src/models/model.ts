@@ -35,6 +35,8 @@ export interface ModuleInfo {
   readonly patch?: readonly number[];
   /** An attention: heads of its keys. `in` is the hidden width, `out` the width of all keys. */
   readonly keyHeads?: number;
+  /** An attention: heads of keys that stand in front of its own, where they are not those of its keys. */
+  readonly prefixHeads?: number;
   /** A parameter: its matrices, which stand below one another. */
   readonly matrices?: number;
   /** Tensors of the module beside weight and bias, by name. */

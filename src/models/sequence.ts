@@ -158,21 +158,24 @@ export class Sequence {
     return builder.einsum("bs,bsd->bd", isPlace, x);
   }
 
-  /** Which keys a position sees that also sees what comes after it: those of unpadded tokens, `reach` places away at most; all where undefined. */
+  /** Which keys a position sees that also sees what comes after it: virtual ones and those of unpadded tokens, `reach` places away at most; all where undefined. */
   seenBothWays(reach?: number): number | undefined {
     const real = this.unpadded();
     if (reach === undefined) return real;
-    const { builder, positions } = this;
-    const [query, key] = [0, 1].map((axis) => builder.cast(builder.iota([positions, positions], axis), "f32"));
-    const apart = builder.add("abs", [builder.sub(query!, key!)]);
+    const { builder, positions, keys } = this;
+    const all = [positions, keys + positions];
+    const [place, key] = [0, 1].map((axis) => builder.cast(builder.iota(all, axis), "f32")) as [number, number];
+    const query = keys === 0 ? place : builder.plus(place, builder.constantLike(place, keys));
+    const apart = builder.add("abs", [builder.sub(query, key)]);
     const near = builder.compare("le", apart, builder.constantLike(apart, reach));
     if (real === undefined) return near;
     return builder.compare("and", real, builder.broadcast(near, builder.shape(real), [1, 2]));
   }
 
-  /** Keys that are no padding, from `queries` places: bool[b, queries, positions]; undefined where all are. */
-  unpadded(queries?: number): number | undefined {
-    return this.mask === undefined ? undefined : unpadded(this.builder, this.mask, queries);
+  /** Keys that are no padding, virtual ones in front, from `queries` places: bool[b, queries, keys + positions]; undefined where all are. */
+  unpadded(queries = this.positions): number | undefined {
+    const { builder, mask, keys } = this;
+    return mask === undefined ? undefined : unpadded(builder, withOnes(builder, mask, keys), queries);
   }
 
   /** The same, where padding sees nothing either. */
@@ -180,6 +183,12 @@ export class Sequence {
     const real = this.unpadded();
     if (real === undefined) return undefined;
     return this.builder.compare("and", real, this.builder.transpose(real, [0, 2, 1]));
+  }
+
+  /** Every key: bool[positions, keys + positions]. */
+  all(): number {
+    const places = this.builder.iota([this.positions, this.keys + this.positions], 0);
+    return this.builder.compare("le", places, places);
   }
 
   /** x f32[batch, positions, width] with zeros in the place of padding. */

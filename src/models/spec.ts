@@ -47,6 +47,8 @@ export interface AttentionSpec {
   readonly rope?: string | undefined;
   /** Adapters cannot put keys in front of its own. */
   readonly closed?: boolean;
+  /** Keys in front of its own are of every head of queries: transformers keeps them so. */
+  readonly repeatsKeys?: boolean;
   /** Of these alone: scores of keys that are not seen have no gradient, not even in rows that see nothing. */
   readonly replaces?: boolean;
 }

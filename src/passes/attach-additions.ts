@@ -155,18 +155,22 @@ export class AdditionSites {
     ]);
     const made = this.take(path, { words });
     this.made.set(path, made);
-    const [before, heads] = [attributes.before as number, builder.shape(keys).slice(2)];
+    const before = attributes.before as number;
+    const one = { queries, keys, values, bias };
+    const widthOf = (x: number): number => sizeOf(builder.shape(x).slice(2));
+    const given = made.has("keys") ? sizeOf(builder.shape(made.get("keys")!)) : 0;
+    const isOfAll = given === before * widthOf(queries) && widthOf(queries) !== widthOf(keys);
+    const own = isOfAll ? ofEveryHead(builder, one) : one;
+    const heads = builder.shape(own.keys).slice(2);
     const longer = (x: number, name: string): number =>
       before === 0 ? x : this.inFront(x, this.shaped(path, name, made.get(name), [before, ...heads]));
     const context = attend(builder, {
-      queries,
-      keys: longer(keys, "keys"),
-      values: longer(values, "values"),
-      ...{ seen, bias },
+      ...own,
+      ...{ keys: longer(own.keys, "keys"), values: longer(own.values, "values"), seen },
       scale: attributes.scale as number,
       cap: attributes.cap as number,
     });
-    return this.added(path, "context", context);
+    return this.added(path, "context", builder.reshape(context, builder.shape(queries)));
   }
 
   private attended(path: string, output: number): number {
@@ -177,4 +181,39 @@ export class AdditionSites {
     const extra = this.made.get(path)?.get(name);
     return extra === undefined ? x : this.builder.plus(x, this.shaped(path, name, extra, this.builder.shape(x)));
   }
+}
+
+interface Heads {
+  readonly queries: number;
+  readonly keys: number;
+  readonly values: number;
+  readonly bias: number | undefined;
+}
+
+/** The same attention with keys for every head of queries: n g key heads, of one query head each. */
+function ofEveryHead(builder: Builder, { queries, keys, values, bias }: Heads): Heads {
+  const [samples, length, outer, group, width] = builder.shape(queries) as [number, number, number, number, number];
+  const all = outer * group;
+  const repeated = (x: number): number => {
+    const places = builder.shape(x)[1]!;
+    const spread = builder.broadcast(x, [samples, places, outer, group, width], [0, 1, 2, 4]);
+    return builder.reshape(spread, [samples, places, all, width]);
+  };
+  return {
+    queries: builder.reshape(queries, [samples, length, all, 1, width]),
+    ...{ keys: repeated(keys), values: repeated(values) },
+    bias: bias === undefined ? undefined : spreadBias(builder, bias, [samples, outer, group]),
+  };
+}
+
+/** What is added to scores, f32[n, s, t], f32[b, n, s, t] or f32[b, n, g, s, t], for every head: f32[b, n g, s, t]. */
+function spreadBias(
+  builder: Builder,
+  bias: number,
+  [samples, outer, group]: readonly [number, number, number],
+): number {
+  const places = builder.shape(bias).slice(-2);
+  const axes = { 3: [1, 3, 4], 4: [0, 1, 3, 4], 5: [0, 1, 2, 3, 4] }[builder.shape(bias).length]!;
+  const spread = builder.broadcast(bias, [samples, outer, group, ...places], axes);
+  return builder.reshape(spread, [samples, outer * group, ...places]);
 }

@@ -42,6 +42,7 @@ const promptTuning = { peft_type: "PROMPT_TUNING", num_virtual_tokens: 2, ...tas
 const prefixTuning = { peft_type: "PREFIX_TUNING", num_virtual_tokens: 3, ...task };
 const labels = { task_type: "SEQ_2_SEQ_LM" };
 const keys = { ...labels, token_dim: 24, num_attention_heads: 4 };
+const sized = ["falcon", "falcon-grouped", "gpt-bigcode", "gemma", "qwen3", "t5"] as const;
 const cpt = {
   ...{ peft_type: "CPT", cpt_token_ids: [5, 9], cpt_mask: [1, 1], cpt_tokens_type_mask: [1, 2], ...task },
 };
@@ -133,6 +134,19 @@ describe("a prompt of a model that classifies tokens", () => {
   );
 });
 
+describe("prefixes", () => {
+  const sizes: Record<(typeof sized)[number], readonly [number, number]> = {
+    ...{ falcon: [4, 1], "falcon-grouped": [16, 4], "gpt-bigcode": [8, 1] },
+    ...{ gemma: [12, 1], qwen3: [24, 2], t5: [24, 4] },
+  };
+
+  it.each(sized)("%s: are as wide as the keys that transformers keeps", async (name) => {
+    const { program } = await started(name, { ...prefixTuning, ...(name === "t5" ? labels : {}) });
+    const { token_dim, num_attention_heads } = program.adapter!.savedConfig;
+    expect([token_dim, num_attention_heads]).toEqual(sizes[name]);
+  });
+});
+
 describe("T5", () => {
   it("writes behind prefixes whose keys are narrower than the stream", async () => {
     const session = await started("t5", { ...prefixTuning, ...keys });
@@ -188,7 +202,18 @@ describe("refused with a code", () => {
     ],
     ["prefixes of one of two", "t5", { ...prefixTuning, ...keys, num_transformer_submodules: 1 }, "METHOD-CONSTRAINT"],
     ["prefixes for another task than the model's", "t5", { ...prefixTuning, ...keys, ...task }, "METHOD-CONSTRAINT"],
-    ["prefixes as wide as the stream where keys are not", "t5", { ...prefixTuning, ...labels }, "METHOD-CONSTRAINT"],
+    [
+      "prefixes as wide as the stream where keys are not",
+      "t5",
+      { ...prefixTuning, ...keys, token_dim: 32 },
+      "METHOD-CONSTRAINT",
+    ],
+    [
+      "prefixes of heads that share keys",
+      "falcon",
+      { ...prefixTuning, token_dim: 16, num_attention_heads: 4 },
+      "METHOD-CONSTRAINT",
+    ],
     ["prefixes of fewer layers", "t5", { ...prefixTuning, ...keys, num_layers: 1 }, "METHOD-CONSTRAINT"],
     ["prefixes of an encoder", "mt5-token", { ...prefixTuning, task_type: "TOKEN_CLS" }, "CONFIG-SITE-NOT-FOUND"],
     [

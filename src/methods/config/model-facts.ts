@@ -1,5 +1,6 @@
 /** Fields of prompt methods that describe the base model: inferred as PEFT does, and written into the config. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
+import type { ModuleInfo } from "../../models/model.ts";
 import type { FieldValue } from "../fields.ts";
 
 type Fields = Readonly<Record<string, FieldValue>>;
@@ -35,11 +36,20 @@ function checkFact(field: string, fields: Fields, modelConfig: Readonly<Record<s
   });
 }
 
+/** Width and heads of the keys of a model whose attentions take some, as they are: PEFT reckons them up from the config, and not always right. */
+function keyFacts(modules: readonly ModuleInfo[]): Record<string, number> {
+  const keys = modules.find(({ kind, keyHeads }) => kind === "attention" && keyHeads !== undefined);
+  if (keys === undefined) return {};
+  const { out, keyHeads, prefixHeads = keyHeads } = keys;
+  return { token_dim: (out! / keyHeads!) * prefixHeads!, num_attention_heads: prefixHeads! };
+}
+
 /** The fields with what they left open. Throws CONFIG-TASK-TYPE without a task type, which decides how PEFT feeds virtual tokens. */
 export function withModelFacts(
   fields: Fields,
   of: "embeddings" | "keys",
   modelConfig: Readonly<Record<string, unknown>>,
+  modules: readonly ModuleInfo[],
 ): Fields {
   if ((fields.task_type ?? null) === null) {
     throw new WebpeftError("CONFIG-TASK-TYPE", {
@@ -52,12 +62,8 @@ export function withModelFacts(
   const filled = Object.keys(sources).map((name) => [name, fields[name] ?? inferred(name, modelConfig)] as const);
   const facts = Object.fromEntries(filled) as Record<string, number>;
   const submodules = fields.num_transformer_submodules ?? (fields.task_type === "SEQ_2_SEQ_LM" ? 2 : 1);
-  const keyHeads = modelConfig.num_key_value_heads;
   const open = (fields.token_dim ?? null) === null && (fields.num_attention_heads ?? null) === null;
-  if (of === "keys" && open && typeof keyHeads === "number") {
-    facts.token_dim = (facts.token_dim! / facts.num_attention_heads!) * keyHeads;
-    facts.num_attention_heads = keyHeads;
-  }
+  if (of === "keys" && open) Object.assign(facts, keyFacts(modules));
   if (of === "embeddings")
     for (const name of ["num_layers", "num_attention_heads"]) checkFact(name, fields, modelConfig);
   // PEFT's encoders are as wide as the tokens unless a config says otherwise.

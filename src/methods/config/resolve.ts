@@ -98,7 +98,7 @@ export function resolveAdapter(
   const read = readFields(given, method.fields, profile, sink);
   const changed = { ...read.fields, ...method.settle?.(read.fields, read.present, sink) };
   const withFacts =
-    profile.modelFacts === undefined ? changed : withModelFacts(changed, profile.modelFacts, modelConfig);
+    profile.modelFacts === undefined ? changed : withModelFacts(changed, profile.modelFacts, modelConfig, modules);
   const ties = ensureTies(withHeads(withHiddenSize(withFacts, modelConfig)), modules, sink);
   checkTogether(ties.fields, profile);
   const modelType = typeof modelConfig.model_type === "string" ? modelConfig.model_type : "custom";

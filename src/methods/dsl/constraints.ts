@@ -11,7 +11,7 @@ import { namesBehind, placeholder } from "./walk.ts";
 /** Code of notes on what others make of the adapter's file. */
 export const fileNote = "METHOD-FILE";
 
-const siteWords = /^(in|out|channels|key_heads|site\..*|W0?|gain0?|b)$/;
+const siteWords = /^(in|out|channels|key_heads|prefix_heads|site\..*|W0?|gain0?|b)$/;
 
 /** What `differsBySite` found, which is the same for all sites of a block. */
 const differing = new WeakMap<Scope["declared"], Map<Expression, boolean>>();

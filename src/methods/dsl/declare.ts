@@ -29,7 +29,7 @@ export function alikeSites(method: MethodAst, sites: readonly Site[]): (readonly
   const differ = ofSite.some((path) => used.has(path));
   const groups = new Map<string, Site[]>();
   for (const site of sites) {
-    const { kind, from, fields, bias, keyHeads, matrices, patch, follower, index } = site;
+    const { kind, from, fields, bias, keyHeads, prefixHeads, matrices, patch, follower, index } = site;
     const parts = [
       kind,
       from,
@@ -38,6 +38,7 @@ export function alikeSites(method: MethodAst, sites: readonly Site[]): (readonly
       fields,
       bias === undefined,
       keyHeads,
+      prefixHeads,
       matrices,
       patch,
       follower === undefined,

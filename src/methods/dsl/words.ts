@@ -58,6 +58,10 @@ export const predefined: Readonly<Record<string, Word>> = {
   in: ofSite("width of the site's input; of an embedding: its tokens", (site) => site.in),
   out: ofSite("width of the site's output", (site) => site.out),
   key_heads: ofSite("heads of the keys of an attention", (site) => site.keyHeads ?? 0),
+  prefix_heads: ofSite(
+    "heads of keys that stand in front of those of an attention: key_heads, or all where transformers repeats keys for every head",
+    (site) => site.prefixHeads ?? site.keyHeads ?? 0,
+  ),
   model_type: ofModel("model_type of the base model", ({ base }) => base.modelType),
   "site.index": ofSite("number of the site, from 0", (site) => site.index),
   "site.path": ofSite("module path of the site", (site) => site.path),

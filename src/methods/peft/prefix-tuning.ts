@@ -4,9 +4,9 @@ import type { MethodRecord } from "../record.ts";
 export const prefixTuning = {
   text: `method prefix_tuning {
   on attention {
-    keys' = prefixes[:, own : own + out];
-    values' = prefixes[:, own + out : own + 2 * out];
-    let own = 2 * out * (two ? 2 * site.index - num_layers * floor(2 * site.index / num_layers) : site.index);
+    keys' = prefixes[:, own : own + d];
+    values' = prefixes[:, own + d : own + 2 * d];
+    let own = 2 * d * (two ? 2 * site.index - num_layers * floor(2 * site.index / num_layers) : site.index);
   }
   let prefixes = not prefix_projection ? rows : encoder ? projected : stored;
   shared param rows[p, all] = begins_zero ? zeros : normal at "prompt_embeddings" when not prefix_projection;
@@ -19,7 +19,7 @@ export const prefixTuning = {
     at "prompt_encoder.default.transform.2.bias" from encoder when projects;
   computed projected[p, all] = apply(matrix(W_out), tanh(apply(matrix(W_in), E) + b_in)) + b_out at "prompt_embeddings" when projects;
   shared stored[p, all] = zeros at "prompt_embeddings" when prefix_projection and not encoder;
-  let p = num_virtual_tokens, d = token_dim, h = encoder_hidden_size, all = 2 * num_layers * sites.max.out;
+  let p = num_virtual_tokens, d = token_dim, h = encoder_hidden_size, all = 2 * num_layers * d;
   let two = num_transformer_submodules == 2;   // PEFT takes what every other layer has, twice over
   let projects = prefix_projection and encoder, begins_zero = init_weights == "zero";
   config num_virtual_tokens: int? = null (minimum: 1) "keys and values in front of those of the text",
@@ -28,9 +28,9 @@ export const prefixTuning = {
          num_transformer_submodules: int? = null "1; 2 for models with encoder and decoder", num_layers: int? = null "layers of the model",
          num_attention_heads: int? = null "heads of the keys";
   require num_virtual_tokens != null else "num_virtual_tokens must be given.";
-  require token_dim == sites.max.out else "token_dim = {token_dim} is not the width of the keys.";
+  require token_dim == out / key_heads * prefix_heads else "token_dim = {token_dim} is not the width of all keys.";
   require num_layers == sites.count or (two and num_layers > sites.count) else "num_layers = {num_layers} is not the number of layers.";
-  require num_attention_heads == key_heads else "num_attention_heads = {num_attention_heads} is not the number of key heads, {key_heads}.";
+  require num_attention_heads == prefix_heads else "num_attention_heads = {num_attention_heads} is not the number of key heads, {prefix_heads}.";
   require num_transformer_submodules == (encoder_decoder ? 2 : 1)
     else "num_transformer_submodules = {num_transformer_submodules} is not supported: the model has not so many.";
   require (task_type == "SEQ_2_SEQ_LM") == encoder_decoder else "task_type = {task_type} is not what the base model is for.";

@@ -103,7 +103,7 @@ export const gemma3 = decoderFamily("gemma3_text", gemma3Fields, (c, config) => 
     ropes: readRopes(config, { thetas, maximum: 131072 }),
     attention: {
       ...{ ...attention, names: normedAttentionNames, norms: { ...gain(c), heads: "one gain" } },
-      ...{ scale: c.query_pre_attn_scalar ** -0.5, closed: bothWays },
+      scale: c.query_pre_attn_scalar ** -0.5,
     },
     bothWays,
     mlp: { activation: c.hidden_activation },

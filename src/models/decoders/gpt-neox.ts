@@ -99,7 +99,7 @@ export const falcon = decoderFamily("falcon", falconFields, (f, config) => {
     },
     attention: {
       ...{ names: { query_key_value: "joint", dense: "output", attention_dropout: "silent" }, rows: "by key head" },
-      ...{ bias: both(switched("bias", c)), ...(f.alibi ? ofPlaces : {}) },
+      ...{ bias: both(switched("bias", c)), ...(f.alibi ? ofPlaces : {}), repeatsKeys: grouped },
     },
     mlp: { names: { dense_h_to_4h: "up", act: "silent", dense_4h_to_h: "down" }, bias: switched("bias", c) },
     layer: { names: { self_attention: "attention", mlp: "mlp", ...norms }, parallel },
