@@ -133,12 +133,12 @@ class OneAdapter implements MixedAdapter, Part {
     const sites = new Map<string, SiteAdapter[]>();
     const [own, follows] = [new Set<string>(), new Map<string, string>()];
     const put = (path: string, adapter: SiteAdapter) => sites.set(path, [...(sites.get(path) ?? []), adapter]);
-    for (const { path, index, follower } of this.sites.filter((site) => !isAddition(site))) {
+    for (const { path, index, kind, followers = [] } of this.sites.filter((site) => !isAddition(site))) {
       const adapter: SiteAdapter = (builder, operands) => elaboration.site(index, builder, operands);
       put(path, adapter);
-      if (follower === undefined) own.add(path);
-      else {
-        put(follower.path, transposed(adapter));
+      if (followers.length === 0) own.add(path);
+      for (const follower of followers) {
+        put(follower.path, follower.kind === kind ? adapter : transposed(adapter));
         follows.set(follower.path, path);
       }
     }
@@ -183,7 +183,7 @@ class OneAdapter implements MixedAdapter, Part {
     const rows = new Map<string, number[]>();
     for (const { site: index, replaces = [] } of this.own.tensors) {
       const site = this.sites.find((one) => one.index === index);
-      for (const layer of [site, site?.follower])
+      for (const layer of [site, ...(site?.followers ?? [])])
         if (layer !== undefined) rows.set(layer.path, [...(rows.get(layer.path) ?? []), ...replaces]);
     }
     return rows;

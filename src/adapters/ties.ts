@@ -21,23 +21,36 @@ export function tiedSites({ sites, fields }: ResolvedAdapter, method: Method, mo
     const other = tiedTo(site, modules);
     if (other === undefined || !method.followsTie(site.kind, site.from)) return site;
     const own = sites.find(({ path, from }) => path === other.path && from === site.from);
-    return own === undefined || valueAt(own) === valueAt(site) ? { ...site, follower: other } : site;
+    return own === undefined || valueAt(own) === valueAt(site)
+      ? { ...site, followers: [...twinsOf(site, modules), other] }
+      : site;
   });
-  for (const { path, kind, weight, from } of sites) {
-    if (kind !== "embedding" || !method.followsTie("embedding", from)) continue;
-    const twin = modules.find((other) => other.path !== path && other.kind === "embedding" && other.weight === weight);
-    if (twin !== undefined) throw sharedTables(path, twin.path);
-  }
+  for (const end of ends) refuseApart(end, method, modules);
   if (fields.ensure_weight_tying === true) checkEnsured(ends, modules);
-  const followers = new Map(ends.flatMap(({ follower, from }) => (follower ? [[follower.path, from] as const] : [])));
-  return ends.filter(({ path, from }) => !followers.has(path) || followers.get(path) !== from);
+  const taken = new Map(ends.flatMap(({ followers = [], from }) => followers.map(({ path }) => [path, from] as const)));
+  return ends.filter(({ path, from }) => !taken.has(path) || taken.get(path) !== from);
+}
+
+/** Other tables that share an embedding's weight, as the stacks of T5 do. */
+const twinsOf = (site: ModuleInfo, modules: readonly ModuleInfo[]): readonly ModuleInfo[] =>
+  modules.filter(({ path, kind, weight }) => path !== site.path && kind === "embedding" && weight === site.weight);
+
+/** Of several tables that are one, the first has the tokens for all, together with the layer behind them, as PEFT has it. Throws CONFIG-TIES otherwise. */
+function refuseApart(end: Site, method: Method, modules: readonly ModuleInfo[]): void {
+  if (end.kind !== "embedding" || !method.followsTie("embedding", end.from)) return;
+  const [twin] = twinsOf(end, modules);
+  const first = modules.find(({ kind, weight }) => kind === "embedding" && weight === end.weight);
+  if (twin !== undefined && (end.followers === undefined || first?.path !== end.path))
+    throw sharedTables(end.path, twin.path);
 }
 
 const sharedTables = (path: string, twin: string): WebpeftError =>
   new WebpeftError("CONFIG-TIES", {
-    message: "tokens of a table that several embeddings share cannot be trained",
+    message:
+      "tokens of a table that several embeddings share train in all of them and in the layer that shares it, or not at all",
     where: path,
     got: `${path} and ${twin} share a table`,
+    help: "Give trainable_token_indices as a list, of a base whose head is tied to the table.",
   });
 
 /** `ensure_weight_tying`: tokens that train at one end alone are refused. */
@@ -45,7 +58,7 @@ function checkEnsured(sites: readonly Site[], modules: readonly ModuleInfo[]): v
   const broken = modules.find((module) => {
     const tied = tiedTo(module, modules);
     const isEnd = ({ path }: Site): boolean => path === module.path || path === tied?.path;
-    return tied !== undefined && sites.some((site) => site.from !== undefined && !site.follower && isEnd(site));
+    return tied !== undefined && sites.some((site) => site.from !== undefined && !site.followers && isEnd(site));
   });
   if (broken === undefined) return;
   throw new WebpeftError("CONFIG-TIES", {

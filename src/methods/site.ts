@@ -14,8 +14,8 @@ export interface Site extends ModuleInfo {
   readonly from?: string;
   /** The path under which an adapter's file has its tensors, where that is not its own. */
   readonly keys?: string;
-  /** The layer that shares the weight of an embedding and changes with it. */
-  readonly follower?: ModuleInfo;
+  /** The modules that share the weight of an embedding and change with it: a layer, and tables of other stacks. */
+  readonly followers?: readonly ModuleInfo[];
 }
 
 /** A module as a site. The modules that adapters change have weights, or an attention's widths, so their extents are known. */

@@ -29,7 +29,7 @@ export function alikeSites(method: MethodAst, sites: readonly Site[]): (readonly
   const differ = ofSite.some((path) => used.has(path));
   const groups = new Map<string, Site[]>();
   for (const site of sites) {
-    const { kind, from, fields, bias, keyHeads, prefixHeads, matrices, patch, follower, index } = site;
+    const { kind, from, fields, bias, keyHeads, prefixHeads, matrices, patch, followers, index } = site;
     const parts = [
       kind,
       from,
@@ -41,7 +41,7 @@ export function alikeSites(method: MethodAst, sites: readonly Site[]): (readonly
       prefixHeads,
       matrices,
       patch,
-      follower === undefined,
+      followers === undefined,
     ];
     const key = differ ? String(index) : JSON.stringify(parts);
     const group = groups.get(key) ?? [];

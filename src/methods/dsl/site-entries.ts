@@ -44,7 +44,7 @@ function ownEntry(scope: Scope, item: TensorItem, site: Site): ElaboratedTensor 
   if (empty) scope.model.notes.put(key, new Float32Array(0));
   return {
     ...entry(scope, item, key, item.role === "param" && !empty ? "param" : "buffer"),
-    aliases: item.tied && site.follower !== undefined ? [siteKey(site.follower.path, item.key!)] : [],
+    aliases: item.tied ? (site.followers ?? []).map(({ path }) => siteKey(path, item.key!)) : [],
     site: site.index,
     storedAsBase: item.storedAs === "base",
     project: projects(scope, item),
