@@ -56,7 +56,9 @@ function places(app: App, failure: FailureRecord): (readonly [string, Child])[] 
     ["kernel", kernel !== undefined && (hasKernel ? kernelChip(kernel) : kernel)],
     [
       "dispatch",
-      dispatch !== undefined && own !== undefined && chip(`dispatch:${stage}/${dispatch}`, `${dispatch} of ${stage}`),
+      dispatch !== undefined &&
+        own?.dispatches[dispatch]?.kernel === kernel &&
+        chip(`dispatch:${stage}/${dispatch}`, `${dispatch} of ${stage}`),
     ],
   ];
   return entries.filter(([, value]) => value !== undefined && value !== false);

@@ -127,13 +127,17 @@ export function elementsOf(program: ProgramModel, stageName: string, level: stri
 /** Rows of the drawing, from the first to the last: what comes before all layers, the layers, what comes behind them. */
 export const [beginning, end] = ["the beginning", "the end"];
 
-/** The row of every element. What has no layer stands behind the layers if it reads of them; gradients the other way round. */
+/**
+ * The row of every element. What has no layer stands behind the layers if it reads of them, or of gradients (a loss whose parts a kernel of the
+ * backward pass makes); gradients the other way round.
+ */
 export function rowsOf(elements: readonly Element[]): string[] {
   const behind: boolean[] = [];
   return elements.map(({ layer, isBackward, inputs }, at) => {
     const reads = inputs.some((input) => {
       const own = elements[input]!;
-      return own.isBackward === isBackward && (own.layer !== "" || behind[input] === true);
+      if (own.isBackward !== isBackward) return own.isBackward;
+      return own.layer !== "" || behind[input] === true;
     });
     behind[at] = reads;
     if (layer !== "") return layer;

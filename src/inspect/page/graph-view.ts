@@ -163,7 +163,7 @@ function draw(app: App, elements: readonly Element[], scene: Scene, cost: string
   const svg = s(
     "svg",
     {
-      ...{ class: "graph", role: "group", "aria-label": "Graph" },
+      ...{ class: "graph", role: "group", "aria-label": "Graph", tabindex: 0 },
       keydown: (event: KeyboardEvent) => {
         const at = boxes.indexOf(event.target as SVGGElement);
         if (at < 0 || !event.key.startsWith("Arrow")) return;

@@ -159,10 +159,14 @@ export class ProgramModel {
 
   /** Nodes and dispatches that are to blame for the error that ended it. */
   get failed(): ReadonlySet<string> {
-    const { stage: name = "", nodes = [], dispatch } = this.data.failure ?? {};
+    const { stage: name = "", nodes = [], dispatch = -1, kernel } = this.data.failure ?? {};
     const stage = this.stage(name);
     if (stage === undefined) return new Set();
-    const dispatches = dispatch === undefined ? nodes.flatMap((id) => stage.storedBy.get(id) ?? []) : [dispatch];
+    // What ran may have been compiled for another target: then its dispatches are not those that are shown.
+    const isShown = stage.dispatches[dispatch]?.kernel === kernel && kernel !== undefined;
+    const dispatches = isShown
+      ? [dispatch]
+      : nodes.flatMap((id) => stage.storedBy.get(id) ?? stage.computedBy.get(id)?.slice(0, 1) ?? []);
     return new Set([...nodes.map((id) => `node:${name}/${id}`), ...dispatches.map((at) => `dispatch:${name}/${at}`)]);
   }
 

@@ -1,4 +1,4 @@
-/** A drawing that can be moved by dragging, made larger by the wheel, and fitted by `f`. */
+/** A drawing that can be moved by dragging and, where it has the focus, by the arrow keys, made larger by the wheel, and fitted by `f`. */
 
 /** Answers with what fits all of it into the window. `focus`: what to show first. */
 export function panZoom(
@@ -45,6 +45,18 @@ export function panZoom(
     },
     { passive: false },
   );
+  const ways: Readonly<Record<string, readonly [number, number]>> = {
+    ...{ ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] },
+  };
+  svg.addEventListener("keydown", (event) => {
+    const way = ways[event.key];
+    // Arrows on a box go to the next one.
+    if (way === undefined || event.target !== svg) return;
+    event.preventDefault();
+    event.stopPropagation();
+    [x, y] = [x + (80 * way[0]) / scale, y + (80 * way[1]) / scale];
+    draw();
+  });
   let from: { x: number; y: number } | undefined;
   svg.addEventListener("pointerdown", (event) => {
     from = { x: event.clientX, y: event.clientY };
