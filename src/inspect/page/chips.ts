@@ -3,7 +3,7 @@ import { chip, h } from "./dom.ts";
 import { lastPart, shortPath } from "./format.ts";
 
 /** What modules of one kind have in common: their last name, or for layers what they are numbered in. */
-function groupOf(path: string): string {
+export function groupOf(path: string): string {
   const parts = path.split(".");
   return parts.findLast((part) => !/^\d+$/.test(part)) ?? path;
 }

@@ -74,7 +74,7 @@ function map(stage: StageModel, peak: number): SVGSVGElement {
     s("line", { class: "peak", x1: x(peak + 0.5), x2: x(peak + 0.5), y1: 4, y2: tall - foot }),
     s("text", { class: "peak-text", x: Math.min(width - 80, x(peak + 0.5) + 4), y: 14 }, `peak at ${peak}`),
     s("text", { x: left, y: tall - 6 }, "dispatch 0"),
-    s("text", { x: width - 70, y: tall - 6 }, `dispatch ${stage.dispatches.length - 1}`),
+    s("text", { x: width - 4, y: tall - 6, "text-anchor": "end" }, `dispatch ${stage.dispatches.length - 1}`),
     s("text", { x: width / 2, y: tall - 6 }, `${bytes(height)} from bottom to top`),
   );
 }

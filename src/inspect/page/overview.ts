@@ -1,6 +1,6 @@
 /** Overview: what a step costs, who holds the memory, and the formula with the numbers of a module. */
 import type { App, View } from "./app.ts";
-import { kernelChip, nodeChip, siteChip } from "./chips.ts";
+import { groupOf, kernelChip, nodeChip, siteChips } from "./chips.ts";
 import { type Cost, costsOfKernels, costsOfSites, peakOf, totalOf, valuesAt } from "./costs.ts";
 import { bar, type Child, h, number, numberHead, table } from "./dom.ts";
 import { bytes, count, flops, percent, time } from "./format.ts";
@@ -109,23 +109,27 @@ function kernelsPanel(app: App, stages: readonly StageModel[], total: Cost): HTM
   );
 }
 
+/** Modules of one name in all layers, with what they take together. */
+function alikeSites(stages: readonly StageModel[], of: (cost: Cost) => number): { sites: string[]; cost: number }[] {
+  const groups = new Map<string, { sites: string[]; cost: number }>();
+  for (const [site, cost] of costsOfSites(stages)) {
+    const { sites, cost: before } = groups.get(groupOf(site)) ?? { sites: [], cost: 0 };
+    groups.set(groupOf(site), { sites: [...sites, site], cost: before + of(cost) });
+  }
+  return [...groups.values()];
+}
+
 function sitesPanel(app: App, stages: readonly StageModel[], total: Cost): HTMLElement {
   const { name: by, of, text } = measureOf(total);
-  const rows = top([...costsOfSites(stages)], ([, cost]) => of(cost));
+  const rows = top(alikeSites(stages, of), ({ cost }) => cost);
   return five(
     app,
     `Modules by ${by}`,
     "graph",
     table(
       ["module", numberHead(by), numberHead("share")],
-      rows.map(([site, cost]) =>
-        h(
-          "tr",
-          { "data-ref": `site:${site}` },
-          h("td", {}, siteChip(site)),
-          number(text(of(cost))),
-          number(percent(of(cost), of(total))),
-        ),
+      rows.map(({ sites, cost }) =>
+        h("tr", {}, h("td", {}, siteChips(sites, 1)), number(text(cost)), number(percent(cost, of(total)))),
       ),
     ),
   );
