@@ -11,11 +11,11 @@ const namedToMachines = 1000;
 const linesText = (lines: readonly number[]): string =>
   `${lines.length === 1 ? "line" : "lines"} ${lines.slice(0, named).join(", ")}${lines.length > named ? " ..." : ""}`;
 
-function advice({ keepsAll, dropped }: DataReport, maximumLength: number): string {
+function advice({ keepsAll, dropped, windows = false }: DataReport, maximumLength: number): string {
   if (keepsAll === undefined)
     return dropped.length === 1 ? "that example holds no label at all" : "those examples hold no label at all";
   const most = keepsAll > maximumLength ? `, though the model was made for at most ${maximumLength} tokens` : "";
-  return `--length ${keepsAll} keeps all${most}`;
+  return `--length ${keepsAll} keeps all${most}${windows ? "; --doc-stride N reads contexts in windows" : ""}`;
 }
 
 /** Tells how many examples are cut and how many are dropped, which ones, and what would keep them; nothing when all fit. */

@@ -171,7 +171,7 @@ describe("lines of a text and a label", () => {
     // Empty rows have places outside of the text.
     expect([...start_positions!]).toEqual([5, 3, 0, 8]);
     expect([...end_positions!]).toEqual([6, 3, 0, 8]);
-    expect(report).toMatchObject({ dropped: [4], cut: [], keepsAll: 11 });
+    expect(report).toMatchObject({ dropped: [4], cut: [], keepsAll: 11, windows: true });
     expect(() => stream(lines.slice(3), span, { length: 8 })).toThrow(
       expect.objectContaining({ code: "DATA-LABELS-MASKED", help: expect.stringContaining("--length 11") as string }),
     );
@@ -198,7 +198,11 @@ describe("lines of a text and a label", () => {
     expect([...input_ids!].slice(0, 24)).toEqual(rows.flat());
     expect([...start_positions!]).toEqual([5, 3, 0, 0, 5, 3, 0, 0, 0, 3, 0, 0, 0]);
     expect([...end_positions!]).toEqual([6, 4, 0, 0, 5, 3, 0, 0, 0, 3, 0, 0, 0]);
-    expect(report).toMatchObject({ examples: 5, dropped: [], cut: [] });
+    expect(report).toEqual({ file: "rows.jsonl", examples: 5, length: 8, dropped: [], cut: [] });
+    const close = { question: "a b c d", context: letters, answer: "a" };
+    expect(() => stream([close], span, { length: 8, stride: 2 })).toThrow(
+      expect.objectContaining({ code: "DATA-LINE", message: expect.stringMatching(/no room for windows/) as string }),
+    );
   });
 
   const question = { question: "which", context };

@@ -23,7 +23,8 @@ export const runCodes = {
   "DATA-LINE":
     "A line of the data is no JSON object of a known kind: text, prompt and completion, or messages; for classifiers of rows one or two texts and a label, of tokens words with a label each, for spans question, context and answer.",
   "DATA-LOST": "Warning: examples are longer than `--length`, so that their ends are cut off or they are left out.",
-  "DATA-OPTION": "An option of the samples, such as `task`, was given to an adapter that does not read it.",
+  "DATA-OPTION":
+    "An option of the samples, such as `task`, was given to an adapter that does not read it, or `--doc-stride` for data without questions.",
   "DATA-PROMPT": "The prompt holds no token: give some text, or a model whose tokenizer begins texts with a token.",
   "DATA-TASK": "Some examples name a task and others do not: name all, or give `--task N` for those without.",
   "DATA-TENSOR-DTYPE": "A weight that was given in memory is neither a tensor nor a typed array of numbers.",

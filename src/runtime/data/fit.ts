@@ -15,6 +15,8 @@ export interface DataReport {
   readonly dropped: readonly number[];
   /** The length that keeps every token; absent when nothing is lost to the length. */
   readonly keepsAll?: number;
+  /** The examples have contexts that could be read in windows, and are not. */
+  readonly windows?: boolean;
 }
 
 /** How many labels count: the first place of an example predicts nothing. */

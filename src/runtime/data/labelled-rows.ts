@@ -60,7 +60,7 @@ function usableRows(
     where: file,
     expected: head.kind === "span" ? "an answer within the tokens of a row" : "a label that is not -100",
     got: `${lines.length} line${lines.length === 1 ? "" : "s"} without any`,
-    help: `--length ${Math.max(...lines.map(([, { whole }]) => whole))} keeps all tokens`,
+    help: `--length ${Math.max(...lines.map(([, { whole }]) => whole))} keeps all tokens${head.kind === "span" ? ", and so does --doc-stride N in windows" : ""}`,
   });
 }
 
@@ -78,6 +78,7 @@ export function rowStream(text: string, tokenizer: TextTokenizer, labels: RowLab
     dropped: lines.flatMap(([line]) => (kept.has(line) ? [] : [line])),
     cut: long.flatMap(([line]) => (kept.has(line) ? [line] : [])),
     ...(long.length === 0 ? {} : { keepsAll: Math.max(...long.map(([, { whole }]) => whole)) }),
+    ...(head.kind === "span" && plan.stride === undefined ? { windows: true } : {}),
   };
   return {
     ...{ batch, length, mask: true, stepsPerEpoch: order.stepsPerEpoch, report },
