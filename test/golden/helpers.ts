@@ -63,10 +63,14 @@ export function caseNames(pattern: RegExp): string[] {
     .sort();
 }
 
-export async function loadCase(name: string): Promise<GoldenCase> {
+export function factsOf(name: string): CaseFacts {
   // Python writes NaN, which JSON does not know.
   const text = readFileSync(golden(`cases/${name}/case.json`), "utf8").replaceAll(/\bNaN\b/g, "null");
-  const facts = JSON.parse(text) as CaseFacts;
+  return JSON.parse(text) as CaseFacts;
+}
+
+export async function loadCase(name: string): Promise<GoldenCase> {
+  const facts = factsOf(name);
   const [model, adapter, inputs, expected] = await Promise.all([
     baseModel(facts.base),
     readAdapter(golden(`cases/${name}`)),
