@@ -34,7 +34,9 @@ describe.skipIf(!hasChromium)("what was measured", () => {
       .locator("main tbody tr")
       .evaluateAll((rows) => rows.map((row) => Number.parseFloat(row.children[3]!.textContent!)));
     expect(shares).toEqual([...shares].sort((a, b) => b - a));
-    expect(shares.reduce((sum, share) => sum + share, 0)).toBeCloseTo(100, 0);
+    // Every share is rounded to a tenth.
+    const gap = Math.abs(shares.reduce((sum, share) => sum + share, 0) - 100);
+    expect(gap).toBeLessThan(0.05 * shares.length + 0.01);
     await page.locator("main tbody tr").first().locator("td").first().click();
     expect(await text(page, "aside")).toMatch(/time\s+[\d.]+ (µs|ms), [\d.]+ % of what the device reaches/);
     await tab(page, "Overview");
