@@ -7,6 +7,8 @@ import { isDeepStrictEqual } from "node:util";
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from "vitest";
 import { targetOf } from "../../src/codegen/index.ts";
 import { methods } from "../../src/methods/index.ts";
+import { headKind } from "../../src/models/head.ts";
+import { familyHeads } from "../../src/models/index.ts";
 import type { OpenDevice } from "../../src/runtime/device/index.ts";
 import { openDevice } from "../../src/runtime/device/index.ts";
 import { tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
@@ -38,6 +40,8 @@ declare module "vitest" {
       readonly method: string;
       /** `model_type` of the base. */
       readonly model: string;
+      /** What the base's logits are of. */
+      readonly head: string;
       readonly executor: string;
       /** Null where there is nothing to do: some methods cannot be merged. */
       readonly parts: Readonly<Record<Part, boolean | null>>;
@@ -81,7 +85,8 @@ function expectAll(
     save: otherwise.length === 0,
   };
   const method = adapter.config.use_dora === true ? "DoRA" : facts.peft_type;
-  task.task.meta.support = { method, model: String(model.config.model_type), executor, parts };
+  const head = headKind(model.config, familyHeads(model.config));
+  task.task.meta.support = { method, model: String(model.config.model_type), head, executor, parts };
   expect(missed).toEqual([]);
   expect(wrong.map(([key, by]) => `${key}: ${by} times what is allowed`)).toEqual([]);
   expect(otherwise).toEqual([]);

@@ -2,7 +2,8 @@
 import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { DiagnosticSink } from "../../src/ir/diagnostics.ts";
-import { buildModel, countLabels, describeModel, type ModelConfig } from "../../src/models/index.ts";
+import { headKind } from "../../src/models/head.ts";
+import { buildModel, countLabels, describeModel, familyHeads, type ModelConfig } from "../../src/models/index.ts";
 import { readJson, readTensors, relativeError, runModel } from "./helpers.ts";
 import { options } from "./small.ts";
 
@@ -44,11 +45,28 @@ const run = ({ data, length, scale }: ReturnType<typeof load>, config: ModelConf
     ...{ label_scale: [scale], loss_share: [1] },
   });
 
+declare module "vitest" {
+  interface TaskMeta {
+    /** What `scripts/support-table.mjs` makes its table of families from. */
+    family?: {
+      readonly model: string;
+      readonly head: string;
+      /** The heads that the family has, with and without a golden base. */
+      readonly built: readonly string[];
+      passed: boolean;
+    };
+  }
+}
+
 describe.each(names)("%s", (name) => {
   const base = load(name);
   const expected = readTensors(`base-outputs/${name}/expected.safetensors`);
 
-  it("has the logits and the loss of transformers, or its hidden states", () => {
+  it("has the logits and the loss of transformers, or its hidden states", ({ task }) => {
+    const heads = familyHeads(base.config);
+    const head = headKind(base.config, heads);
+    const family = { model: String(base.config.model_type), head, built: Object.keys(heads), passed: false };
+    task.meta.family = family;
     const results = run(base, base.config);
     const names = { logits: "logits", loss: "loss", hidden: "last_hidden_state", pooler_output: "pooler_output" };
     const wanted = Object.entries(names).filter(([, name]) => expected[name] !== undefined);
@@ -57,6 +75,7 @@ describe.each(names)("%s", (name) => {
     );
     for (const [name, known] of wanted)
       expect(relativeError(results[name]!.data, expected[known]!), name).toBeLessThan(2e-6);
+    family.passed = true;
   });
 
   it("has the modules of transformers, in its order", () => {
