@@ -13,6 +13,8 @@ import {
   type ProgramDiff,
 } from "../inspect/index.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
+import type { Graph } from "../ir/graph.ts";
+import { findOp, flopsOf } from "../ir/registry.ts";
 import { writeFolder } from "../runtime/files/output.ts";
 import { columns } from "./columns.ts";
 import { emit, type PrintOptions, say } from "./output.ts";
@@ -91,7 +93,17 @@ async function readDump(folder: string): Promise<Dump> {
   const plan = (await read("plan.json")) as Dump["plan"] & { readonly version?: unknown };
   if (plan?.version !== dumpVersion) throw noDump(join(folder, "plan.json"));
   const [timeline, graphs] = await Promise.all(["timeline.json", "graph.json"].map(read));
-  return { plan, timeline: timeline as Dump["timeline"], graphs: graphs as Dump["graphs"] };
+  return { plan, timeline: timeline as Dump["timeline"], graphs: withFlops(graphs as Record<string, Graph>) };
+}
+
+/** Graphs of a dump with the operations of their nodes; those of ops that this version does not have count none. */
+function withFlops(graphs: Readonly<Record<string, Graph>>): Dump["graphs"] {
+  const counted = Object.entries(graphs).map(([name, graph]) => {
+    const isKnown = ({ op }: Graph["nodes"][number]): boolean => !op.startsWith("op.") && findOp(op) !== undefined;
+    const nodes = graph.nodes.map((node) => ({ ...node, flops: isKnown(node) ? flopsOf(graph, node) : 0 }));
+    return [name, { nodes }] as const;
+  });
+  return Object.fromEntries(counted);
 }
 
 function diffText({ facts, kernels, flips, ops }: ProgramDiff, a: string, b: string): string {

@@ -1,8 +1,8 @@
 /** What differs between two programs, from their dumps: figures, kernels, decisions, and what their modules compute. */
 import type { Dispatch } from "../codegen/index.ts";
 import type { Node } from "../ir/graph.ts";
-import { type KernelWork, withDispatch } from "./kernel-work.ts";
-import { joined, type PlacedNode, sitesOf } from "./places.ts";
+import { type KernelWork, type WorkingNode, withDispatch } from "./kernel-work.ts";
+import { joined, sitesOf } from "./places.ts";
 
 interface Choice {
   readonly decision: string;
@@ -33,7 +33,7 @@ export interface Dump {
 }
 
 interface ComparedGraph {
-  readonly nodes: readonly (PlacedNode & Pick<Node, "op" | "phase">)[];
+  readonly nodes: readonly (WorkingNode & Pick<Node, "op" | "phase">)[];
 }
 
 interface Fact {
@@ -200,7 +200,7 @@ function compareOps(a: Dump, b: Dump): OpChange[] {
 function counts(graph: ComparedGraph | undefined): Map<string, number> {
   const found = new Map<string, number>();
   for (const node of graph?.nodes ?? []) {
-    const [site = ""] = sitesOf([node]);
+    const [site = ""] = sitesOf([node.scope ?? ""]);
     const key = JSON.stringify([site, node.phase ?? "forward", node.op]);
     found.set(key, (found.get(key) ?? 0) + 1);
   }

@@ -2,11 +2,12 @@
 import { type Dispatch, printKernel } from "../codegen/index.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import type { Graph } from "../ir/graph.ts";
+import { workOf } from "../ir/registry.ts";
 import { printGraph } from "../ir/text/print.ts";
 import type { StageName } from "../program/index.ts";
 import { leastMs, type Measurement } from "../program/measurement.ts";
 import { type KernelWork, withDispatch } from "./kernel-work.ts";
-import { isAt, isEverywhere, type ModelPlace, sitesOf } from "./places.ts";
+import { isAt, isEverywhere, type ModelPlace, pathsOf, sitesOf } from "./places.ts";
 import { unknownName } from "./unknown.ts";
 import type { GraphLevel, InspectedProgram } from "./views.ts";
 
@@ -100,10 +101,10 @@ export function kernelRows(program: InspectedProgram, options: KernelRowOptions 
   const rows = new Map<string, KernelRow>();
   for (const { name, dispatches } of planned) {
     const times = measured?.stages.find((own) => own.name === name)?.dispatchMs;
-    const { nodes } = program.graph("tensor", name as StageName);
+    const graph = program.graph("tensor", name as StageName);
     for (const [at, dispatch] of dispatches.entries()) {
       const { kernel } = dispatch;
-      const computed = dispatch.nodes.map((id) => nodes[id]!);
+      const computed = workOf(graph, dispatch.nodes);
       if (!isEverywhere(options) && !computed.some((node) => isAt(node, options))) continue;
       const before = rows.get(kernel);
       const time = timeOf(measured, times?.[at], dispatch, before);
@@ -130,7 +131,7 @@ export const sortKernels = (rows: readonly KernelRow[], by: KernelSort): KernelR
   [...rows].sort((a, b) => (by === "name" ? (a.name < b.name ? -1 : 1) : (b[by] ?? 0) - (a[by] ?? 0)));
 
 function nowhere(graph: Graph, { site, layer }: ModelPlace): WebpeftError {
-  const sites = sitesOf(graph.nodes).slice(0, 20);
+  const sites = sitesOf(pathsOf(graph.nodes)).slice(0, 20);
   return new WebpeftError("INSPECT-UNKNOWN", {
     message: "nothing is computed at this place of the model",
     expected: `a module such as ${sites.join(", ")}, and a layer that has it`,

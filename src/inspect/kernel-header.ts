@@ -1,9 +1,13 @@
 /** What a kernel does in a program, as the comment above its text in a dump: which line it computes, for whom, how often, on what sizes. */
 import { partWords, wordNames } from "../codegen/index.ts";
+import { modulesOf } from "../ir/modules.ts";
+import { workOf } from "../ir/registry.ts";
 import { linesOf, pathsOf } from "./places.ts";
 import type { InspectedProgram } from "./views.ts";
 
 const [mostListed, mostWords] = [12, 8] as const;
+
+const noGraph = { nodes: [] } as const;
 
 const some = (items: readonly string[], between = ", "): string =>
   items.slice(0, mostListed).join(between) +
@@ -34,11 +38,11 @@ export function kernelHeaders(program: InspectedProgram): Map<string, string> {
       const own = runs.get(name)!.map(({ stage, at }) => ({
         ...{ stage, at, dispatch: plan.stages.find((s) => s.name === stage)!.dispatches[at]! },
         stored: parts.find((p) => p.stage === stage)!.stored[at]!,
-        nodes: graphs.get(stage as never)?.nodes ?? [],
+        graph: graphs.get(stage as never) ?? noGraph,
       }));
       const [first] = own;
-      const all = own.flatMap(({ dispatch, nodes }) => dispatch.nodes.flatMap((id) => nodes[id] ?? []));
-      const scopes = pathsOf(own.flatMap(({ stored, nodes }) => stored.flat().flatMap((id) => nodes[id] ?? [])));
+      const all = own.map(({ dispatch, graph }) => workOf(graph, dispatch.nodes));
+      const modules = [...new Set(all.flatMap(modulesOf))];
       const stages = [...new Set(own.map(({ stage }) => stage))].map(
         (stage) => `${stage} ${own.filter((run) => run.stage === stage).length}`,
       );
@@ -52,15 +56,15 @@ export function kernelHeaders(program: InspectedProgram): Map<string, string> {
         return extents.slice(0, mostWords).join(", ");
       };
       const lines = [
-        ...linesOf(all).map((line) => `line       ${lineText(program, line)}`),
+        ...linesOf(all.flat()).map((line) => `line       ${lineText(program, line)}`),
         `computes   ${some(own.flatMap(({ stage, dispatch }) => dispatch.nodes.map((id) => `${stage}/%${id}`)))}`,
-        ...(scopes.length === 0 ? [] : [`for        ${some(scopes)}`]),
+        ...(modules.length === 0 ? [] : [`for        ${some(modules)}`]),
         `runs       ${stages.join(", ")}`,
         `grid       ${first!.dispatch.grid.join(" x ")} workgroups of ${workgroup} invocations, the first time`,
         `work       ${sum("flops")} flop, ${sum("bytes")} bytes in all`,
         ...first!.stored.map(
           (stored, part) =>
-            `part ${part}     ${some(pathsOf(stored.flatMap((id) => first!.nodes[id] ?? [])))}: ${sizesOf(part)}`,
+            `part ${part}     ${some(pathsOf(stored.flatMap((id) => first!.graph.nodes[id] ?? [])))}: ${sizesOf(part)}`,
         ),
       ];
       // Names of files and modules may hold anything, and a comment ends with its line.

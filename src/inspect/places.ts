@@ -20,7 +20,7 @@ export function isAt({ scope = "" }: PlacedNode, { site, layer }: ModelPlace): b
 export const isEverywhere = ({ site, layer }: ModelPlace): boolean => site === undefined && layer === undefined;
 
 /** A module's path behind the number of its layer. */
-const siteOf = ({ scope = "" }: PlacedNode): string => scope.replace(/^.*\.\d+$/, "layer").replace(/^.*\.\d+\./, "");
+const siteOf = (scope: string): string => scope.replace(/^.*\.\d+$/, "layer").replace(/^.*\.\d+\./, "");
 
 /** The line of a formula that a node computes, `file:line`, or nothing. */
 export const lineOf = ({ location }: PlacedNode): string =>
@@ -28,8 +28,8 @@ export const lineOf = ({ location }: PlacedNode): string =>
 
 const distinct = (texts: readonly string[]): string[] => [...new Set(texts)].filter((text) => text !== "");
 
-/** Modules that nodes belong to, without numbers of layers. */
-export const sitesOf = (nodes: readonly PlacedNode[]): string[] => distinct(nodes.map(siteOf));
+/** Modules without numbers of layers, from their paths. */
+export const sitesOf = (paths: readonly string[]): string[] => distinct(paths.map(siteOf));
 
 /** Paths of the modules that nodes belong to. */
 export const pathsOf = (nodes: readonly PlacedNode[]): string[] => distinct(nodes.map(({ scope = "" }) => scope));

@@ -1,7 +1,7 @@
 /** What the report shows, of everything that the compiler made. */
 import { type Dispatch, type Generated, type GeneratedKernel, partWords, wordNames } from "../codegen/index.ts";
 import { type Graph, type Node, portName } from "../ir/graph.ts";
-import { opRecord } from "../ir/registry.ts";
+import { flopsOf } from "../ir/registry.ts";
 import { byteWidth, sizeOf, typeText } from "../ir/types.ts";
 import { recomputeCosts } from "../passes/recompute.ts";
 import { type Clock, leastMs, type Measurement } from "../program/measurement.ts";
@@ -52,15 +52,13 @@ function nodeRecord(node: Node, graph: Graph, texts: Texts): NodeRecord {
   const detail = typeof attributes.spec === "string" ? ` ${attributes.spec}` : "";
   const name = op === "port" ? `${String(attributes.role)} ${portName(node)}` : `${op}${detail}`;
   const isTensor = type.kind === "tensor";
-  const inputTypes = inputs.map((input) => graph.nodes[input]!.type);
-  const { flops } = op.startsWith("op.") ? { flops: 0 } : opRecord(op).cost(inputTypes, attributes, type);
   return [
     texts.at(name),
     texts.at(typeText(type)),
     texts.at(node.scope ?? ""),
     texts.at(lineOf(node)),
     node.phase === "backward" ? 1 : 0,
-    flops,
+    op.startsWith("op.") ? 0 : flopsOf(graph, node),
     isTensor ? sizeOf(type.shape) * byteWidth(type.dtype) : 0,
     inputs,
   ];

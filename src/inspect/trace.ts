@@ -3,7 +3,8 @@
  * Source: "Trace Event Format", complete events (`"ph": "X"`), times in microseconds.
  */
 import type { Dispatch } from "../codegen/index.ts";
-import type { Node } from "../ir/graph.ts";
+import { modulesOf } from "../ir/modules.ts";
+import { workOf } from "../ir/registry.ts";
 import { linesOf, sitesOf } from "./places.ts";
 import type { InspectedProgram } from "./views.ts";
 
@@ -81,14 +82,14 @@ export class Trace {
     const known = this.described.get(dispatch);
     if (known !== undefined) return known;
     const graph = this.program.stages.find(({ name }) => name === stage)?.graph;
-    const nodes = dispatch.nodes.flatMap((id): Node[] => graph?.nodes.slice(id, id + 1) ?? []);
-    const sites = sitesOf(nodes);
+    const nodes = graph === undefined ? [] : workOf(graph, dispatch.nodes);
+    const modules = modulesOf(nodes);
+    const sites = sitesOf(modules);
     const isBackward = nodes.some(({ phase }) => phase === "backward");
     const { flops, bytes } = dispatch;
-    const scopes = [...new Set(nodes.flatMap(({ scope }) => scope ?? []))];
     const made = {
       name: `${sites.slice(0, 3).join(", ") || kernel}${isBackward ? " backward" : ""}`,
-      args: { kernel, modules: scopes.join(" "), formula: linesOf(nodes).join(" "), flops, bytes },
+      args: { kernel, modules: modules.join(" "), formula: linesOf(nodes).join(" "), flops, bytes },
     };
     this.described.set(dispatch, made);
     return made;

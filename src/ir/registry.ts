@@ -1,5 +1,6 @@
 /** All op records, by name. A new op is a record in one of the lists below, and nothing else. */
-import type { Node } from "./graph.ts";
+import type { Graph, Node } from "./graph.ts";
+import type { NodeWork } from "./modules.ts";
 import type { OpRecord } from "./op-record.ts";
 import { operators, readings } from "./operators/index.ts";
 import { compositeOps } from "./ops/composite.ts";
@@ -52,3 +53,16 @@ const heavyClasses = ["reduce", "contraction", "scatter", "matrix"];
 
 /** Whether an element of the result is made of many: such a value is made once, by a kernel that writes it. */
 export const isHeavy = (node: Node): boolean => heavyClasses.includes(opRecord(node.op).opClass);
+
+/** Operations of a node, whole. */
+export function flopsOf({ nodes }: Pick<Graph, "nodes">, { op, inputs, attributes, type }: Node): number {
+  const types = inputs.map((i) => nodes[i]!.type);
+  return opRecord(op).cost(types, attributes, type).flops;
+}
+
+/** Some nodes of a graph with their operations; ids behind the last one, copies of results, are left out. */
+export const workOf = (graph: Pick<Graph, "nodes">, ids: readonly number[]): (Node & NodeWork)[] =>
+  ids.flatMap((id) => {
+    const node = graph.nodes[id];
+    return node === undefined ? [] : [{ ...node, flops: flopsOf(graph, node) }];
+  });

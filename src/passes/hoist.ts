@@ -8,11 +8,11 @@
  */
 import { Builder } from "../ir/builder.ts";
 import { compact, type Graph, type Node, type Output, portName, portRole } from "../ir/graph.ts";
-import { isHeavy } from "../ir/registry.ts";
+import { flopsOf, isHeavy } from "../ir/registry.ts";
 import { sizeOf, type TensorType } from "../ir/types.ts";
 import { dependsOnParams, differentiate } from "./differentiate.ts";
 import { rebuild } from "./rewrite.ts";
-import { type Frontier, flopsOf, frontier, knownNodes, numbered, splitAt, worthKeeping } from "./split.ts";
+import { type Frontier, frontier, knownNodes, numbered, splitAt, worthKeeping } from "./split.ts";
 
 /** What is worth a place in storage: of values that share parameters all or none. */
 interface Thresholds {

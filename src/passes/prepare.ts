@@ -4,9 +4,10 @@
  */
 import { Builder } from "../ir/builder.ts";
 import { compact, type Graph, isFrozenPort, portName } from "../ir/graph.ts";
+import { flopsOf } from "../ir/registry.ts";
 import { sizeOf, type TensorType } from "../ir/types.ts";
 import { rebuild } from "./rewrite.ts";
-import { flopsOf, frontier, knownNodes, numbered, splitAt, worthKeeping } from "./split.ts";
+import { frontier, knownNodes, numbered, splitAt, worthKeeping } from "./split.ts";
 
 /** A value of the stage `prepare`: name of the output there, and of the port in the rest. */
 interface DerivedTensor {

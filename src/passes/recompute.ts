@@ -7,7 +7,7 @@
  */
 import { type Graph, isFrozenPort, liveNodes, type Node, recomputedChunk } from "../ir/graph.ts";
 import { bytesOf } from "../ir/ops/common.ts";
-import { opRecord } from "../ir/registry.ts";
+import { flopsOf, opRecord } from "../ir/registry.ts";
 import type { PassResult } from "./manager.ts";
 
 /** A part of the forward pass: its nodes `from` to `to` (exclusive), the values that pass its end, and bytes that it would not keep. */
@@ -132,10 +132,7 @@ export function recomputeCosts(graph: Graph): { scopes: string[]; saves: number;
   const writer = new Recomputer(graph, factsOf(graph));
   return segmentsOf(graph).map((segment) => {
     const members = [...writer.membersOf(segment)].map((id) => graph.nodes[id]!);
-    const flops = members.reduce((sum, { op, inputs, attributes, type }) => {
-      const types = inputs.map((input) => graph.nodes[input]!.type);
-      return sum + opRecord(op).cost(types, attributes, type).flops;
-    }, 0);
+    const flops = members.reduce((sum, node) => sum + flopsOf(graph, node), 0);
     const scopes = [...new Set(members.map(({ scope = "" }) => scope))].filter((scope) => scope !== "");
     return { scopes, saves: segment.saved, flops };
   });

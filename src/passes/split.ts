@@ -7,12 +7,6 @@ import { fromOf } from "./rewrite.ts";
 /** Flops for every number of a value from which it is worth keeping instead of recomputing where it is read. */
 export const worthKeeping = 4;
 
-/** Flops of one op. */
-export function flopsOf({ nodes }: Graph, { op, inputs, attributes, type }: Node): number {
-  const types = inputs.map((i) => nodes[i]!.type);
-  return opRecord(op).cost(types, attributes, type).flops;
-}
-
 /** Views, casts and leaves stay with their readers: keeping them would only copy. */
 const isTransparent = (node: Node): boolean =>
   node.op === "cast" || node.op === "stop_gradient" || ["leaf", "movement"].includes(opRecord(node.op).opClass);

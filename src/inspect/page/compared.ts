@@ -4,10 +4,11 @@ import type { PageNode, ProgramModel } from "./model.ts";
 
 const roles = /^(input|weight|param|buffer) /;
 
-function nodeOf({ name, scope, line, isBackward }: PageNode): Dump["graphs"][string]["nodes"][number] {
+function nodeOf({ name, scope, line, isBackward, flops }: PageNode): Dump["graphs"][string]["nodes"][number] {
   const at = line.lastIndexOf(":");
   return {
     op: roles.test(name) ? "port" : name.split(" ")[0]!,
+    flops,
     ...(scope === "" ? {} : { scope }),
     ...(line === "" ? {} : { location: { file: line.slice(0, at), line: Number(line.slice(at + 1)) } }),
     ...(isBackward ? { phase: "backward" as const } : {}),

@@ -1,4 +1,5 @@
 /** The program as views ask about it: records of the report with what leads from one to another. */
+import { moduleShares, modulesOf } from "../../ir/modules.ts";
 import type { DispatchRecord, NodeRecord, ReportData, ValueRecord } from "../report-types.ts";
 import { lastPart, layerOf } from "./format.ts";
 
@@ -34,9 +35,6 @@ export class GraphModel {
     this.readers = readers;
   }
 }
-
-/** The share in a dispatch's work from which on it is for a module. */
-const worthNaming = 0.02;
 
 export class StageModel extends GraphModel {
   readonly dispatches: readonly DispatchRecord[];
@@ -78,24 +76,18 @@ export class StageModel extends GraphModel {
     return stored.some((id) => this.nodes[id]?.isBackward === true);
   }
 
-  /** The share that every module has in the work of a dispatch: by flops, or by nodes where there are none. */
-  sharesOf(dispatch: number): ReadonlyMap<string, number> {
-    const shares = new Map<string, number>();
-    const own = this.dispatches[dispatch]!.nodes.flatMap((id) => this.nodes[id] ?? []).filter(
-      ({ scope }) => scope !== "",
-    );
-    const flops = own.reduce((sum, node) => sum + node.flops, 0);
-    for (const node of own) {
-      const share = flops > 0 ? node.flops / flops : 1 / own.length;
-      shares.set(node.scope, (shares.get(node.scope) ?? 0) + share);
-    }
-    return shares;
+  private computedIn(dispatch: number): PageNode[] {
+    return this.dispatches[dispatch]!.nodes.flatMap((id) => this.nodes[id] ?? []);
   }
 
-  /** Modules that a dispatch is for, those with the most work first; not those whose work is beside it, as a mask is. */
+  /** The share that every module has in the work of a dispatch. */
+  sharesOf(dispatch: number): ReadonlyMap<string, number> {
+    return moduleShares(this.computedIn(dispatch));
+  }
+
+  /** Modules that a dispatch is for, those with the most work first. */
   scopesOf(dispatch: number): string[] {
-    const shares = [...this.sharesOf(dispatch)].sort(([, a], [, b]) => b - a);
-    return shares.filter(([, share]) => share >= worthNaming).map(([scope]) => scope);
+    return modulesOf(this.computedIn(dispatch));
   }
 }
 

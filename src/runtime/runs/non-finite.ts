@@ -4,7 +4,7 @@
  */
 import { type Graph, type Node, portName } from "../../ir/graph.ts";
 import type { Value } from "../../ir/op-record.ts";
-import { opRecord } from "../../ir/registry.ts";
+import { flopsOf, opRecord } from "../../ir/registry.ts";
 import { largestFloat32, type TensorType, typeText } from "../../ir/types.ts";
 import type { StageName } from "../../program/index.ts";
 import type { NotFiniteOrigin, NumberRange } from "../../program/run-records.ts";
@@ -52,11 +52,7 @@ function nodesBetween({ graph, reads }: TracedStep, stored: number): number[] {
 }
 
 const operationsOf = (graph: Graph, ids: readonly number[]): number =>
-  ids.reduce((sum, id) => {
-    const { op, inputs, attributes, type } = graph.nodes[id]!;
-    const inputTypes = inputs.map((input) => graph.nodes[input]!.type);
-    return sum + opRecord(op).cost(inputTypes, attributes, type).flops;
-  }, 0);
+  ids.reduce((sum, id) => sum + flopsOf(graph, graph.nodes[id]!), 0);
 
 /** Numbers of a node by its name. */
 type Named = readonly [node: string, data: ArrayLike<number>];

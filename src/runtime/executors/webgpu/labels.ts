@@ -1,5 +1,7 @@
 /** What dispatches are for, as tools that watch a device show it: `layers.0.self_attn.q_proj,v_proj`. */
 import type { Dispatch, Generated } from "../../../codegen/plan.ts";
+import { modulesOf } from "../../../ir/modules.ts";
+import { workOf } from "../../../ir/registry.ts";
 import type { Stage } from "../../../program/index.ts";
 
 /** Modules by what all of their paths begin with, and the rest of each. */
@@ -12,20 +14,18 @@ function joinedPaths(paths: readonly string[]): string {
   return [...first.slice(0, shared), ends].join(".");
 }
 
-/** By dispatch: the modules of what it stores, or its kernel where that belongs to none. */
+/** By dispatch: the modules that it is for, or its kernel where that belongs to none. */
 export function dispatchLabels(
   { stages }: { readonly stages: readonly Stage[] },
-  { plan, parts }: Pick<Generated, "plan" | "parts">,
+  { plan }: Pick<Generated, "plan">,
 ): Map<Dispatch, string> {
   const labels = new Map<Dispatch, string>();
-  for (const { stage, stored } of parts) {
-    const nodes = stages.find(({ name }) => name === stage)?.graph.nodes ?? [];
-    plan.stages
-      .find(({ name }) => name === stage)
-      ?.dispatches.forEach((dispatch, at) => {
-        const scopes = [...new Set(stored[at]!.flat().map((id) => nodes[id]?.scope ?? ""))].filter(Boolean);
-        labels.set(dispatch, scopes.length === 0 ? `${stage}: ${dispatch.kernel}` : `${stage}: ${joinedPaths(scopes)}`);
-      });
+  for (const { name, dispatches } of plan.stages) {
+    const graph = stages.find((stage) => stage.name === name)?.graph;
+    for (const dispatch of dispatches) {
+      const modules = graph === undefined ? [] : modulesOf(workOf(graph, dispatch.nodes));
+      labels.set(dispatch, `${name}: ${modules.length === 0 ? dispatch.kernel : joinedPaths(modules)}`);
+    }
   }
   return labels;
 }
