@@ -159,7 +159,7 @@ export class AdditionSites {
     const one = { queries, keys, values, bias };
     const widthOf = (x: number): number => sizeOf(builder.shape(x).slice(2));
     const given = made.has("keys") ? sizeOf(builder.shape(made.get("keys")!)) : 0;
-    const isOfAll = given === before * widthOf(queries) && widthOf(queries) !== widthOf(keys);
+    const isOfAll = given > 0 && given === before * widthOf(queries) && widthOf(queries) !== widthOf(keys);
     const own = isOfAll ? ofEveryHead(builder, one) : one;
     const heads = builder.shape(own.keys).slice(2);
     const longer = (x: number, name: string): number =>

@@ -6,6 +6,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { compile } from "../../src/compile/index.ts";
 import { loadModel, type Model } from "../../src/runtime/files/model.ts";
 import { isAll } from "../extent.ts";
+import { stepCost } from "./llama.ts";
 import { llama1B, qwenHalfB, smolLM2 } from "./real-shapes.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "webpeft-shapes-"));
@@ -46,6 +47,14 @@ describe("a training program", () => {
       ...(parts === 0 ? [] : [expect.stringContaining(`${parts} parts`)]),
     ];
     expect(notes.map(({ decision }) => decision)).toEqual(decisions);
+  });
+
+  it("costs what it did where heads share keys", async () => {
+    const model = await fromConfig({ ...smolLM2, num_hidden_layers: 2 });
+    const config = { peft_type: "LORA", r: 8, target_modules: ["q_proj", "v_proj"] };
+    const { dispatches, flops } = stepCost(await compile(model, config, { batch: 1, length: 128 }));
+    expect(dispatches).toBeLessThanOrEqual(68);
+    expect(flops).toBeLessThanOrEqual(18_409_002_771);
   });
 
   it("never has all logits in memory when only the loss is wanted", async () => {
