@@ -53,11 +53,12 @@ export const both = (bias: Bias): readonly [Bias, Bias] => [bias, bias];
 /** Families with a class that finds spans, and its name for the first module of the decoder's path where that is another one. */
 const spanModels: Readonly<Record<string, string | undefined>> = {
   ...{ llama: "transformer", ministral: "transformer", qwen2: "transformer", qwen3: "transformer" },
-  ...{ smollm3: "transformer", qwen3_moe: "transformer", ministral3: "transformer" },
+  ...{ smollm3: "transformer", qwen3_moe: "transformer" },
   ...{ seed_oss: "transformer", arcee: "transformer", exaone4: "transformer", nemotron: "transformer" },
   ...{
     mistral: undefined,
     mixtral: undefined,
+    ministral3: undefined,
     qwen2_moe: undefined,
     gpt2: undefined,
     gpt_neox: undefined,
