@@ -1,11 +1,11 @@
-// npm run test:real [NAME]: real models against transformers and PEFT, one script of Python each, beside this one.
+// npm run test:real [NAME]: models against transformers and PEFT, one script of Python each, beside this one: real ones, and tiny ones of every head.
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const folder = dirname(fileURLToPath(import.meta.url));
-const helpers = ["decoder"];
+const helpers = ["decoder", "tiny"];
 const names = readdirSync(folder)
   .filter((file) => file.endsWith(".py"))
   .map((file) => basename(file, ".py"))
