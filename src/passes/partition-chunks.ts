@@ -1,13 +1,12 @@
 /** Which values are computed in chunks, and along which axes. */
 
 import { type Cut, cutsOf, type Range } from "../ir/cuts.ts";
-import { WebpeftError } from "../ir/diagnostics.ts";
 import { type Graph, isFrozenPort, usersOf, wholeChunk } from "../ir/graph.ts";
 import { bytesOf } from "../ir/ops/common.ts";
 import { opRecord } from "../ir/registry.ts";
 import { type TensorType, typeText } from "../ir/types.ts";
 import type { CostNote } from "./lower-operators.ts";
-import { partCount, rangesOf } from "./partition-parts.ts";
+import { checkParts, partCount, rangesOf } from "./partition-parts.ts";
 
 interface Member {
   /** Values of a group have the same chunks. */
@@ -24,9 +23,6 @@ export interface Chunked {
 
 /** Of a binding, what a chunk fills: several chunks are alive at the same time. */
 const share = 1 / 4;
-
-/** Nodes that may be written for chunks: with more, a graph takes minutes to compile and hours to run. */
-const mostInChunks = 200_000;
 
 export function chunksOf(graph: Graph, limit: number, name: string): Chunked {
   return new Chunker(graph, limit).run(name);
@@ -101,18 +97,11 @@ class Chunker {
     }
   }
 
-  /** Throws COMPILE-LIMIT for a value that is so large that its chunks are too many. */
+  /** Throws `COMPILE-LIMIT` for a value that is so large that its chunks are too many. */
   private bound(seed: number, written: number): void {
     this.written += written;
-    if (this.written <= mostInChunks) return;
-    const { scope, type } = this.graph.nodes[seed]!;
-    throw new WebpeftError("COMPILE-LIMIT", {
-      message: "values are so much larger than a binding of the device that they cannot be computed in parts",
-      where: scope ?? this.graph.name,
-      expected: `at most ${mostInChunks} operations on parts of at most ${this.limit} bytes`,
-      got: `${this.written} with ${typeText(type)}`,
-      help: "Take fewer or shorter rows, or fewer virtual tokens.",
-    });
+    const { scope = this.graph.name, type } = this.graph.nodes[seed]!;
+    checkParts(this.written, { where: scope, what: typeText(type), limit: this.limit });
   }
 
   /** The large values that have to be cut when one is, with their cuts; undefined when one of them cannot be. */

@@ -1,6 +1,29 @@
 /** Parts of values: ranges of an axis, and what is made of the parts. */
 import type { Builder } from "../ir/builder.ts";
 import type { Cut, Range } from "../ir/cuts.ts";
+import { WebpeftError } from "../ir/diagnostics.ts";
+
+/** Operations on parts that may be written: with more, a graph takes minutes to compile and hours to run. */
+const mostOnParts = 100_000;
+
+/** What is cut, for the error: where, what, and the bytes of its parts at most. */
+interface Whole {
+  readonly where: string;
+  readonly what: string;
+  readonly limit: number;
+}
+
+/** Throws `COMPILE-LIMIT` where so many operations on parts would be too many. */
+export function checkParts(operations: number, { where, what, limit }: Whole): void {
+  if (operations <= mostOnParts) return;
+  throw new WebpeftError("COMPILE-LIMIT", {
+    message: "values are so much larger than a binding of the device that they cannot be computed in parts",
+    where,
+    expected: `at most ${mostOnParts} operations on parts of at most ${limit} bytes`,
+    got: `${operations} with ${what}`,
+    help: "Take fewer or shorter rows, fewer virtual tokens, or a device that binds more.",
+  });
+}
 
 /** Equal ranges of an axis whose elements take `bytes` each; of round lengths where that costs little. */
 export function rangesOf(extent: number, bytes: number, most: number): Range[] {

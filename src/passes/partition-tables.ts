@@ -10,7 +10,7 @@ import { opRecord } from "../ir/registry.ts";
 import { type TensorType, typeText } from "../ir/types.ts";
 import type { CostNote } from "./lower-operators.ts";
 import type { PassResult } from "./manager.ts";
-import { combined, rangesOf, sliced } from "./partition-parts.ts";
+import { checkParts, combined, rangesOf, sliced } from "./partition-parts.ts";
 import { rebuild } from "./rewrite.ts";
 
 /** A value that carries the rows of a table along an axis, in parts. */
@@ -36,6 +36,7 @@ class TableCutter {
   /** By new ids of the values that views of whole tables would have. */
   private readonly parts = new Map<number, Parts>();
   private readonly notes: CostNote[] = [];
+  private written = 0;
 
   constructor(
     private readonly graph: Graph,
@@ -77,6 +78,7 @@ class TableCutter {
     const node = this.graph.nodes[id]!;
     const table = inputs.findIndex((i) => this.parts.has(i));
     const parts = this.parts.get(inputs[table]!)!;
+    this.bound(id, table, parts);
     if (node.op === "gather" && table === 0 && parts.axis === 0 && inputs.length === 2)
       return this.lookUp(parts, inputs[1]!, node.chunk);
     const types = node.inputs.map((i) => this.graph.nodes[i]!.type as TensorType);
@@ -94,6 +96,14 @@ class TableCutter {
       : this.inChunk(wholeChunk, () => combined(this.builder, ids, cut));
     if (isView) this.parts.set(whole, { ranges: parts.ranges, axis: cut.output!, ids });
     return whole;
+  }
+
+  /** Throws `COMPILE-LIMIT` where chunks of values, each of which reads all parts of a table, are too many. */
+  private bound(id: number, table: number, { ids }: Parts): void {
+    const { inputs, scope = this.graph.name } = this.graph.nodes[id]!;
+    this.written += ids.length;
+    const what = `parts of ${typeText(this.graph.nodes[inputs[table]!]!.type)}`;
+    checkParts(this.written, { where: scope, what, limit: this.limit });
   }
 
   private part(id: number, inputs: readonly number[], cut: Cut, range: Range, n: number): number {

@@ -1,6 +1,7 @@
 /** Order and grouping of units: small work waits for its likes, dependencies hold, and waiting never costs a dispatch. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { mostParts } from "../../src/codegen/kernel/kernel.ts";
 import { groupUnits, type Schedulable } from "../../src/codegen/layout/group.ts";
 
 const unit = (key: string, canWait: boolean, ...dependencies: number[]): Schedulable => ({
@@ -51,5 +52,21 @@ describe("groupUnits", () => {
       }),
       { seed: 5, numRuns: 300 },
     );
+  });
+
+  it("takes no more units into a dispatch than it can have parts, in their order", () => {
+    const units = Array.from({ length: mostParts + 2 }, (_unused, u) => unit(u === 1 ? "other" : "same", false));
+    const same = [...units.keys()].filter((u) => u !== 1);
+    expect(groupUnits(units)).toEqual([same.slice(0, mostParts), [1], same.slice(mostParts)]);
+  });
+
+  it("takes what copies out first, and what is made again last", () => {
+    const units = [
+      { ...unit("again", false), isLate: true },
+      unit("waits", true),
+      unit("now", false),
+      { ...unit("out", true), isUrgent: true },
+    ];
+    expect(groupUnits(units)).toEqual([[3], [1], [2], [0]]);
   });
 });

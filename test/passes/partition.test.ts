@@ -223,3 +223,14 @@ it("values that take too many parts are refused before any is made, also where t
   const graph = k.finish([{ name: "y", node: k.plus(ends[0]!, ends[1]!) }]);
   expect(() => chunksOf(graph, 2 ** 26, "0")).toThrow(expect.objectContaining({ code: "COMPILE-LIMIT" }));
 });
+
+it("chunks that each read a table in parts are refused where both together are too many", () => {
+  const k = new Builder("head");
+  const x = k.port("x", "input", "f32", [4096, 16]);
+  const table = k.port("table", "weight", "f32", [2 ** 17, 16]);
+  const graph = k.finish([{ name: "y", node: k.einsum("ti,vi->tv", x, table) }]);
+  expect(chunksOf(graph, 2 ** 19, "0").members.size).toBeGreaterThan(0);
+  expect(partition(graph, 2 ** 21).graph.nodes.length).toBeLessThan(60_000);
+  const refusal = { code: "COMPILE-LIMIT", got: expect.stringContaining("parts of f32[131072,16]") };
+  expect(() => partition(graph, 2 ** 19)).toThrow(expect.objectContaining(refusal));
+});

@@ -8,6 +8,7 @@ import { isRecomputed } from "../../ir/graph.ts";
 import { remembered } from "../../ir/remember.ts";
 import type { Canonical } from "../kernel/canonical.ts";
 import { mostParts } from "../kernel/kernel.ts";
+import { Heap } from "./heap.ts";
 import { placeOfPort, tensorBytes } from "./ports.ts";
 import { arenaName } from "./regions.ts";
 import type { ResultPlaces } from "./results.ts";
@@ -33,43 +34,50 @@ export function groupUnits(units: readonly Schedulable[]): number[][] {
 
 function scheduled(units: readonly Schedulable[]): number[][] {
   const readers = readersOf(units);
-  const depths = depthsOf(readers);
+  const order = preferred(units, depthsOf(readers));
+  const places = new Array<number>(units.length);
+  order.forEach((u, place) => {
+    places[u] = place;
+  });
   const missing = units.map(({ dependencies }) => dependencies.size);
+  const isTaken = new Array<boolean>(units.length).fill(false);
   const groups: number[][] = [];
-  const someAreLate = units.some(({ isLate }) => isLate);
-  let ready = [...units.keys()].filter((u) => missing[u] === 0);
-  let left = units.length;
-  while (left > 0) {
-    if (ready.length === 0) throw new Error("the units depend on each other in a circle");
-    const timely = someAreLate ? ready.filter((u) => !units[u]!.isLate) : ready;
-    const first =
-      ready.find((u) => units[u]!.isUrgent) ??
-      timely.find((u) => !units[u]!.canWait) ??
-      deepestOf(timely, depths) ??
-      ready[0]!;
-    const group = alike(units, ready, first);
-    const freed = group.flatMap((u) => readers[u]!).filter((reader) => --missing[reader]! === 0);
-    ready = ready.filter((u) => !group.includes(u));
-    if (freed.length > 0) ready = [...ready, ...freed].sort((a, b) => a - b);
+  // Units that are ready, by their places in `order` and, for each key, by their numbers.
+  const ready = new Heap();
+  const likes = new Map<string, Heap>();
+  const add = (u: number): void => {
+    ready.push(places[u]!);
+    remembered(likes, units[u]!.key, () => new Heap()).push(u);
+  };
+  for (const u of units.keys()) if (missing[u] === 0) add(u);
+  for (let left = units.length; left > 0; ) {
+    while (ready.least !== undefined && isTaken[order[ready.least]!]) ready.pop();
+    const first = order[ready.least ?? -1];
+    if (first === undefined) throw new Error("the units depend on each other in a circle");
+    const group = taken(likes.get(units[first]!.key)!);
+    for (const u of group) isTaken[u] = true;
+    for (const u of group) for (const reader of readers[u]!) if (--missing[reader]! === 0) add(reader);
     left -= group.length;
     groups.push(group);
   }
   return groups;
 }
 
-/** The first one that the longest chain of units hangs on. */
-function deepestOf(units: readonly number[], depths: readonly number[]): number | undefined {
-  let deepest = units[0];
-  for (const u of units) if (depths[u]! > depths[deepest!]!) deepest = u;
-  return deepest;
+/**
+ * Units in the order in which they are taken where all are ready: those that are urgent, those that cannot wait, those that can, the first one
+ * that the longest chain of units hangs on, and what is made again.
+ */
+function preferred(units: readonly Schedulable[], depths: readonly number[]): number[] {
+  const rankOf = ({ isUrgent, isLate, canWait }: Schedulable): number => (isUrgent ? 0 : isLate ? 3 : canWait ? 2 : 1);
+  const ranks = units.map(rankOf);
+  const depthOf = (u: number): number => (ranks[u] === 2 ? depths[u]! : 0);
+  return [...units.keys()].sort((a, b) => ranks[a]! - ranks[b]! || depthOf(b) - depthOf(a) || a - b);
 }
 
-/** Those that are ready and can be parts of one dispatch with the first one. */
-function alike(units: readonly Schedulable[], ready: readonly number[], first: number): number[] {
-  const { key } = units[first]!;
+/** The first of those that can be parts of one dispatch, as many as it has. */
+function taken(alike: Heap): number[] {
   const group: number[] = [];
-  for (let i = 0; i < ready.length && group.length < mostParts; i++)
-    if (units[ready[i]!]!.key === key) group.push(ready[i]!);
+  while (group.length < mostParts && alike.least !== undefined) group.push(alike.pop()!);
   return group;
 }
 
