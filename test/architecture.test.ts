@@ -127,7 +127,7 @@ describe("imports", () => {
         .filter(({ from, to }) => isPage(from) !== isPage(to)),
     );
     expect(across.length).toBeGreaterThan(0);
-    const own = ["report-types", "diff", "kernel-work", "places", "seeded", "numbers"];
+    const own = ["report-types", "diff", "kernel-work", "memory-facts", "places", "seeded", "numbers"];
     const shared = ["ir/modules.ts", ...own.map((name) => `inspect/${name}.ts`)];
     expect(across.filter(({ to }) => !shared.includes(to))).toEqual([]);
     const taken = files

@@ -15,10 +15,11 @@ import { WebpeftError } from "../ir/diagnostics.ts";
 import type { StageName } from "../program/index.ts";
 import { type Measurement, measuredMs } from "../program/measurement.ts";
 import { columns } from "./columns.ts";
+import { type Finding, findings, printFinding } from "./findings-text.ts";
 import { emit, type PrintOptions } from "./output.ts";
 
 export interface TextOptions extends PrintOptions {
-  readonly print?: GraphLevel;
+  readonly print?: GraphLevel | Finding;
   readonly kernels?: boolean;
   readonly stage?: StageName | "step";
   readonly after?: string;
@@ -41,6 +42,7 @@ export function checkTextOptions(options: TextOptions): void {
   );
   if (options.print === undefined && options.kernels === true && options.after !== undefined) throw afterKernels();
   if (options.print === "kernel" && options.after !== undefined) throw afterKernels();
+  if (isFinding(options.print)) checkFinding(options.print, options);
   if (wantsText(options) && options.out !== undefined)
     throw new WebpeftError("CLI-INSPECT", {
       message: "--print and --kernels write to stdout, so that --out has nothing to hold",
@@ -49,8 +51,22 @@ export function checkTextOptions(options: TextOptions): void {
   if (given.length === 0 || wantsText(options)) return;
   throw new WebpeftError("CLI-INSPECT", {
     message: `${given.map((name) => `--${name}`).join(", ")} says what is printed, and nothing is`,
-    help: "add --print operator, tensor or kernel, or --kernels",
+    help: "add --print operator, tensor, kernel, memory or rules, or --kernels",
   });
+}
+
+const isFinding = (print: TextOptions["print"]): print is Finding => findings.some((name) => name === print);
+
+/** Throws `CLI-INSPECT` for what says nothing of memory or rules. */
+function checkFinding(print: Finding, options: TextOptions): void {
+  const of = ["--stage and --top", ...(print === "memory" ? ["--site and --layer"] : [])].join(", ");
+  const without: readonly (keyof TextOptions)[] = print === "memory" ? ["after"] : ["after", "site", "layer"];
+  for (const name of without)
+    if (options[name] !== undefined)
+      throw new WebpeftError("CLI-INSPECT", {
+        message: `--${name} says nothing of what --print ${print} prints`,
+        help: `leave --${name} away; of it are ${of}`,
+      });
 }
 
 const afterKernels = (): WebpeftError =>
@@ -74,6 +90,10 @@ export function printText(program: Program, options: TextOptions): void {
     else process.stdout.write(kernelTable(rows, measured));
   }
   if (print === undefined) return;
+  if (isFinding(print)) {
+    printFinding[print](program, options);
+    return;
+  }
   const text = printLevel(program, print, options);
   if (json) emit(options, { type: "text", level: print, text });
   else process.stdout.write(text);

@@ -104,5 +104,5 @@ function figures({ dispatches, flops, bytes, nanoseconds }: Sum, isMeasured: boo
   const measured = `${times} of ${(nanoseconds / dispatches / 1e3).toFixed(1)} us`;
   // Shorter than the device's clock can tell.
   if (nanoseconds === 0) return `${measured} and ${each}`;
-  return `${measured}, ${(flops / nanoseconds).toFixed(2)} GFLOP/s, ${(bytes / nanoseconds).toFixed(2)} GB/s`;
+  return `${measured}, ${(flops / nanoseconds).toFixed(2)} GFLOP/s, ${bytesText((1e9 * bytes) / nanoseconds)}/s`;
 }

@@ -231,11 +231,16 @@ function build(): Command {
     .option("--out <folder>", "where the files go")
     .option("--diff <folders...>", "compares two folders that inspect wrote")
     .option("--reproduce <file>", "compiles what a reproduce.json of --dump has: shows an error again by itself")
-    .addOption(new Option("--print <level>", "prints textual IR instead").choices(["operator", "tensor", "kernel"]))
+    .addOption(
+      new Option(
+        "--print <what>",
+        "prints textual IR of a level instead; who holds the memory peak and what is computed twice (memory); or what rules did, how often and where they are written (rules)",
+      ).choices(["operator", "tensor", "kernel", "memory", "rules"]),
+    )
     .option("--kernels", "prints a table of kernels instead")
     .option(
       "--stage <name>",
-      "of --print, --kernels: micro where the program trains, else forward; for --kernels also step, which is all of a training step",
+      "of --print, --kernels: micro where the program trains, else forward; for --kernels also step, which is all of a training step; --print rules has all",
     )
     .option("--after <pass>", "of --print: the graph as this pass left it")
     .option("--site <name>", "of --print, --kernels: what is computed at modules of this name, as q_proj")
@@ -245,7 +250,7 @@ function build(): Command {
         ...["ms", "flops", "bytes", "dispatches", "name"],
       ]),
     )
-    .option("--top <n>", "of --kernels: the first of them", count)
+    .option("--top <n>", "of --kernels, --print memory and rules: the first of them", count)
     .option("--overwrite", "write into a folder that is not empty");
   add("methods", "the methods with their formulas and fields", () => import("./methods.ts"));
   add("doctor", "devices found, and what auto takes", () => import("./doctor.ts"));

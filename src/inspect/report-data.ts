@@ -47,13 +47,18 @@ class Texts {
   }
 }
 
-function nodeRecord(node: Node, graph: Graph, texts: Texts): NodeRecord {
-  const { attributes, op, type, inputs } = node;
+/** A node as views call it: its op with its einsum, or the role and the name of a port. */
+export function nodeTitle(node: Node): string {
+  const { attributes, op } = node;
   const detail = typeof attributes.spec === "string" ? ` ${attributes.spec}` : "";
-  const name = op === "port" ? `${String(attributes.role)} ${portName(node)}` : `${op}${detail}`;
+  return op === "port" ? `${String(attributes.role)} ${portName(node)}` : `${op}${detail}`;
+}
+
+function nodeRecord(node: Node, graph: Graph, texts: Texts): NodeRecord {
+  const { op, type, inputs } = node;
   const isTensor = type.kind === "tensor";
   return [
-    texts.at(name),
+    texts.at(nodeTitle(node)),
     texts.at(typeText(type)),
     texts.at(node.scope ?? ""),
     texts.at(lineOf(node)),

@@ -64,7 +64,9 @@ export class Trace {
       const dur = nanoseconds / 1e3;
       const { name, args } = this.describe(stage, kernel.name, dispatch);
       const rates =
-        nanoseconds === 0 ? {} : { "GFLOP/s": dispatch.flops / nanoseconds, "GB/s": dispatch.bytes / nanoseconds };
+        nanoseconds === 0
+          ? {}
+          : { "GFLOP/s": dispatch.flops / nanoseconds, "GiB/s": (1e9 * dispatch.bytes) / nanoseconds / 2 ** 30 };
       this.events.push({
         ...{ name, cat: stage, ph: "X", pid: 1, tid: this.track(stage), ts: this.cursor, dur },
         args: { ...args, ...rates },

@@ -40,7 +40,7 @@ it.each(["webgpu", "cpu"])("measures kernels on %s", (device) => {
   const kernels = lines(measured, "kernel ");
   expect(kernels.length).toBeGreaterThan(5);
   for (const line of kernels)
-    expect(line).toMatch(/: \d+ dispatch(es)? of [\d.]+ us(, [\d.]+ GFLOP\/s, [\d.]+ GB\/s| and .*)$/);
+    expect(line).toMatch(/: \d+ dispatch(es)? of [\d.]+ us(, [\d.]+ GFLOP\/s, [\d.]+ ([KMG]i)?B\/s| and .*)$/);
 });
 
 it("tells which schedules were compared, and what is planned where nothing runs", () => {

@@ -66,6 +66,32 @@ describe("what is printed", () => {
     expect(flops("step")).toBe(flops("micro") + flops("update"));
   });
 
+  it("is who holds the memory peak, and what is computed more than once", () => {
+    const rows = inspect("--print", "memory", "--json")
+      .stdout.trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    const [peak, ...rest] = rows;
+    expect(peak).toMatchObject({ type: "peak", stage: "micro" });
+    const held = rest.filter(({ type }) => type === "held");
+    expect(held.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(peak.bytes);
+    for (const { first, last } of held) expect(first <= peak.dispatch && peak.dispatch <= last).toBe(true);
+    const again = rest.filter(({ type }) => type === "repeated");
+    expect(again.length).toBeGreaterThan(0);
+    for (const { dispatches, flops } of again) expect(dispatches.length > 1 && flops > 0).toBe(true);
+    const ofSite = inspect("--print", "memory", "--site", "mlp", "--top", "3").stdout;
+    expect(ofSite).toMatch(/^At the peak of micro, dispatch \d+: /);
+    expect(ofSite).toContain("Computed more than once");
+    expect(ofSite).not.toContain("self_attn");
+  });
+
+  it("is what rules did, and where they are written", () => {
+    const { stdout } = inspect("--print", "rules", "--stage", "micro");
+    const [, ...rows] = stdout.trim().split("\n");
+    for (const row of rows) expect(row).toMatch(/^[\w-]+ +\d+ {2}micro +(algebra|simplify) +(\S+\.ts:\d+ )? *\S/);
+    expect(rows.find((row) => row.startsWith("identity-in-product"))).toContain(" passes/algebra.ts:");
+  });
+
   it("is kernel IR of the kernels of a module", () => {
     const names = [...inspect("--print", "kernel", "--site", "embed_tokens").stdout.matchAll(/^kernel @(\w+)/gm)];
     const all = [...inspect("--print", "kernel").stdout.matchAll(/^kernel @(\w+)/gm)];
@@ -84,6 +110,9 @@ it.each([
   [["--print", "tensor", "--stage", "step"], 1, "INSPECT-UNKNOWN", "micro"],
   [["--kernels", "--after", "algebra"], 2, "CLI-INSPECT", "--print operator or tensor"],
   [["--print", "tensor", "--out", "nowhere"], 2, "CLI-INSPECT", "stdout"],
+  [["--print", "rules", "--site", "q_proj"], 2, "CLI-INSPECT", "--stage and --top"],
+  [["--print", "memory", "--stage", "sideways"], 1, "INSPECT-UNKNOWN", "micro"],
+  [["--print", "rules", "--stage", "sideways"], 1, "INSPECT-UNKNOWN", "micro"],
   [["--kernels", "--layer", "99"], 1, "INSPECT-UNKNOWN", "layer 99"],
   [["--site", "q_proj", "--out", "nowhere"], 2, "CLI-INSPECT", "--kernels"],
   [[], 2, "CLI-INSPECT", "--out"],

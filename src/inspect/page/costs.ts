@@ -1,5 +1,6 @@
 /** Sums over dispatches, and who they are for. */
-import type { DispatchRecord } from "../report-types.ts";
+import { heldAt, liveBytes, peakAt } from "../memory-facts.ts";
+import type { DispatchRecord, ValueRecord } from "../report-types.ts";
 import type { StageModel } from "./model.ts";
 
 export interface Cost {
@@ -67,18 +68,18 @@ export function sitesOfKernel(stages: readonly StageModel[], kernel: string): st
   return [...new Set(found)];
 }
 
-/** Bytes that are live at every dispatch of a stage. */
-export function liveBytes({ dispatches, values }: StageModel): number[] {
-  const live = new Array<number>(dispatches.length).fill(0);
-  for (const [, , , bytes, first, last] of values) for (let at = first; at <= last; at++) live[at]! += bytes;
-  return live;
+/** Values of a stage with what says when they live. */
+const heldOf = ({ values }: StageModel) =>
+  values.map((value) => ({ value, bytes: value[3], first: value[4], last: value[5] }));
+
+/** The dispatch of a stage at which most is in memory, the bytes that are, and what they hold, the largest first. */
+export function peakOf(stage: StageModel): {
+  readonly at: number;
+  readonly bytes: number;
+  readonly values: readonly ValueRecord[];
+} {
+  const held = heldOf(stage);
+  const live = liveBytes(held, stage.dispatches.length);
+  const at = peakAt(live);
+  return { at, bytes: live[at] ?? 0, values: heldAt(held, at).map(({ value }) => value) };
 }
-
-export const peakOf = (stage: StageModel): number => {
-  const live = liveBytes(stage);
-  return live.indexOf(Math.max(0, ...live));
-};
-
-/** Values that are live at a dispatch, the largest first. */
-export const valuesAt = ({ values }: StageModel, at: number) =>
-  values.filter(([, , , , first, last]) => first <= at && at <= last).sort((a, b) => b[3] - a[3]);

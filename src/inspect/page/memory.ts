@@ -1,8 +1,9 @@
 /** Memory: what is in the arena when, where and why; what is there at the peak; what is computed more than once. */
+import { repeated } from "../memory-facts.ts";
 import type { ValueRecord } from "../report-types.ts";
 import type { App, View } from "./app.ts";
 import { nodeChip, siteChip, siteChips } from "./chips.ts";
-import { liveBytes, peakOf, totalOf, valuesAt } from "./costs.ts";
+import { peakOf, totalOf } from "./costs.ts";
 import { facts, some } from "./detail-parts.ts";
 import { chip, h, number, numberHead, s, table } from "./dom.ts";
 import { bytes, count, percent, plural } from "./format.ts";
@@ -28,7 +29,8 @@ function buffersOf({ values }: StageModel): { readonly starts: ReadonlyMap<strin
   return { starts, height };
 }
 
-const [width, tall, left, foot] = [1000, 400, 62, 22] as const;
+/** Below the drawing there is room for the larger letters that phones have. */
+const [width, tall, left, foot] = [1000, 400, 62, 34] as const;
 
 function map(stage: StageModel, peak: number): SVGSVGElement {
   const { starts, height } = buffersOf(stage);
@@ -72,10 +74,17 @@ function map(stage: StageModel, peak: number): SVGSVGElement {
     ...boxes,
     ...lines,
     s("line", { class: "peak", x1: x(peak + 0.5), x2: x(peak + 0.5), y1: 4, y2: tall - foot }),
-    s("text", { class: "peak-text", x: Math.min(width - 80, x(peak + 0.5) + 4), y: 14 }, `peak at ${peak}`),
+    s(
+      "text",
+      // On the side where there is room.
+      x(peak + 0.5) < width / 2
+        ? { class: "peak-text", x: x(peak + 0.5) + 4, y: 26 }
+        : { class: "peak-text", x: x(peak + 0.5) - 4, y: 26, "text-anchor": "end" },
+      `peak at ${peak}`,
+    ),
     s("text", { x: left, y: tall - 6 }, "dispatch 0"),
     s("text", { x: width - 4, y: tall - 6, "text-anchor": "end" }, `dispatch ${stage.dispatches.length - 1}`),
-    s("text", { x: width / 2, y: tall - 6 }, `${bytes(height)} from bottom to top`),
+    s("text", { x: width / 2, y: tall - 6, "text-anchor": "middle" }, `${bytes(height)} from bottom to top`),
   );
 }
 
@@ -127,14 +136,10 @@ function peakTable(stage: StageModel, values: readonly ValueRecord[]): HTMLEleme
 
 /** Nodes that several dispatches compute, by what the further times cost. */
 function recomputed(stage: StageModel): HTMLElement {
-  const rows = [...stage.computedBy]
-    .map(([id, dispatches]) => ({
-      node: stage.nodes[id]!,
-      dispatches,
-      extra: (stage.nodes[id]?.flops ?? 0) * (dispatches.length - 1),
-    }))
-    .filter(({ dispatches, extra }) => dispatches.length > 1 && extra > 0)
-    .sort((a, b) => b.extra - a.extra);
+  const rows = repeated(stage.computedBy, (id) => stage.nodes[id]?.flops ?? 0).map((row) => ({
+    ...row,
+    node: stage.nodes[row.node]!,
+  }));
   if (rows.length === 0) return h("p", { class: "soft" }, "Nothing: what costs anything is computed in one dispatch.");
   return table(
     [`value (${rows.length})`, "module", numberHead("times"), numberHead("flops more"), "in dispatches"],
@@ -188,9 +193,7 @@ function whatIf({ program }: App): HTMLElement {
 }
 
 function stageView(app: App, stage: StageModel): HTMLElement {
-  const peak = peakOf(stage);
-  const live = liveBytes(stage)[peak] ?? 0;
-  const values = valuesAt(stage, peak);
+  const { at: peak, bytes: live, values } = peakOf(stage);
   const keys = Object.entries(classes).map(([why, name]) => h("span", {}, h("span", { class: `key ${name}` }), why));
   return h(
     "section",

@@ -1,5 +1,6 @@
 /** The program as views ask about it: records of the report with what leads from one to another. */
 import { moduleShares, modulesOf } from "../../ir/modules.ts";
+import { computedBy } from "../memory-facts.ts";
 import type { DispatchRecord, NodeRecord, ReportData, ValueRecord } from "../report-types.ts";
 import { lastPart, layerOf } from "./format.ts";
 
@@ -53,13 +54,11 @@ export class StageModel extends GraphModel {
     this.values = record.values;
     this.isOfStep = record.isOfStep;
     this.outputs = record.outputs;
-    const computed = new Map<number, number[]>();
     const stored = new Map<number, number>();
-    record.dispatches.forEach(({ nodes, parts }, dispatch) => {
-      for (const node of nodes) computed.set(node, [...(computed.get(node) ?? []), dispatch]);
+    record.dispatches.forEach(({ parts }, dispatch) => {
       for (const node of parts.flatMap((part) => part.stored)) stored.set(node, dispatch);
     });
-    this.computedBy = computed;
+    this.computedBy = computedBy(record.dispatches);
     this.storedBy = stored;
     this.kept = new Map(record.values.map((value) => [value[0], value]));
   }

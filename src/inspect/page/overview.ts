@@ -1,7 +1,7 @@
 /** Overview: what a step costs, who holds the memory, and the formula with the numbers of a module. */
 import type { App, View } from "./app.ts";
 import { groupOf, kernelChip, nodeChip, siteChips } from "./chips.ts";
-import { type Cost, costsOfKernels, costsOfSites, peakOf, totalOf, valuesAt } from "./costs.ts";
+import { type Cost, costsOfKernels, costsOfSites, peakOf, totalOf } from "./costs.ts";
 import { bar, type Child, h, number, numberHead, table } from "./dom.ts";
 import { bytes, count, flops, percent, time } from "./format.ts";
 import { formulaView } from "./formula.ts";
@@ -136,8 +136,7 @@ function sitesPanel(app: App, stages: readonly StageModel[], total: Cost): HTMLE
 }
 
 function peakPanel(app: App, stage: StageModel): HTMLElement {
-  const at = peakOf(stage);
-  const rows = valuesAt(stage, at).slice(0, 5);
+  const rows = peakOf(stage).values.slice(0, 5);
   return five(
     app,
     `At the peak of ${stage.name}`,

@@ -95,8 +95,9 @@ export function chartSvg({ title, series }: Chart, style = ""): string {
         `<path class="grid" d="M${left} ${at(y(value))}H${width - right}"/><text x="${left - 6}" y="${at(y(value) + 4)}" text-anchor="end">${text}</text>`,
     ),
     ...ticks(firstStep, lastStep)
-      .filter(({ value }) => Number.isInteger(value))
-      .map(({ value, text }) => `<text x="${at(x(value))}" y="${tall - 8}" text-anchor="middle">${text}</text>`),
+      .map(({ value }) => ({ value, step: Math.round(value) }))
+      .filter(({ value, step }) => Math.abs(value - step) < 1e-9)
+      .map(({ step }) => `<text x="${at(x(step))}" y="${tall - 8}" text-anchor="middle">${step}</text>`),
   ];
   const curves = series.map(({ look, points }) => {
     if (look === "marks" || points.length === 1)
