@@ -132,6 +132,7 @@ export async function startProgram(
     sink,
     experts: Object.fromEntries(sources.experts ?? []),
     ...options.debug.kernels(program),
+    onTarget: (target) => options.failure.runs(program, target),
     onForecast: (forecast) => say(options, memoryLine(forecast)),
     ...more,
     ...(sources.adapter === undefined ? {} : { adapter: sources.adapter }),

@@ -2,6 +2,7 @@
 import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
+import type { Target } from "../codegen/index.ts";
 import type { Program } from "../compile/program.ts";
 import type { Reproduction } from "../compile/reproduction.ts";
 import type { ShownAgain } from "../inspect/index.ts";
@@ -31,6 +32,7 @@ const isThere = (path: string): Promise<boolean> =>
 export class FailureDump {
   private program: Program | undefined;
   private given: (() => Reproduction) | undefined;
+  private target: Target | undefined;
   private device: DeviceName = "auto";
   private written = false;
 
@@ -49,19 +51,24 @@ export class FailureDump {
 
   /** What is compiled from now on. */
   compiling(given: () => Reproduction, device: DeviceName): void {
-    Object.assign(this, { given, device, program: undefined });
+    Object.assign(this, { given, device, program: undefined, target: undefined });
   }
 
   compiled(program: Program): void {
     this.program = program;
   }
 
+  /** What kernels of a program that runs are made for: the dump has those. */
+  runs(program: Program, target: Target): void {
+    if (program === this.program) this.target = target;
+  }
+
   /** All files for an error; `folder` is where they go. */
   async files(error: unknown, folder: string): Promise<ReadonlyMap<string, string>> {
-    const { program } = this;
+    const { program, target } = this;
     // Commands that do not fail do without it.
     const { failureFiles } = await import("../inspect/index.ts");
-    return failureFiles(error, { program, pack: packed, reproduction: this.reproduction(error, folder) });
+    return failureFiles(error, { program, target, pack: packed, reproduction: this.reproduction(error, folder) });
   }
 
   private reproduction(error: unknown, folder: string): ShownAgain {

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, it, vi } from "vitest";
+import { generate, type Target } from "../../src/codegen/index.ts";
 import { compile, compileAgain } from "../../src/compile/index.ts";
 import { readReproduction, reproductionOf } from "../../src/compile/reproduction.ts";
 import { failureFiles } from "../../src/inspect/index.ts";
@@ -12,6 +13,7 @@ import { parseGraph } from "../../src/ir/text/parse.ts";
 import { algebraRules } from "../../src/passes/algebra.ts";
 import { PassManager } from "../../src/passes/manager.ts";
 import { simplifyRules } from "../../src/passes/simplify.ts";
+import { wasmTargetHere } from "../../src/runtime/executors/wasm/features.ts";
 import { loadModel } from "../../src/runtime/files/model.ts";
 import { qwenHalfB } from "../budgets/real-shapes.ts";
 import { baseModel, loadCase } from "../golden/helpers.ts";
@@ -135,4 +137,24 @@ describe("a reproduction", () => {
   it("of another version is refused", () => {
     expect(() => readReproduction('{"version": 0}', "x.json")).toThrow("no reproduction");
   });
+});
+
+it("the kernels and the plan are those that ran, made for the device", async () => {
+  const program = await compile(await baseModel("llama"), lora, options);
+  const targets: Target[] = [];
+  const session = await program.start({ device: "cpu", onTarget: (target) => targets.push(target) });
+  session.dispose();
+  const [target] = targets;
+  expect(target).toEqual(wasmTargetHere());
+  const files = failureFiles(new WebpeftError("MODEL-ACTIVATION", { message: "something" }), { program, target });
+  const { plan, kernels } = generate(program.stages, program.storage, target!);
+  expect(JSON.parse(files.get("plan.json")!)).toMatchObject({ stages: JSON.parse(JSON.stringify(plan.stages)) });
+  const written = [...files.keys()].filter((name) => name.endsWith(".wgsl"));
+  expect(written).toEqual(kernels.map(({ name }) => `kernels/${name}.wgsl`));
+  expect(files.has("kernels.wat")).toBe(true);
+  expect(reportIn(files).stages.map(({ dispatches }) => dispatches.length)).toEqual(
+    plan.stages.map(({ dispatches }) => dispatches.length),
+  );
+  // Those of the program itself, which nobody ran, are others.
+  expect(failureFiles(new Error("something"), { program }).get("plan.json")).not.toBe(files.get("plan.json"));
 });

@@ -1,4 +1,5 @@
 /** The files of what failed: the error first, what was made before it, and what shows it again. */
+import type { Target } from "../../codegen/index.ts";
 import { printGraph } from "../../ir/text/print.ts";
 import { trailOf } from "../../ir/trail.ts";
 import { type FileOptions, json, programFiles } from "../files.ts";
@@ -14,12 +15,15 @@ export type ShownAgain = { readonly json: string; readonly command: string } | {
 export interface FailureOptions extends FileOptions {
   /** The program, where it was compiled. */
   readonly program?: InspectedProgram | undefined;
+  /** What the kernels that ran were made for, where that is not what the program was compiled for: those are shown. */
+  readonly target?: Target | undefined;
   readonly reproduction?: ShownAgain | undefined;
 }
 
 /** All files by name. `graph.before.ir` and `graph.after.ir` are of the pass that failed. */
 export function failureFiles(error: unknown, options: FailureOptions = {}): ReadonlyMap<string, string> {
-  const { program, reproduction, ...more } = options;
+  const { program: compiled, target, reproduction, ...more } = options;
+  const program = compiled && partialProgram(compiled, target);
   const hasJson = reproduction !== undefined && "json" in reproduction;
   const again = reproduction === undefined ? undefined : hasJson ? reproduction.command : reproduction.none;
   const failure = failureRecord(error, again);
@@ -32,7 +36,7 @@ export function failureFiles(error: unknown, options: FailureOptions = {}): Read
   if (pass?.after !== undefined) files.set("graph.after.ir", printGraph(pass.after));
   for (const [name, text] of madeBefore(error, program, more)) if (!files.has(name)) files.set(name, text);
   const soFar = soFarOf(error);
-  const source = program === undefined ? soFar && partialCompilation(soFar) : partialProgram(program);
+  const source = program === undefined ? soFar && partialCompilation(soFar) : program;
   return files.set("report.html", reportPage(source ?? nothingMade(), { ...more, failure }));
 }
 
@@ -50,7 +54,7 @@ function madeBefore(
   program: InspectedProgram | undefined,
   options: FileOptions,
 ): Iterable<readonly [string, string]> {
-  if (program !== undefined) return programFiles(partialProgram(program), options, attempt);
+  if (program !== undefined) return programFiles(program, options, attempt);
   const soFar = soFarOf(error);
   return soFar === undefined ? [] : compiledFiles(partialCompilation(soFar));
 }

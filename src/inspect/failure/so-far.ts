@@ -44,12 +44,15 @@ function generatedSoFar(stages: readonly Stage[], storage: ProgramStorage, targe
   }
 }
 
-/** A program whose kernels may not all be there. */
-export function partialProgram(program: InspectedProgram): InspectedProgram {
-  const { stages, storage, target } = program;
+/** A program whose kernels may not all be there, as they are made for a target. */
+export function partialProgram(program: InspectedProgram, target: Target = program.target): InspectedProgram {
+  const { stages, storage } = program;
   const generated = once(() => generatedSoFar(stages, storage, target));
   return new Proxy(program, {
-    get: (own, name, receiver) => (name === "generated" ? generated() : Reflect.get(own, name, receiver)),
+    get: (own, name, receiver) => {
+      if (name === "target") return target;
+      return name === "generated" ? generated() : Reflect.get(own, name, receiver);
+    },
   });
 }
 

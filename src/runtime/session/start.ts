@@ -1,4 +1,5 @@
 /** Starts sessions: reads or draws the adapter's values, uploads, derives what depends on frozen weights only. */
+import type { Target } from "../../codegen/index.ts";
 import { DiagnosticSink, WebpeftError } from "../../ir/diagnostics.ts";
 import { portRole, ports } from "../../ir/graph.ts";
 import type { Methods } from "../../methods/registry.ts";
@@ -42,6 +43,8 @@ export interface StartOptions extends InstantiateOptions {
   readonly seed?: number;
   /** Told what the session will take before anything is loaded; never called where the executor cannot tell. */
   readonly onForecast?: (forecast: MemoryForecast) => void;
+  /** Told what kernels are made for: the device that runs them. Never called where the executor runs none of them (`tfjs`, `reference`). */
+  readonly onTarget?: (target: Target) => void;
   /** What it will be asked for, for the forecast: the loss of a training and its parameters, or else the results of a forward pass. */
   readonly reads?: Reads;
   /** Takes warnings about the adapter's file. */
@@ -69,6 +72,7 @@ const checks: Checks<StartOptions> = {
   onKernels: callable,
   measures: callable,
   onForecast: callable,
+  onTarget: callable,
   reads: list,
 };
 
@@ -164,7 +168,8 @@ export async function startSession(
   checkStart(given, model);
   const options = await withAdapter(given);
   const { executor, release } = await chooseExecutor(options.device ?? "auto", { signal: options.signal });
-  const { onKernels, measures, onForecast, reads } = options;
+  const { onKernels, measures, onForecast, onTarget, reads } = options;
+  if (executor.target !== undefined) onTarget?.(executor.target);
   const measuring: InstantiateOptions = { ...(onKernels && { onKernels }), ...(measures && { measures }) };
   const instantiate = async (loaded: LoadedProgram, how: InstantiateOptions): Promise<Instance> => {
     const instance = await executor.instantiate(loaded.program, portData(loaded, model), how);
