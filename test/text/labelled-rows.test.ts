@@ -12,9 +12,10 @@ const words = {
   ...{ front: [101], back: [102], encode: lengths },
   encodeWhole: (text: string) => [101, ...lengths(text), 102],
   encodeWords: (texts: readonly string[]) => texts.map(({ length }) => (length > 4 ? [4, length - 4] : [length])),
-  encodeCut: (text: string, cuts: readonly number[]) => ({
+  encodeSpan: (text: string, from: number, to: number) => ({
     ids: lengths(text),
-    before: cuts.map((cut) => text.slice(0, cut).split(" ").length),
+    first: text.slice(0, from + 1).split(" ").length - 1,
+    last: text.slice(0, to).split(" ").length - 1,
   }),
   pair: [
     { id: 101, type: 0 },

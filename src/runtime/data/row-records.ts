@@ -185,8 +185,8 @@ function roomFor(asked: readonly number[], { tokenizer, length, stride = 0, wher
 }
 
 /**
- * A question with its context, or with each window of it. The places are those of the token with the answer's first character and that with its
- * last. Without an answer, and in windows that do not hold all of it, they are the first token, as in SQuAD 2. Where there are no windows an
+ * A question with its context, or with each window of it. The places are those of the first and the last token that hold characters of the
+ * answer. Without an answer, and in windows that do not hold all of it, they are the first token, as in SQuAD 2. Where there are no windows an
  * answer that was cut off has no place: it lies outside.
  */
 function foundSpans(line: Line): LabelledRow[] | undefined {
@@ -197,11 +197,10 @@ function foundSpans(line: Line): LabelledRow[] | undefined {
   const answer = answerOf(line, context);
   const asked = tokenizer.encode(question);
   const room = roomFor(asked, line);
-  const cuts =
+  const { ids, ...found } =
     answer === undefined
-      ? []
-      : [answer.at + String.fromCodePoint(answer.text.codePointAt(0)!).length, answer.at + answer.text.length];
-  const { ids, before } = tokenizer.encodeCut(context, cuts);
+      ? { ids: tokenizer.encode(context) }
+      : tokenizer.encodeSpan(context, answer.at, answer.at + answer.text.length);
   const second = tokenizer.pair.findIndex(({ text }) => text === 1);
   const front = tokenizer.pair
     .slice(0, second)
@@ -209,7 +208,7 @@ function foundSpans(line: Line): LabelledRow[] | undefined {
   const outside = answer === undefined || stride !== undefined ? 0 : length;
   return windowsOf(ids.length, room, stride).map(([from, to]): LabelledRow => {
     const row = paired(tokenizer, [asked, ids.slice(from, to)]);
-    const places = before.map((count) => count - 1 - from);
+    const places = "first" in found ? [found.first - from, found.last - from] : [];
     const isWhole = places.length > 0 && places.every((place) => place >= 0 && place < to - from);
     const label = isWhole ? places.map((place) => front + place) : [outside, outside];
     return { ...row, label, whole: row.ids.length + (stride === undefined ? ids.length - to : 0) };

@@ -16,10 +16,25 @@ export interface CutTokens {
   readonly before: readonly number[];
 }
 
+/** Tokens of a text, and the first and the last of them that hold characters of a part of it. */
+export interface SpanTokens {
+  readonly ids: readonly number[];
+  readonly first: number;
+  readonly last: number;
+}
+
 /** What the vocabulary writes onto a token and no text has: `##` before the rest of a word, `</w>` behind a word. */
 export interface TokenMarks {
   readonly front: string;
   readonly back: string;
+  /** Tokens of nothing but a blank, which may be in front of a text that has none. */
+  readonly blanks: ReadonlySet<string>;
+}
+
+/** A place among tokens: how many begin before it, and whether the last of those reaches over it. */
+interface Place {
+  readonly count: number;
+  readonly isOver: boolean;
 }
 
 const encoder = new TextEncoder();
@@ -32,28 +47,28 @@ function reach(text: string, { front, back }: TokenMarks): number {
   return encoder.encode(word).length;
 }
 
-/** How many tokens of `whole`, from the one at `first` on, begin before the place where `start`, the tokens of what stands before it, ends. */
-function tokensBefore(whole: Tokens, first: number, start: Tokens, marks: TokenMarks): number {
+/** The place among tokens of `whole`, from the one at `first` on, where `start`, the tokens of what stands before it, ends. */
+function placeAfter(whole: Tokens, first: number, start: Tokens, marks: TokenMarks): Place {
   const { length } = start.ids;
   let count = 0;
   while (count < length && start.ids[count] === whole.ids[first + count]) count++;
   let left = 0;
   for (const text of start.texts.slice(count)) left += reach(text, marks);
   for (; left > 0 && first + count < whole.ids.length; count++) left -= reach(whole.texts[first + count]!, marks);
-  return count;
+  return { count, isOver: left < 0 };
 }
 
 /** The places when the pieces between the cuts have, one behind the other, the tokens of the whole; else undefined. */
-function piecewise(whole: Tokens, text: string, cuts: readonly number[], how: Tokenizing): number[] | undefined {
-  const before: number[] = [];
+function piecewise(whole: Tokens, text: string, cuts: readonly number[], how: Tokenizing): Place[] | undefined {
+  const places: Place[] = [];
   let [begin, count] = [0, 0];
   for (const cut of [...cuts, text.length]) {
     const { ids } = how.tokenize(text.slice(begin, cut));
     if (!ids.every((id, i) => id === whole.ids[count + i])) return undefined;
     [begin, count] = [cut, count + ids.length];
-    before.push(count);
+    places.push({ count, isOver: false });
   }
-  return count === whole.ids.length ? before.slice(0, -1) : undefined;
+  return count === whole.ids.length ? places.slice(0, -1) : undefined;
 }
 
 /** How a tokenizer makes tokens. */
@@ -65,19 +80,23 @@ export interface Tokenizing {
 }
 
 /** The places by the tokens of what stands before each, from the last separator before the previous one on. */
-function byPrefixes(whole: Tokens, text: string, cuts: readonly number[], how: Tokenizing): number[] {
+function byPrefixes(whole: Tokens, text: string, cuts: readonly number[], how: Tokenizing): Place[] {
   let [begin, first] = [0, 0];
   return cuts.map((cut) => {
     const start = how.tokenize(text.slice(begin, cut));
-    const before = first + tokensBefore(whole, first, start, how.marks);
+    const { count, isOver } = placeAfter(whole, first, start, how.marks);
+    const place = { count: first + count, isOver };
     const last = start.texts.findLastIndex((token) => how.separators.has(token));
     if (last > 0) {
       begin = text.slice(0, cut).lastIndexOf(start.texts[last]!);
       first += last;
     }
-    return before;
+    return place;
   });
 }
+
+const placesOf = (whole: Tokens, text: string, cuts: readonly number[], how: Tokenizing): Place[] =>
+  piecewise(whole, text, cuts, how) ?? byPrefixes(whole, text, cuts, how);
 
 /**
  * Tokenises `text` and finds the places `cuts` (ascending, in UTF-16 units). A token that reaches over a cut begins before it. Tokens of a
@@ -85,5 +104,20 @@ function byPrefixes(whole: Tokens, text: string, cuts: readonly number[], how: T
  */
 export function cutTokens(text: string, cuts: readonly number[], how: Tokenizing): CutTokens {
   const whole = how.tokenize(text);
-  return { ids: whole.ids, before: piecewise(whole, text, cuts, how) ?? byPrefixes(whole, text, cuts, how) };
+  return { ids: whole.ids, before: placesOf(whole, text, cuts, how).map(({ count }) => count) };
+}
+
+/**
+ * Tokenises `text` and finds the tokens of `text.slice(from, to)`, which has a character at least. A character of several tokens (bytes, or
+ * letters of a syllable) is held by all of them; a blank that the tokenizer put in front holds none.
+ */
+export function spanTokens(text: string, from: number, to: number, how: Tokenizing): SpanTokens {
+  const whole = how.tokenize(text);
+  const [begin, end] = placesOf(whole, text, [from, to], how) as [Place, Place];
+  const last = end.count - 1;
+  let first = begin.isOver ? begin.count - 1 : begin.count;
+  const { blanks } = how.marks;
+  const isBlank = /\s/.test(text[from]!) || blanks.has(text[from]!);
+  while (!isBlank && first < last && blanks.has(whole.texts[first]!)) first++;
+  return { ids: whole.ids, first: Math.min(first, last), last };
 }

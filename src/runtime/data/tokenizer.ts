@@ -6,7 +6,14 @@ import { jsonPlace } from "../files/json-place.ts";
 import { chatRenderer, type RenderChat, templateSource } from "./chat-template.ts";
 import { specialTokens, withSpecialTokens } from "./special-tokens.ts";
 import { TimeUp, textBudget, timeBudget } from "./time-budget.ts";
-import { type CutTokens, cutTokens, type TokenMarks, type Tokens } from "./token-places.ts";
+import {
+  type CutTokens,
+  cutTokens,
+  type SpanTokens,
+  spanTokens,
+  type TokenMarks,
+  type Tokens,
+} from "./token-places.ts";
 
 export type { ChatMessage } from "./chat-template.ts";
 
@@ -23,7 +30,9 @@ export interface TextTokenizer {
    * over a place begins before it.
    */
   encodeCut(text: string, cuts: readonly number[]): CutTokens;
-  /** Ids of each of a text's words, as a tokenizer makes them of texts that are split into words already. */
+  /** `encode(text)`, and which of the tokens hold characters of `text.slice(from, to)`. */
+  encodeSpan(text: string, from: number, to: number): SpanTokens;
+  /** Ids of each of a text's words, every word a text of its own: a blank is in front only where the tokenizer puts one in front of texts. */
   encodeWords(words: readonly string[]): (readonly number[])[];
   /** Two texts, and the special tokens that the tokenizer puts around them, with their types. */
   readonly pair: readonly PairPart[];
@@ -82,7 +91,9 @@ function frame(tokenizer: LibraryTokenizer): Pick<TextTokenizer, "front" | "back
 /** Whether a step of a tokenizer is of a type, or one of those that it is made of. */
 function hasStep(step: unknown, isMeant: (step: JsonObject) => boolean): boolean {
   if (!isJsonObject(step)) return false;
-  const inner = [step.pretokenizers, step.processors].flatMap((steps) => (Array.isArray(steps) ? steps : []));
+  const inner = [step.normalizers, step.pretokenizers, step.processors].flatMap((steps) =>
+    Array.isArray(steps) ? steps : [],
+  );
   return isMeant(step) || inner.some((one) => hasStep(one, isMeant));
 }
 
@@ -101,10 +112,18 @@ function pairOf(tokenizer: LibraryTokenizer, { post_processor: last }: JsonObjec
   });
 }
 
-function marksOf({ model }: JsonObject): TokenMarks {
+function marksOf({ model, normalizer, pre_tokenizer }: JsonObject): TokenMarks {
   const fields = isJsonObject(model) ? model : {};
   const text = (value: unknown): string => (typeof value === "string" ? value : "");
-  return { front: text(fields.continuing_subword_prefix), back: text(fields.end_of_word_suffix) };
+  const blanks = new Set<string>();
+  const collect = ({ type, replacement, prepend }: JsonObject): boolean => {
+    if (type === "ByteLevel") blanks.add("\u0120");
+    if (type === "Metaspace") blanks.add(text(replacement) || "\u2581");
+    if (type === "Prepend") blanks.add(text(prepend));
+    return false;
+  };
+  for (const step of [normalizer, pre_tokenizer]) hasStep(step, collect);
+  return { front: text(fields.continuing_subword_prefix), back: text(fields.end_of_word_suffix), blanks };
 }
 
 /** The token that stands for what the vocabulary lacks. */
@@ -170,13 +189,9 @@ export async function loadTokenizer(readText: ReadText, folder: string): Promise
     tokens.named[name] === undefined ? undefined : tokenizer.token_to_id(tokens.named[name]);
   const [beginToken, endToken, padToken] = [idOf("bos_token"), idOf("eos_token"), idOf("pad_token")];
   const template = templateSource(folder, config, await readText("chat_template.jinja"));
-  // Words have a blank in front; GPT-2's bytes lack it where it does not stand in the text.
-  const lacksBlanks = ({ type, add_prefix_space }: JsonObject): boolean =>
-    type === "ByteLevel" && add_prefix_space !== true;
-  const blank = hasStep(json.pre_tokenizer, lacksBlanks) ? " " : "";
   const words = new Map<string, readonly number[]>();
   const encodeWord = (word: string): readonly number[] => {
-    const ids = words.get(word) ?? tokenize(`${blank}${word}`).ids;
+    const ids = words.get(word) ?? tokenize(word).ids;
     words.set(word, ids);
     return ids;
   };
@@ -185,6 +200,7 @@ export async function loadTokenizer(readText: ReadText, folder: string): Promise
     encode: (text) => [...tokenize(text).ids],
     encodeWhole: (text) => [...around.front, ...tokenize(text).ids, ...around.back],
     encodeCut: (text, cuts) => cutTokens(text, cuts, how),
+    encodeSpan: (text, from, to) => spanTokens(text, from, to, how),
     encodeWords: (texts) => texts.map(encodeWord),
     ...{ ...around, pair },
     decode,
