@@ -13,7 +13,8 @@ import { isLabelled, takenLabels } from "../runtime/data/head-labels.ts";
 import type { Reads } from "../runtime/executors/executor.ts";
 import { forwardReads } from "../runtime/executors/memory.ts";
 import { writeFileAtomically } from "../runtime/files/output.ts";
-import { encodeSafetensors } from "../runtime/files/safetensors.ts";
+import { encodeSafetensors, openSafetensors } from "../runtime/files/safetensors.ts";
+import { fileSource } from "../runtime/files/source.ts";
 import { type HostTensor, hostTensor, toFloat32 } from "../runtime/files/tensor.ts";
 import type { ForwardResult } from "../runtime/runs/forward.ts";
 import type { Session } from "../runtime/session/session.ts";
@@ -22,6 +23,7 @@ import { optionsOf } from "../runtime/values/merge-options.ts";
 import { compileSources, readSources, type SourceOptions, startProgram } from "./common.ts";
 import { fitInto } from "./memory.ts";
 import { emit, say } from "./output.ts";
+import { checkFolderOf, checkReplaced, readPaths } from "./replaced.ts";
 
 interface EvalOptions extends SourceOptions {
   readonly input: string;
@@ -31,6 +33,30 @@ interface EvalOptions extends SourceOptions {
   readonly task?: number;
   readonly pooling?: Pooling;
   readonly memory?: number;
+  readonly overwrite?: boolean;
+}
+
+/** Names of what is written; `grad.` begins those of gradients. */
+const outputNames = ["logits", "start_logits", "end_logits", "last_hidden_state", "pooler_output", "pooled", "loss"];
+
+/** Before anything is computed: whether the output can be written. Throws what `checkReplaced` and `checkFolderOf` throw. */
+async function checkOut(options: EvalOptions): Promise<void> {
+  const { out, overwrite = false } = options;
+  const isOutput = (name: string): boolean => outputNames.includes(name) || name.startsWith("grad.");
+  await checkReplaced(out, {
+    overwrite,
+    reads: readPaths(options),
+    ours: async () => {
+      const names = await openSafetensors(await fileSource(out), true).then(
+        ({ tensors }) => [...tensors.keys()],
+        () => [],
+      );
+      return names.length > 0 && names.every(isOutput);
+    },
+    message: "--out names a file that is no earlier output of eval",
+    expected: "a new file, an empty one, or an earlier output",
+  });
+  await checkFolderOf(out, "make the folder of the output first");
 }
 
 export async function run(raw: Record<string, unknown>): Promise<number | undefined> {
@@ -40,6 +66,7 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   }
   if (options.grad && options.adapter === undefined)
     throw new WebpeftError("CLI-GRAD", { message: "gradients are of an adapter", expected: "--adapter DIR" });
+  await checkOut(options);
   const sources = await readSources(options);
   const { head } = describeModel(sources.model.config).defaults;
   const { batch: rows, length, labelLength, ...read } = await readBatch(options.input, head);

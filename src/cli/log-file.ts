@@ -1,12 +1,12 @@
 /** `--log`: a line of JSON per record. A file is replaced when a run begins; a pipe, a device, and what a link leads to are written to. */
 import { constants } from "node:fs";
-import { type FileHandle, lstat, open, readlink, realpath } from "node:fs/promises";
-import { dirname, resolve, sep } from "node:path";
+import { type FileHandle, lstat, open, readlink } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { isDiskFull, readError, systemCode, writeError } from "../runtime/files/errors.ts";
 import { writeFileAtomically } from "../runtime/files/output.ts";
-import { checkFolderOf } from "./replaced.ts";
+import { checkFolderOf, isRead } from "./replaced.ts";
 
 type Line = Readonly<Record<string, unknown>>;
 
@@ -74,24 +74,18 @@ export async function checkLog(
 ): Promise<void> {
   const target = await targetOf(log);
   if (target.kind === "stream" || (target.size ?? 0) === 0) return;
-  const isRead = (await Promise.all(reads.map((one) => isWithin(one, target.path)))).includes(true);
-  if (overwrite && !isRead) return;
+  const isOneRead = await isRead(target.path, reads);
+  if (overwrite && !isOneRead) return;
   const text = await contents(target).catch((error: unknown) => {
     throw readError(error, log);
   });
   if (parsed(text.split("\n", 1)[0]!)?.type === "header") return;
   throw new WebpeftError("FILE-OUTPUT-EXISTS", {
-    message: `--log names a file that is no log${isRead ? ", and that the run reads" : ""}`,
+    message: `--log names a file that is no log${isOneRead ? ", and that the run reads" : ""}`,
     where: log,
     expected: "a new file, an empty one, or the log of an earlier run",
-    help: isRead ? "choose another file" : "choose another file, or allow overwriting",
+    help: isOneRead ? "choose another file" : "choose another file, or allow overwriting",
   });
-}
-
-/** Whether a file is another one, or lies in that folder, by whatever links. */
-async function isWithin(place: string, file: string): Promise<boolean> {
-  const [whole, inside] = await Promise.all([place, file].map((path) => realpath(path).catch(() => undefined)));
-  return whole !== undefined && inside !== undefined && (inside === whole || inside.startsWith(`${whole}${sep}`));
 }
 
 /** What takes the lines. */

@@ -183,7 +183,8 @@ function build(): Command {
     )
     .option("--grad", "gradients of the trained tensors")
     .option(...memory)
-    .option("--method <file>", "a method of your own, as text");
+    .option("--method <file>", "a method of your own, as text")
+    .option("--overwrite", "replace a file that is no earlier output; never one that is read");
   head(add("merge", "writes the model with the adapter merged in", () => import("./merge.ts")))
     .requiredOption(...model)
     .requiredOption("--adapter <folder>", "a trained adapter")

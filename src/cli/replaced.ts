@@ -1,40 +1,100 @@
-/** Files that commands write beside `--out`: what an earlier run wrote there is replaced, and other files are not. */
-import { lstat, readFile } from "node:fs/promises";
-import { dirname } from "node:path";
+/**
+ * Files that commands write at a place that is named: what an earlier run wrote there is replaced, other files only where overwriting is
+ * allowed, and files that the command reads never.
+ */
+import { access, constants, open, realpath, stat } from "node:fs/promises";
+import { dirname, sep } from "node:path";
 import { WebpeftError } from "../ir/diagnostics.ts";
-import { notFound, readError, systemCode } from "../runtime/files/errors.ts";
+import { notFound, readError, systemCode, writeError } from "../runtime/files/errors.ts";
+import type { SourceOptions } from "./common.ts";
 
-const isMissing = (error: unknown): boolean => systemCode(error) === "ENOENT";
+/** Files and folders that a command reads. */
+export function readPaths(
+  options: SourceOptions & { readonly data?: string; readonly valid?: string; readonly input?: string },
+): string[] {
+  const { model, config, adapter, expert = {}, data, valid, input, method } = options;
+  const named = [model, config, adapter, data, valid, input, method, ...Object.values(expert)];
+  return named.filter((path) => path !== undefined);
+}
 
-/** Throws `FILE-OUTPUT-EXISTS` for a file with something that is not `ours`, unless it may be overwritten. */
+/** Whether a file is one of those that are read, or lies in a folder that is, by whatever links. */
+export async function isRead(file: string, reads: readonly string[]): Promise<boolean> {
+  const real = (path: string): Promise<string | undefined> => realpath(path).catch(() => undefined);
+  const inside = await real(file);
+  const places = await Promise.all(reads.map(real));
+  return (
+    inside !== undefined &&
+    places.some((place) => place !== undefined && (inside === place || inside.startsWith(`${place}${sep}`)))
+  );
+}
+
+/** Bytes at the beginning of a file, by which it is known. */
+const headSize = 4096;
+
+/** The beginning of a file; empty where there is none, or nothing in it. */
+async function headOf(file: string): Promise<string> {
+  try {
+    if (!(await stat(file)).isFile())
+      throw new WebpeftError("FILE-NOT-A-FILE", {
+        message: "a place for a file is taken",
+        where: file,
+        expected: "a file",
+      });
+    const handle = await open(file);
+    try {
+      const { buffer, bytesRead } = await handle.read(Buffer.alloc(headSize), 0, headSize, 0);
+      return buffer.toString("utf8", 0, bytesRead);
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR"].includes(systemCode(error) ?? "")) return "";
+    throw readError(error, file);
+  }
+}
+
+/**
+ * Throws `FILE-OUTPUT-EXISTS` for a file with something that is not `ours`, unless it may be overwritten, which one that is read may not;
+ * `FILE-NOT-A-FILE` for what is no file.
+ */
 export async function checkReplaced(
   file: string,
   {
     overwrite,
+    reads,
     ours,
     ...told
   }: {
     readonly overwrite: boolean;
-    readonly ours: (text: string) => boolean;
+    /** Files and folders that the command reads. */
+    readonly reads: readonly string[];
+    /** By the beginning of its text. */
+    readonly ours: (head: string) => boolean | Promise<boolean>;
     readonly message: string;
     readonly expected: string;
   },
 ): Promise<void> {
-  const text = await readFile(file, "utf8").catch((error: unknown) => {
-    if (isMissing(error)) return "";
-    throw readError(error, file);
-  });
-  if (overwrite || text === "" || ours(text)) return;
+  const head = await headOf(file);
+  if (head === "" || (await ours(head))) return;
+  const isOneRead = await isRead(file, reads);
+  if (overwrite && !isOneRead) return;
   throw new WebpeftError("FILE-OUTPUT-EXISTS", {
     ...told,
+    message: `${told.message}${isOneRead ? ", and that the command reads" : ""}`,
     where: file,
-    help: "choose another file, or allow overwriting",
+    help: isOneRead ? "choose another file" : "choose another file, or allow overwriting: --overwrite",
   });
 }
 
-/** Throws `FILE-NOT-FOUND` where the folder that a file will be written into is missing. */
+/** Throws `FILE-NOT-FOUND` where the folder that a file will be written into is missing, `FILE-WRITE` where nothing may be written there. */
 export async function checkFolderOf(file: string, help: string): Promise<void> {
-  await lstat(dirname(file)).catch((error: unknown) => {
-    throw isMissing(error) ? notFound(dirname(file), help) : error;
+  const folder = dirname(file);
+  const known = await stat(folder).catch((error: unknown) => {
+    throw systemCode(error) === "ENOENT" ? notFound(folder, help) : writeError(error, file);
+  });
+  if (!known.isDirectory())
+    throw new WebpeftError("FILE-NOT-A-FOLDER", { message: "a folder was expected", where: folder, got: "a file" });
+  await access(folder, constants.W_OK).catch((error: unknown) => {
+    throw writeError(error, file);
   });
 }

@@ -7,9 +7,10 @@ import { type PrintOptions, say } from "./output.ts";
 import { checkFolderOf, checkReplaced } from "./replaced.ts";
 
 /** A trace is replaced, any other file only with `overwrite`; its folder is looked for before the run. Throws `FILE-OUTPUT-EXISTS`, `FILE-NOT-FOUND`. */
-export async function checkTrace(file: string, overwrite: boolean): Promise<void> {
+export async function checkTrace(file: string, overwrite: boolean, reads: readonly string[]): Promise<void> {
   await checkReplaced(file, {
     overwrite,
+    reads,
     ours: (text) => text.startsWith('{"traceEvents"'),
     message: "--trace names a file that is no trace",
     expected: "a new file, an empty one, or an earlier trace",

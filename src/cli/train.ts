@@ -16,23 +16,21 @@ import { tellOfLost } from "./lost-data.ts";
 import { fitInto, memoryLine } from "./memory.ts";
 import { emit, say, warn } from "./output.ts";
 import { claimOutput } from "./output-lock.ts";
+import { readPaths } from "./replaced.ts";
 import { checkTrace, TraceFile } from "./trace-file.ts";
 import type { TrainCommandOptions } from "./train-parts.ts";
 import { TrainRun } from "./train-run.ts";
 import { checkReport, TrainingReport } from "./training-report.ts";
 import { digestedModel } from "./weight-digest.ts";
 
-/** Files and folders that the run reads. */
-const readPaths = ({ model, config, adapter, data, valid, method }: TrainCommandOptions): string[] =>
-  [model, config, adapter, data, valid, method].filter((path) => path !== undefined);
-
 export async function run(raw: Record<string, unknown>): Promise<number | undefined> {
   const options = raw as unknown as TrainCommandOptions;
   const { overwrite = false, resume = false, log } = options;
   await claimOutput(options.out, { overwrite: overwrite || resume });
-  if (log !== undefined) await checkLog(log, { overwrite, reads: readPaths(options) });
-  if (options.trace !== undefined) await checkTrace(options.trace, overwrite);
-  if (options.report !== undefined) await checkReport(options.report, overwrite);
+  const reads = readPaths(options);
+  if (log !== undefined) await checkLog(log, { overwrite, reads });
+  if (options.trace !== undefined) await checkTrace(options.trace, overwrite, reads);
+  if (options.report !== undefined) await checkReport(options.report, overwrite, reads);
   if (resume) await requireCheckpoint(options.out);
   const read = await readSources(options);
   if (read.config === null && !options.full) {

@@ -17,11 +17,12 @@ function filesOf(page: string) {
   return { page, curve: join(dirname(page), "loss.svg"), program: join(dirname(page), `${stem}-program.html`) };
 }
 
-/** What an earlier run wrote is replaced, any other file only with `overwrite`. Throws `FILE-OUTPUT-EXISTS`. */
-export async function checkReport(page: string, overwrite: boolean): Promise<void> {
+/** What an earlier run wrote is replaced, any other file only with `overwrite`. Throws what `checkReplaced` throws. */
+export async function checkReport(page: string, overwrite: boolean, reads: readonly string[]): Promise<void> {
   for (const file of Object.values(filesOf(page)))
     await checkReplaced(file, {
       overwrite,
+      reads,
       ours: (text) => text.startsWith("<svg") || /<title>webpeft/.test(text.slice(0, 800)),
       message: "--report would replace a file that is no report",
       expected: "new files, or those of an earlier run",

@@ -54,7 +54,7 @@ export interface LoadOptions {
 export const loadChecks: Checks<LoadOptions> = { signal, progress: callable, headersOnly: flag };
 
 const singleFile = "model.safetensors";
-const indexFile = "model.safetensors.index.json";
+export const indexFile = "model.safetensors.index.json";
 const pickles = ["pytorch_model.bin", "pytorch_model.bin.index.json"];
 
 /**

@@ -1,9 +1,9 @@
 /** Writes a model (a merged one, a trained one) as a Hugging Face folder. */
 
 import { type Checks, callable, checkOptions, flag, signal } from "../options.ts";
-import { type FileTree, readText } from "./folder.ts";
+import { type FileTree, isNode, openFolder, readText } from "./folder.ts";
 import { isJsonObject, pythonJson, pythonJsonLike } from "./json.ts";
-import type { Model } from "./model.ts";
+import { indexFile, type Model } from "./model.ts";
 import { type FileContent, type FolderOptions, type OutputOptions, pieces } from "./output.ts";
 import { type PageFolder, writeInto } from "./page-folder.ts";
 import { torchMetadata } from "./safetensors.ts";
@@ -35,7 +35,8 @@ async function modelContents(
 
 /**
  * Writes `config.json`, one `model.safetensors` (keys, order, shapes and dtypes as the weights give them; read and written one by one)
- * and copies of the tokenizer files, into a folder by its path (Node) or by its handle (pages). Whole or not at all. Throws `FILE-OPTION`
+ * and copies of the tokenizer files, into a folder by its path (Node) or by its handle (pages). Whole or not at all; shards of a model that is
+ * overwritten are removed from a folder by its path once the new one is there. Throws `FILE-OPTION`
  * and what `writeFolder`, `writePageFolder` and reading throw.
  */
 export async function saveModel(
@@ -44,7 +45,31 @@ export async function saveModel(
   options: SaveModelOptions = {},
 ): Promise<void> {
   checkOptions(options, saveChecks, "FILE-OPTION");
-  await writeInto(folder, await modelContents(model, options.onProgress), options);
+  const files = await modelContents(model, options.onProgress);
+  const former = typeof folder === "string" && options.overwrite === true ? await shardsIn(folder) : [];
+  await writeInto(folder, files, { ...options, obsolete: former.filter((name) => !files.has(name)) });
+}
+
+/**
+ * What an overwritten model was stored in: the index of its shards, and the shards that it names in the folder itself, links as links. The
+ * index comes first: while it is there, all that it names is.
+ */
+async function shardsIn(folder: string): Promise<string[]> {
+  if (!isNode()) return [];
+  const text = await readText(await openFolder(folder), indexFile).catch(() => undefined);
+  if (text === undefined) return [];
+  const named = shardNames(text);
+  return [indexFile, ...new Set(named.filter((name) => /^[^/\\\0]+\.safetensors$/.test(name)))];
+}
+
+/** File names in an index; none where it is no index. */
+function shardNames(text: string): string[] {
+  try {
+    const { weight_map: map } = JSON.parse(text) as { weight_map?: unknown };
+    return isJsonObject(map) ? Object.values(map).filter((name) => typeof name === "string") : [];
+  } catch {
+    return [];
+  }
 }
 
 /** The files that `saveModel` writes as bytes by name, for pages; a model that is too large for that is written into a folder's handle. */
