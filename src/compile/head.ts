@@ -3,12 +3,12 @@ import { WebpeftError } from "../ir/diagnostics.ts";
 import { withTaskHeads } from "../methods/config/trained-base.ts";
 import type { Model } from "../runtime/files/model.ts";
 
-/** The model with its head. Where it is not clear which, what else is wrong with the config is told first. */
-export function orOwnFault(headed: () => Model, withoutHead: () => unknown): Model {
+/** The model with its head. Where it is not clear which, what else is wrong with the config is told first: also what its method requires, which a compilation finds. */
+export async function orOwnFault(headed: () => Model, withoutHead: () => Promise<unknown>): Promise<Model> {
   try {
     return headed();
   } catch (error) {
-    if (error instanceof WebpeftError && error.code === "CONFIG-HEAD") withoutHead();
+    if (error instanceof WebpeftError && error.code === "CONFIG-HEAD") await withoutHead();
     throw error;
   }
 }

@@ -65,9 +65,9 @@ async function compileConfig(model: Model, config: unknown, options: CompileOpti
   const { head = {} } = options;
   if (config === null || config === undefined) return new Compilation(withHead(model, head, {}), [], options).program();
   const adapter = (given: unknown): AdapterConfigs[] => [{ config: given, experts: options.experts }];
-  const headed = orOwnFault(
+  const headed = await orOwnFault(
     () => withHead(model, head, { config }),
-    () => new Compilation(model, adapter(config), options).adapter(),
+    () => new Compilation(model, adapter(config), options).program(),
   );
   return new Compilation(headed, adapter(withDrawn(config, headed)), options).program();
 }
@@ -217,7 +217,7 @@ class Compilation {
   }
 
   /** What is attached to the model. */
-  adapter(): Adapter {
+  private adapter(): Adapter {
     const { source, weights, options, configs, built, sink } = this;
     const { loaded, encoder = true, initialTokens, mode = "train" } = options;
     const weightShape = (key: string) => weights.info(key).shape;
