@@ -14,6 +14,7 @@ import {
   type TokenMarks,
   type Tokens,
 } from "./token-places.ts";
+import { cutAtWords, forLibrary } from "./tokenizer-steps.ts";
 
 export type { ChatMessage } from "./chat-template.ts";
 
@@ -170,7 +171,7 @@ export async function loadTokenizer(readText: ReadText, folder: string): Promise
   const within = await timeBudget();
   const { Tokenizer } = await import("@huggingface/tokenizers");
   const [tokenizer, around, pair] = usable(where, () => {
-    const made = new Tokenizer(json, config);
+    const made = cutAtWords(new Tokenizer(forLibrary(json), config));
     return [made, frame(made), pairOf(made, json)] as const;
   });
   const tokenize = (text: string): Tokens => {
