@@ -1,6 +1,6 @@
 /** Phi 1 to 2: attention and MLP side by side; and Phi 3, which is LLaMA with joint layers. A part of every head turns. */
 
-import { activation, dropout, layersOf, only, optional, positive, truth, whole } from "../fields.ts";
+import { activation, dropout, layersOf, optional, positive, truth, whole } from "../fields.ts";
 import { rms, withBias, withMean } from "../layers.ts";
 import type { Names } from "../module.ts";
 import { turnedWidth } from "../rope.ts";
@@ -14,15 +14,14 @@ const dropouts = { resid_pdrop: dropout, embd_pdrop: dropout, attention_dropout:
 const phiFields = {
   ...{ ...sizes, ...dropouts, hidden_size: whole(2048), num_attention_heads: whole(32), vocab_size: whole(51200) },
   ...{ num_hidden_layers: layersOf(24), intermediate_size: whole(8192), hidden_act: activation("gelu_new") },
-  ...{ layer_norm_eps: positive(1e-5), qk_layernorm: truth(false), tie_word_embeddings: only(false) },
+  ...{ layer_norm_eps: positive(1e-5), qk_layernorm: truth(false) },
 };
 
 const phiAttention: Names<AttentionRole> = {
   ...{ q_proj: "query", k_proj: "key", v_proj: "value", dense: "output" },
 };
 
-export const phi = decoderFamily("phi", phiFields, (fields, config) => {
-  const c = { ...fields, tie_word_embeddings: false };
+export const phi = decoderFamily("phi", phiFields, (c, config) => {
   const norm = withMean(c.layer_norm_eps);
   const rope = readRope(config, { fraction: 0.5, maximum: 2048 });
   wholeParts(turnedWidth(headSizes(c, false).headWidth, rope), 2, "partial_rotary_factor");
@@ -50,7 +49,7 @@ export const phi = decoderFamily("phi", phiFields, (fields, config) => {
       names: { self_attn: "attention", mlp: "mlp", input_layernorm: "before attention", resid_dropout: "silent" },
       parallel: true,
     },
-    head: { tied: false, bias: true },
+    head: { tied: c.tie_word_embeddings, bias: true },
   });
 });
 
