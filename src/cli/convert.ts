@@ -37,6 +37,7 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   const changed = mergedKeys(program, values);
   const modules = program.model.modules.filter(({ path }) => program.adapter!.sites.includes(path));
   refuseOthers(program, modules, changed);
+  refuseRank(modules, options.rank);
   requireTrainedHead(program, sources.model);
   const { executor } = await chooseExecutor(options.device === "tfjs" ? "tfjs" : "cpu");
   const pairs = new Map<string, Float32Array>();
@@ -114,6 +115,18 @@ function refuseOthers({ adapter, model }: Program, sites: readonly ModuleInfo[],
     message: "the adapter changes what a LoRA of its modules cannot",
     where: other ?? tied!.path,
     help: "merge it instead",
+  });
+}
+
+/** Throws `CONVERT-RANK` for a rank that no module can use: a matrix has no more than its smaller side. */
+function refuseRank(modules: readonly ModuleInfo[], rank: number): void {
+  const most = Math.max(...modules.map((module) => Math.min(module.in!, module.out!)));
+  if (rank <= most) return;
+  throw new WebpeftError("CONVERT-RANK", {
+    message: "the rank is larger than that of any matrix that the adapter changes",
+    where: "--rank",
+    expected: `${most} at most`,
+    got: String(rank),
   });
 }
 

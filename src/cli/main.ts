@@ -152,10 +152,13 @@ function build(): Command {
     .option("--clip <x>", "largest gradient norm; 0 is off", positive, 0)
     .option("--accumulate <n>", "micro-batches per step", count, 1)
     .option("--seed <n>", "seed of everything random", whole, 0)
-    .option("--save-every <n>", "steps between checkpoints", count)
+    .option("--save-every <n>", "steps between checkpoints; they are removed when the run ends", count)
     .option("--eval-every <n>", "steps between evaluations", count)
     .option("--valid <file>", "data to evaluate on")
-    .option("--resume", "go on from the newest checkpoint in --out")
+    .option(
+      "--resume",
+      "go on from the newest checkpoint in --out, which a run that ended no longer has: it is trained further by --adapter",
+    )
     .option("--overwrite", "write into a folder that is not empty")
     .option("--task <n>", "the task of data that names none, for adapters that route by tasks", whole)
     .option(
@@ -198,7 +201,7 @@ function build(): Command {
     .requiredOption(...model)
     .requiredOption("--adapter <folder>", "a trained adapter")
     .option(...expert)
-    .requiredOption("--rank <n>", "rank of the LoRA", count)
+    .requiredOption("--rank <n>", "rank of the LoRA, up to what the largest of its modules can use", count)
     .requiredOption("--out <folder>", "where the LoRA goes")
     .option("--method <file>", "a method of your own, as text")
     .option("--overwrite", "write into a folder that is not empty");

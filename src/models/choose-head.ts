@@ -51,7 +51,9 @@ export function withChosenHead(config: ModelConfig, asked: HeadOptions, known: K
   const rows = kind === "span" ? 2 : heldLabels(config, choice, known);
   const found = rows ?? namedLabels(config);
   if (isKept && (found === undefined || found === labelCount(config))) return undefined;
-  const labels = kind === "span" ? 2 : (withNames(asked.labels, kept.labels) ?? found);
+  // What is asked of a head that the config counts no labels of is asked of as many as transformers gives it.
+  const usual = asked.problem !== undefined && current === kind ? labelCount(config) : undefined;
+  const labels = kind === "span" ? 2 : (withNames(asked.labels, kept.labels) ?? found ?? usual);
   if (rows !== undefined && labels !== undefined && countOf(labels) !== rows)
     throw misfit(
       "the adapter's file has a head of another number of labels",
@@ -91,6 +93,13 @@ function wantedKind(
   { taskType, className, held }: Known,
 ): HeadKind | undefined {
   const isTask = (type: unknown): type is HeadTask => typeof type === "string" && Object.hasOwn(taskKinds, type);
+  if (task !== undefined && isTask(taskType) && taskType !== task)
+    throw misfit(
+      "another head is asked for than the config of the adapter is for",
+      `a head for ${taskType}`,
+      task,
+      `leave the task out (--head); or train an adapter whose config has "task_type": "${task}"`,
+    );
   const type = task ?? (isTask(taskType) ? taskType : undefined);
   const has = (kind: HeadKind): boolean => Object.hasOwn(names, kind);
   const classifiers = (["sequence", "token"] as const).filter(has);

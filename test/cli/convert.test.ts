@@ -114,6 +114,25 @@ describe("adapters whose file PEFT does not read", () => {
 });
 
 describe("refused", () => {
+  it("a rank that no module can use, with the largest that one can", () => {
+    const args = [...cpu, ...base("gpt2"), "--adapter", adapter("gpt2-lora"), "--out", join(folder, "ranked")];
+    const { code, stderr } = webpeft(["convert", ...args, "--rank", "100000"]);
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/CONVERT-RANK[\s\S]*expected: 32 at most/)]);
+    expect(existsSync(join(folder, "ranked"))).toBe(false);
+  });
+
+  it("a head for another task than the adapter's", () => {
+    const input = [
+      "--input",
+      join(adapter("bert-cls-lora"), "inputs.safetensors"),
+      "--out",
+      join(folder, "headed.safetensors"),
+    ];
+    const args = [...cpu, ...base("bert-cls"), "--adapter", adapter("bert-cls-lora"), ...input];
+    const { code, stderr } = webpeft(["eval", ...args, "--head", "TOKEN_CLS"]);
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/CONFIG-HEAD[\s\S]*SEQ_CLS/)]);
+  });
+
   it.each([
     ["norms", "gpt2", "gpt2-ln"],
     ["both ends of a tie", "gpt2", "gpt2-trainabletokens-tied"],

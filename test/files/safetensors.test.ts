@@ -191,3 +191,15 @@ describe("hostile files", () => {
     expect(refused).toBeGreaterThan(100);
   });
 });
+
+describe("what git-lfs left", () => {
+  it("is named, with how the file itself is fetched", async () => {
+    const pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n";
+    const { code, message, help } = await failure(() => open(new TextEncoder().encode(pointer)));
+    expect([code, message, help]).toEqual([
+      "FILE-SAFETENSORS-HEADER-SIZE",
+      expect.stringContaining("git-lfs"),
+      expect.stringContaining("git lfs pull"),
+    ]);
+  });
+});

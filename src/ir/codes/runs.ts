@@ -8,6 +8,8 @@ export const runCodes = {
   "CLI-TARGET": "`--target` is `default`, `cpu`, `wasm`, or a JSON file with fields of a target.",
   "CONVERT-OTHER":
     "The adapter changes what a LoRA of its modules cannot (norms, single tokens, both ends of a tie): merge it instead.",
+  "CONVERT-RANK":
+    "`--rank` is larger than the rank of any matrix that the adapter changes: the message names the largest.",
   "DATA-BATCH": "A batch lacks a tensor, or has one of another shape or name than the program reads.",
   "DATA-CHAT-TEMPLATE":
     "The model's chat template is missing, does not run, or hides which tokens are the assistant's.",
@@ -84,7 +86,8 @@ export const runCodes = {
     "A step gave NaN or infinity and was not taken: use a smaller learning rate, or clip the gradient.",
   "TRAIN-NOTHING": "The adapter has no tensor that trains.",
   "TRAIN-RESUME-BROKEN": "The newest checkpoint is not as it was written: remove it to go on from the one before.",
-  "TRAIN-RESUME-NONE": "`--resume` found no checkpoint: check `--out`, or leave `--resume` out to begin.",
+  "TRAIN-RESUME-NONE":
+    "`--resume` found no checkpoint: check `--out`, or leave `--resume` out to begin; after a run that ended, train on with `--adapter`.",
   "TRAIN-RESUME-OTHER":
     "The checkpoint is of a run with other options, config or data, or another arithmetic (device, version of Node): give the same ones, or another `--out`.",
   "TRAIN-STOPPED": "Training was stopped before its end and its state is saved; the help shows how to go on.",

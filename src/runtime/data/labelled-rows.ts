@@ -55,12 +55,16 @@ function usableRows(
 ): readonly [number, LabelledRow][] {
   const usable = lines.filter(([, row]) => counts(row, head, length));
   if (usable.length > 0) return usable;
+  const most = Math.max(...lines.map(([, { whole }]) => whole));
   throw new WebpeftError("DATA-LABELS-MASKED", {
     message: "no label of the data counts, so there is nothing to learn",
     where: file,
     expected: head.kind === "span" ? "an answer within the tokens of a row" : "a label that is not -100",
     got: `${lines.length} line${lines.length === 1 ? "" : "s"} without any`,
-    help: `--length ${Math.max(...lines.map(([, { whole }]) => whole))} keeps all tokens${head.kind === "span" ? ", and so does --doc-stride N in windows" : ""}`,
+    help:
+      most <= length
+        ? "nothing was cut off: check the labels of the data"
+        : `--length ${most} keeps all tokens${head.kind === "span" ? ", and so does --doc-stride N in windows" : ""}`,
   });
 }
 

@@ -173,14 +173,15 @@ function windowsOf(count: number, room: number, stride: number | undefined): rea
 function roomFor(asked: readonly number[], { tokenizer, length, stride = 0, where }: Line): number {
   const room = length - around(tokenizer) - asked.length;
   if (room > stride) return room;
+  const most = length - around(tokenizer) - stride - 1;
   throw lineFault(
     stride === 0
       ? "the question leaves no room for its context"
       : "the question leaves no room for windows of its context",
     where,
-    `a question of fewer than ${length - around(tokenizer) - stride} tokens`,
+    most < 1 ? `rows of more than ${around(tokenizer) + stride + 1} tokens` : `a question of ${most} tokens at most`,
     `${asked.length} tokens`,
-    `--length ${asked.length + around(tokenizer) + stride + 1} or more keeps it`,
+    `--length ${asked.length + around(tokenizer) + stride + 1} or more keeps it${stride === 0 ? "" : ", or a smaller --doc-stride"}`,
   );
 }
 

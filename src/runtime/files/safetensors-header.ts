@@ -58,6 +58,14 @@ async function headerLength(source: ByteSource): Promise<number> {
     );
   }
   const bytes = await source.read(0, 8);
+  if (new TextDecoder().decode(bytes) === "version ")
+    throw new WebpeftError("FILE-SAFETENSORS-HEADER-SIZE", {
+      message: "the file is a text that stands for the tensors, as git leaves it where git-lfs did not fetch them",
+      where: source.name,
+      expected: "a safetensors file",
+      got: `${source.size} bytes that begin with "version "`,
+      help: "Fetch the file itself: git lfs pull, in the folder that was cloned.",
+    });
   const claimed = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
   if (claimed > BigInt(largestHeader)) {
     const limit = `${largestHeader} bytes at most`;

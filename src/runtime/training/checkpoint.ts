@@ -90,7 +90,7 @@ export async function requireCheckpoint(folder: string): Promise<number> {
     message: "there is no checkpoint to go on from",
     where: folder,
     expected: `a folder ${prefix}<steps>, as a run with --save-every writes it, or one that is stopped by Ctrl+C`,
-    help: "check --out; to begin a run, leave --resume out. A run that ended has no checkpoints left",
+    help: "check --out; to begin a run, leave --resume out. A run that ended has no checkpoints left: train its adapter further with --adapter in the place of --config, and another --out",
   });
 }
 
