@@ -1,6 +1,6 @@
 /**
  * Lines of data for models with heads other than those that write: `{"text","label"}` or two texts with a label for classifiers of rows,
- * `{"tokens","labels"}` for classifiers of tokens, `{"question","context","answer"}` for models that find spans. Texts get the tokenizer's special
+ * `{"tokens","labels"}` for classifiers of tokens, `{"question","context","answer"}` for models that find spans, `{"prompt","completion"}` for encoder-decoders that write. Texts get the tokenizer's special
  * tokens; what is made of a line has `length` tokens at most.
  */
 import { ignoredLabel } from "../../models/loss.ts";
@@ -216,6 +216,18 @@ function foundSpans(line: Line): LabelledRow[] | undefined {
   });
 }
 
+/** A text, and the one that is written after it as labels; each has what the tokenizer puts around a text, and `length` tokens at most. */
+function writtenRow({ fields, tokenizer, length, where }: Line): LabelledRow | undefined {
+  const { prompt, completion } = fields;
+  if (typeof prompt !== "string" || typeof completion !== "string") return undefined;
+  requireCharacters([prompt, completion], where);
+  const [ids, label] = [prompt, completion].map((text) => tokenizer.encodeWhole(text)) as [number[], number[]];
+  return {
+    ...{ ids: cutRow(ids, length, tokenizer), label: cutRow(label, length, tokenizer) },
+    whole: Math.max(ids.length, label.length),
+  };
+}
+
 /** What a line is as one row. */
 const alone =
   (read: (line: Line) => LabelledRow | undefined) =>
@@ -233,6 +245,10 @@ const kinds: Readonly<
   sequence: {
     form: '{"text": "...", "label": ...}, or two texts as "text" and "text_pair" or "sentence1" and "sentence2"',
     read: alone(classifiedRow),
+  },
+  decoder: {
+    form: '{"prompt": "...", "completion": "..."}, the text and what is written after it',
+    read: alone(writtenRow),
   },
   token: { form: '{"tokens": ["...", ...], "labels": [...]}, a label for every word', read: alone(labelledTokens) },
   span: {
