@@ -2,7 +2,7 @@
 import { unknownName } from "./unknown.ts";
 
 /** The views of the report by their names there. */
-export const reportViews = ["overview", "kernels", "graph", "memory", "steps", "passes", "decisions"] as const;
+const reportViews = ["overview", "kernels", "graph", "memory", "steps", "passes", "decisions"] as const;
 export type ReportView = (typeof reportViews)[number];
 
 export interface ViewOptions {

@@ -25,10 +25,10 @@ interface PlacedRow {
 }
 
 /** A value that is in memory at the peak. */
-export interface HeldRow extends PlacedRow, Pick<KeptValue, "bytes" | "first" | "last" | "why"> {}
+interface HeldRow extends PlacedRow, Pick<KeptValue, "bytes" | "first" | "last" | "why"> {}
 
 /** A value that several dispatches compute. */
-export interface RepeatedRow extends PlacedRow {
+interface RepeatedRow extends PlacedRow {
   /** By their places in the stage. */
   readonly dispatches: readonly number[];
   /** Flops of all times but the first. */

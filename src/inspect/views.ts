@@ -58,7 +58,7 @@ export const stepStages: readonly StageName[] = [
   "update",
 ];
 
-export const graphLevels = ["operator", "tensor", "kernel"] as const;
+const graphLevels = ["operator", "tensor", "kernel"] as const;
 export type GraphLevel = (typeof graphLevels)[number];
 
 function checkLevel(level: GraphLevel): void {
