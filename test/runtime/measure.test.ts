@@ -12,6 +12,7 @@ import { type OpenDevice, openDevice } from "../../src/runtime/device/index.ts";
 import { wasmTargetHere } from "../../src/runtime/executors/wasm/features.ts";
 import { loadModel, type Model } from "../../src/runtime/files/model.ts";
 import type { MeasureOptions } from "../../src/runtime/session/measure.ts";
+import { part } from "../extent.ts";
 
 const lora = { peft_type: "LORA", r: 4, target_modules: ["q_proj", "v_proj"] };
 const bases = "test/fixtures/golden/bases";
@@ -110,7 +111,7 @@ it.each([
   await expect(program.measure({ device })).rejects.toMatchObject({ code: "MEASURE-DEVICE" });
 });
 
-it.each(readdirSync(bases))("a batch is drawn for %s, the same one from the same seed", async (name) => {
+it.each(part(readdirSync(bases), 3))("a batch is drawn for %s, the same one from the same seed", async (name) => {
   const base = await loadModel(`${bases}/${name}`, { headersOnly: true });
   const program = await compile(base, null, { batch: 2, length: 4, mode: "infer" });
   const batch = drawnBatch(program, 3);
