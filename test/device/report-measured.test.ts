@@ -48,6 +48,20 @@ describe.skipIf(!hasChromium)("what was measured", () => {
     await page.close();
   });
 
+  it("is a bar of the graph's boxes, and no choice where nothing was measured", async () => {
+    const { page, faults } = await open(html, { hash: "#view=graph" });
+    await page.getByLabel("Bars").selectOption("time");
+    await expect.poll(() => page.locator(".graph .is-folded").first().textContent()).toMatch(/boxes, [\d.]+ (µs|ms)/);
+    const widths = await page
+      .locator(".graph .cost")
+      .evaluateAll((bars) => bars.map((bar) => Number(bar.getAttribute("width"))));
+    expect(Math.max(...widths)).toBeGreaterThan(50);
+    await page.getByLabel("Level").selectOption("tensors");
+    await expect.poll(() => page.getByLabel("Bars").locator("option").allTextContents()).toEqual(["flops", "bytes"]);
+    expect(faults).toEqual([]);
+    await page.close();
+  });
+
   it.each([
     [1280, false],
     [390, true],

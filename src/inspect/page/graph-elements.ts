@@ -12,6 +12,8 @@ export interface Element {
   readonly role: "forward" | "backward" | "param" | "weight" | "input";
   readonly flops: number;
   readonly bytes: number;
+  /** Milliseconds, of dispatches that were measured. */
+  readonly time?: number;
   /** Elements that it reads. */
   readonly inputs: readonly number[];
   /** What it keeps for the backward pass, in words. */
@@ -62,6 +64,7 @@ function dispatchElements(stage: StageModel): Element[] {
       detail: names.filter(Boolean).join(" ") || scopes.map(shortPath).join(" "),
       ...{ layer: [...layers][0] ?? "", isBackward },
       ...{ role: isBackward ? "backward" : "forward", flops: dispatch.flops, bytes: dispatch.bytes },
+      ...(dispatch.time === undefined ? {} : { time: dispatch.time[0] }),
       inputs: [...new Set(makers)].filter((maker) => maker !== undefined && maker !== at) as number[],
       saved: saved === 0 ? "" : `saved ${bytes(saved)}`,
     };

@@ -1,7 +1,7 @@
 /** Graph: what a stage is made of, forward and backward beside each other, one layer open at a time. */
 import type { App, View } from "./app.ts";
 import { h, s, select } from "./dom.ts";
-import { bytes, cut, flops, plural, shortPath } from "./format.ts";
+import { bytes, cut, flops, plural, shortPath, time } from "./format.ts";
 import { bothElements } from "./graph-both.ts";
 import { type Among, type Element, elementsOf, levels } from "./graph-elements.ts";
 import { type Box, type Scene, sceneOf } from "./graph-scene.ts";
@@ -19,8 +19,13 @@ const sizes: Readonly<Record<string, readonly [number, number]>> = {
 const costs: Readonly<Record<string, (element: Element) => number>> = {
   flops: ({ flops }) => flops,
   bytes: (element) => element.bytes,
+  time: (element) => element.time ?? 0,
 };
-const costTexts: Readonly<Record<string, (n: number) => string>> = { flops, bytes };
+const costTexts: Readonly<Record<string, (n: number) => string>> = { flops, bytes, time };
+
+/** The costs that are known of elements: the time of dispatches that were measured. */
+const costsOf = (elements: readonly Element[]): string[] =>
+  Object.keys(costs).filter((name) => name !== "time" || elements.some(({ time: own }) => own !== undefined));
 
 const pathOf = (points: readonly Point[]): string =>
   points.map(({ x, y }, at) => `${at === 0 ? "M" : "L"}${x},${y}`).join("");
@@ -96,7 +101,7 @@ function boxView(app: App, drawing: Drawing, box: Box): SVGGElement {
     },
     s("title", {}, [title, detail, costTexts[cost]!(sum), isFailed ? failedText(app) : ""].join("\n").trim()),
     s("rect", { width: box.width, height: box.height, rx: 5 }),
-    s("rect", { class: "cost", x: 0, y: box.height - 4, width: (box.width * sum) / Math.max(1, most), height: 4 }),
+    s("rect", { class: "cost", x: 0, y: box.height - 4, width: (box.width * sum) / most, height: 4 }),
     s(
       "text",
       { class: "box-title", x: 8, y: 15 },
@@ -155,7 +160,7 @@ function draw(app: App, elements: readonly Element[], scene: Scene, cost: string
     elements,
     scene,
     cost,
-    most: Math.max(1, ...sums),
+    most: Math.max(...sums) || 1,
     arcs: s("g"),
     failed: app.program.failed,
   };
@@ -210,10 +215,12 @@ export const graphView: View = {
   async show(app) {
     const { options, stage } = app.state;
     const hasKernels = app.program.data.kernels.length > 0;
-    const [level, cost] = [options.level ?? (hasKernels ? "kernels" : "tensors"), options.cost ?? "flops"];
+    const level = options.level ?? (hasKernels ? "kernels" : "tensors");
     const own = elementsOf(app.program, stage, level);
     const isBoth = app.other !== undefined && options.both === "1";
     const elements = isBoth ? bothElements(own, elementsOf(app.other!, stage, level)) : own;
+    const known = costsOf(elements);
+    const cost = known.find((name) => name === options.cost) ?? "flops";
     const scene = await sceneOf(elements, options.layer ?? "", sizes[level] ?? sizes.kernels!);
     const svg = draw(app, elements, scene, cost);
     const fit = panZoom(svg, scene.width, scene.height, focusOf(app, elements, scene));
@@ -231,7 +238,7 @@ export const graphView: View = {
         ),
         select(
           "Bars",
-          Object.keys(costs).map((name) => [name, name] as const),
+          known.map((name) => [name, name] as const),
           cost,
           (chosen) => app.go({ options: { cost: chosen } }),
         ),
