@@ -7,11 +7,14 @@ import { patternFields } from "./field.ts";
 import type { Scope } from "./scope.ts";
 import { knownText } from "./value.ts";
 import { namesBehind, placeholder } from "./walk.ts";
+import { predefined } from "./words.ts";
 
 /** Code of notes on what others make of the adapter's file. */
 export const fileNote = "METHOD-FILE";
 
-const siteWords = /^(in|out|channels|key_heads|prefix_heads|site\..*|W0?|gain0?|b)$/;
+/** What a site is given: the operands of its layer. */
+const operands = /^(W0?|gain0?|b)$/;
+const isOfSite = (path: string): boolean => operands.test(path) || predefined[path]?.ofSite === true;
 
 /** What `differsBySite` found, which is the same for all sites of a block. */
 const differing = new WeakMap<Scope["declared"], Map<Expression, boolean>>();
@@ -27,8 +30,7 @@ function differsBySite(scope: Scope, expression: Expression): boolean {
     return item?.kind === "let" ? [item.value] : [];
   });
   return [...names].some(
-    (path) =>
-      siteWords.test(path) || patterns.has(path) || ofBlocks.has(path) || scope.declared.get(path)?.kind === "tensor",
+    (path) => isOfSite(path) || patterns.has(path) || ofBlocks.has(path) || scope.declared.get(path)?.kind === "tensor",
   );
 }
 

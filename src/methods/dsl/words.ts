@@ -42,11 +42,15 @@ export const namesOf = ({ weight, base, bias, words = [] }: SiteNames): string[]
 interface Word {
   readonly doc: string;
   readonly value: (scope: Scope) => Value;
+  /** Whether it may be another at every site. */
+  readonly ofSite: boolean;
 }
 
-const word = (doc: string, value: (scope: Scope) => Value): Word => ({ doc, value });
-const ofSite = (doc: string, read: (site: Site) => Known): Word =>
-  word(doc, (scope) => known(read(scope.siteOrFail())));
+const word = (doc: string, value: (scope: Scope) => Value): Word => ({ doc, value, ofSite: false });
+const ofSite = (doc: string, read: (site: Site) => Known): Word => ({
+  ...word(doc, (scope) => known(read(scope.siteOrFail()))),
+  ofSite: true,
+});
 const ofModel = (doc: string, read: (model: ModelScope) => Known): Word => word(doc, ({ model }) => known(read(model)));
 
 const widest = (side: "in" | "out", { sites }: ModelScope): number => Math.max(...sites.map((site) => site[side]));
