@@ -14,6 +14,21 @@ export function withOnes(builder: Builder, mask: number, count: number): number 
 }
 
 /**
+ * The places of queries and of keys, each for all pairs of them, [length, before + length]: queries begin behind keys that stand `before` them.
+ */
+export function queriesAndKeys(
+  builder: Builder,
+  length: number,
+  before: number,
+  dtype: "i32" | "f32",
+): readonly [query: number, key: number] {
+  const pairs = [length, before + length];
+  const places = (axis: number): number => builder.cast(builder.iota(pairs, axis), dtype);
+  const query = places(0);
+  return [before === 0 ? query : builder.plus(query, builder.constantLike(query, before)), places(1)];
+}
+
+/**
  * Which keys a query sees: bool[s, s], or bool[b, s, s] with a padding mask. Key t is seen from position i when t <= i,
  * when i - t < `window`, and when `mask` i32[b, s] is not 0 at t. With `before` virtual keys in front, which no mask hides, t counts them too and
  * i begins behind them: bool[s, before + s] or bool[b, s, before + s].
@@ -27,11 +42,7 @@ export function visibility(
 ): number {
   const all = before + length;
   const square = [length, all];
-  const rows = builder.iota(square, 0);
-  const [query, key] = [
-    before === 0 ? rows : builder.plus(rows, builder.constantLike(rows, before)),
-    builder.iota(square, 1),
-  ];
+  const [query, key] = queriesAndKeys(builder, length, before, "i32");
   let seen = builder.compare("le", key, query);
   if (window !== undefined && window < all) {
     const reach = builder.plus(key, builder.constantLike(key, window));

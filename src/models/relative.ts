@@ -1,5 +1,6 @@
 /** T5's relative positions: which bucket of distances a key lies in, seen from a query. */
 import type { Builder } from "../ir/builder.ts";
+import { queriesAndKeys } from "./attention.ts";
 
 /** Bucket of a distance: small distances have their own, larger ones share ever more; computed in f32, as PyTorch does. */
 function bucketOf(distance: number, buckets: number, largest: number): number {
@@ -20,8 +21,7 @@ export function relativeBuckets(
   { buckets, distance, bothWays }: { readonly buckets: number; readonly distance: number; readonly bothWays: boolean },
 ): number {
   const square = [length, before + length];
-  const [place, key] = [0, 1].map((axis) => builder.cast(builder.iota(square, axis), "f32")) as [number, number];
-  const query = before === 0 ? place : builder.plus(place, builder.constantLike(place, before));
+  const [query, key] = queriesAndKeys(builder, length, before, "f32");
   const side = bothWays ? buckets / 2 : buckets;
   const count = (apart: number): number => {
     let sum = builder.constant(0, square);

@@ -1,7 +1,7 @@
 /** What a stack of layers reads: tokens or an image, which of them are seen, and room for virtual tokens in front. */
 import type { Builder } from "../ir/builder.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
-import { unpadded, visibility, withOnes } from "./attention.ts";
+import { queriesAndKeys, unpadded, visibility, withOnes } from "./attention.ts";
 import type { Unary } from "./layers.ts";
 import { alongRows } from "./lowering.ts";
 import { type BuildOptions, noVirtualTokens } from "./model.ts";
@@ -163,9 +163,7 @@ export class Sequence {
     const real = this.unpadded();
     if (reach === undefined) return real;
     const { builder, positions, keys } = this;
-    const all = [positions, keys + positions];
-    const [place, key] = [0, 1].map((axis) => builder.cast(builder.iota(all, axis), "f32")) as [number, number];
-    const query = keys === 0 ? place : builder.plus(place, builder.constantLike(place, keys));
+    const [query, key] = queriesAndKeys(builder, positions, keys, "f32");
     const apart = builder.add("abs", [builder.sub(query, key)]);
     const near = builder.compare("le", apart, builder.constantLike(apart, reach));
     if (real === undefined) return near;
