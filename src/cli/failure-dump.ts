@@ -6,8 +6,8 @@ import type { Target } from "../codegen/index.ts";
 import type { Program } from "../compile/program.ts";
 import type { Reproduction } from "../compile/reproduction.ts";
 import type { ShownAgain } from "../inspect/index.ts";
-import { WebpeftError } from "../ir/diagnostics.ts";
-import { trailOf } from "../ir/trail.ts";
+import { codeOf, WebpeftError } from "../ir/diagnostics.ts";
+import { lastDone, trailOf } from "../ir/trail.ts";
 import { writeFolder } from "../runtime/files/output.ts";
 import type { DeviceName } from "../runtime/session/executor-choice.ts";
 import { type PrintOptions, say } from "./output.ts";
@@ -73,11 +73,11 @@ export class FailureDump {
 
   private reproduction(error: unknown, folder: string): ShownAgain {
     if (this.given === undefined) return { none: "the same command: it failed before anything was compiled" };
-    const runs = this.program !== undefined && !trailOf(error).some(({ doing }) => doing === "stage");
+    const runs = this.program !== undefined && lastDone(error, "stage") === undefined;
     if (runs && !isOfDevice(error))
       return { none: "the same command: the error depends on numbers of weights or data, which are in no dump" };
-    const { code, message } = error instanceof WebpeftError ? error : { code: "DEFECT", message: String(error) };
-    const file: ReproductionFile = { ...this.given(), error: { code, message } };
+    const message = error instanceof WebpeftError ? error.message : String(error);
+    const file: ReproductionFile = { ...this.given(), error: { code: codeOf(error), message } };
     const words = ["webpeft", "inspect", "--reproduce", join(folder, "reproduce.json")];
     if (runs) words.push("--measure", "--device", this.device);
     return { json: `${JSON.stringify(file)}\n`, command: words.map(shellWord).join(" ") };

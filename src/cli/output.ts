@@ -1,5 +1,5 @@
 /** What commands print: results on stdout, everything else on stderr. */
-import { type Diagnostic, formatDiagnostic, printable, WebpeftError } from "../ir/diagnostics.ts";
+import { type Diagnostic, defect, formatDiagnostic, printable, WebpeftError } from "../ir/diagnostics.ts";
 
 export interface PrintOptions {
   readonly json?: boolean;
@@ -41,7 +41,7 @@ export function report(
   const help = options.failure.isWritten
     ? "this is a defect of webpeft: please report it with the folder of --dump"
     : "this is a defect of webpeft; --debug 1 shows where, --dump DIR writes what was made before it and what shows it again";
-  process.stderr.write(`error DEFECT: ${printable(text)}\n  help:     ${help}\n`);
+  process.stderr.write(`error ${defect}: ${printable(text)}\n  help:     ${help}\n`);
   if (options.debug.level > 0 && error instanceof Error) process.stderr.write(`${printable(error.stack ?? "")}\n`);
   return exitCodes.failed;
 }

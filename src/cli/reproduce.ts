@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { compileAgain } from "../compile/index.ts";
 import type { Program } from "../compile/program.ts";
 import { type Reproduction, readReproduction } from "../compile/reproduction.ts";
-import { WebpeftError } from "../ir/diagnostics.ts";
+import { codeOf } from "../ir/diagnostics.ts";
 import { readError } from "../runtime/files/errors.ts";
 import type { DeviceName } from "../runtime/session/executor-choice.ts";
 import type { ReproductionFile } from "./failure-dump.ts";
@@ -18,8 +18,6 @@ export interface ReproduceOptions extends GlobalOptions {
   readonly target?: string;
   readonly seed?: number;
 }
-
-const codeOf = (error: unknown): string => (error instanceof WebpeftError ? error.code : "DEFECT");
 
 /**
  * Compiles, makes the kernels and, with `--measure`, runs them: throws the error, where it is still there. Gives the program where it is not.

@@ -64,6 +64,11 @@ export class WebpeftError extends Error {
   }
 }
 
+/** The code of what is thrown and is no `WebpeftError`. */
+export const defect = "DEFECT";
+
+export const codeOf = (error: unknown): Code | typeof defect => (error instanceof WebpeftError ? error.code : defect);
+
 /** Renders a diagnostic as the lines a terminal shows; without colour, without a stack. */
 export function formatDiagnostic(diagnostic: Diagnostic): string {
   const { severity, code } = diagnostic;

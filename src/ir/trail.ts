@@ -41,3 +41,7 @@ export function during(error: unknown, doing: Doing): unknown {
 /** What was being done when it was thrown, the innermost first. */
 export const trailOf = (error: unknown): readonly Doing[] =>
   typeof error === "object" && error !== null ? (trails.get(error) ?? []) : [];
+
+/** The innermost of a kind of things that were being done. */
+export const lastDone = <K extends Doing["doing"]>(error: unknown, kind: K) =>
+  trailOf(error).find((one): one is Extract<Doing, { doing: K }> => one.doing === kind);

@@ -1,7 +1,7 @@
 /** The files of what failed: the error first, what was made before it, and what shows it again. */
 import type { Target } from "../../codegen/index.ts";
 import { printGraph } from "../../ir/text/print.ts";
-import { trailOf } from "../../ir/trail.ts";
+import { lastDone } from "../../ir/trail.ts";
 import { type FileOptions, json, programFiles } from "../files.ts";
 import { reportPage } from "../report.ts";
 import type { ReportSource } from "../report-data.ts";
@@ -31,13 +31,14 @@ export function failureFiles(error: unknown, options: FailureOptions = {}): Read
   files.set("error.json", json(failure));
   if (hasJson) files.set("reproduce.json", reproduction.json);
   if (failure.wgsl !== undefined) files.set(`kernels/${failure.kernel}.wgsl`, failure.wgsl);
-  const pass = trailOf(error).find((one) => one.doing === "pass");
+  const pass = lastDone(error, "pass");
   if (pass !== undefined) files.set("graph.before.ir", printGraph(pass.before));
   if (pass?.after !== undefined) files.set("graph.after.ir", printGraph(pass.after));
-  for (const [name, text] of madeBefore(error, program, more)) if (!files.has(name)) files.set(name, text);
-  const soFar = soFarOf(error);
-  const source = program === undefined ? soFar && partialCompilation(soFar) : program;
-  return files.set("report.html", reportPage(source ?? nothingMade(), { ...more, failure }));
+  const soFar = program === undefined ? soFarOf(error) : undefined;
+  const compilation = soFar && partialCompilation(soFar);
+  const made = program === undefined ? compilation && compiledFiles(compilation) : programFiles(program, more, attempt);
+  for (const [name, text] of made ?? []) if (!files.has(name)) files.set(name, text);
+  return files.set("report.html", reportPage(program ?? compilation ?? nothingMade(), { ...more, failure }));
 }
 
 const attempt = <T>(make: () => T): T | undefined => {
@@ -48,16 +49,6 @@ const attempt = <T>(make: () => T): T | undefined => {
     return undefined;
   }
 };
-
-function madeBefore(
-  error: unknown,
-  program: InspectedProgram | undefined,
-  options: FileOptions,
-): Iterable<readonly [string, string]> {
-  if (program !== undefined) return programFiles(program, options, attempt);
-  const soFar = soFarOf(error);
-  return soFar === undefined ? [] : compiledFiles(partialCompilation(soFar));
-}
 
 /** Of a compilation without kernels. */
 function* compiledFiles({ stages, timeline, operatorGraph }: ReportSource): Generator<[string, string]> {

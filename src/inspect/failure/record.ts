@@ -1,11 +1,8 @@
 /** An error as data: what went wrong, what was being done, and where that is in the program. */
-import { type Diagnostic, formatDiagnostic, WebpeftError } from "../../ir/diagnostics.ts";
-import { type Doing, trailOf } from "../../ir/trail.ts";
+import { type Diagnostic, defect, formatDiagnostic, WebpeftError } from "../../ir/diagnostics.ts";
+import { type Doing, lastDone, trailOf } from "../../ir/trail.ts";
 import type { NotFiniteOrigin } from "../../program/run-records.ts";
 import type { FailureRecord } from "../report-types.ts";
-
-/** The code that commands give what is thrown and is no `WebpeftError`. */
-const defect = "DEFECT";
 
 const wordsOf = (doing: Doing): string => {
   switch (doing.doing) {
@@ -27,22 +24,19 @@ const wordsOf = (doing: Doing): string => {
 /** Rules call each other as often as two hundred times: these are enough to see the circle. */
 const mostSteps = 8;
 
-const find = <K extends Doing["doing"]>(trail: readonly Doing[], kind: K) =>
-  trail.find((one): one is Extract<Doing, { doing: K }> => one.doing === kind);
-
 /** Where in the program: from what was being done, or from where the first number that is not finite was made. */
-function placeOf(error: unknown, trail: readonly Doing[]): Partial<FailureRecord> {
+function placeOf(error: unknown): Partial<FailureRecord> {
   const origin = (error as { readonly origin?: NotFiniteOrigin }).origin;
   if (origin !== undefined) {
     const { stage, id, kernel, dispatch } = origin;
     return { stage, nodes: [id], origin, ...(kernel && { kernel }), ...(dispatch !== undefined && { dispatch }) };
   }
   const [pass, rule, stage, kernel, pipeline] = [
-    find(trail, "pass"),
-    find(trail, "rule"),
-    find(trail, "stage"),
-    find(trail, "kernel"),
-    find(trail, "pipeline"),
+    lastDone(error, "pass"),
+    lastDone(error, "rule"),
+    lastDone(error, "stage"),
+    lastDone(error, "kernel"),
+    lastDone(error, "pipeline"),
   ];
   const name = pass?.stage ?? stage?.stage;
   const nodes = rule === undefined ? kernel?.nodes : [rule.at];
@@ -57,9 +51,8 @@ function placeOf(error: unknown, trail: readonly Doing[]): Partial<FailureRecord
 
 /** `reproduce`: the command that shows the error alone, or why there is none. */
 export function failureRecord(error: unknown, reproduce?: string): FailureRecord {
-  const trail = trailOf(error);
-  const doing = trail.slice(0, mostSteps).map(wordsOf);
-  const place = { doing, ...placeOf(error, trail), ...(reproduce && { reproduce }) };
+  const doing = trailOf(error).slice(0, mostSteps).map(wordsOf);
+  const place = { doing, ...placeOf(error), ...(reproduce && { reproduce }) };
   if (error instanceof WebpeftError) {
     const [{ severity: _severity, ...first }, ...more] = error.diagnostics as [Diagnostic, ...Diagnostic[]];
     return { ...first, also: more.map(formatDiagnostic), ...place };

@@ -3,7 +3,7 @@ import { defaultTarget, type Generated, generate, type Target } from "../../code
 import type { Diagnostic } from "../../ir/diagnostics.ts";
 import type { Graph } from "../../ir/graph.ts";
 import { once } from "../../ir/remember.ts";
-import { trailOf } from "../../ir/trail.ts";
+import { lastDone } from "../../ir/trail.ts";
 import type { TimelineEntry } from "../../passes/manager.ts";
 import type { ProgramMode, ProgramStorage, Stage, StageName } from "../../program/index.ts";
 import type { ReportSource } from "../report-data.ts";
@@ -38,7 +38,7 @@ function generatedSoFar(stages: readonly Stage[], storage: ProgramStorage, targe
   try {
     return generate(stages, storage, target);
   } catch (error) {
-    const failing = trailOf(error).find((one) => one.doing === "stage")?.stage;
+    const failing = lastDone(error, "stage")?.stage;
     const rest = stages.filter(({ name }) => failing !== undefined && name !== failing);
     return generatedSoFar(rest, storage, target);
   }
