@@ -7,7 +7,7 @@ import type { ModelInput } from "../models/model.ts";
 import { forAllSamples, type SessionBatch } from "../runtime/data/batch.ts";
 import { withEndOfRows } from "../runtime/data/drawn.ts";
 import { loadModel, type Model } from "../runtime/files/model.ts";
-import { saveModel } from "../runtime/files/save-model.ts";
+import { excludedOfModels, saveModel } from "../runtime/files/save-model.ts";
 import { mainNumbers } from "../runtime/runs/forward.ts";
 import type { DeviceName } from "../runtime/session/executor-choice.ts";
 import { adapterText } from "./adapter-text.ts";
@@ -80,7 +80,7 @@ export function judgeGap({ gap, scale }: LogitGap, merged: Model): void {
 export async function run(raw: Record<string, unknown>): Promise<number | undefined> {
   const options = raw as unknown as MergeOptions;
   const overwrite = options.overwrite ?? false;
-  await claimOutput(options.out, { overwrite });
+  await claimOutput(options.out, { overwrite, excluded: excludedOfModels });
   const sources = await readSources(options);
   const text = await adapterText(sources.model, sources.adapter!.tree, options.strict ?? false);
   const length = Math.min(32, defaultLength(sources.model));

@@ -8,7 +8,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import { systemCode, writeError } from "../runtime/files/errors.ts";
-import { innerLock, type OutputOptions, prepareOutput } from "../runtime/files/output.ts";
+import { type ClaimOptions, innerLock, prepareOutput } from "../runtime/files/output.ts";
 import { warn } from "./output.ts";
 
 interface Holder {
@@ -23,7 +23,7 @@ interface Holder {
  * Checks what `prepareOutput` checks and locks the folder until the process ends. Throws what that throws, and `FILE-OUTPUT-LOCKED` while
  * another process holds the lock.
  */
-export async function claimOutput(folder: string, options: OutputOptions): Promise<void> {
+export async function claimOutput(folder: string, options: ClaimOptions): Promise<void> {
   const target = realTarget(folder);
   const beside = join(dirname(target), `.${basename(target)}.lock`);
   refuseIfHeld(beside, folder);

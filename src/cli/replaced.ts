@@ -5,8 +5,11 @@
 import { access, constants, open, realpath, stat } from "node:fs/promises";
 import { dirname, sep } from "node:path";
 import { WebpeftError } from "../ir/diagnostics.ts";
+import { checkpointFiles } from "../runtime/files/adapter.ts";
 import { notFound, readError, systemCode, writeError } from "../runtime/files/errors.ts";
+import { findCheckpoints } from "../runtime/training/checkpoint.ts";
 import type { SourceOptions } from "./common.ts";
+import { shellWord } from "./shell.ts";
 
 /** Files and folders that a command reads. */
 export function readPaths(
@@ -26,6 +29,25 @@ export async function isRead(file: string, reads: readonly string[]): Promise<bo
     inside !== undefined &&
     places.some((place) => place !== undefined && (inside === place || inside.startsWith(`${place}${sep}`)))
   );
+}
+
+/**
+ * Throws `FILE-OUTPUT-FOREIGN` for a checkpoint in an output folder that another program wrote, or that the command reads: a run removes those
+ * that it finds.
+ */
+export async function checkCheckpoints(out: string, reads: readonly string[]): Promise<void> {
+  for (const { path, own } of await findCheckpoints(out)) {
+    const kept = await Promise.all(reads.map((file) => isRead(file, [path])));
+    if (own && !kept.includes(true)) continue;
+    throw new WebpeftError("FILE-OUTPUT-FOREIGN", {
+      message: own
+        ? "the output folder holds a checkpoint that the command reads, and would remove"
+        : "the output folder holds a checkpoint that webpeft did not write, and would remove",
+      where: path,
+      ...(own ? {} : { expected: `a checkpoint with ${checkpointFiles.join(" and ")}` }),
+      help: `choose another --out${own ? "" : `; to train the adapter in it further: --adapter ${shellWord(path)}`}`,
+    });
+  }
 }
 
 /** Bytes at the beginning of a file, by which it is known. */

@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { loadModel } from "../../src/index.ts";
+import { loadModel, saveModel } from "../../src/index.ts";
 import { golden, llama, scratch, webpeft } from "./helpers.ts";
 
 const folder = scratch();
@@ -69,6 +69,32 @@ describe("a run of training", () => {
   });
 });
 
+describe("checkpoints in the output folder of a run", () => {
+  const train = (out: string, ...more: string[]) =>
+    webpeft(["train", ...more, "--data", at("in.safetensors"), "--steps", "1", "--out", out, "--overwrite"]);
+  const refused = { code: 1, stderr: expect.stringContaining("error FILE-OUTPUT-FOREIGN: ") };
+
+  it("stay as they are where another program wrote them", () => {
+    cpSync(lora, at("trainer/checkpoint-10"), { recursive: true });
+    writeFileSync(at("trainer/checkpoint-10/optimizer.pt"), "state");
+    for (const more of [[], ["--resume"]]) expect(train(at("trainer"), ...from, ...more)).toMatchObject(refused);
+    expect(readdirSync(at("trainer"))).toEqual(["checkpoint-10"]);
+    expect(readFileSync(at("trainer/checkpoint-10/optimizer.pt"), "utf8")).toBe("state");
+  });
+
+  it("stay as they are where one of them is what is trained further; others are removed", () => {
+    for (const step of [5, 10]) {
+      cpSync(lora, at(`own/checkpoint-${step}`), { recursive: true });
+      writeFileSync(at(`own/checkpoint-${step}/training.json`), "{}");
+    }
+    const own = ["--model", llama, "--adapter", at("own/checkpoint-10"), "--device", "cpu"];
+    expect(train(at("own"), ...own)).toMatchObject(refused);
+    expect(readdirSync(at("own")).sort()).toEqual(["checkpoint-10", "checkpoint-5"]);
+    expect(train(at("own"), ...from)).toMatchObject({ code: 0 });
+    expect(readdirSync(at("own")).sort()).toEqual(["adapter_config.json", "adapter_model.safetensors"]);
+  });
+});
+
 describe("a model that is overwritten", () => {
   const merge = (...more: string[]) => webpeft(["merge", ...from, "--out", at("merged"), ...more]);
   const index = (map: unknown): string => JSON.stringify({ metadata: {}, weight_map: map });
@@ -89,6 +115,33 @@ describe("a model that is overwritten", () => {
     for (const name of [...others.map((one) => join("merged", one)), "outside.safetensors", "merged/config.json"])
       expect(existsSync(at(name))).toBe(true);
     expect((await loadModel(at("merged"))).weights.keys().length).toBeGreaterThan(0);
+  });
+
+  it("is not written beside an adapter, which would be loaded in its place", async () => {
+    const before = readFileSync(at("adapter/adapter_model.safetensors"));
+    const full = ["--full", "--data", at("in.safetensors"), "--steps", "1"];
+    for (const command of [
+      ["merge", ...from],
+      ["train", "--model", llama, "--device", "cpu", ...full],
+    ])
+      expect(webpeft([...command, "--out", at("adapter"), "--overwrite"])).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(/FILE-OUTPUT-FOREIGN.*an adapter[\s\S]*adapter\/adapter_config\.json/),
+      });
+    expect(existsSync(at("adapter/config.json"))).toBe(false);
+    expect(readFileSync(at("adapter/adapter_model.safetensors"))).toEqual(before);
+    const page = {
+      name: "page",
+      keys: async function* () {
+        yield "adapter_config.json";
+      },
+      getFileHandle: () => Promise.reject(new Error("nothing is to be written")),
+      getDirectoryHandle: () => Promise.reject(new Error("nothing is to be written")),
+      removeEntry: () => Promise.reject(new Error("nothing is to be removed")),
+    };
+    await expect(saveModel(await loadModel(llama), page, { overwrite: true })).rejects.toMatchObject({
+      code: "FILE-OUTPUT-FOREIGN",
+    });
   });
 
   it.each(["{", "[]", index(["model.safetensors"]), index({ a: "model.safetensors" })])(

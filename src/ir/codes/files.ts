@@ -37,6 +37,8 @@ export const fileCodes = {
   "FILE-NOT-UTF8": "A text file is not UTF-8: save it again as UTF-8.",
   "FILE-OPTION": "Loading or saving has no option of this name, or not with this value.",
   "FILE-OUTPUT-EXISTS": "The output folder exists and is not empty: choose another, or allow overwriting.",
+  "FILE-OUTPUT-FOREIGN":
+    "The output folder holds what would be lost, or loaded in the place of what is written: move it, or choose another folder.",
   "FILE-OUTPUT-LOCK-STALE":
     "Note: a run that ended without cleaning up held the output folder; its lock was taken over.",
   "FILE-OUTPUT-LOCKED": "Another run writes into the output folder: wait for its end, or choose another folder.",

@@ -22,7 +22,7 @@ import { type PageFolder, writeInto } from "./page-folder.ts";
 import { encodeSafetensors, type SafetensorsFile } from "./safetensors.ts";
 import type { HostTensor } from "./tensor.ts";
 
-const configFile = "adapter_config.json";
+export const configFile = "adapter_config.json";
 const tensorFile = "adapter_model.safetensors";
 const pickleFile = "adapter_model.bin";
 export const encoderFile = "encoder.safetensors";

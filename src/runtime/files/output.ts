@@ -17,6 +17,8 @@ export interface OutputOptions {
 export interface FolderOptions extends OutputOptions {
   /** Names that are removed afterwards. */
   readonly obsolete?: readonly string[];
+  /** Names that must not stand in the folder, and why, also where it may be overwritten. */
+  readonly excluded?: Readonly<Record<string, string>>;
   /** Called with the folder where all files lie before they are put in place; when it throws nothing is. */
   readonly check?: (staged: string) => Promise<void>;
 }
@@ -29,15 +31,19 @@ export const innerLock = ".webpeft.lock";
 
 type OutputState = "absent" | "empty" | "filled";
 
+/** What is asked of a folder before anything is written. */
+export type ClaimOptions = Pick<FolderOptions, "overwrite" | "excluded">;
+
 /**
  * Checks, without a trace, that `folder` can be written: absent or empty, or `overwrite`; and that the place is writable. To be called
- * before hours of work. Throws `FILE-OUTPUT-EXISTS`, `FILE-NOT-A-FOLDER`, `FILE-WRITE`.
+ * before hours of work. Throws `FILE-OUTPUT-EXISTS`, `FILE-OUTPUT-FOREIGN`, `FILE-NOT-A-FOLDER`, `FILE-WRITE`.
  */
-export async function prepareOutput(folder: string, options: OutputOptions = {}): Promise<void> {
-  const { access, constants } = await import("node:fs/promises");
+export async function prepareOutput(folder: string, options: ClaimOptions = {}): Promise<void> {
+  const { access, constants, readdir } = await import("node:fs/promises");
   const { dirname, resolve } = await import("node:path");
   const state = await outputState(folder);
   if (state === "filled" && !options.overwrite) throw outputExists(folder);
+  if (state === "filled") checkExcluded(folder, await readdir(folder), options);
   let place = resolve(folder);
   if (state === "absent") {
     do place = dirname(place);
@@ -55,6 +61,21 @@ export const outputExists = (where: string): WebpeftError =>
     where,
     help: "Choose another, or allow overwriting.",
   });
+
+/** Throws `FILE-OUTPUT-FOREIGN` for a name that must not stand in the folder. */
+export function checkExcluded(
+  folder: string,
+  names: readonly string[],
+  { excluded = {} }: Pick<FolderOptions, "excluded">,
+): void {
+  const name = names.find((known) => Object.hasOwn(excluded, known));
+  if (name === undefined) return;
+  throw new WebpeftError("FILE-OUTPUT-FOREIGN", {
+    message: `the output folder holds ${excluded[name]!}`,
+    where: `${folder.replace(/\/+$/, "")}/${name}`,
+    help: "Move it, or choose another folder; --overwrite does not remove it.",
+  });
+}
 
 const noFolders = (folder: string): WebpeftError =>
   new WebpeftError("FILE-NO-FOLDERS", {
@@ -81,7 +102,7 @@ async function outputState(folder: string, ignored?: string): Promise<OutputStat
  * Writes a folder of files; names may hold folders. A new folder appears with one rename; into an existing one the files are renamed one
  * after the other, in the order of the map, once all of them are on the disk, and then `obsolete` names are removed. When writing fails, or `signal` is aborted,
  * nothing is left behind and nothing was replaced. Throws `FILE-PATH` for a name, or a link on its way, that leads out of the folder,
- * `FILE-OUTPUT-EXISTS`, `FILE-DISK-FULL`, `FILE-WRITE`.
+ * `FILE-OUTPUT-EXISTS`, `FILE-OUTPUT-FOREIGN`, `FILE-DISK-FULL`, `FILE-WRITE`.
  */
 export async function writeFolder(
   folder: string,

@@ -4,7 +4,7 @@
  */
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { noFolder } from "./folder.ts";
-import { type FileContent, type FolderOptions, outputExists, pieces, writeFolder } from "./output.ts";
+import { checkExcluded, type FileContent, type FolderOptions, outputExists, pieces, writeFolder } from "./output.ts";
 import { checkPath } from "./paths.ts";
 
 interface PageFile {
@@ -78,12 +78,12 @@ async function takeBack(written: readonly Written[]): Promise<void> {
 
 /**
  * Writes files, of which none is in memory as a whole where its content comes in pieces. When writing fails nothing was replaced and nothing
- * is left behind. Throws `FILE-OUTPUT-EXISTS`, `FILE-PATH`, `FILE-DISK-FULL`, `FILE-WRITE`.
+ * is left behind. Throws `FILE-OUTPUT-EXISTS`, `FILE-OUTPUT-FOREIGN`, `FILE-PATH`, `FILE-DISK-FULL`, `FILE-WRITE`.
  */
 export async function writePageFolder(
   folder: PageFolder,
   files: ReadonlyMap<string, FileContent>,
-  { overwrite = false, obsolete = [], signal, check }: FolderOptions = {},
+  { overwrite = false, obsolete = [], excluded, signal, check }: FolderOptions = {},
 ): Promise<void> {
   if (check !== undefined)
     throw new WebpeftError("FILE-OPTION", {
@@ -94,6 +94,7 @@ export async function writePageFolder(
   const written: Written[] = [];
   try {
     if (!overwrite) for await (const _entry of folder.keys()) throw outputExists(folder.name);
+    for await (const name of folder.keys()) checkExcluded(folder.name, [name], { ...(excluded && { excluded }) });
     for (const [path, content] of files) written.push(await writeFile(folder, path, content, signal));
     for (const { writer } of written) await writer.close();
     for (const name of obsolete) if (await isThere(folder, name)) await folder.removeEntry(name);

@@ -1,6 +1,7 @@
 /** Writes a model (a merged one, a trained one) as a Hugging Face folder. */
 
 import { type Checks, callable, checkOptions, flag, signal } from "../options.ts";
+import { configFile as adapterConfig } from "./adapter.ts";
 import { type FileTree, isNode, openFolder, readText } from "./folder.ts";
 import { isJsonObject, pythonJson, pythonJsonLike } from "./json.ts";
 import { indexFile, type Model } from "./model.ts";
@@ -14,6 +15,11 @@ import type { Weights } from "./weights.ts";
 
 /** Files beside config and weights that make a folder usable: tokenizers, generation settings, the licence. */
 const companions = ["generation_config.json", ...textFiles, "LICENSE"];
+
+/** What a model's folder cannot hold beside it: `from_pretrained` of transformers loads that adapter, and its base in the model's place. */
+export const excludedOfModels = {
+  [adapterConfig]: "an adapter, which transformers would load in the place of the model",
+};
 
 export interface SaveModelOptions extends OutputOptions, Pick<FolderOptions, "check"> {
   /** Called after each tensor that was written, in the order of the weights. */
@@ -36,7 +42,7 @@ async function modelContents(
 /**
  * Writes `config.json`, one `model.safetensors` (keys, order, shapes and dtypes as the weights give them; read and written one by one)
  * and copies of the tokenizer files, into a folder by its path (Node) or by its handle (pages). Whole or not at all; shards of a model that is
- * overwritten are removed from a folder by its path once the new one is there. Throws `FILE-OPTION`
+ * overwritten are removed from a folder by its path once the new one is there. An adapter in the folder is refused. Throws `FILE-OPTION`
  * and what `writeFolder`, `writePageFolder` and reading throw.
  */
 export async function saveModel(
@@ -47,7 +53,11 @@ export async function saveModel(
   checkOptions(options, saveChecks, "FILE-OPTION");
   const files = await modelContents(model, options.onProgress);
   const former = typeof folder === "string" && options.overwrite === true ? await shardsIn(folder) : [];
-  await writeInto(folder, files, { ...options, obsolete: former.filter((name) => !files.has(name)) });
+  await writeInto(folder, files, {
+    ...options,
+    obsolete: former.filter((name) => !files.has(name)),
+    excluded: excludedOfModels,
+  });
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import type { CompiledProgram } from "../../program/index.ts";
-import { recordFile, stateFile } from "../files/adapter.ts";
+import { checkpointFiles, recordFile, stateFile } from "../files/adapter.ts";
 import { writeFolder } from "../files/output.ts";
 import { encodeSafetensors, openSafetensors, torchMetadata } from "../files/safetensors.ts";
 import { bytesSource } from "../files/source.ts";
@@ -53,6 +53,26 @@ async function checkpointSteps(folder: string): Promise<number[]> {
     /^checkpoint-(0|[1-9]\d{0,14})$/.test(name) ? [Number(name.slice(prefix.length))] : [],
   );
   return steps.sort((a, b) => b - a);
+}
+
+/** A checkpoint that is in a folder. */
+export interface FoundCheckpoint {
+  readonly path: string;
+  /** Whether a run of webpeft wrote it: other programs, such as the Trainer of transformers, give theirs the same names. */
+  readonly own: boolean;
+}
+
+/** All checkpoints in a folder, by their names. */
+export async function findCheckpoints(folder: string): Promise<FoundCheckpoint[]> {
+  const { readdir } = await import("node:fs/promises");
+  const { join } = await import("node:path");
+  const found: FoundCheckpoint[] = [];
+  for (const step of await checkpointSteps(folder)) {
+    const path = join(folder, `${prefix}${step}`);
+    const names = await readdir(path).catch(() => []);
+    found.push({ path, own: names.some((name) => checkpointFiles.includes(name)) });
+  }
+  return found;
 }
 
 async function prune(folder: string): Promise<void> {
