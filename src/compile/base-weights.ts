@@ -24,7 +24,10 @@ export class BaseWeights {
       where: key,
       expected: key,
       got: `${this.model.weights.keys().length} other tensors`,
-      help: "check that config.json and the tensor files belong together",
+      help:
+        this.model.drawn === undefined
+          ? "check that config.json and the tensor files belong together"
+          : "the head that was asked for reads more than these files hold (a T5 classifies rows and finds spans by its decoder): take the files of the whole model, or a head that reads less",
     });
   }
 

@@ -181,6 +181,44 @@ const cases: readonly (readonly [string, () => string[], RegExp])[] = [
     /DATA-LINE.*:2/s,
   ],
   [
+    "an array in the place of lines",
+    () => train({ model: tinyLlama, data: file('[{"text":"a"},{"text":"b"}]\n', `array${files++}.jsonl`) }),
+    /DATA-LINE.*an array.*:1\b.*jq -c/s,
+  ],
+  [
+    "an array over several lines",
+    () => train({ model: tinyLlama, data: file('[\n{"text":"a"},\n{"text":"b"}\n]\n', `array${files++}.jsonl`) }),
+    /DATA-LINE.*not valid JSON.*:1:2.*jq -c '\.\[\]'/s,
+  ],
+  [
+    "an example over several lines",
+    () => train({ model: tinyLlama, data: file('{\n"text":"a"\n}\n', `lines${files++}.jsonl`) }),
+    /DATA-LINE.*not valid JSON.*:1:2.*jq -c \. FILE/s,
+  ],
+  ["a folder of data", () => train({ data: tinyLlama }), /FILE-NOT-A-FILE.*got: +a folder/s],
+  [
+    "weights for a model",
+    () => train({ model: join(llama, "model.safetensors") }),
+    /NOT-A-FOLDER.*give the folder: \S*llama\n/s,
+  ],
+  ["an adapter for a model", () => train({ model: loraCase }), /FILE-NOT-FOUND.*holds an adapter/s],
+  ["a model for an adapter", () => evaluate(llama), /FILE-NOT-FOUND.*holds a model/s],
+  [
+    "weights for a config",
+    () => train({ config: join(loraCase, "adapter_model.safetensors") }),
+    /FILE-NOT-UTF8.*weights/s,
+  ],
+  [
+    "a head that reads a decoder, for an encoder alone",
+    () =>
+      train({
+        model: join(golden, "bases/t5-encoder"),
+        config: config({ target_modules: ["q"], task_type: "SEQ_CLS" }),
+        labels: "2",
+      }),
+    /MODEL-WEIGHT-MISSING.*decoder.*the head that was asked for/s,
+  ],
+  [
     "text for a model without a tokenizer",
     () => train({ model: withoutTokenizer(), data: file("some text", `text${files++}.txt`) }),
     /DATA-TOKENIZER-MISSING/,

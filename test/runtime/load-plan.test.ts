@@ -42,6 +42,27 @@ describe("loading", () => {
     expect(errorOf({ file })).toMatchObject({ code: "FILE-ADAPTER-MISSING", got: `${file[0]!.key}, and 1 others` });
   });
 
+  test("what is in the place of a missing key tells what to do", () => {
+    const renamed = (from: string, to: string) =>
+      expected.map(({ key, shape }) => ({ key: key.replace(from, to), shape }));
+    expect(errorOf({ file: expected.slice(1) })).toMatchObject({
+      got: "the 1 other tensors of the adapter",
+      help: expect.stringMatching(/not whole/),
+    });
+    for (const part of ["default", "_orig_mod"])
+      for (const file of [renamed("lora_A.", `lora_A.${part}.`), renamed("model.layers", `${part}.model.layers`)])
+        expect(errorOf({ file })).toMatchObject({
+          got: expect.stringContaining(part),
+          help: expect.stringContaining(`"${part}"`),
+        });
+    expect(errorOf({ file: renamed("q_proj", "k_proj") }).help).toMatch(/another base model or config/);
+    expect(errorOf({ file: tensors({ a: [1], b: [1] }) })).toMatchObject({
+      got: "a, and 1 others",
+      help: expect.stringMatching(/another config/),
+    });
+    expect(errorOf({ file: [] }).got).toBe("a file without tensors");
+  });
+
   test("keys with and without prefix", () => {
     const bare = expected.map(({ key, shape }) => ({ key: withoutPrefix(key), shape }));
     const sink = new DiagnosticSink();

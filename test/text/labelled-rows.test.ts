@@ -100,9 +100,9 @@ describe("lines of a text and a label", () => {
   });
 
   const refused: readonly (readonly [unknown, ModelHead, RegExp])[] = [
-    [{ text: "a" }, classes, /text with a label/],
-    [{ prompt: "a", completion: "b" }, classes, /text with a label/],
-    [["a", 1], classes, /text with a label/],
+    [{ text: "a" }, classes, /no example for the head/],
+    [{ prompt: "a", completion: "b" }, classes, /no example for the head/],
+    [["a", 1], classes, /an array, not an example/],
     [{ text: "a", label: 3 }, classes, /no class/],
     [{ text: "a", label: "good" }, classes, /no class/],
     [{ text: "a", label: 0.5 }, classes, /no class/],
@@ -208,12 +208,12 @@ describe("lines of a text and a label", () => {
 
   const question = { question: "which", context };
   const refusedOthers: readonly (readonly [unknown, ModelHead, RegExp])[] = [
-    [{ text: "a", text_pair: 3, label: 0 }, classes, /text with a label/],
-    [{ sentence1: "a", label: 0 }, classes, /text with a label/],
+    [{ text: "a", text_pair: 3, label: 0 }, classes, /no example for the head/],
+    [{ sentence1: "a", label: 0 }, classes, /no example for the head/],
     [{ tokens: ["a"], labels: [0, 1] }, { kind: "token", classes: 3 }, /as many labels/],
     [{ tokens: ["a"], labels: ["nobody"] }, { kind: "token", classes: 3 }, /no class/],
-    [{ text: "a", label: 0 }, { kind: "token", classes: 3 }, /text with a label/],
-    [{ text: "a", label: 0 }, span, /text with a label/],
+    [{ text: "a", label: 0 }, { kind: "token", classes: 3 }, /no example for the head/],
+    [{ text: "a", label: 0 }, span, /no example for the head/],
     [question, span, /no answer/],
     [{ ...question, answer: "five" }, span, /does not stand in the context/],
     [{ ...question, context: "a a", answer: "a" }, span, /more than once/],

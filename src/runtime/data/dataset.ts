@@ -53,14 +53,16 @@ export async function openDataset(path: string, options: DatasetOptions): Promis
       expected: `${rows}.safetensors with ${takenLabels(head, "batch", "length")}`,
     });
   }
+  const source = await fileSource(path);
   if (!path.endsWith(".txt") && !path.endsWith(".jsonl")) {
     throw new WebpeftError("DATA-KIND", {
       message: "the data is of no known kind",
       where: path,
       expected: ".txt, .jsonl or .safetensors",
+      got: /[^/\\.](\.[^/\\.]*)$/.exec(path)?.[1] ?? "a name without an ending",
+      help: "write every example as one line of JSON into a .jsonl file, or the text into a .txt file",
     });
   }
-  const source = await fileSource(path);
   const text = await readWholeText(source, (line) => `${path}:${line}`);
   const tokenizer = await options.tokenizer();
   if (isOfRows) {

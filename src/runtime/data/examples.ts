@@ -149,14 +149,34 @@ function lineTask(record: unknown, where: string): number | undefined {
   });
 }
 
-/** A line of a `.jsonl` file. Throws `DATA-LINE`. */
+/** A line of a `.jsonl` file, which is no array. Throws `DATA-LINE`. */
 export function parseLine(line: string, file: string, number: number): unknown {
+  const isArray = line.trimStart().startsWith("[");
+  const told = {
+    expected: "an example, which is an object, in every line",
+    got: line.slice(0, 80),
+    help: isArray
+      ? `write every element of the array as a line of its own: jq -c '.[]' FILE`
+      : "write every example as one line: jq -c . FILE joins objects that go over several",
+  };
+  const record = readLine(line, (cause) => {
+    const where = jsonPlace(file, line, number);
+    return new WebpeftError(
+      "DATA-LINE",
+      { message: "a line of the data is not valid JSON", where, ...told },
+      { cause },
+    );
+  });
+  if (!isArray) return record;
+  const message = "a line of the data is an array, not an example";
+  throw new WebpeftError("DATA-LINE", { message, where: `${file}:${number}`, ...told });
+}
+
+function readLine(line: string, fault: (cause: unknown) => WebpeftError): unknown {
   try {
     return JSON.parse(line);
   } catch (cause) {
-    const where = jsonPlace(file, line, number);
-    const fields = { message: "a line of the data is not valid JSON", where, got: line.slice(0, 80) };
-    throw new WebpeftError("DATA-LINE", fields, { cause });
+    throw fault(cause);
   }
 }
 

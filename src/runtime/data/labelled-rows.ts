@@ -35,7 +35,7 @@ function rowsOfFile(
       const made = readRows(record, tokenizer, labels, { length, stride, where });
       return made.map((row) => [i + 1, row]);
     }
-    throw lineFault("the line is no text with a label", where, lineForm(labels.head)!, record);
+    throw lineFault("the line is no example for the head of the model", where, lineForm(labels.head)!, record);
   });
   if (rows.length > 0) return rows;
   throw new WebpeftError("DATA-EMPTY", { message: "the data holds no text with a label", where: file });

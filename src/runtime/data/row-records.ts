@@ -271,5 +271,5 @@ export function readRows(
   const rows = read({ ...labels, ...how, fields, tokenizer });
   if (rows !== undefined) return rows;
   const expected = `${form}; the model takes ${takenLabels(labels.head, "batch", "length")}`;
-  throw lineFault("the line is no text with a label", how.where, expected, fields);
+  throw lineFault("the line is no example for the head of the model", how.where, expected, fields);
 }

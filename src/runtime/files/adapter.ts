@@ -5,13 +5,14 @@ import { configuredLabels, type HeadLabels } from "../../models/choose-head.ts";
 import type { AdapterConfigs, ExpertConfigs } from "../../program/index.ts";
 import { checkOptions, record } from "../options.ts";
 import {
+  adapterConfig as configFile,
   type FileTree,
   type FolderSource,
   folderIn,
   missingFile,
   openFolder,
   pathIn,
-  readJson,
+  readFolderConfig,
   readText,
 } from "./folder.ts";
 import { withFormerExperts } from "./former-experts.ts";
@@ -22,7 +23,6 @@ import { type PageFolder, writeInto } from "./page-folder.ts";
 import { encodeSafetensors, type SafetensorsFile } from "./safetensors.ts";
 import type { HostTensor } from "./tensor.ts";
 
-export const configFile = "adapter_config.json";
 const tensorFile = "adapter_model.safetensors";
 const pickleFile = "adapter_model.bin";
 export const encoderFile = "encoder.safetensors";
@@ -69,7 +69,7 @@ export async function readAdapter(source: FolderSource, options: AdapterOptions 
 
 /** An adapter without those that it mixes. */
 async function readOne(tree: FileTree, options: LoadOptions): Promise<AdapterFiles> {
-  const config = await readJson(tree, configFile, options);
+  const config = await readFolderConfig(tree, "adapter", options);
   const file = await openTensors(tree, tensorFile, options);
   if (file === undefined) {
     if ((await tree.open(pickleFile)) !== undefined) throw pickleError(pathIn(tree, pickleFile));

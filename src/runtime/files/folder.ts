@@ -8,6 +8,9 @@ import { type ByteSource, blobSource, bytesSource, fileSource } from "./source.t
 import { readWholeText } from "./text.ts";
 import { type UrlOptions, urlSource } from "./url.ts";
 
+/** The file by which an adapter's folder is known. */
+export const adapterConfig = "adapter_config.json";
+
 export interface FileTree {
   /** Path or URL as the user gave it. */
   readonly name: string;
@@ -65,14 +68,19 @@ async function nodeUrlTree(url: URL): Promise<FileTree> {
 /** A folder on disk. Throws `FILE-NOT-FOUND` when there is none, `FILE-NOT-A-FOLDER` when the path is a file. */
 async function nodeTree(folder: string): Promise<FileTree> {
   const { readdir, stat } = await import("node:fs/promises");
-  const { join } = await import("node:path");
+  const { dirname, join } = await import("node:path");
   const known = await stat(folder).catch((error: unknown) => {
     throw systemCode(error) === "ENOENT"
       ? new WebpeftError("FILE-NOT-FOUND", { message: "there is no such folder", where: folder })
       : readError(error, folder);
   });
   if (!known.isDirectory()) {
-    throw new WebpeftError("FILE-NOT-A-FOLDER", { message: "a folder was expected", where: folder, got: "a file" });
+    throw new WebpeftError("FILE-NOT-A-FOLDER", {
+      message: "a folder was expected",
+      where: folder,
+      got: "a file",
+      help: `if it is one of the folder's files, give the folder: ${dirname(folder)}`,
+    });
   }
   return {
     name: folder,
@@ -159,9 +167,42 @@ export async function readText(tree: FileTree, path: string, options?: UrlOption
   return readWholeText(source, () => source.name);
 }
 
-/** A JSON file that holds an object. Throws `FILE-NOT-FOUND` when there is none, `FILE-JSON` when it is something else. */
-export async function readJson(tree: FileTree, path: string, options?: UrlOptions): Promise<JsonObject> {
-  const text = await readText(tree, path, options);
-  if (text === undefined) throw missingFile(tree, path);
-  return parseJsonObject(text, pathIn(tree, path));
+/** A kind of folder, by the JSON file that such a folder has. */
+interface FolderKind {
+  readonly config: string;
+  /** What to do where a folder of this kind is wanted, and the file is missing. */
+  readonly ifMissing: string;
+  /** What to do where a folder of the other kind is wanted. */
+  readonly ifOther: string;
+}
+
+const kinds = {
+  model: {
+    config: "config.json",
+    ifMissing:
+      "A model's folder has config.json and its weights; runs of transformers write such folders as checkpoint-N.",
+    ifOther: "The folder holds a model: give it as the model (--model), and the adapter's folder as the adapter.",
+  },
+  adapter: {
+    config: adapterConfig,
+    ifMissing: `An adapter's folder has ${adapterConfig} and its tensors; runs of transformers write such folders as checkpoint-N.`,
+    ifOther: "The folder holds an adapter: give it as the adapter (--adapter), and its base model as the model.",
+  },
+} satisfies Readonly<Record<string, FolderKind>>;
+
+/**
+ * The config that a folder of a kind has. Throws `FILE-NOT-FOUND` when there is none, telling whether the folder is of the other kind, and
+ * `FILE-JSON` when it is no object.
+ */
+export async function readFolderConfig(
+  tree: FileTree,
+  kind: keyof typeof kinds,
+  options?: UrlOptions,
+): Promise<JsonObject> {
+  const { config, ifMissing } = kinds[kind];
+  const text = await readText(tree, config, options);
+  if (text !== undefined) return parseJsonObject(text, pathIn(tree, config));
+  const other = kinds[kind === "model" ? "adapter" : "model"];
+  const isOther = (await tree.list())?.includes(other.config) === true;
+  throw missingFile(tree, config, isOther ? other.ifOther : ifMissing);
 }

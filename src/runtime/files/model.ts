@@ -3,7 +3,15 @@ import { type Diagnostic, WebpeftError } from "../../ir/diagnostics.ts";
 import type { HeadLabels } from "../../models/choose-head.ts";
 import { type Checks, callable, checkOptions, flag, signal } from "../options.ts";
 import { declaredWeights } from "./declared.ts";
-import { type FileTree, type FolderSource, missingFile, openFolder, pathIn, readJson, readText } from "./folder.ts";
+import {
+  type FileTree,
+  type FolderSource,
+  missingFile,
+  openFolder,
+  pathIn,
+  readFolderConfig,
+  readText,
+} from "./folder.ts";
 import { duplicateKey, isJsonObject, type JsonObject, parseJsonObject } from "./json.ts";
 import { FileProgress, type ProgressCallback } from "./progress.ts";
 import { openSafetensors, type SafetensorsFile } from "./safetensors.ts";
@@ -71,7 +79,7 @@ export async function loadModel(source: FolderSource | MemoryModel, options: Loa
     return withTiesOfFile(withSlices(withStacks<Model>({ name, config, weights: memoryWeights(weights) })));
   }
   const tree = await openFolder(source);
-  const config = await readJson(tree, "config.json", options);
+  const config = await readFolderConfig(tree, "model", options);
   const weights = await openWeights(tree, config, options);
   const model = withSlices(withStacks<Model>({ name: tree.name, config, weights, tree }));
   if (options.headersOnly !== true) return withTiesOfFile(model);

@@ -1,8 +1,7 @@
 /** Writes a model (a merged one, a trained one) as a Hugging Face folder. */
 
 import { type Checks, callable, checkOptions, flag, signal } from "../options.ts";
-import { configFile as adapterConfig } from "./adapter.ts";
-import { type FileTree, isNode, openFolder, readText } from "./folder.ts";
+import { adapterConfig, type FileTree, isNode, openFolder, readText } from "./folder.ts";
 import { isJsonObject, pythonJson, pythonJsonLike } from "./json.ts";
 import { indexFile, type Model } from "./model.ts";
 import { type FileContent, type FolderOptions, type OutputOptions, pieces } from "./output.ts";

@@ -70,7 +70,8 @@ export async function fileSource(path: string, name = path): Promise<ByteSource>
     throw readError(error, name);
   });
   if (!known.isFile()) {
-    throw new WebpeftError("FILE-NOT-A-FILE", { message: "a file was expected", where: name, got: "something else" });
+    const got = known.isDirectory() ? "a folder" : "a pipe, a device or the like";
+    throw new WebpeftError("FILE-NOT-A-FILE", { message: "a file was expected", where: name, got });
   }
   const size = known.size;
   const read = async (offset: number, length: number): Promise<Uint8Array> => {

@@ -38,7 +38,7 @@ function notUtf8(where: string, got: string, cause?: unknown): WebpeftError {
       where,
       expected: "UTF-8",
       got,
-      help: "Save it again as UTF-8, or copy it again if it was cut off.",
+      help: "Save it again as UTF-8, or copy it again if it was cut off; if it is no text (weights, an archive), name the file that was meant.",
     },
     { cause },
   );

@@ -72,13 +72,13 @@ export function planLoading(request: LoadRequest, sink: DiagnosticSink): LoadPla
   const isOptional = (key: string): boolean => isNamed(rules.rebuilt, key) && refused === undefined;
   const missing = absent.filter((key) => !held.has(key) && !isOptional(key));
   const text = missing.some((key) => isNamed(rules.rebuilt, key)) ? refused : undefined;
-  if (missing.length > 0) problems.unshift(missingKeys(missing, file, text));
+  const used = new Set([...taken.values(), ...ofBase.map(([, inFile]) => inFile)]);
+  const left = file.map((tensor) => tensor.key).filter((key) => !used.has(key));
+  if (missing.length > 0) problems.unshift(missingKeys(missing, left, taken.size, text));
   throwAll(problems);
   const rebuilt = absent.filter((key) => !held.has(key));
   if (rebuilt.length > 0) tellAbsent(rebuilt, promised, sink);
   warnPrefix(taken, sink);
-  const used = new Set([...taken.values(), ...ofBase.map(([, inFile]) => inFile)]);
-  const left = file.map((tensor) => tensor.key).filter((key) => !used.has(key));
   // Originals of modules that train in full are read by no forward pass.
   const carried = left.filter((key) => key.includes(".original_module.") || isNamed(rules.carried, key));
   const unexpected = left.filter((key) => !carried.includes(key));
@@ -157,30 +157,58 @@ function commonEnd(a: string, b: string): number {
 }
 
 /** The tensor of a file that is most like a missing one: same name, same module, at another path. */
-function likest(missing: string, file: readonly TensorSpec[]): string | undefined {
+function likest(missing: string, file: readonly string[]): string | undefined {
   const [first] = file
-    .map(({ key }) => ({ key, common: commonEnd(key, missing) }))
+    .map((key) => ({ key, common: extraPart(key, missing) === undefined ? commonEnd(key, missing) : Infinity }))
     .filter(({ common }) => common > 1)
     .sort((a, b) => b.common - a.common);
   return first?.key;
 }
 
+/** The part that one key has more than another, of which it is otherwise a copy. */
+function extraPart(longer: string, key: string): string | undefined {
+  const parts = longer.split(".");
+  return parts.find((_part, i) => parts.toSpliced(i, 1).join(".") === key);
+}
+
+/** What a file has in the place of a missing tensor: `left` is what nothing else takes. */
+function inPlaceOf(missing: string, left: readonly string[], taken: number): Pick<Diagnostic, "got" | "help"> {
+  const alike = likest(missing, left);
+  if (alike !== undefined) {
+    const part = extraPart(alike, missing);
+    return {
+      got: `${alike}, and ${left.length - 1} others`,
+      help:
+        part === undefined
+          ? "The file's keys have other paths than the modules that the config names in this base model: it was made for another base model or config, or with another wrapper around the model."
+          : `The file's keys have "${part}" in their paths: it was not written by PEFT's save_pretrained, which leaves the names of adapters and wrappers out.`,
+    };
+  }
+  if (taken > 0)
+    return {
+      got: `the ${taken} other tensors of the adapter`,
+      help: "The file is not whole, or the config names more than was trained: take both as they were saved together.",
+    };
+  const [first] = left;
+  return {
+    got: first === undefined ? "a file without tensors" : `${first}, and ${left.length - 1} others`,
+    help: "The file belongs to another config: take both as they were saved together.",
+  };
+}
+
 function missingKeys(
   missing: readonly string[],
-  file: readonly TensorSpec[],
+  left: readonly string[],
+  taken: number,
   message = `Found missing adapter keys while loading the checkpoint: ${shownKeys(missing)}.`,
 ): Diagnostic {
-  const alike = likest(missing[0]!, file);
   return {
     code: "FILE-ADAPTER-MISSING",
     severity: "error",
     message,
     where: missing[0]!,
     expected: shownKeys(missing),
-    got: alike === undefined ? "no such tensor" : `${alike}, and ${file.length - 1} others`,
-    ...(alike !== undefined && {
-      help: "The file's keys have other paths than the modules of this base model: it was made for another one, or with another wrapper around it.",
-    }),
+    ...inPlaceOf(missing[0]!, left, taken),
   };
 }
 
