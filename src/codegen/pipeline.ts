@@ -23,6 +23,7 @@ import { displace, placeOutputs, prepareOutputs, roomAfter, roomFor } from "./la
 import { isStoredPort, type Memory, placeOf, type StageInput, type StageSteps } from "./layout/stage.ts";
 import { tensorsOf } from "./layout/touched.ts";
 import { valuesOf } from "./layout/values.ts";
+import { variablesOf } from "./layout/variables.ts";
 import type { BufferSpec, Generated, ScheduleChoice } from "./plan.ts";
 import { lowerUnits } from "./schedule/lower.ts";
 import { type Target, tuningOf } from "./target.ts";
@@ -40,6 +41,12 @@ export function generate(stages: readonly Stage[], storage: ProgramStorage, targ
   const { inputs, frozen } = memory.ports;
   const values = once(() =>
     steps.map((made, i) => ({ stage: made.input.name, values: valuesOf(made, planned[i]!.unitsOf) })),
+  );
+  const variables = once(() =>
+    steps.map((made, i) => {
+      const { stage, unitsOf } = planned[i]!;
+      return variablesOf(made, unitsOf, (at) => table.sourceOf(stage.dispatches[at]!));
+    }),
   );
   const tensors = once(() => steps.map((made, i) => tensorsOf(made, planned[i]!.unitsOf)));
   return {
@@ -59,6 +66,9 @@ export function generate(stages: readonly Stage[], storage: ProgramStorage, targ
     },
     get tensors() {
       return tensors();
+    },
+    get variables() {
+      return variables();
     },
     choices: steps.flatMap(choicesOf),
   };

@@ -146,6 +146,13 @@ export interface StageTensors {
   readonly dispatches: readonly (readonly TouchedTensor[])[];
 }
 
+/** What the variables in the texts of kernels hold. */
+export interface StageVariables {
+  readonly stage: StageName;
+  /** By dispatch and part, and by name in the text: the node of the stage's graph whose value it holds, of elements of it or as far as it is summed up. */
+  readonly dispatches: readonly (readonly ReadonlyMap<string, number>[])[];
+}
+
 export interface Generated {
   /** Printed when they, or the name of one, are first asked for. */
   readonly kernels: readonly GeneratedKernel[];
@@ -161,6 +168,8 @@ export interface Generated {
   }[];
   /** What dispatches read and write: for people too. */
   readonly tensors: readonly StageTensors[];
+  /** What variables of kernels hold: for people too. */
+  readonly variables: readonly StageVariables[];
   /** What schedules of a unit were compared, by their own estimates. */
   readonly choices: readonly ScheduleChoice[];
 }

@@ -73,11 +73,17 @@ const nodeRecords = (graph: Graph, texts: Texts): NodeRecord[] =>
   graph.nodes.map((node) => nodeRecord(node, graph, texts));
 
 /** Parts of a dispatch from its uniform block: a record of `end`, `first` and the words for each. */
-function partRecords({ sizes }: Dispatch, words: number, stored: readonly (readonly number[])[]): PartRecord[] {
-  const record = partWords(words);
+function partRecords(
+  { sizes }: Dispatch,
+  { words, variables }: Pick<KernelRecord, "words" | "variables">,
+  stored: readonly (readonly number[])[],
+  held: readonly ReadonlyMap<string, number>[],
+): PartRecord[] {
+  const record = partWords(words.length);
   return stored.map((nodes, part) => {
-    const [end = 0, first = 0, ...values] = sizes.slice(part * record, part * record + 2 + words);
-    return { stored: nodes, words: values, workgroups: end - first };
+    const [end = 0, first = 0, ...values] = sizes.slice(part * record, part * record + 2 + words.length);
+    const own = variables.map((name) => held[part]!.get(name) ?? -1);
+    return { stored: nodes, words: values, variables: own, workgroups: end - first };
   });
 }
 
@@ -85,10 +91,11 @@ function stageRecord(
   program: ReportSource,
   { name, graph }: { name: string; graph: Graph },
   texts: Texts,
+  kernels: ReadonlyMap<string, KernelRecord>,
   measured: Measurement | undefined,
 ): StageRecord {
-  const { plan, values, parts, kernels } = program.generated;
-  const words = new Map(kernels.map((kernel): [string, number] => [kernel.name, kernel.sizes]));
+  const { plan, values, parts, variables } = program.generated;
+  const held = variables.find(({ stage }) => stage === name)?.dispatches ?? [];
   const stored = parts.find(({ stage }) => stage === name)?.stored ?? [];
   const dispatches = plan.stages.find((stage) => stage.name === name)?.dispatches ?? [];
   const times = measured?.stages.find((stage) => stage.name === name)?.dispatchMs;
@@ -101,7 +108,7 @@ function stageRecord(
     dispatches: dispatches.map((dispatch, i): DispatchRecord => {
       const { kernel, grid, nodes, flops, bytes, reads, writes, always, outputs } = dispatch;
       const bound = dispatch.bindings.reduce((sum, { size }) => sum + size, 0);
-      const own = partRecords(dispatch, words.get(kernel)!, stored[i]!);
+      const own = partRecords(dispatch, kernels.get(kernel)!, stored[i]!, held[i]!);
       const ms = times?.[i];
       const moved = { flops, bytes, reads, writes, bound };
       const work = { kernel, grid, nodes, ...moved, always, outputs: always ? [] : outputs, parts: own };
@@ -114,9 +121,19 @@ function stageRecord(
   };
 }
 
-function kernelRecord({ name, wgsl, workgroup, ir }: GeneratedKernel, generated: Generated): KernelRecord {
-  const alone = aloneRecord(generated, name, ir);
-  return { name, wgsl, workgroup, words: wordNames(ir), ...(alone === undefined ? {} : { alone }) };
+/** The kernels by name. */
+function kernelRecords(generated: Generated): ReadonlyMap<string, KernelRecord> {
+  const { kernels, plan, variables } = generated;
+  const holding = new Map(kernels.map(({ name }) => [name, new Set<string>()]));
+  for (const [i, { dispatches }] of plan.stages.entries())
+    for (const [at, { kernel }] of dispatches.entries())
+      for (const held of variables[i]!.dispatches[at]!) for (const name of held.keys()) holding.get(kernel)!.add(name);
+  const record = ({ name, wgsl, workgroup, ir }: GeneratedKernel): KernelRecord => {
+    const alone = aloneRecord(generated, name, ir);
+    const own = { name, wgsl, workgroup, words: wordNames(ir), variables: [...holding.get(name)!] };
+    return alone === undefined ? own : { ...own, alone };
+  };
+  return new Map(kernels.map((kernel) => [kernel.name, record(kernel)]));
 }
 
 /** Decisions with equal outcome and costs are one line with all their places. */
@@ -173,7 +190,8 @@ export function reportData(program: ReportSource, { measured, failure }: ReportM
   const texts = new Texts();
   // Merging is no stage of the plan: there are no dispatches.
   const graphs = mode === "merge" && merge !== undefined ? [{ name: mode, graph: merge() }] : program.stages;
-  const stages = graphs.map((stage) => stageRecord(program, stage, texts, measured));
+  const kernels = kernelRecords(generated);
+  const stages = graphs.map((stage) => stageRecord(program, stage, texts, kernels, measured));
   const layers = modelConfig.num_hidden_layers ?? modelConfig.n_layer;
   const fragments = (adapter?.fragments ?? []).concat((adapter?.experts ?? []).flatMap(({ plan }) => plan.fragments));
   return {
@@ -187,7 +205,7 @@ export function reportData(program: ReportSource, { measured, failure }: ReportM
     passes: passRecords(program, (text) => texts.at(text)),
     rules: ruleRecords(),
     decisions: decisionRecords(program),
-    kernels: generated.kernels.map((kernel) => kernelRecord(kernel, generated)),
+    kernels: [...kernels.values()],
     stages,
     operators: nodeRecords(program.operatorGraph, texts),
     texts: texts.all,

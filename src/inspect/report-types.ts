@@ -26,6 +26,8 @@ export interface PartRecord {
   readonly stored: readonly number[];
   /** Values of the kernel's size words. */
   readonly words: readonly number[];
+  /** By the kernel's variables: the node whose value it holds, -1 where it holds none here. */
+  readonly variables: readonly number[];
   readonly workgroups: number;
 }
 
@@ -88,6 +90,8 @@ export interface KernelRecord {
   readonly workgroup: number;
   /** What its size words are called in its text. */
   readonly words: readonly string[];
+  /** Variables of its text that hold values of nodes. */
+  readonly variables: readonly string[];
   /** Nothing where its workgroups do too much together for an interpreter. */
   readonly alone?: AloneRecord;
 }

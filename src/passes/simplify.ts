@@ -41,18 +41,16 @@ const foldable = [
 
 /** A rule for a binary op with a constant on one side: `pick` gets the other operand. */
 function neutral(
-  name: string,
+  called: Pick<Rule, "name" | "doc">,
   op: string,
-  doc: string,
   side: "left" | "right",
   value: number,
   pick: (other: number, r: Rewriter) => number,
 ): Rule {
   return {
-    name,
+    ...called,
     ops: [op],
     ofConstants: true,
-    doc,
     rewrite: (c, r) => {
       const [constant, other] = side === "left" ? [c.inputs[0]!, c.inputs[1]!] : [c.inputs[1]!, c.inputs[0]!];
       return scalarConstant(r, constant) === value ? pick(other, r) : undefined;
@@ -75,16 +73,16 @@ const arithmeticRules: readonly Rule[] = [
       return fitsF32(value) ? r.constant(value, type.shape, type.dtype) : undefined;
     },
   },
-  neutral("add-zero", "add", "0 + x -> x", "left", 0, (x) => x),
-  neutral("add-zero", "add", "x + 0 -> x", "right", 0, (x) => x),
-  neutral("subtract-zero", "sub", "x - 0 -> x", "right", 0, (x) => x),
-  neutral("subtract-from-zero", "sub", "0 - x -> -x", "left", 0, (x, r) => r.neg(x)),
-  neutral("multiply-one", "mul", "1 x -> x", "left", 1, (x) => x),
-  neutral("multiply-one", "mul", "x 1 -> x", "right", 1, (x) => x),
-  neutral("multiply-zero", "mul", "0 x -> 0", "left", 0, (x, r) => r.zerosLike(x)),
-  neutral("multiply-zero", "mul", "x 0 -> 0", "right", 0, (x, r) => r.zerosLike(x)),
-  neutral("multiply-minus-one", "mul", "x (-1) -> -x", "right", -1, (x, r) => r.neg(x)),
-  neutral("divide-by-one", "div", "x / 1 -> x", "right", 1, (x) => x),
+  neutral({ name: "add-zero", doc: "0 + x -> x" }, "add", "left", 0, (x) => x),
+  neutral({ name: "add-zero", doc: "x + 0 -> x" }, "add", "right", 0, (x) => x),
+  neutral({ name: "subtract-zero", doc: "x - 0 -> x" }, "sub", "right", 0, (x) => x),
+  neutral({ name: "subtract-from-zero", doc: "0 - x -> -x" }, "sub", "left", 0, (x, r) => r.neg(x)),
+  neutral({ name: "multiply-one", doc: "1 x -> x" }, "mul", "left", 1, (x) => x),
+  neutral({ name: "multiply-one", doc: "x 1 -> x" }, "mul", "right", 1, (x) => x),
+  neutral({ name: "multiply-zero", doc: "0 x -> 0" }, "mul", "left", 0, (x, r) => r.zerosLike(x)),
+  neutral({ name: "multiply-zero", doc: "x 0 -> 0" }, "mul", "right", 0, (x, r) => r.zerosLike(x)),
+  neutral({ name: "multiply-minus-one", doc: "x (-1) -> -x" }, "mul", "right", -1, (x, r) => r.neg(x)),
+  neutral({ name: "divide-by-one", doc: "x / 1 -> x" }, "div", "right", 1, (x) => x),
   {
     name: "multiply-constants",
     ops: ["mul"],

@@ -34,6 +34,25 @@ describe.skipIf(!hasChromium)("the report", () => {
         expect(await page.locator("aside .wgsl .wgsl-word").count()).toBeGreaterThan(5);
       });
 
+      it("says which nodes the variables of a kernel hold, and leads to them", async () => {
+        await tab(page, "Kernels");
+        await page.locator('[aria-label="Kernels"] tbody tr td').first().click();
+        const names = page.locator("aside .wgsl button.wgsl-held");
+        expect(await names.count()).toBeGreaterThan(1);
+        const [first, last] = [names.first(), names.last()];
+        await first.hover();
+        expect(await text(page, ".wgsl-said")).toMatch(/^(\w+) holds, in dispatch \d+ of \w+,\s+%\d+ \S.*\[[\d,]*\]/);
+        expect(await text(page, ".wgsl-said")).toContain(`${await first.textContent()} holds`);
+        await last.focus();
+        expect(await text(page, ".wgsl-said")).toContain(`${await last.textContent()} holds`);
+        const node = (await text(page, ".wgsl-said > :not([hidden]) .chip >> nth=0")).split(" ")[0]!;
+        await page.keyboard.press("Enter");
+        await page.waitForFunction(() => document.querySelector("aside h2")?.textContent?.startsWith("%"));
+        expect(await text(page, "aside h2")).toContain(`${node} `);
+        await page.goBack();
+        expect(await page.locator("aside .wgsl").count()).toBe(1);
+      });
+
       it("lights what belongs to a line, a module and a kernel", async () => {
         await tab(page, "Overview");
         await page.locator(".formula-main", { hasText: "W' =" }).first().click();

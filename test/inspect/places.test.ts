@@ -1,6 +1,8 @@
 /** Where kernels come from: those that read a parameter know the lines of the formula that they compute, and what is part of a gradient. */
+import { readFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Program } from "../../src/compile/program.ts";
+import { ruleRecords } from "../../src/inspect/report-passes.ts";
 import type { Graph, Node } from "../../src/ir/graph.ts";
 import type { Model } from "../../src/runtime/files/model.ts";
 import { adapters, compileAdapter, llama } from "../budgets/llama.ts";
@@ -39,8 +41,20 @@ describe.each(part(Object.keys(adapters), 3))("kernels of %s", (name) => {
     );
     expect(ofModel.length).toBeGreaterThan(0);
     expect(ofModel.filter(({ parameters }) => parameters.some((node) => placeOf(node) === ""))).toEqual([]);
+    // No pass has rules of its own that nobody could look up.
+    const applied = program.timeline.flatMap(({ hits }) => Object.keys(hits));
+    expect(applied.filter((rule) => ruleRecords()[rule] === undefined)).toEqual([]);
     if (!replacing.includes(name)) expect(ofModel.filter(({ lines }) => lines.length === 0)).toEqual([]);
   });
+});
+
+it("rules know the file and the line where they are written", () => {
+  const source = (file: string): string[] =>
+    readFileSync(new URL(`../../src/${file}`, import.meta.url), "utf8").split("\n");
+  for (const [name, { place }] of Object.entries(ruleRecords())) {
+    const [, file = "", line] = /^(.+\.ts):(\d+)$/.exec(place) ?? [];
+    expect(file === "" ? "nowhere" : source(file)[Number(line) - 1], name).toContain(`name: "${name}"`);
+  }
 });
 
 it("nodes of a gradient say so, and keep the line of what they are the gradient of", async () => {

@@ -18,6 +18,8 @@ export class BlockWriter {
   private readonly memos: Map<string, Val>[] = [new Map()];
   /** Whether divisors outside of loops are part of the text. */
   divides: "by words" | "by literals" = "by literals";
+  /** By name: the node whose value a variable holds, of elements of it, or as far as it is summed up. */
+  readonly held = new Map<string, number>();
   private names = 0;
   protected pads: readonly affine.Atom[] = [];
 
@@ -33,8 +35,11 @@ export class BlockWriter {
     this.blocks.at(-1)!.push(statement);
   }
 
-  fresh(prefix = "t"): string {
-    return `${prefix}${this.names++}`;
+  /** A name that no other has, of a variable that may hold the value of a node. */
+  fresh(prefix = "t", node?: number): string {
+    const name = `${prefix}${this.names++}`;
+    if (node !== undefined) this.held.set(name, node);
+    return name;
   }
 
   /** Runs `make` in a new block and gives its statements. */
@@ -68,11 +73,11 @@ export class BlockWriter {
     });
   }
 
-  /** The value as a variable, declared in the block of its depth. */
-  bind(value: Val): Val {
+  /** The value, of a node perhaps, as a variable, declared in the block of its depth. */
+  bind(value: Val, node?: number): Val {
     const { expr, depth } = value;
     if (expr.kind === "variable" || expr.kind === "literal") return value;
-    const name = this.fresh();
+    const name = this.fresh("t", node);
     this.blocks[depth]!.push({ kind: "let", name, value: expr });
     return { expr: { kind: "variable", name, type: expr.type, lanes: lanesOf(expr) }, depth };
   }

@@ -87,7 +87,7 @@ export class Emitter extends BlockWriter {
     const known = this.recall(key);
     if (known !== undefined) return known;
     const made = this.isInMemory(id) ? this.load(id, index) : this.compute(id, this.graph.nodes[id]!, index);
-    return this.remember(key, this.bind(made));
+    return this.remember(key, this.bind(made, id));
   }
 
   private load(id: number, index: readonly Affine[]): Val {
@@ -189,7 +189,7 @@ export class Emitter extends BlockWriter {
     const row = this.value(node.inputs[1]!, index.slice(0, rank));
     const cast: Expr = { kind: "op", op: "cast", args: [row.expr], type: "u32", lanes: 1 };
     const key = memoKey(-1 - node.inputs[1]!, index.slice(0, rank));
-    const at = this.recall(key) ?? this.remember(key, this.bind({ expr: cast, depth: row.depth }));
+    const at = this.recall(key) ?? this.remember(key, this.bind({ expr: cast, depth: row.depth }, node.inputs[1]));
     const rows = this.type(node.inputs[0]!).shape[0]!;
     const name = at.expr.kind === "variable" ? at.expr.name : "row";
     const rowIndex = affine.variable(name, rows, at.expr, at.depth);
@@ -266,7 +266,7 @@ export class Emitter extends BlockWriter {
       });
       return;
     }
-    const named = this.bind({ expr: this.spread(value), depth: this.depth }).expr;
+    const named = this.bind({ expr: this.spread(value), depth: this.depth }, id).expr;
     for (const lane of [0, 1, 2, 3]) {
       const part: Expr = { kind: "component", of: named, at: lane, type: named.type };
       this.push({

@@ -22,6 +22,8 @@ type Word =
 
 export interface Canonical {
   readonly statements: readonly Statement[];
+  /** What variables of the body are called. */
+  readonly names: ReadonlyMap<string, string>;
   readonly words: readonly Word[];
 }
 
@@ -32,8 +34,8 @@ export class Canonicals {
 
   of({ statements: given }: Pick<Body, "statements">): Canonical {
     return remembered(this.known, given, () => {
-      const { statements, words, odd } = new Canonicalizer().run(given);
-      return { statements: remembered(this.texts, JSON.stringify([odd, statements]), () => statements), words };
+      const { statements, odd, ...rest } = new Canonicalizer().run(given);
+      return { statements: remembered(this.texts, JSON.stringify([odd, statements]), () => statements), ...rest };
     });
   }
 }
@@ -53,7 +55,7 @@ class Canonicalizer {
       expr: (e) => this.expr(e),
       name: (name, s) => (statementRecordOf(s).declares === true ? this.rename(name) : this.names.get(name)!),
     });
-    return { statements, words: this.words, odd: this.odd };
+    return { statements, names: this.names, words: this.words, odd: this.odd };
   }
 
   private word(key: string, make: () => Word, type: "u32" | "i32" | "f32" = "u32"): Expr {

@@ -9,6 +9,8 @@ export interface ReadableKernel {
   readonly kernel: KernelIR;
   /** Names of the words of a part. */
   readonly words: readonly string[];
+  /** Of the variables whose names are others than in the kernel IR. */
+  readonly variables: ReadonlyMap<string, string>;
 }
 
 const operations: Readonly<Partial<Record<BinaryOperator, string>>> = {
@@ -94,7 +96,7 @@ class Namer {
       name: (name) => this.variables.get(name) ?? name,
     });
     const words = this.words.map((name) => name ?? this.names.numbered("size"));
-    return { kernel: { ...kernel, bindings, body }, words };
+    return { kernel: { ...kernel, bindings, body }, words, variables: this.variables };
   }
 
   /** Names what the statement declares, and the words that it uses. */

@@ -16,6 +16,8 @@ export interface Body {
   readonly doc: readonly string[];
   readonly statements: readonly Statement[];
   readonly tensors: readonly TensorUse[];
+  /** By variable of the statements: the node whose value it holds. */
+  readonly held: ReadonlyMap<string, number>;
   readonly workgroups: number;
   /** Invocations of a workgroup. */
   readonly workgroup: number;
@@ -65,6 +67,7 @@ export const anyway = (): Estimate => ({ cost: () => 0 });
 export const bodyOf = (c: ScheduleContext, own: Pick<Body, "name" | "doc" | "workgroups"> & Partial<Body>): Body => ({
   statements: c.emitter.body,
   tensors: c.emitter.tensors,
+  held: c.emitter.held,
   workgroup: c.target.workgroup,
   features: [],
   shared: [],

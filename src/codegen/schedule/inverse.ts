@@ -56,7 +56,9 @@ function emit(c: ScheduleContext): Body {
   const write = (row: Expr, column: Expr, value: Expr): void =>
     emitter.push({ kind: "store-shared", array, index: at(row, column), value });
   const barrier = (): void => emitter.push({ kind: "barrier" });
-  const name = (expr: Expr): Expr => emitter.bind({ expr, depth: emitter.depth }).expr;
+  /** What is worked out on the way to the inverse. */
+  const name = (expr: Expr): Expr =>
+    emitter.bind({ expr, depth: emitter.depth }, expr.type === "f32" ? id : undefined).expr;
   /** Exchanges two elements. */
   const swap = (r: Expr, s: Expr, column: Expr, line: Expr): void => {
     const [a, b] = [name(read(r, column)), name(read(s, line))];
@@ -131,13 +133,13 @@ function emit(c: ScheduleContext): Body {
 function largestBelow(c: ScheduleContext, k: Expr, n: number, read: (row: Expr, column: Expr) => Expr): Expr {
   const { emitter } = c;
   const abs = (e: Expr): Expr => ({ kind: "op", op: "abs", args: [e], type: "f32", lanes: 1 });
-  const best = { kind: "variable", name: emitter.fresh("best"), type: "f32", lanes: 1 } as const;
+  const best = { kind: "variable", name: emitter.fresh("best", c.unit.members[0]), type: "f32", lanes: 1 } as const;
   const row = { kind: "variable", name: emitter.fresh("pivot"), type: "u32", lanes: 1 } as const;
   emitter.push({ kind: "var", name: best.name, value: abs(read(k, k)) });
   emitter.push({ kind: "var", name: row.name, value: k });
   emitter.loop(binary("+", k, u32(1)), u32(n), u32(1), n, (at) => {
     const r = emitter.address(at).expr;
-    const candidate = emitter.bind({ expr: abs(read(r, k)), depth: emitter.depth }).expr;
+    const candidate = emitter.bind({ expr: abs(read(r, k)), depth: emitter.depth }, c.unit.members[0]).expr;
     emitter.when(binary("<", best, candidate), () => {
       emitter.push({ kind: "assign", name: best.name, value: candidate });
       emitter.push({ kind: "assign", name: row.name, value: r });

@@ -35,7 +35,7 @@ export function loopOfSums(
   const block = Math.ceil(Math.sqrt(turns / step)) * step;
   const blocks = Math.ceil(turns / block);
   emitter.loop(u32(0), sizeLiteral(blocks), u32(1), blocks, (b) => {
-    const names = sums.map(() => emitter.fresh("piece"));
+    const names = sums.map((sum) => emitter.fresh("piece", emitter.held.get(sum)));
     for (const name of names) emitter.push({ kind: "var", name, value: loop.zero });
     const begin = emitter.bind({
       expr: binary("*", emitter.address(b).expr, sizeLiteral(block)),

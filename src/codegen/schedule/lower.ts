@@ -27,8 +27,9 @@ export interface LowerOptions {
 export interface LoweredUnit {
   readonly order: AxisOrder;
   readonly body: ScheduledBody;
-  /** By tensor of the body: the rank of its node among those of the unit. */
+  /** By tensor of the body, and by variable: the rank of its node among those of the unit. */
   readonly ranks: readonly number[];
+  readonly held: ReadonlyMap<string, number>;
 }
 
 export function lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions): ScheduledBody[] {
@@ -40,7 +41,7 @@ export function lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions):
     return type.kind === "tensor" ? type.shape.length : 0;
   };
   const frozen = (port: number): boolean => isFrozenPort(graph.nodes[port]!) && !options.isStored(port);
-  const lower = (unit: Unit): Omit<LoweredUnit, "ranks"> => {
+  const lower = (unit: Unit): Pick<LoweredUnit, "order" | "body"> => {
     const isInner = target.layout === "inner-major" && sizeOf(unit.shape) >= tuning.tinyElements;
     const weights = isInner ? weightOrders(graph, unit, frozen) : new Map<number, AxisOrder>();
     const orderOf = (node: number): AxisOrder => weights.get(node) ?? chosen.get(node) ?? rowMajor(rankOf(node));
@@ -67,11 +68,24 @@ export function lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions):
       read: (id) => `${graph.nodes[id]!.op === "port" && frozen(id) ? "frozen" : ""} ${chosen.get(id) ?? ""}`,
       isResult: options.isResult,
     });
-    const { order, body, ranks } = remembered(options.known, text, () => {
+    const { order, body, ranks, held } = remembered(options.known, text, () => {
       const lowered = lower(unit);
-      return { ...lowered, ranks: lowered.body.tensors.map(({ node }) => nodes.indexOf(node)) };
+      const { tensors, held } = lowered.body;
+      const rank = (node: number): number => nodes.indexOf(node);
+      return {
+        ...lowered,
+        ranks: tensors.map(({ node }) => rank(node)),
+        held: new Map([...held].map(([name, node]) => [name, rank(node)])),
+      };
     });
     choose(unit, order);
-    return { ...body, tensors: body.tensors.map((use, i) => ({ ...use, node: nodes[ranks[i]!]! })) };
+    return {
+      ...body,
+      tensors: body.tensors.map((use, i) => ({ ...use, node: nodes[ranks[i]!]! })),
+      // Asked for by people alone.
+      get held() {
+        return new Map([...held].map(([name, rank]) => [name, nodes[rank]!]));
+      },
+    };
   });
 }

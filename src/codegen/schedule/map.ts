@@ -19,7 +19,7 @@ function emit(c: ScheduleContext): Body {
     const ordered = delinearize(position, inMemory);
     const index = unit.shape.map((_n, axis) => ordered[c.order.indexOf(axis)]!);
     // All values before the first store: a result may take the place of an operand.
-    const values = unit.stored.map((id) => ({ id, value: emitter.bind(emitter.value(id, index)).expr }));
+    const values = unit.stored.map((id) => ({ id, value: emitter.bind(emitter.value(id, index), id).expr }));
     for (const { id, value } of values) emitter.store(id, index, value);
   });
   return bodyOf(c, { name: "map", doc: [`elementwise: ${opNames(c)}`], workgroups });

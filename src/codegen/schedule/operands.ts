@@ -15,7 +15,7 @@ export function rowReader(k: Contraction, segment: ReadSegment, first: Affine, p
   const { emitter } = k.c;
   const { node } = segment.form.rowOperand;
   const read = (index: readonly Affine[]): Expr =>
-    emitter.padded(pads, () => emitter.bind(emitter.value(node, index)).expr);
+    emitter.padded(pads, () => emitter.bind(emitter.value(node, index), node).expr);
   return (i, kk) => {
     if (segment.row === "inner") return component(read(segment.rowIndex(i, add(first, lane))), kk);
     const inner = add(first, element("inner", kk));
@@ -30,7 +30,7 @@ export function columnReader(k: Contraction, segment: ReadSegment, first: Affine
   const { node } = segment.form.columnOperand;
   const made = new Map<string, Expr>();
   const read = (index: readonly Affine[]): Expr =>
-    emitter.padded(pads, () => emitter.bind(emitter.value(node, index)).expr);
+    emitter.padded(pads, () => emitter.bind(emitter.value(node, index), node).expr);
   return (j, kk) => {
     const key = `${j} ${kk}`;
     const known = made.get(key);
@@ -39,7 +39,7 @@ export function columnReader(k: Contraction, segment: ReadSegment, first: Affine
       segment.column === "inner"
         ? innerColumns(k, segment, j, first, kk, read)
         : read(segment.columnIndex(j, add(first, element("inner", kk))));
-    const bound = emitter.bind({ expr: k.wide ? emitter.spread(expr) : expr, depth: emitter.depth }).expr;
+    const bound = emitter.bind({ expr: k.wide ? emitter.spread(expr) : expr, depth: emitter.depth }, node).expr;
     made.set(key, bound);
     return bound;
   };

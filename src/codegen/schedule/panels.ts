@@ -156,7 +156,7 @@ function emitProduct(k: Contraction, einsum: number, place: TilePlace, start: nu
     const row = rowReader(k, segment, at, []);
     const columns = place.columns.map((_column, j): Expr => {
       const expr: Expr = { kind: "shared", array, index: panelIndex(k, at, start, j), type: "f32", lanes: 4 };
-      return emitter.bind({ expr, depth: emitter.depth }).expr;
+      return emitter.bind({ expr, depth: emitter.depth }, segment.form.columnOperand.node).expr;
     });
     place.rows.forEach((_row, i) => {
       columns.forEach((column, j) => {

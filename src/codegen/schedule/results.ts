@@ -19,8 +19,8 @@ export function emitResults(k: Contraction, place: TilePlace, sums: readonly (re
     }
     return;
   }
-  const tiles = sums.map((tile) => {
-    const name = emitter.fresh("tile");
+  const tiles = sums.map((tile, a) => {
+    const name = emitter.fresh("tile", k.accumulators[a]!.root);
     emitter.push({ kind: "array", name, values: tile.flat() });
     return name;
   });
@@ -40,7 +40,8 @@ export function emitResults(k: Contraction, place: TilePlace, sums: readonly (re
 function emitResult(k: Contraction, place: TilePlace, index: readonly Affine[], values: readonly Expr[]): void {
   const { emitter, unit } = k.c;
   k.accumulators.forEach((accumulator, a) => {
-    emitter.preset(accumulator.root, index, emitter.bind({ expr: values[a]!, depth: emitter.depth }));
+    const { root } = accumulator;
+    emitter.preset(root, index, emitter.bind({ expr: values[a]!, depth: emitter.depth }, root));
   });
   const { batch, row, column } = place.tile;
   emitter.padded([batch, row, column], () => {

@@ -21,35 +21,39 @@ export const rowsBySubgroups: Schedule = {
     const size = c.target.workgroup;
     const members = together(c, "sum", u32(1));
     const before = together(c, "exclusive sum", u32(1));
-    return emitRows(c, { size, meet: (own, reduction) => meet(c, size, members, before, own, reduction) }, [
-      "subgroups",
-    ]);
+    return emitRows(c, { size, meet: (...row) => meet(c, { size, members, before }, ...row) }, ["subgroups"]);
   },
 };
 
 /** What the invocations of a subgroup make of their numbers. */
-function together({ emitter }: ScheduleContext, combine: SubgroupOperation, value: Expr): Expr {
-  const name = emitter.fresh("group");
+function together({ emitter }: ScheduleContext, combine: SubgroupOperation, value: Expr, node?: number): Expr {
+  const name = emitter.fresh("group", node);
   emitter.push({ kind: "subgroup", name, combine, value });
   return { kind: "variable", name, type: value.type, lanes: 1 };
 }
 
-/** `members`: invocations of the subgroup; `before`: those before this one. */
-function meet(c: ScheduleContext, size: number, members: Expr, before: Expr, own: Expr, reduction: Reduction): Expr {
+interface Subgroups {
+  /** Invocations of the workgroup, of the subgroup, and of the latter those before this one. */
+  readonly size: number;
+  readonly members: Expr;
+  readonly before: Expr;
+}
+
+function meet(c: ScheduleContext, { size, members, before }: Subgroups, own: Expr, reduction: Reduction, node: number) {
   const { emitter } = c;
   const { kind, neutral, combine } = reduction;
-  const ofGroup = together(c, kind, own);
+  const ofGroup = together(c, kind, own, node);
   const isFirst = binary("<", before, u32(1));
   const left: Expr = { kind: "op", op: "select", args: [isFirst, ofGroup, neutral], type: "f32", lanes: 1 };
   emitter.push(storePartial(localIndex, left));
   emitter.push({ kind: "barrier" });
-  const all: Expr = { kind: "variable", name: emitter.fresh("sum"), type: "f32", lanes: 1 };
+  const all: Expr = { kind: "variable", name: emitter.fresh("sum", node), type: "f32", lanes: 1 };
   emitter.push({ kind: "var", name: all.name, value: neutral });
   emitter.loop(before, u32(size), members, size, (at) => {
     const value = combine(all, partialAt(emitter.address(at).expr));
     emitter.push({ kind: "assign", name: all.name, value });
   });
-  const result = together(c, kind, all);
+  const result = together(c, kind, all, node);
   // What is there may be replaced only when all have read it.
   emitter.push({ kind: "barrier" });
   return result;

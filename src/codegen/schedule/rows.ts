@@ -45,8 +45,8 @@ interface Rows {
 /** The invocations of a workgroup that share a row. */
 export interface Team {
   readonly size: number;
-  /** Combines the numbers of all, each its own; all get the result. */
-  meet(own: Expr, reduction: Reduction): Expr;
+  /** Combines the numbers of all, each its own, to the value of a node; all get the result. */
+  meet(own: Expr, reduction: Reduction, node: number): Expr;
 }
 
 /** How numbers of a row become one. */
@@ -89,7 +89,7 @@ export const rowsInTrees: Schedule = {
   name: "rows in trees",
   form: "rows",
   estimate: (c) => teamEstimate(c, c.tuning.treePrice),
-  emit: (c) => emitRows(c, { size: c.target.workgroup, meet: (own, reduction) => meetInTree(c, own, reduction) }),
+  emit: (c) => emitRows(c, { size: c.target.workgroup, meet: (...row) => meetInTree(c, ...row) }),
 };
 
 /** The numbers of a team. */
@@ -191,7 +191,7 @@ function reducePhase(c: ScheduleContext, rows: Rows, row: readonly Affine[], pha
   const reductionOf = (id: number): Reduction => (graph.nodes[id]!.op === "reduce_max" ? maximum : sum);
   const spread = (e: Expr): Expr => (rows.wide ? emitter.spread(e) : e);
   const sumOf = (name: string): Expr => ({ kind: "variable", name, type: "f32", lanes: rows.wide ? 4 : 1 });
-  const names = new Map(phase.map((id) => [id, emitter.fresh("sum")]));
+  const names = new Map(phase.map((id) => [id, emitter.fresh("sum", id)]));
   for (const [id, name] of names) emitter.push({ kind: "var", name, value: spread(reductionOf(id).neutral) });
   const [largest, sums] = [maximum, sum].map((kind) => phase.filter((id) => reductionOf(id) === kind)) as [
     number[],
@@ -218,12 +218,12 @@ function reducePhase(c: ScheduleContext, rows: Rows, row: readonly Affine[], pha
     const { combine } = reduction;
     const [x, y, z, w] = [0, 1, 2, 3].map((at): Expr => ({ kind: "component", of: v, at, type: "f32" }));
     const own = rows.wide ? combine(combine(x!, y!), combine(z!, w!)) : v;
-    const result = rows.team?.meet(own, reduction) ?? own;
-    emitter.preset(id, row, emitter.bind({ expr: result, depth: emitter.depth }));
+    const result = rows.team?.meet(own, reduction, id) ?? own;
+    emitter.preset(id, row, emitter.bind({ expr: result, depth: emitter.depth }, id));
   }
 }
 
-function meetInTree({ emitter, target }: ScheduleContext, own: Expr, { combine }: Reduction): Expr {
+function meetInTree({ emitter, target }: ScheduleContext, own: Expr, { combine }: Reduction, node: number): Expr {
   emitter.push(storePartial(localIndex, own));
   emitter.push({ kind: "barrier" });
   for (let half = target.workgroup / 2; half >= 1; half /= 2) {
@@ -233,7 +233,7 @@ function meetInTree({ emitter, target }: ScheduleContext, own: Expr, { combine }
     });
     emitter.push({ kind: "barrier" });
   }
-  const result = emitter.bind({ expr: partialAt(u32(0)), depth: emitter.depth });
+  const result = emitter.bind({ expr: partialAt(u32(0)), depth: emitter.depth }, node);
   emitter.push({ kind: "barrier" });
   return result.expr;
 }

@@ -14,7 +14,7 @@ function emit(c: ScheduleContext): Body {
   const places = shapeOf(c, indices);
   const workgroups = perInvocation(c, sizeOf(unit.shape), (at) => {
     const index = delinearize(at, unit.shape);
-    const sum = { kind: "variable", name: emitter.fresh("sum"), type: "f32", lanes: 1 } as const;
+    const sum = { kind: "variable", name: emitter.fresh("sum", id), type: "f32", lanes: 1 } as const;
     emitter.push({ kind: "var", name: sum.name, value: zeroOf("f32") });
     emitter.loop(u32(0), sizeLiteral(sizeOf(places)), u32(1), sizeOf(places), (place) => {
       const at = delinearize(place, places);

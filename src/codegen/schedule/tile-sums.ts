@@ -49,23 +49,23 @@ export function tileSums(
   const { emitter, tuning } = k.c;
   const { zero } = sumsOf(k);
   const line = (count: number): undefined[] => new Array<undefined>(count).fill(undefined);
-  const begin = (): string[][] => {
-    const names = line(rows).map(() => line(columns).map(() => emitter.fresh("c")));
+  const begin = (root: number): string[][] => {
+    const names = line(rows).map(() => line(columns).map(() => emitter.fresh("c", root)));
     for (const name of names.flat()) emitter.push({ kind: "var", name, value: zero });
     return names;
   };
   const isParked = tuning.parksSums && (k.accumulators.length > 1 || epilogueOps(k.c) > 0);
-  const begun = isParked ? [] : k.accumulators.map(begin);
-  return k.accumulators.map(({ einsums }, a) => {
-    const names = begun[a] ?? begin();
+  const begun = isParked ? [] : k.accumulators.map(({ root }) => begin(root));
+  return k.accumulators.map(({ root, einsums }, a) => {
+    const names = begun[a] ?? begin(root);
     for (const einsum of einsums) add(einsum, names);
-    return isParked ? park(k, names) : names.map((row) => row.map((name) => sumOf(k, name)));
+    return isParked ? park(k, names, root) : names.map((row) => row.map((name) => sumOf(k, name)));
   });
 }
 
-function park(k: Parts, names: readonly (readonly string[])[]): Expr[][] {
+function park(k: Parts, names: readonly (readonly string[])[], root: number): Expr[][] {
   const { emitter } = k.c;
-  const array = emitter.fresh("tile");
+  const array = emitter.fresh("tile", root);
   emitter.push({ kind: "array", name: array, values: names.flat().map((name) => sumOf(k, name)) });
   return names.map((row, i) =>
     row.map((_name, j) => {

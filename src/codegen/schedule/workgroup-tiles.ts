@@ -145,6 +145,9 @@ function tileOf(k: Contraction): WorkgroupTile {
   };
 }
 
+const operandOf = (form: ContractionForm, operand: keyof typeof arrays): ContractionForm["rowOperand"] =>
+  operand === "rows" ? form.rowOperand : form.columnOperand;
+
 /** Adds one product to the sums, strip by strip. */
 function emitProduct(k: Contraction, einsum: number, tile: WorkgroupTile, sums: readonly string[]): void {
   const { emitter } = k.c;
@@ -162,7 +165,8 @@ function emitProduct(k: Contraction, einsum: number, tile: WorkgroupTile, sums: 
         const strip = binary("*", emitter.address(inner).expr, u32(team));
         const index = binary("+", strip, emitter.address(tile.group[operand]).expr);
         const expr: Expr = { kind: "shared", array: arrays[operand], index, type: "f32", lanes: 4 };
-        return emitter.bind({ expr, depth: emitter.depth }).expr;
+        const { node } = operandOf(form, operand);
+        return emitter.bind({ expr, depth: emitter.depth }, node).expr;
       };
       const [row, column] = [read("rows"), read("columns")];
       own.forEach((name, i) => {
@@ -184,7 +188,7 @@ function fill(
   depth: number,
 ): void {
   const { emitter } = k.c;
-  const { node, axes } = operand === "rows" ? form.rowOperand : form.columnOperand;
+  const { node, axes } = operandOf(form, operand);
   const indexOf = (group: Affine, inner: Affine): readonly Affine[] => {
     const four = tile.fours[operand](group);
     const { place } = tile;

@@ -1,16 +1,16 @@
 /** Details of a kernel: what it computes, for whom, in which parts, and its text. */
 import type { App } from "./app.ts";
-import { siteChips } from "./chips.ts";
+import { nodeChip, siteChips } from "./chips.ts";
 import { costsOfKernels, sitesOfKernel } from "./costs.ts";
 import { facts, linesOf, timeFacts } from "./detail-parts.ts";
 import { chip, h, number, numberHead, table } from "./dom.ts";
-import { bytes, count, time } from "./format.ts";
+import { bytes, count, plural, shortPath, time } from "./format.ts";
 import { purpose } from "./kernels.ts";
 import type { StageModel } from "./model.ts";
 import { partsView } from "./parts.ts";
 import { kernelPage } from "./run-alone.ts";
 import { save } from "./save.ts";
-import { wgslView } from "./wgsl.ts";
+import { type HeldValue, wgslView } from "./wgsl.ts";
 
 function copyButton(text: string): HTMLElement {
   const button = h(
@@ -48,6 +48,31 @@ function dispatchesTable(stage: StageModel, dispatches: readonly number[]): HTML
   );
 }
 
+/** What variables of a kernel hold in a dispatch: a node for every part, the first of which is selected. */
+function heldValues({ program }: App, stage: StageModel, at: number): Map<string, HeldValue> {
+  const { kernel, parts } = stage.dispatches[at]!;
+  const names = program.data.kernels.find(({ name }) => name === kernel)?.variables ?? [];
+  const said = (id: number): HTMLElement => {
+    const { name, type, scope, line } = stage.nodes[id]!;
+    const place = [shortPath(scope), line === "" ? "" : `${line}  ${program.lineText(line)}`];
+    return h(
+      "p",
+      {},
+      nodeChip(stage.name, id, name),
+      h("code", {}, ` ${type} `),
+      h("span", { class: "soft" }, place.filter((text) => text !== "").join(" · ")),
+    );
+  };
+  return new Map(
+    names.flatMap((name, i): [string, HeldValue][] => {
+      const nodes = [...new Set(parts.map((part) => part.variables[i]!))].filter((id) => stage.nodes[id] !== undefined);
+      if (nodes.length === 0) return [];
+      const head = h("p", {}, h("code", {}, name), ` holds, in dispatch ${at} of ${stage.name},`);
+      return [[name, { ref: `node:${stage.name}/${nodes[0]}`, said: [head, ...nodes.map(said)] }]];
+    }),
+  );
+}
+
 export function kernelDetails(app: App, name: string): HTMLElement {
   const { program, state } = app;
   const kernel = program.data.kernels.find((own) => own.name === name);
@@ -72,7 +97,7 @@ export function kernelDetails(app: App, name: string): HTMLElement {
       ["flops", count(cost?.flops ?? 0)],
       ["reads", bytes(cost?.reads ?? 0)],
       ["writes", bytes(cost?.writes ?? 0)],
-      ["workgroup", `${kernel.workgroup} invocations`],
+      ["workgroup", plural(kernel.workgroup, "invocation")],
       ["grid of the first", stage?.dispatches[runs(stage)[0]!]?.grid.join(" × ")],
     ]),
     h("h3", {}, "Lines of the formula"),
@@ -103,6 +128,6 @@ export function kernelDetails(app: App, name: string): HTMLElement {
           "Run alone",
         ),
     ),
-    wgslView(kernel.wgsl),
+    wgslView(kernel.wgsl, stage === undefined ? undefined : heldValues(app, stage, runs(stage)[0]!)),
   );
 }
