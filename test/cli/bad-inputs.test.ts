@@ -201,6 +201,11 @@ const cases: readonly (readonly [string, () => string[], RegExp])[] = [
     () => train({ model: join(llama, "model.safetensors") }),
     /NOT-A-FOLDER.*give the folder: \S*llama\n/s,
   ],
+  [
+    "a name of the Hub",
+    () => train({ model: "owner/name-1.5" }),
+    /NOT-FOUND.*huggingface\.co\/owner\/name-1\.5\/resolve\/main/s,
+  ],
   ["an adapter for a model", () => train({ model: loraCase }), /FILE-NOT-FOUND.*holds an adapter/s],
   ["a model for an adapter", () => evaluate(llama), /FILE-NOT-FOUND.*holds a model/s],
   [

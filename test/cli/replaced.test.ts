@@ -117,6 +117,14 @@ describe("a model that is overwritten", () => {
     expect((await loadModel(at("merged"))).weights.keys().length).toBeGreaterThan(0);
   });
 
+  it("needs no folder that is there already", async () => {
+    const full = ["train", "--full", "--data", at("in.safetensors"), "--steps", "1"];
+    expect(webpeft([...full, "--model", llama, "--device", "cpu", "--out", at("full")])).toMatchObject({ code: 0 });
+    expect(webpeft(["merge", ...from, "--out", at("new/merged"), "--overwrite"])).toMatchObject({ code: 0 });
+    for (const name of ["full", "new/merged"])
+      expect((await loadModel(at(name))).weights.keys().length).toBeGreaterThan(0);
+  });
+
   it("is not written beside an adapter, which would be loaded in its place", async () => {
     const before = readFileSync(at("adapter/adapter_model.safetensors"));
     const full = ["--full", "--data", at("in.safetensors"), "--steps", "1"];

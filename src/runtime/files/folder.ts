@@ -65,13 +65,22 @@ async function nodeUrlTree(url: URL): Promise<FileTree> {
   return nodeTree(fileURLToPath(url));
 }
 
+/** Two words, as the Hub names models and adapters; a path may look the same. */
+const hubName = /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*$/;
+
 /** A folder on disk. Throws `FILE-NOT-FOUND` when there is none, `FILE-NOT-A-FOLDER` when the path is a file. */
 async function nodeTree(folder: string): Promise<FileTree> {
   const { readdir, stat } = await import("node:fs/promises");
   const { dirname, join } = await import("node:path");
   const known = await stat(folder).catch((error: unknown) => {
     throw systemCode(error) === "ENOENT"
-      ? new WebpeftError("FILE-NOT-FOUND", { message: "there is no such folder", where: folder })
+      ? new WebpeftError("FILE-NOT-FOUND", {
+          message: "there is no such folder",
+          where: folder,
+          ...(hubName.test(folder) && {
+            help: `if it is a name of the Hub, give the address: https://huggingface.co/${folder}/resolve/main`,
+          }),
+        })
       : readError(error, folder);
   });
   if (!known.isDirectory()) {

@@ -61,11 +61,12 @@ export async function saveModel(
 
 /**
  * What an overwritten model was stored in: the index of its shards, and the shards that it names in the folder itself, links as links. The
- * index comes first: while it is there, all that it names is.
+ * index comes first: while it is there, all that it names is. Where there is no folder yet there is nothing.
  */
 async function shardsIn(folder: string): Promise<string[]> {
   if (!isNode()) return [];
-  const text = await readText(await openFolder(folder), indexFile).catch(() => undefined);
+  const read = async (): Promise<string | undefined> => readText(await openFolder(folder), indexFile);
+  const text = await read().catch(() => undefined);
   if (text === undefined) return [];
   const named = shardNames(text);
   return [indexFile, ...new Set(named.filter((name) => /^[^/\\\0]+\.safetensors$/.test(name)))];
