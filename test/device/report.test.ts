@@ -209,6 +209,13 @@ describe.skipIf(!hasChromium)("the report", () => {
     await page.keyboard.press("ArrowDown");
     await page.keyboard.press("Enter");
     expect(await text(page, "aside")).toMatch(/^[\s\S]*%\d+ einsum[\s\S]*module\s+layers\.\d\.self_attn\.q_proj/);
+    const [steps, second] = [await text(page, ".found-steps"), await text(page, "aside h2")];
+    expect(steps).toMatch(/2 of \d+/);
+    await page.keyboard.press("n");
+    expect(await text(page, ".found-steps")).toBe(steps.replace("2 of", "3 of"));
+    expect(await text(page, "aside h2")).not.toBe(second);
+    await page.keyboard.press("N");
+    expect(await text(page, "aside h2")).toBe(second);
     await page.close();
   });
 
@@ -259,6 +266,15 @@ describe.skipIf(!hasChromium)("the report", () => {
       .first()
       .click();
     expect(await text(page, "aside")).toMatch(/part 0\s+part 1[\s\S]*module\s+[qkv]_proj\s+[qkv]_proj[\s\S]*Sizes/);
+    await page.close();
+  });
+
+  it("marks values that several dispatches compute, and says the sizes that declarations name", async () => {
+    const { page } = await open(await reportOf("llama-lora"), { hash: "#view=graph&level=tensors" });
+    await page.waitForSelector(".graph .is-again");
+    expect(await page.locator(".graph .is-again title").first().textContent()).toMatch(/computed in [2-9] dispatches/);
+    await tab(page, "Overview");
+    expect(await text(page, '[aria-label="Formula"] dl')).toMatch(/^(?=[\s\S]*\bin\s+32\b)[\s\S]*\bout\s+32\b/);
     await page.close();
   });
 

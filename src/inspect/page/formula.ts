@@ -4,6 +4,7 @@ import type { FragmentRecord } from "../report-types.ts";
 import type { App } from "./app.ts";
 import { h, select } from "./dom.ts";
 import { shortPath } from "./format.ts";
+import type { PageNode } from "./model.ts";
 
 /** Lines of a fragment by what they say; requirements and fields of the config are folded. */
 const folds: readonly (readonly [title: string, is: RegExp])[] = [
@@ -36,19 +37,38 @@ function fragmentView(fragment: FragmentRecord): HTMLElement {
   return h("div", { class: "formula" }, h("p", { class: "soft" }, fragment.file), ...open, ...folded);
 }
 
+/** Sizes that declarations of parameters name, as the shapes of a module's own parameters have them. */
+function sizesOf(fragments: readonly FragmentRecord[], ports: readonly PageNode[]): Map<string, string> {
+  const sizes = new Map<string, string>();
+  for (const { text } of fragments)
+    for (const [, dims = "", key = ""] of text.matchAll(/\bparam \w+\[([^\]]*)\][^;]*? at "([^"]+)"/g)) {
+      const own = ports.find(({ name }) => name.split(/[ .]/).includes(key.split(".")[0]!));
+      const shape = /\[([\d,]+)\]/.exec(own?.type ?? "")?.[1]?.split(",") ?? [];
+      const names = dims.split(",").map((dim) => dim.trim());
+      if (names.length !== shape.length) continue;
+      for (const [at, dim] of names.entries())
+        if (/^[a-z]\w*$/i.test(dim) && !sizes.has(dim)) sizes.set(dim, shape[at]!);
+    }
+  return sizes;
+}
+
 /** Shapes of the weights and parameters of a module, and simple fields of the config. */
 function numbers(app: App, site: string): HTMLElement {
-  const { data, mainStage } = app.program;
-  const nodes = app.program.stage(mainStage)?.nodes ?? [];
-  const ports = nodes.filter(({ name, scope }) => scope === site && /^(weight|param) /.test(name));
+  const { data, stages } = app.program;
+  const isOwn = ({ name, scope }: PageNode): boolean =>
+    scope === site && /^(weight|param) (?!\w+\.(hoisted|kept)\.)/.test(name);
+  const found = stages.flatMap(({ nodes }) => nodes.filter(isOwn));
+  const ports = [...new Map(found.map((node) => [node.name, node])).values()];
   const isNamed = (name: string): boolean =>
     data.fragments.some(({ text }) => new RegExp(`\\b${name.replace(/\W/g, "")}\\b`).test(text));
   const fields = Object.entries(data.fields).filter(
     ([name, value]) => (typeof value === "number" || value === true) && isNamed(name),
   );
+  const sizes = [...sizesOf(data.fragments, ports)].filter(([name]) => !fields.some(([field]) => field === name));
   return h(
     "dl",
     { class: "facts" },
+    ...sizes.flatMap(([name, size]) => [h("dt", {}, name), h("dd", {}, size)]),
     ...ports.flatMap(({ name, type }) => {
       const parts = name.split(".");
       const end = parts.at(-1) === "weight" || parts.at(-1) === "default" ? parts.at(-2) : parts.at(-1);

@@ -21,6 +21,8 @@ export interface Element {
   /** What it does, and of what kind that is: by these elements of two programs are told to be the same. */
   readonly does: string;
   readonly kind: string;
+  /** How many dispatches compute it, of values. */
+  readonly times?: number;
   /** Modules, and the phase. */
   readonly place: string;
   /** Where two programs are drawn together: which of them have it, or that it is not the same in both. */
@@ -98,6 +100,7 @@ function nodeElements(graph: GraphModel, stage: StageModel | undefined): Element
   return shown.map((node): Element => {
     const [, role] = /^(param|weight|input|buffer) /.exec(node.name) ?? [];
     const value = stage?.kept.get(node.id);
+    const times = stage?.computedBy.get(node.id)?.length ?? 0;
     return {
       ...{
         ref: `node:${graph.name}/${node.id}`,
@@ -113,7 +116,7 @@ function nodeElements(graph: GraphModel, stage: StageModel | undefined): Element
           : role === "buffer"
             ? "weight"
             : (role as "param"),
-      ...{ flops: node.flops, bytes: node.bytes },
+      ...{ flops: node.flops, bytes: node.bytes, times },
       inputs: [...new Set(node.inputs)].flatMap((input) => places.get(input) ?? []),
       saved: value?.[6] === "saved for backward" ? `saved ${bytes(value[3])}` : "",
     };

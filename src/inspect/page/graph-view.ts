@@ -81,6 +81,9 @@ function boxView(app: App, drawing: Drawing, box: Box): SVGGElement {
   const detail = isFolded
     ? `${plural(own.length, "box").replace("boxs", "boxes")}, ${costTexts[cost]!(sum)}`
     : first!.detail;
+  const { times = 0 } = first!;
+  const isAgain = !isFolded && times > 1;
+  const again = isAgain ? `computed in ${times} dispatches` : "";
   const isFailed = own.some(({ ref }) => failed.has(ref));
   const stub = isFolded ? (saved > 0 ? `${saved} saved →` : "") : first!.saved === "" ? "" : `${first!.saved} →`;
   const open = () => app.go({ options: { layer: box.fold! } });
@@ -89,7 +92,7 @@ function boxView(app: App, drawing: Drawing, box: Box): SVGGElement {
     "g",
     {
       ...{
-        class: `box ${first!.role} ${among} ${isFolded ? "is-folded" : ""} ${isFailed ? "is-failed" : ""}`,
+        class: `box ${first!.role} ${among} ${isFolded ? "is-folded" : ""} ${isAgain ? "is-again" : ""} ${isFailed ? "is-failed" : ""}`,
         tabindex: 0,
         role: "button",
       },
@@ -99,7 +102,7 @@ function boxView(app: App, drawing: Drawing, box: Box): SVGGElement {
         : { "data-ref": first!.ref }),
       ...{ mouseenter: showing, focus: showing, transform: `translate(${box.x},${box.y})` },
     },
-    s("title", {}, [title, detail, costTexts[cost]!(sum), isFailed ? failedText(app) : ""].join("\n").trim()),
+    s("title", {}, [title, detail, again, costTexts[cost]!(sum), isFailed ? failedText(app) : ""].join("\n").trim()),
     s("rect", { width: box.width, height: box.height, rx: 5 }),
     s("rect", { class: "cost", x: 0, y: box.height - 4, width: (box.width * sum) / most, height: 4 }),
     s(
@@ -108,6 +111,7 @@ function boxView(app: App, drawing: Drawing, box: Box): SVGGElement {
       cut(isFailed ? `⚠ ${title}` : title, Math.floor((box.width - 12) / 6.9)),
     ),
     s("text", { class: "box-detail", x: 8, y: 29 }, cut(detail, Math.floor((box.width - 12) / 6.1))),
+    isAgain && s("text", { class: "box-detail", x: box.width - 6, y: 29, "text-anchor": "end" }, `${times} ×`),
     stub !== "" && s("text", { class: "stub", x: box.width + 3, y: box.height / 2 + 4 }, isFolded ? stub : "saved →"),
   );
 }

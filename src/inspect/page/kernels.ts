@@ -50,7 +50,7 @@ const work: readonly Column[] = [
 const share = (of: number): Child => [bar(of), percent(of, 1)];
 
 const purposes: readonly Column[] = [
-  { name: "for", title: "for", cell: ({ sites }) => h("td", {}, siteChips(sites, 3)) },
+  { name: "for", title: "for", cell: ({ sites }) => h("td", { class: "for" }, siteChips(sites, 3)) },
   {
     ...{ name: "what", title: "what", order: ({ what }) => what },
     cell: ({ what }) => h("td", { class: "what", title: what }, what),

@@ -99,7 +99,7 @@ export const passesView: View = {
     const chosen = passes.find((own) => keyOf(own) === pass);
     return h(
       "section",
-      { "aria-label": "Passes" },
+      { "aria-label": "Passes", class: "passes" },
       ...(chosen === undefined
         ? [h("p", { class: "soft" }, "Choose a rule to see what it changed.")]
         : await rewriteView(app, chosen, rule)),

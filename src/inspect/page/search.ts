@@ -64,11 +64,34 @@ export function searchBox(app: () => App): HTMLElement {
     list.hidden = true;
     input.setAttribute("aria-expanded", "false");
   };
+  let found: readonly Found[] = [];
+  let at = -1;
   const choose = (ref: string): void => {
     close();
     input.blur();
+    at = found.findIndex((own) => own.ref === ref);
+    place.textContent = `${at + 1} of ${found.length}`;
+    steps.hidden = false;
     app().go({ selection: ref as Ref });
   };
+  const next = (name: string, text: string, label: string, by: number): HTMLElement => {
+    const click = (): void => {
+      if (found.length > 0) choose(found[(at + by + found.length) % found.length]!.ref);
+    };
+    return h(
+      "button",
+      { type: "button", class: "tool", "data-key": name, "aria-label": label, title: `${label} (${name})`, click },
+      text,
+    );
+  };
+  const place = h("span", { class: "soft" });
+  const steps = h(
+    "span",
+    { class: "found-steps", hidden: true },
+    next("N", "‹", "The one before among what was found", -1),
+    place,
+    next("n", "›", "The next one of what was found", 1),
+  );
   const rows = (): HTMLElement[] => [...list.querySelectorAll<HTMLElement>("[role=option]")];
   const step = (by: number): void => {
     const all = rows();
@@ -82,15 +105,17 @@ export function searchBox(app: () => App): HTMLElement {
     ...{ type: "search", id: "search", placeholder: "Search ( / )", "aria-label": "Search", autocomplete: "off" },
     ...{ role: "combobox", "aria-controls": "found", "aria-expanded": "false" },
     input: () => {
-      const found = input.value.trim() === "" ? [] : find(app(), input.value.trim());
+      found = input.value.trim() === "" ? [] : find(app(), input.value.trim());
+      at = -1;
+      steps.hidden = true;
       list.replaceChildren(
         h("p", { class: "soft", role: "presentation" }, `${found.length} found`),
-        ...found.slice(0, mostShown).map(({ ref, text, what }, at) =>
+        ...found.slice(0, mostShown).map(({ ref, text, what }, row) =>
           h(
             "div",
             {
               role: "option",
-              "aria-selected": at === 0 ? "true" : "false",
+              "aria-selected": row === 0 ? "true" : "false",
               mousedown: () => choose(ref),
               "data-found": ref,
             },
@@ -113,5 +138,5 @@ export function searchBox(app: () => App): HTMLElement {
       event.preventDefault();
     },
   });
-  return h("div", { class: "search" }, input, list);
+  return h("div", { class: "search" }, input, steps, list);
 }
