@@ -166,13 +166,18 @@ export class TrainRun {
     else if (done === 1 || event.step + 1 === this.parts.steps || (event.step + 1) % 10 === 0) say(this.options, line);
   }
 
+  /** What was learned is kept where its files cannot be written: `--resume` writes them once they can be. */
   private async finish(): Promise<number> {
     const { out, full } = this.options;
-    if (full) await saveModel(await this.session.merge(), out, { overwrite: true });
-    else {
-      await this.session.save(out, { overwrite: true });
-      warnOfFile(this.session.program);
-    }
+    const write = async (): Promise<void> =>
+      full
+        ? saveModel(await this.session.merge(), out, { overwrite: true })
+        : this.session.save(out, { overwrite: true });
+    await write().catch(async (error: unknown) => {
+      await this.save().catch(() => undefined);
+      throw error;
+    });
+    if (!full) warnOfFile(this.session.program);
     await removeCheckpoints(out);
     say(this.options, `${out}: ${full ? "the trained model" : "the adapter"}`);
     return 0;

@@ -6,6 +6,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmdirSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -80,6 +81,17 @@ describe("checkpoints in the output folder of a run", () => {
     for (const more of [[], ["--resume"]]) expect(train(at("trainer"), ...from, ...more)).toMatchObject(refused);
     expect(readdirSync(at("trainer"))).toEqual(["checkpoint-10"]);
     expect(readFileSync(at("trainer/checkpoint-10/optimizer.pt"), "utf8")).toBe("state");
+  });
+
+  it("hold what was learned where it cannot be written, and --resume writes it", () => {
+    const run = ["train", ...from, "--data", at("in.safetensors"), "--steps", "1", "--out", at("taken")];
+    mkdirSync(at("taken/adapter_model.safetensors"), { recursive: true });
+    const taken = { code: 1, stderr: expect.stringContaining("error FILE-NOT-A-FILE: ") };
+    expect(webpeft([...run, "--overwrite"])).toMatchObject(taken);
+    expect(readdirSync(at("taken")).sort()).toEqual(["adapter_model.safetensors", "checkpoint-1"]);
+    rmdirSync(at("taken/adapter_model.safetensors"));
+    expect(webpeft([...run, "--resume"])).toMatchObject({ code: 0 });
+    expect(readdirSync(at("taken")).sort()).toEqual(["adapter_config.json", "adapter_model.safetensors"]);
   });
 
   it("stay as they are where one of them is what is trained further; others are removed", () => {

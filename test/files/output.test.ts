@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { prepareOutput, writeFileAtomically, writeFolder } from "../../src/runtime/files/output.ts";
@@ -31,6 +31,28 @@ describe("writing a folder", () => {
     expect(readdirSync(out).sort()).toEqual(["a.json", "notes.txt"]);
     expect(readFileSync(join(out, "a.json"), "utf8")).toBe("new");
     expect(readdirSync(join(out, ".."))).toEqual(["out"]);
+  });
+
+  it("replaces nothing where a folder stands in the place of a file, or a file in that of a folder", async () => {
+    const out = join(temporaryFolder(), "out");
+    for (const [name, code] of [
+      ["b.bin", "FILE-NOT-A-FILE"],
+      ["c", "FILE-NOT-A-FOLDER"],
+    ] as const) {
+      await writeFolder(out, files, { overwrite: true });
+      rmSync(join(out, "b.bin"));
+      if (code === "FILE-NOT-A-FILE") mkdirSync(join(out, name));
+      else writeFileSync(join(out, name), "mine");
+      const more = new Map([
+        ["a.json", "new"],
+        ["b.bin", "new"],
+        ["c/d", "new"],
+      ]);
+      expect(await failure(() => writeFolder(out, more, { overwrite: true }))).toMatchObject({ code });
+      expect(readFileSync(join(out, "a.json"), "utf8")).toBe("{}");
+      expect(readdirSync(out).sort()).toEqual(["a.json", name]);
+      rmSync(out, { recursive: true });
+    }
   });
 
   it("writes through a link to a folder", async () => {

@@ -101,7 +101,7 @@ async function outputState(folder: string, ignored?: string): Promise<OutputStat
 /**
  * Writes a folder of files; names may hold folders. A new folder appears with one rename; into an existing one the files are renamed one
  * after the other, in the order of the map, once all of them are on the disk, and then `obsolete` names are removed. When writing fails, or `signal` is aborted,
- * nothing is left behind and nothing was replaced. Throws `FILE-PATH` for a name, or a link on its way, that leads out of the folder,
+ * nothing is left behind and nothing was replaced. Throws `FILE-NOT-A-FILE` and `FILE-NOT-A-FOLDER` for what no file can replace, `FILE-PATH` for a name, or a link on its way, that leads out of the folder,
  * `FILE-OUTPUT-EXISTS`, `FILE-OUTPUT-FOREIGN`, `FILE-DISK-FULL`, `FILE-WRITE`.
  */
 export async function writeFolder(
@@ -116,7 +116,12 @@ export async function writeFolder(
   await prepareOutput(folder, options);
   const target = resolve(folder);
   const isNew = (await outputState(folder)) === "absent";
-  if (!isNew) for (const name of files.keys()) await checkLinks(folder, dirname(name));
+  if (!isNew) {
+    for (const name of files.keys()) {
+      await checkLinks(folder, dirname(name));
+      await checkPlace(join(folder, name));
+    }
+  }
   let made: string | undefined;
   let staged: string | undefined;
   try {
@@ -137,6 +142,26 @@ export async function writeFolder(
     if (made !== undefined) await removeEmpty(dirname(target), made);
     throw writeError(error, folder);
   }
+}
+
+/** Throws for what no rename puts a file in the place of: `FILE-NOT-A-FILE` for a folder, `FILE-NOT-A-FOLDER` for one that is inside of a file. */
+async function checkPlace(path: string): Promise<void> {
+  const { lstat } = await import("node:fs/promises");
+  const help = "Move it, or choose another folder; --overwrite does not remove it.";
+  const known = await lstat(path).catch((error: unknown) => {
+    if (systemCode(error) !== "ENOTDIR") return undefined;
+    const message = "a file stands where the output needs a folder";
+    throw new WebpeftError("FILE-NOT-A-FOLDER", { message, where: path, got: "a file on the way", help });
+  });
+  if (known?.isDirectory() !== true) return;
+  const message = "a folder stands where a file is to be written";
+  throw new WebpeftError("FILE-NOT-A-FILE", {
+    message,
+    where: path,
+    expected: "a file, or nothing",
+    got: "a folder",
+    help,
+  });
 }
 
 /** `mkdtemp` makes folders for the owner alone; the published one gets the mode of any new folder. */
