@@ -29,7 +29,7 @@ import { lowerUnits } from "./schedule/lower.ts";
 import { type Target, tuningOf } from "./target.ts";
 
 export function generate(stages: readonly Stage[], storage: ProgramStorage, target: Target): Generated {
-  const table = new KernelTable();
+  const table = new KernelTable(tuningOf(target).copiesSizes);
   const { steps, memory } = arrange(stages, storage, target);
   const named = [...portBuffers(memory.ports, storage), ...memory.results.buffers, ...arenas(steps)];
   const regions = new Regions(

@@ -62,6 +62,11 @@ export interface Tuning {
   readonly unrollPrice: number;
   /** Ops per element from which the text of an epilogue is longer than that of the loop, so that the tile is halved. */
   readonly longEpilogue: number;
+  /**
+   * Whether an invocation copies the sizes of its part, in a loop, before it uses them. SwiftShader compiles every read whose place depends on
+   * the invocation once per lane, with branches: with one such read instead of one per size it takes a quarter of the time.
+   */
+  readonly copiesSizes: boolean;
   /** Elements of a tile from which results are written in a loop: as one text per element they take long to compile. */
   readonly loopedResults: number;
   /** Rows from which an invocation for each keeps the device busy: sharing rows would only add barriers. */
@@ -97,6 +102,7 @@ export const tunings: Readonly<Record<Target["kind"], Tuning>> = {
     unrolledTile: 16,
     unrollPrice: 1.5,
     longEpilogue: 5,
+    copiesSizes: true,
     loopedResults: 4,
     parksSums: false,
     busyRows: 8,
@@ -116,6 +122,7 @@ export const tunings: Readonly<Record<Target["kind"], Tuning>> = {
     unrolledTile: 16,
     unrollPrice: 1.5,
     longEpilogue: 5,
+    copiesSizes: false,
     loopedResults: never,
     parksSums: false,
     busyRows: never,

@@ -2,16 +2,17 @@
  * What a training step of every method may cost. Counts, never milliseconds. `budgets.json` has what it costs; less is written there, more
  * is a defect or a decision.
  */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import compared from "../../bench/methods.json" with { type: "json" };
 import { cpuTarget, targetOf } from "../../src/codegen/index.ts";
 import { compile } from "../../src/compile/index.ts";
 import type { Program } from "../../src/compile/program.ts";
 import { sizeOf, type TensorType } from "../../src/ir/types.ts";
 import { methods } from "../../src/methods/index.ts";
-import { type OpenDevice, openDevice } from "../../src/runtime/device/index.ts";
+import type { OpenDevice } from "../../src/runtime/device/index.ts";
 import type { Model } from "../../src/runtime/files/model.ts";
 import { part } from "../extent.ts";
+import { sharedDevice } from "../shared-device.ts";
 import budgets from "./budgets.json" with { type: "json" };
 import { countCalls } from "./calls.ts";
 import { type Association, adapters, association, type Cost, compileAdapter, llama, sizes, stepCost } from "./llama.ts";
@@ -21,9 +22,8 @@ let open: OpenDevice;
 
 beforeAll(async () => {
   model = await llama();
-  open = await openDevice({ prefer: "webgpu" });
+  open = await sharedDevice();
 });
-afterAll(() => open?.dispose());
 
 const limits = budgets as Readonly<Record<string, Cost & { readonly association: Association }>>;
 

@@ -2,17 +2,18 @@
  * Rows by subgroups, whatever a device makes of subgroups: the kernels, interpreted with subgroups of every size and shape, and run on the
  * device where it has them, against f64 evaluation.
  */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { arrange, cpuTarget, defaultTarget, generate, type Target, verifyKernel } from "../../src/codegen/index.ts";
 import { Builder } from "../../src/ir/builder.ts";
 import { evaluate } from "../../src/ir/evaluate.ts";
 import type { Graph } from "../../src/ir/graph.ts";
 import { portName } from "../../src/ir/graph.ts";
 import { sizeOf, type TensorType } from "../../src/ir/types.ts";
-import { type OpenDevice, openDevice } from "../../src/runtime/device/index.ts";
+import type { OpenDevice } from "../../src/runtime/device/index.ts";
 import { webgpuExecutor } from "../../src/runtime/executors/webgpu/executor.ts";
 import { hostTensor } from "../../src/runtime/files/tensor.ts";
 import { difference, generator, noStorage, programOf } from "../runtime/executor-samples.ts";
+import { sharedDevice } from "../shared-device.ts";
 import { rmsNormGraph, softmaxGraph } from "./graphs.ts";
 import { Simulation } from "./simulate.ts";
 
@@ -80,9 +81,8 @@ describe("on the device", () => {
   let open: OpenDevice;
 
   beforeAll(async () => {
-    open = await openDevice({ prefer: "webgpu" });
+    open = await sharedDevice();
   });
-  afterAll(() => open?.dispose());
 
   it.each(graphs)("%s", async (_name, graph) => {
     const { features } = open.target;

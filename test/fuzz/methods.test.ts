@@ -5,11 +5,11 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { compile } from "../../src/compile/index.ts";
 import { WebpeftError } from "../../src/ir/diagnostics.ts";
-import { openDevice } from "../../src/runtime/device/index.ts";
 import type { Executor } from "../../src/runtime/executors/executor.ts";
 import { referenceExecutor } from "../../src/runtime/executors/reference.ts";
 import { wasmExecutor } from "../../src/runtime/executors/wasm/executor.ts";
 import { webgpuExecutor } from "../../src/runtime/executors/webgpu/executor.ts";
+import { sharedDevice } from "../shared-device.ts";
 import { llamaOf, runsOr, seed } from "./helpers.ts";
 import { randomMethod } from "./programs/methods.ts";
 
@@ -67,19 +67,14 @@ describe("methods of random texts", () => {
   }, 1_200_000);
 
   it("have them on the device", async () => {
-    const open = await openDevice({ prefer: "webgpu" });
-    try {
-      const device = webgpuExecutor(open);
-      const compare = async (start: number, depth: number): Promise<void> =>
-        void (await compareMethod(start, depth, device));
-      await fc.assert(fc.asyncProperty(...cases, compare), {
-        seed,
-        numRuns: Math.min(20, runsOr(1)),
-        includeErrorInReport: true,
-      });
-    } finally {
-      open.dispose();
-    }
+    const device = webgpuExecutor(await sharedDevice());
+    const compare = async (start: number, depth: number): Promise<void> =>
+      void (await compareMethod(start, depth, device));
+    await fc.assert(fc.asyncProperty(...cases, compare), {
+      seed,
+      numRuns: Math.min(20, runsOr(1)),
+      includeErrorInReport: true,
+    });
   }, 1_200_000);
 
   it("are told apart from wrong ones", async () => {

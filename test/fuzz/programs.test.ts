@@ -4,9 +4,9 @@
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { openDevice } from "../../src/runtime/device/index.ts";
 import { wasmExecutor } from "../../src/runtime/executors/wasm/executor.ts";
 import { webgpuExecutor } from "../../src/runtime/executors/webgpu/executor.ts";
+import { sharedDevice } from "../shared-device.ts";
 import { runsOr, seed } from "./helpers.ts";
 import { compareBytes, compareProgram, type Engine, interpreters, onExecutor } from "./programs/compare.ts";
 import { inStages } from "./programs/stages.ts";
@@ -57,12 +57,7 @@ describe("random programs", () => {
   it(
     "are right on the device",
     async () => {
-      const open = await openDevice({ prefer: "webgpu" });
-      try {
-        await check(onExecutor(webgpuExecutor(open), 2 ** -14), runs(200, 3));
-      } finally {
-        open.dispose();
-      }
+      await check(onExecutor(webgpuExecutor(await sharedDevice()), 2 ** -14), runs(200, 3));
     },
     20 * minutes,
   );

@@ -2,10 +2,10 @@
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { type Target, targetOf } from "../../src/codegen/index.ts";
 import { compile } from "../../src/compile/index.ts";
-import { type OpenDevice, openDevice } from "../../src/runtime/device/index.ts";
+import type { OpenDevice } from "../../src/runtime/device/index.ts";
 import type { Executor } from "../../src/runtime/executors/executor.ts";
 import { referenceExecutor } from "../../src/runtime/executors/reference.ts";
 import { wasmExecutor } from "../../src/runtime/executors/wasm/executor.ts";
@@ -14,6 +14,7 @@ import { readAdapter } from "../../src/runtime/files/adapter.ts";
 import { loadModel, type Model } from "../../src/runtime/files/model.ts";
 import type { Session } from "../../src/runtime/session/session.ts";
 import { difference } from "../runtime/executor-samples.ts";
+import { sharedDevice } from "../shared-device.ts";
 import { type GoldenCase, golden, loadCase } from "./helpers.ts";
 
 const cases = ["lora", "lora-dora", "oft", "boft", "ia3", "vera", "fourierft"].map((name) => `llama-${name}`);
@@ -76,10 +77,9 @@ const cpu = wasmExecutor();
 let open: OpenDevice;
 let webgpu: How;
 beforeAll(async () => {
-  open = await openDevice({ prefer: "webgpu" });
+  open = await sharedDevice();
   webgpu = { executor: webgpuExecutor(open), target: targetOf(open.target) };
 });
-afterAll(() => open.dispose());
 
 const largest = (numbers: ArrayLike<number>): number =>
   Array.from(numbers).reduce((most, x) => Math.max(most, Math.abs(x)), 0);

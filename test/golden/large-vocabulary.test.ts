@@ -3,16 +3,17 @@
  * probabilities times rows cancels and a running f32 sum is off by 1e-3. The numbers are PEFT's in float64.
  */
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { cpuTarget, defaultTarget, type Target } from "../../src/codegen/index.ts";
 import { compile } from "../../src/compile/index.ts";
-import { type OpenDevice, openDevice } from "../../src/runtime/device/index.ts";
+import type { OpenDevice } from "../../src/runtime/device/index.ts";
 import type { Executor } from "../../src/runtime/executors/executor.ts";
 import { tfjsExecutor } from "../../src/runtime/executors/tfjs/executor.ts";
 import { wasmExecutor } from "../../src/runtime/executors/wasm/executor.ts";
 import { webgpuExecutor } from "../../src/runtime/executors/webgpu/executor.ts";
 import { readAdapter } from "../../src/runtime/files/adapter.ts";
 import { loadModel } from "../../src/runtime/files/model.ts";
+import { sharedDevice } from "../shared-device.ts";
 import { type NumbersByName, readNumbers } from "./helpers.ts";
 
 const folder = "../large-vocabulary";
@@ -24,9 +25,8 @@ const chunked: Target = { ...defaultTarget, limits: small, largestBinding: small
 
 let device: OpenDevice;
 beforeAll(async () => {
-  device = await openDevice({ prefer: "webgpu" });
+  device = await sharedDevice();
 });
-afterAll(() => device.dispose());
 
 /** Largest difference of any gradient, relative to the gradient's largest entry, and that of the loss. */
 async function gaps(executor: Executor, target: Target): Promise<{ gradients: number; loss: number }> {

@@ -11,19 +11,19 @@ import { cpuTarget, defaultTarget, targetOf } from "../../src/codegen/index.ts";
 import { compile } from "../../src/compile/index.ts";
 import { inspectionFiles } from "../../src/inspect/index.ts";
 import { findPackage } from "../../src/runtime/device/host.ts";
-import { type OpenDevice, openDevice } from "../../src/runtime/device/index.ts";
+import type { OpenDevice } from "../../src/runtime/device/index.ts";
 import { installSwiftShader } from "../../src/runtime/device/swiftshader.ts";
 import { golden, loadCase } from "../golden/helpers.ts";
+import { sharedDevice } from "../shared-device.ts";
 
 let open: OpenDevice;
 let folder: string;
 
 beforeAll(async () => {
-  open = await openDevice({ prefer: "webgpu" });
+  open = await sharedDevice();
   folder = await mkdtemp(join(tmpdir(), "webpeft-replay-"));
 });
 afterAll(async () => {
-  open?.dispose();
   await rm(folder, { recursive: true, force: true });
 });
 

@@ -9,7 +9,6 @@ import { compact, type Graph } from "../../src/ir/graph.ts";
 import { elaborateModel, methods, type Situation } from "../../src/methods/index.ts";
 import { associate } from "../../src/passes/associate.ts";
 import { differentiate } from "../../src/passes/differentiate.ts";
-import { openDevice } from "../../src/runtime/device/index.ts";
 import type { Executor } from "../../src/runtime/executors/executor.ts";
 import { referenceExecutor } from "../../src/runtime/executors/reference.ts";
 import { wasmExecutor } from "../../src/runtime/executors/wasm/executor.ts";
@@ -17,6 +16,7 @@ import { webgpuExecutor } from "../../src/runtime/executors/webgpu/executor.ts";
 import type { Session, SessionBatch } from "../../src/runtime/session/session.ts";
 import { baseModel, readNumbers } from "../golden/helpers.ts";
 import { difference } from "../runtime/executor-samples.ts";
+import { sharedDevice } from "../shared-device.ts";
 import { fieldsOf, noise } from "./helpers.ts";
 
 const [width, out, rank] = [6, 4, 2];
@@ -217,22 +217,18 @@ describe("a session", () => {
   });
 
   it("trains and predicts on WebGPU with the numbers of WebAssembly", async () => {
-    const open = await openDevice({ prefer: "webgpu" });
+    const open = await sharedDevice();
     const run = async (session: Session) => {
       const steps = [await session.step(batch, { lr: 0.05 }), await session.step(batch, { lr: 0.05 })];
       return { losses: steps.map(({ loss }) => loss), prediction: await session.predictive(batch, 4) };
     };
-    try {
-      const want = await withSession(cpu, {}, run);
-      const got = await withSession(webgpuExecutor(open), {}, run, targetOf(open.target));
-      expect(difference(Float32Array.from(got.losses), Float32Array.from(want.losses))).toBeLessThan(1e-5);
-      expect(difference(got.prediction.mean, want.prediction.mean)).toBeLessThan(1e-4);
-      expect(difference(got.prediction.deviation, want.prediction.deviation)).toBeLessThan(1e-3);
-      const other = await withSession(cpu, { vb_seed: 1 }, run);
-      expect(difference(Float32Array.from(other.losses), Float32Array.from(want.losses))).toBeGreaterThan(1e-5);
-    } finally {
-      open.dispose();
-    }
+    const want = await withSession(cpu, {}, run);
+    const got = await withSession(webgpuExecutor(open), {}, run, targetOf(open.target));
+    expect(difference(Float32Array.from(got.losses), Float32Array.from(want.losses))).toBeLessThan(1e-5);
+    expect(difference(got.prediction.mean, want.prediction.mean)).toBeLessThan(1e-4);
+    expect(difference(got.prediction.deviation, want.prediction.deviation)).toBeLessThan(1e-3);
+    const other = await withSession(cpu, { vb_seed: 1 }, run);
+    expect(difference(Float32Array.from(other.losses), Float32Array.from(want.losses))).toBeGreaterThan(1e-5);
   });
 
   it("says that PEFT cannot use its file", async () => {

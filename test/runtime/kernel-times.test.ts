@@ -1,17 +1,17 @@
 /** Times of kernels by the device's timestamps: told after every run, of every dispatch, and only where they are asked for. */
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { beforeAll, expect, it } from "vitest";
 import { Builder } from "../../src/ir/builder.ts";
-import { type OpenDevice, openDevice } from "../../src/runtime/device/index.ts";
+import type { OpenDevice } from "../../src/runtime/device/index.ts";
 import type { InstantiateOptions, KernelTime } from "../../src/runtime/executors/executor.ts";
 import { webgpuExecutor } from "../../src/runtime/executors/webgpu/executor.ts";
 import { trainingData, trainingProgram } from "../codegen/training-program.ts";
+import { sharedDevice } from "../shared-device.ts";
 import { programOf } from "./executor-samples.ts";
 
 let open: OpenDevice;
 beforeAll(async () => {
-  open = await openDevice({ prefer: "webgpu" });
+  open = await sharedDevice();
 });
-afterAll(() => open?.dispose());
 
 const small = () => {
   const k = new Builder("small");

@@ -1,6 +1,6 @@
 /** What steps take, by dispatch: on every kind of clock, without weights, and together about as much as a step. */
 import { readdirSync } from "node:fs";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { targetOf } from "../../src/codegen/index.ts";
 import { compile } from "../../src/compile/index.ts";
 import type { Program } from "../../src/compile/program.ts";
@@ -8,11 +8,12 @@ import { inspectionFiles } from "../../src/inspect/index.ts";
 import { type Measurement, measuredMs } from "../../src/program/measurement.ts";
 import { batchInputs } from "../../src/runtime/data/batch.ts";
 import { drawnBatch } from "../../src/runtime/data/drawn.ts";
-import { type OpenDevice, openDevice } from "../../src/runtime/device/index.ts";
+import type { OpenDevice } from "../../src/runtime/device/index.ts";
 import { wasmTargetHere } from "../../src/runtime/executors/wasm/features.ts";
 import { loadModel, type Model } from "../../src/runtime/files/model.ts";
 import type { MeasureOptions } from "../../src/runtime/session/measure.ts";
 import { part } from "../extent.ts";
+import { sharedDevice } from "../shared-device.ts";
 
 const lora = { peft_type: "LORA", r: 4, target_modules: ["q_proj", "v_proj"] };
 const bases = "test/fixtures/golden/bases";
@@ -20,12 +21,11 @@ const bases = "test/fixtures/golden/bases";
 let open: OpenDevice;
 let model: Model;
 beforeAll(async () => {
-  open = await openDevice({ prefer: "webgpu" });
+  open = await sharedDevice();
   const read = await loadModel(`${bases}/llama`, { headersOnly: true });
   const { weights } = read;
   model = { ...read, weights: { ...weights, read: (key) => Promise.reject(new Error(`${key} was read`)) } };
 });
-afterAll(() => open?.dispose());
 
 /** The same device, as if it had no timestamps. */
 const withoutClock = (): OpenDevice => ({

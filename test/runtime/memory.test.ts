@@ -1,10 +1,11 @@
 /** The memory that is forecast before anything is loaded is what instances count when they have done their work. */
 import { describe, expect, it, vi } from "vitest";
-import { type CompileOptions, compile, type Model, openDevice, type Session } from "../../src/index.ts";
+import { type CompileOptions, compile, type Model, type Session } from "../../src/index.ts";
 import { bytesInUse } from "../../src/program/memory.ts";
 import { usualReads } from "../../src/runtime/executors/memory.ts";
 import type { MemoryForecast } from "../../src/runtime/session/memory.ts";
 import type { StartOptions } from "../../src/runtime/session/start.ts";
+import { sharedDevice } from "../shared-device.ts";
 import { tinyModel } from "./tiny-model.ts";
 
 const lora = { peft_type: "LORA", target_modules: ["q_proj", "v_proj"], r: 2, init_lora_weights: false };
@@ -21,10 +22,10 @@ interface Device {
 
 const devices: Readonly<Record<string, () => Promise<Device>>> = {
   webgpu: async () => {
-    const open = await openDevice({ prefer: "webgpu" });
+    const open = await sharedDevice();
     const spy = vi.spyOn(open.device, "createBuffer");
     const made = (): number => spy.mock.calls.reduce((sum, [{ size }]) => sum + size, 0);
-    return { device: open, made, close: () => open.dispose() };
+    return { device: open, made, close: () => spy.mockRestore() };
   },
   cpu: async () => ({ device: "cpu", close: () => undefined }),
   tfjs: async () => ({ device: "tfjs", close: () => undefined }),

@@ -1,10 +1,11 @@
 /** What made a NaN is found on the executor that made it: the same op on all of them, the kernel where there are kernels, and what it was given. */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { compile } from "../../src/compile/index.ts";
-import { type OpenDevice, openDevice } from "../../src/runtime/device/index.ts";
+import type { OpenDevice } from "../../src/runtime/device/index.ts";
 import { NotFiniteError } from "../../src/runtime/runs/not-finite-error.ts";
 import type { Session } from "../../src/runtime/session/session.ts";
 import type { StartOptions } from "../../src/runtime/session/start.ts";
+import { sharedDevice } from "../shared-device.ts";
 import { tinyModel } from "./tiny-model.ts";
 
 const method = `method hot on linear {
@@ -17,9 +18,8 @@ const config = { peft_type: "HOT", target_modules: ["q_proj"] };
 
 let open: OpenDevice;
 beforeAll(async () => {
-  open = await openDevice({ prefer: "webgpu" });
+  open = await sharedDevice();
 });
-afterAll(() => open?.dispose());
 
 /** A session in which every G is this number. */
 async function started(device: StartOptions["device"], g: number, accumulate: boolean): Promise<Session> {

@@ -1,5 +1,5 @@
 /** The WebGPU executor against the f64 reference, on whatever device there is (the bundled SwiftShader at worst). */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { Builder } from "../../src/ir/builder.ts";
 import { evaluate } from "../../src/ir/evaluate.ts";
 import type { Graph } from "../../src/ir/graph.ts";
@@ -11,6 +11,7 @@ import { type WebgpuExecutor, webgpuExecutor } from "../../src/runtime/executors
 import { hostTensor } from "../../src/runtime/files/tensor.ts";
 import { loraLinear } from "../codegen/graphs.ts";
 import { trainingData, trainingProgram } from "../codegen/training-program.ts";
+import { sharedDevice } from "../shared-device.ts";
 import { randomGraph } from "./executor-random-graph.ts";
 import { difference, generator, programOf, sampleGraph, sampleInputs } from "./executor-samples.ts";
 
@@ -18,10 +19,9 @@ let open: OpenDevice;
 let executor: WebgpuExecutor;
 
 beforeAll(async () => {
-  open = await openDevice({ prefer: "webgpu" });
+  open = await sharedDevice();
   executor = webgpuExecutor(open);
 });
-afterAll(() => open?.dispose());
 
 async function gap(graph: Graph, inputs: Record<string, Float32Array>): Promise<number> {
   const instance = await executor.instantiate(programOf({ forward: graph }), new Map());
@@ -143,7 +143,8 @@ describe("an instance", () => {
   const inputs = { x: numbers(64), dy: numbers(64) };
 
   it("makes pipelines when a run needs them, and keeps the order of calls meanwhile", async () => {
-    const fresh = webgpuExecutor(open);
+    const own = await openDevice({ prefer: "webgpu" });
+    const fresh = webgpuExecutor(own);
     const [device, reference] = [
       await fresh.instantiate(program, data),
       await referenceExecutor().instantiate(program, data),
@@ -164,6 +165,7 @@ describe("an instance", () => {
     expect(difference(got[0][output]!, expected[2][output]!)).toBeGreaterThan(1e-2);
     expect(fresh.pipelines.size).toBeGreaterThan(0);
     device.dispose();
+    own.dispose();
   });
 
   it("computes what is wanted, and takes new parameters", async () => {

@@ -14,6 +14,9 @@ interface Entry extends SourceKernel {
 }
 
 export class KernelTable {
+  /** `copiesSizes` as in `Tuning`. */
+  constructor(private readonly copiesSizes: boolean) {}
+
   private readonly entries: Entry[] = [];
   private readonly known = new Map<readonly Statement[], Map<string, Entry>>();
   private readonly byKernel = new Map<KernelIR, Entry>();
@@ -69,7 +72,7 @@ export class KernelTable {
   private print({ kind, ir, frame }: Entry): string {
     const own = remembered(texts, ir.body, () => new Map<string, string>());
     // What the comment says is not part of what the kernel is.
-    const text = remembered(own, frame, () => printWgsl(ir));
+    const text = remembered(own, `${this.copiesSizes} ${frame}`, () => printWgsl(ir, this.copiesSizes));
     return remembered(this.names, text, () => {
       const name = `${kind}_${textHash(text)}`;
       const wgsl = [...ir.doc.map((line) => `// ${line}`), text].join("\n");

@@ -8,10 +8,10 @@ import { readable } from "./readable.ts";
 import { statementRecordOf, typeName } from "./statements.ts";
 import { erfText, fourPackedText, oneOfFourText, onePackedText, sineText, threefryText } from "./wgsl-helpers.ts";
 
-/** The text without the kernel's comment. */
-export function printWgsl(ir: KernelIR): string {
+/** The text without the kernel's comment; `copiesSizes` as in `Tuning`. */
+export function printWgsl(ir: KernelIR, copiesSizes = false): string {
   const { kernel, words } = readable(ir);
-  return new Printer(kernel, words).print();
+  return new Printer(kernel, words, copiesSizes).print();
 }
 
 class Printer implements WgslWriter {
@@ -23,6 +23,7 @@ class Printer implements WgslWriter {
   constructor(
     private readonly kernel: KernelIR,
     private readonly words: readonly string[],
+    private readonly copiesSizes: boolean,
   ) {
     this.types = bindingTypes(kernel);
     this.inLoops = wordsInLoops(kernel.body);
@@ -37,10 +38,9 @@ class Printer implements WgslWriter {
       const array = width === 1 ? element : `vec${width}<${element}>`;
       lines.push(`@group(0) @binding(${i}) var<storage, ${access}> ${name}: array<${array}>;`);
     });
-    const words = partWords(kernel.sizes) - 2;
-    const fields = Array.from({ length: words }, (_unused, i) => `${this.words[i] ?? `unused${i}`}: u32`);
-    lines.push(`struct Part { ${["end: u32", "first: u32", ...fields].join(", ")} }`);
-    lines.push(`@group(0) @binding(${kernel.bindings.length}) var<uniform> parts: array<Part, ${mostParts}>;`);
+    const parts = this.parts();
+    lines.push(parts.struct);
+    lines.push(`@group(0) @binding(${kernel.bindings.length}) var<uniform> parts: array<${parts.type}, ${mostParts}>;`);
     for (const { name, type, lanes, length } of kernel.shared)
       lines.push(`var<workgroup> ${name}: array<${typeName(type, lanes)}, ${length}>;`);
     lines.push(...[...this.helpers].sort());
@@ -49,9 +49,9 @@ class Printer implements WgslWriter {
       `@compute @workgroup_size(${kernel.workgroup})`,
       "fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {",
       "  let group_index = group.x + group.y * groups.x;",
-      `  if (group_index >= parts[${mostParts - 1}].end) { return; }`,
-      `  let part = ${Array.from({ length: mostParts - 1 }, (_unused, i) => `u32(group_index >= parts[${i}].end)`).join(" + ")};`,
-      "  let sizes = &parts[part];",
+      `  if (group_index >= ${parts.end(mostParts - 1)}) { return; }`,
+      `  let part = ${Array.from({ length: mostParts - 1 }, (_unused, i) => `u32(group_index >= ${parts.end(i)})`).join(" + ")};`,
+      ...parts.sizes,
       "  let block = group_index - sizes.first;",
       ...[...this.inLoops]
         .sort((a, b) => a - b)
@@ -61,6 +61,23 @@ class Printer implements WgslWriter {
       "",
     );
     return lines.join("\n");
+  }
+
+  /** How the records of the parts are declared, and how an invocation gets at `sizes`, that of its own. */
+  private parts() {
+    const words = partWords(this.kernel.sizes);
+    const fields = Array.from({ length: words - 2 }, (_unused, i) => this.words[i] ?? `unused${i}`);
+    const struct = `struct Part { ${["end", "first", ...fields].map((name) => `${name}: u32`).join(", ")} }`;
+    if (!this.copiesSizes)
+      return { struct, type: "Part", end: (i: number) => `parts[${i}].end`, sizes: ["  let sizes = &parts[part];"] };
+    const type = `array<vec4u, ${words / 4}>`;
+    const values = Array.from({ length: words }, (_unused, i) => `words[${Math.floor(i / 4)}].${"xyzw"[i % 4]}`);
+    const sizes = [
+      `  var words: ${type};`,
+      `  for (var i = 0u; i < ${words / 4}u; i += 1u) { words[i] = parts[part][i]; }`,
+      `  let sizes = Part(${values.join(", ")});`,
+    ];
+    return { struct, type, end: (i: number) => `parts[${i}][0].x`, sizes };
   }
 
   block(body: readonly Statement[]): string[] {

@@ -36,7 +36,7 @@ import { Turns } from "../turns.ts";
 import { floatsOf, placedBytes, readWords } from "../words.ts";
 import { runApart, timesApart } from "./apart.ts";
 import { dispatchLabels } from "./labels.ts";
-import { PipelineCache } from "./pipelines.ts";
+import { type PipelineCache, pipelinesOf } from "./pipelines.ts";
 import { Reader } from "./reader.ts";
 import { Recorder } from "./recorder.ts";
 import { readResults, type StagedResults, stageResults } from "./results.ts";
@@ -53,11 +53,11 @@ export interface WebgpuExecutor extends Executor {
 }
 
 /**
- * An executor on an open device, which it does not own. Pipelines are shared by all its instances and made when a run first needs them: a
- * software driver takes a second for a long one.
+ * An executor on an open device, which it does not own. Pipelines are shared by everything on the device and made when a run first needs
+ * them: a software driver takes long for them.
  */
 export function webgpuExecutor(open: OpenDevice, options: WebgpuOptions = {}): WebgpuExecutor {
-  const pipelines = new PipelineCache(open);
+  const pipelines = pipelinesOf(open);
   const target = options.target ?? targetOf(open.target);
   const forecast = new WeakMap<ExecutableProgram, Generated>();
   const generated = (program: ExecutableProgram, own: InstantiateOptions): Generated =>

@@ -1,6 +1,7 @@
 /** Compute pipelines of a device, made once per WGSL text, all at the same time. */
 import type { GeneratedKernel } from "../../../codegen/plan.ts";
 import { WebpeftError } from "../../../ir/diagnostics.ts";
+import { remembered } from "../../../ir/remember.ts";
 import { during } from "../../../ir/trail.ts";
 import type { OpenDevice } from "../../device/index.ts";
 
@@ -63,6 +64,12 @@ export class PipelineCache {
     return { pipeline, layout };
   }
 }
+
+const caches = new WeakMap<GPUDevice, PipelineCache>();
+
+/** The pipelines of a device, for all executors on it. */
+export const pipelinesOf = (open: OpenDevice): PipelineCache =>
+  remembered(caches, open.device, () => new PipelineCache(open));
 
 /** The error of a kernel that the device's compiler refused; that of a device that is gone stays as it is. Throws none. */
 async function refused(error: unknown, { name, wgsl }: GeneratedKernel, module: GPUShaderModule): Promise<unknown> {
