@@ -8,12 +8,14 @@ import {
   type KernelSort,
   kernelRows,
   printLevel,
+  ratio,
   sortKernels,
 } from "../inspect/index.ts";
 import type { GraphLevel } from "../inspect/views.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
 import type { StageName } from "../program/index.ts";
 import { type Measurement, measuredMs } from "../program/measurement.ts";
+import type { Precision } from "../program/precision.ts";
 import { columns } from "./columns.ts";
 import { type Finding, findings, printFinding } from "./findings-text.ts";
 import { emit, type PrintOptions } from "./output.ts";
@@ -30,6 +32,8 @@ export interface TextOptions extends PrintOptions {
   readonly out?: string;
   /** What dispatches took, where that was asked for. */
   readonly measured?: Measurement;
+  /** How far values are from f64, where that was asked for. */
+  readonly compared?: Precision;
 }
 
 /** Whether text is asked for; then no files are written. */
@@ -77,17 +81,17 @@ const afterKernels = (): WebpeftError =>
 
 /** Throws `INSPECT-UNKNOWN` for what the program does not have. */
 export function printText(program: Program, options: TextOptions): void {
-  const { print, kernels, measured, top = Number.POSITIVE_INFINITY, json } = options;
-  const { sort = measured === undefined ? "flops" : "ms" } = options;
-  if (sort === "ms" && measured === undefined)
+  const { print, kernels, measured, compared, top = Number.POSITIVE_INFINITY, json } = options;
+  const { sort = measured !== undefined ? "ms" : compared !== undefined ? "error" : "flops" } = options;
+  if ((sort === "ms" && measured === undefined) || (sort === "error" && compared === undefined))
     throw new WebpeftError("CLI-INSPECT", {
       message: "nothing was measured that could be sorted",
-      help: "add --measure",
+      help: sort === "ms" ? "add --measure" : "add --precision",
     });
   if (kernels === true) {
     const rows = sortKernels(kernelRows(program, options), sort).slice(0, top);
     if (json) for (const row of rows) emit(options, { type: "kernel", ...row });
-    else process.stdout.write(kernelTable(rows, measured));
+    else process.stdout.write(kernelTable(rows, options));
   }
   if (print === undefined) return;
   if (isFinding(print)) {
@@ -119,12 +123,18 @@ const timeColumns = (total: number): readonly Column[] => [
   numbers("% of roof", ({ ms = 0, leastMs = 0 }) => (ms === 0 ? "" : ((100 * leastMs) / ms).toFixed(1))),
 ];
 
+const errorColumns: readonly Column[] = [
+  numbers("error", ({ error = 0 }) => ratio(error)),
+  numbers("own error", ({ own = 0 }) => ratio(own)),
+];
+
 /** Rows as text in columns. */
-function kernelTable(rows: readonly KernelRow[], measured: Measurement | undefined): string {
+function kernelTable(rows: readonly KernelRow[], { measured, compared }: TextOptions): string {
   const all = [
     texts("kernel", ({ name }) => name),
     numbers("dispatches", ({ dispatches }) => String(dispatches)),
     ...(measured === undefined ? [] : timeColumns(measuredMs(measured))),
+    ...(compared === undefined ? [] : errorColumns),
     numbers("flop", ({ flops }) => count(flops)),
     numbers("reads", ({ reads }) => bytesText(reads)),
     numbers("writes", ({ writes }) => bytesText(writes)),

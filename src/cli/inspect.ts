@@ -9,7 +9,7 @@ import { compileSources, defaultLength, readSources, type SourceOptions, type So
 import { packed } from "./failure-dump.ts";
 import { runDiff } from "./inspect-diff.ts";
 import { checkTextOptions, printText, type TextOptions, wantsText } from "./inspect-text.ts";
-import { type InspectedOn, inspectedOn, measuredOn } from "./measure.ts";
+import { type InspectedOn, inspectedOn, observedOn } from "./measure.ts";
 import { memoryLine } from "./memory.ts";
 import { emit, say } from "./output.ts";
 import { claimOutput } from "./output-lock.ts";
@@ -24,6 +24,7 @@ export interface InspectOptions extends SourceOptions, TextOptions {
   readonly target?: string;
   readonly memory?: number;
   readonly measure?: boolean;
+  readonly precision?: boolean;
   readonly out?: string;
   readonly overwrite?: boolean;
 }
@@ -40,11 +41,11 @@ const sizesOf = ({ mode, batch, length, memory }: InspectOptions, { model }: Sou
 async function filesOf(options: InspectOptions, on: InspectedOn): Promise<ReadonlyMap<string, string>> {
   const { reproduce } = options;
   if (reproduce !== undefined)
-    return inspectionFiles(await reproduced({ ...options, reproduce }, on), undefined, packed);
+    return inspectionFiles(await reproduced({ ...options, reproduce }, on), { pack: packed });
   const sources = await readSources(options, true);
   const program = await compileSources(sources, options, sizesOf(options, sources, on.target));
-  const { measured } = await measuredOn(program, sources, options, on);
-  const files = inspectionFiles(program, measured, packed);
+  const observed = await observedOn(program, sources, options, on);
+  const files = inspectionFiles(program, { ...observed, pack: packed });
   if (options.mode !== "merge") say(options, memoryLine(forecastTarget(program, sources.model)));
   return files;
 }
@@ -88,8 +89,8 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
       const sources = await readSources(options, true);
       const program = await compileSources(sources, options, sizesOf(options, sources, on.target));
       // What is printed has stdout to itself.
-      const made = await measuredOn(program, sources, { ...options, json: true }, on);
-      printText(program, { ...options, ...made });
+      const observed = await observedOn(program, sources, { ...options, json: true }, on);
+      printText(program, { ...options, ...observed });
     } else await writeFiles(out!, options, on);
   } finally {
     on.release();

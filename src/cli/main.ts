@@ -230,6 +230,10 @@ function build(): Command {
     )
     .option(...memory)
     .option("--measure", "also runs it on --device, with data that is drawn, and tells what every kernel takes")
+    .option(
+      "--precision",
+      "also runs it on --device, with data that is drawn, and tells how far every value is from f64",
+    )
     .option("--seed <n>", "of that data", whole)
     .option("--method <file>", "a method of your own, as text")
     .option("--out <folder>", "where the files go")
@@ -251,7 +255,7 @@ function build(): Command {
     .option("--layer <n>", "of --print, --kernels: what is computed in this layer", whole)
     .addOption(
       new Option("--sort <by>", "of --kernels; flops without, ms where they are measured").choices([
-        ...["ms", "flops", "bytes", "dispatches", "name"],
+        ...["ms", "error", "flops", "bytes", "dispatches", "name"],
       ]),
     )
     .option("--top <n>", "of --kernels, --print memory and rules: the first of them", count)

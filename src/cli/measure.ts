@@ -1,9 +1,10 @@
-/** `webpeft inspect --measure`: on which device, and what it says of it. */
+/** `webpeft inspect --measure` and `--precision`: on which device, and what they say of it. */
 
 import { isForProcessors, type Target } from "../codegen/index.ts";
 import type { Program } from "../compile/program.ts";
-import { bytes, flops } from "../inspect/index.ts";
+import { bytes, flops, ratio } from "../inspect/index.ts";
 import { type Measurement, measuredMs } from "../program/measurement.ts";
+import type { Precision } from "../program/precision.ts";
 import type { Executor } from "../runtime/executors/executor.ts";
 import { chooseExecutor, type DeviceName } from "../runtime/session/executor-choice.ts";
 import type { Sources } from "./common.ts";
@@ -12,6 +13,7 @@ import { readTarget } from "./target.ts";
 
 export interface MeasureCommandOptions extends PrintOptions {
   readonly measure?: boolean;
+  readonly precision?: boolean;
   readonly device: DeviceName;
   readonly target?: string;
   readonly seed?: number;
@@ -24,9 +26,10 @@ export interface InspectedOn {
   readonly release: () => void;
 }
 
-/** The target that is named; with `--measure` that of the device unless one is. Throws `CLI-TARGET` and what opening a device throws. */
-export async function inspectedOn({ measure, device, target: name }: MeasureCommandOptions): Promise<InspectedOn> {
-  if (measure !== true) return { target: await readTarget(name), release: () => undefined };
+/** The target that is named; where it is run that of the device unless one is. Throws `CLI-TARGET` and what opening a device throws. */
+export async function inspectedOn(options: MeasureCommandOptions): Promise<InspectedOn> {
+  const { measure, precision, device, target: name } = options;
+  if (measure !== true && precision !== true) return { target: await readTarget(name), release: () => undefined };
   const given = name === undefined ? undefined : await readTarget(name);
   const chosen = device === "auto" && given !== undefined && isForProcessors(given) ? "cpu" : device;
   const { executor, release } = await chooseExecutor(chosen, { target: given });
@@ -36,19 +39,34 @@ export async function inspectedOn({ measure, device, target: name }: MeasureComm
 /** The share of a step that its dispatches make up. */
 const shareOf = (measured: Measurement): string => `${((100 * measuredMs(measured)) / measured.wholeMs).toFixed(0)} %`;
 
-/** What was measured, which is also said; nothing where nobody asked. */
-export async function measuredOn(
+/** What was asked for, and nothing else. */
+interface Observed {
+  readonly measured?: Measurement;
+  readonly compared?: Precision;
+}
+
+/** What was measured and compared, which is also said; nothing where nobody asked. */
+export async function observedOn(
   program: Program,
   { experts }: Pick<Sources, "experts">,
   options: MeasureCommandOptions,
   { executor }: InspectedOn,
-): Promise<{ readonly measured?: Measurement }> {
+): Promise<Observed> {
   if (executor === undefined) return {};
-  const measured = await program.measure({
+  const { seed, measure, precision } = options;
+  const how = {
     device: executor,
-    ...(options.seed === undefined ? {} : { seed: options.seed }),
+    ...(seed === undefined ? {} : { seed }),
     ...(experts === undefined ? {} : { experts: Object.fromEntries(experts) }),
-  });
+  };
+  const measured = measure === true ? await program.measure(how) : undefined;
+  if (measured !== undefined) sayMeasured(options, measured);
+  const compared = precision === true ? await program.precision(how) : undefined;
+  if (compared !== undefined) sayCompared(options, compared);
+  return { ...(measured && { measured }), ...(compared && { compared }) };
+}
+
+function sayMeasured(options: PrintOptions, measured: Measurement): void {
   const { device, clock, wholeMs, runs, peak } = measured;
   const outside = clock === "outside" ? " (outside time, with submitting and waiting)" : "";
   say(
@@ -56,5 +74,17 @@ export async function measuredOn(
     `measured    ${device}, median of ${runs}: ${wholeMs.toFixed(2)} ms, dispatches ${shareOf(measured)}${outside}`,
   );
   say(options, `peak        ${flops(peak.flopsPerSecond)}/s, ${bytes(peak.bytesPerSecond)}/s`);
-  return { measured };
+}
+
+function sayCompared(options: PrintOptions, { device, stages }: Precision): void {
+  const all = stages.flatMap(({ name, nodes }) => nodes.map((node) => ({ name, ...node })));
+  const worst = (by: "error" | "own"): string => {
+    const { [by]: error, name, node } = all.reduce((most, one) => (one[by] > most[by] ? one : most));
+    return `${ratio(error)} at ${name}/%${node}`;
+  };
+  if (all.length === 0) return;
+  say(
+    options,
+    `compared    ${device}, ${all.length} values with f64: error ${worst("error")}, of a kernel alone ${worst("own")}`,
+  );
 }

@@ -9,11 +9,12 @@ import type { DeviceName } from "../runtime/session/executor-choice.ts";
 import type { ReproductionFile } from "./failure-dump.ts";
 import type { GlobalOptions } from "./global-options.ts";
 import type { InspectedOn } from "./measure.ts";
-import { measuredOn } from "./measure.ts";
+import { observedOn } from "./measure.ts";
 
 export interface ReproduceOptions extends GlobalOptions {
   readonly reproduce: string;
   readonly measure?: boolean;
+  readonly precision?: boolean;
   readonly device: DeviceName;
   readonly target?: string;
   readonly seed?: number;
@@ -35,7 +36,7 @@ export async function reproduced(options: ReproduceOptions, on: InspectedOn): Pr
     const program = await compileAgain(given, debug.passes());
     failure.compiled(program);
     void program.kernels;
-    await measuredOn(program, {}, options, on);
+    await observedOn(program, {}, options, on);
     return program;
   } catch (error) {
     if (codeOf(error) !== read.error.code)

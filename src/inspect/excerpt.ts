@@ -6,6 +6,7 @@ import { workOf } from "../ir/registry.ts";
 import { printGraph } from "../ir/text/print.ts";
 import type { StageName } from "../program/index.ts";
 import { leastMs, type Measurement } from "../program/measurement.ts";
+import { type Errors, errorsIn, largestErrors, type Precision } from "../program/precision.ts";
 import { type KernelWork, withDispatch } from "./kernel-work.ts";
 import { isAt, isEverywhere, type ModelPlace, pathsOf, sitesOf } from "./places.ts";
 import { unknownName } from "./unknown.ts";
@@ -21,10 +22,11 @@ export interface ExcerptOptions extends ModelPlace {
 interface KernelRowOptions extends ModelPlace {
   readonly stage?: StageName | "step" | undefined;
   readonly measured?: Measurement | undefined;
+  readonly compared?: Precision | undefined;
 }
 
 /** Sorted from the largest; names from the first. */
-export type KernelSort = "ms" | "flops" | "bytes" | "dispatches" | "name";
+export type KernelSort = "ms" | "error" | "flops" | "bytes" | "dispatches" | "name";
 
 /** A kernel with what it does in one stage. */
 export interface KernelRow extends KernelWork {
@@ -32,6 +34,9 @@ export interface KernelRow extends KernelWork {
   /** Milliseconds, where they were measured, and what they would be at the peak of the device. */
   readonly ms?: number;
   readonly leastMs?: number;
+  /** The largest errors against f64 of what it stores, where that was compared. */
+  readonly error?: number;
+  readonly own?: number;
 }
 
 /** The nodes at a place, and the ports that they read. */
@@ -93,7 +98,7 @@ export function printLevel(program: InspectedProgram, level: GraphLevel, options
 
 /** Kernels of a stage, or with `step` of all stages of a training step, that compute something at a place, in the order of the plan. Throws as `printLevel` does. */
 export function kernelRows(program: InspectedProgram, options: KernelRowOptions = {}): KernelRow[] {
-  const { stage = program.mainStage, measured } = options;
+  const { stage = program.mainStage, measured, compared } = options;
   const chosen: readonly string[] = stage === "step" ? program.stepStages : [stage];
   const planned = program.plan.stages.filter(({ name }) => chosen.includes(name));
   const known = program.plan.stages.map(({ name }) => name);
@@ -101,6 +106,8 @@ export function kernelRows(program: InspectedProgram, options: KernelRowOptions 
   const rows = new Map<string, KernelRow>();
   for (const { name, dispatches } of planned) {
     const times = measured?.stages.find((own) => own.name === name)?.dispatchMs;
+    const errors = compared && errorsIn(compared, name);
+    const parts = program.generated.parts.find((own) => own.stage === name)!.stored;
     const graph = program.graph("tensor", name as StageName);
     for (const [at, dispatch] of dispatches.entries()) {
       const { kernel } = dispatch;
@@ -108,7 +115,8 @@ export function kernelRows(program: InspectedProgram, options: KernelRowOptions 
       if (!isEverywhere(options) && !computed.some((node) => isAt(node, options))) continue;
       const before = rows.get(kernel);
       const time = timeOf(measured, times?.[at], dispatch, before);
-      rows.set(kernel, { name: kernel, ...withDispatch(before, dispatch, computed), ...time });
+      const largest = errors && largestErrors([errorsOf(before), ...parts[at]!.flat().map((node) => errors.get(node))]);
+      rows.set(kernel, { name: kernel, ...withDispatch(before, dispatch, computed), ...time, ...largest });
     }
   }
   if (rows.size === 0) throw nowhere(program.graph("tensor", planned[0]!.name as StageName), options);
@@ -126,6 +134,9 @@ function timeOf(
   const [ms, least] = took == null ? [0, 0] : [took, leastMs(dispatch, measured.peak)];
   return { ms: (before?.ms ?? 0) + ms, leastMs: (before?.leastMs ?? 0) + least };
 }
+
+const errorsOf = (row: KernelRow | undefined): Errors | undefined =>
+  row?.error === undefined ? undefined : { error: row.error, own: row.own! };
 
 export const sortKernels = (rows: readonly KernelRow[], by: KernelSort): KernelRow[] =>
   [...rows].sort((a, b) => (by === "name" ? (a.name < b.name ? -1 : 1) : (b[by] ?? 0) - (a[by] ?? 0)));

@@ -95,21 +95,21 @@ function graphs(program: InspectedProgram): Record<string, Graph> {
   };
 }
 
-export type FileOptions = Pick<ReportOptions, "pack" | "measured">;
+export type FileOptions = Pick<ReportOptions, "pack" | "measured" | "compared">;
 
 /** Makes one file, or gives nothing where it cannot be made and the others shall be. */
 type Attempt = <T>(make: () => T) => T | undefined;
 
 /**
  * All files by name; needs no device. `graph.*.ir` parse back to the graphs of the main stage. `pack` makes the report smaller; what
- * was `measured` stands in `measured.json`, `kernels.json` and the report. Throws what making the kernels throws, unless `attempt` goes on.
+ * was `measured` stands in `measured.json`, `kernels.json` and the report, errors against f64 in `precision.json` and the report. Throws what making the kernels throws, unless `attempt` goes on.
  */
 export function programFiles(
   program: InspectedProgram,
   options: FileOptions = {},
   attempt: Attempt = (make) => make(),
 ): Map<string, string> {
-  const { measured } = options;
+  const { measured, compared } = options;
   const files = new Map<string, string>();
   const add = (name: string, make: () => string): void => {
     const text = attempt(make);
@@ -127,15 +127,11 @@ export function programFiles(
   add("plan.json", () => planFile(program));
   add("timeline.json", () => json(program.timeline));
   if (measured !== undefined) add("measured.json", () => json({ version: dumpVersion, ...measured }));
+  if (compared !== undefined) add("precision.json", () => json({ version: dumpVersion, ...compared }));
   return files;
 }
 
 /** The files of `webpeft inspect` by name. Throws what making the kernels throws. */
-export function inspectionFiles(
-  program: InspectedProgram,
-  measured?: Measurement,
-  pack?: ReportOptions["pack"],
-): ReadonlyMap<string, string> {
-  const options = { measured, pack };
+export function inspectionFiles(program: InspectedProgram, options: FileOptions = {}): ReadonlyMap<string, string> {
   return programFiles(program, options).set("report.html", reportPage(program, options));
 }

@@ -7,7 +7,7 @@ export { failureRecord } from "./failure/record.ts";
 export { compiledBefore } from "./failure/so-far.ts";
 export { dumpVersion, inspectionFiles } from "./files.ts";
 export { type MemoryFindings, memoryFindings, type RuleRow, ruleRows } from "./findings.ts";
-export { bytes, count, flops, percent } from "./numbers.ts";
+export { bytes, count, flops, percent, ratio } from "./numbers.ts";
 export { comparisonPage, reportPage } from "./report.ts";
 export { type MeasuredDispatch, Trace } from "./trace.ts";
 export { type Failure, lossSvg, type TrainingData, trainingPage } from "./training/page.ts";

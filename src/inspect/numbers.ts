@@ -29,5 +29,9 @@ export function time(ms: number): string {
 
 const digits = (n: number): string => (n >= 100 ? n.toFixed(0) : n >= 10 ? n.toFixed(1) : n.toFixed(2));
 
+/** Of a number to what it is compared with: 5.3e-7. */
+export const ratio = (of: number): string =>
+  of === 0 ? "0" : of === Number.MAX_VALUE ? "not finite" : of.toExponential(1);
+
 export const percent = (part: number, whole: number): string =>
   whole === 0 ? "" : `${((100 * part) / whole).toFixed(1)} %`;

@@ -5,6 +5,7 @@ import { flopsOf } from "../ir/registry.ts";
 import { byteWidth, sizeOf, typeText } from "../ir/types.ts";
 import { recomputeCosts } from "../passes/recompute.ts";
 import { type Clock, leastMs, type Measurement } from "../program/measurement.ts";
+import { type Errors, errorsIn, largestErrors, type Precision } from "../program/precision.ts";
 import { aloneRecord } from "./alone.ts";
 import { lineOf } from "./places.ts";
 import { passRecords, ruleRecords } from "./report-passes.ts";
@@ -31,6 +32,7 @@ export interface ReportSource
 
 interface ReportMore {
   readonly measured?: Measurement | undefined;
+  readonly compared?: Precision | undefined;
   readonly failure?: FailureRecord | undefined;
 }
 
@@ -92,13 +94,16 @@ function stageRecord(
   { name, graph }: { name: string; graph: Graph },
   texts: Texts,
   kernels: ReadonlyMap<string, KernelRecord>,
-  measured: Measurement | undefined,
+  { measured, compared }: ReportMore,
 ): StageRecord {
   const { plan, values, parts, variables } = program.generated;
   const held = variables.find(({ stage }) => stage === name)?.dispatches ?? [];
   const stored = parts.find(({ stage }) => stage === name)?.stored ?? [];
   const dispatches = plan.stages.find((stage) => stage.name === name)?.dispatches ?? [];
   const times = measured?.stages.find((stage) => stage.name === name)?.dispatchMs;
+  const nodeErrors = compared && errorsIn(compared, name);
+  const errorsOf = (own: readonly PartRecord[]): Errors | undefined =>
+    largestErrors(own.flatMap((part) => part.stored.map((node) => nodeErrors?.get(node))));
   const kept = values.find(({ stage }) => stage === name)?.values ?? [];
   return {
     name,
@@ -112,12 +117,15 @@ function stageRecord(
       const ms = times?.[i];
       const moved = { flops, bytes, reads, writes, bound };
       const work = { kernel, grid, nodes, ...moved, always, outputs: always ? [] : outputs, parts: own };
-      return ms == null ? work : { ...work, time: [ms, leastMs(dispatch, measured!.peak)] };
+      const errors = errorsOf(own);
+      const time: DispatchRecord["time"] = ms == null ? undefined : [ms, leastMs(dispatch, measured!.peak)];
+      return { ...work, ...(time && { time }), ...(errors && { errors }) };
     }),
     values: kept.map((value) => {
       const { node, buffer, offset, bytes, first, last, why } = value;
       return [node, buffer, offset, bytes, first, last, why];
     }),
+    ...(nodeErrors && { errors: [...nodeErrors.values()].map(({ node, error, own }) => [node, error, own] as const) }),
   };
 }
 
@@ -174,6 +182,11 @@ function factsOf(program: ReportSource): [string, string][] {
   ];
 }
 
+const comparedFact = ({ device, seed }: Precision): [string, string] => [
+  "compared with f64",
+  `${device}, data from seed ${seed}`,
+];
+
 const clocks: Readonly<Record<Clock, string>> = {
   device: "timestamps of the device",
   processor: "the clock of the processor that runs the kernels",
@@ -184,21 +197,22 @@ function measuredRecord({ stages: _stages, clock, ...facts }: Measurement): Meas
   return { ...facts, clock: clocks[clock], isOutside: clock === "outside" };
 }
 
-export function reportData(program: ReportSource, { measured, failure }: ReportMore = {}): ReportData {
+export function reportData(program: ReportSource, more: ReportMore = {}): ReportData {
+  const { measured, compared, failure } = more;
   const { adapter, generated, batch, length, mode, modelConfig, target, merge } = program;
   const { plan } = generated;
   const texts = new Texts();
   // Merging is no stage of the plan: there are no dispatches.
   const graphs = mode === "merge" && merge !== undefined ? [{ name: mode, graph: merge() }] : program.stages;
   const kernels = kernelRecords(generated);
-  const stages = graphs.map((stage) => stageRecord(program, stage, texts, kernels, measured));
+  const stages = graphs.map((stage) => stageRecord(program, stage, texts, kernels, more));
   const layers = modelConfig.num_hidden_layers ?? modelConfig.n_layer;
   const fragments = (adapter?.fragments ?? []).concat((adapter?.experts ?? []).flatMap(({ plan }) => plan.fragments));
   return {
     ...{ version: reportVersion, batch, length },
     title: `${adapter?.method ?? "base model"} on ${String(modelConfig.model_type ?? "a model")}${layers === undefined ? "" : `, ${String(layers)} layers`}`,
     subtitle: `${mode}, ${batch} x ${length}, ${target.kind}`,
-    facts: factsOf(program),
+    facts: [...factsOf(program), ...(compared === undefined ? [] : [comparedFact(compared)])],
     fragments: [...new Map(fragments.map((fragment) => [fragment.text, fragment])).values()],
     fields: adapter?.savedConfig ?? {},
     diagnostics: program.diagnostics.map(({ code, severity, message }) => ({ code, severity, message })),

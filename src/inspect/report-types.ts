@@ -1,5 +1,6 @@
 /** What the report has of a program: JSON, in one element of the page. */
 
+import type { Errors } from "../program/precision.ts";
 import type { NotFiniteOrigin } from "../program/run-records.ts";
 import type { SeededType } from "./seeded.ts";
 
@@ -45,6 +46,8 @@ export interface DispatchRecord {
   readonly bound: number;
   /** Milliseconds, where they were measured, and what they would be at the peak of the device. */
   readonly time?: readonly [took: number, least: number];
+  /** The largest of what it stores, where that was compared with f64. */
+  readonly errors?: Errors;
   /** Outputs that it is for; always run without them. */
   readonly outputs: readonly string[];
   readonly always: boolean;
@@ -69,6 +72,8 @@ export interface StageRecord {
   readonly outputs: readonly (readonly [name: string, node: number])[];
   readonly dispatches: readonly DispatchRecord[];
   readonly values: readonly ValueRecord[];
+  /** Of nodes that are stored, where they were compared with f64. */
+  readonly errors?: readonly (readonly [node: number, error: number, own: number])[];
 }
 
 /** A dispatch of a kernel on numbers that are made of their places, and what some of its results are. */

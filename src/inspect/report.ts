@@ -1,5 +1,6 @@
 /** The report: one page with everything in it, which asks nothing of the network. Its views are made of its data by `page/`. */
 import type { Measurement } from "../program/measurement.ts";
+import type { Precision } from "../program/precision.ts";
 import type { ReportView } from "./embed.ts";
 import { escaped } from "./markup.ts";
 import { pageNotices, pageScript, pageStyle } from "./page-text.ts";
@@ -40,6 +41,8 @@ export interface ReportOptions {
   readonly pack?: Packer | undefined;
   /** What its dispatches took. */
   readonly measured?: Measurement | undefined;
+  /** How far its values are from f64. */
+  readonly compared?: Precision | undefined;
   /** What ended it; the page begins with that. */
   readonly failure?: FailureRecord | undefined;
   /** The one view that is shown. */

@@ -92,6 +92,21 @@ describe("what is printed", () => {
     expect(rows.find((row) => row.startsWith("identity-in-product"))).toContain(" passes/algebra.ts:");
   });
 
+  it("is how far kernels are from f64, the furthest first", () => {
+    const how = ["--precision", "--batch", "1"];
+    const { stdout } = inspect("--kernels", ...how, "--sort", "error", "--json");
+    const rows = stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { error: number; own: number });
+    expect(rows.length).toBeGreaterThan(5);
+    expect(rows.map(({ error }) => error)).toEqual(rows.map(({ error }) => error).sort((a, b) => b - a));
+    for (const { error, own } of rows) expect(Math.max(error, own)).toBeLessThan(1e-5);
+    expect(inspect("--kernels", ...how, "--top", "1").stdout).toMatch(
+      /error +own error[\s\S]*\d\.\de-\d+ +\d\.\de-\d+/,
+    );
+  });
+
   it("is kernel IR of the kernels of a module", () => {
     const names = [...inspect("--print", "kernel", "--site", "embed_tokens").stdout.matchAll(/^kernel @(\w+)/gm)];
     const all = [...inspect("--print", "kernel").stdout.matchAll(/^kernel @(\w+)/gm)];
@@ -102,6 +117,8 @@ describe("what is printed", () => {
 
 it.each([
   [["--kernels", "--sort", "ms"], 2, "CLI-INSPECT", "--measure"],
+  [["--kernels", "--sort", "error"], 2, "CLI-INSPECT", "--precision"],
+  [["--kernels", "--precision", "--batch", "8192"], 1, "PRECISION-SIZE", "num_hidden_layers"],
   [["--kernels", "--measure", "--target", "default"], 1, "MEASURE-DEVICE", "--target"],
   [["--print", "tensor", "--after", "nothing"], 1, "INSPECT-UNKNOWN", "one of build, attach, algebra"],
   [["--print", "tensor", "--stage", "sideways"], 1, "INSPECT-UNKNOWN", "micro"],

@@ -16,7 +16,7 @@ describe.skipIf(!hasChromium)("what was measured", () => {
     const program = await compile(model, adapter, { batch: 2, length: 12, target: wasmTargetHere() });
     const measured = await program.measure({ device: "cpu", runs: 2 });
     kernelsMs = measuredMs(measured);
-    html = inspectionFiles(program, measured).get("report.html")!;
+    html = inspectionFiles(program, { measured }).get("report.html")!;
   });
 
   it("is what tables are sorted by, adds up, and stands in the details of a kernel", async () => {

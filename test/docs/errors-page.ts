@@ -15,6 +15,7 @@ const rooms: Readonly<Record<Room, string>> = {
   CODEGEN: "Kernels and the device's limits",
   INSPECT: "What is looked at",
   MEASURE: "Measuring",
+  PRECISION: "Comparing with f64",
   DEVICE: "Devices",
   SESSION: "Calls of a session",
   TRAIN: "Training and its checkpoints",

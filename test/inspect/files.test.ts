@@ -124,7 +124,7 @@ describe("the report", () => {
     expect(script.length).toBeGreaterThan(10_000);
     expect(html.length - JSON.stringify(report()).length).toBeLessThan(200_000);
     const pack = (text: string): string => gzipSync(text).toString("base64");
-    const packed = inspectionFiles(program, undefined, pack).get("report.html")!;
+    const packed = inspectionFiles(program, { pack }).get("report.html")!;
     const [, data = ""] = packed.match(/<script type="application\/gzip" id="data">(.*?)<\/script>/)!;
     expect(JSON.parse(gunzipSync(Buffer.from(data, "base64")).toString())).toEqual(report());
   });

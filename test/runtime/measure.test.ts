@@ -65,7 +65,7 @@ describe.each(["processor", "device", "outside"] as const)("by the clock of the 
   });
 
   it("stands in the dump, and in the report", () => {
-    const files = inspectionFiles(program, measured);
+    const files = inspectionFiles(program, { measured });
     expect(JSON.parse(files.get("measured.json")!)).toEqual({ version: 1, ...measured });
     const kernels = JSON.parse(files.get("kernels.json")!) as { readonly milliseconds: number }[];
     expect(kernels.reduce((sum, { milliseconds }) => sum + milliseconds, 0)).toBeCloseTo(measuredMs(measured), 6);

@@ -1,4 +1,5 @@
 /** Sums over dispatches, and who they are for. */
+import { type Errors, largestErrors } from "../../program/precision.ts";
 import { heldAt, liveBytes, peakAt } from "../memory-facts.ts";
 import type { DispatchRecord, ValueRecord } from "../report-types.ts";
 import type { StageModel } from "./model.ts";
@@ -12,6 +13,8 @@ export interface Cost {
   /** Milliseconds, and what they would be at the peak of the device; 0 where nothing was measured. */
   ms: number;
   leastMs: number;
+  /** The largest errors against f64; absent where nothing was compared. */
+  errors?: Errors | undefined;
 }
 
 const nothing = (): Cost => ({ flops: 0, bytes: 0, reads: 0, writes: 0, dispatches: 0, ms: 0, leastMs: 0 });
@@ -24,7 +27,7 @@ export function totalOf(stages: readonly StageModel[]): Cost {
 
 function add(
   cost: Cost,
-  { flops, bytes, reads, writes, time: [ms, least] = [0, 0] }: DispatchRecord,
+  { flops, bytes, reads, writes, time: [ms, least] = [0, 0], errors }: DispatchRecord,
   share: number,
 ): void {
   cost.flops += share * flops;
@@ -33,6 +36,7 @@ function add(
   cost.writes += share * writes;
   cost.ms += share * ms;
   cost.leastMs += share * least;
+  cost.errors = largestErrors([cost.errors, errors]);
   cost.dispatches += 1;
 }
 

@@ -1,8 +1,9 @@
 /** What details of several kinds are made of. */
+import type { Errors } from "../../program/precision.ts";
 import type { App } from "./app.ts";
 import type { Cost } from "./costs.ts";
 import { type Child, h } from "./dom.ts";
-import { percent, time } from "./format.ts";
+import { percent, ratio, time } from "./format.ts";
 import type { PageNode } from "./model.ts";
 
 export const facts = (entries: readonly (readonly [string, Child])[]): HTMLElement =>
@@ -13,6 +14,12 @@ export const timeFacts = (cost: Pick<Cost, "ms" | "leastMs"> | undefined): (read
   cost === undefined || cost.ms === 0
     ? []
     : [["time", `${time(cost.ms)}, ${percent(cost.leastMs, cost.ms)} of what the device reaches`]];
+
+/** How far it is from f64. */
+export const errorFacts = (errors: Errors | undefined): (readonly [string, Child])[] =>
+  errors === undefined
+    ? []
+    : [["error against f64", `${ratio(errors.error)}, of the kernel alone ${ratio(errors.own)}`]];
 
 export const some = <T>(items: readonly T[], most: number, view: (item: T) => Node): HTMLElement =>
   h(

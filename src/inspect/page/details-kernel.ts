@@ -2,7 +2,7 @@
 import type { App } from "./app.ts";
 import { nodeChip, siteChips } from "./chips.ts";
 import { costsOfKernels, sitesOfKernel } from "./costs.ts";
-import { facts, linesOf, timeFacts } from "./detail-parts.ts";
+import { errorFacts, facts, linesOf, timeFacts } from "./detail-parts.ts";
 import { chip, h, number, numberHead, table } from "./dom.ts";
 import { bytes, count, plural, shortPath, time } from "./format.ts";
 import { purpose } from "./kernels.ts";
@@ -94,6 +94,7 @@ export function kernelDetails(app: App, name: string): HTMLElement {
     facts([
       [`in ${stages.map((at) => at.name).join(", ")}`, `${own.length} dispatches`],
       ...timeFacts(cost),
+      ...errorFacts(cost?.errors),
       ["flops", count(cost?.flops ?? 0)],
       ["reads", bytes(cost?.reads ?? 0)],
       ["writes", bytes(cost?.writes ?? 0)],

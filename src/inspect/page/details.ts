@@ -1,7 +1,7 @@
 /** Details of the selection: a record per kind of what can be selected. */
 import type { App } from "./app.ts";
 import { kernelChip, nodeChip, siteChip, siteChips } from "./chips.ts";
-import { facts, linesOf, some, timeFacts } from "./detail-parts.ts";
+import { errorFacts, facts, linesOf, some, timeFacts } from "./detail-parts.ts";
 import { kernelDetails } from "./details-kernel.ts";
 import { chip, h, number, numberHead, table } from "./dom.ts";
 import { bytes, count, shortPath } from "./format.ts";
@@ -22,6 +22,7 @@ function dispatchDetails(app: App, id: string): HTMLElement {
     facts([
       ["kernel", kernelChip(dispatch.kernel)],
       ...(dispatch.time === undefined ? [] : timeFacts({ ms: dispatch.time[0], leastMs: dispatch.time[1] })),
+      ...errorFacts(dispatch.errors),
       ["flops", count(dispatch.flops)],
       ["bytes read", bytes(dispatch.reads)],
       ["bytes written", bytes(dispatch.writes)],
@@ -56,6 +57,7 @@ function nodeDetails(app: App, id: string): HTMLElement {
       ["size", bytes(node.bytes)],
       ["part of", node.isBackward ? "a gradient" : "the forward pass"],
       ...(node.scope === "" ? [] : [["module", siteChip(node.scope)] as const]),
+      ...errorFacts(stage?.errors.get(at)),
       ...(node.flops === 0 ? [] : [["flops", count(node.flops)] as const]),
       ...(outputs.length === 0 ? [] : [["output", outputs.join(", ")] as const]),
       ["inputs", some(node.inputs, 12, (input) => nodeChip(graph.name, input, graph.nodes[input]!.name))],

@@ -1,6 +1,6 @@
 /** Numbers, sizes and names as people read them. */
 
-export { bytes, count, flops, percent, time } from "../numbers.ts";
+export { bytes, count, flops, percent, ratio, time } from "../numbers.ts";
 
 /** A text that is too long ends in a mark of it. */
 export const cut = (text: string, most: number): string => (text.length > most ? `${text.slice(0, most - 1)}…` : text);

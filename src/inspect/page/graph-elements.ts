@@ -1,4 +1,5 @@
 /** What a graph is drawn of: dispatches, or nodes, with what they read, the layer that they are in and what they cost. */
+import type { Errors } from "../../program/precision.ts";
 import { bytes, layerOf, shortPath } from "./format.ts";
 import type { GraphModel, ProgramModel, Ref, StageModel } from "./model.ts";
 
@@ -14,6 +15,8 @@ export interface Element {
   readonly bytes: number;
   /** Milliseconds, of dispatches that were measured. */
   readonly time?: number;
+  /** Of what it stores, where that was compared with f64. */
+  readonly errors?: Errors;
   /** Elements that it reads. */
   readonly inputs: readonly number[];
   /** What it keeps for the backward pass, in words. */
@@ -67,6 +70,7 @@ function dispatchElements(stage: StageModel): Element[] {
       ...{ layer: [...layers][0] ?? "", isBackward },
       ...{ role: isBackward ? "backward" : "forward", flops: dispatch.flops, bytes: dispatch.bytes },
       ...(dispatch.time === undefined ? {} : { time: dispatch.time[0] }),
+      ...(dispatch.errors && { errors: dispatch.errors }),
       inputs: [...new Set(makers)].filter((maker) => maker !== undefined && maker !== at) as number[],
       saved: saved === 0 ? "" : `saved ${bytes(saved)}`,
     };
@@ -101,6 +105,7 @@ function nodeElements(graph: GraphModel, stage: StageModel | undefined): Element
     const [, role] = /^(param|weight|input|buffer) /.exec(node.name) ?? [];
     const value = stage?.kept.get(node.id);
     const times = stage?.computedBy.get(node.id)?.length ?? 0;
+    const errors = stage?.errors.get(node.id);
     return {
       ...{
         ref: `node:${graph.name}/${node.id}`,
@@ -116,7 +121,7 @@ function nodeElements(graph: GraphModel, stage: StageModel | undefined): Element
           : role === "buffer"
             ? "weight"
             : (role as "param"),
-      ...{ flops: node.flops, bytes: node.bytes, times },
+      ...{ flops: node.flops, bytes: node.bytes, times, ...(errors && { errors }) },
       inputs: [...new Set(node.inputs)].flatMap((input) => places.get(input) ?? []),
       saved: value?.[6] === "saved for backward" ? `saved ${bytes(value[3])}` : "",
     };

@@ -1,7 +1,7 @@
 /** Graph: what a stage is made of, forward and backward beside each other, one layer open at a time. */
 import type { App, View } from "./app.ts";
 import { h, s, select } from "./dom.ts";
-import { bytes, cut, flops, plural, shortPath, time } from "./format.ts";
+import { bytes, cut, flops, plural, ratio, shortPath, time } from "./format.ts";
 import { bothElements } from "./graph-both.ts";
 import { type Among, type Element, elementsOf, levels } from "./graph-elements.ts";
 import { type Box, type Scene, sceneOf } from "./graph-scene.ts";
@@ -16,16 +16,32 @@ const sizes: Readonly<Record<string, readonly [number, number]>> = {
   formula: [168, 34],
 };
 
-const costs: Readonly<Record<string, (element: Element) => number>> = {
-  flops: ({ flops }) => flops,
-  bytes: (element) => element.bytes,
-  time: (element) => element.time ?? 0,
-};
-const costTexts: Readonly<Record<string, (n: number) => string>> = { flops, bytes, time };
+/** What bars tell: a number of an element, nothing where it is not known; of a folded layer the sum, or the largest. */
+interface Bars {
+  readonly of: (element: Element) => number | undefined;
+  readonly text: (n: number) => string;
+  readonly isLargest?: boolean;
+}
 
-/** The costs that are known of elements: the time of dispatches that were measured. */
-const costsOf = (elements: readonly Element[]): string[] =>
-  Object.keys(costs).filter((name) => name !== "time" || elements.some(({ time: own }) => own !== undefined));
+const allBars: Readonly<Record<string, Bars>> = {
+  flops: { of: (element) => element.flops, text: flops },
+  bytes: { of: (element) => element.bytes, text: bytes },
+  time: { of: (element) => element.time, text: time },
+  "error against f64": { of: ({ errors }) => errors?.error, text: ratio, isLargest: true },
+  "own error": { of: ({ errors }) => errors?.own, text: ratio, isLargest: true },
+};
+
+/** Those that are known of elements: times and errors where they were measured. */
+const barsOf = (elements: readonly Element[]): string[] =>
+  Object.entries(allBars).flatMap(([name, { of }]) =>
+    elements.length === 0 || elements.some((element) => of(element) !== undefined) ? [name] : [],
+  );
+
+const costOf = ({ of, isLargest }: Bars, elements: readonly Element[]): number =>
+  elements.reduce((all, element) => {
+    const own = of(element) ?? 0;
+    return isLargest === true ? Math.max(all, own) : all + own;
+  }, 0);
 
 const pathOf = (points: readonly Point[]): string =>
   points.map(({ x, y }, at) => `${at === 0 ? "M" : "L"}${x},${y}`).join("");
@@ -39,7 +55,7 @@ const arcOf = (a: Box, b: Box): string => {
 interface Drawing {
   readonly elements: readonly Element[];
   readonly scene: Scene;
-  readonly cost: string;
+  readonly bars: Bars;
   readonly most: number;
   readonly arcs: SVGGElement;
   /** What is to blame for an error. */
@@ -69,18 +85,16 @@ const failedText = ({ program }: App): string =>
   program.data.failure?.origin === undefined ? "here it failed" : "here the first number was not finite";
 
 function boxView(app: App, drawing: Drawing, box: Box): SVGGElement {
-  const { elements, cost, most, failed } = drawing;
+  const { elements, bars, most, failed } = drawing;
   const own = box.elements.map((element) => elements[element]!);
   const [first] = own;
-  const sum = own.reduce((total, element) => total + costs[cost]!(element), 0);
+  const sum = costOf(bars, own);
   const saved = own.filter((element) => element.saved !== "").length;
   const isFolded = box.fold !== undefined;
   const differ = differences(own);
   const title = isFolded ? `${shortPath(box.fold!)} ${differ}` : first!.title;
   const among = isFolded ? (differ === "" ? "both" : "differs") : (first!.among ?? "");
-  const detail = isFolded
-    ? `${plural(own.length, "box").replace("boxs", "boxes")}, ${costTexts[cost]!(sum)}`
-    : first!.detail;
+  const detail = isFolded ? `${plural(own.length, "box").replace("boxs", "boxes")}, ${bars.text(sum)}` : first!.detail;
   const { times = 0 } = first!;
   const isAgain = !isFolded && times > 1;
   const again = isAgain ? `computed in ${times} dispatches` : "";
@@ -102,7 +116,7 @@ function boxView(app: App, drawing: Drawing, box: Box): SVGGElement {
         : { "data-ref": first!.ref }),
       ...{ mouseenter: showing, focus: showing, transform: `translate(${box.x},${box.y})` },
     },
-    s("title", {}, [title, detail, again, costTexts[cost]!(sum), isFailed ? failedText(app) : ""].join("\n").trim()),
+    s("title", {}, [title, detail, again, bars.text(sum), isFailed ? failedText(app) : ""].join("\n").trim()),
     s("rect", { width: box.width, height: box.height, rx: 5 }),
     s("rect", { class: "cost", x: 0, y: box.height - 4, width: (box.width * sum) / most, height: 4 }),
     s(
@@ -158,12 +172,17 @@ function frameView(app: App, { row, cell, x, y, width, height }: Scene["frames"]
   );
 }
 
-function draw(app: App, elements: readonly Element[], scene: Scene, cost: string): SVGSVGElement {
-  const sums = scene.boxes.map(({ elements: own }) => own.reduce((sum, at) => sum + costs[cost]!(elements[at]!), 0));
+function draw(app: App, elements: readonly Element[], scene: Scene, bars: Bars): SVGSVGElement {
+  const sums = scene.boxes.map(({ elements: own }) =>
+    costOf(
+      bars,
+      own.map((at) => elements[at]!),
+    ),
+  );
   const drawing: Drawing = {
     elements,
     scene,
-    cost,
+    bars,
     most: Math.max(...sums) || 1,
     arcs: s("g"),
     failed: app.program.failed,
@@ -223,10 +242,10 @@ export const graphView: View = {
     const own = elementsOf(app.program, stage, level);
     const isBoth = app.other !== undefined && options.both === "1";
     const elements = isBoth ? bothElements(own, elementsOf(app.other!, stage, level)) : own;
-    const known = costsOf(elements);
+    const known = barsOf(elements);
     const cost = known.find((name) => name === options.cost) ?? "flops";
     const scene = await sceneOf(elements, options.layer ?? "", sizes[level] ?? sizes.kernels!);
-    const svg = draw(app, elements, scene, cost);
+    const svg = draw(app, elements, scene, allBars[cost]!);
     const fit = panZoom(svg, scene.width, scene.height, focusOf(app, elements, scene));
     const tool = (text: string, click: () => void): HTMLElement =>
       h("button", { type: "button", class: "tool", click }, text);

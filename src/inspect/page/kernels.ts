@@ -3,7 +3,7 @@ import type { App, View } from "./app.ts";
 import { kernelChip, siteChips } from "./chips.ts";
 import { type Cost, costsOfKernels, sitesOfKernel, totalOf } from "./costs.ts";
 import { bar, type Child, h, number, select, table } from "./dom.ts";
-import { bytes, count, flops, percent, time } from "./format.ts";
+import { bytes, count, flops, percent, ratio, time } from "./format.ts";
 import type { ProgramModel, StageModel } from "./model.ts";
 
 /** What a kernel does, as its text begins. */
@@ -57,7 +57,12 @@ const purposes: readonly Column[] = [
   },
 ];
 
-/** What stands in the table; times where they were measured, else shares of flops. */
+const errors: readonly Column[] = [
+  numeric("error", "error", (row) => row.errors?.error ?? 0, ratio),
+  numeric("own", "own error", (row) => row.errors?.own ?? 0, ratio),
+];
+
+/** What stands in the table; times where they were measured, else shares of flops; errors where values were compared with f64. */
 function columnsOf(isMeasured: boolean, total: Cost): Column[] {
   const runs = numeric("dispatches", "runs", ({ dispatches }) => dispatches, String);
   const ofFlops = numeric("share", "% of flops", ({ flops }) => flops / Math.max(1, total.flops), share);
@@ -71,9 +76,8 @@ function columnsOf(isMeasured: boolean, total: Cost): Column[] {
       (of) => (of === 0 ? "" : percent(of, 1)),
     ),
   ];
-  return isMeasured
-    ? [ofKernel, runs, ...times, ...work, ...purposes]
-    : [ofKernel, runs, ...work, ofFlops, ...purposes];
+  const costs = isMeasured ? [...times, ...work] : [...work, ofFlops];
+  return [ofKernel, runs, ...costs, ...(total.errors === undefined ? [] : errors), ...purposes];
 }
 
 export const stageChoice = (app: App, withStep: boolean): HTMLElement => {

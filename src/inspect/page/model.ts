@@ -1,5 +1,6 @@
 /** The program as views ask about it: records of the report with what leads from one to another. */
 import { moduleShares, modulesOf } from "../../ir/modules.ts";
+import type { Errors } from "../../program/precision.ts";
 import { computedBy } from "../memory-facts.ts";
 import type { DispatchRecord, NodeRecord, ReportData, ValueRecord } from "../report-types.ts";
 import { lastPart, layerOf } from "./format.ts";
@@ -47,6 +48,8 @@ export class StageModel extends GraphModel {
   /** By node: the dispatch that stores it. */
   readonly storedBy: ReadonlyMap<number, number>;
   readonly kept: ReadonlyMap<number, ValueRecord>;
+  /** Of nodes that were compared with f64. */
+  readonly errors: ReadonlyMap<number, Errors>;
 
   constructor(record: ReportData["stages"][number], texts: readonly string[]) {
     super(record.name, record.nodes, texts);
@@ -60,6 +63,7 @@ export class StageModel extends GraphModel {
     });
     this.computedBy = computedBy(record.dispatches);
     this.storedBy = stored;
+    this.errors = new Map(record.errors?.map(([node, error, own]) => [node, { error, own }]));
     this.kept = new Map(record.values.map((value) => [value[0], value]));
   }
 

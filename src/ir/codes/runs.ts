@@ -67,6 +67,7 @@ export const runCodes = {
   "MERGE-UNTIED": "Warning: the adapter changes one end of a tied weight alone, so the merged model is no longer tied.",
   "MEASURE-DEVICE":
     "Measuring wants a device that runs kernels and tells their times, and a program that was compiled for its target to train or to infer.",
+  "PRECISION-SIZE": "The program is too large to be evaluated in f64: compile it for fewer rows, tokens or layers.",
   "RESULT-NOT-FINITE": "A result holds NaN or infinity; the message names the first operation that made one.",
   "SESSION-ADAPTER-NAME": "An adapter of a session needs a name that no other one there has.",
   "SESSION-ADAPTER-UNKNOWN": "The session has no adapter of this name; the message lists those that it has.",

@@ -18,6 +18,10 @@ function generator(seed: number): () => number {
   };
 }
 
+/** So many numbers in [0, 1). */
+export const drawnNumbers = (count: number, seed: number): Float32Array =>
+  Float32Array.from({ length: count }, generator(seed));
+
 /** The numbers of an input, with what every row has at the end of each. */
 export function withEndOfRows<T extends number[] | Int32Array | Float32Array>(
   numbers: T,

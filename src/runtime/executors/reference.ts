@@ -7,8 +7,10 @@ import {
   checkBindings,
   type Executor,
   type Instance,
+  type InstantiateOptions,
   initialStorage,
   inputData,
+  type PortSource,
   type PortTensor,
   portUploads,
   programPorts,
@@ -16,16 +18,31 @@ import {
   stageOf,
   type TracedStep,
 } from "./executor.ts";
+import { floatsOf } from "./words.ts";
 
 export interface ReferenceOptions {
   /** What storage keeps between stages; f32 unless said otherwise. */
   readonly storage?: "f32" | "f64";
 }
 
-/** Port data as numbers that f64 holds exactly. */
-function toNumbers(tensor: PortTensor, integers: boolean): Float64Array {
-  if (!("bytes" in tensor)) return Float64Array.from(tensor);
-  return Float64Array.from(integers ? toInt32(tensor) : toFloat32(tensor));
+/** A copy of port data as numbers that f64 holds exactly. */
+function toNumbers(tensor: PortTensor, integers: boolean): PortTensor & ArrayLike<number> {
+  if (!("bytes" in tensor)) return tensor.slice();
+  return integers ? toInt32(tensor) : toFloat32(tensor).slice();
+}
+
+/** The numbers of the ports that are not bound to storage, by name. */
+export async function constantsOf(
+  program: ExecutableProgram,
+  data: ReadonlyMap<string, PortSource>,
+  options?: InstantiateOptions,
+): Promise<Map<string, ArrayLike<number>>> {
+  const constants = new Map<string, ArrayLike<number>>();
+  for await (const { port, tensor } of portUploads(program, data, options)) {
+    const { dtype } = port.type;
+    constants.set(port.name, toNumbers(tensor, dtype === "i32" || dtype === "u32" || dtype === "bool"));
+  }
+  return constants;
 }
 
 export function referenceExecutor(options: ReferenceOptions = {}): Executor {
@@ -35,14 +52,9 @@ export function referenceExecutor(options: ReferenceOptions = {}): Executor {
     description: "f64 evaluation",
     async instantiate(program, data, instantiateOptions) {
       checkBindings(program);
-      const constants = new Map<string, Float64Array>();
-      for await (const { port, tensor } of portUploads(program, data, instantiateOptions)) {
-        const integers = port.type.dtype === "i32" || port.type.dtype === "u32" || port.type.dtype === "bool";
-        constants.set(port.name, toNumbers(tensor, integers));
-      }
+      const constants = await constantsOf(program, data, instantiateOptions);
       const instance = new ReferenceInstance(program, constants, single);
-      for (const { name, tensor } of await initialStorage(program, data))
-        instance.write(name, toNumbers(tensor, false));
+      for (const { name, tensor } of await initialStorage(program, data)) instance.write(name, floatsOf(tensor));
       return instance;
     },
   };
@@ -55,7 +67,7 @@ class ReferenceInstance implements Instance {
 
   constructor(
     private readonly program: ExecutableProgram,
-    private readonly constants: Map<string, Float64Array>,
+    private readonly constants: Map<string, ArrayLike<number>>,
     single: boolean,
   ) {
     this.ports = programPorts(program);

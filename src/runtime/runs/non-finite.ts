@@ -2,10 +2,10 @@
  * Finds what made a NaN or an infinity: the run is made again on its executor, one dispatch after the other, until one has stored the first;
  * then the nodes of that kernel alone are evaluated on what it read, and the first that f32 cannot hold is named.
  */
+import { evaluateNodes, nodesBetween } from "../../ir/evaluate.ts";
 import { type Graph, type Node, portName } from "../../ir/graph.ts";
-import type { Value } from "../../ir/op-record.ts";
-import { flopsOf, opRecord } from "../../ir/registry.ts";
-import { largestFloat32, type TensorType, typeText } from "../../ir/types.ts";
+import { flopsOf } from "../../ir/registry.ts";
+import { largestFloat32, typeText } from "../../ir/types.ts";
 import type { StageName } from "../../program/index.ts";
 import type { NotFiniteOrigin, NumberRange } from "../../program/run-records.ts";
 import type { Instance, RunInputs, TracedStep } from "../executors/executor.ts";
@@ -40,17 +40,6 @@ function rangeOf(node: string, data: ArrayLike<number>): NumberRange {
 /** Operations of a kernel up to which its nodes are evaluated one by one. */
 const mostOperations = 2 ** 29;
 
-/** The nodes between what a step read and one that it stored, in order. */
-function nodesBetween({ graph, reads }: TracedStep, stored: number): number[] {
-  const [isKnown, found, open] = [new Set(reads), new Set<number>(), [stored]];
-  for (let id = open.pop(); id !== undefined; id = open.pop()) {
-    if (isKnown.has(id) || found.has(id)) continue;
-    found.add(id);
-    open.push(...graph.nodes[id]!.inputs);
-  }
-  return [...found].sort((a, b) => a - b);
-}
-
 const operationsOf = (graph: Graph, ids: readonly number[]): number =>
   ids.reduce((sum, id) => sum + flopsOf(graph, graph.nodes[id]!), 0);
 
@@ -71,20 +60,13 @@ export function firstOfKernel(
   read: ReadonlyMap<number, Float32Array>,
 ): Suspect | undefined {
   const { graph } = step;
-  const ids = nodesBetween(step, stored);
+  const ids = nodesBetween(graph, (id) => read.has(id), [stored]);
   const isPort = ids.some((id) => graph.nodes[id]!.op === "port" || graph.nodes[id]!.type.kind !== "tensor");
   if (isPort || operationsOf(graph, ids) > mostOperations) return undefined;
-  const shapeOf = (id: number): readonly number[] => (graph.nodes[id]!.type as TensorType).shape;
-  const values = new Map<number, Value>(
-    [...read].map(([id, data]) => [id, { shape: shapeOf(id), data: Float64Array.from(data) }]),
-  );
-  for (const id of ids) {
-    const { op, inputs, attributes, type } = graph.nodes[id]!;
-    const given = inputs.map((input) => values.get(input)!);
-    const value = opRecord(op).eval!(given, attributes, type as TensorType);
-    values.set(id, value);
-    if (!isFloat(graph.nodes[id]!) || value.data.every(isFiniteF32)) continue;
-    return { id, data: value.data, given: given.map(({ data }, i) => [nameOf(graph, inputs[i]!), data]) };
+  for (const [id, { data }, given] of evaluateNodes(graph, ids, (input) => read.get(input))) {
+    if (!isFloat(graph.nodes[id]!) || data.every(isFiniteF32)) continue;
+    const { inputs } = graph.nodes[id]!;
+    return { id, data, given: given.map((value, i) => [nameOf(graph, inputs[i]!), value.data]) };
   }
   return undefined;
 }

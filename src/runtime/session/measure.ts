@@ -11,34 +11,39 @@ import { type ChosenExecutor, chooseExecutor } from "./executor-choice.ts";
 import type { Session } from "./session.ts";
 import { deviceCheck, type SessionSource, type StartOptions, startSession } from "./start.ts";
 
-export interface MeasureOptions extends Pick<StartOptions, "device" | "signal" | "experts"> {
+/** How a program is run on data that is drawn. */
+export interface DrawnOptions extends Pick<StartOptions, "device" | "signal" | "experts"> {
   /** Of weights that are drawn in the place of the model's, of a fresh adapter, and of the batch; 0 unless given. */
   readonly seed?: number;
-  /** Runs before those that count; 2 unless given. */
-  readonly warmUps?: number;
-  /** Runs that count; 5 unless given. */
-  readonly runs?: number;
   /** Takes the kernels that are there; from the program. */
   readonly generated?: StartOptions["generated"];
 }
 
-const checks: Checks<MeasureOptions> = {
+export interface MeasureOptions extends DrawnOptions {
+  /** Runs before those that count; 2 unless given. */
+  readonly warmUps?: number;
+  /** Runs that count; 5 unless given. */
+  readonly runs?: number;
+}
+
+export const drawnChecks: Checks<DrawnOptions> = {
   device: deviceCheck,
   seed,
   signal,
   experts: record,
-  warmUps: whole,
-  runs: count,
   generated: callable,
 };
 
+const checks: Checks<MeasureOptions> = { ...drawnChecks, warmUps: whole, runs: count };
+
 /** A program with its plan. */
-type PlannedProgram = CompiledProgram & { readonly target: Target; readonly plan: Plan };
+export type PlannedProgram = CompiledProgram & { readonly target: Target; readonly plan: Plan };
 
 const refused = (message: string, help: string, more: { expected?: string; got?: string } = {}): WebpeftError =>
   new WebpeftError("MEASURE-DEVICE", { message, help, ...more });
 
-function checkDevice({ target, mode }: PlannedProgram, { executor }: ChosenExecutor): void {
+/** Throws `MEASURE-DEVICE` where a device runs no kernels, or not those of the program. */
+export function checkDevice({ target, mode }: PlannedProgram, { executor }: ChosenExecutor): void {
   if (mode === "merge")
     throw refused("merging is not measured: every tensor is a program of its own", "measure train or infer");
   if (executor.clock === undefined || executor.target === undefined)
