@@ -17,7 +17,7 @@ export { wordNames } from "./kernel/readable.ts";
 export { verifyKernel } from "./kernel/verify.ts";
 export { buffersMade, useOfBuffers } from "./layout/memory-use.ts";
 export { placeSizes } from "./layout/sizes.ts";
-export { arrange, generate } from "./pipeline.ts";
+export { arrange, generate, generateSoFar } from "./pipeline.ts";
 export type * from "./plan.ts";
 export { longSum } from "./schedule/long-sums.ts";
 export {

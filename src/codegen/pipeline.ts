@@ -6,9 +6,10 @@
  * Each step is a function of what those before it made.
  */
 import { once } from "../ir/remember.ts";
+import { collected } from "../ir/so-far.ts";
 import { during } from "../ir/trail.ts";
 import type { ProgramStorage, Stage } from "../program/index.ts";
-import { fuse } from "./fuse/fuse.ts";
+import { type Fusion, fuse } from "./fuse/fuse.ts";
 import { livenessOf } from "./fuse/kept.ts";
 import { KernelTable } from "./kernel/kernel-table.ts";
 import { type Known, knownFor } from "./known.ts";
@@ -25,18 +26,31 @@ import { tensorsOf } from "./layout/touched.ts";
 import { valuesOf } from "./layout/values.ts";
 import { variablesOf } from "./layout/variables.ts";
 import type { BufferSpec, Generated, ScheduleChoice } from "./plan.ts";
+import type { ScheduledBody } from "./schedule/index.ts";
 import { lowerUnits } from "./schedule/lower.ts";
 import { type Target, tuningOf } from "./target.ts";
 
 export function generate(stages: readonly Stage[], storage: ProgramStorage, target: Target): Generated {
+  return generated(stages, storage, target, false);
+}
+
+/**
+ * What of a program can be generated where `generate` throws: of a stage whose kernels cannot all be made those before the first that cannot, in the order of
+ * computation, with the memory of what they store. A stage that fails otherwise is left out.
+ */
+export function generateSoFar(stages: readonly Stage[], storage: ProgramStorage, target: Target): Generated {
+  return generated(stages, storage, target, true);
+}
+
+function generated(stages: readonly Stage[], storage: ProgramStorage, target: Target, soFar: boolean): Generated {
   const table = new KernelTable(tuningOf(target).copiesSizes);
-  const { steps, memory } = arrange(stages, storage, target);
+  const { steps, memory } = arrange(stages, storage, target, soFar);
   const named = [...portBuffers(memory.ports, storage), ...memory.results.buffers, ...arenas(steps)];
   const regions = new Regions(
     named.filter((b) => b.bytes > 0),
     target,
   );
-  const planned = steps.map((made) => ofStage(made.input.name, () => dispatchesOf(made, regions, table)));
+  const planned = steps.map((made) => ofStage(made.input.name, () => dispatchesOf(made, regions, table, soFar)));
   const peakBytes = regions.buffers.filter((b) => b.within === undefined).reduce((sum, b) => sum + b.bytes, 0);
   const { inputs, frozen } = memory.ports;
   const values = once(() =>
@@ -81,18 +95,23 @@ const choicesOf = ({ input, fusion, bodies }: StageSteps): ScheduleChoice[] =>
       : [{ stage: input.name, nodes: fusion.units[unit]!.stored, ...choice }],
   );
 
-/** The steps of every stage up to the arena, and where ports and results of all of them are. */
+/** The steps of every stage up to the arena, and where ports and results of all of them are; with `soFar` those that can be made. */
 export function arrange(
   stages: readonly Stage[],
   storage: ProgramStorage,
   target: Target,
+  soFar = false,
 ): { readonly steps: readonly StageSteps[]; readonly memory: Memory } {
   const known = knownFor(target);
   let memory: Memory = { ports: placeInputs(stages, storage), results: { buffers: [], taken: new Map() } };
-  const steps = stages.map((stage) => {
-    const made = ofStage(stage.name, () => arrangeStage(prepare(stage, storage, target), memory, known));
+  function* arranged(stage: Stage): Generator<StageSteps> {
+    yield ofStage(stage.name, () => arrangeStage(prepare(stage, storage, target), memory, { known, soFar }));
+  }
+  const steps = stages.flatMap((stage) => {
+    const [made] = collected(arranged(stage), soFar);
+    if (made === undefined) return [];
     memory = { ports: made.ports, results: roomAfter(stage.name, memory.results, made.results) };
-    return made;
+    return [made];
   });
   return { steps, memory };
 }
@@ -112,34 +131,44 @@ function prepare({ name, graph: given }: Stage, storage: ProgramStorage, target:
 }
 
 /** Where kernels would bind too many buffers, they are made again, from units that count every value as a buffer. */
-function arrangeStage(input: StageInput, before: Memory, known: Known): StageSteps {
-  const joined = arrangeUnits(input, before, known, false);
-  const made = bindsFew(joined) ? joined : arrangeUnits(input, before, known, true);
-  checkTensors(input.name, input.graph, made.bodies, input.target);
+function arrangeStage(input: StageInput, before: Memory, how: Pick<Arranging, "known" | "soFar">): StageSteps {
+  const joined = arrangeUnits(input, before, { ...how, apart: false });
+  const made = bindsFew(joined) ? joined : arrangeUnits(input, before, { ...how, apart: true });
+  if (!how.soFar) for (const body of made.bodies) checkTensors(input.name, input.graph, body, input.target);
   return made;
 }
 
-/** `apart`: kernels read no more values than they could bind if every value were in another arena. */
-function arrangeUnits(input: StageInput, before: Memory, known: Known, apart: boolean): StageSteps {
-  const { graph, storage, target } = input;
+interface Arranging {
+  readonly known: Known;
+  /** Kernels read no more values than they could bind if every value were in another arena. */
+  readonly apart: boolean;
+  readonly soFar: boolean;
+}
+
+function arrangeUnits(all: StageInput, before: Memory, { known, apart, soFar }: Arranging): StageSteps {
+  const { graph, storage, target } = all;
   const { limits } = target;
   const largest = limits.maxStorageBufferBindingSize;
-  const owned = placeOutputs(roomFor(input.name, before.results), input, largest);
+  const place = (input: StageInput) => placeOutputs(roomFor(input.name, before.results), input, largest);
+  const wanted = place(all);
 
   const liveness = livenessOf(graph);
-  const fusion = fuse(graph, liveness, {
+  const whole = fuse(graph, liveness, {
     buffers: limits.maxStorageBuffersPerShaderStage,
     tuning: tuningOf(target),
     bufferOf: (port) => bufferOfPort(storage, graph.nodes[port]!),
     apart,
   });
-  const bodies = lowerUnits(graph, fusion, {
+  const lowered = lowerUnits(graph, whole, {
     target,
     liveness,
-    isResult: (node) => owned.places.has(node),
-    isStored: (port) => isStoredPort(input, port),
+    isResult: (node) => wanted.places.has(node),
+    isStored: (port) => isStoredPort(all, port),
     known: known.lowered,
   });
+  const bodies = soFar ? collected(checked(all, lowered), true) : [...lowered];
+  const { input, fusion } = madeOf(all, whole, bodies.length);
+  const owned = input === all ? wanted : place(input);
   const canonicals = bodies.map((body) => known.canonicals.of(body));
   const ports = placePorts(before.ports, storage, portUses(graph, bodies), largest);
   const hazards = hazardsOf({ input, fusion, bodies, ports }, owned.places);
@@ -148,6 +177,23 @@ function arrangeUnits(input: StageInput, before: Memory, known: Known, apart: bo
   const values = lifetimesOf({ input, bodies, results, groups });
   const arena = layoutArena(values, limits.minStorageBufferOffsetAlignment, largest);
   return { input, fusion, bodies, canonicals, hazards, results, ports, groups, arena };
+}
+
+function* checked({ name, graph, target }: StageInput, bodies: Iterable<ScheduledBody>): Generator<ScheduledBody> {
+  for (const body of bodies) {
+    checkTensors(name, graph, body, target);
+    yield body;
+  }
+}
+
+/** The first units of a stage, and of its outputs those that they store. */
+function madeOf(input: StageInput, fusion: Fusion, count: number): Pick<StageSteps, "input" | "fusion"> {
+  if (count === fusion.units.length) return { input, fusion };
+  const isMade = (node: number): boolean => (fusion.home.get(node) ?? count) < count;
+  return {
+    input: { ...input, outputs: input.outputs.filter(({ node }) => isMade(node)) },
+    fusion: { ...fusion, units: fusion.units.slice(0, count) },
+  };
 }
 
 /** Whether every kernel can bind the buffers that it reads and writes. */

@@ -217,6 +217,13 @@ export interface FailureRecord {
   readonly rule?: string;
   /** Of the stage's graph: what a kernel stores that could not be made, or what a rule was at. */
   readonly nodes?: readonly number[];
+  /** What a kernel stores that could not be made, and what it reads. */
+  readonly values?: readonly {
+    readonly role: "stores" | "reads";
+    readonly node: string;
+    readonly type: string;
+    readonly bytes: number;
+  }[];
   readonly kernel?: string;
   /** By its place in the stage. */
   readonly dispatch?: number;

@@ -17,8 +17,13 @@ export type Doing =
   | { readonly doing: "rule"; readonly rule: string; readonly at: number }
   /** Kernels of a stage. */
   | { readonly doing: "stage"; readonly stage: string }
-  /** The kernel that stores these nodes of a stage. */
-  | { readonly doing: "kernel"; readonly nodes: readonly number[] }
+  /** The kernel that stores these nodes of a stage, of others that it reads. */
+  | {
+      readonly doing: "kernel";
+      readonly graph: Graph;
+      readonly nodes: readonly number[];
+      readonly reads: readonly number[];
+    }
   /** The device makes a pipeline of a kernel. `said`: what its compiler says of the text, `line:column message`. */
   | {
       readonly doing: "pipeline";

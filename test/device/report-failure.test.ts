@@ -14,10 +14,15 @@ it.skipIf(!hasChromium)("begins with the error, and leads to its node", async ()
   const program = await compile(model, adapter, { batch: 2, length: 12 });
   const { stored } = program.generated.parts.find(({ stage }) => stage === "micro")!;
   const nodes = stored[7]![0]!;
-  const error = during(during(new Error(hurt), { doing: "kernel", nodes }), { doing: "stage", stage: "micro" });
+  const graph = program.graph("tensor", "micro");
+  const error = during(during(new Error(hurt), { doing: "kernel", graph, nodes, reads: [nodes[0]! - 1] }), {
+    doing: "stage",
+    stage: "micro",
+  });
   const { page, requests, faults } = await open(failureFiles(error, { program }).get("report.html")!);
   expect(await text(page, "main")).toContain(hurt);
   expect(await text(page, "main")).toMatch(/kernels of stage micro/);
+  expect(await text(page, "main")).toMatch(/What it stores and reads[\s\S]*stores\s+%\d+ = [\s\S]*reads\s+%\d+ = /);
   await expectReadable(page);
   await page.setViewportSize({ width: 1280, height: 800 });
   await page.keyboard.press("Escape");

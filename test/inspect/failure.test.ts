@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, it, vi } from "vitest";
-import { generate, type Target } from "../../src/codegen/index.ts";
+import { defaultTarget, type Generated, generate, type Target } from "../../src/codegen/index.ts";
 import { compile, compileAgain } from "../../src/compile/index.ts";
 import { readReproduction, reproductionOf } from "../../src/compile/reproduction.ts";
 import { failureFiles } from "../../src/inspect/index.ts";
@@ -55,14 +55,52 @@ it("kernels that cannot be made leave the graphs, and kernels and plan of the ot
   const plan = JSON.parse(files.get("plan.json")!) as { stages: { name: string }[]; kernels: { file: string }[] };
   const planned = plan.stages.map(({ name }) => name);
   expect(planned).toEqual(program.stages.map(({ name }) => name).filter((name) => planned.includes(name)));
-  expect(planned).not.toContain(stage);
+  expect(planned).toContain(stage);
   for (const { file } of plan.kernels) expect(files.get(file)).toContain("@compute");
   for (const name of ["graph.operator.ir", "graph.tensor.ir", "graph.json", "timeline.json"])
     expect(files.has(name), name).toBe(true);
   const { failure, stages } = reportIn(files);
   expect(failure).toMatchObject({ code: "CODEGEN-BINDING-LIMIT" });
   expect(stages.map(({ name }) => name)).toEqual(program.stages.map(({ name }) => name));
-  expect(stages.find(({ name }) => name === failure!.stage)!.dispatches).toEqual([]);
+  const made = stages.find(({ name }) => name === failure!.stage)!;
+  const own = made.dispatches.flatMap(({ parts }) => parts.flatMap((part) => part.stored));
+  expect(own.filter((id) => nodes!.includes(id))).toEqual([]);
+  // The kernel that could not be made, with what is too large for it.
+  expect(failure!.values!.filter(({ role }) => role === "stores").length).toBe(nodes!.length);
+  expect(Math.max(...failure!.values!.map(({ bytes }) => bytes))).toBeGreaterThan(2 ** 27);
+  expect(files.get("error.txt")).toMatch(/ {2}stores: {3}.* : f32\[.*\], \d/);
+});
+
+describe("a schedule that fails in the middle of a stage", () => {
+  const inverse: Target = {
+    ...defaultTarget,
+    limits: { ...defaultTarget.limits, maxComputeWorkgroupStorageSize: 256 },
+  };
+  const boft = { peft_type: "BOFT", boft_block_size: 8, target_modules: ["q_proj"] };
+
+  it("leaves the kernels before it, as they are where nothing fails, and values in memory between them", async () => {
+    const model = await baseModel("llama");
+    const whole = await compile(model, boft, options);
+    const program = await compile(model, boft, { ...options, target: inverse });
+    const error = await thrown((async () => program.kernels)());
+    expect(error).toMatchObject({ code: "CODEGEN-INVERSE-SIZE" });
+    const files = failureFiles(error, { program });
+    const { stage, nodes, values } = recordIn(files);
+    expect(values!.map(({ role }) => role)).toEqual(expect.arrayContaining(["stores", "reads"]));
+    const plan = JSON.parse(files.get("plan.json")!) as Generated["plan"] & Pick<Generated, "values">;
+    const of = ({ stages }: Generated["plan"]) => stages.find(({ name }) => name === stage)!.dispatches;
+    const made = of(plan);
+    expect(made.length).toBeGreaterThan(0);
+    expect(made.length).toBeLessThan(of(whole.plan).length);
+    const computed = made.flatMap((dispatch) => dispatch.nodes);
+    expect(computed.filter((id) => nodes!.includes(id))).toEqual([]);
+    expect(plan.values.find((own) => own.stage === stage)!.values.length).toBeGreaterThan(0);
+    for (const { kernel } of made) expect(files.get(`kernels/${kernel}.wgsl`)).toContain("@compute");
+    // Other stages are there whole.
+    for (const { name, dispatches } of whole.plan.stages)
+      if (name === "update")
+        expect(plan.stages.find((own) => own.name === name)!.dispatches.length).toBe(dispatches.length);
+  });
 });
 
 describe("a pass that fails", () => {

@@ -1,7 +1,7 @@
 /** Which ranges of buffers a kernel binds, and what no binding can hold. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
 import { type Graph, portName } from "../../ir/graph.ts";
-import { during } from "../../ir/trail.ts";
+import { type Doing, during } from "../../ir/trail.ts";
 import { typeText } from "../../ir/types.ts";
 import type { Body } from "../schedule/body.ts";
 import type { Target } from "../target.ts";
@@ -64,10 +64,9 @@ function overlapping(ranges: readonly Range[]): Range[] {
 
 const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
-/** Throws `CODEGEN-BINDING-LIMIT` with the tensor that kernels of a stage would bind and that is larger than a binding by itself. */
-export function checkTensors(stage: string, graph: Graph, bodies: readonly Body[], target: Target): void {
-  const uses = bodies.flatMap(({ tensors }) => tensors.map(({ node }) => ({ id: node, tensors })));
-  for (const { id, tensors } of uses) {
+/** Throws `CODEGEN-BINDING-LIMIT` with the tensor that a kernel of a stage would bind and that is larger than a binding by itself. */
+export function checkTensors(stage: string, graph: Graph, { tensors }: Body, target: Target): void {
+  for (const { node: id } of tensors) {
     const node = graph.nodes[id]!;
     if (node.type.kind !== "tensor" || tensorBytes(node.type) <= target.largestBinding) continue;
     const name =
@@ -79,7 +78,14 @@ export function checkTensors(stage: string, graph: Graph, bodies: readonly Body[
       got: `${typeText(node.type)}, ${megabytes(tensorBytes(node.type))}`,
       help: "take a device that binds larger buffers, a smaller batch or length, fewer trained tensors, or --device cpu",
     });
-    const nodes = tensors.filter(({ writes }) => writes).map((use) => use.node);
-    throw during(error, { doing: "kernel", nodes });
+    throw during(error, makingOf(graph, tensors));
   }
 }
+
+/** The kernel that is being made, for its error. */
+export const makingOf = (graph: Graph, tensors: Body["tensors"]): Doing => {
+  const nodes = (writes: boolean): number[] => [
+    ...new Set(tensors.filter((use) => use.writes === writes).map((use) => use.node)),
+  ];
+  return { doing: "kernel", graph, nodes: nodes(true), reads: nodes(false) };
+};

@@ -1,36 +1,43 @@
 /** A stage as a device runs it: groups of units become dispatches, with kernels, bindings and what needs them. */
 import { remembered } from "../../ir/remember.ts";
+import { collected } from "../../ir/so-far.ts";
 import { during } from "../../ir/trail.ts";
 import type { TensorType } from "../../ir/types.ts";
 import type { Unit } from "../fuse/fuse.ts";
 import type { KernelTable } from "../kernel/kernel-table.ts";
 import type { Dispatch, PlannedStage, PlannedValue } from "../plan.ts";
 import type { Body } from "../schedule/body.ts";
-import type { Target } from "../target.ts";
 import { type Assembled, assemble, type Part } from "./assemble.ts";
+import { makingOf } from "./bindings.ts";
 import { type Counts, countsOf } from "./counts.ts";
 import type { Placement } from "./ports.ts";
 import type { Regions } from "./regions.ts";
-import { isRead, placeOf, type StageSteps, typeOf } from "./stage.ts";
+import { isRead, placeOf, type StageInput, type StageSteps, typeOf } from "./stage.ts";
 
 /** The plan of a stage, and the units of each of its dispatches; its kernels are added to the table. */
+/** With `soFar` those before the first that cannot be made. */
 export function dispatchesOf(
   steps: StageSteps,
   regions: Regions,
   table: KernelTable,
+  soFar = false,
 ): { readonly stage: PlannedStage; readonly unitsOf: readonly (readonly number[])[] } {
   const { input, groups, results } = steps;
   const needs = needsOf(steps);
   const places = steps.bodies.map(({ tensors }) => tensors.map((use) => located(placeOf(steps, use), regions)));
   const making = { places, table, counts: new Map() };
-  const unitsOf: number[][] = [];
-  const dispatches = groups.flatMap((group, i) =>
-    splitByBuffer(group, places).map((part) => {
-      unitsOf.push(part);
-      return dispatch(steps, part, making, needs[i]!);
-    }),
-  );
+  const parts = groups.flatMap((group, i) => splitByBuffer(group, places).map((part) => [part, needs[i]!] as const));
+  const made = collected(dispatched(steps, parts, making), soFar);
+  const [dispatches, unitsOf] = [made, parts.slice(0, made.length).map(([part]) => part)];
   return { stage: { name: input.name, dispatches, copies: results.copies, outputs: outputsOf(steps) }, unitsOf };
+}
+
+function* dispatched(
+  steps: StageSteps,
+  parts: readonly (readonly [group: readonly number[], needs: Needs])[],
+  making: Making,
+): Generator<Dispatch> {
+  for (const [group, needs] of parts) yield dispatch(steps, group, making, needs);
 }
 
 function outputsOf({ input, results }: StageSteps): PlannedValue[] {
@@ -106,7 +113,7 @@ function dispatch(steps: StageSteps, group: readonly number[], making: Making, n
   const { input, fusion, bodies, canonicals } = steps;
   const parts = group.map((u): Part => ({ body: bodies[u]!, canonical: canonicals[u]!, places: places[u]! }));
   const units = group.map((u) => fusion.units[u]!);
-  const { kernel, bindings, sizes, workgroups } = assembled(parts, units, input.target);
+  const { kernel, bindings, sizes, workgroups } = assembled(parts, input);
   const most = input.target.limits.maxComputeWorkgroupsPerDimension;
   const fused = { graph: input.graph, home: fusion.home };
   const reads = (unit: Unit, id: number): boolean => isRead(fused, unit, id);
@@ -128,11 +135,12 @@ function dispatch(steps: StageSteps, group: readonly number[], making: Making, n
   });
 }
 
-function assembled(parts: readonly Part[], units: readonly Unit[], target: Target): Assembled {
+function assembled(parts: readonly Part[], { graph, target }: StageInput): Assembled {
   try {
     return assemble(parts, target);
   } catch (error) {
-    throw during(error, { doing: "kernel", nodes: units.flatMap(({ stored }) => stored) });
+    const tensors = parts.flatMap(({ body }) => body.tensors);
+    throw during(error, makingOf(graph, tensors));
   }
 }
 

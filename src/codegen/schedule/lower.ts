@@ -1,4 +1,5 @@
 /** From units to bodies of kernel IR: decides layouts and runs the schedules, producers first. Units that are alike are lowered once. */
+import { nodesBetween } from "../../ir/evaluate.ts";
 import { type Graph, isFrozenPort } from "../../ir/graph.ts";
 import { remembered } from "../../ir/remember.ts";
 import { during } from "../../ir/trail.ts";
@@ -32,7 +33,8 @@ export interface LoweredUnit {
   readonly held: ReadonlyMap<string, number>;
 }
 
-export function lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions): ScheduledBody[] {
+/** The bodies of units, in their order, each when it is asked for. An error of a unit says what the unit stores and reads. */
+export function* lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions): Generator<ScheduledBody> {
   const { target, liveness } = options;
   const tuning = tuningOf(target);
   const chosen = new Map<number, AxisOrder>();
@@ -53,15 +55,20 @@ export function lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions):
     try {
       return { order, body: scheduleUnit({ graph, target, tuning, unit, liveness, order, orderOf, emitter }) };
     } catch (error) {
-      throw during(error, { doing: "kernel", nodes: unit.stored });
+      throw during(error, { doing: "kernel", graph, nodes: unit.stored, reads: readBy(unit, inMemory) });
     }
+  };
+  const readBy = ({ stored }: Unit, isRead: (id: number) => boolean): number[] => {
+    const own = nodesBetween(graph, isRead, stored);
+    const inputs = own.flatMap((id) => graph.nodes[id]!.inputs);
+    return [...new Set(inputs)].filter((id) => !own.includes(id));
   };
   const inMemoryFor = (unit: Unit) => (id: number) =>
     graph.nodes[id]!.op === "port" || (fusion.home.get(id) ?? unit.id) !== unit.id;
   const choose = (unit: Unit, order: AxisOrder): void => {
     for (const id of unit.stored) if (rankOf(id) === unit.shape.length) chosen.set(id, order);
   };
-  return fusion.units.map((unit) => {
+  for (const unit of fusion.units) {
     const { text, nodes } = likenessOf(graph, unit, {
       liveness,
       isInMemory: inMemoryFor(unit),
@@ -79,7 +86,7 @@ export function lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions):
       };
     });
     choose(unit, order);
-    return {
+    yield {
       ...body,
       tensors: body.tensors.map((use, i) => ({ ...use, node: nodes[ranks[i]!]! })),
       // Asked for by people alone.
@@ -87,5 +94,5 @@ export function lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions):
         return new Map([...held].map(([name, rank]) => [name, nodes[rank]!]));
       },
     };
-  });
+  }
 }

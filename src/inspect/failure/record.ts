@@ -1,7 +1,10 @@
 /** An error as data: what went wrong, what was being done, and where that is in the program. */
 import { type Diagnostic, defect, formatDiagnostic, WebpeftError } from "../../ir/diagnostics.ts";
+import { portName } from "../../ir/graph.ts";
 import { type Doing, lastDone, trailOf } from "../../ir/trail.ts";
+import { byteWidth, sizeOf, typeText } from "../../ir/types.ts";
 import type { NotFiniteOrigin } from "../../program/run-records.ts";
+import { bytes } from "../numbers.ts";
 import type { FailureRecord } from "../report-types.ts";
 
 const wordsOf = (doing: Doing): string => {
@@ -24,6 +27,18 @@ const wordsOf = (doing: Doing): string => {
 /** Rules call each other as often as two hundred times: these are enough to see the circle. */
 const mostSteps = 8;
 
+/** What a kernel that could not be made stores and reads, with sizes. */
+function valuesOf({ graph, nodes, reads }: Extract<Doing, { doing: "kernel" }>): NonNullable<FailureRecord["values"]> {
+  const of = (role: "stores" | "reads", id: number) => {
+    const node = graph.nodes[id]!;
+    const { op, type, scope } = node;
+    const name = op === "port" ? portName(node) : `%${id} = ${op}${scope === undefined ? "" : ` in ${scope}`}`;
+    const bytes = type.kind === "tensor" ? sizeOf(type.shape) * byteWidth(type.dtype) : 0;
+    return { role, node: name, type: typeText(type), bytes };
+  };
+  return [...nodes.map((id) => of("stores", id)), ...reads.map((id) => of("reads", id))];
+}
+
 /** Where in the program: from what was being done, or from where the first number that is not finite was made. */
 function placeOf(error: unknown): Partial<FailureRecord> {
   const origin = (error as { readonly origin?: NotFiniteOrigin }).origin;
@@ -45,6 +60,7 @@ function placeOf(error: unknown): Partial<FailureRecord> {
     ...(pass && { pass: pass.pass }),
     ...(rule && { rule: rule.rule }),
     ...(nodes && { nodes }),
+    ...(kernel && { values: valuesOf(kernel) }),
     ...(pipeline && { kernel: pipeline.kernel, wgsl: pipeline.wgsl, said: pipeline.said }),
   };
 }
@@ -63,11 +79,14 @@ export function failureRecord(error: unknown, reproduce?: string): FailureRecord
 
 /** The same for people, as the command tells it, with what was being done. */
 export function failureText(error: unknown, record: FailureRecord): string {
-  const { code, stack, message, doing, reproduce } = record;
+  const { code, stack, message, doing, values = [], reproduce } = record;
   const text =
     error instanceof WebpeftError
       ? error.diagnostics.map(formatDiagnostic).join("\n")
       : `error ${code}: ${stack ?? message}`;
   const during = doing.map((words) => `  during:   ${words}\n`).join("");
-  return `${text}\n${during}${reproduce === undefined ? "" : `  again:    ${reproduce}\n`}`;
+  const kernel = values.map(
+    ({ role, node, type, bytes: size }) => `  ${`${role}:`.padEnd(9)} ${node} : ${type}, ${bytes(size)}\n`,
+  );
+  return `${text}\n${during}${kernel.join("")}${reproduce === undefined ? "" : `  again:    ${reproduce}\n`}`;
 }

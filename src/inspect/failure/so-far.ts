@@ -1,11 +1,10 @@
 /** What a compilation that failed had made, and a program of it that can be looked at. */
-import { defaultTarget, type Generated, generate, type Target } from "../../codegen/index.ts";
+import { defaultTarget, generate, generateSoFar, type Target } from "../../codegen/index.ts";
 import type { Diagnostic } from "../../ir/diagnostics.ts";
 import type { Graph } from "../../ir/graph.ts";
 import { once } from "../../ir/remember.ts";
-import { lastDone } from "../../ir/trail.ts";
 import type { TimelineEntry } from "../../passes/manager.ts";
-import type { ProgramMode, ProgramStorage, Stage, StageName } from "../../program/index.ts";
+import type { ProgramMode, ProgramStorage, StageName } from "../../program/index.ts";
 import type { ReportSource } from "../report-data.ts";
 import type { InspectedProgram } from "../views.ts";
 
@@ -33,21 +32,10 @@ export function compiledBefore(error: unknown, soFar: CompiledSoFar): unknown {
 export const soFarOf = (error: unknown): CompiledSoFar | undefined =>
   typeof error === "object" && error !== null ? made.get(error) : undefined;
 
-/** Kernels and plan of the stages for which they can be made: a stage that fails is left out. */
-function generatedSoFar(stages: readonly Stage[], storage: ProgramStorage, target: Target): Generated {
-  try {
-    return generate(stages, storage, target);
-  } catch (error) {
-    const failing = lastDone(error, "stage")?.stage;
-    const rest = stages.filter(({ name }) => failing !== undefined && name !== failing);
-    return generatedSoFar(rest, storage, target);
-  }
-}
-
 /** A program whose kernels may not all be there, as they are made for a target. */
 export function partialProgram(program: InspectedProgram, target: Target = program.target): InspectedProgram {
   const { stages, storage } = program;
-  const generated = once(() => generatedSoFar(stages, storage, target));
+  const generated = once(() => generateSoFar(stages, storage, target));
   return new Proxy(program, {
     get: (own, name, receiver) => {
       if (name === "target") return target;

@@ -4,6 +4,7 @@ import type { App, View } from "./app.ts";
 import { kernelChip, nodeChip } from "./chips.ts";
 import { facts } from "./detail-parts.ts";
 import { type Child, chip, h, number, numberHead, table } from "./dom.ts";
+import { bytes } from "./format.ts";
 import { wgslView } from "./wgsl.ts";
 
 type NumberRange = NonNullable<FailureRecord["origin"]>["result"];
@@ -25,6 +26,18 @@ const rangesView = ({ origin }: FailureRecord): Child =>
     table(
       ["value", numberHead("least"), numberHead("largest"), numberHead("not finite")],
       [...origin.inputs.map((input) => rangeRow("given", input)), rangeRow("gave", origin.result)],
+    ),
+  ];
+
+/** Of a kernel that could not be made. */
+const valuesView = ({ values }: FailureRecord): Child =>
+  values !== undefined && [
+    h("h3", {}, "What it stores and reads"),
+    table(
+      ["", "value", "type", numberHead("size")],
+      values.map(({ role, node, type, bytes: size }) =>
+        h("tr", {}, h("td", {}, role), h("td", {}, node), h("td", {}, type), number(bytes(size))),
+      ),
     ),
   ];
 
@@ -83,6 +96,7 @@ export const failureView: View = {
       facts([...words(failure), ...places(app, failure)]),
       also.length > 0 && h("pre", { tabindex: 0 }, also.join("\n")),
       rangesView(failure),
+      valuesView(failure),
       doing.length > 0 && [h("h3", {}, "While"), h("ol", {}, ...doing.map((text) => h("li", {}, text)))],
       wgsl !== undefined && [
         h("h3", {}, "The kernel that the device refused"),
@@ -95,7 +109,7 @@ export const failureView: View = {
         "p",
         { class: "soft" },
         hasGraphs
-          ? "The other views show what was made before it; stages whose kernels could not be made have none."
+          ? "The other views show what was made before it: of a stage whose kernels could not all be made, those before the first that could not."
           : "Nothing was made before it.",
       ),
     );
