@@ -78,6 +78,29 @@ describe("a program", () => {
     expect(lookup).toMatchObject({ flops: taken, bytes: 8 * 4 + taken * (2 + 4) });
   });
 
+  it("counts what several parts of a dispatch read once", async () => {
+    const model = await loadModel("test/fixtures/golden/bases/llama");
+    const gated = { peft_type: "LORA", r: 2, target_modules: ["gate_proj", "up_proj"] };
+    const program = await compile(model, gated, { batch: 3, length: 7, mode: "infer" });
+    const { nodes } = program.graph("tensor", "forward");
+    const [forward] = program.plan.stages.filter(({ name }) => name === "forward");
+    const narrow = (id: number): boolean =>
+      nodes[id]!.op === "einsum" && JSON.stringify(nodes[id]!.type).includes("[3,7,2]");
+    const shared = forward!.dispatches.filter((dispatch) => dispatch.nodes.filter(narrow).length === 2);
+    expect(shared.length).toBeGreaterThan(0);
+    const width = Number(model.config.hidden_size);
+    const [x, A, made] = [3 * 7 * width, 2 * width, 3 * 7 * 2];
+    for (const dispatch of shared)
+      expect(dispatch).toMatchObject({
+        reads: 4 * (x + 2 * A),
+        writes: 4 * 2 * made,
+        flops: 2 * (2 * made * width + made),
+      });
+    for (const { dispatches } of program.plan.stages)
+      for (const { bindings, reads } of dispatches)
+        expect(reads).toBeLessThanOrEqual(bindings.reduce((sum, { size }) => sum + size, 0));
+  });
+
   it("is not compiled further once it is told to stop", async () => {
     const llama = await loadModel("test/fixtures/golden/bases/llama");
     const abort = new AbortController();

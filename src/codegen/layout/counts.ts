@@ -1,6 +1,6 @@
 /**
- * What a unit computes and moves: flops of the elements that it makes, and bytes of those that it reads from memory and writes there, each once.
- * Work before a lookup or a slice counts for the elements that are taken, not for the whole table.
+ * What a dispatch computes and moves: flops of the elements that it makes, and bytes of those that it reads from memory and writes there, each once,
+ * also where several of its units read them. Work before a lookup or a slice counts for the elements that are taken, not for the whole table.
  */
 import type { Graph, Node } from "../../ir/graph.ts";
 import { opRecord } from "../../ir/registry.ts";
@@ -34,13 +34,42 @@ function elementsRead(graph: Graph, node: Node, place: number, made: number): nu
   return Math.ceil((made * all) / whole);
 }
 
-/** `isRead`: whether the unit reads a node from memory instead of computing it. */
-export function countsOf(graph: Graph, { stored }: Unit, isRead: (id: number) => boolean): Counts {
-  const needed = new Map<number, { whole: number; parts: number }>();
-  for (const id of stored) needed.set(id, { whole: elementsOf(graph.nodes[id]!), parts: 0 });
+/** Elements of a node that are needed: by readers of the same ones, and by those that each take a part. */
+interface Need {
+  readonly whole: number;
+  readonly parts: number;
+}
+
+const none: Need = { whole: 0, parts: 0 };
+const both = (a: Need, b: Need): Need => ({ whole: Math.max(a.whole, b.whole), parts: a.parts + b.parts });
+const neededOf = (node: Node, { whole, parts }: Need): number => Math.min(elementsOf(node), whole + parts);
+const bytesOf = (node: Node, elements: number): number => elements * byteWidth(typeOf(node).dtype);
+
+/** `isRead`: whether a unit reads a node from memory instead of computing it. */
+export function countsOf(graph: Graph, units: readonly Unit[], isRead: (unit: Unit, id: number) => boolean): Counts {
+  const read = new Map<number, Need>();
+  const flops = units.reduce((sum, unit) => {
+    const work = workOf(graph, unit, (id) => isRead(unit, id));
+    for (const [id, need] of work.read) read.set(id, both(read.get(id) ?? none, need));
+    return sum + Math.round(work.flops);
+  }, 0);
+  const bytes = (of: Iterable<readonly [number, Need]>): number =>
+    [...of].reduce((sum, [id, need]) => sum + bytesOf(graph.nodes[id]!, neededOf(graph.nodes[id]!, need)), 0);
+  const stored = units.flatMap((unit) => unit.stored);
+  return { flops, reads: bytes(read), writes: bytes(stored.map((id) => [id, wholeOf(graph, id)])) };
+}
+
+const wholeOf = (graph: Graph, id: number): Need => ({ whole: elementsOf(graph.nodes[id]!), parts: 0 });
+
+/** Flops of a unit, and what it reads from memory. */
+function workOf(
+  graph: Graph,
+  { stored }: Unit,
+  isRead: (id: number) => boolean,
+): { flops: number; read: Map<number, Need> } {
+  const needed = new Map(stored.map((id) => [id, wholeOf(graph, id)]));
+  const read = new Map<number, Need>();
   let flops = 0;
-  let reads = 0;
-  const writes = stored.reduce((sum, id) => sum + bytesOf(graph.nodes[id]!, elementsOf(graph.nodes[id]!)), 0);
   // Readers stand behind what they read, so the last of those that are open has all of its readers counted.
   const open = new Set(stored);
   while (open.size > 0) {
@@ -48,21 +77,19 @@ export function countsOf(graph: Graph, { stored }: Unit, isRead: (id: number) =>
     open.delete(id);
     const need = needed.get(id)!;
     const node = graph.nodes[id]!;
-    const made = Math.min(elementsOf(node), need.whole + need.parts);
     if (isRead(id)) {
-      reads += bytesOf(node, made);
+      read.set(id, need);
       continue;
     }
+    const made = neededOf(node, need);
     const inputs = node.inputs.map((input) => graph.nodes[input]!.type);
     flops += (opRecord(node.op).cost(inputs, node.attributes, node.type).flops * made) / elementsOf(node);
     node.inputs.forEach((input, place) => {
-      const read = elementsRead(graph, node, place, made);
-      const { whole, parts } = needed.get(input) ?? { whole: 0, parts: 0 };
+      const elements = elementsRead(graph, node, place, made);
+      const further = takesPart(node) ? { whole: 0, parts: elements } : { whole: elements, parts: 0 };
       open.add(input);
-      needed.set(input, takesPart(node) ? { whole, parts: parts + read } : { whole: Math.max(whole, read), parts });
+      needed.set(input, both(needed.get(input) ?? none, further));
     });
   }
-  return { flops: Math.round(flops), reads, writes };
+  return { flops, read };
 }
-
-const bytesOf = (node: Node, elements: number): number => elements * byteWidth(typeOf(node).dtype);

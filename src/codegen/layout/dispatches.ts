@@ -6,10 +6,9 @@ import type { TensorType } from "../../ir/types.ts";
 import type { Unit } from "../fuse/fuse.ts";
 import type { KernelTable } from "../kernel/kernel-table.ts";
 import type { Dispatch, PlannedStage, PlannedValue } from "../plan.ts";
-import type { Body } from "../schedule/body.ts";
 import { type Assembled, assemble, type Part } from "./assemble.ts";
 import { makingOf } from "./bindings.ts";
-import { type Counts, countsOf } from "./counts.ts";
+import { countsOf } from "./counts.ts";
 import type { Placement } from "./ports.ts";
 import type { Regions } from "./regions.ts";
 import { isRead, placeOf, type StageInput, type StageSteps, typeOf } from "./stage.ts";
@@ -25,7 +24,7 @@ export function dispatchesOf(
   const { input, groups, results } = steps;
   const needs = needsOf(steps);
   const places = steps.bodies.map(({ tensors }) => tensors.map((use) => located(placeOf(steps, use), regions)));
-  const making = { places, table, counts: new Map() };
+  const making = { places, table };
   const parts = groups.flatMap((group, i) => splitByBuffer(group, places).map((part) => [part, needs[i]!] as const));
   const made = collected(dispatched(steps, parts, making), soFar);
   const [dispatches, unitsOf] = [made, parts.slice(0, made.length).map(([part]) => part)];
@@ -104,12 +103,10 @@ interface Making {
   /** By unit: where its tensors are. */
   readonly places: readonly (readonly Placement[])[];
   readonly table: KernelTable;
-  /** Counts by statements: those of units that are alike are equal. */
-  readonly counts: Map<Body["statements"], Counts>;
 }
 
 function dispatch(steps: StageSteps, group: readonly number[], making: Making, needs: Needs): Dispatch {
-  const { places, table, counts } = making;
+  const { places, table } = making;
   const { input, fusion, bodies, canonicals } = steps;
   const parts = group.map((u): Part => ({ body: bodies[u]!, canonical: canonicals[u]!, places: places[u]! }));
   const units = group.map((u) => fusion.units[u]!);
@@ -117,19 +114,14 @@ function dispatch(steps: StageSteps, group: readonly number[], making: Making, n
   const most = input.target.limits.maxComputeWorkgroupsPerDimension;
   const fused = { graph: input.graph, home: fusion.home };
   const reads = (unit: Unit, id: number): boolean => isRead(fused, unit, id);
-  const own = units.map((unit) =>
-    remembered(counts, bodies[unit.id]!.statements, () => countsOf(input.graph, unit, (id) => reads(unit, id))),
-  );
-  const sum = (field: keyof Counts): number => own.reduce((total, count) => total + count[field], 0);
+  const counts = countsOf(input.graph, units, reads);
   return table.dispatch(parts[0]!.body.name, kernel, {
     bindings,
     sizes,
     grid: [Math.min(workgroups, most), Math.ceil(workgroups / most), 1],
     nodes: computedNodes(steps, units, reads),
-    flops: sum("flops"),
-    bytes: sum("reads") + sum("writes"),
-    reads: sum("reads"),
-    writes: sum("writes"),
+    ...counts,
+    bytes: counts.reads + counts.writes,
     always: needs.always,
     outputs: [...needs.outputs],
   });
