@@ -18,6 +18,19 @@ function advice({ keepsAll, dropped, windows = false }: DataReport, maximumLengt
   return `--length ${keepsAll} keeps all${most}${windows ? "; --doc-stride N reads contexts in windows" : ""}`;
 }
 
+/** Warns of labels beside texts that a head without classes does not read. */
+export function tellOfUnreadLabels({ file, unreadLabels = [] }: DataReport): void {
+  if (unreadLabels.length === 0) return;
+  const fields = {
+    message: "lines have labels that the model does not read: it learns to write their texts",
+    where: file,
+    expected: '{"text"}, {"prompt","completion"} or {"messages"} for a head of next tokens',
+    got: `a label in ${linesText(unreadLabels)}`,
+    help: 'a classifier comes with "task_type": "SEQ_CLS" in the config and --labels; {"prompt","completion"} learns to write a label',
+  };
+  warn([{ code: "DATA-LABELS-UNREAD", severity: "warning", ...fields }]);
+}
+
 /** Tells how many examples are cut and how many are dropped, which ones, and what would keep them; nothing when all fit. */
 export function tellOfLost(report: DataReport, maximumLength: number, options: SourceOptions): void {
   const { file, examples, length, cut, dropped, keepsAll } = report;

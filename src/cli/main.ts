@@ -138,7 +138,7 @@ function build(): Command {
     .requiredOption("--data <file>", ".txt, .jsonl or .safetensors")
     .requiredOption("--out <folder>", "where adapter and checkpoints go")
     .option("--steps <n>", "optimizer steps", count)
-    .option("--epochs <n>", "passes over the data; 1 unless --steps is given", count)
+    .option("--epochs <n>", "passes over the data, unless --steps says how far; 1", count)
     .option("--batch-size <n>", "rows of a micro-batch", count, 8)
     .option("--length <n>", "tokens of a row; 128 or what the model takes", count)
     .option("--lr <x>", "peak learning rate", positive, 1e-3)

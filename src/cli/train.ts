@@ -13,7 +13,7 @@ import { requireCheckpoint } from "../runtime/training/checkpoint.ts";
 import { requireTrainable } from "../runtime/values/prompt-encoder.ts";
 import { compileSources, defaultLength, modelTokenizer, readSources, type Sources, startProgram } from "./common.ts";
 import { checkLog } from "./log-file.ts";
-import { tellOfLost } from "./lost-data.ts";
+import { tellOfLost, tellOfUnreadLabels } from "./lost-data.ts";
 import { fitInto, memoryLine } from "./memory.ts";
 import { emit, say, warn } from "./output.ts";
 import { claimOutput } from "./output-lock.ts";
@@ -157,7 +157,10 @@ async function openStream(path: string, options: TrainCommandOptions, { model }:
     names: isJsonObject(id2label) ? Object.values(id2label).map(String) : [],
     tokenizer: () => modelTokenizer(model),
   });
-  if (stream.report !== undefined) tellOfLost(stream.report, maximumLength, options);
+  if (stream.report !== undefined) {
+    tellOfUnreadLabels(stream.report);
+    tellOfLost(stream.report, maximumLength, options);
+  }
   return stream;
 }
 

@@ -70,8 +70,12 @@ export async function fitted<P>(
   return best;
 }
 
-const sizeText = (bytes: number): string =>
-  bytes < 2 ** 30 ? `${(bytes / 2 ** 20).toFixed(1)} MiB` : `${(bytes / 2 ** 30).toFixed(2)} GiB`;
+/** Sizes that are compared, so that they are told to a tenth. */
+function sizeText(bytes: number): string {
+  if (bytes < 2 ** 10) return `${bytes} B`;
+  if (bytes < 2 ** 20) return `${(bytes / 2 ** 10).toFixed(1)} KiB`;
+  return bytes < 2 ** 30 ? `${(bytes / 2 ** 20).toFixed(1)} MiB` : `${(bytes / 2 ** 30).toFixed(2)} GiB`;
+}
 
 /** The model with weights of 16 bits where it has wider ones; for its headers. */
 export function inHalves(model: Model): Model {

@@ -87,7 +87,8 @@ describe("models behind URLs", () => {
     });
     expect((await failure(() => urlSource(`${url}/500`))).code).toBe("FILE-FETCH");
     expect((await failure(() => urlSource(`${url}/cut`))).code).toBe("FILE-FETCH");
-    expect((await failure(() => urlSource("http://127.0.0.1:1/x"))).code).toBe("FILE-FETCH");
+    const unreached = await failure(() => urlSource("http://127.0.0.1:1/x"));
+    expect([unreached.code, unreached.got]).toEqual(["FILE-FETCH", expect.stringMatching(/^fetch failed: ./)]);
     for (const name of ["short", "long", "changed", "other"]) {
       const source = await urlSource(`${url}/${name}`);
       expect(source!.size).toBe(100);

@@ -88,6 +88,27 @@ describe("examples that do not fit", () => {
     expect([strict.code, strict.stderr]).toEqual([1, expect.stringContaining("error DATA-LOST")]);
   });
 
+  it("with labels that a head of next tokens does not read are told, once", () => {
+    const folder = temporaryFolder();
+    const [data, config] = [join(folder, "labels.jsonl"), join(folder, "lora.json")];
+    writeFileSync(data, '{"text": "abc", "label": 1}\n{"text": "abc"}\n{"text": "xyz", "label": 0}\n');
+    writeFileSync(config, JSON.stringify({ peft_type: "LORA", r: 2, target_modules: ["q_proj"] }));
+    const model = goldenWithText("llama", "abcxyz");
+    const fixed = ["--config", config, "--device", "cpu", "--batch-size", "1", "--steps", "1"];
+    const { code, stderr } = webpeft([
+      "train",
+      "--model",
+      model,
+      "--data",
+      data,
+      ...fixed,
+      "--out",
+      join(folder, "out"),
+    ]);
+    expect([code, stderr.match(/DATA-LABELS-UNREAD/g)]).toEqual([0, ["DATA-LABELS-UNREAD"]]);
+    expect(stderr).toContain("a label in lines 1, 3");
+  });
+
   it("are dropped for what they are where no length helps", async () => {
     const { report } = await open("empty.jsonl", '{"text": ""}\n{"text": "abc"}');
     expect(report).toMatchObject({ cut: [], dropped: [1] });

@@ -24,6 +24,7 @@ export const runCodes = {
   "DATA-LABELS-MISSING": "Gradients are of a loss, and a loss needs a tensor `labels`.",
   "DATA-LINE":
     "A line of the data is no JSON object of a known kind: text, prompt and completion, or messages; for classifiers of rows one or two texts and a label, of tokens words with a label each, for spans question, context and answer.",
+  "DATA-LABELS-UNREAD": "Warning: lines have labels, and the model has no head that reads them.",
   "DATA-LOST": "Warning: examples are longer than `--length`, so that their ends are cut off or they are left out.",
   "DATA-OPTION":
     "An option of the samples, such as `task`, was given to an adapter that does not read it, or `--doc-stride` for data without questions.",

@@ -21,6 +21,8 @@ export interface Example {
 export interface LineExample {
   readonly line: number;
   readonly example: Example;
+  /** A label beside the text, as classifiers learn it: a head that writes tokens does not read it. */
+  readonly unreadLabel?: boolean;
 }
 
 const begins = (ids: readonly number[], with_: readonly number[]): boolean => with_.every((id, i) => ids[i] === id);
@@ -180,6 +182,9 @@ function readLine(line: string, fault: (cause: unknown) => WebpeftError): unknow
   }
 }
 
+const hasLabel = (record: unknown): boolean =>
+  Object.keys(record as object).some((name) => name === "label" || name === "labels");
+
 /** The examples of a `.jsonl` file, whole, with their lines; blank lines are skipped. */
 export function lineExamples(text: string, tokenizer: TextTokenizer, file: string): LineExample[] {
   return text.split("\n").flatMap((content, i) => {
@@ -188,7 +193,8 @@ export function lineExamples(text: string, tokenizer: TextTokenizer, file: strin
     const record = parseLine(content, file, i + 1);
     const example = lineExample(record, tokenizer, where);
     const task = lineTask(record, where);
-    return [{ line: i + 1, example: task === undefined ? example : { ...example, task } }];
+    const unread = hasLabel(record) ? { unreadLabel: true } : {};
+    return [{ line: i + 1, example: task === undefined ? example : { ...example, task }, ...unread }];
   });
 }
 

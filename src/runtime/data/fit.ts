@@ -15,6 +15,8 @@ export interface DataReport {
   readonly dropped: readonly number[];
   /** The length that keeps every token; absent when nothing is lost to the length. */
   readonly keepsAll?: number;
+  /** Lines with a label that the head does not read; absent where there are none. */
+  readonly unreadLabels?: readonly number[];
   /** The examples have contexts that could be read in windows, and are not. */
   readonly windows?: boolean;
 }
@@ -44,6 +46,7 @@ export function fitExamples(
   );
   const usable = new Set(examples);
   const kept = new Set(fitted.flatMap(({ line, example }) => (usable.has(example) ? [line] : [])));
+  const unreadLabels = lines.flatMap(({ line, unreadLabel }) => (unreadLabel ? [line] : []));
   const report = {
     file,
     examples: lines.length,
@@ -51,6 +54,7 @@ export function fitExamples(
     cut: lost.flatMap(({ line }) => (kept.has(line) ? [line] : [])),
     dropped: fitted.flatMap(({ line }) => (kept.has(line) ? [] : [line])),
     ...(keepsAll === undefined ? {} : { keepsAll }),
+    ...(unreadLabels.length === 0 ? {} : { unreadLabels }),
   };
   return { examples, report };
 }

@@ -88,7 +88,7 @@ async function request(url: string, headers: HeadersInit, signal: AbortSignal | 
     return await fetch(url, { headers, ...(signal && { signal }) });
   } catch (error) {
     signal?.throwIfAborted();
-    throw fetchError(url, error instanceof Error ? error.message : String(error), error);
+    throw fetchError(url, causesOf(error), error);
   }
 }
 
@@ -121,7 +121,7 @@ async function download(
     }
   } catch (error) {
     options.signal?.throwIfAborted();
-    throw fetchError(url, error instanceof Error ? error.message : String(error), error);
+    throw fetchError(url, causesOf(error), error);
   }
   if (loaded > limit) throw fetchError(url, `more than the ${limit} bytes asked for`);
   const bytes = new Uint8Array(loaded);
@@ -146,9 +146,15 @@ async function beginning(url: string, response: Response, signal: AbortSignal | 
     }
   } catch (error) {
     signal?.throwIfAborted();
-    throw fetchError(url, error instanceof Error ? error.message : String(error), error);
+    throw fetchError(url, causesOf(error), error);
   }
   return begin;
+}
+
+/** What went wrong, and why: `fetch` itself only says that it failed. */
+function causesOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause === undefined ? error.message : `${error.message}: ${causesOf(error.cause)}`;
 }
 
 function fetchError(url: string, got: string, cause?: unknown): WebpeftError {
