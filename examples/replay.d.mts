@@ -28,5 +28,5 @@ export function openDump(
   device: GPUDevice,
   folder: string,
   tensors: ReadonlyMap<string, ReplayTensor>,
-  options?: { readonly seed?: number },
+  options?: { readonly seed?: number; readonly pipelines?: Map<string, unknown> },
 ): Promise<OpenDump>;

@@ -91,8 +91,8 @@ const stepStages = ["project", "micro_parameters", "micro", "parameters_backward
 const counted = (labels, length) => labels.filter((label, i) => i % length !== 0 && label !== -100).length;
 
 class Replay {
-  constructor(device, plan, wgsl) {
-    Object.assign(this, { device, plan, wgsl, pipelines: new Map(), buffers: new Map() });
+  constructor(device, plan, wgsl, pipelines) {
+    Object.assign(this, { device, plan, wgsl, pipelines, buffers: new Map() });
     for (const { name, bytes, within } of plan.buffers) {
       if (within !== undefined) continue;
       this.buffers.set(
@@ -134,18 +134,21 @@ class Replay {
   }
 
   pipeline({ kernel, bindings }) {
-    const known = this.pipelines.get(kernel);
-    if (known !== undefined) return known;
     const { device } = this;
+    const code = this.wgsl.get(kernel);
+    // what the comment says is not part of what the kernel is
+    const text = code.replace(/^(\/\/.*\n)+/, "");
+    const known = this.pipelines.get(text);
+    if (known !== undefined) return known;
     const buffers = [...bindings.map(({ access }) => (access === "read" ? "read-only-storage" : "storage")), "uniform"];
     const layout = device.createBindGroupLayout({
       entries: buffers.map((type, binding) => ({ binding, visibility: compute, buffer: { type } })),
     });
     const pipeline = device.createComputePipeline({
       layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
-      compute: { module: device.createShaderModule({ code: this.wgsl.get(kernel) }), entryPoint: "main" },
+      compute: { module: device.createShaderModule({ code }), entryPoint: "main" },
     });
-    this.pipelines.set(kernel, { layout, pipeline });
+    this.pipelines.set(text, { layout, pipeline });
     return { layout, pipeline };
   }
 
@@ -213,12 +216,13 @@ class Replay {
 
 /**
  * Opens a dump on a GPUDevice and uploads tensors. `step` is forward, backward and AdamW on one batch, and gives what the status buffer
- * holds: the loss and the norm of the gradient. It is what a session's `step` does.
+ * holds: the loss and the norm of the gradient. It is what a session's `step` does. Dumps on one device that share `pipelines` have equal
+ * kernels compiled once.
  */
-export async function openDump(device, folder, tensors, { seed = 0 } = {}) {
+export async function openDump(device, folder, tensors, { seed = 0, pipelines = new Map() } = {}) {
   const plan = JSON.parse(await readFile(join(folder, "plan.json"), "utf8"));
   const files = plan.kernels.map(async ({ name, file }) => [name, await readFile(join(folder, file), "utf8")]);
-  const replay = new Replay(device, plan, new Map(await Promise.all(files)));
+  const replay = new Replay(device, plan, new Map(await Promise.all(files)), pipelines);
   replay.upload(tensors);
   if (plan.stages.some(({ name }) => name === "prepare")) replay.run(["prepare"], {});
   let steps = 0;
