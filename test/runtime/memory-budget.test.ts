@@ -1,20 +1,22 @@
 /** `memory`: programs that fit into less compute the same, and those that cannot are refused with what would fit. */
-import { describe, expect, it } from "vitest";
-import {
-  type CompileOptions,
-  compile,
-  type DeviceName,
-  type Model,
-  type Program,
-  WebpeftError,
-} from "../../src/index.ts";
+import { beforeAll, describe, expect, it } from "vitest";
+import { type CompileOptions, compile, type Model, type Program, WebpeftError } from "../../src/index.ts";
 import { chooseExecutor } from "../../src/runtime/session/executor-choice.ts";
 import { forecastSession, forecastTarget, type MemoryForecast } from "../../src/runtime/session/memory.ts";
+import { sharedDevice } from "../shared-device.ts";
 import { tinyModel } from "./tiny-model.ts";
 
 const lora = { peft_type: "LORA", target_modules: ["q_proj", "v_proj"], r: 2, init_lora_weights: false };
 const size = { batch: 4, length: 64 };
 const layers = { num_hidden_layers: 6, hidden_size: 32, intermediate_size: 48, vocab_size: 200 };
+
+let model: Model;
+/** The training that may take what it wants. */
+let free: Program;
+beforeAll(async () => {
+  model = await tinyModel(layers);
+  free = await compile(model, lora, size);
+});
 
 const batchOf = (rows: number, from = 0) => {
   const input_ids = Int32Array.from({ length: rows * size.length }, (_unused, i) => ((i + from) * 5 + 3) % 197);
@@ -22,11 +24,11 @@ const batchOf = (rows: number, from = 0) => {
 };
 
 /** The forecasts on a device, as they are asked for. */
-async function on(device: DeviceName, model: Model) {
-  const { executor, release } = await chooseExecutor(device);
+async function on(device: "cpu" | "webgpu") {
+  const { executor } = await chooseExecutor(device === "webgpu" ? await sharedDevice() : device);
   const forecast = (program: Parameters<NonNullable<CompileOptions["forecast"]>>[0]) =>
     forecastSession(executor, program, model);
-  return { executor, release, forecast };
+  return { executor, forecast };
 }
 
 async function losses(program: Program, device: Parameters<Program["start"]>[0] & object): Promise<number[]> {
@@ -46,38 +48,34 @@ function close(got: readonly number[], wanted: readonly number[], within: number
 
 describe.each(["cpu", "webgpu"] as const)("on %s", (name) => {
   it("60 % of what a training would take gives the same losses", { timeout: 300_000 }, async () => {
-    const model = await tinyModel(layers);
-    const { executor, release, forecast } = await on(name, model);
-    const free = await compile(model, lora, size);
+    const { executor, forecast } = await on(name);
     const { bytes } = (await forecast(free))!;
     const memory = Math.floor(0.6 * bytes);
     const spared = await compile(model, lora, { ...size, memory, forecast });
     expect((await forecast(spared))!.bytes).toBeLessThanOrEqual(memory);
     expect(spared.timeline.map(({ pass }) => pass)).toContain("recompute");
     close(await losses(spared, { device: executor }), await losses(free, { device: executor }), 1e-5);
-    release();
   });
 });
 
 describe("a program", () => {
   it("that fits is the one that it is without a limit", async () => {
-    const model = await tinyModel(layers);
-    const [free, limited] = await Promise.all(
+    const [unlimited, limited] = await Promise.all(
       [{}, { memory: 2 ** 30 }].map((more) => compile(model, lora, { ...size, ...more })),
     );
-    expect(limited!.plan).toEqual(free!.plan);
-    expect(limited!.timeline.map(({ pass }) => pass)).toEqual(free!.timeline.map(({ pass }) => pass));
+    expect(limited!.plan).toEqual(unlimited!.plan);
+    expect(limited!.timeline.map(({ pass }) => pass)).toEqual(unlimited!.timeline.map(({ pass }) => pass));
   });
 
   it("that only evaluates takes fewer rows where its logits do not fit", async () => {
-    const model = await tinyModel({ ...layers, num_hidden_layers: 1, vocab_size: 2000 });
+    const wide = await tinyModel({ ...layers, num_hidden_layers: 1, vocab_size: 2000 });
     const infer = { ...size, mode: "infer" } as const;
-    const bytes = forecastTarget(await compile(model, lora, infer), model).bytes;
-    const refused = await compile(model, lora, { ...infer, memory: bytes >> 1 }).catch((error: unknown) => error);
+    const bytes = forecastTarget(await compile(wide, lora, infer), wide).bytes;
+    const refused = await compile(wide, lora, { ...infer, memory: bytes >> 1 }).catch((error: unknown) => error);
     const { code, help } = (refused as WebpeftError).diagnostics[0]!;
     expect([code, help]).toEqual(["COMPILE-MEMORY", expect.stringMatching(/^what fits: batches of \d: [\d.]+ MiB$/)]);
     const batch = Number(/batches of (\d)/.exec(help!)![1]);
-    await compile(model, lora, { ...infer, batch, memory: bytes >> 1 });
+    await compile(wide, lora, { ...infer, batch, memory: bytes >> 1 });
   });
 
   it.each([0, 1.5, "10 GB"])("may take bytes, not %s", async (memory) => {
@@ -88,8 +86,7 @@ describe("a program", () => {
 
 describe("a program that cannot fit", () => {
   it("is refused with a smaller batch that takes the same step, which then fits", { timeout: 100_000 }, async () => {
-    const model = await tinyModel(layers);
-    const { executor, release, forecast } = await on("cpu", model);
+    const { executor, forecast } = await on("cpu");
     const least = await compile(model, lora, { ...size, memory: 1, forecast }).catch((error: unknown) => error);
     expect(least).toBeInstanceOf(WebpeftError);
     const [all] = (least as WebpeftError).diagnostics;
@@ -110,8 +107,7 @@ describe("a program that cannot fit", () => {
       Array.from({ length: Number(parts) }, (_unused, i) => batchOf(Number(rows), i * each)),
     );
     session.dispose();
-    const [whole] = await losses(await compile(model, lora, size), { device: executor });
+    const [whole] = await losses(free, { device: executor });
     close([loss], [whole!], 1e-5);
-    release();
   });
 });
