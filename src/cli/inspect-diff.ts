@@ -1,24 +1,20 @@
 /** `webpeft inspect --diff A B`: what differs between two dumps, as text on stdout or as files. */
 
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   bytes as bytesText,
   compareDumps,
   comparisonPage,
   count,
-  type Dump,
-  dumpVersion,
   type KernelChange,
   type ProgramDiff,
 } from "../inspect/index.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
-import type { Graph } from "../ir/graph.ts";
-import { findOp, flopsOf } from "../ir/registry.ts";
 import { writeFolder } from "../runtime/files/output.ts";
 import { columns } from "./columns.ts";
 import { emit, type PrintOptions, say } from "./output.ts";
 import { claimOutput } from "./output-lock.ts";
+import { noDump, readDump, readPart } from "./read-dump.ts";
 
 export interface DiffOptions extends PrintOptions {
   readonly diff: readonly string[];
@@ -54,56 +50,12 @@ export async function runDiff({ diff, out, overwrite = false, ...options }: Diff
   emit(options, { type: "done", out, files: [...files.keys()] });
 }
 
-const noDump = (where: string, cause?: unknown): WebpeftError =>
-  new WebpeftError(
-    "INSPECT-DUMP",
-    {
-      message: "this is no dump that can be compared",
-      where,
-      expected: `a folder that inspect --out wrote, of version ${dumpVersion}`,
-      help: "write it again with this version: webpeft inspect ... --out DIR",
-    },
-    { cause },
-  );
-
-async function readText(path: string): Promise<string> {
-  return readFile(path, "utf8").catch((cause: unknown) => {
-    throw noDump(path, cause);
-  });
-}
-
 async function bothReports(a: string, b: string): Promise<string> {
   const paths = [a, b].map((folder) => join(folder, "report.html"));
-  const [first, second] = await Promise.all(paths.map(readText));
+  const [first, second] = await Promise.all(paths.map(readPart));
   const page = comparisonPage(first!, second!);
   if (page === undefined) throw noDump(paths.join(" or "));
   return page;
-}
-
-async function readDump(folder: string): Promise<Dump> {
-  const read = async (name: string): Promise<unknown> => {
-    const path = join(folder, name);
-    const text = await readText(path);
-    try {
-      return JSON.parse(text);
-    } catch (cause) {
-      throw noDump(path, cause);
-    }
-  };
-  const plan = (await read("plan.json")) as Dump["plan"] & { readonly version?: unknown };
-  if (plan?.version !== dumpVersion) throw noDump(join(folder, "plan.json"));
-  const [timeline, graphs] = await Promise.all(["timeline.json", "graph.json"].map(read));
-  return { plan, timeline: timeline as Dump["timeline"], graphs: withFlops(graphs as Record<string, Graph>) };
-}
-
-/** Graphs of a dump with the operations of their nodes; those of ops that this version does not have count none. */
-function withFlops(graphs: Readonly<Record<string, Graph>>): Dump["graphs"] {
-  const counted = Object.entries(graphs).map(([name, graph]) => {
-    const isKnown = ({ op }: Graph["nodes"][number]): boolean => !op.startsWith("op.") && findOp(op) !== undefined;
-    const nodes = graph.nodes.map((node) => ({ ...node, flops: isKnown(node) ? flopsOf(graph, node) : 0 }));
-    return [name, { nodes }] as const;
-  });
-  return Object.fromEntries(counted);
 }
 
 function diffText({ facts, kernels, flips, ops }: ProgramDiff, a: string, b: string): string {

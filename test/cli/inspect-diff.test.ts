@@ -1,5 +1,5 @@
 /** `webpeft inspect --diff`: two dumps compared. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
 import type { ProgramDiff } from "../../src/inspect/diff.ts";
@@ -74,4 +74,39 @@ it("wants two folders that inspect wrote", () => {
   expect(diff(at("lora"), at("nowhere"))).toMatchObject({ code: 1, stderr: expect.stringContaining("INSPECT-DUMP") });
   writeFileSync(join(at("again"), "plan.json"), "{}");
   expect(diff(at("lora"), at("again"))).toMatchObject({ code: 1, stderr: expect.stringContaining("version 1") });
+});
+
+/** Sets what stands at a path of keys; takes it away where `to` is undefined. */
+function edit(json: unknown, [key, ...path]: readonly (string | number)[], to: unknown): void {
+  const fields = json as Record<string | number, unknown>;
+  if (path.length > 0) edit(fields[key!], path, to);
+  else if (to === undefined) delete fields[key!];
+  else fields[key!] = to;
+}
+
+it.each<readonly [string, readonly (string | number)[], unknown, string]>([
+  ["plan.json", ["stages", 1, "dispatches", 3, "flops"], "many", '"many" where a number is expected'],
+  ["plan.json", ["stages", 1, "dispatches"], null, "null where a list is expected"],
+  ["graph.json", ["micro", "nodes", 40, "inputs"], [5000], "mul cannot take its inputs"],
+  ["graph.json", ["micro"], [], "a list where an object is expected"],
+  ["timeline.json", [0], "build", '"build" where an object is expected'],
+  ["timeline.json", [3, "notes"], undefined, "nothing where a list is expected"],
+])("names the field of an edited %s: %j = %j", (file, path, to, fault) => {
+  cpSync(at("oft"), at("edited"), { recursive: true });
+  const edited = join(at("edited"), file);
+  const json: unknown = JSON.parse(readFileSync(edited, "utf8"));
+  edit(json, path, to);
+  writeFileSync(edited, JSON.stringify(json));
+  const { code, stderr } = diff(at("lora"), at("edited"));
+  expect(code).toBe(1);
+  expect(stderr).toContain("INSPECT-DUMP");
+  const place = path.map((key) => (typeof key === "number" ? `[${key}]` : `.${key}`)).join("");
+  const named = file === "graph.json" && path.length > 1 ? place.slice(0, place.lastIndexOf(".")) : place;
+  expect(stderr).toContain(`got:      ${named.replace(/^\./, "")}: ${fault}`);
+});
+
+it("says that a file was cut", () => {
+  cpSync(at("oft"), at("cut"), { recursive: true });
+  writeFileSync(join(at("cut"), "timeline.json"), readFileSync(join(at("oft"), "timeline.json"), "utf8").slice(0, 500));
+  expect(diff(at("lora"), at("cut")).stderr).toContain("got:      no JSON");
 });
