@@ -9,7 +9,7 @@ import { leastMs, type Measurement } from "../program/measurement.ts";
 import { type Errors, errorsIn, largestErrors, type Precision } from "../program/precision.ts";
 import { type KernelWork, withDispatch } from "./kernel-work.ts";
 import { isAt, isEverywhere, type ModelPlace, pathsOf, sitesOf } from "./places.ts";
-import { unknownName } from "./unknown.ts";
+import { unknownName, unknownStage } from "./unknown.ts";
 import type { GraphLevel, InspectedProgram } from "./views.ts";
 
 export interface ExcerptOptions extends ModelPlace {
@@ -102,7 +102,7 @@ export function kernelRows(program: InspectedProgram, options: KernelRowOptions 
   const chosen: readonly string[] = stage === "step" ? program.stepStages : [stage];
   const planned = program.plan.stages.filter(({ name }) => chosen.includes(name));
   const known = program.plan.stages.map(({ name }) => name);
-  if (planned.length === 0) throw unknownName("stage with kernels", stage, [...known, "step"]);
+  if (planned.length === 0) throw unknownStage(stage, known, ["step"]);
   const rows = new Map<string, KernelRow>();
   for (const { name, dispatches } of planned) {
     const times = measured?.stages.find((own) => own.name === name)?.dispatchMs;

@@ -6,7 +6,7 @@ import { computedBy, heldAt, liveBytes, peakAt, repeated } from "./memory-facts.
 import { isAt, lineOf, type ModelPlace } from "./places.ts";
 import { nodeTitle } from "./report-data.ts";
 import { ruleRecords } from "./report-passes.ts";
-import { unknownName } from "./unknown.ts";
+import { unknownName, unknownStage } from "./unknown.ts";
 import type { InspectedProgram } from "./views.ts";
 
 interface FindingOptions extends ModelPlace {
@@ -52,8 +52,7 @@ export function memoryFindings(program: InspectedProgram, options: FindingOption
   const { plan, values } = program.generated;
   const planned = plan.stages.find(({ name }) => name === stage);
   if (planned === undefined)
-    throw unknownName(
-      "stage with kernels",
+    throw unknownStage(
       stage,
       plan.stages.map(({ name }) => name),
     );

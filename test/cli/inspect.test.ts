@@ -131,6 +131,9 @@ it.each([
   [["--print", "memory", "--stage", "sideways"], 1, "INSPECT-UNKNOWN", "micro"],
   [["--print", "rules", "--stage", "sideways"], 1, "INSPECT-UNKNOWN", "micro"],
   [["--kernels", "--layer", "99"], 1, "INSPECT-UNKNOWN", "layer 99"],
+  [["--kernels", "--mode", "merge"], 1, "INSPECT-UNKNOWN", "merges has no kernels"],
+  [["--print", "kernel", "--mode", "merge"], 1, "INSPECT-UNKNOWN", "show its graphs"],
+  [["--print", "memory", "--mode", "merge"], 1, "INSPECT-UNKNOWN", "merges has no kernels"],
   [["--site", "q_proj", "--out", "nowhere"], 2, "CLI-INSPECT", "--kernels"],
   [[], 2, "CLI-INSPECT", "--out"],
 ])("%j is told what there is", (args, exit, error, help) => {
