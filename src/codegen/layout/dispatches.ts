@@ -13,8 +13,10 @@ import type { Placement } from "./ports.ts";
 import type { Regions } from "./regions.ts";
 import { isRead, placeOf, type StageInput, type StageSteps, typeOf } from "./stage.ts";
 
-/** The plan of a stage, and the units of each of its dispatches; its kernels are added to the table. */
-/** With `soFar` those before the first that cannot be made. */
+/**
+ * The plan of a stage, and the units of each of its dispatches; its kernels are added to the table. With `soFar` those before the first that
+ * cannot be made.
+ */
 export function dispatchesOf(
   steps: StageSteps,
   regions: Regions,

@@ -33,6 +33,7 @@ export function requireLabels(
     message: "no label of the batch counts",
     where: "labels",
     expected: "a label that is not -100; of a causal model behind the first token",
+    help: "rows of one token teach a causal model nothing: take longer ones, or a program that only evaluates (mode infer)",
   });
 }
 
