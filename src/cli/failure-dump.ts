@@ -8,14 +8,32 @@ import type { Reproduction } from "../compile/reproduction.ts";
 import type { ShownAgain } from "../inspect/index.ts";
 import { codeOf, WebpeftError } from "../ir/diagnostics.ts";
 import { lastDone, trailOf } from "../ir/trail.ts";
+import type { GivenToKernel, GivenValue } from "../program/run-records.ts";
 import { writeFolder } from "../runtime/files/output.ts";
+import { NotFiniteError } from "../runtime/runs/not-finite-error.ts";
 import type { DeviceName } from "../runtime/session/executor-choice.ts";
 import { type PrintOptions, say } from "./output.ts";
 import { claimOutput } from "./output-lock.ts";
 import { shellWord } from "./shell.ts";
 
 /** What shows the error again: also the error, so that another one is known as such. */
-export type ReproductionFile = Reproduction & { readonly error: { readonly code: string; readonly message: string } };
+export type ReproductionFile = Reproduction & {
+  readonly error: { readonly code: string; readonly message: string };
+  /** Of a number that is not finite: what its kernel was given, numbers as base64 of little-endian f32. */
+  readonly given?: GivenFile;
+};
+
+export type GivenFile = Omit<GivenToKernel, "values"> & {
+  readonly values: readonly (Omit<GivenValue, "numbers"> & { readonly numbers: string })[];
+};
+
+const givenFile = ({ values, ...place }: GivenToKernel): GivenFile => ({
+  ...place,
+  values: values.map(({ numbers, ...value }) => {
+    const { buffer, byteOffset, byteLength } = numbers;
+    return { ...value, numbers: Buffer.from(buffer, byteOffset, byteLength).toString("base64") };
+  }),
+});
 
 export const packed = (text: string): string => gzipSync(text).toString("base64");
 
@@ -73,6 +91,7 @@ export class FailureDump {
 
   private reproduction(error: unknown, folder: string): ShownAgain {
     if (this.given === undefined) return { none: "the same command: it failed before anything was compiled" };
+    if (error instanceof NotFiniteError && error.given !== undefined) return this.ofKernel(error, error.given, folder);
     const runs = this.program !== undefined && lastDone(error, "stage") === undefined;
     if (runs && !isOfDevice(error))
       return { none: "the same command: the error depends on numbers of weights or data, which are in no dump" };
@@ -81,6 +100,23 @@ export class FailureDump {
     const words = ["webpeft", "inspect", "--reproduce", join(folder, "reproduce.json")];
     if (runs) words.push("--measure", "--device", this.device);
     return { json: `${JSON.stringify(file)}\n`, command: words.map(shellWord).join(" ") };
+  }
+
+  /** What a kernel was given: compiled for what ran it, so that the kernel is the same one. */
+  private ofKernel({ code, message }: NotFiniteError, given: GivenToKernel, folder: string): ShownAgain {
+    const { options, ...more } = this.given!();
+    const target = this.target ?? options.target;
+    const file: ReproductionFile = {
+      ...{ ...more, options: { ...options, ...(target && { target }) } },
+      ...{ error: { code, message }, given: givenFile(given) },
+    };
+    const words = ["webpeft", "inspect", "--reproduce", join(folder, "reproduce.json")];
+    return {
+      json: `${JSON.stringify(file)}\n`,
+      command: given.isWhole
+        ? words.map(shellWord).join(" ")
+        : "the same command: the kernel was given more numbers than a dump holds; reproduce.json has those around the first that is not finite",
+    };
   }
 
   /** Writes the files where `--dump` says. An error of writing them is told and changes nothing. */

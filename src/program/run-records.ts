@@ -24,6 +24,33 @@ export interface NumberRange {
   readonly count: number;
 }
 
+/** A value that a kernel was given: `numbers` from place `from` on, all of them or those around the first that is not finite. */
+export interface GivenValue {
+  readonly id: number;
+  readonly node: string;
+  readonly type: string;
+  readonly count: number;
+  readonly from: number;
+  readonly numbers: Float32Array;
+}
+
+/** What the kernel was given that stored the first number that is not finite. */
+export interface GivenToKernel {
+  readonly stage: StageName;
+  readonly dispatch: number;
+  readonly kernel: string;
+  /** The node that it stored, and the place of the first number of it that is not finite. */
+  readonly stored: number;
+  readonly first: number;
+  /** Of the runs of the step, counted from 0: a micro-batch each. */
+  readonly run: number;
+  /** Inputs of that run that are one number: the seed, the pass, scales, the learning rate. */
+  readonly scalars: Readonly<Record<string, number>>;
+  /** Whether all numbers are there; else the ranges of the error tell of the others. */
+  readonly isWhole: boolean;
+  readonly values: readonly GivenValue[];
+}
+
 /** Where the first number that is not finite was made. */
 export interface NotFiniteOrigin {
   readonly stage: StageName;

@@ -63,6 +63,31 @@ it("tells where a NaN began, and with checkpoints the state before it is kept", 
     code: "TRAIN-NOT-FINITE",
     origin: { stage: "micro" },
   });
+  const dump = join(folder, "dump");
+  const failed = train("dumped", [...hot, "--dump", dump]);
+  const place = /%\d+ = exp \(\S*hot\.txt:1\) in kernel \w+, dispatch \d+ of micro/;
+  const file = join(dump, "reproduce.json");
+  const { given } = JSON.parse(readFileSync(file, "utf8")) as {
+    given: { scalars: object; values: { count: number }[] };
+  };
+  expect(given).toMatchObject({ run: 0, isWhole: true, stage: "micro" });
+  expect(given.scalars).toHaveProperty("lr");
+  expect(given.values.reduce((sum, { count }) => sum + count, 0)).toBeLessThan(2 ** 18);
+  const again = webpeft(["inspect", "--reproduce", file]);
+  expect(again.code).toBe(1);
+  expect(place.exec(again.stderr)![0]).toBe(place.exec(failed.stderr)![0]);
+  expect(readFileSync(join(dump, "error.txt"), "utf8")).toContain(`again:    webpeft inspect --reproduce ${file}`);
+  // A kernel that is another one now shows nothing, and a part of what it was given neither.
+  const text = readFileSync(file, "utf8");
+  for (const [was, is, reason] of [
+    [/"kernel":"\w+"/, '"kernel":"other"', "another kernel"],
+    [/"isWhole":true/, '"isWhole":false', "only a part"],
+  ] as const) {
+    writeFileSync(file, text.replace(was, is));
+    const { stderr: refused } = webpeft(["inspect", "--reproduce", file]);
+    expect(refused).toContain("INSPECT-DUMP");
+    expect(refused).toContain(reason);
+  }
   expect(train("unsaved", hot).code).toBe(1);
   expect(existsSync(join(folder, "unsaved"))).toBe(false);
 });

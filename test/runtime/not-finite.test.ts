@@ -1,7 +1,9 @@
 /** What made a NaN is found on the executor that made it: the same op on all of them, the kernel where there are kernels, and what it was given. */
 import { beforeAll, describe, expect, it } from "vitest";
 import { compile } from "../../src/compile/index.ts";
+import { parseGraph } from "../../src/ir/text/parse.ts";
 import type { OpenDevice } from "../../src/runtime/device/index.ts";
+import { givenOf } from "../../src/runtime/runs/given.ts";
 import { NotFiniteError } from "../../src/runtime/runs/not-finite-error.ts";
 import type { Session } from "../../src/runtime/session/session.ts";
 import type { StartOptions } from "../../src/runtime/session/start.ts";
@@ -42,6 +44,37 @@ const failure = async (call: Promise<unknown>): Promise<NotFiniteError> => {
   if (!(error instanceof NotFiniteError)) throw error;
   return error;
 };
+
+describe("what a kernel was given", () => {
+  const graph = parseGraph(
+    "func @f(%x: f32[4,100000] input, %y: f32[3] input) {\n  %2 = exp %x : f32[4,100000]\n  return out = %2\n}",
+  );
+  const data = new Float32Array(400_000).fill(1);
+  data[250_000] = Number.POSITIVE_INFINITY;
+  const step = { stage: "micro", graph, reads: [0, 1], stores: [2], numbers: async () => data } as const;
+  const run = { run: 1, inputs: { seed: [7], tokens: [1, 2] } };
+  const read = new Map([
+    [0, Float32Array.from(data, (_x, i) => i)],
+    [1, Float32Array.of(1, 2, 3)],
+  ]);
+
+  it("is kept around the first number that is not finite where it is too much, with what the run was given", () => {
+    const { values, ...given } = givenOf({ ...step, dispatch: { at: 5, kernel: "k" } }, { id: 2, data }, read, run)!;
+    expect(given).toMatchObject({ dispatch: 5, kernel: "k", first: 250_000, isWhole: false, run: 1 });
+    expect(given.scalars).toEqual({ seed: 7 });
+    expect(values.map(({ from, count, numbers }) => [from, count, numbers.length])).toEqual([
+      [249_872, 400_000, 256],
+      [0, 3, 3],
+    ]);
+    expect(values[0]!.numbers[128]).toBe(250_000);
+  });
+
+  it("is kept whole where it is little, and not at all where there are no kernels", () => {
+    const few = new Map([[1, Float32Array.of(1, 2, 3)]]);
+    expect(givenOf({ ...step, dispatch: { at: 5, kernel: "k" } }, { id: 2, data }, few, run)!.isWhole).toBe(true);
+    expect(givenOf(step, { id: 2, data }, few, run)).toBeUndefined();
+  });
+});
 
 describe.each(["cpu", "webgpu", "tfjs"] as const)("on %s", (name) => {
   const device = () => (name === "webgpu" ? open : name);

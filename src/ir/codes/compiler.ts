@@ -11,7 +11,8 @@ export const compilerCodes = {
   "COMPILE-MEMORY":
     "The program needs more memory than it may take (`--memory`); the help says with which batch, length or weights it would fit.",
   "COMPILE-OPTION": "`compile` has no option of this name, or not with this value.",
-  "INSPECT-DUMP": "A folder to be compared is no dump that `inspect --out` of this version wrote.",
+  "INSPECT-DUMP":
+    "A folder to be compared, or a file that shall show an error again, is none that this version wrote, or does not show it.",
   "INSPECT-UNKNOWN": "The program has no stage, pass or module of the name that is to be shown.",
   "IR-EINSUM": "An einsum is not a contraction of two tensors, written as `letters,letters->letters`.",
   "IR-TEXT-ATTRIBUTE": "In a graph's text an attribute is missing, malformed, unknown or given twice.",

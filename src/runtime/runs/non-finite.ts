@@ -7,8 +7,9 @@ import { type Graph, type Node, portName } from "../../ir/graph.ts";
 import { flopsOf } from "../../ir/registry.ts";
 import { largestFloat32, typeText } from "../../ir/types.ts";
 import type { StageName } from "../../program/index.ts";
-import type { NotFiniteOrigin, NumberRange } from "../../program/run-records.ts";
+import type { GivenToKernel, NotFiniteOrigin, NumberRange } from "../../program/run-records.ts";
 import type { Instance, RunInputs, TracedStep } from "../executors/executor.ts";
+import { givenOf } from "./given.ts";
 import { fieldsOf, NotFiniteError } from "./not-finite-error.ts";
 
 /** A run as it was made. */
@@ -94,26 +95,37 @@ export function originOf(step: TracedStep, { id, data, given }: Suspect, part = 
   };
 }
 
-async function originIn(step: TracedStep, stored: number, data: Float32Array): Promise<NotFiniteOrigin> {
+/** The place of the first number that is not finite, and what the kernel was given that stored it. */
+interface Found {
+  readonly origin: NotFiniteOrigin;
+  readonly given?: GivenToKernel | undefined;
+}
+
+async function foundIn(
+  step: TracedStep,
+  id: number,
+  run: { run: number; inputs: RunInputs },
+): Promise<Found | undefined> {
   const { graph } = step;
-  const read = await readNumbers(step, stored);
-  const bad = [...read].find(([id, numbers]) => isFloat(graph.nodes[id]!) && !numbers.every(isFiniteF32));
-  if (bad !== undefined) return originOf(step, { id: bad[0], data: bad[1], given: [] });
-  const given = [...read].map(([id, numbers]): Named => [nameOf(graph, id), numbers]);
-  return originOf(step, firstOfKernel(step, stored, read) ?? { id: stored, data, given });
+  const data = await step.numbers(id);
+  if (data.every(isFiniteF32)) return undefined;
+  const read = await readNumbers(step, id);
+  const bad = [...read].find(([own, numbers]) => isFloat(graph.nodes[own]!) && !numbers.every(isFiniteF32));
+  if (bad !== undefined) return { origin: originOf(step, { id: bad[0], data: bad[1], given: [] }) };
+  const named = [...read].map(([own, numbers]): Named => [nameOf(graph, own), numbers]);
+  const suspect = firstOfKernel(step, id, read) ?? { id, data, given: named };
+  return { origin: originOf(step, suspect), given: givenOf(step, { id, data }, read, run) };
 }
 
 /** The first number that is not finite when these runs are made again; undefined where all are finite, or nobody can look. */
-async function firstOrigin(instance: Instance, runs: readonly RunAgain[]): Promise<NotFiniteOrigin | undefined> {
-  let found: NotFiniteOrigin | undefined;
-  for (const { stages, inputs, want = [] } of runs) {
+async function firstFound(instance: Instance, runs: readonly RunAgain[]): Promise<Found | undefined> {
+  let found: Found | undefined;
+  for (const [run, { stages, inputs, want = [] }] of runs.entries()) {
     await instance.trace?.(stages, inputs, want, async (step) => {
       for (const id of step.stores) {
         if (!isFloat(step.graph.nodes[id]!)) continue;
-        const data = await step.numbers(id);
-        if (data.every(isFiniteF32)) continue;
-        found = await originIn(step, id, data);
-        return false;
+        found = await foundIn(step, id, { run, inputs });
+        if (found !== undefined) return false;
       }
       return true;
     });
@@ -135,9 +147,10 @@ export async function firstNonFinite(
   step: number,
 ): Promise<NotFiniteError> {
   const state = await Promise.all(stateBuffers.map(async (name) => [name, await instance.read(name)] as const));
-  const origin = await firstOrigin(instance, runs).finally(() => {
+  const found = await firstFound(instance, runs).finally(() => {
     for (const [name, numbers] of state) instance.write(name, numbers);
   });
+  const { origin } = found ?? {};
   const { message, ...fields } = fieldsOf(origin);
   return new NotFiniteError(
     "TRAIN-NOT-FINITE",
@@ -150,6 +163,7 @@ export async function firstNonFinite(
           : "use a smaller learning rate or --clip 1; the parameters are as they were before this step",
     },
     origin,
+    found?.given,
   );
 }
 
@@ -162,7 +176,7 @@ export async function checkResults(
   const broken = Object.entries(results).find(([, data]) => !data.every(Number.isFinite));
   if (broken === undefined) return;
   const [name, data] = broken;
-  const origin = await firstOrigin(instance, [run]);
+  const { origin, given } = (await firstFound(instance, [run])) ?? {};
   const { message, where = name, got } = fieldsOf(origin);
   throw new NotFiniteError(
     "RESULT-NOT-FINITE",
@@ -174,5 +188,6 @@ export async function checkResults(
       help: "The adapter's numbers, or the base model's, are too large or do not go together.",
     },
     origin,
+    given,
   );
 }

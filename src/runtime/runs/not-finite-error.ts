@@ -1,6 +1,6 @@
 /** What is said of the first number that was not finite. */
 import { type DiagnosticFields, WebpeftError } from "../../ir/diagnostics.ts";
-import type { NotFiniteOrigin, NumberRange } from "../../program/run-records.ts";
+import type { GivenToKernel, NotFiniteOrigin, NumberRange } from "../../program/run-records.ts";
 
 /** `origin` is absent where there is nothing to say beyond the message. */
 export class NotFiniteError extends WebpeftError {
@@ -8,6 +8,8 @@ export class NotFiniteError extends WebpeftError {
     code: "TRAIN-NOT-FINITE" | "RESULT-NOT-FINITE",
     fields: DiagnosticFields,
     readonly origin: NotFiniteOrigin | undefined,
+    /** What shows it again; absent where no kernel made it, or the update would have. */
+    readonly given?: GivenToKernel | undefined,
   ) {
     super(code, fields);
   }
