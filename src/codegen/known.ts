@@ -12,8 +12,8 @@ export interface Known {
   readonly canonicals: Canonicals;
 }
 
-/** Units beyond which a target begins anew, and targets: some ten megabytes. */
-const [mostUnits, mostTargets] = [400, 3];
+/** Units beyond which a target begins anew, and targets: some twenty megabytes. */
+const [mostUnits, mostTargets] = [800, 3];
 
 const byTarget = new Map<string, Known>();
 
