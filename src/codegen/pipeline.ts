@@ -26,8 +26,7 @@ import { tensorsOf } from "./layout/touched.ts";
 import { valuesOf } from "./layout/values.ts";
 import { variablesOf } from "./layout/variables.ts";
 import type { BufferSpec, Generated, ScheduleChoice } from "./plan.ts";
-import type { ScheduledBody } from "./schedule/index.ts";
-import { lowerUnits } from "./schedule/lower.ts";
+import { type LoweredBody, lowerUnits } from "./schedule/lower.ts";
 import { type Target, tuningOf } from "./target.ts";
 
 export function generate(stages: readonly Stage[], storage: ProgramStorage, target: Target): Generated {
@@ -179,7 +178,7 @@ function arrangeUnits(all: StageInput, before: Memory, { known, apart, soFar }: 
   return { input, fusion, bodies, canonicals, hazards, results, ports, groups, arena };
 }
 
-function* checked({ name, graph, target }: StageInput, bodies: Iterable<ScheduledBody>): Generator<ScheduledBody> {
+function* checked({ name, graph, target }: StageInput, bodies: Iterable<LoweredBody>): Generator<LoweredBody> {
   for (const body of bodies) {
     checkTensors(name, graph, body, target);
     yield body;

@@ -45,30 +45,44 @@ const both = (a: Need, b: Need): Need => ({ whole: Math.max(a.whole, b.whole), p
 const neededOf = (node: Node, { whole, parts }: Need): number => Math.min(elementsOf(node), whole + parts);
 const bytesOf = (node: Node, elements: number): number => elements * byteWidth(typeOf(node).dtype);
 
-/** `isRead`: whether a unit reads a node from memory instead of computing it. */
-export function countsOf(graph: Graph, units: readonly Unit[], isRead: (unit: Unit, id: number) => boolean): Counts {
+/** What a unit does: that of units that are alike is one. */
+export interface UnitWork {
+  readonly flops: number;
+  /** What it reads from memory, by rank among the nodes that it computes or reads. */
+  readonly read: readonly (readonly [rank: number, need: Need])[];
+}
+
+/** Units with the nodes that they compute or read, and what they do. */
+export interface CountedUnit {
+  readonly unit: Unit;
+  readonly nodes: readonly number[];
+  readonly work: UnitWork;
+}
+
+export function countsOf(graph: Graph, units: readonly CountedUnit[]): Counts {
   const read = new Map<number, Need>();
-  const flops = units.reduce((sum, unit) => {
-    const work = workOf(graph, unit, (id) => isRead(unit, id));
-    for (const [id, need] of work.read) read.set(id, both(read.get(id) ?? none, need));
-    return sum + Math.round(work.flops);
-  }, 0);
+  for (const { nodes, work } of units)
+    for (const [rank, need] of work.read) read.set(nodes[rank]!, both(read.get(nodes[rank]!) ?? none, need));
   const bytes = (of: Iterable<readonly [number, Need]>): number =>
     [...of].reduce((sum, [id, need]) => sum + bytesOf(graph.nodes[id]!, neededOf(graph.nodes[id]!, need)), 0);
-  const stored = units.flatMap((unit) => unit.stored);
-  return { flops, reads: bytes(read), writes: bytes(stored.map((id) => [id, wholeOf(graph, id)])) };
+  const stored = units.flatMap(({ unit }) => unit.stored);
+  return {
+    flops: units.reduce((sum, { work }) => sum + work.flops, 0),
+    reads: bytes(read),
+    writes: bytes(stored.map((id) => [id, wholeOf(graph, id)])),
+  };
 }
 
 const wholeOf = (graph: Graph, id: number): Need => ({ whole: elementsOf(graph.nodes[id]!), parts: 0 });
 
-/** Flops of a unit, and what it reads from memory. */
-function workOf(
+/** `nodes`: what the unit computes or reads. `isRead`: whether it reads one from memory instead of computing it. */
+export function workOf(
   graph: Graph,
-  { stored }: Unit,
+  { unit: { stored }, nodes }: Pick<CountedUnit, "unit" | "nodes">,
   isRead: (id: number) => boolean,
-): { flops: number; read: Map<number, Need> } {
+): UnitWork {
   const needed = new Map(stored.map((id) => [id, wholeOf(graph, id)]));
-  const read = new Map<number, Need>();
+  const read: [rank: number, need: Need][] = [];
   let flops = 0;
   // Readers stand behind what they read, so the last of those that are open has all of its readers counted.
   const open = new Set(stored);
@@ -78,7 +92,7 @@ function workOf(
     const need = needed.get(id)!;
     const node = graph.nodes[id]!;
     if (isRead(id)) {
-      read.set(id, need);
+      read.push([nodes.indexOf(id), need]);
       continue;
     }
     const made = neededOf(node, need);
@@ -91,5 +105,5 @@ function workOf(
       needed.set(input, both(needed.get(input) ?? none, further));
     });
   }
-  return { flops, read };
+  return { flops: Math.round(flops), read };
 }

@@ -6,9 +6,10 @@ import type { TensorType } from "../../ir/types.ts";
 import type { Unit } from "../fuse/fuse.ts";
 import type { KernelTable } from "../kernel/kernel-table.ts";
 import type { Dispatch, PlannedStage, PlannedValue } from "../plan.ts";
+import type { Body } from "../schedule/body.ts";
 import { type Assembled, assemble, type Part } from "./assemble.ts";
 import { makingOf } from "./bindings.ts";
-import { countsOf } from "./counts.ts";
+import { countsOf, type UnitWork, workOf } from "./counts.ts";
 import type { Placement } from "./ports.ts";
 import type { Regions } from "./regions.ts";
 import { isRead, placeOf, type StageInput, type StageSteps, typeOf } from "./stage.ts";
@@ -26,7 +27,7 @@ export function dispatchesOf(
   const { input, groups, results } = steps;
   const needs = needsOf(steps);
   const places = steps.bodies.map(({ tensors }) => tensors.map((use) => located(placeOf(steps, use), regions)));
-  const making = { places, table };
+  const making = { places, table, works: new Map() };
   const parts = groups.flatMap((group, i) => splitByBuffer(group, places).map((part) => [part, needs[i]!] as const));
   const made = collected(dispatched(steps, parts, making), soFar);
   const [dispatches, unitsOf] = [made, parts.slice(0, made.length).map(([part]) => part)];
@@ -105,10 +106,12 @@ interface Making {
   /** By unit: where its tensors are. */
   readonly places: readonly (readonly Placement[])[];
   readonly table: KernelTable;
+  /** What units do, by their statements: units that are alike have the same. */
+  readonly works: Map<Body["statements"], UnitWork>;
 }
 
 function dispatch(steps: StageSteps, group: readonly number[], making: Making, needs: Needs): Dispatch {
-  const { places, table } = making;
+  const { places, table, works } = making;
   const { input, fusion, bodies, canonicals } = steps;
   const parts = group.map((u): Part => ({ body: bodies[u]!, canonical: canonicals[u]!, places: places[u]! }));
   const units = group.map((u) => fusion.units[u]!);
@@ -116,7 +119,12 @@ function dispatch(steps: StageSteps, group: readonly number[], making: Making, n
   const most = input.target.limits.maxComputeWorkgroupsPerDimension;
   const fused = { graph: input.graph, home: fusion.home };
   const reads = (unit: Unit, id: number): boolean => isRead(fused, unit, id);
-  const counts = countsOf(input.graph, units, reads);
+  const counted = units.map((unit) => {
+    const { statements, nodes } = bodies[unit.id]!;
+    const work = remembered(works, statements, () => workOf(input.graph, { unit, nodes }, (id) => reads(unit, id)));
+    return { unit, nodes, work };
+  });
+  const counts = countsOf(input.graph, counted);
   return table.dispatch(parts[0]!.body.name, kernel, {
     bindings,
     sizes,

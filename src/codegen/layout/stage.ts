@@ -6,7 +6,7 @@ import type { TensorUse } from "../emit/emitter.ts";
 import type { Fusion, Unit } from "../fuse/fuse.ts";
 import type { Canonical } from "../kernel/canonical.ts";
 import type { PlannedCopy } from "../plan.ts";
-import type { ScheduledBody } from "../schedule/index.ts";
+import type { LoweredBody } from "../schedule/lower.ts";
 import type { Target } from "../target.ts";
 import { bufferOfPort, isStored, type Placement, type PortPlaces, placeOfPort, tensorBytes } from "./ports.ts";
 import { arenaName } from "./regions.ts";
@@ -49,7 +49,7 @@ export interface StageSteps {
   readonly input: StageInput;
   readonly fusion: Fusion;
   /** One per unit. */
-  readonly bodies: readonly ScheduledBody[];
+  readonly bodies: readonly LoweredBody[];
   readonly canonicals: readonly Canonical[];
   readonly hazards: Hazards;
   readonly results: ResultPlaces & { readonly copies: readonly PlannedCopy[] };

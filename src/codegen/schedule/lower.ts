@@ -33,8 +33,13 @@ export interface LoweredUnit {
   readonly held: ReadonlyMap<string, number>;
 }
 
+/** A body with the nodes that its unit computes or reads, increasing: those of units that are alike correspond. */
+export interface LoweredBody extends ScheduledBody {
+  readonly nodes: readonly number[];
+}
+
 /** The bodies of units, in their order, each when it is asked for. An error of a unit says what the unit stores and reads. */
-export function* lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions): Generator<ScheduledBody> {
+export function* lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions): Generator<LoweredBody> {
   const { target, liveness } = options;
   const tuning = tuningOf(target);
   const chosen = new Map<number, AxisOrder>();
@@ -88,6 +93,7 @@ export function* lowerUnits(graph: Graph, fusion: Fusion, options: LowerOptions)
     choose(unit, order);
     yield {
       ...body,
+      nodes,
       tensors: body.tensors.map((use, i) => ({ ...use, node: nodes[ranks[i]!]! })),
       // Asked for by people alone.
       get held() {
