@@ -69,6 +69,18 @@ export function portRole(node: Node): PortRole {
   return node.attributes.role as PortRole;
 }
 
+/** A node in a message: a port by its name, others by id and op. */
+export function nodeName({ nodes }: Graph, id: number): string {
+  const node = nodes[id]!;
+  return node.op === "port" ? portName(node) : `%${id} = ${node.op}`;
+}
+
+/** The same, with the module that it is part of; names of ports tell theirs. */
+export function placedName(graph: Graph, id: number): string {
+  const { op, scope } = graph.nodes[id]!;
+  return `${nodeName(graph, id)}${op === "port" || scope === undefined ? "" : ` in ${scope}`}`;
+}
+
 /** A port whose tensor never changes: a weight of the base, or a buffer. */
 export const isFrozenPort = (node: Node): boolean =>
   node.op === "port" && (portRole(node) === "weight" || portRole(node) === "buffer");

@@ -1,6 +1,6 @@
 /** Which ranges of buffers a kernel binds, and what no binding can hold. */
 import { WebpeftError } from "../../ir/diagnostics.ts";
-import { type Graph, portName } from "../../ir/graph.ts";
+import { type Graph, placedName } from "../../ir/graph.ts";
 import { type Doing, during } from "../../ir/trail.ts";
 import { typeText } from "../../ir/types.ts";
 import type { Body } from "../schedule/body.ts";
@@ -69,11 +69,9 @@ export function checkTensors(stage: string, graph: Graph, { tensors }: Body, tar
   for (const { node: id } of tensors) {
     const node = graph.nodes[id]!;
     if (node.type.kind !== "tensor" || tensorBytes(node.type) <= target.largestBinding) continue;
-    const name =
-      node.op === "port" ? portName(node) : `%${id} = ${node.op}${node.scope === undefined ? "" : ` in ${node.scope}`}`;
     const error = new WebpeftError("CODEGEN-BINDING-LIMIT", {
       message: "a tensor is larger than the device can bind, and cannot be cut into parts here",
-      where: `${stage}: ${name}`,
+      where: `${stage}: ${placedName(graph, id)}`,
       expected: `at most ${megabytes(target.largestBinding)}`,
       got: `${typeText(node.type)}, ${megabytes(tensorBytes(node.type))}`,
       help: "take a device that binds larger buffers, a smaller batch or length, fewer trained tensors, or --device cpu",

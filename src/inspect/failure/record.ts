@@ -1,6 +1,6 @@
 /** An error as data: what went wrong, what was being done, and where that is in the program. */
 import { type Diagnostic, defect, formatDiagnostic, WebpeftError } from "../../ir/diagnostics.ts";
-import { portName } from "../../ir/graph.ts";
+import { placedName } from "../../ir/graph.ts";
 import { type Doing, lastDone, trailOf } from "../../ir/trail.ts";
 import { byteWidth, sizeOf, typeText } from "../../ir/types.ts";
 import type { NotFiniteOrigin } from "../../program/run-records.ts";
@@ -30,11 +30,9 @@ const mostSteps = 8;
 /** What a kernel that could not be made stores and reads, with sizes. */
 function valuesOf({ graph, nodes, reads }: Extract<Doing, { doing: "kernel" }>): NonNullable<FailureRecord["values"]> {
   const of = (role: "stores" | "reads", id: number) => {
-    const node = graph.nodes[id]!;
-    const { op, type, scope } = node;
-    const name = op === "port" ? portName(node) : `%${id} = ${op}${scope === undefined ? "" : ` in ${scope}`}`;
+    const { type } = graph.nodes[id]!;
     const bytes = type.kind === "tensor" ? sizeOf(type.shape) * byteWidth(type.dtype) : 0;
-    return { role, node: name, type: typeText(type), bytes };
+    return { role, node: placedName(graph, id), type: typeText(type), bytes };
   };
   return [...nodes.map((id) => of("stores", id)), ...reads.map((id) => of("reads", id))];
 }

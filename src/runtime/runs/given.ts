@@ -1,5 +1,5 @@
 /** What a kernel was given that stored the first number that is not finite: enough to see it again without the model, and no weights of all of it. */
-import { portName } from "../../ir/graph.ts";
+import { nodeName } from "../../ir/graph.ts";
 import { typeText } from "../../ir/types.ts";
 import type { GivenToKernel, GivenValue } from "../../program/run-records.ts";
 import type { RunInputs, TracedStep } from "../executors/executor.ts";
@@ -24,13 +24,12 @@ export function givenOf(
   const first = data.findIndex((x) => !Number.isFinite(x));
   const isWhole = [...read.values()].reduce((sum, { length }) => sum + length, 0) <= mostNumbers;
   const values = [...read].map(([id, numbers]): GivenValue => {
-    const node = graph.nodes[id]!;
     // Where a value has as many numbers as what was stored, those at the same place were read for it.
     const middle = numbers.length === data.length ? first : 0;
     const from = isWhole ? 0 : Math.max(0, Math.min(middle - mostOfPart / 2, numbers.length - mostOfPart));
     const own = isWhole ? numbers : numbers.slice(from, from + mostOfPart);
-    const name = node.op === "port" ? portName(node) : `%${id} = ${node.op}`;
-    return { id, node: name, type: typeText(node.type), count: numbers.length, from, numbers: own };
+    const { type } = graph.nodes[id]!;
+    return { id, node: nodeName(graph, id), type: typeText(type), count: numbers.length, from, numbers: own };
   });
   const scalars = Object.entries(inputs).flatMap(([name, own]) => (own.length === 1 ? [[name, own[0]!] as const] : []));
   const place = { stage, dispatch: dispatch.at, kernel: dispatch.kernel, stored, first, run };

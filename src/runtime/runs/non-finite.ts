@@ -3,7 +3,7 @@
  * then the nodes of that kernel alone are evaluated on what it read, and the first that f32 cannot hold is named.
  */
 import { evaluateNodes, nodesBetween } from "../../ir/evaluate.ts";
-import { type Graph, type Node, portName } from "../../ir/graph.ts";
+import { type Graph, type Node, nodeName } from "../../ir/graph.ts";
 import { flopsOf } from "../../ir/registry.ts";
 import { largestFloat32, typeText } from "../../ir/types.ts";
 import type { StageName } from "../../program/index.ts";
@@ -22,11 +22,6 @@ export interface RunAgain {
 export const isFiniteF32 = (x: number): boolean => Math.abs(x) <= largestFloat32;
 
 const isFloat = ({ type }: Node): boolean => type.kind === "tensor" && type.dtype === "f32";
-
-const nameOf = (graph: Graph, id: number): string => {
-  const node = graph.nodes[id]!;
-  return node.op === "port" ? portName(node) : `%${id} = ${node.op}`;
-};
 
 function rangeOf(node: string, data: ArrayLike<number>): NumberRange {
   let [least, most, notFinite] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0];
@@ -67,7 +62,7 @@ export function firstOfKernel(
   for (const [id, { data }, given] of evaluateNodes(graph, ids, (input) => read.get(input))) {
     if (!isFloat(graph.nodes[id]!) || data.every(isFiniteF32)) continue;
     const { inputs } = graph.nodes[id]!;
-    return { id, data, given: given.map((value, i) => [nameOf(graph, inputs[i]!), value.data]) };
+    return { id, data, given: given.map((value, i) => [nodeName(graph, inputs[i]!), value.data]) };
   }
   return undefined;
 }
@@ -83,7 +78,7 @@ export async function readNumbers(step: TracedStep, without?: number): Promise<M
 export function originOf(step: TracedStep, { id, data, given }: Suspect, part = [0, data.length]): NotFiniteOrigin {
   const { graph, stage, dispatch } = step;
   const { scope, location, type } = graph.nodes[id]!;
-  const node = nameOf(graph, id);
+  const node = nodeName(graph, id);
   const range = (name: string, all: ArrayLike<number>): NumberRange =>
     rangeOf(name, all.length === data.length ? Array.from(all).slice(...part) : all);
   return {
@@ -112,7 +107,7 @@ async function foundIn(
   const read = await readNumbers(step, id);
   const bad = [...read].find(([own, numbers]) => isFloat(graph.nodes[own]!) && !numbers.every(isFiniteF32));
   if (bad !== undefined) return { origin: originOf(step, { id: bad[0], data: bad[1], given: [] }) };
-  const named = [...read].map(([own, numbers]): Named => [nameOf(graph, own), numbers]);
+  const named = [...read].map(([own, numbers]): Named => [nodeName(graph, own), numbers]);
   const suspect = firstOfKernel(step, id, read) ?? { id, data, given: named };
   return { origin: originOf(step, suspect), given: givenOf(step, { id, data }, read, run) };
 }
