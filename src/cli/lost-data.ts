@@ -1,5 +1,6 @@
 /** What `webpeft train` says of examples that do not fit into a row. */
-import { WebpeftError } from "../ir/diagnostics.ts";
+import type { Code } from "../ir/codes/index.ts";
+import { type DiagnosticFields, DiagnosticSink } from "../ir/diagnostics.ts";
 import type { DataReport } from "../runtime/data/fit.ts";
 import type { SourceOptions } from "./common.ts";
 import { emit, say, warn } from "./output.ts";
@@ -18,8 +19,15 @@ function advice({ keepsAll, dropped, windows = false }: DataReport, maximumLengt
   return `--length ${keepsAll} keeps all${most}${windows ? "; --doc-stride N reads contexts in windows" : ""}`;
 }
 
+/** A warning, which is an error under `--strict`. */
+function tell(code: Code, fields: DiagnosticFields, { strict }: SourceOptions): void {
+  const sink = new DiagnosticSink(strict);
+  sink.warn(code, fields);
+  warn(sink.diagnostics);
+}
+
 /** Warns of labels beside texts that a head without classes does not read. */
-export function tellOfUnreadLabels({ file, unreadLabels = [] }: DataReport): void {
+export function tellOfUnreadLabels({ file, unreadLabels = [] }: DataReport, options: SourceOptions): void {
   if (unreadLabels.length === 0) return;
   const fields = {
     message: "lines have labels that the model does not read: it learns to write their texts",
@@ -28,7 +36,7 @@ export function tellOfUnreadLabels({ file, unreadLabels = [] }: DataReport): voi
     got: `a label in ${linesText(unreadLabels)}`,
     help: 'a classifier comes with "task_type": "SEQ_CLS" in the config and --labels; {"prompt","completion"} learns to write a label',
   };
-  warn([{ code: "DATA-LABELS-UNREAD", severity: "warning", ...fields }]);
+  tell("DATA-LABELS-UNREAD", fields, options);
 }
 
 /** Tells how many examples are cut and how many are dropped, which ones, and what would keep them; nothing when all fit. */
@@ -41,8 +49,7 @@ export function tellOfLost(report: DataReport, maximumLength: number, options: S
     ...(dropped.length === 0 ? [] : [`dropped: ${linesText(dropped)}`]),
   ];
   const fields = { message: summary, where: file, got: lines.join("; "), help: advice(report, maximumLength) };
-  if (options.strict) throw new WebpeftError("DATA-LOST", fields);
-  warn([{ code: "DATA-LOST", severity: "warning", ...fields }]);
+  tell("DATA-LOST", fields, options);
   say(options, `examples    ${summary}`);
   emit(options, {
     type: "data",

@@ -158,7 +158,7 @@ async function openStream(path: string, options: TrainCommandOptions, { model }:
     tokenizer: () => modelTokenizer(model),
   });
   if (stream.report !== undefined) {
-    tellOfUnreadLabels(stream.report);
+    tellOfUnreadLabels(stream.report, options);
     tellOfLost(stream.report, maximumLength, options);
   }
   return stream;

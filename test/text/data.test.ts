@@ -95,18 +95,12 @@ describe("examples that do not fit", () => {
     writeFileSync(config, JSON.stringify({ peft_type: "LORA", r: 2, target_modules: ["q_proj"] }));
     const model = goldenWithText("llama", "abcxyz");
     const fixed = ["--config", config, "--device", "cpu", "--batch-size", "1", "--steps", "1"];
-    const { code, stderr } = webpeft([
-      "train",
-      "--model",
-      model,
-      "--data",
-      data,
-      ...fixed,
-      "--out",
-      join(folder, "out"),
-    ]);
+    const args = ["train", "--model", model, "--data", data, ...fixed, "--out", join(folder, "out")];
+    const { code, stderr } = webpeft(args);
     expect([code, stderr.match(/DATA-LABELS-UNREAD/g)]).toEqual([0, ["DATA-LABELS-UNREAD"]]);
     expect(stderr).toContain("a label in lines 1, 3");
+    const strict = webpeft([...args, "--overwrite", "--strict"]);
+    expect([strict.code, strict.stderr]).toEqual([1, expect.stringContaining("error DATA-LABELS-UNREAD")]);
   });
 
   it("are dropped for what they are where no length helps", async () => {
