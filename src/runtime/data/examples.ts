@@ -161,25 +161,16 @@ export function parseLine(line: string, file: string, number: number): unknown {
       ? `write every element of the array as a line of its own: jq -c '.[]' FILE`
       : "write every example as one line: jq -c . FILE joins objects that go over several",
   };
-  const record = readLine(line, (cause) => {
+  let record: unknown;
+  try {
+    record = JSON.parse(line);
+  } catch (cause) {
     const where = jsonPlace(file, line, number);
-    return new WebpeftError(
-      "DATA-LINE",
-      { message: "a line of the data is not valid JSON", where, ...told },
-      { cause },
-    );
-  });
+    throw new WebpeftError("DATA-LINE", { message: "a line of the data is not valid JSON", where, ...told }, { cause });
+  }
   if (!isArray) return record;
   const message = "a line of the data is an array, not an example";
   throw new WebpeftError("DATA-LINE", { message, where: `${file}:${number}`, ...told });
-}
-
-function readLine(line: string, fault: (cause: unknown) => WebpeftError): unknown {
-  try {
-    return JSON.parse(line);
-  } catch (cause) {
-    throw fault(cause);
-  }
 }
 
 const hasLabel = (record: unknown): boolean =>

@@ -95,11 +95,7 @@ class ComparedInstance implements Instance {
   }
 
   /** `storage`: as the device has it when the stage begins; then as it is when it ends, as `exact` is. */
-  private compare(
-    graph: Graph,
-    captured: readonly Captured[],
-    { inputs, want, storage }: Pick<Run, "inputs" | "want" | "storage">,
-  ): NodeError[] {
+  private compare(graph: Graph, captured: readonly Captured[], { inputs, want, storage }: Run): NodeError[] {
     const outputs = graph.outputs.filter(
       ({ name }) => want.includes(name) || sliceOf(this.program.storage, name) !== undefined,
     );

@@ -83,7 +83,7 @@ async function takeBack(written: readonly Written[]): Promise<void> {
 export async function writePageFolder(
   folder: PageFolder,
   files: ReadonlyMap<string, FileContent>,
-  { overwrite = false, obsolete = [], excluded, signal, check }: FolderOptions = {},
+  { overwrite = false, obsolete = [], excluded = {}, signal, check }: FolderOptions = {},
 ): Promise<void> {
   if (check !== undefined)
     throw new WebpeftError("FILE-OPTION", {
@@ -94,7 +94,7 @@ export async function writePageFolder(
   const written: Written[] = [];
   try {
     if (!overwrite) for await (const _entry of folder.keys()) throw outputExists(folder.name);
-    for await (const name of folder.keys()) checkExcluded(folder.name, [name], { ...(excluded && { excluded }) });
+    for await (const name of folder.keys()) checkExcluded(folder.name, [name], { excluded });
     for (const [path, content] of files) written.push(await writeFile(folder, path, content, signal));
     for (const { writer } of written) await writer.close();
     for (const name of obsolete) if (await isThere(folder, name)) await folder.removeEntry(name);
