@@ -1,4 +1,4 @@
-/** Random configs either compile or are refused with a code. `npm run fuzz` tries a quarter of its number, since each is compiled; `npm test` 250. */
+/** Random configs either compile or are refused with a code. `npm run fuzz` tries a quarter of its number, since each is compiled; `npm test` 150. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { compile } from "../../src/compile/index.ts";
@@ -8,7 +8,7 @@ import type { Model } from "../../src/runtime/files/model.ts";
 import { baseModel } from "../golden/helpers.ts";
 import { type RandomConfig, randomConfigs } from "./random-configs.ts";
 
-const runs = process.env.WEBPEFT_FUZZ === undefined ? 250 : Math.ceil(Number(process.env.WEBPEFT_FUZZ) / 4);
+const runs = process.env.WEBPEFT_FUZZ === undefined ? 150 : Math.ceil(Number(process.env.WEBPEFT_FUZZ) / 4);
 const seed = 20260721;
 /** Kernels are made for one of so many configs that compile. */
 const kernelsOf = 50;

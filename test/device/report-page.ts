@@ -1,27 +1,30 @@
 /** Reports opened in a browser, and how their pages are asked. */
 import axe from "axe-core";
 import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, expect } from "vitest";
+import { expect } from "vitest";
 import { compile } from "../../src/compile/index.ts";
 import { inspectionFiles } from "../../src/inspect/index.ts";
+import { remembered } from "../../src/ir/remember.ts";
 import { wasmTargetHere } from "../../src/runtime/executors/wasm/features.ts";
+import { part } from "../extent.ts";
 import { loadCase } from "../golden/helpers.ts";
-import { hasChromium, openChromium } from "./chromium.ts";
+import { openChromium } from "./chromium.ts";
 
 export const address = "http://localhost/";
 /** Methods whose programs differ most: one product, a solve, butterflies, Fourier transforms, and weights by token. */
 export const methods = ["llama-lora", "llama-oft", "llama-boft", "llama-fourierft", "llama-xlora-depth1"];
 export const views = ["Overview", "Kernels", "Graph", "Memory", "Steps", "Passes", "Decisions", "Diff"];
 
-let browser: Browser;
-beforeAll(async () => {
-  if (hasChromium) browser = await openChromium({ isolates: true });
-});
-afterAll(() => browser?.close());
+/** The browser of this process: files of tests share it, and it ends with the process. */
+let browser: Promise<Browser> | undefined;
 
 /** A page with a report, what it asked for, and what went wrong. */
 export async function open(html: string, { hash = "", width = 1280, dark = false } = {}) {
-  const page = await browser.newPage({ viewport: { width, height: 800 }, colorScheme: dark ? "dark" : "light" });
+  browser ??= openChromium({ isolates: true });
+  const page = await (await browser).newPage({
+    viewport: { width, height: 800 },
+    colorScheme: dark ? "dark" : "light",
+  });
   const [requests, faults]: [string[], string[]] = [[], []];
   page.on("request", (request) => requests.push(request.url()));
   page.on("pageerror", (error) => faults.push(error.message));
@@ -32,10 +35,14 @@ export async function open(html: string, { hash = "", width = 1280, dark = false
   return { page, requests, faults };
 }
 
-export async function reportOf(name: string): Promise<string> {
-  const { model, adapter } = await loadCase(name);
-  return inspectionFiles(await compile(model, adapter, { batch: 2, length: 12 })).get("report.html")!;
-}
+const reports = new Map<string, Promise<string>>();
+
+/** The report of a golden case, which tests of a process share. */
+export const reportOf = (name: string): Promise<string> =>
+  remembered(reports, name, async () => {
+    const { model, adapter } = await loadCase(name);
+    return inspectionFiles(await compile(model, adapter, { batch: 2, length: 12 })).get("report.html")!;
+  });
 
 /** With the times of a step that ran on the processor. */
 export async function measuredReportOf(name: string): Promise<string> {
@@ -59,12 +66,13 @@ export async function barriers(page: Page): Promise<string[]> {
     .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
 }
 
-/** Nothing is wrong with what the page shows, with and without a selection, on a desk and on a phone, and it is no wider than them. */
+/** Nothing is wrong with what the page shows, with and without a selection, on a phone (in `npm run test:all` on a desk too), and it is no wider. */
 export async function expectReadable(page: Page): Promise<void> {
-  for (const [width, colorScheme] of [
-    [1280, "light"],
+  const screens = [
     [390, "dark"],
-  ] as const) {
+    [1280, "light"],
+  ] as const;
+  for (const [width, colorScheme] of part(screens, 2)) {
     await page.setViewportSize({ width, height: 800 });
     await page.emulateMedia({ colorScheme });
     await page.keyboard.press("Escape");

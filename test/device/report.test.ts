@@ -165,7 +165,7 @@ describe.skipIf(!hasChromium)("the report", () => {
     },
   );
 
-  it.each(part(views, 3))("can be read by all in %s, light and dark, on a desk and on a phone", async (view) => {
+  it.each(part(views, 8))("can be read by all in %s, light and dark, on a desk and on a phone", async (view) => {
     const { page } = await open(await reportOf("llama-lora"));
     await tab(page, view);
     await expectReadable(page);

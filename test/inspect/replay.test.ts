@@ -13,6 +13,7 @@ import { inspectionFiles } from "../../src/inspect/index.ts";
 import { findPackage } from "../../src/runtime/device/host.ts";
 import type { OpenDevice } from "../../src/runtime/device/index.ts";
 import { installSwiftShader } from "../../src/runtime/device/swiftshader.ts";
+import { part } from "../extent.ts";
 import { golden, loadCase } from "../golden/helpers.ts";
 import { sharedDevice } from "../shared-device.ts";
 
@@ -38,7 +39,7 @@ async function write(files: ReadonlyMap<string, string>, name: string): Promise<
   return dump;
 }
 
-describe.each(["llama-lora", "llama-oft"])("a dump of %s", (name) => {
+describe.each(part(["llama-oft", "llama-lora"], 2))("a dump of %s", (name) => {
   it.each(["the device's own target", "a target of the other kind"])(
     "replays training steps, for %s",
     async (which) => {

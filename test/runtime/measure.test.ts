@@ -81,7 +81,7 @@ describe.each(["processor", "device", "outside"] as const)("by the clock of the 
 });
 
 // On a machine that does nothing else they come to 95 % and more of a step; here others may run between the two.
-it.each(["processor", "device"] as const)(
+it.each(part(["processor", "device"] as const, 2))(
   "dispatches take about as long as a step, by the clock of the %s",
   async (clock) => {
     const { device, target } = devices[clock]();
@@ -111,7 +111,7 @@ it.each([
   await expect(program.measure({ device })).rejects.toMatchObject({ code: "MEASURE-DEVICE" });
 });
 
-it.each(part(readdirSync(bases), 3))("a batch is drawn for %s, the same one from the same seed", async (name) => {
+it.each(part(readdirSync(bases), 9))("a batch is drawn for %s, the same one from the same seed", async (name) => {
   const base = await loadModel(`${bases}/${name}`, { headersOnly: true });
   const program = await compile(base, null, { batch: 2, length: 4, mode: "infer" });
   const batch = drawnBatch(program, 3);

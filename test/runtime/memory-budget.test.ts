@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { type CompileOptions, compile, type Model, type Program, WebpeftError } from "../../src/index.ts";
 import { chooseExecutor } from "../../src/runtime/session/executor-choice.ts";
 import { forecastSession, forecastTarget, type MemoryForecast } from "../../src/runtime/session/memory.ts";
+import { part } from "../extent.ts";
 import { sharedDevice } from "../shared-device.ts";
 import { tinyModel } from "./tiny-model.ts";
 
@@ -46,7 +47,7 @@ function close(got: readonly number[], wanted: readonly number[], within: number
   for (const [i, x] of got.entries()) expect(Math.abs(x / wanted[i]! - 1)).toBeLessThan(within);
 }
 
-describe.each(["cpu", "webgpu"] as const)("on %s", (name) => {
+describe.each(part(["cpu", "webgpu"] as const, 2))("on %s", (name) => {
   it("60 % of what a training would take gives the same losses", { timeout: 300_000 }, async () => {
     const { executor, forecast } = await on(name);
     const { bytes } = (await forecast(free))!;
