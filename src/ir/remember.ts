@@ -15,6 +15,34 @@ interface Known<K, V> {
   set(key: K, value: V): unknown;
 }
 
+/** A map that knows which of its entries were asked for last. */
+export class Recent<K, V> {
+  /** In the order in which they were set or got. */
+  private readonly entries = new Map<K, V>();
+
+  get(key: K): V | undefined {
+    const value = this.entries.get(key);
+    if (value !== undefined) this.set(key, value);
+    return value;
+  }
+
+  set(key: K, value: V): void {
+    this.entries.delete(key);
+    this.entries.set(key, value);
+  }
+
+  values(): Iterable<V> {
+    return this.entries.values();
+  }
+
+  /** Keeps the entries that were asked for last, at most so many; whether any was forgotten. */
+  keep(most: number): boolean {
+    const surplus = this.entries.size - most;
+    for (const key of [...this.entries.keys()].slice(0, Math.max(0, surplus))) this.entries.delete(key);
+    return surplus > 0;
+  }
+}
+
 /** The value of a key, made when it is first asked for. */
 export function remembered<K, V>(known: Known<K, V>, key: K, make: () => V): V {
   const before = known.get(key);

@@ -38,6 +38,13 @@ export class Canonicals {
       return { statements: remembered(this.texts, JSON.stringify([odd, statements]), () => statements), ...rest };
     });
   }
+
+  /** Forgets all but the forms of these bodies. */
+  keep(bodies: ReadonlySet<readonly Statement[]>): void {
+    for (const body of this.known.keys()) if (!bodies.has(body)) this.known.delete(body);
+    const used = new Set([...this.known.values()].map(({ statements }) => statements));
+    for (const [text, statements] of this.texts) if (!used.has(statements)) this.texts.delete(text);
+  }
 }
 
 class Canonicalizer {

@@ -1,7 +1,7 @@
 /** From units to bodies of kernel IR: decides layouts and runs the schedules, producers first. Units that are alike are lowered once. */
 import { nodesBetween } from "../../ir/evaluate.ts";
 import { type Graph, isFrozenPort } from "../../ir/graph.ts";
-import { remembered } from "../../ir/remember.ts";
+import { type Recent, remembered } from "../../ir/remember.ts";
 import { during } from "../../ir/trail.ts";
 import { sizeOf } from "../../ir/types.ts";
 import { Emitter } from "../emit/emitter.ts";
@@ -21,7 +21,7 @@ export interface LowerOptions {
   /** Whether a port lives in storage, so that its layout is fixed. */
   readonly isStored: (port: number) => boolean;
   /** What was lowered for the same target before, by likeness: stages have many units in common. */
-  readonly known: Map<string, LoweredUnit>;
+  readonly known: Recent<string, LoweredUnit>;
 }
 
 /** What became of a unit and of all that are like it. */
