@@ -7,7 +7,7 @@ import type { Attributes } from "../graph.ts";
 import type { OpRecord } from "../op-record.ts";
 import { remembered } from "../remember.ts";
 import { tensor } from "../types.ts";
-import { asTensor, bytesOf, requireThat, sizeOf, stridesOf, value } from "./common.ts";
+import { asTensor, bytesOf, forEachIndex, requireThat, sizeOf, stridesOf, value } from "./common.ts";
 
 export interface EinsumSpec {
   readonly a: string;
@@ -91,25 +91,27 @@ export const contractionOps: readonly OpRecord[] = [
       const [a, b] = [inputs[0]!, inputs[1]!];
       const spec = einsumOf(attributes);
       const extents = einsumExtents(spec, a.shape, b.shape);
-      const strideIn = (letters: string, shape: readonly number[]) => (letter: string) => {
-        const at = letters.indexOf(letter);
-        return at < 0 ? 0 : stridesOf(shape)[at]!;
-      };
-      const strideA = strideIn(spec.a, a.shape);
-      const strideB = strideIn(spec.b, b.shape);
-      const offsets = (letters: readonly string[], stride: (letter: string) => number): number[] =>
-        letters.reduce<number[]>(
-          (sofar, letter) =>
-            sofar.flatMap((o) => Array.from({ length: extents.get(letter)! }, (_unused, i) => o + i * stride(letter))),
-          [0],
+      /** Where the elements of an operand are that the values of these letters read, which run as those of a shape do. */
+      const offsets = (letters: readonly string[], own: string, shape: readonly number[]): Uint32Array => {
+        const strides = stridesOf(shape);
+        const lengths = letters.map((letter) => extents.get(letter)!);
+        const found = new Uint32Array(sizeOf(lengths));
+        forEachIndex(
+          lengths,
+          letters.map((letter) => strides[own.indexOf(letter)] ?? 0),
+          (position, offset) => {
+            found[position] = offset;
+          },
         );
-      const outLetters = [...spec.out];
-      const [outA, outB] = [offsets(outLetters, strideA), offsets(outLetters, strideB)];
-      const [innerA, innerB] = [offsets(spec.contracted, strideA), offsets(spec.contracted, strideB)];
-      const result = value(type.shape);
+        return found;
+      };
+      const [outA, outB] = [offsets([...spec.out], spec.a, a.shape), offsets([...spec.out], spec.b, b.shape)];
+      const [innerA, innerB] = [offsets(spec.contracted, spec.a, a.shape), offsets(spec.contracted, spec.b, b.shape)];
+      const [result, dataA, dataB] = [value(type.shape), a.data, b.data];
       for (let i = 0; i < result.data.length; i++) {
+        const [fromA, fromB] = [outA[i]!, outB[i]!];
         let sum = 0;
-        for (let k = 0; k < innerA.length; k++) sum += a.data[outA[i]! + innerA[k]!]! * b.data[outB[i]! + innerB[k]!]!;
+        for (let k = 0; k < innerA.length; k++) sum += dataA[fromA + innerA[k]!]! * dataB[fromB + innerB[k]!]!;
         result.data[i] = sum;
       }
       return result;

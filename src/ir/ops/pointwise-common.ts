@@ -6,8 +6,13 @@ import { asTensor, requireThat, value } from "./common.ts";
 export function evaluate(f: (...args: number[]) => number): NonNullable<OpRecord["eval"]> {
   return (inputs, _attributes, type) => {
     const result = value(type.shape);
+    const { data } = result;
     const sources = inputs.map((v) => v.data);
-    for (let i = 0; i < result.data.length; i++) result.data[i] = f(...sources.map((source) => source[i]!));
+    const [a, b, c] = sources;
+    // Arguments are written out: an array of them for every element takes most of the time.
+    if (b === undefined) for (let i = 0; i < data.length; i++) data[i] = f(a![i]!);
+    else if (c === undefined) for (let i = 0; i < data.length; i++) data[i] = f(a![i]!, b[i]!);
+    else for (let i = 0; i < data.length; i++) data[i] = f(a![i]!, b[i]!, c[i]!);
     return result;
   };
 }
