@@ -37,9 +37,12 @@ export class Recent<K, V> {
 
   /** Keeps the entries that were asked for last, at most so many; whether any was forgotten. */
   keep(most: number): boolean {
-    const surplus = this.entries.size - most;
-    for (const key of [...this.entries.keys()].slice(0, Math.max(0, surplus))) this.entries.delete(key);
-    return surplus > 0;
+    if (this.entries.size <= most) return false;
+    for (const key of this.entries.keys()) {
+      this.entries.delete(key);
+      if (this.entries.size === most) break;
+    }
+    return true;
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * The golden cases of the methods on all bases: logits, loss, every gradient, merged weights and four AdamW steps against PEFT's numbers. On WebAssembly
- * for every method and half of the bases, on TensorFlow.js for half of the methods, on WebGPU for every schedule of every op (`npm run test:all`: for all cases).
+ * for every method and half of the bases, on TensorFlow.js for a quarter of the methods, on WebGPU for every schedule of every op (`npm run test:all`: for all cases).
  */
 import { readFileSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
@@ -93,7 +93,7 @@ function expectAll(
 }
 
 describe("on TensorFlow.js", () => {
-  it.for(isAll ? names : part(ofMethods, 2))(
+  it.for(isAll ? names : part(ofMethods, 4))(
     "%s has PEFT's numbers, and is saved as it was loaded",
     async (name, task) => {
       const goldenCase = await loadCase(name);
@@ -106,7 +106,7 @@ describe("on WebAssembly", () => {
   const executor = wasmExecutor();
 
   // In the order of their names, so that those of a base follow one another: what was generated for one is known to the next.
-  it.for([...new Set([...ofMethods, ...part(ofBases, 2), ...part(names, 8)])].sort())(
+  it.for([...new Set([...ofMethods, ...part(ofBases, 2), ...part(names, 16)])].sort())(
     "%s has PEFT's numbers, and is saved as it was loaded",
     async (name, task) => {
       const goldenCase = await loadCase(name);
