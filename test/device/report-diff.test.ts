@@ -9,6 +9,7 @@ import { elementsOf } from "../../src/inspect/page/graph-elements.ts";
 import { ProgramModel } from "../../src/inspect/page/model.ts";
 import { lineDiff } from "../../src/inspect/page/text-diff.ts";
 import type { ReportData } from "../../src/inspect/report-types.ts";
+import { isAll } from "../extent.ts";
 import { hasChromium } from "./chromium.ts";
 import { barriers, open, reportOf, tab, text } from "./report-page.ts";
 
@@ -75,7 +76,7 @@ describe("a report of two programs", () => {
   });
 });
 
-describe.skipIf(!hasChromium)("the report, with another one", () => {
+describe.runIf(isAll && hasChromium)("the report, with another one", () => {
   it("compares with a file that is chosen: figures, kernels, texts, decisions, graphs", async () => {
     const { page, faults, requests } = await open(lora!);
     await tab(page, "Diff");

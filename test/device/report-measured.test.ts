@@ -4,11 +4,12 @@ import { compile } from "../../src/compile/index.ts";
 import { inspectionFiles } from "../../src/inspect/index.ts";
 import { measuredMs } from "../../src/program/measurement.ts";
 import { wasmTargetHere } from "../../src/runtime/executors/wasm/features.ts";
+import { isAll } from "../extent.ts";
 import { loadCase } from "../golden/helpers.ts";
 import { hasChromium } from "./chromium.ts";
 import { barriers, open, reportOf, tab, text } from "./report-page.ts";
 
-describe.skipIf(!hasChromium)("what was measured", () => {
+describe.runIf(isAll && hasChromium)("what was measured", () => {
   let html: string;
   let kernelsMs: number;
   beforeAll(async () => {

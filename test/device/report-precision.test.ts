@@ -4,11 +4,12 @@ import { compile } from "../../src/compile/index.ts";
 import { inspectionFiles } from "../../src/inspect/index.ts";
 import type { Precision } from "../../src/program/precision.ts";
 import { wasmTargetHere } from "../../src/runtime/executors/wasm/features.ts";
+import { isAll } from "../extent.ts";
 import { loadCase } from "../golden/helpers.ts";
 import { hasChromium } from "./chromium.ts";
 import { barriers, open, reportOf, text } from "./report-page.ts";
 
-describe.skipIf(!hasChromium)("errors against f64", () => {
+describe.runIf(isAll && hasChromium)("errors against f64", () => {
   let html: string;
   let wrong: { readonly node: number; readonly kernel: string; readonly at: number };
   beforeAll(async () => {

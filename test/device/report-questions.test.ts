@@ -1,7 +1,7 @@
 /** What people ask while they debug, answered by the report in at most two clicks. */
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { part } from "../extent.ts";
+import { isAll } from "../extent.ts";
 import { hasChromium } from "./chromium.ts";
 import { measuredReportOf, methods, open, reportOf, text } from "./report-page.ts";
 
@@ -30,7 +30,7 @@ const questions: readonly (readonly [string, readonly string[], string, RegExp])
   ],
 ];
 
-describe.skipIf(!hasChromium).each(part(methods, 5))("the report of %s", (name) => {
+describe.runIf(isAll && hasChromium).each(methods)("the report of %s", (name) => {
   let page: Page;
   let other: string;
   const url = "http://localhost/";

@@ -7,6 +7,7 @@ import { TrainingReport } from "../../src/cli/training-report.ts";
 import { compile } from "../../src/compile/index.ts";
 import { lossSvg, type TrainingData, trainingPage } from "../../src/inspect/index.ts";
 import { WebpeftError } from "../../src/ir/diagnostics.ts";
+import { isAll } from "../extent.ts";
 import { tinyModel } from "../runtime/tiny-model.ts";
 import { hasChromium } from "./chromium.ts";
 import { barriers, open, text } from "./report-page.ts";
@@ -61,7 +62,7 @@ it.each([1, 2, 40])("is a page after %i steps, whatever their numbers", (count) 
   expect(page).not.toMatch(/NaN|Infinity|undefined/);
 });
 
-describe.skipIf(!hasChromium)("in a browser", () => {
+describe.runIf(isAll && hasChromium)("in a browser", () => {
   it.each([
     [1280, false],
     [390, true],
