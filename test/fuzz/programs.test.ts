@@ -27,9 +27,9 @@ const check = (engine: Engine, numRuns: number): Promise<void> =>
   checked(numRuns, (start, length) => compareProgram(start, length, engine));
 
 describe("random programs", () => {
-  it("are right as WebAssembly", () => check(onExecutor(wasmExecutor(), 2 ** -20), runs(2_000, 120)), 10 * minutes);
+  it("are right as WebAssembly", () => check(onExecutor(wasmExecutor(), 2 ** -20), runs(2_000, 80)), 10 * minutes);
 
-  it.each(interpreters)("are right by the $name", (engine) => check(engine, runs(500, 30)), 10 * minutes);
+  it.each(interpreters)("are right by the $name", (engine) => check(engine, runs(500, 20)), 10 * minutes);
 
   it(
     "are right in stages, where parameters decide something by themselves",

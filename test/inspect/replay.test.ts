@@ -40,7 +40,7 @@ async function write(files: ReadonlyMap<string, string>, name: string): Promise<
 }
 
 describe.each(part(["llama-oft", "llama-lora"], 2))("a dump of %s", (name) => {
-  it.each(["the device's own target", "a target of the other kind"])(
+  it.each(part(["the device's own target", "a target of the other kind"], 2))(
     "replays training steps, for %s",
     async (which) => {
       const own = targetOf(open.target);
