@@ -3,16 +3,14 @@ import type { OpRecord, OpSample } from "../op-record.ts";
 import { sameShape, type TensorType, type Type, tensor } from "../types.ts";
 import { asTensor, requireThat, value } from "./common.ts";
 
-export function evaluate(f: (...args: number[]) => number): NonNullable<OpRecord["eval"]> {
+/** By element, `f` of the operands: three at most, and where there are fewer it ignores what stands for the others. */
+export function evaluate(f: (a: number, b: number, c: number) => number): NonNullable<OpRecord["eval"]> {
   return (inputs, _attributes, type) => {
     const result = value(type.shape);
     const { data } = result;
-    const sources = inputs.map((v) => v.data);
-    const [a, b, c] = sources;
-    // Arguments are written out: an array of them for every element takes most of the time.
-    if (b === undefined) for (let i = 0; i < data.length; i++) data[i] = f(a![i]!);
-    else if (c === undefined) for (let i = 0; i < data.length; i++) data[i] = f(a![i]!, b[i]!);
-    else for (let i = 0; i < data.length; i++) data[i] = f(a![i]!, b[i]!, c[i]!);
+    // Written out: an array of arguments for every element would take most of the time.
+    const [a, b = a!, c = a!] = inputs.map((v) => v.data);
+    for (let i = 0; i < data.length; i++) data[i] = f(a![i]!, b[i]!, c[i]!);
     return result;
   };
 }
