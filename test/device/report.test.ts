@@ -3,10 +3,10 @@ import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compile } from "../../src/compile/index.ts";
 import { inspectionFiles } from "../../src/inspect/index.ts";
-import { part } from "../extent.ts";
+import { isAll, part } from "../extent.ts";
 import { baseModel } from "../golden/helpers.ts";
 import { hasChromium } from "./chromium.ts";
-import { address, open, reportOf, tab, text, views } from "./report-page.ts";
+import { address, expectReadable, open, reportOf, tab, text, views } from "./report-page.ts";
 
 describe.skipIf(!hasChromium)("the report", () => {
   describe.each(part(["llama-oft", "llama-lora", "llama-boft", "llama-fourierft", "llama-xlora-depth1"], 5))(
@@ -164,6 +164,13 @@ describe.skipIf(!hasChromium)("the report", () => {
       });
     },
   );
+
+  it.runIf(isAll).each(views)("can be read by all in %s, light and dark, on a desk and on a phone", async (view) => {
+    const { page } = await open(await reportOf("llama-lora"));
+    await tab(page, view);
+    await expectReadable(page);
+    await page.close();
+  });
 
   it("has an address for what it shows: links lead in, Back leads back", async () => {
     const { page } = await open(await reportOf("llama-lora"));
