@@ -36,7 +36,8 @@ const difference = (a, b) =>
     0,
   );
 
-if (!existsSync("node_modules")) run("npm", ["ci", "--ignore-scripts"]);
+// The build tool makes a folder of this name too.
+if (!existsSync(join("node_modules", ".package-lock.json"))) run("npm", ["ci", "--ignore-scripts"]);
 mkdirSync("results", { recursive: true });
 run(process.execPath, [join("..", "node_modules", "tsdown", "dist", "run.mjs"), "--config", "tsdown.config.ts"]);
 

@@ -22,7 +22,8 @@ function run(file, args, env = {}) {
   });
 }
 
-if (!existsSync("node_modules")) run("npm", ["ci", "--ignore-scripts"]);
+// The build tool makes a folder of this name too.
+if (!existsSync(join("node_modules", ".package-lock.json"))) run("npm", ["ci", "--ignore-scripts"]);
 mkdirSync("results", { recursive: true });
 if (!existsSync("results/tfjs.bundle.mjs")) run(process.execPath, ["build.mjs"]);
 run(process.execPath, [join("..", "node_modules", "tsdown", "dist", "run.mjs"), "--config", "tsdown.config.ts"]);

@@ -88,7 +88,8 @@ def report(wall, processor, losses, peak) -> None:
 
 
 def main(rounds: int) -> None:
-    expand_weights()
+    # In a process of its own: the most memory that a process had is passed on to those that it starts.
+    subprocess.run([sys.executable, __file__, "--expand"], check=True)
     subprocess.run(["node", "../node_modules/tsdown/dist/run.mjs", "--config", "tsdown.config.ts", "--logLevel", "error"], check=True, cwd=HERE)
     arguments = [str(BASE), json.dumps(IDS), str(STEPS), str(RATE)]
     commands = {
@@ -109,7 +110,9 @@ def main(rounds: int) -> None:
         print(f"| {name} | {m['wall']:.2f} | {m['processor']:.2f} | {m['first']:.2f} | {m['peak'] / 1e6:.0f} | {m['loss']:.5f} | {ratios} |")
 
 
-if sys.argv[1:] == ["--peft"]:
+if sys.argv[1:] == ["--expand"]:
+    expand_weights()
+elif sys.argv[1:] == ["--peft"]:
     with_peft()
 else:
     main(int(sys.argv[1]) if len(sys.argv) > 1 else 3)
