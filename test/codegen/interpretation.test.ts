@@ -9,6 +9,7 @@ import {
   type KernelIR,
   wasmTarget,
 } from "../../src/codegen/index.ts";
+import { Builder } from "../../src/ir/builder.ts";
 import { evaluate } from "../../src/ir/evaluate.ts";
 import type { Graph } from "../../src/ir/graph.ts";
 import { opRecords } from "../../src/ir/registry.ts";
@@ -34,6 +35,14 @@ describe.each(targets)("kernels for a $kind target", (target) => {
       const graph = sampleGraph(record, sample);
       expect(gap(generateFor(graph, target), graph, sampleInputs(sample, generator(1)))).toBeLessThan(1e-5);
     }
+  });
+
+  it.each(["before", "behind"])("a value that a guard narrows, %s the whole of it", (place) => {
+    const k = new Builder("narrowed");
+    const whole = k.concat([k.port("a", "input", "f32", [2]), k.port("b", "input", "f32", [7])], 0);
+    const part = k.add("pad", [k.slice(whole, [2], [5])], { low: [2], high: [4] });
+    const graph = k.finish([{ name: "y", node: place === "before" ? k.sub(part, whole) : k.sub(whole, part) }]);
+    expect(gap(generateFor(graph, target), graph, { a: [1, 2], b: [3, 4, 5, 6, 7, 8, 9] })).toBe(0);
   });
 
   it("random graphs", () => {

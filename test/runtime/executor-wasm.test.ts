@@ -110,6 +110,22 @@ it.each([1, 3])("takes calls in the order in which they are made, with %i thread
   instance.dispose();
 });
 
+it("divides words as WGSL does, where nobody wants them too", async () => {
+  const k = new Builder("words");
+  const [a, b] = ["a", "b"].map((name) => k.port(name, "input", "i32", [5])) as [number, number];
+  const rest = k.add("mod", [a, b]);
+  const padded = k.add("pad", [rest], { low: [3], high: [3] });
+  const outputs = { quotient: k.add("div", [a, b]), rest, padded };
+  const graph = k.finish(Object.entries(outputs).map(([name, node]) => ({ name, node })));
+  const instance = await wasmExecutor().instantiate(programOf({ forward: graph }), new Map());
+  const inputs = { a: Float32Array.of(7, 7, -7, -(2 ** 31), 0), b: Float32Array.of(2, 0, 2, -1, 0) };
+  const result = await instance.run(["forward"], inputs, Object.keys(outputs));
+  instance.dispose();
+  expect(Array.from(result.quotient!)).toEqual([3, 7, -3, -(2 ** 31), 0]);
+  expect(Array.from(result.rest!)).toEqual([1, 0, -1, 0, 0]);
+  expect(Array.from(result.padded!)).toEqual([0, 0, 0, 1, 0, -1, 0, 0, 0, 0, 0]);
+});
+
 it("says how much memory WebAssembly can address", () => {
   expect(() => createMemory(5 * 2 ** 30, false)).toThrow(
     expect.objectContaining({ code: "DEVICE-MEMORY", got: "5.00 GiB", expected: "at most 4.00 GiB" }),

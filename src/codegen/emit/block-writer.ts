@@ -16,6 +16,8 @@ export interface Val {
 export class BlockWriter {
   private readonly blocks: Statement[][] = [[]];
   private readonly memos: Map<string, Val>[] = [new Map()];
+  /** What is known under a guard alone, outermost guard first. */
+  private readonly guarded: Map<string, Val>[] = [];
   /** Whether divisors outside of loops are part of the text. */
   divides: "by words" | "by literals" = "by literals";
   /** By name: the node whose value a variable holds, of elements of it, or as far as it is summed up. */
@@ -88,6 +90,10 @@ export class BlockWriter {
   }
 
   protected recall(key: string): Val | undefined {
+    for (let guard = this.guarded.length - 1; guard >= 0; guard--) {
+      const found = this.guarded[guard]!.get(key);
+      if (found !== undefined) return found;
+    }
     for (let depth = this.depth; depth >= 0; depth--) {
       const found = this.memos[depth]!.get(key);
       if (found !== undefined) return found;
@@ -95,9 +101,20 @@ export class BlockWriter {
     return undefined;
   }
 
-  protected remember(key: string, value: Val): Val {
-    this.memos[value.depth]!.set(key, value);
+  /** `byRange`: it was made for no more than the range of its index, which guards narrow, so that it is forgotten with the innermost of them. */
+  protected remember(key: string, value: Val, byRange = false): Val {
+    const guarded = byRange ? this.guarded.at(-1) : undefined;
+    (guarded ?? this.memos[value.depth]!).set(key, value);
     return value;
+  }
+
+  /** Runs `make` with indices that a guard has narrowed, if so: elsewhere the same index goes further, and what is made of it may be another value. */
+  protected underGuard<T>(isNarrowed: boolean, make: () => T): T {
+    if (!isNarrowed) return make();
+    this.guarded.push(new Map());
+    const made = make();
+    this.guarded.pop();
+    return made;
   }
 
   /** An address or index as a u32 expression; the part that outer blocks know is named there. */

@@ -14,6 +14,7 @@ import * as affine from "./affine.ts";
 import { BlockWriter, memoKey, type Val } from "./block-writer.ts";
 import { type AxisOrder, moveIndex, positionOf } from "./index-maps.ts";
 import { atLane, laneForm, withoutLane } from "./lanes.ts";
+import { rangeReaders } from "./ranges.ts";
 
 /** A stored value that the body of a kernel reads or writes. */
 export interface TensorUse {
@@ -27,6 +28,7 @@ const scalarType = (type: TensorType): Scalar => (type.dtype === "bf16" || type.
 
 export class Emitter extends BlockWriter {
   readonly tensors: TensorUse[] = [];
+  private readonly looksAtRange: (node: number) => boolean;
 
   constructor(
     private readonly graph: Graph,
@@ -36,6 +38,7 @@ export class Emitter extends BlockWriter {
     private readonly orderOf: (node: number) => AxisOrder,
   ) {
     super();
+    this.looksAtRange = rangeReaders(graph, isInMemory);
   }
 
   /** Slot of a stored value among the tensors of this kernel. */
@@ -87,7 +90,7 @@ export class Emitter extends BlockWriter {
     const known = this.recall(key);
     if (known !== undefined) return known;
     const made = this.isInMemory(id) ? this.load(id, index) : this.compute(id, this.graph.nodes[id]!, index);
-    return this.remember(key, this.bind(made, id));
+    return this.remember(key, this.bind(made, id), this.looksAtRange(id));
   }
 
   private load(id: number, index: readonly Affine[]): Val {
@@ -189,7 +192,9 @@ export class Emitter extends BlockWriter {
     const row = this.value(node.inputs[1]!, index.slice(0, rank));
     const cast: Expr = { kind: "op", op: "cast", args: [row.expr], type: "u32", lanes: 1 };
     const key = memoKey(-1 - node.inputs[1]!, index.slice(0, rank));
-    const at = this.recall(key) ?? this.remember(key, this.bind({ expr: cast, depth: row.depth }, node.inputs[1]));
+    const indices = node.inputs[1]!;
+    const made = (): Val => this.bind({ expr: cast, depth: row.depth }, indices);
+    const at = this.recall(key) ?? this.remember(key, made(), this.looksAtRange(indices));
     const rows = this.type(node.inputs[0]!).shape[0]!;
     const name = at.expr.kind === "variable" ? at.expr.name : "row";
     const rowIndex = affine.variable(name, rows, at.expr, at.depth);
@@ -221,10 +226,8 @@ export class Emitter extends BlockWriter {
     const zero: Val = { expr: { kind: "literal", type: scalarType(this.type(id)), value: 0 }, depth: 0 };
     if (guards.includes(false)) return zero;
     const tests = guards.filter((g): g is Val => typeof g === "object");
-    const value = this.value(
-      node.inputs[0]!,
-      inner.map((a, i) => affine.within(a, Math.max(a.lo, 0), Math.min(a.hi, shape[i]! - 1))),
-    );
+    const narrowed = inner.map((a, i) => affine.within(a, Math.max(a.lo, 0), Math.min(a.hi, shape[i]! - 1)));
+    const value = this.underGuard(tests.length > 0, () => this.value(node.inputs[0]!, narrowed));
     return tests.reduce((v, test) => this.choose(test, v, zero), value);
   }
 
@@ -241,10 +244,8 @@ export class Emitter extends BlockWriter {
     const reached = parts.filter((p) => p.guard !== false);
     const partValue = (p: (typeof parts)[number]): Val => {
       const narrowed = affine.within(p.a, Math.max(p.a.lo, 0), Math.min(p.a.hi, p.extent - 1));
-      return this.value(
-        p.input,
-        index.map((a, i) => (i === axis ? narrowed : a)),
-      );
+      const at = index.map((a, i) => (i === axis ? narrowed : a));
+      return this.underGuard(p.guard !== true, () => this.value(p.input, at));
     };
     return reached
       .slice(0, -1)

@@ -51,6 +51,8 @@ export function pointwiseTree(op: string, args: readonly Tree[], kind: Kind, to:
   if (op === "select") return to.endsWith("x4") ? tree("v128.bitselect", [b, c, a]) : tree("select", [b, c, a]);
   if (op === "cast") return castTree(a, kind, to);
   const opcode = direct[op]?.[kind];
+  if (opcode !== undefined && (op === "div" || op === "mod") && kind !== "f32" && kind !== "f32x4")
+    return quotientTree(opcode, a, b, kind === "i32", bind);
   if (opcode !== undefined) return tree(opcode, args);
   if (isMathFunction(op)) {
     return kind === "f32x4" ? call(op, a) : tree("f32x4.extract_lane", [call(op, tree("f32x4.splat", [a]))], 0);
@@ -60,6 +62,19 @@ export function pointwiseTree(op: string, args: readonly Tree[], kind: Kind, to:
   const make = composed[op];
   if (make !== undefined) return make(kind, bind, a, b);
   throw new Error(`${op} of ${kind} is not printed as WebAssembly`);
+}
+
+/**
+ * A quotient or remainder of words, as WGSL has it where there is none (x / 0 = x, x % 0 = 0): the instructions would stop the run, also for words
+ * that nobody wants, such as those beside a padded tensor.
+ */
+function quotientTree(opcode: Opcode, given: Tree, by: Tree, isSigned: boolean, bind: Binder): Tree {
+  if (by.op === "i32.const" && by.immediates[0] !== 0 && by.immediates[0] !== -1) return tree(opcode, [given, by]);
+  const [a, b] = [bind("i32", given), bind("i32", by)];
+  const isLeast = (): Tree => tree("i32.and", [tree("i32.eq", [a, i32(-(2 ** 31))]), tree("i32.eq", [b, i32(-1)])]);
+  const isZero = tree("i32.eqz", [b]);
+  const hasNone = isSigned ? tree("i32.or", [isZero, isLeast()]) : isZero;
+  return tree(opcode, [a, tree("select", [i32(1), b, hasNone])]);
 }
 
 const isWide = (kind: Kind): boolean => kind.endsWith("x4");

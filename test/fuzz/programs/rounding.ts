@@ -94,7 +94,9 @@ export function expectedOf(
   graph.nodes.forEach((node, id) => {
     const inputs = node.inputs.map((i) => ({ value: values[i]!, bound: bounds[i]! }));
     const isExact = node.op === "port" || node.type.kind !== "tensor" || node.type.dtype !== "f32";
-    bounds.push(isExact ? 0 : boundOf(node, inputs, values[id]!, functions));
+    const bound = isExact ? 0 : boundOf(node, inputs, values[id]!, functions);
+    // 0 times a bound that is not finite.
+    bounds.push(Number.isNaN(bound) ? Number.POSITIVE_INFINITY : bound);
   });
   return new Map(graph.outputs.map(({ name, node }) => [name, { value: values[node]!, bound: bounds[node]! }]));
 }
