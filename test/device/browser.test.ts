@@ -171,8 +171,10 @@ describe.skipIf(!hasChromium)("threads of a page", () => {
     expect(large.pause).toBeLessThan(large.duration / 2);
   });
 
-  it("are the page's own where it forbids workers", async () => {
-    const [one, three] = await squaresIn(false, { "content-security-policy": "worker-src 'none'" });
+  it.each([true, false])("are the page's own where it forbids workers (isolated: %s)", async (isolates) => {
+    const headers = { ...isolating, "content-security-policy": "worker-src 'none'" };
+    const [one, three] = await squaresIn(isolates, headers);
+    expect(three.isIsolated).toBe(isolates);
     expect(three.sums).toEqual(one.sums);
     expect(one.sums.every(Number.isFinite)).toBe(true);
   });

@@ -126,11 +126,83 @@ it("divides words as WGSL does, where nobody wants them too", async () => {
   expect(Array.from(result.padded!)).toEqual([0, 0, 0, 1, 0, -1, 0, 0, 0, 0, 0]);
 });
 
-it("says how much memory WebAssembly can address", () => {
-  expect(() => createMemory(5 * 2 ** 30, false)).toThrow(
-    expect.objectContaining({ code: "DEVICE-MEMORY", got: "5.00 GiB", expected: "at most 4.00 GiB" }),
-  );
+it("says how much memory WebAssembly can address", async () => {
+  const refused = { code: "DEVICE-MEMORY", got: "5.00 GiB", expected: "at most 4.00 GiB" };
+  expect(() => createMemory(5 * 2 ** 30, false)).toThrow(expect.objectContaining(refused));
   expect(createMemory(100, false).buffer.byteLength).toBe(65536);
+  const k = new Builder("large");
+  const parts = Array.from({ length: 3 }, (_unused, i) => k.port(`x${i}`, "input", "f32", [2 ** 13, 2 ** 16]));
+  const graph = k.finish([
+    {
+      name: "y",
+      node: k.sum(
+        parts.reduce((a, b) => k.plus(a, b)),
+        [1],
+      ),
+    },
+  ]);
+  await expect(executor.instantiate(programOf({ forward: graph }), new Map())).rejects.toMatchObject({
+    code: "DEVICE-MEMORY",
+    expected: "at most 4.00 GiB",
+  });
+});
+
+it.each([{ threads: 0 }, { threads: 1.5 }, { threads: Number.NaN }, { cutsFrom: -1 }, { thread: 2 } as object])(
+  "refuses %o",
+  (options) => {
+    expect(() => wasmExecutor(options)).toThrow(expect.objectContaining({ code: "DEVICE-OPTION" }));
+  },
+);
+
+/** An engine whose kernels stop, as often as is said. */
+async function withTraps<T>(traps: number, make: () => Promise<T>): Promise<T> {
+  const { instantiate } = WebAssembly;
+  let left = traps;
+  const stops = async (module: WebAssembly.Module, imports: WebAssembly.Imports): Promise<WebAssembly.Instance> => {
+    const { exports } = await instantiate(module, imports);
+    const wrapped = Object.entries(exports).map(([name, kernel]) => [
+      name,
+      (...places: number[]) => {
+        if (left-- > 0) throw new WebAssembly.RuntimeError("unreachable");
+        return (kernel as (...places: number[]) => void)(...places);
+      },
+    ]);
+    return { exports: Object.fromEntries(wrapped) };
+  };
+  Object.assign(WebAssembly, { instantiate: stops });
+  try {
+    return await make();
+  } finally {
+    Object.assign(WebAssembly, { instantiate });
+  }
+}
+
+it.each([1, 3])("tells what stopped a run, and runs again, with %i threads", async (threads) => {
+  const k = new Builder("stopped");
+  const [x, w] = [k.port("x", "input", "f32", [200, 200]), k.port("w", "weight", "f32", [200, 200])];
+  const program = programOf({ forward: k.finish([{ name: "y", node: k.sum(k.einsum("mk,kn->mn", x, w), [0]) }]) });
+  const ones = new Float32Array(200 * 200).fill(1);
+  const instance = await withTraps(1, () => wasmExecutor({ threads }).instantiate(program, new Map([["w", ones]])));
+  const run = () => instance.run(["forward"], { x: ones }, ["y"]);
+  await expect(run()).rejects.toMatchObject({ code: "DEVICE-VALIDATION", got: "RuntimeError: unreachable" });
+  for (let again = 0; again < 3; again++) expect((await run()).y![5]).toBe(40_000);
+  instance.dispose();
+});
+
+it("lets timers come to their turn between runs on one thread", async () => {
+  const k = new Builder("short");
+  const x = k.port("x", "input", "f32", [64, 64]);
+  const graph = k.finish([{ name: "y", node: k.einsum("mk,kn->mn", x, x) }]);
+  const instance = await wasmExecutor({ threads: 1 }).instantiate(programOf({ forward: graph }), new Map());
+  let isAsked = false;
+  setTimeout(() => {
+    isAsked = true;
+  }, 20);
+  const begin = performance.now();
+  const inputs = { x: new Float32Array(64 * 64) };
+  while (!isAsked && performance.now() - begin < 5000) await instance.run(["forward"], inputs, ["y"]);
+  expect(isAsked).toBe(true);
+  instance.dispose();
 });
 
 describe("WebAssembly", () => {

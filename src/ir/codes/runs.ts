@@ -53,6 +53,8 @@ export const runCodes = {
     "The device gets a known training step wrong: a defect of a driver or an engine, please report it; take another.",
   "DEVICE-TFJS": "No backend of TensorFlow.js starts; the message has the reason of each.",
   "DEVICE-VALIDATION": "The device refused a command: a defect of webpeft or of the driver, please report it.",
+  "DEVICE-WASM":
+    "WebAssembly is missing, or a page's rules forbid to compile it: allow `'wasm-unsafe-eval'`, or take another device.",
   "GENERATE-WINDOW":
     "Warning: the text outgrew the program and is continued from its last tokens: give a larger length.",
   "MERGE-BIAS":

@@ -108,19 +108,31 @@ export async function selfTest(executor: Executor): Promise<void> {
   return test;
 }
 
+/** What a caller can do something about stays as it is. */
+const isKnown = (error: unknown): boolean => error instanceof WebpeftError && error.code !== "DEVICE-VALIDATION";
+
 async function compare(executor: Executor): Promise<void> {
-  const got = await selfTestNumbers(executor);
+  const got = await selfTestNumbers(executor).catch((error: unknown) => {
+    if (isKnown(error)) throw error;
+    throw wrong(executor, error instanceof WebpeftError ? (error.got ?? error.message) : String(error));
+  });
   const names = Object.keys(expectedNumbers) as (keyof SelfTestNumbers)[];
   const isRight = (name: keyof SelfTestNumbers): boolean =>
     Math.abs(got[name] - expectedNumbers[name]) <= tolerance * Math.max(1, Math.abs(expectedNumbers[name]));
   if (names.every(isRight)) return;
-  const text = (numbers: SelfTestNumbers): string =>
-    names.map((name) => `${name} ${numbers[name].toFixed(5)}`).join(", ");
-  throw new WebpeftError("DEVICE-SELF-TEST", {
+  throw wrong(executor, text(got));
+}
+
+const text = (numbers: SelfTestNumbers): string =>
+  Object.entries(numbers)
+    .map(([name, number]) => `${name} ${number.toFixed(5)}`)
+    .join(", ");
+
+const wrong = ({ description }: Executor, got: string): WebpeftError =>
+  new WebpeftError("DEVICE-SELF-TEST", {
     message: "the device gets a known training step wrong, so that nothing that it computes can be relied on",
-    where: executor.description,
+    where: description,
     expected: `${text(expectedNumbers)}, within ${tolerance}`,
-    got: text(got),
+    got,
     help: "update the driver or the browser, take another device, and report it with what `webpeft doctor` says",
   });
-}

@@ -9,6 +9,7 @@ import { remembered } from "../../../ir/remember.ts";
 import { sizeOf } from "../../../ir/types.ts";
 import { type ExecutableProgram, type StageName, sliceOf } from "../../../program/index.ts";
 import type { MemoryUse } from "../../../program/memory.ts";
+import { type Checks, checkOptions, count, record, whole } from "../../options.ts";
 import {
   checkBindings,
   type Executor,
@@ -46,7 +47,12 @@ interface MappedProgram {
   readonly map: MemoryMap;
 }
 
-export function wasmExecutor({ target = wasmTargetHere(), threads, cutsFrom }: WasmOptions = {}): Executor {
+const checks: Checks<WasmOptions> = { target: record, threads: count, cutsFrom: whole };
+
+/** Throws `DEVICE-OPTION`. */
+export function wasmExecutor(options: WasmOptions = {}): Executor {
+  checkOptions(options, checks, "DEVICE-OPTION");
+  const { target = wasmTargetHere(), threads, cutsFrom } = options;
   const needsThreads = (generated: Generated): boolean => cutsFrom !== undefined || isLarge(generated);
   const forecast = new WeakMap<ExecutableProgram, Promise<MappedProgram>>();
   const mapped = async (program: ExecutableProgram, options: InstantiateOptions): Promise<MappedProgram> => {

@@ -1,6 +1,7 @@
 /** What the engine can do beyond what every one does. */
 import { type Target, wasmTarget } from "../../../codegen/index.ts";
 import { encodeModule, relaxedSimd } from "../../../codegen/wasm/index.ts";
+import { isThere } from "./engine.ts";
 
 const load = (address: number) =>
   [
@@ -28,11 +29,20 @@ const memoryType = { pages: 1, most: 1, shared: false } as const;
 let known: WebAssembly.Module | false | undefined;
 let fuses: boolean | undefined;
 
+/** A page may forbid it: whoever runs a program is told. */
+function compiled(binary: Uint8Array<ArrayBuffer>): WebAssembly.Module | false {
+  try {
+    return new WebAssembly.Module(binary);
+  } catch {
+    return false;
+  }
+}
+
 /** Whether the engine has instructions that may add products without rounding in between (relaxed SIMD). */
 function hasRelaxedSimd(): boolean {
   if (known === undefined) {
     const binary = encodeModule({ memory: memoryType, globals: [], functions: [multiplyAdd] });
-    known = WebAssembly.validate(binary) && new WebAssembly.Module(binary);
+    known = isThere() && WebAssembly.validate(binary) && compiled(binary);
   }
   return known !== false;
 }

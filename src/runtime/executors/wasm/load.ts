@@ -1,9 +1,12 @@
 /** From a mapped program to a module that is ready to run: memory, functions, the places of every call, threads. */
 import type { Dispatch } from "../../../codegen/index.ts";
 import { encodeModule, type MemoryMap, pagesOf, scratchGlobal } from "../../../codegen/wasm/index.ts";
-import { checkMemory, createMemory, memoryRefused } from "./memory.ts";
-import { beginRun, failTeam, type Kernel, runScript, type Team } from "./script.ts";
-import { canWait, type SharedProgram, Workers } from "./workers.ts";
+import { eventLoop } from "../../event-loop.ts";
+import { engineFailed, isThere, noEngine } from "./engine.ts";
+import { checkMemory, createMemory, memoryRefused, weighMemory } from "./memory.ts";
+import { beginRun, failTeam, type Kernel, otherFailed, runScript, type Team } from "./script.ts";
+import type { SharedProgram } from "./serve.ts";
+import { canWait, Workers } from "./workers.ts";
 
 /** A call of a function: its number, where its places stand, how many workgroups. */
 interface ReadyCall {
@@ -30,9 +33,10 @@ export interface LoadedProgram extends Host {
   addressOf(buffer: string): number;
 }
 
-/** `isAway`: in a worker of its own, which alone has the memory. Throws `DEVICE-MEMORY`. */
+/** `isAway`: in a worker of its own, which alone has the memory. Throws `DEVICE-MEMORY` and `DEVICE-WASM`. */
 export async function loadProgram(map: MemoryMap, isAway = false): Promise<LoadedProgram> {
   const { linked, addressOf, bytes, threads, control } = map;
+  checkMemory(bytes);
   const pages = pagesOf(bytes);
   const binary = encodeModule({ ...linked.module, memory: { pages, most: pages, shared: threads > 1 } });
   const names = linked.module.functions.filter(({ exported }) => exported).map(({ name }) => name);
@@ -46,7 +50,10 @@ export async function loadProgram(map: MemoryMap, isAway = false): Promise<Loade
       return { kernel: numbers.get(call.name)!, places: place, blocks: call.blocks };
     }),
   ]);
-  const module = await WebAssembly.compile(binary);
+  if (!isThere()) throw noEngine("there is none");
+  const module = await WebAssembly.compile(binary).catch((error: unknown) => {
+    throw noEngine(error);
+  });
   const scratches = Array.from({ length: threads }, (_unused, thread) => map.scratch + thread * map.own);
   const program = { module, names, scratchGlobal, scratches, control };
   const host =
@@ -59,14 +66,13 @@ type Homeless = Omit<SharedProgram, "memory">;
 
 /** In a worker; undefined where a page may have none. */
 async function away(program: Homeless, bytes: number): Promise<Host | undefined> {
-  checkMemory(bytes);
   try {
     const worker = await Workers.install({ ...program, memory: pagesOf(bytes) }, [0]);
     return {
       write: (address, data) => worker.write(address, data),
       view: (address, length) => worker.read(address, length),
       run: (script, told) => worker.run(script, told),
-      dispose: () => worker.dispose(),
+      dispose: () => void worker.dispose(),
     };
   } catch (error) {
     if (error instanceof Error && error.message.startsWith("RangeError")) throw memoryRefused(bytes, error.message);
@@ -90,16 +96,18 @@ async function runner(
   program: SharedProgram & { readonly memory: WebAssembly.Memory },
 ): Promise<Pick<Host, "run" | "dispose">> {
   const { module, memory, names, scratches, control } = program;
-  const threads = scratches.length;
-  const isMember = threads === 1 || canWait();
+  const isMember = scratches.length === 1 || canWait();
   const others = scratches.map((_scratch, thread) => thread).slice(isMember ? 1 : 0);
-  const workers = others.length === 0 ? undefined : await Workers.install(program, others);
-  const dispose = (): void => workers?.dispose();
+  // Where there are no workers to be had (a page may forbid them) this thread does it all.
+  const workers = others.length === 0 ? undefined : await Workers.install(program, others).catch(() => undefined);
+  const threads = workers === undefined ? 1 : scratches.length;
+  const bytes = memory.buffer.byteLength;
+  const dispose = (): void => void workers?.dispose().then(() => weighMemory(bytes));
   const team: Team = { thread: 0, threads, words: new Int32Array(memory.buffer), control: control / 4 };
-  if (!isMember) {
+  if (workers !== undefined && !isMember) {
     const run: Host["run"] = (script, told) => {
       beginRun(team);
-      return workers!.run(script, told);
+      return workers.run(script, told).catch(engineFailed);
     };
     return { run, dispose };
   }
@@ -107,16 +115,17 @@ async function runner(
   const { exports } = await WebAssembly.instantiate(module, { env: { memory, [scratchGlobal]: global } });
   const functions = names.map((name) => exports[name] as Kernel);
   const run: Host["run"] = async (script, told) => {
+    if (workers === undefined) await eventLoop();
     beginRun(team);
     const others = workers?.run(script);
     try {
       runScript(team, functions, script, told);
     } catch (error) {
       failTeam(team);
-      await others?.catch(() => undefined);
-      throw error;
+      const theirs = await others?.catch((cause: unknown) => cause);
+      engineFailed(error instanceof Error && error.message === otherFailed ? theirs : error);
     }
-    await others;
+    await others?.catch(engineFailed);
   };
   return { run, dispose };
 }

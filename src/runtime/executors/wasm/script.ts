@@ -29,10 +29,13 @@ export interface Team {
   readonly control: number;
 }
 
-/** What the words of a team are before every run: the counters begin anew. */
+/** What the words of a team are before every run, when no thread works on an earlier one: that a run failed is over with it. */
 export function beginRun({ words, control }: Pick<Team, "words" | "control">): void {
-  words.fill(0, control + 2, control + 4);
+  words.fill(0, control, control + 5);
 }
+
+/** What threads say whose run ends because of another's. */
+export const otherFailed = "another thread failed";
 
 /** Tells the others of a team that this thread failed. Workers are given the text of this function too. */
 export function failTeam({ words, control }: Pick<Team, "words" | "control">): void {
@@ -83,7 +86,7 @@ export function runScript(
       if (kernel >= 0) functions[kernel]!(places, 0, blocks);
       else new Uint8Array(words.buffer).copyWithin(script[at + 4]! >>> 0, places, places + blocks);
     }
-    if (threads > 1 && Atomics.load(words, failed) !== 0) throw new Error("another thread failed");
+    if (threads > 1 && Atomics.load(words, failed) !== 0) throw new Error("another thread failed"); // `otherFailed`
     told?.(at / 5, performance.now() - begin);
   }
   meet();
