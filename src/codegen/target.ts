@@ -84,6 +84,11 @@ export interface Tuning {
   readonly leastRows: number;
   /** Sums that one register tile holds for every element: more would spill. */
   readonly mostAccumulators: number;
+  /**
+   * Values that one kernel computes: what is added up over all modules (a bank that they share, a penalty of each) goes in several kernels, so that
+   * none grows with the model. SwiftShader compiles 24 products in one kernel in three seconds, 48 in half a minute, and 96 not at all.
+   */
+  readonly mostMembers: number;
   /** Tiles of a panel: eight vectors of four sums, which with their operands fill sixteen registers. */
   readonly panelTile: { readonly rows: number; readonly columns: number };
   /** Rows from which copying a panel is made up for; no workgroup has less where it can be helped. */
@@ -110,6 +115,7 @@ export const tunings: Readonly<Record<Target["kind"], Tuning>> = {
     subgroupPrice: 960,
     leastRows: 4,
     mostAccumulators: 2,
+    mostMembers: 24,
     panelTile: { rows: 4, columns: 8 },
     panelRows: 16,
   },
@@ -130,6 +136,7 @@ export const tunings: Readonly<Record<Target["kind"], Tuning>> = {
     subgroupPrice: 15.25,
     leastRows: 4,
     mostAccumulators: 2,
+    mostMembers: 24,
     panelTile: { rows: 4, columns: 8 },
     panelRows: 16,
   },

@@ -1,7 +1,7 @@
 /** How much work compiling is: equal layers are one layer, and what grows with their number grows as it does. Counts, never milliseconds. */
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { UnitGraph } from "../../src/codegen/fuse/unit-graph.ts";
-import { arrange, cpuTarget, defaultTarget, generate } from "../../src/codegen/index.ts";
+import { arrange, cpuTarget, defaultTarget, generate, wasmTarget } from "../../src/codegen/index.ts";
 import { Builder } from "../../src/ir/builder.ts";
 import { opRecord } from "../../src/ir/registry.ts";
 import { printGraph } from "../../src/ir/text/print.ts";
@@ -34,6 +34,32 @@ describe.each([cpuTarget, defaultTarget])("on a $kind target", (target) => {
     expect(nine.texts).toBe(three.texts);
     expect(nine.lowered).toBeLessThan(nine.units / 4);
   });
+});
+
+/** What is added up over all modules: products of a bank that they share, and a penalty of each. */
+function sharedBy(modules: number) {
+  const k = new Builder("shared");
+  const x = k.port("x", "input", "f32", [40, 24]);
+  const weights = Array.from({ length: modules }, (_unused, i) => k.port(`w${i}`, "weight", "f32", [40, 16]));
+  const all = (ids: readonly number[]): number => ids.reduce((a, b) => k.plus(a, b));
+  const penalties = weights.map((w) => k.add("sqrt", [k.sum(k.mul(w, w), [0, 1])]));
+  const bank = all(weights.map((w) => k.einsum("tk,tn->kn", x, w)));
+  const graph = k.finish([
+    { name: "bank", node: bank },
+    { name: "penalty", node: all(penalties) },
+  ]);
+  return [{ name: "forward" as const, graph }];
+}
+
+it.each([cpuTarget, defaultTarget, wasmTarget])("no kernel for a $kind target grows with the modules", (target) => {
+  const kernelsOf = (modules: number) => {
+    const { kernels } = generate(sharedBy(modules), noStorage, target);
+    return { count: kernels.length, longest: Math.max(...kernels.map(({ wgsl }) => wgsl.length)) };
+  };
+  const [some, many] = [kernelsOf(60), kernelsOf(360)];
+  expect(many.count).toBeLessThanOrEqual(some.count + 4);
+  expect(many.longest).toBeLessThan(1.2 * some.longest);
+  expect(many.longest).toBeLessThan(30_000);
 });
 
 it("units of a further program that are like earlier ones are lowered no more", () => {

@@ -63,7 +63,7 @@ export interface FusionLimits {
   readonly buffers: number;
   /** The buffer that a port is read from. */
   readonly bufferOf: (port: number) => string;
-  readonly tuning: Pick<Tuning, "leastRows" | "mostAccumulators">;
+  readonly tuning: Pick<Tuning, "leastRows" | "mostAccumulators" | "mostMembers">;
   /** Values between kernels may all be in other buffers; otherwise they are in one. */
   readonly apart?: boolean;
 }
@@ -102,6 +102,7 @@ class Fuser {
     const fits = from.filter(
       (u) =>
         this.fits(id, u, sources) &&
+        this.units.get(u).members.length < this.limits.tuning.mostMembers &&
         from.every((v) => v === u || !this.units.reaches(u, v)) &&
         this.buffersOf([id], u) <= this.limits.buffers,
     );
@@ -194,6 +195,7 @@ class Fuser {
 
   private mergeable(a: Draft, b: Draft): boolean {
     if (a.chunk !== b.chunk || !sameShape(a.shape, b.shape)) return false;
+    if (a.members.length + b.members.length > this.limits.tuning.mostMembers) return false;
     if (a.form === "map" && b.form === "map") return true;
     if (a.form === "map" || b.form === "map") return a.form === "contraction" || b.form === "contraction";
     if (a.form !== b.form) return false;
