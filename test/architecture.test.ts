@@ -41,7 +41,7 @@ const runtimeRooms: Readonly<Record<string, readonly string[]>> = {
   options: [],
   device: ["options"],
   files: ["options"],
-  executors: ["files", "device"],
+  executors: ["options", "files", "device"],
   data: ["options", "files"],
   values: ["options", "files", "executors", "data"],
   runs: ["options", "files", "executors", "data", "values"],

@@ -19,6 +19,7 @@ export const f32 = (value: number): Tree => tree("f32.const", [], Math.fround(va
 
 /** Four equal numbers. */
 export const f32x4 = (value: number): Tree => quad(new Uint8Array(Float32Array.of(value, value, value, value).buffer));
+export const f64x2 = (value: number): Tree => quad(new Uint8Array(Float64Array.of(value, value).buffer));
 /** Four words, or one word four times. */
 export const i32x4 = (words: number | Int32Array): Tree =>
   quad(new Uint8Array((typeof words === "number" ? Int32Array.of(words, words, words, words) : words).buffer));

@@ -1,8 +1,9 @@
 /**
  * Functions that WebAssembly lacks, as functions of four numbers. Errors against f64, over all of f32 unless said otherwise (measured by
- * `test/codegen/wasm.test.ts`): exp and log 1 ulp, tanh 2 ulp, sigmoid 1e-7, sin and cos 1e-6 for |x| < 1e5 and 1e-7 for |x| < 100, erf 2e-7.
+ * `test/codegen/wasm.test.ts`): exp and log 1 ulp, tanh 2 ulp, sigmoid 1e-7, sin and cos 1e-7 for |x| < 3e9, and
+ * between -1 and 1 beyond, erf 2e-7.
  */
-import { FunctionWriter, f32x4, get, i32, i32x4, type Tree, tree } from "./function-writer.ts";
+import { FunctionWriter, f32x4, f64x2, get, i32, i32x4, type Tree, tree } from "./function-writer.ts";
 import type { Opcode, WasmFunction } from "./instructions.ts";
 
 const two =
@@ -20,9 +21,7 @@ const addWords = two("i32x4.add");
 const subWords = two("i32x4.sub");
 const choose = (yes: Tree, no: Tree, mask: Tree): Tree => tree("v128.bitselect", [yes, no, mask]);
 const shift = (op: "i32x4.shl" | "i32x4.shr_s" | "i32x4.shr_u", x: Tree, by: number): Tree => tree(op, [x, i32(by)]);
-const nearest = (x: Tree): Tree => tree("f32x4.nearest", [x]);
 const abs = (x: Tree): Tree => tree("f32x4.abs", [x]);
-const toWords = (x: Tree): Tree => tree("i32x4.trunc_sat_f32x4_s", [x]);
 const signBits = i32x4(0x80000000);
 
 /** Horner's scheme; coefficients from that of the highest power down. */
@@ -85,18 +84,34 @@ function log(x: Tree, name: Names): Tree {
   return choose(f32x4(Number.NaN), most, less(x, f32x4(0)));
 }
 
-/** Sine (quarter 0) and cosine (quarter 1): reduction by pi / 2 in three parts, polynomials of Cephes. */
+/** pi / 2 in three parts: k times one of the first two, 22 bits each, is exact in f64 for k < 2^31. */
+const quarterTurns = [1.570796012878418, 3.139164164167596e-7, 6.223372171896613e-14];
+
+/** Two numbers less whole quarter turns (f32, in the low lanes), and how many. The numbers are f64, so that those far from 0 keep their digits. */
+function turnedBack(x: Tree, name: Names): readonly [rest: Tree, turns: Tree] {
+  const k = name(tree("f64x2.nearest", [tree("f64x2.mul", [x, f64x2(2 / Math.PI)])]));
+  const rest = quarterTurns.reduce((r, part) => tree("f64x2.sub", [r, tree("f64x2.mul", [k, f64x2(part)])]), x);
+  return [tree("f32x4.demote_f64x2_zero", [rest]), tree("i32x4.trunc_sat_f64x2_s_zero", [k])];
+}
+
+const lowHalves = [0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23];
+const highHalf = [8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15];
+
+/** Sine (quarter 0) and cosine (quarter 1): quarter turns are taken off in f64, polynomials of Cephes. */
 const turned =
   (quarter: number) =>
   (x: Tree, name: Names): Tree => {
-    const k = name(nearest(mul(x, f32x4(0.6366197723675814))));
-    const parts = [1.5703125, 4.837512969970703e-4, 7.549789952953e-8];
-    const r = name(parts.reduce((rest, part) => sub(rest, mul(k, f32x4(part))), x));
+    const wide = (y: Tree): Tree => name(tree("f64x2.promote_low_f32x4", [y]));
+    const [low, high] = [wide(x), wide(tree("i8x16.shuffle", [x, x], ...highHalf))].map((y) => turnedBack(y, name));
+    const join = (a: Tree, b: Tree): Tree => tree("i8x16.shuffle", [a, b], ...lowHalves);
+    // Beyond 2^31 quarter turns the digits are lost: what is left is no angle, and still has a sine.
+    const most = f32x4(Math.PI / 4 + 1e-6);
+    const r = name(tree("f32x4.max", [tree("f32x4.min", [join(low![0], high![0]), most]), tree("f32x4.neg", [most])]));
     const z = name(mul(r, r));
     const s = add(mul(mul(polynomial(z, [-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1]), z), r), r);
     const even = polynomial(z, [2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2]);
     const c = add(sub(mul(mul(even, z), z), mul(z, f32x4(0.5))), f32x4(1));
-    const q = name(addWords(toWords(k), i32x4(quarter)));
+    const q = name(addWords(join(low![1], high![1]), i32x4(quarter)));
     const y = choose(c, s, tree("i32x4.eq", [and(q, i32x4(1)), i32x4(1)]));
     return tree("v128.xor", [y, and(shift("i32x4.shl", q, 30), signBits)]);
   };

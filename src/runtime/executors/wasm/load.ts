@@ -1,7 +1,7 @@
 /** From a mapped program to a module that is ready to run: memory, functions, the places of every call, threads. */
 import type { Dispatch } from "../../../codegen/index.ts";
 import { encodeModule, type MemoryMap, pagesOf, scratchGlobal } from "../../../codegen/wasm/index.ts";
-import { eventLoop } from "../../event-loop.ts";
+import { eventLoop } from "../event-loop.ts";
 import { engineFailed, isThere, noEngine } from "./engine.ts";
 import { checkMemory, createMemory, memoryRefused, weighMemory } from "./memory.ts";
 import { beginRun, failTeam, type Kernel, otherFailed, runScript, type Team } from "./script.ts";
