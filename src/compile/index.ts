@@ -283,12 +283,10 @@ class Compilation {
     return lowerOperatorStage(this.manager, name, { gradients: false });
   }
 
-  /** Lets the event loop turn where somebody may want to stop, so that the signal can be heard. */
+  /** Lets the event loop turn, so that a page stands still for a stage and not for a program, and the signal can be heard. */
   private async pause(): Promise<void> {
-    const { signal } = this.options;
-    if (signal === undefined) return;
     await new Promise((done) => setTimeout(done));
-    signal.throwIfAborted();
+    this.options.signal?.throwIfAborted();
   }
 
   /** Other adapters, or none, on the same model with the same options; stopping this compilation does not stop that one. */
