@@ -189,6 +189,22 @@ it.each([1, 3])("tells what stopped a run, and runs again, with %i threads", asy
   instance.dispose();
 });
 
+it.each([1, 2])("lets timers come to their turn within a long run, with %i threads", async (threads) => {
+  const k = new Builder("long");
+  const [x, w] = [k.port("x", "input", "f32", [1280, 1280]), k.port("w", "weight", "f32", [1280, 1280])];
+  const product = (a: number): number => k.einsum("mk,kn->mn", a, w);
+  const program = programOf({ forward: k.finish([{ name: "y", node: product(product(product(x))) }]) });
+  const ones = new Float32Array(1280 * 1280).fill(1);
+  const instance = await wasmExecutor({ threads }).instantiate(program, new Map([["w", ones]]));
+  let ticks = 0;
+  const timer = setInterval(() => ticks++);
+  const { y } = await instance.run(["forward"], { x: ones }, ["y"]);
+  clearInterval(timer);
+  expect(ticks).toBeGreaterThanOrEqual(2);
+  expect(y!.every((number) => number === 1280 ** 3)).toBe(true);
+  instance.dispose();
+});
+
 it("lets timers come to their turn between runs on one thread", async () => {
   const k = new Builder("short");
   const x = k.port("x", "input", "f32", [64, 64]);

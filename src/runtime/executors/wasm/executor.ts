@@ -3,7 +3,7 @@
  * calls, which all threads go through together.
  */
 import { type Generated, generate, type Target } from "../../../codegen/index.ts";
-import type { Dispatch, PlannedStage, PlannedValue, TouchedTensor } from "../../../codegen/plan.ts";
+import type { PlannedValue, TouchedTensor } from "../../../codegen/plan.ts";
 import { type MemoryMap, mapMemory, relaxedSimd, useOfMemory } from "../../../codegen/wasm/index.ts";
 import { remembered } from "../../../ir/remember.ts";
 import { sizeOf } from "../../../ir/types.ts";
@@ -24,13 +24,14 @@ import {
   type TracedStep,
 } from "../executor.ts";
 import { tablesOf } from "../memory.ts";
-import { isNeeded, joinPieces, type Recipe, Recipes } from "../recipes.ts";
+import { joinPieces, type Recipe, Recipes } from "../recipes.ts";
 import { touchedBytes, tracedStep } from "../traced.ts";
 import { Turns } from "../turns.ts";
 import { floatsOf, placedBytes, readWords } from "../words.ts";
 import { arithmeticOf, wasmTargetHere } from "./features.ts";
 import { type LoadedProgram, loadProgram } from "./load.ts";
-import { controlWords, type ScriptEntry, scriptOf } from "./script.ts";
+import { makeRun, type Run } from "./run.ts";
+import { controlWords, scriptOf } from "./script.ts";
 import { isPage, threadsHere } from "./workers.ts";
 
 export interface WasmOptions {
@@ -107,14 +108,6 @@ const worthCutting = 1e6;
 
 const isLarge = ({ plan }: Generated): boolean =>
   plan.stages.some(({ dispatches }) => dispatches.reduce((sum, { flops }) => sum + flops, 0) > manyOperations);
-
-/** A script, and the dispatches and stages that its entries are of. */
-interface Run {
-  readonly recipe: Recipe;
-  readonly entries: readonly ScriptEntry[];
-  readonly script: Int32Array<ArrayBuffer>;
-  readonly sources: readonly { readonly stage: PlannedStage; readonly dispatch: Dispatch | undefined }[];
-}
 
 class WasmInstance implements Instance {
   private readonly recipes: Recipes;
@@ -201,7 +194,10 @@ class WasmInstance implements Instance {
     const times: KernelTime[] = [];
     const { onKernels, measures } = this.measuring;
     const isMeasured = onKernels !== undefined && measures?.() !== "none";
-    await this.loaded.run(run.script, isMeasured ? this.teller(run, times) : undefined);
+    for (const { script, first } of run.pieces) {
+      this.checkAlive();
+      await this.loaded.run(script, isMeasured ? this.teller(run, first, times) : undefined);
+    }
     if (times.length > 0) onKernels!(times);
     const { results } = run.recipe;
     const views = await Promise.all(
@@ -242,36 +238,16 @@ class WasmInstance implements Instance {
   }
 
   private runOf(recipe: Recipe): Run {
-    const known = this.runs.get(recipe);
-    if (known !== undefined) return known;
     for (const name of recipe.want) this.wanted.add(name);
-    const entries: ScriptEntry[] = [];
-    const sources: Run["sources"][number][] = [];
-    for (const stage of recipe.stages) {
-      const dispatches = stage.dispatches.filter((dispatch) => isNeeded(dispatch, recipe.want));
-      for (const dispatch of dispatches) {
-        for (const call of this.loaded.calls.get(dispatch)!) {
-          const isCut = dispatch.flops + dispatch.bytes >= this.cutsFrom && call.blocks > 1;
-          const share = isCut ? Math.ceil(call.blocks / (4 * this.loaded.threads)) : 0;
-          entries.push({ ...call, share, target: 0 });
-          sources.push({ stage, dispatch });
-        }
-      }
-      for (const { from, to, size } of stage.copies) {
-        const [places, target] = [from, to].map((place) => this.addressOf(place));
-        entries.push({ kernel: -1, places: places!, blocks: size, share: 0, target: target! });
-        sources.push({ stage, dispatch: undefined });
-      }
-    }
-    const run = { recipe, entries, script: scriptOf(entries), sources };
-    this.runs.set(recipe, run);
-    return run;
+    return remembered(this.runs, recipe, () =>
+      makeRun(recipe, { ...this.loaded, addressOf: (place) => this.addressOf(place) }, this.cutsFrom),
+    );
   }
 
   /** Collects what entries took, by dispatch. */
-  private teller({ sources }: Run, times: KernelTime[]) {
+  private teller({ sources }: Run, first: number, times: KernelTime[]) {
     return (entry: number, milliseconds: number): void => {
-      const { stage, dispatch } = sources[entry]!;
+      const { stage, dispatch } = sources[first + entry]!;
       if (dispatch === undefined) return;
       const before = times.at(-1);
       const nanoseconds = 1e6 * milliseconds;

@@ -115,7 +115,7 @@ async function runner(
   const { exports } = await WebAssembly.instantiate(module, { env: { memory, [scratchGlobal]: global } });
   const functions = names.map((name) => exports[name] as Kernel);
   const run: Host["run"] = async (script, told) => {
-    if (workers === undefined) await eventLoop();
+    await eventLoop();
     beginRun(team);
     const others = workers?.run(script);
     try {
