@@ -1,5 +1,6 @@
 /** What several commands do: read the model, the config or adapter, and compile. */
 import { dirname, resolve } from "node:path";
+import type { Target } from "../codegen/index.ts";
 import { type CompileOptions, compile } from "../compile/index.ts";
 import type { Program } from "../compile/program.ts";
 import { reproductionOf } from "../compile/reproduction.ts";
@@ -25,6 +26,7 @@ import type { GlobalOptions } from "./global-options.ts";
 import { initialTokens } from "./initial-tokens.ts";
 import { memoryLine } from "./memory.ts";
 import { say, warn } from "./output.ts";
+import type { RunsOn } from "./runs-on.ts";
 
 /** A command: returns the exit code, 0 when it returns nothing. */
 export interface CommandModule {
@@ -92,11 +94,11 @@ async function headedModel(model: Model, options: SourceOptions, adapter: Partia
   return padToken === undefined ? headed : { ...headed, config: { ...headed.config, pad_token_id: padToken } };
 }
 
-/** Compiles for a command; warnings go to stderr. */
+/** Compiles for a command, and for the target that it says; warnings go to stderr. */
 export async function compileSources(
   sources: Sources,
   options: SourceOptions,
-  compileOptions: CompileOptions,
+  compileOptions: CompileOptions & { readonly target: Target },
 ): Promise<Program> {
   const method =
     options.method === undefined ? {} : { method: await readNamed(options.method), methodFile: options.method };
@@ -118,16 +120,17 @@ export async function compileSources(
   return program;
 }
 
-/** Starts a session, and tells what it will take before anything is loaded. */
+/** Starts a session on an executor, and tells what it will take before anything is loaded. */
 export async function startProgram(
   program: Program,
   sources: Sources,
   options: SourceOptions,
-  more: Pick<StartOptions, "device" | "fixed" | "reads" | "onForecast" | "onKernels"> = {},
+  { executor }: RunsOn,
+  more: Pick<StartOptions, "fixed" | "reads" | "onForecast" | "onKernels"> = {},
 ): Promise<Session> {
   const sink = new DiagnosticSink(options.strict ?? false);
   const session = await program.start({
-    device: options.device,
+    device: executor,
     seed: options.seed ?? 0,
     sink,
     experts: Object.fromEntries(sources.experts ?? []),

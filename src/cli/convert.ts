@@ -19,6 +19,7 @@ import { writtenContent } from "../runtime/values/saved.ts";
 import { compileSources, readSources, type SourceOptions } from "./common.ts";
 import { emit, say } from "./output.ts";
 import { claimOutput } from "./output-lock.ts";
+import { targetOn } from "./runs-on.ts";
 
 interface ConvertOptions extends SourceOptions {
   readonly rank: number;
@@ -31,7 +32,9 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   const overwrite = options.overwrite ?? false;
   await claimOutput(options.out, { overwrite });
   const sources = await readSources(options);
-  const program = await compileSources(sources, options, { mode: "merge", batch: 1, length: 1 });
+  const { executor } = await chooseExecutor(options.device === "tfjs" ? "tfjs" : "cpu");
+  const small = { batch: 1, length: 1, target: targetOn(executor) };
+  const program = await compileSources(sources, options, { mode: "merge", ...small });
   const sink = new DiagnosticSink(options.strict ?? false);
   const values = await loadedValues(program, sources.model, sources.adapter!, sink);
   const changed = mergedKeys(program, values);
@@ -39,7 +42,6 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   refuseOthers(program, modules, changed);
   refuseRank(modules, options.rank);
   requireTrainedHead(program, sources.model);
-  const { executor } = await chooseExecutor(options.device === "tfjs" ? "tfjs" : "cpu");
   const pairs = new Map<string, Float32Array>();
   let worst = 0;
   for (const module of modules) {
@@ -50,7 +52,7 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
     say(options, `${module.path}: relative error ${error.toExponential(2)}`);
   }
   const config = loraConfig(program, sources.config as Readonly<Record<string, unknown>>, modules, options.rank);
-  const lora = await compile(sources.model, config, { mode: "infer", batch: 1, length: 1 });
+  const lora = await compile(sources.model, config, { mode: "infer", ...small });
   const fresh = await freshValues(lora, sources.model, 0);
   const copies = new Map<string, Float32Array>();
   for (const { key, copyOf } of lora.adapter!.tensors) {

@@ -21,9 +21,10 @@ import type { Session } from "../runtime/session/session.ts";
 import { underKeys } from "../runtime/values/codecs/plain.ts";
 import { optionsOf } from "../runtime/values/merge-options.ts";
 import { compileSources, readSources, type SourceOptions, startProgram } from "./common.ts";
-import { fitInto } from "./memory.ts";
+import { compiledFor } from "./memory.ts";
 import { emit, say } from "./output.ts";
 import { checkFolderOf, checkReplaced, readPaths } from "./replaced.ts";
+import { type RunsOn, runOn } from "./runs-on.ts";
 
 interface EvalOptions extends SourceOptions {
   readonly input: string;
@@ -81,19 +82,19 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   const pooling = options.pooling === undefined ? {} : { pooling: options.pooling };
   const shape = { batch: rows, length, ...own, mask: read.attention_mask !== undefined };
   const reads = (program: CompiledProgram): Reads => readsOf(program, options.grad ?? false);
-  await fitInto(options, sources.model, reads, async (fit) => {
+  await runOn(options.device, async (on) => {
     const program = await compileSources(sources, options, {
-      ...fit.compile,
+      ...compiledFor(on, options, sources.model, reads),
       ...shape,
       mode: options.grad ? "train" : "infer",
       sampling: false,
       ...pooling,
     });
     const batch = { ...forAllSamples(program, { task: options.task }), ...read };
-    let session = await startProgram(program, sources, options, { device: fit.device, reads: reads(program) });
+    let session = await startProgram(program, sources, options, on, { reads: reads(program) });
     try {
       const isMerged = options.merged === true && sources.adapter !== undefined;
-      if (isMerged) session = await mergedSession(session, batch, options, { ...shape, ...pooling });
+      if (isMerged) session = await mergedSession(session, batch, options, on, { ...shape, ...pooling });
       const tensors = await results(session, isMerged ? ofModel(program, batch) : batch, options.grad ?? false);
       await writeFileAtomically(options.out, encodeSafetensors(tensors, {}));
       const loss = tensors.has("loss") ? toFloat32(tensors.get("loss")!)[0] : undefined;
@@ -126,17 +127,19 @@ async function mergedSession(
   session: Session,
   batch: SessionBatch,
   options: EvalOptions,
+  { executor, target }: RunsOn,
   shape: { batch: number; length: number; labelLength?: number; mask: boolean; pooling?: Pooling },
 ): Promise<Session> {
   const model = await session.merge(undefined, optionsOf(session.program, batch));
   const plain = await compile(model, null, {
     ...shape,
+    target,
     mode: "infer",
     strict: options.strict ?? false,
     ...options.debug.passes(),
   });
   session.dispose();
-  return plain.start({ device: options.device, ...options.debug.kernels(plain) });
+  return plain.start({ device: executor, ...options.debug.kernels(plain) });
 }
 
 /** What a forward pass gives, under the names of transformers. */

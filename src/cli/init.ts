@@ -1,5 +1,6 @@
 /** `webpeft init`: a fresh adapter in PEFT's format. Needs no device. */
 import { DiagnosticSink } from "../ir/diagnostics.ts";
+import { wasmTargetHere } from "../runtime/executors/wasm/features.ts";
 import { saveAdapter } from "../runtime/files/adapter.ts";
 import { freshValues } from "../runtime/values/fresh.ts";
 import { withExperts } from "../runtime/values/mixed.ts";
@@ -18,7 +19,12 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   const overwrite = options.overwrite ?? false;
   await claimOutput(options.out, { overwrite });
   const sources = await readSources(options);
-  const program = await compileSources(sources, options, { mode: "infer", batch: 1, length: 1 });
+  const program = await compileSources(sources, options, {
+    mode: "infer",
+    batch: 1,
+    length: 1,
+    target: wasmTargetHere(),
+  });
   const plan = program.adapter!;
   const fresh = await freshValues(program, sources.model, options.seed ?? 0);
   const experts = Object.fromEntries(sources.experts ?? []);

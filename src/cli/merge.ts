@@ -9,11 +9,18 @@ import { withEndOfRows } from "../runtime/data/drawn.ts";
 import { loadModel, type Model } from "../runtime/files/model.ts";
 import { excludedOfModels, saveModel } from "../runtime/files/save-model.ts";
 import { mainNumbers } from "../runtime/runs/forward.ts";
-import type { DeviceName } from "../runtime/session/executor-choice.ts";
 import { adapterText } from "./adapter-text.ts";
-import { compileSources, defaultLength, readSources, type SourceOptions, startProgram } from "./common.ts";
+import {
+  compileSources,
+  defaultLength,
+  readSources,
+  type SourceOptions,
+  type Sources,
+  startProgram,
+} from "./common.ts";
 import { emit, say, warn } from "./output.ts";
 import { claimOutput } from "./output-lock.ts";
+import { type RunsOn, runOn } from "./runs-on.ts";
 
 interface MergeOptions extends SourceOptions {
   readonly out: string;
@@ -46,10 +53,10 @@ export async function logitGap(
   adapted: Float32Array,
   merged: Model,
   length: number,
-  device: DeviceName,
+  { executor, target }: RunsOn,
 ): Promise<LogitGap> {
-  const program = await compile(merged, null, { mode: "infer", batch: 1, length });
-  const session = await program.start({ device });
+  const program = await compile(merged, null, { mode: "infer", batch: 1, length, target });
+  const session = await program.start({ device: executor });
   const plain = mainNumbers(await session.forward(fixedBatch(program)));
   session.dispose();
   const largest = (value: (x: number, i: number) => number): number =>
@@ -83,12 +90,24 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   await claimOutput(options.out, { overwrite, excluded: excludedOfModels });
   const sources = await readSources(options);
   const text = await adapterText(sources.model, sources.adapter!.tree, options.strict ?? false);
-  const length = Math.min(32, defaultLength(sources.model));
+  const { gap, scale } = await runOn(options.device, (on) => mergeOn(on, sources, options));
+  say(
+    options,
+    `${options.out}: largest logit gap between merged and unmerged ${gap.toExponential(2)}, of logits up to ${scale.toFixed(2)}`,
+  );
+  if (text.length > 0) say(options, `${options.out}: ${text.join(", ")} of the adapter's folder`);
+  emit(options, { type: "done", out: options.out, largest_logit_gap: gap, largest_logit: scale });
+  return 0;
+}
+
+/** Merges, compares, and writes what agrees. */
+async function mergeOn(on: RunsOn, sources: Sources, options: MergeOptions): Promise<LogitGap> {
+  const { task, gates, overwrite = false } = options;
+  const shape = { batch: 1, length: Math.min(32, defaultLength(sources.model)), target: on.target };
   // Nothing folded: a folded program does what merging does, and would agree with it whatever both compute.
-  const asMerged = options.gates !== undefined;
-  const program = await compileSources(sources, options, { mode: "infer", batch: 1, length, fold: false, asMerged });
-  const { task, gates } = options;
-  const session = await startProgram(program, sources, options, asMerged ? { fixed: { task, gates } } : {});
+  const asMerged = gates !== undefined;
+  const program = await compileSources(sources, options, { mode: "infer", ...shape, fold: false, asMerged });
+  const session = await startProgram(program, sources, options, on, asMerged ? { fixed: { task, gates } } : {});
   const sink = new DiagnosticSink(options.strict ?? false);
   const model = await session.merge(sink, { task, gates });
   const adapted = mainNumbers(await session.forward({ ...fixedBatch(program), ...forAllSamples(program, { task }) }));
@@ -98,16 +117,9 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
   let proof: LogitGap = { gap: Number.NaN, scale: 0 };
   const check = async (staged: string): Promise<void> => {
     const written = await loadModel(staged);
-    proof = await logitGap(adapted, written, length, options.device);
+    proof = await logitGap(adapted, written, shape.length, on);
     judgeGap(proof, written);
   };
   await saveModel(model, options.out, { overwrite, check });
-  const { gap, scale } = proof;
-  say(
-    options,
-    `${options.out}: largest logit gap between merged and unmerged ${gap.toExponential(2)}, of logits up to ${scale.toFixed(2)}`,
-  );
-  if (text.length > 0) say(options, `${options.out}: ${text.join(", ")} of the adapter's folder`);
-  emit(options, { type: "done", out: options.out, largest_logit_gap: gap, largest_logit: scale });
-  return 0;
+  return proof;
 }

@@ -14,10 +14,11 @@ import { requireTrainable } from "../runtime/values/prompt-encoder.ts";
 import { compileSources, defaultLength, modelTokenizer, readSources, type Sources, startProgram } from "./common.ts";
 import { checkLog } from "./log-file.ts";
 import { tellOfLost, tellOfUnreadLabels } from "./lost-data.ts";
-import { fitInto, memoryLine } from "./memory.ts";
+import { compiledFor, memoryLine } from "./memory.ts";
 import { emit, say, warn } from "./output.ts";
 import { claimOutput } from "./output-lock.ts";
 import { checkCheckpoints, readPaths } from "./replaced.ts";
+import { runOn } from "./runs-on.ts";
 import { checkTrace, TraceFile } from "./trace-file.ts";
 import type { TrainCommandOptions } from "./train-parts.ts";
 import { TrainRun } from "./train-run.ts";
@@ -52,9 +53,9 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
     const state = options.saveEvery === undefined ? [] : ["params", "moment1", "moment2"];
     return [...usualReads(program, validation !== undefined), ...state.map((name) => [name])];
   };
-  return fitInto(options, model, readsOf, async (fit) => {
+  return runOn(options.device, async (on) => {
     const program = await compileSources(sources, options, {
-      ...fit.compile,
+      ...compiledFor(on, options, model, readsOf),
       mode: "train",
       batch: stream.batch,
       length: stream.length,
@@ -68,8 +69,7 @@ export async function run(raw: Record<string, unknown>): Promise<number | undefi
     requireTrainable(program.adapter);
     const trace = options.trace === undefined ? undefined : new TraceFile(program, options.trace);
     const { onKernels } = options.debug.kernels(program);
-    const session = await startProgram(program, sources, options, {
-      device: fit.device,
+    const session = await startProgram(program, sources, options, on, {
       reads: readsOf(program),
       ...(trace === undefined ? {} : { onKernels: trace.listen(onKernels) }),
       onForecast: (forecast) => {

@@ -2,13 +2,15 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { fixedBatch, logitGap } from "../../src/cli/merge.ts";
-import { compile, loadModel, type Model, readAdapter } from "../../src/index.ts";
+import { compile, loadModel, type Model, readAdapter, wasmTargetHere } from "../../src/index.ts";
 import { type Graph, portRole } from "../../src/ir/graph.ts";
+import { wasmExecutor } from "../../src/runtime/executors/wasm/executor.ts";
 import { fromFloat32, toFloat32 } from "../../src/runtime/files/tensor.ts";
 import { golden, llama, scratch, webpeft } from "./helpers.ts";
 
 const folder = scratch();
 const length = 32;
+const on = { executor: wasmExecutor(), target: wasmTargetHere() };
 const weight = "model.layers.1.self_attn.q_proj.weight";
 const cases = ["llama-lora", "llama-oft", "llama-boft", "llama-ia3"];
 
@@ -53,11 +55,11 @@ describe("the logit gap of a merge", () => {
     const session = await program.start({ device: "cpu", adapter });
     const { logits } = await session.forward(fixedBatch(program));
     const merged = await session.merge();
-    const right = await logitGap(logits, merged, length, "cpu");
+    const right = await logitGap(logits, merged, length, on);
     expect(right.gap).toBeGreaterThan(0);
     expect(right.gap).toBeLessThan(1e-5 * right.scale);
     for (const wrong of [model, nudged(merged, 0.01)])
-      expect((await logitGap(logits, wrong, length, "cpu")).gap).toBeGreaterThan(1e-3 * right.scale);
+      expect((await logitGap(logits, wrong, length, on)).gap).toBeGreaterThan(1e-3 * right.scale);
     session.dispose();
   });
 
