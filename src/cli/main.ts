@@ -226,7 +226,7 @@ function build(): Command {
     .option("--length <n>", "tokens of a row", count)
     .option(
       "--target <name>",
-      "default (a GPU), cpu (a driver in software), wasm (what --device cpu runs), or a JSON file with a target",
+      "default (a GPU), cpu (a driver in software), wasm (what --device cpu runs on this engine), or a JSON file with a target",
     )
     .option(...memory)
     .option("--measure", "also runs it on --device, with data that is drawn, and tells what every kernel takes")

@@ -8,22 +8,23 @@ import {
   type TargetLimits,
   type Tuning,
   tunings,
-  wasmTarget,
 } from "../codegen/index.ts";
 import { WebpeftError } from "../ir/diagnostics.ts";
+import { wasmTargetHere } from "../runtime/executors/wasm/features.ts";
 import { isJsonObject, type JsonObject, parseJsonObject } from "../runtime/files/json.ts";
 import { amount, type Check, type Checks, checkOptions, count, list, oneOf, record } from "../runtime/options.ts";
 
-const presets: ReadonlyMap<string, Target> = new Map([
-  ["default", defaultTarget],
-  ["cpu", cpuTarget],
-  ["wasm", wasmTarget],
+/** `wasm` is what `--device cpu` runs here: engines differ in what they can do. */
+const presets: ReadonlyMap<string, () => Target> = new Map([
+  ["default", () => defaultTarget],
+  ["cpu", () => cpuTarget],
+  ["wasm", wasmTargetHere],
 ]);
 
 /** `default` (also when nothing is said), `cpu`, `wasm`, or a file. Throws `CLI-TARGET` for what is none, and for unknown and wrong fields. */
 export async function readTarget(name = "default"): Promise<Target> {
   const preset = presets.get(name);
-  if (preset !== undefined) return preset;
+  if (preset !== undefined) return preset();
   const text = await readFile(name, "utf8").catch((cause: unknown) => {
     const facts = { message: "there is no such target", where: "--target", got: name };
     throw new WebpeftError("CLI-TARGET", { ...facts, expected: "default, cpu, wasm, or a JSON file" }, { cause });

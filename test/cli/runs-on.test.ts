@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { runOn } from "../../src/cli/runs-on.ts";
+import { readTarget } from "../../src/cli/target.ts";
 import { wasmTargetHere } from "../../src/index.ts";
 import { golden, llama, scratch, tinyLlama, webpeft } from "./helpers.ts";
 
@@ -33,6 +34,10 @@ describe("what programs are compiled for", () => {
     expect(code, stderr).toBe(1);
     const { options: given } = JSON.parse(readFileSync(join(dump, "reproduce.json"), "utf8"));
     expect(given.target).toEqual(wasmTargetHere());
+  });
+
+  it("is what inspect calls wasm", async () => {
+    expect(await readTarget("wasm")).toEqual(await runOn("cpu", async ({ target }) => target));
   });
 
   it("is the executor's own target where it has one", async () => {
