@@ -1,6 +1,6 @@
-/** Ctrl+C, and what job schedulers send. */
+/** Ctrl+C, what job schedulers send, and what a terminal sends when it is closed. */
 
-const signals = ["SIGINT", "SIGTERM"] as const;
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** npm and npx forward a signal that the terminal has sent to their whole group already, so one Ctrl+C comes twice. */
 const sameRequest = 1000;

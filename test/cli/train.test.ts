@@ -103,6 +103,7 @@ describe("a run that is killed and resumed", () => {
     ["SIGINT", 1],
     ["SIGINT", 2],
     ["SIGTERM", 1],
+    ["SIGHUP", 1],
   ] as const)("stops at %s x %i with a checkpoint, and tells how to go on", async (signal, times) => {
     const out = join(folder, `stopped at ${signal} ${times}`);
     const { code, stdout, stderr } = await killed(args(out), atStep(7), { signal, times });
