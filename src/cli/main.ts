@@ -8,6 +8,7 @@ import { DebugOutput } from "./debug.ts";
 import { tuneEngine } from "./engine.ts";
 import { FailureDump } from "./failure-dump.ts";
 import { exitCodes, report } from "./output.ts";
+import { stdoutLoss } from "./stdout-loss.ts";
 
 const number = (check: (x: number) => boolean, wanted: string) => (text: string) => {
   const x = Number(text);
@@ -59,11 +60,12 @@ function runs(command: Command, load: Loader): void {
     const all = { ...globals, ...options, debug, failure };
     try {
       await failure.claim();
-      process.exitCode = (await (await load()).run(all)) ?? exitCodes.done;
+      const code = await (await load()).run(all);
+      process.exitCode = stdoutLoss.settle(code ?? exitCodes.done);
       debug.finish(false);
     } catch (error) {
       await failure.write(error, globals);
-      process.exitCode = report(error, all);
+      process.exitCode = stdoutLoss.settle(report(error, all));
       debug.finish(true);
     }
   });
@@ -75,7 +77,10 @@ function build(): Command {
     .version(__VERSION__)
     .exitOverride()
     .configureHelp({ showGlobalOptions: true })
-    .addHelpText("after", "\nExit codes: 0 done; 1 failed, or stopped before the end (Ctrl+C in train); 2 wrong usage.")
+    .addHelpText(
+      "after",
+      "\nExit codes: 0 done; 1 failed, or stopped before the end (Ctrl+C in train); 2 wrong usage; 141 nobody reads stdout any more.",
+    )
     .addOption(
       new Option("--device <name>", "what runs it: a GPU by webgpu, WebAssembly by cpu, TensorFlow.js by tfjs")
         .choices(["auto", "webgpu", "cpu", "tfjs"])
@@ -265,12 +270,7 @@ function build(): Command {
   return program;
 }
 
-// A reader that has seen enough, as `head` does, ends the command.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
-  process.exit();
-});
-
+stdoutLoss.watch();
 tuneEngine();
 try {
   await build().parseAsync(process.argv);

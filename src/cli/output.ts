@@ -22,8 +22,8 @@ export function warn(diagnostics: readonly Diagnostic[]): void {
   for (const diagnostic of diagnostics) process.stderr.write(`${formatDiagnostic(diagnostic)}\n`);
 }
 
-/** Exit codes: there are no others. */
-export const exitCodes = { done: 0, failed: 1, usage: 2 } as const;
+/** Exit codes: there are no others. `unread` is what shells say of a command that SIGPIPE ended. */
+export const exitCodes = { done: 0, failed: 1, usage: 2, unread: 141 } as const;
 
 /**
  * Tells what went wrong, with its code and without a stack (a stack only for defects and on request), and returns the exit code: a command

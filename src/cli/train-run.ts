@@ -17,11 +17,14 @@ import { LogFile } from "./log-file.ts";
 import { emit, say } from "./output.ts";
 import { runIdentity } from "./run-identity.ts";
 import { shellWord } from "./shell.ts";
+import { stdoutLoss } from "./stdout-loss.ts";
 import { onStopSignal } from "./stop-signal.ts";
 import type { TrainCommandOptions, TrainRunParts } from "./train-parts.ts";
 
 export class TrainRun {
   private readonly abort = new AbortController();
+  /** Why the run was told to stop, where nobody asked for it. */
+  private reason: string | undefined;
   private began = performance.now();
   private logFile: LogFile | undefined;
   /** Writes a checkpoint of the run as it is. */
@@ -44,6 +47,10 @@ export class TrainRun {
     await this.begin(identity);
     this.announce();
     const release = onStopSignal(() => this.abort.abort());
+    stdoutLoss.stopsBy((reason) => {
+      this.reason = reason;
+      this.abort.abort();
+    });
     try {
       const status = await this.loop();
       await this.log({ type: "done", status, steps: this.session.steps });
@@ -188,6 +195,7 @@ export class TrainRun {
     return new WebpeftError("TRAIN-STOPPED", {
       message: `stopped after ${this.session.steps} of ${this.parts.steps} steps; the state is saved`,
       where: this.options.out,
+      ...(this.reason !== undefined && { got: this.reason }),
       help: `go on with: webpeft ${words.map(shellWord).join(" ")} --resume`,
     });
   }

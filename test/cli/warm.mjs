@@ -32,7 +32,8 @@ port.on("message", async (args) => {
   process.exitCode = undefined;
   try {
     // A module of another address is another module: the command line is read anew, everything behind it stays.
-    const run = () => added(process.stdout, "error", () => import(`file://${command}?run=${runs++}`));
+    const load = () => import(`file://${command}?run=${runs++}`);
+    const run = () => added(process.stdout, "error", () => added(process.stderr, "error", load));
     for (const listener of await added(process, "exit", run)) listener(process.exitCode ?? 0);
   } catch (error) {
     written.stderr += `${error?.stack ?? error}\n`;
