@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { wasmTarget } from "../../src/codegen/index.ts";
 import { Builder } from "../../src/ir/builder.ts";
 import { evaluate } from "../../src/ir/evaluate.ts";
@@ -126,8 +126,21 @@ it("divides words as WGSL does, where nobody wants them too", async () => {
   expect(Array.from(result.padded!)).toEqual([0, 0, 0, 1, 0, -1, 0, 0, 0, 0, 0]);
 });
 
+it("says what helps where the machine gives no memory, as under a limit on addresses", () => {
+  const none = vi.spyOn(WebAssembly, "Memory").mockImplementation(function refuse() {
+    throw new RangeError("WebAssembly.Memory(): could not allocate memory");
+  });
+  const facts = { code: "DEVICE-MEMORY", got: "64.0 KiB", expected: "no more than the machine gives" };
+  for (const words of ["`ulimit -v`", "10 GiB of addresses", "`--device tfjs`", "smaller batch"])
+    expect(() => createMemory(2 ** 16, true)).toThrow(
+      expect.objectContaining({ ...facts, help: expect.stringContaining(words) }),
+    );
+  none.mockRestore();
+});
+
 it("says how much memory WebAssembly can address", async () => {
-  const refused = { code: "DEVICE-MEMORY", got: "5.00 GiB", expected: "at most 4.00 GiB" };
+  const help = expect.stringContaining("`--memory 2GiB`");
+  const refused = { code: "DEVICE-MEMORY", got: "5.00 GiB", expected: "at most 4.00 GiB", help };
   expect(() => createMemory(5 * 2 ** 30, false)).toThrow(expect.objectContaining(refused));
   expect(createMemory(100, false).buffer.byteLength).toBe(65536);
   const k = new Builder("large");

@@ -46,7 +46,7 @@ export const runCodes = {
   "DEVICE-CACHE": "The bundled software driver could not be unpacked: set `WEBPEFT_CACHE` to a folder with 30 MB left.",
   "DEVICE-LOST": "The device was lost or disposed: start again, with a smaller batch or length if it happens again.",
   "DEVICE-MEMORY":
-    "The device is out of memory, or a program needs more than the 4 GiB that WebAssembly has: take a smaller batch or length.",
+    "The device is out of memory, or a program needs more than the 4 GiB that WebAssembly has: take a smaller batch or length, or `--memory`. V8 keeps some 10 GiB of addresses free behind every memory of WebAssembly, which `ulimit -v` may forbid.",
   "DEVICE-NONE": "No WebGPU device was found, or none that `auto` takes; `webpeft doctor` shows what was tried.",
   "DEVICE-OPTION": "Opening a device has no option of this name, or not with this value.",
   "DEVICE-SELF-TEST":

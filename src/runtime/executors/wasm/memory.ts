@@ -4,16 +4,30 @@ import { WebpeftError } from "../../../ir/diagnostics.ts";
 
 const mostBytes = 2 ** 32 - pageBytes;
 
-const sizeText = (bytes: number): string =>
-  bytes < 2 ** 30 ? `${(bytes / 2 ** 20).toFixed(1)} MiB` : `${(bytes / 2 ** 30).toFixed(2)} GiB`;
+function sizeText(bytes: number): string {
+  if (bytes < 2 ** 20) return `${(bytes / 2 ** 10).toFixed(1)} KiB`;
+  return bytes < 2 ** 30 ? `${(bytes / 2 ** 20).toFixed(1)} MiB` : `${(bytes / 2 ** 30).toFixed(2)} GiB`;
+}
 
-export const memoryRefused = (bytes: number, reason: string): WebpeftError =>
-  new WebpeftError("DEVICE-MEMORY", {
+const smaller = "take a smaller batch or length, weights of 16 bits, or a GPU";
+
+/** What helps where a program is too large for WebAssembly, and where the machine does not give memory that is small enough. */
+const helps = {
+  tooLarge: `make it fit at the cost of time, by \`--memory 2GiB\` of train and eval (\`memory\` of compile); or ${smaller}`,
+  notGiven:
+    "where `ulimit -v` is set, raise it: V8 keeps some 10 GiB of addresses free behind every WebAssembly memory, however small the batch is; " +
+    `or use \`--device tfjs\`, which does without. Where it is not set, ${smaller}`,
+} as const;
+
+export function memoryRefused(bytes: number, reason: string): WebpeftError {
+  const isTooLarge = bytes > mostBytes;
+  return new WebpeftError("DEVICE-MEMORY", {
     message: `the program's memory cannot be had: ${reason}`,
-    expected: bytes > mostBytes ? `at most ${sizeText(mostBytes)}` : "no more than the machine gives",
+    expected: isTooLarge ? `at most ${sizeText(mostBytes)}` : "no more than the machine gives",
     got: sizeText(bytes),
-    help: "take a smaller batch or length, weights of 16 bits, or a GPU",
+    help: helps[isTooLarge ? "tooLarge" : "notGiven"],
   });
+}
 
 /** Throws `DEVICE-MEMORY` where WebAssembly cannot address so many bytes. */
 export function checkMemory(bytes: number): void {
