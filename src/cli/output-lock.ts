@@ -2,7 +2,17 @@
  * One process writes into an output folder at a time. The lock is a file beside the folder, `.NAME.lock`, or inside of it where nothing may be
  * written beside; it tells who holds it. What a killed run left is taken over.
  */
-import { mkdirSync, readFileSync, realpathSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { hostname } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
@@ -29,16 +39,23 @@ export async function claimOutput(folder: string, options: ClaimOptions): Promis
   refuseIfHeld(beside, folder);
   await prepareOutput(folder, options);
   const made = mkdirSync(dirname(target), { recursive: true });
+  const takeBack = (): void => {
+    if (made !== undefined) removeEmpty(dirname(target), made);
+  };
   const own = JSON.stringify(self());
-  const lock = await takeLock(beside, folder, own).catch((error: unknown) => {
-    if (!["EACCES", "EPERM", "EROFS"].includes(systemCode(error) ?? "")) throw writeError(error, folder);
-    return takeLock(join(target, innerLock), folder, own).catch((inner: unknown) => {
-      throw writeError(inner, folder);
+  const inner = (error: unknown): Promise<string> => {
+    if (!["EACCES", "EPERM", "EROFS"].includes(systemCode(error) ?? "")) throw error;
+    return takeLock(join(target, innerLock), folder, own);
+  };
+  const lock = await takeLock(beside, folder, own)
+    .catch(inner)
+    .catch((error: unknown) => {
+      takeBack();
+      throw writeError(error, folder);
     });
-  });
   process.once("exit", () => {
     if (read(lock) === own) rmSync(lock, { force: true });
-    if (made !== undefined) removeEmpty(dirname(target), made);
+    takeBack();
   });
 }
 
@@ -122,7 +139,7 @@ function held(lock: string, folder: string, holder: Holder): WebpeftError {
 async function takeLock(lock: string, folder: string, own: string): Promise<string> {
   for (;;) {
     try {
-      writeFileSync(lock, own, { flag: "wx" });
+      writeNew(lock, own);
       return lock;
     } catch (error) {
       if (systemCode(error) !== "EEXIST") throw error;
@@ -132,6 +149,19 @@ async function takeLock(lock: string, folder: string, own: string): Promise<stri
     // Without a holder: its run was killed between making the file and writing it, or is about to write it.
     if (text !== undefined && parseHolder(text) === undefined) await wait(200);
     if (text !== undefined && read(lock) === text) takeAway(lock, text);
+  }
+}
+
+/** Writes a file that is not there yet, whole or not at all: on a full disk one can be made, but not written. Throws what the system throws. */
+function writeNew(path: string, text: string): void {
+  const file = openSync(path, "wx");
+  try {
+    writeFileSync(file, text);
+  } catch (error) {
+    rmSync(path, { force: true });
+    throw error;
+  } finally {
+    closeSync(file);
   }
 }
 
@@ -147,7 +177,7 @@ function takeAway(lock: string, text: string): void {
   const moved = read(away);
   rmSync(away, { force: true });
   if (moved !== text) {
-    writeFileSync(lock, moved ?? "", { flag: "wx" });
+    writeNew(lock, moved ?? "");
     return;
   }
   const holder = parseHolder(text);

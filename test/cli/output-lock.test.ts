@@ -1,7 +1,7 @@
 /** One run per output folder, and logs that are written to whatever they are: in this process, through the commands' own functions. */
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import {
+import fs, {
   existsSync,
   lstatSync,
   mkdirSync,
@@ -11,6 +11,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -64,6 +65,25 @@ describe("an output folder", () => {
     expect(existsSync(join(root, "a/b/.out.lock"))).toBe(true);
     end();
     expect(readdirSync(root)).toEqual([]);
+  });
+
+  it("has no lock and no folder made for one where the disk is full", async () => {
+    const root = temporaryFolder();
+    const write = vi.spyOn(fs, "writeFileSync").mockImplementation(() => {
+      throw Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
+    });
+    syncBuiltinESMExports();
+    try {
+      for (const name of ["out", "a/b/out"])
+        expect((await failure(() => claimOutput(join(root, name), {}))).code).toBe("FILE-DISK-FULL");
+      expect([readdirSync(root), exits.length]).toEqual([[], 0]);
+    } finally {
+      write.mockRestore();
+      syncBuiltinESMExports();
+    }
+    await claimOutput(join(root, "out"), {});
+    end();
+    expect(said).toBe("");
   });
 
   it("takes over the lock of a process that is gone, and says so", async () => {
