@@ -94,7 +94,9 @@ const timelineShape: Shape = {
   each: {
     fields: {
       ...{ pass: "string", stage: "string" },
-      notes: { each: { fields: { scope: "string", decision: "string", candidates: { values: "number" } } } },
+      notes: {
+        each: { fields: { scopes: { each: "string" }, decision: "string", candidates: { values: "number" } } },
+      },
     },
   },
 };

@@ -27,7 +27,7 @@ export interface Dump {
   readonly timeline: readonly {
     readonly pass: string;
     readonly stage: string;
-    readonly notes: readonly (Choice & { readonly scope: string })[];
+    readonly notes: readonly (Choice & { readonly scopes: readonly string[] })[];
   }[];
   readonly graphs: Readonly<Record<string, ComparedGraph>>;
 }
@@ -172,11 +172,13 @@ interface PlacedChoice {
 function choicesOf({ timeline }: Dump): Map<string, PlacedChoice> {
   const found = new Map<string, PlacedChoice>();
   for (const { stage, pass, notes } of timeline) {
-    for (const { scope, decision, candidates } of notes) {
-      const place = `${stage}/${pass}/${scope}`;
-      let nth = 0;
-      while (found.has(`${place}/${nth}`)) nth++;
-      found.set(`${place}/${nth}`, { stage, pass, scope, choice: { decision, candidates } });
+    for (const { scopes, decision, candidates } of notes) {
+      for (const scope of scopes) {
+        const place = `${stage}/${pass}/${scope}`;
+        let nth = 0;
+        while (found.has(`${place}/${nth}`)) nth++;
+        found.set(`${place}/${nth}`, { stage, pass, scope, choice: { decision, candidates } });
+      }
     }
   }
   return found;

@@ -12,10 +12,11 @@ import type { Measurement } from "../program/measurement.ts";
 import { kernelHeaders } from "./kernel-header.ts";
 import { kernelTimes } from "./measured.ts";
 import { type ReportOptions, reportPage } from "./report.ts";
+import { timelineFile } from "./timeline.ts";
 import type { InspectedProgram } from "./views.ts";
 
 /** The version of what `docs/dump.md` describes; a field that is added does not change it. */
-export const dumpVersion = 1;
+export const dumpVersion = 2;
 
 /** A file. */
 export const json = (value: unknown): string => `${JSON.stringify(value, null, 1)}\n`;
@@ -125,7 +126,7 @@ export function programFiles(
   if (isForProcessors(program.target)) add("kernels.wat", () => programText(program.generated, program.target));
   add("kernels.json", () => json(kernelsFile(program, measured)));
   add("plan.json", () => planFile(program));
-  add("timeline.json", () => json(program.timeline));
+  add("timeline.json", () => timelineFile(program.timeline));
   if (measured !== undefined) add("measured.json", () => json({ version: dumpVersion, ...measured }));
   if (compared !== undefined) add("precision.json", () => json({ version: dumpVersion, ...compared }));
   return files;

@@ -21,6 +21,7 @@ import {
   reportVersion,
   type StageRecord,
 } from "./report-types.ts";
+import { sharedNotes } from "./timeline.ts";
 import { stepStages, type ViewedProgram } from "./views.ts";
 
 /** What a report is made of: a program, or what there is of one. */
@@ -144,29 +145,11 @@ function kernelRecords(generated: Generated): ReadonlyMap<string, KernelRecord> 
   return new Map(kernels.map((kernel) => [kernel.name, record(kernel)]));
 }
 
-/** Decisions with equal outcome and costs are one line with all their places. */
-function decisionRecords(program: ReportSource): DecisionRecord[] {
-  const groups = new Map<string, { first: Omit<DecisionRecord, "scopes">; scopes: string[] }>();
-  for (const { stage, pass, notes } of program.timeline) {
-    for (const { scope, decision, candidates, flips, terms } of notes) {
-      const key = JSON.stringify([stage, pass, decision, candidates]);
-      const group = groups.get(key) ?? {
-        first: {
-          stage,
-          pass,
-          decision,
-          candidates,
-          ...(flips === undefined ? {} : { flips }),
-          ...(terms === undefined ? {} : { terms }),
-        },
-        scopes: [],
-      };
-      group.scopes.push(scope);
-      groups.set(key, group);
-    }
-  }
-  return [...groups.values()].map(({ first, scopes }) => ({ ...first, scopes }));
-}
+/** What was decided. How costs grow is for whoever computes with them, and not in the page. */
+const decisionRecords = ({ timeline }: ReportSource): DecisionRecord[] =>
+  timeline.flatMap(({ stage, pass, notes }) =>
+    sharedNotes(notes).map(({ growth: _growth, ...note }) => ({ stage, pass, ...note })),
+  );
 
 function factsOf(program: ReportSource): [string, string][] {
   const { adapter, modelConfig, mode, batch, length, target } = program;

@@ -5,6 +5,7 @@ import { lastDone } from "../../ir/trail.ts";
 import { type FileOptions, json, programFiles } from "../files.ts";
 import { reportPage } from "../report.ts";
 import type { ReportSource } from "../report-data.ts";
+import { timelineFile } from "../timeline.ts";
 import type { InspectedProgram } from "../views.ts";
 import { failureRecord, failureText } from "./record.ts";
 import { nothingMade, partialCompilation, partialProgram, soFarOf } from "./so-far.ts";
@@ -56,5 +57,5 @@ function* compiledFiles({ stages, timeline, operatorGraph }: ReportSource): Gene
   if (operatorGraph.nodes.length > 0) yield ["graph.operator.ir", printGraph(operatorGraph)];
   if (main !== undefined) yield ["graph.tensor.ir", printGraph(main.graph)];
   yield ["graph.json", json(Object.fromEntries(stages.map(({ name, graph }) => [name, graph])))];
-  yield ["timeline.json", json(timeline)];
+  yield ["timeline.json", timelineFile(timeline)];
 }

@@ -27,7 +27,7 @@ export function dumpOf({ data, stages }: ProgramModel): Dump {
     },
     timeline: data.decisions.map(({ stage, pass, scopes, decision, candidates }) => ({
       ...{ stage, pass },
-      notes: scopes.map((scope) => ({ scope, decision, candidates })),
+      notes: [{ scopes, decision, candidates }],
     })),
     graphs: Object.fromEntries(stages.map(({ name, nodes }) => [name, { nodes: nodes.map(nodeOf) }])),
   };
