@@ -39,7 +39,7 @@ export type { CompileOptions } from "./options.ts";
 
 type Situations = ReadonlyMap<MainStage, Situation>;
 
-const operatorPasses = new Set(["build", "attach", "project", "algebra"]);
+const operatorPasses = new Set(["build", "attach", "algebra"]);
 
 /**
  * Compiles a program. `config` is PEFT's `adapter_config.json` as an object, an adapter that `readAdapter` read, or null for the base model

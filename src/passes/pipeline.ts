@@ -1,8 +1,10 @@
 /**
  * The pipeline, top-down: what happens to the graph of one stage from the base model with sites to tensor IR.
  *
- *   base graph -> attach -> algebra -> associate -> (hoist) -> [differentiate] -> simplify -> (prepare) -> (recompute) -> partition
+ *   build -> attach -> algebra -> associate -> (hoist) -> (differentiate) -> simplify -> prepare -> (recompute) -> partition
  *   -> (codegen: fuse, ...)
+ *
+ * Steps in parentheses are run where there is something for them; `prepare` looks at all stages at once (`joinPrepared`).
  */
 import { type Graph, ports } from "../ir/graph.ts";
 import { type MainStage, parameterStages } from "../program/index.ts";
@@ -13,7 +15,6 @@ import { differentiate } from "./differentiate.ts";
 import { hoist, splitBackward, withBackward } from "./hoist.ts";
 import type { PassManager } from "./manager.ts";
 import { partition } from "./partition.ts";
-import { substitutePorts } from "./project.ts";
 import { recompute } from "./recompute.ts";
 import { rewrite } from "./rewrite.ts";
 import { simplifyRules } from "./simplify.ts";
@@ -23,8 +24,6 @@ export interface StageOptions {
   readonly gradients: boolean;
   /** Whether adapters may be folded into weights where that costs less; true unless given. */
   readonly fold?: boolean | undefined;
-  /** Parameters are replaced by these projections of them (evaluation and merging; training projects in place). */
-  readonly projection?: Graph | undefined;
 }
 
 /** Lowers a base graph with sites to tensor IR; every step is an entry of the manager's timeline. */
@@ -51,9 +50,7 @@ export function lowerOperatorStage(manager: PassManager, stage: string, options:
   return simplified(manager, stage);
 }
 
-function associated(manager: PassManager, stage: string, { projection, gradients, fold }: StageOptions): Graph {
-  if (projection !== undefined)
-    manager.run("project", stage, (graph) => ({ graph: substitutePorts(graph, projection) }));
+function associated(manager: PassManager, stage: string, { gradients, fold }: StageOptions): Graph {
   manager.run("algebra", stage, (graph) => rewrite(graph, algebraRules));
   return manager.run("associate", stage, (graph) => associate(graph, { train: gradients, fold }));
 }
