@@ -8,6 +8,8 @@
  *   emit/         the value of a graph node at an index as kernel IR: index arithmetic, names, nested blocks
  *   layout/       where values live and in which order bodies run: ports, results, arenas, hazards, groups, bindings
  *   kernel/       kernel IR: a record per construct, canonical form, WGSL, text, interpretation, verifier
+ *   known.ts      what units became, for those that are alike in other stages and in the next program
+ *   wasm/         kernel IR as WebAssembly: instructions, words that are known, the module's memory, bytes, text
  */
 export { endsOfLoops, meets } from "./kernel/accesses.ts";
 export { type DeviceChoices, interpret } from "./kernel/interpret.ts";
