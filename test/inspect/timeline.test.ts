@@ -80,14 +80,14 @@ describe("a timeline of thirty layers", () => {
   );
   const lora = { peft_type: "LORA", r: 8, lora_alpha: 16, target_modules: "all-linear" };
   const dora = { ...lora, use_dora: true, task_type: "SEQ_2_SEQ_LM" };
-  const experts = Object.fromEntries(["a", "b", "c"].map((name, i) => [name, { ...lora, r: 8 + i }]));
+  const experts = Object.fromEntries(["a", "b", "c", "d"].map((name, i) => [name, { ...lora, r: 8 + i }]));
   const xlora = { peft_type: "XLORA", hidden_size: 32, layerwise_scalings: true, use_trainable_adapters: true };
   const hra = { peft_type: "HRA", r: 8, apply_GS: true, target_modules: t5Modules, task_type: "SEQ_2_SEQ_LM" };
   const boft = { peft_type: "BOFT", boft_block_size: 4, boft_n_butterfly_factor: 2, target_modules: t5Modules };
 
   /** The largest timelines that there are: many rules, many products, many costs that differ. */
   const largest: readonly (readonly [name: string, base: string, config: object, options: CompileOptions])[] = [
-    ["X-LoRA of three", "llama", { ...xlora, adapters: { a: "a", b: "b", c: "c" } }, { experts }],
+    ["X-LoRA of four", "llama", { ...xlora, adapters: { a: "a", b: "b", c: "c", d: "d" } }, { experts }],
     ["BOFT", "t5", { ...boft, task_type: "SEQ_2_SEQ_LM" }, {}],
     ["DoRA", "t5", dora, {}],
     ["HRA with Gram-Schmidt", "t5", hra, {}],
