@@ -2,7 +2,6 @@
 import { remembered } from "../ir/remember.ts";
 import type { CostNote } from "../passes/lower-operators.ts";
 import type { TimelineEntry } from "../passes/manager.ts";
-import type { Rewrite } from "../passes/rewrite.ts";
 
 /** A decision with the modules where it was the same, at the same costs; the names in `terms` are those of the first. */
 export interface SharedNote extends Omit<CostNote, "scope"> {
@@ -29,14 +28,6 @@ export function sharedNotes(notes: readonly CostNote[]): SharedNote[] {
   return rounds.flatMap((round) => [...round.values()]);
 }
 
-/** The places of every rule in the order in which it was applied there. A field that has nothing is left out. */
-function placesByRule(rewrites: readonly Rewrite[]): Record<string, object[]> {
-  const places = new Map<string, object[]>();
-  for (const { rule, added, ...place } of rewrites)
-    remembered(places, rule, () => []).push(added.length === 0 ? place : { ...place, added });
-  return Object.fromEntries(places);
-}
-
 /** JSON whose values are on lines of their own down to a depth, and on one line below it. */
 function outlined(value: unknown, depth: number, indent = ""): string {
   if (depth === 0 || typeof value !== "object" || value === null) return JSON.stringify(value);
@@ -50,14 +41,15 @@ function outlined(value: unknown, depth: number, indent = ""): string {
   return lines.length === 0 ? `${open}${close}` : `${open}\n${lines.join(",\n")}\n${indent}${close}`;
 }
 
-/** A place of a rule, and a field of a decision, is a line: passes, their fields, rules or decisions, and these. */
-const depthOfLines = 4;
+/** A rewrite and a decision are a line: passes, their fields, and these. */
+const depthOfLines = 3;
 
 /** The text of `timeline.json`, which `docs/dump.md` describes. */
 export function timelineFile(timeline: readonly TimelineEntry[]): string {
   const entries = timeline.map((entry) => ({
     ...entry,
-    rewrites: placesByRule(entry.rewrites),
+    // What has added nothing says so by leaving it out.
+    rewrites: entry.rewrites.map(({ added, ...place }) => (added.length === 0 ? place : { ...place, added })),
     notes: sharedNotes(entry.notes),
   }));
   return `${outlined(entries, depthOfLines)}\n`;
