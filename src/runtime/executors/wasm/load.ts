@@ -71,7 +71,7 @@ async function away(program: Homeless, bytes: number): Promise<Host | undefined>
     return {
       write: (address, data) => worker.write(address, data),
       view: (address, length) => worker.read(address, length),
-      run: (script, told) => worker.run(script, told),
+      run: (script, told) => worker.run(script, told).catch(engineFailed),
       dispose: () => void worker.dispose(),
     };
   } catch (error) {
