@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { targetOf } from "../../src/codegen/index.ts";
 import { compile } from "../../src/compile/index.ts";
 import type { Program } from "../../src/compile/program.ts";
-import { inspectionFiles } from "../../src/inspect/index.ts";
+import { dumpVersion, inspectionFiles } from "../../src/inspect/index.ts";
 import { type Measurement, measuredMs } from "../../src/program/measurement.ts";
 import { batchInputs } from "../../src/runtime/data/batch.ts";
 import { drawnBatch } from "../../src/runtime/data/drawn.ts";
@@ -66,7 +66,7 @@ describe.each(["processor", "device", "outside"] as const)("by the clock of the 
 
   it("stands in the dump, and in the report", () => {
     const files = inspectionFiles(program, { measured });
-    expect(JSON.parse(files.get("measured.json")!)).toEqual({ version: 1, ...measured });
+    expect(JSON.parse(files.get("measured.json")!)).toEqual({ version: dumpVersion, ...measured });
     const kernels = JSON.parse(files.get("kernels.json")!) as { readonly milliseconds: number }[];
     expect(kernels.reduce((sum, { milliseconds }) => sum + milliseconds, 0)).toBeCloseTo(measuredMs(measured), 6);
     expect(files.get("report.html")).toContain('"measured":{');

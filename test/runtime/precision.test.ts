@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { targetOf } from "../../src/codegen/index.ts";
 import { compile } from "../../src/compile/index.ts";
 import type { Program } from "../../src/compile/program.ts";
-import { inspectionFiles } from "../../src/inspect/index.ts";
+import { dumpVersion, inspectionFiles } from "../../src/inspect/index.ts";
 import type { Precision } from "../../src/program/precision.ts";
 import { type OpenDevice, openDevice } from "../../src/runtime/device/index.ts";
 import type { Executor } from "../../src/runtime/executors/executor.ts";
@@ -132,7 +132,7 @@ it("the error stands in the dump and the report", async () => {
   const program = await compile(await baseModel("llama"), lora, { ...sizes, target: wasmTargetHere() });
   const compared = await program.precision({ device: "cpu" });
   const files = inspectionFiles(program, { compared });
-  expect(JSON.parse(files.get("precision.json")!)).toEqual({ version: 1, ...compared });
+  expect(JSON.parse(files.get("precision.json")!)).toEqual({ version: dumpVersion, ...compared });
   expect(files.get("report.html")).toContain('"errors":');
   expect(inspectionFiles(program).has("precision.json")).toBe(false);
 });
