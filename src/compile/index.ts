@@ -23,6 +23,7 @@ import { mergeGraph, storedOperands } from "../passes/merge.ts";
 import { lowerHoistedStage, lowerOperatorStage, partitionStage } from "../passes/pipeline.ts";
 import { joinPrepared } from "../passes/prepare.ts";
 import type { AdapterConfigs, MainStage, ProgramMode, Stage } from "../program/index.ts";
+import { eventLoop } from "../runtime/executors/event-loop.ts";
 import { configsOf, isRead } from "../runtime/files/adapter.ts";
 import { withHead } from "../runtime/files/fresh-head.ts";
 import type { Model } from "../runtime/files/model.ts";
@@ -285,7 +286,7 @@ class Compilation {
 
   /** Lets the event loop turn, so that a page stands still for a stage and not for a program, and the signal can be heard. */
   private async pause(): Promise<void> {
-    await new Promise((done) => setTimeout(done));
+    await eventLoop();
     this.options.signal?.throwIfAborted();
   }
 

@@ -202,6 +202,25 @@ it.each([1, 3])("tells what stopped a run, and runs again, with %i threads", asy
   instance.dispose();
 });
 
+it.each([1, 2, 3])("ends runs that it is disposed in, with %i threads", { timeout: 20_000 }, async (threads) => {
+  const k = new Builder("ended");
+  const [x, w] = [k.port("x", "input", "f32", [200, 200]), k.port("w", "weight", "f32", [200, 200])];
+  const program = programOf({ forward: k.finish([{ name: "y", node: k.sum(k.einsum("mk,kn->mn", x, w), [0]) }]) });
+  const ones = new Float32Array(200 * 200).fill(1);
+  for (let turns = 0; turns < 12; turns++) {
+    const instance = await wasmExecutor({ threads }).instantiate(program, new Map([["w", ones]]));
+    const asked = [1, 2, 3].map(() => instance.run(["forward"], { x: ones }, ["y"]));
+    const over = Promise.allSettled(asked);
+    for (let turn = 0; turn < turns; turn++)
+      await (turn % 4 === 3 ? new Promise((next) => setImmediate(next)) : undefined);
+    instance.dispose();
+    for (const result of await over) {
+      if (result.status === "fulfilled") expect(result.value.y![3]).toBe(40_000);
+      else expect(result.reason).toMatchObject({ message: "the instance is disposed" });
+    }
+  }
+});
+
 it.each([1, 2])("lets timers come to their turn within a long run, with %i threads", async (threads) => {
   const k = new Builder("long");
   const [x, w] = [k.port("x", "input", "f32", [1280, 1280]), k.port("w", "weight", "f32", [1280, 1280])];

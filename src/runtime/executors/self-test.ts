@@ -103,18 +103,24 @@ const tested = new Map<string, Promise<void>>();
  */
 export async function selfTest(executor: Executor): Promise<void> {
   if (executor.testsItself !== true) return;
-  const test = tested.get(executor.description) ?? compare(executor);
-  tested.set(executor.description, test);
-  return test;
+  const { description } = executor;
+  const test = tested.get(description) ?? compare(executor);
+  tested.set(description, test);
+  // What may be otherwise the next time, as memory may, is asked again.
+  return test.catch((error: unknown) => {
+    if (isKnown(error)) tested.delete(description);
+    throw error;
+  });
 }
 
 /** What a caller can do something about stays as it is. */
-const isKnown = (error: unknown): boolean => error instanceof WebpeftError && error.code !== "DEVICE-VALIDATION";
+const isKnown = (error: unknown): boolean =>
+  error instanceof WebpeftError && !["DEVICE-VALIDATION", "DEVICE-SELF-TEST"].includes(error.code);
 
 async function compare(executor: Executor): Promise<void> {
   const got = await selfTestNumbers(executor).catch((error: unknown) => {
     if (isKnown(error)) throw error;
-    throw wrong(executor, error instanceof WebpeftError ? (error.got ?? error.message) : String(error));
+    throw wrong(executor, error instanceof WebpeftError ? (error.got ?? error.message) : String(error), error);
   });
   const names = Object.keys(expectedNumbers) as (keyof SelfTestNumbers)[];
   const isRight = (name: keyof SelfTestNumbers): boolean =>
@@ -128,11 +134,15 @@ const text = (numbers: SelfTestNumbers): string =>
     .map(([name, number]) => `${name} ${number.toFixed(5)}`)
     .join(", ");
 
-const wrong = ({ description }: Executor, got: string): WebpeftError =>
-  new WebpeftError("DEVICE-SELF-TEST", {
-    message: "the device gets a known training step wrong, so that nothing that it computes can be relied on",
-    where: description,
-    expected: `${text(expectedNumbers)}, within ${tolerance}`,
-    got,
-    help: "update the driver or the browser, take another device, and report it with what `webpeft doctor` says",
-  });
+const wrong = ({ description }: Executor, got: string, cause?: unknown): WebpeftError =>
+  new WebpeftError(
+    "DEVICE-SELF-TEST",
+    {
+      message: "the device gets a known training step wrong, so that nothing that it computes can be relied on",
+      where: description,
+      expected: `${text(expectedNumbers)}, within ${tolerance}`,
+      got,
+      help: "update the driver or the browser, take another device, and report it with what `webpeft doctor` says",
+    },
+    { cause },
+  );

@@ -8,19 +8,27 @@ const textOf = (cause: unknown): string => (cause instanceof Error ? `${cause.na
 
 /** `reason`: what the engine says. */
 export const noEngine = (reason: unknown): WebpeftError =>
-  new WebpeftError("DEVICE-WASM", {
-    message: "the kernels cannot be compiled as WebAssembly here",
-    got: textOf(reason),
-    help: "a page's Content-Security-Policy has to allow 'wasm-unsafe-eval' in script-src; or take another device: webgpu, or tfjs",
-  });
+  new WebpeftError(
+    "DEVICE-WASM",
+    {
+      message: "the kernels cannot be compiled as WebAssembly here",
+      got: textOf(reason),
+      help: "a page's Content-Security-Policy has to allow 'wasm-unsafe-eval' in script-src; or take another device: webgpu, or tfjs",
+    },
+    { cause: reason },
+  );
 
 /** Throws what ended a run, with a code. */
 export function engineFailed(cause: unknown): never {
   if (cause instanceof WebpeftError) throw cause;
-  throw new WebpeftError("DEVICE-VALIDATION", {
-    message: "the engine stopped a kernel",
-    where: "WebAssembly",
-    got: textOf(cause),
-    help: "this is a defect of webpeft or of the engine; please report it with the config and the model's config.json",
-  });
+  throw new WebpeftError(
+    "DEVICE-VALIDATION",
+    {
+      message: "the engine stopped a kernel",
+      where: "WebAssembly",
+      got: textOf(cause),
+      help: "this is a defect of webpeft or of the engine; please report it with the config and the model's config.json",
+    },
+    { cause },
+  );
 }

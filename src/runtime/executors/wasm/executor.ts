@@ -10,6 +10,7 @@ import { sizeOf } from "../../../ir/types.ts";
 import { type ExecutableProgram, type StageName, sliceOf } from "../../../program/index.ts";
 import type { MemoryUse } from "../../../program/memory.ts";
 import { type Checks, checkOptions, count, record, whole } from "../../options.ts";
+import { eventLoop } from "../event-loop.ts";
 import {
   checkBindings,
   type Executor,
@@ -74,7 +75,10 @@ export function wasmExecutor(options: WasmOptions = {}): Executor {
     clock: "processor",
     testsItself: true,
     async forecast(program, reads, options = {}) {
-      const { generated, map } = await remembered(forecast, program, () => mapped(program, options));
+      const made = remembered(forecast, program, () => mapped(program, options));
+      // What was stopped is made anew.
+      made.catch(() => forecast.delete(program));
+      const { generated, map } = await made;
       return useOfMemory(map, { plan: generated.plan, tables: tablesOf(program) }, new Set(reads.flat()));
     },
     async instantiate(program, data, options = {}) {
@@ -117,6 +121,8 @@ class WasmInstance implements Instance {
   /** Results that were wanted. */
   private readonly wanted = new Set<string>();
   private disposed = false;
+  /** Why something was not written. */
+  private lost: unknown;
 
   constructor(
     private readonly program: ExecutableProgram,
@@ -135,6 +141,7 @@ class WasmInstance implements Instance {
   }
 
   private checkAlive(): void {
+    if (this.lost !== undefined) throw this.lost;
     if (this.disposed) throw new Error("the instance is disposed");
   }
 
@@ -163,8 +170,11 @@ class WasmInstance implements Instance {
     const { address, size } = this.slice(name);
     if (size !== data.length) throw new Error(`${name} holds ${size} numbers, not ${data.length}`);
     const bytes = new Uint8Array(Float32Array.from(data).buffer);
-    // Where a worker is gone the next call says so.
-    Promise.resolve(this.turns.take(undefined, () => this.loaded.write(address, bytes))).catch(() => undefined);
+    // What is not written is told by the next call.
+    const written = this.turns.take(undefined, () => this.loaded.write(address, bytes));
+    Promise.resolve(written).catch((error: unknown) => {
+      this.lost ??= error;
+    });
   }
 
   async read(name: string): Promise<Float32Array> {
@@ -195,6 +205,7 @@ class WasmInstance implements Instance {
     const { onKernels, measures } = this.measuring;
     const isMeasured = onKernels !== undefined && measures?.() !== "none";
     for (const { script, first } of run.pieces) {
+      await eventLoop();
       this.checkAlive();
       await this.loaded.run(script, isMeasured ? this.teller(run, first, times) : undefined);
     }
@@ -228,6 +239,8 @@ class WasmInstance implements Instance {
       this.checkAlive();
       await this.writeInputs(words);
       for (const [i, { stage, dispatch }] of sources.entries()) {
+        await eventLoop();
+        this.checkAlive();
         await this.loaded.run(scriptOf([entries[i]!]));
         // A dispatch may be several calls.
         if (dispatch === undefined || sources[i + 1]?.dispatch === dispatch) continue;

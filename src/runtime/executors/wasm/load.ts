@@ -1,7 +1,6 @@
 /** From a mapped program to a module that is ready to run: memory, functions, the places of every call, threads. */
 import type { Dispatch } from "../../../codegen/index.ts";
 import { encodeModule, type MemoryMap, pagesOf, scratchGlobal } from "../../../codegen/wasm/index.ts";
-import { eventLoop } from "../event-loop.ts";
 import { engineFailed, isThere, noEngine } from "./engine.ts";
 import { checkMemory, createMemory, memoryRefused, weighMemory } from "./memory.ts";
 import { beginRun, failTeam, type Kernel, otherFailed, runScript, type Team } from "./script.ts";
@@ -69,13 +68,14 @@ async function away(program: Homeless, bytes: number): Promise<Host | undefined>
   try {
     const worker = await Workers.install({ ...program, memory: pagesOf(bytes) }, [0]);
     return {
-      write: (address, data) => worker.write(address, data),
-      view: (address, length) => worker.read(address, length),
+      write: (address, data) => worker.write(address, data).catch(engineFailed),
+      view: (address, length) => worker.read(address, length).catch(engineFailed),
       run: (script, told) => worker.run(script, told).catch(engineFailed),
       dispose: () => void worker.dispose(),
     };
   } catch (error) {
-    if (error instanceof Error && error.message.startsWith("RangeError")) throw memoryRefused(bytes, error.message);
+    if (error instanceof Error && error.message.startsWith("RangeError"))
+      throw memoryRefused(bytes, error.message, error);
     return undefined;
   }
 }
@@ -100,10 +100,14 @@ async function runner(
   const others = scratches.map((_scratch, thread) => thread).slice(isMember ? 1 : 0);
   // Where there are no workers to be had (a page may forbid them) this thread does it all.
   const workers = others.length === 0 ? undefined : await Workers.install(program, others).catch(() => undefined);
-  const threads = workers === undefined ? 1 : scratches.length;
   const bytes = memory.buffer.byteLength;
   const dispose = (): void => void workers?.dispose().then(() => weighMemory(bytes));
-  const team: Team = { thread: 0, threads, words: new Int32Array(memory.buffer), control: control / 4 };
+  const team: Team = {
+    thread: 0,
+    threads: scratches.length,
+    words: new Int32Array(memory.buffer),
+    control: control / 4,
+  };
   if (workers !== undefined && !isMember) {
     const run: Host["run"] = (script, told) => {
       beginRun(team);
@@ -115,11 +119,12 @@ async function runner(
   const { exports } = await WebAssembly.instantiate(module, { env: { memory, [scratchGlobal]: global } });
   const functions = names.map((name) => exports[name] as Kernel);
   const run: Host["run"] = async (script, told) => {
-    await eventLoop();
+    // A team that one has left would wait for it.
+    const isWhole = workers?.hasFailed === false;
     beginRun(team);
-    const others = workers?.run(script);
+    const others = isWhole ? workers.run(script) : undefined;
     try {
-      runScript(team, functions, script, told);
+      runScript(isWhole ? team : { ...team, threads: 1 }, functions, script, told);
     } catch (error) {
       failTeam(team);
       const theirs = await others?.catch((cause: unknown) => cause);

@@ -19,14 +19,15 @@ const helps = {
     `or use \`--device tfjs\`, which does without. Where it is not set, ${smaller}`,
 } as const;
 
-export function memoryRefused(bytes: number, reason: string): WebpeftError {
+export function memoryRefused(bytes: number, reason: string, cause?: unknown): WebpeftError {
   const isTooLarge = bytes > mostBytes;
-  return new WebpeftError("DEVICE-MEMORY", {
+  const facts = {
     message: `the program's memory cannot be had: ${reason}`,
     expected: isTooLarge ? `at most ${sizeText(mostBytes)}` : "no more than the machine gives",
     got: sizeText(bytes),
     help: helps[isTooLarge ? "tooLarge" : "notGiven"],
-  });
+  };
+  return new WebpeftError("DEVICE-MEMORY", facts, { cause });
 }
 
 /** Throws `DEVICE-MEMORY` where WebAssembly cannot address so many bytes. */
@@ -41,7 +42,7 @@ export function createMemory(bytes: number, shared: boolean): WebAssembly.Memory
   try {
     return new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
   } catch (error) {
-    throw memoryRefused(bytes, error instanceof Error ? error.message : String(error));
+    throw memoryRefused(bytes, error instanceof Error ? error.message : String(error), error);
   }
 }
 
@@ -52,7 +53,7 @@ export function createMemory(bytes: number, shared: boolean): WebAssembly.Memory
 export function weighMemory(bytes: number): void {
   try {
     // A small one stands for the gigabytes of addresses that are kept free behind it.
-    new ArrayBuffer(Math.max(bytes, 2 ** 24));
+    new ArrayBuffer(Math.max(bytes, 2 ** 26));
   } catch {
     // Where there is no room for it everything is collected before that is told.
   }

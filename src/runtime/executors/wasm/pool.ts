@@ -8,6 +8,7 @@ interface Port {
   listen(listener: (answer: Answer) => void): void;
   /** Whether the process has to live on until it answers. */
   hold(isHeld: boolean): void;
+  close(): void;
 }
 
 const gone = (error = "a worker cannot be started"): Answer => ({ id: -1, error });
@@ -28,6 +29,7 @@ function openWebPort(): Port {
       };
     },
     hold: () => undefined,
+    close: () => worker.terminate(),
   };
 }
 
@@ -43,6 +45,7 @@ function openNodePort({ Worker: NodeWorker }: typeof import("node:worker_threads
       worker.unref();
     },
     hold: (isHeld) => (isHeld ? worker.ref() : worker.unref()),
+    close: () => void worker.terminate(),
   };
 }
 
@@ -61,11 +64,14 @@ export class Pool {
   private heard(worker: number, answer: Answer): void {
     if (answer.id >= 0) {
       const queue = this.waiting[worker]!;
-      queue.shift()!(answer);
+      // Nobody waits for what was told to have failed.
+      queue.shift()?.(answer);
       if (queue.length === 0) this.ports[worker]!.hold(false);
       return;
     }
-    this.failure ??= answer.error;
+    if (this.failure !== undefined) return;
+    this.failure = answer.error;
+    for (const port of this.ports) port.close();
     for (const settle of this.waiting.flatMap((queue) => queue.splice(0))) settle(answer);
   }
 
@@ -76,10 +82,10 @@ export class Pool {
   /** Sends a request to the worker of that number. Throws what went wrong there. */
   async ask(worker: number, request: Request): Promise<Answer> {
     if (this.failure !== undefined) throw new Error(this.failure);
-    const answered = new Promise<Answer>((settle) => this.waiting[worker]!.push(settle));
-    this.ports[worker]!.hold(true);
+    // What cannot be sent is thrown here, and is no answer that others would wait behind.
     this.ports[worker]!.post(request);
-    const answer = await answered;
+    this.ports[worker]!.hold(true);
+    const answer = await new Promise<Answer>((settle) => this.waiting[worker]!.push(settle));
     if (answer.error !== undefined) throw new Error(answer.error);
     return answer;
   }
@@ -94,9 +100,19 @@ export async function openPool(workers: number): Promise<Pool> {
   const threads = isNode ? await import("node:worker_threads") : undefined;
   const known = pools.get(workers);
   if (known?.hasFailed === false) return known;
-  const made = new Pool(
-    Array.from({ length: workers }, () => (threads === undefined ? openWebPort() : openNodePort(threads))),
-  );
+  const made = new Pool(openPorts(workers, () => (threads === undefined ? openWebPort() : openNodePort(threads))));
   pools.set(workers, made);
   return made;
+}
+
+/** All of them or none. */
+function openPorts(count: number, open: () => Port): readonly Port[] {
+  const ports: Port[] = [];
+  try {
+    while (ports.length < count) ports.push(open());
+  } catch (error) {
+    for (const port of ports) port.close();
+    throw error;
+  }
+  return ports;
 }

@@ -9,9 +9,9 @@ import { serve } from "./serve.ts";
 const body = (post: string, listen: string): string =>
   `(${serve.toString()})(${runScript.toString()}, ${failTeam.toString()}, ${weighMemory.toString()}, ${post}, ${listen});`;
 
-const port = 'require("node:worker_threads").parentPort';
+const port = 'process.getBuiltinModule("node:worker_threads").parentPort';
 
-/** For `node:worker_threads`, as CommonJS. */
+/** For `node:worker_threads`: a script or a module, as the options of the process say. */
 export const nodeWorkerText: string = body(
   `(answer) => ${port}.postMessage(answer)`,
   `(f) => ${port}.on("message", f)`,

@@ -38,6 +38,11 @@ export class Workers {
     return workers;
   }
 
+  /** Whether one of them is gone. */
+  get hasFailed(): boolean {
+    return this.pool.hasFailed;
+  }
+
   /** Settles when all have answered: what one of them did wrong is thrown when none works on. */
   private async askAll(requestOf: (worker: number) => Request): Promise<readonly Answer[]> {
     const asked = Array.from({ length: this.size }, (_unused, worker) => this.pool.ask(worker, requestOf(worker)));
