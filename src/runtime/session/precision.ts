@@ -40,7 +40,7 @@ function checkSize(program: PlannedProgram, most: number): void {
     message: "the evaluation in f64 that the step would be compared with takes too long",
     expected: `at most ${text(most)}, which take some minutes`,
     got: `${text(operations)}, each of them twice`,
-    help: "compile for fewer rows or tokens (--batch 1 --length 8), or a config of the model with fewer layers (num_hidden_layers); kernels are the same for all layers",
+    help: "compile for fewer rows or tokens (such as --batch 1 --length 4), or a config of the model with fewer layers (num_hidden_layers); kernels are the same for all layers",
   });
 }
 
