@@ -286,8 +286,11 @@ class Compilation {
 
   /** Lets the event loop turn, so that a page stands still for a stage and not for a program, and the signal can be heard. */
   private async pause(): Promise<void> {
-    await eventLoop();
-    this.options.signal?.throwIfAborted();
+    const { signal } = this.options;
+    if (signal === undefined) return eventLoop();
+    // Timers too, however little time has gone by.
+    await new Promise((done) => setTimeout(done));
+    signal.throwIfAborted();
   }
 
   /** Other adapters, or none, on the same model with the same options; stopping this compilation does not stop that one. */
