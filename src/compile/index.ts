@@ -23,7 +23,7 @@ import { mergeGraph, storedOperands } from "../passes/merge.ts";
 import { lowerHoistedStage, lowerOperatorStage, partitionStage } from "../passes/pipeline.ts";
 import { joinPrepared } from "../passes/prepare.ts";
 import type { AdapterConfigs, MainStage, ProgramMode, Stage } from "../program/index.ts";
-import { eventLoop } from "../runtime/executors/event-loop.ts";
+import { unlessStopped } from "../runtime/executors/event-loop.ts";
 import { configsOf, isRead } from "../runtime/files/adapter.ts";
 import { withHead } from "../runtime/files/fresh-head.ts";
 import type { Model } from "../runtime/files/model.ts";
@@ -284,14 +284,8 @@ class Compilation {
     return lowerOperatorStage(this.manager, name, { gradients: false });
   }
 
-  /** Lets the event loop turn, so that a page stands still for a stage and not for a program, and the signal can be heard. */
-  private async pause(): Promise<void> {
-    const { signal } = this.options;
-    if (signal === undefined) return eventLoop();
-    // Timers too, however little time has gone by.
-    await new Promise((done) => setTimeout(done));
-    signal.throwIfAborted();
-  }
+  /** A page stands still for a stage and not for a program, and the signal is heard. */
+  private readonly pause = (): Promise<void> => unlessStopped(this.options.signal);
 
   /** Other adapters, or none, on the same model with the same options; stopping this compilation does not stop that one. */
   private recompile(configs: readonly AdapterConfigs[]): Promise<Program> {

@@ -27,3 +27,10 @@ export async function eventLoop(): Promise<void> {
   await turn();
   last = performance.now();
 }
+
+/** The same where there may be a signal: timers come to their turn too, however little time has gone by. Throws the signal's reason. */
+export async function unlessStopped(signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) return eventLoop();
+  await new Promise((done) => setTimeout(done));
+  signal.throwIfAborted();
+}
