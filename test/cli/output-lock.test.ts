@@ -152,8 +152,10 @@ describe("a log", () => {
     reader.stdout.on("data", (data: Buffer) => {
       heard += data.toString();
     });
+    // It may be over before the log is closed.
+    const isRead = once(reader, "close");
     await write(join(root, "pipe"), { step: 0 });
-    await once(reader, "close");
+    await isRead;
     expect(heard).toBe('{"type":"header"}\n{"step":0}\n');
     expect(lstatSync(join(root, "pipe")).isFIFO()).toBe(true);
     await write("/dev/null", { step: 0 });
