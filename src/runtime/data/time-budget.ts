@@ -3,6 +3,8 @@
  * such a thread for scripts with a time limit. Elsewhere the work runs without a limit.
  */
 
+import { isNode } from "../files/folder.ts";
+
 /** Says that work was stopped. */
 export class TimeUp extends Error {
   override readonly name = "TimeUp";
@@ -14,14 +16,12 @@ export class TimeUp extends Error {
 /** Runs `work`, and gives what it returns. Throws `TimeUp` when it takes more than `milliseconds`. */
 export type TimeBudget = <T>(work: () => T, milliseconds: number) => T;
 
-const hasNode = (): boolean => typeof process === "object" && typeof process.versions?.node === "string";
-
 /** Milliseconds that work on a text may take: far more than any needs, on a machine that is busy with other things. */
 export const textBudget = (characters: number): number => 2000 + characters / 5;
 
 /** The budget of this machine. */
 export async function timeBudget(): Promise<TimeBudget> {
-  if (!hasNode()) return (work) => work();
+  if (!isNode()) return (work) => work();
   const { createContext, Script } = await import("node:vm");
   const script = new Script("work()");
   const context: { work?: () => unknown } = createContext({});

@@ -96,7 +96,7 @@ export async function validationLoss(
   return sum / counted;
 }
 
-/** Lets the event loop turn. A CPU executor never waits for anything, so that no signal, timer or click would be heard in between. */
+/** Lets the event loop turn: an executor may never wait for anything, so that no signal, timer or click would be heard in between. */
 function turn(): Promise<void> {
   return new Promise((done) => setTimeout(done));
 }

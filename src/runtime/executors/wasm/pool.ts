@@ -1,4 +1,5 @@
 /** Workers that take turns with programs. They are made when a program is large enough to be worth it, and do not keep a process alive. */
+import { isNode } from "../../files/folder.ts";
 import type { Answer, Request } from "./serve.ts";
 import { nodeWorkerText, webWorkerText } from "./worker-text.ts";
 
@@ -96,8 +97,7 @@ const pools = new Map<number, Pool>();
 /** The pool of so many workers; another one where that has failed. Throws where none can be made. */
 export async function openPool(workers: number): Promise<Pool> {
   // Deno and Bun have both kinds; only the one of Node lets a process end.
-  const isNode = typeof globalThis.process?.versions?.node === "string";
-  const threads = isNode ? await import("node:worker_threads") : undefined;
+  const threads = isNode() ? await import("node:worker_threads") : undefined;
   const known = pools.get(workers);
   if (known?.hasFailed === false) return known;
   const made = new Pool(openPorts(workers, () => (threads === undefined ? openWebPort() : openNodePort(threads))));

@@ -2,6 +2,7 @@
  * A program on workers, which run it together with the thread that started them, or, in a page, whose main thread may not wait, in its place. Where memory
  * cannot be shared (a page that is not isolated) one worker has the program's memory for itself, which is then written and read by messages.
  */
+import { isNode } from "../../files/folder.ts";
 import { openPool, type Pool } from "./pool.ts";
 import { otherFailed } from "./script.ts";
 import type { Answer, Request, SharedProgram } from "./serve.ts";
@@ -84,8 +85,7 @@ export const isPage = (): boolean => typeof (globalThis as { document?: unknown 
 export async function threadsHere(most?: number): Promise<number> {
   const isIsolated = (globalThis as { crossOriginIsolated?: boolean }).crossOriginIsolated !== false;
   if (typeof SharedArrayBuffer === "undefined" || !isIsolated) return 1;
-  const isNode = typeof globalThis.process?.versions?.node === "string";
-  if (!isNode && typeof Worker === "undefined") return 1;
+  if (!isNode() && typeof Worker === "undefined") return 1;
   if (most !== undefined) return most;
   const cores = globalThis.navigator?.hardwareConcurrency ?? (await import("node:os")).availableParallelism();
   return Math.min(8, cores);
